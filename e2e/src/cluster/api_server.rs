@@ -1,0 +1,134 @@
+//! kube-apiserver: it alone can be stopped and started again.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use kube::Client;
+use tokio::process::Command;
+use tokio::time::{sleep, timeout};
+
+use super::pki::Pki;
+use super::{Binaries, GLANCE, Plan, Process, port};
+
+/// The API server of one cluster.
+pub struct ApiServer {
+    program: PathBuf,
+    arguments: Vec<OsString>,
+    folder: PathBuf,
+    port: u16,
+    process: Option<Process>,
+}
+
+impl ApiServer {
+    pub(super) fn prepare(
+        plan: Plan,
+        binaries: &Binaries,
+        folder: &Path,
+        pki: &Pki,
+        etcd: &str,
+    ) -> Result<Self> {
+        let port = port::free()?;
+        let server = pki.server()?;
+        let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("controlplane/audit-policy.yaml");
+        let files: [(&str, &Path); 8] = [
+            ("tls-cert-file", &server.certificate),
+            ("tls-private-key-file", &server.key),
+            ("client-ca-file", &pki.authority()),
+            ("service-account-key-file", &pki.token_public_key()),
+            ("service-account-signing-key-file", &pki.token_key()),
+            ("audit-policy-file", &policy),
+            ("audit-log-path", &audit_log(folder)),
+            ("cert-dir", folder),
+        ];
+        let mut arguments: Vec<OsString> = Vec::new();
+        for (flag, path) in files {
+            arguments.push(format!("--{flag}").into());
+            arguments.push(path.into());
+        }
+        let port_text = port.to_string();
+        let plain = [
+            ("etcd-servers", etcd),
+            ("secure-port", &port_text),
+            ("bind-address", "127.0.0.1"),
+            ("advertise-address", "127.0.0.1"),
+            ("endpoint-reconciler-type", "none"),
+            ("service-cluster-ip-range", "10.96.0.0/16"),
+            ("service-account-issuer", "https://kubernetes.default.svc"),
+            ("authorization-mode", "Node,RBAC"),
+            ("enable-admission-plugins", "NodeRestriction"),
+        ];
+        for (flag, value) in plain {
+            arguments.push(format!("--{flag}={value}").into());
+        }
+        if let Some(gates) = plan.feature_gates {
+            arguments.push(format!("--feature-gates={gates}").into());
+        }
+        Ok(Self {
+            program: binaries.api_server(plan.release),
+            arguments,
+            folder: folder.to_owned(),
+            port,
+            process: None,
+        })
+    }
+
+    /// Its port on 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(super) fn audit_log(&self) -> PathBuf {
+        audit_log(&self.folder)
+    }
+
+    /// Starts it, for the first time or again.
+    ///
+    /// # Errors
+    /// The program cannot be started.
+    pub fn start(&mut self) -> Result<()> {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments);
+        self.process = Some(Process::start("kube-apiserver", command, &self.folder)?);
+        Ok(())
+    }
+
+    /// Waits until it says that it is ready.
+    ///
+    /// # Errors
+    /// It ended, or is not ready after two minutes.
+    pub async fn wait_until_ready(&mut self, client: &Client) -> Result<()> {
+        let patience = Duration::from_secs(120);
+        timeout(patience, async {
+            loop {
+                if let Some(process) = &mut self.process {
+                    process.check_running()?;
+                }
+                let request = http::Request::get("/readyz").body(Vec::new())?;
+                if client.request_text(request).await.is_ok() {
+                    return Ok(());
+                }
+                sleep(GLANCE).await;
+            }
+        })
+        .await
+        .with_context(|| format!("kube-apiserver not ready after {patience:?}"))?
+    }
+
+    /// Ends it at once, as a crash would.
+    ///
+    /// # Errors
+    /// It could not be ended.
+    pub async fn kill(&mut self) -> Result<()> {
+        match self.process.take() {
+            Some(mut process) => process.kill().await,
+            None => Ok(()),
+        }
+    }
+}
+
+fn audit_log(folder: &Path) -> PathBuf {
+    folder.join("audit.log")
+}

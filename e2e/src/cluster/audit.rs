@@ -1,0 +1,166 @@
+//! What the handler asked of the API server, as the server itself wrote it
+//! down.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// One request and its answer.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    /// `get`, `list`, `watch`, `create`, `patch`, `delete`.
+    pub verb: String,
+    /// What was asked for, subresource included: `pods`, `pods/eviction`.
+    pub resource: String,
+    /// Namespace of the object, if it has one.
+    pub namespace: String,
+    /// Name of the object, if one was named.
+    pub name: String,
+    /// Path and query.
+    pub uri: String,
+    /// The node to which the asker's token is bound.
+    pub node: String,
+    /// HTTP status of the answer.
+    pub code: u16,
+    /// The answer's reason, where it is not a success.
+    pub reason: String,
+    /// When the server had read the request's head.
+    pub received: Timestamp,
+    /// When the server was done with the answer (a watch: when it began it).
+    pub answered: Timestamp,
+    /// The request's body, for requests that change something.
+    pub body: Value,
+}
+
+impl Exchange {
+    /// The UID that the request was conditional on.
+    #[must_use]
+    pub fn uid_precondition(&self) -> Option<&str> {
+        self.delete_options()["preconditions"]["uid"].as_str()
+    }
+
+    /// The grace that an eviction or deletion asked for, in seconds.
+    #[must_use]
+    pub fn grace(&self) -> Option<i64> {
+        self.delete_options()["gracePeriodSeconds"].as_i64()
+    }
+
+    /// Whether it asked for an answer without the deed.
+    #[must_use]
+    pub fn dry_run(&self) -> bool {
+        let in_body = &self.delete_options()["dryRun"];
+        in_body.as_array().is_some_and(|all| !all.is_empty()) || self.uri.contains("dryRun=All")
+    }
+
+    /// Whether it is an eviction.
+    #[must_use]
+    pub fn is_eviction(&self) -> bool {
+        self.verb == "create" && self.resource == "pods/eviction"
+    }
+
+    /// Whether it is a deletion of a pod.
+    #[must_use]
+    pub fn is_deletion(&self) -> bool {
+        self.verb == "delete" && self.resource == "pods"
+    }
+
+    /// Whether the server did what was asked.
+    #[must_use]
+    pub fn accepted(&self) -> bool {
+        (200..300).contains(&self.code)
+    }
+
+    fn delete_options(&self) -> &Value {
+        if self.is_eviction() { &self.body["deleteOptions"] } else { &self.body }
+    }
+}
+
+/// Reads the log: one exchange a line, in the order of their answers. A
+/// running watch is there once.
+///
+/// # Errors
+/// The file cannot be read, or a line is not an audit event.
+pub fn read(path: &Path) -> Result<Vec<Exchange>> {
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    // The last line may be half written.
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    let mut exchanges = Vec::new();
+    for line in whole.lines() {
+        let event: Event =
+            serde_json::from_str(line).with_context(|| format!("audit event {line}"))?;
+        let watch_ended = event.verb == "watch" && event.stage == "ResponseComplete";
+        if !watch_ended {
+            exchanges.push(event.into());
+        }
+    }
+    Ok(exchanges)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Event {
+    stage: String,
+    verb: String,
+    #[serde(rename = "requestURI")]
+    request_uri: String,
+    #[serde(default)]
+    user: User,
+    #[serde(default)]
+    object_ref: ObjectRef,
+    #[serde(default)]
+    response_status: Status,
+    #[serde(default)]
+    request_object: Value,
+    request_received_timestamp: Timestamp,
+    stage_timestamp: Timestamp,
+}
+
+#[derive(Default, Deserialize)]
+struct User {
+    #[serde(default)]
+    extra: Value,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ObjectRef {
+    resource: String,
+    subresource: String,
+    namespace: String,
+    name: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Status {
+    code: u16,
+    reason: String,
+}
+
+impl From<Event> for Exchange {
+    fn from(event: Event) -> Self {
+        let object = event.object_ref;
+        let node = &event.user.extra["authentication.kubernetes.io/node-name"][0];
+        Self {
+            verb: event.verb,
+            resource: if object.subresource.is_empty() {
+                object.resource
+            } else {
+                format!("{}/{}", object.resource, object.subresource)
+            },
+            namespace: object.namespace,
+            name: object.name,
+            uri: event.request_uri,
+            node: node.as_str().unwrap_or_default().to_owned(),
+            code: event.response_status.code,
+            reason: event.response_status.reason,
+            received: event.request_received_timestamp,
+            answered: event.stage_timestamp,
+            body: event.request_object,
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! A real control plane on loopback: etcd, kube-apiserver, and, where asked
+//! for, controller-manager and scheduler; kwok plays the kubelets.
+
+mod api_server;
+pub mod audit;
+mod binaries;
+mod kubeconfig;
+mod pki;
+pub mod port;
+mod process;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use kube::Client;
+use tokio::process::Command;
+
+pub use api_server::ApiServer;
+pub use binaries::{Binaries, Release};
+pub use process::Process;
+
+use pki::Pki;
+
+/// What a cluster is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// A word for its folder and its messages.
+    pub name: &'static str,
+    /// Of which release its API server is.
+    pub release: Release,
+    /// What `--feature-gates` of the API server is told.
+    pub feature_gates: Option<&'static str>,
+    /// Whether it has a controller manager and a scheduler. Without them pods
+    /// are created on their node, and budgets get their status by hand.
+    pub controllers: bool,
+}
+
+/// A running control plane. Dropping it ends its processes.
+pub struct Cluster {
+    plan: Plan,
+    folder: PathBuf,
+    binaries: Binaries,
+    pki: Pki,
+    /// Ended last.
+    api_server: ApiServer,
+    others: Vec<Process>,
+    client: Client,
+    kubeconfig: PathBuf,
+}
+
+impl Cluster {
+    /// Starts everything and waits until it answers.
+    ///
+    /// # Errors
+    /// A part does not start or is not ready within two minutes.
+    pub async fn start(plan: Plan, binaries: &Binaries, runs: &Path) -> Result<Self> {
+        Self::try_start(plan, binaries, runs)
+            .await
+            .with_context(|| format!("starting the cluster {}", plan.name))
+    }
+
+    async fn try_start(plan: Plan, binaries: &Binaries, runs: &Path) -> Result<Self> {
+        let folder = runs.join(plan.name);
+        fs::create_dir_all(&folder)?;
+        let pki = Pki::create(&folder.join("pki"))?;
+
+        let (etcd, etcd_url) = start_etcd(binaries, &folder)?;
+        let mut api_server = ApiServer::prepare(plan, binaries, &folder, &pki, &etcd_url)?;
+        api_server.start()?;
+
+        // The tests themselves: an identity of their own, beyond all limits.
+        let kubeconfig = kubeconfig::write(&folder, &pki, api_server.port(), "e2e", true)?;
+        let client = kubeconfig::client(&kubeconfig).await?;
+        api_server.wait_until_ready(&client).await?;
+
+        let mut cluster = Self {
+            plan,
+            folder,
+            binaries: binaries.clone(),
+            pki,
+            api_server,
+            others: vec![etcd],
+            client,
+            kubeconfig,
+        };
+        cluster.start_kwok()?;
+        if plan.controllers {
+            cluster.start_controller_manager()?;
+            cluster.start_scheduler()?;
+        }
+        Ok(cluster)
+    }
+
+    /// What it is made of.
+    #[must_use]
+    pub fn plan(&self) -> Plan {
+        self.plan
+    }
+
+    /// The tests' own client: everything is allowed, nothing is limited.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// The API server.
+    pub fn api_server(&mut self) -> &mut ApiServer {
+        &mut self.api_server
+    }
+
+    /// The port of the API server on 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.api_server.port()
+    }
+
+    /// The certificate of the cluster's authority.
+    #[must_use]
+    pub fn authority(&self) -> PathBuf {
+        self.pki.authority()
+    }
+
+    /// The audit log: what the handler asked and what it was told.
+    #[must_use]
+    pub fn audit_log(&self) -> PathBuf {
+        self.api_server.audit_log()
+    }
+
+    /// The logs of its parts.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// `kubectl` as the tests' own user.
+    #[must_use]
+    pub fn kubectl(&self) -> Command {
+        let mut command = Command::new(self.binaries.kubectl());
+        command
+            .arg("--kubeconfig")
+            .arg(&self.kubeconfig)
+            // No discovery cache outside the run's folder.
+            .env("HOME", &self.folder);
+        command
+    }
+
+    /// Runs `kubectl` to its end and gives what it printed.
+    ///
+    /// # Errors
+    /// It failed; the message holds what it said.
+    pub async fn run_kubectl(&self, arguments: &[&str]) -> Result<String> {
+        let output = self.kubectl().args(arguments).output().await?;
+        let told = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "kubectl {arguments:?}: {told}");
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Fails if one of its processes has ended by itself.
+    ///
+    /// # Errors
+    /// The message names the process and its log.
+    pub fn check_running(&mut self) -> Result<()> {
+        for process in &mut self.others {
+            process.check_running()?;
+        }
+        Ok(())
+    }
+
+    /// Ends its processes and waits for their end.
+    ///
+    /// # Errors
+    /// One could not be ended.
+    pub async fn stop(mut self) -> Result<()> {
+        // Last started, first ended; etcd after the API server.
+        while self.others.len() > 1 {
+            if let Some(mut process) = self.others.pop() {
+                process.kill().await?;
+            }
+        }
+        self.api_server.kill().await?;
+        for mut process in self.others.drain(..) {
+            process.kill().await?;
+        }
+        Ok(())
+    }
+
+    fn start_kwok(&mut self) -> Result<()> {
+        let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("controlplane/kwok.yaml");
+        let mut command = Command::new(self.binaries.kwok());
+        command
+            .arg("--kubeconfig")
+            .arg(self.identity("kwok", true)?)
+            .arg("--config")
+            .arg(config)
+            .env("HOME", &self.folder);
+        self.keep("kwok", command)
+    }
+
+    fn start_controller_manager(&mut self) -> Result<()> {
+        let mut command = Command::new(self.binaries.controller_manager());
+        command
+            .arg("--kubeconfig")
+            .arg(self.identity("system:kube-controller-manager", false)?)
+            .arg("--service-account-private-key-file")
+            .arg(self.pki.token_key())
+            .arg("--root-ca-file")
+            .arg(self.pki.authority())
+            .args([
+                "--use-service-account-credentials=true",
+                "--leader-elect=false",
+                "--secure-port=0",
+                "--node-monitor-grace-period=600s",
+                "--kube-api-qps=500",
+                "--kube-api-burst=1000",
+            ]);
+        self.keep("kube-controller-manager", command)
+    }
+
+    fn start_scheduler(&mut self) -> Result<()> {
+        let mut command = Command::new(self.binaries.scheduler());
+        command.arg("--kubeconfig").arg(self.identity("system:kube-scheduler", false)?).args([
+            "--leader-elect=false",
+            "--secure-port=0",
+            "--kube-api-qps=500",
+            "--kube-api-burst=1000",
+        ]);
+        self.keep("kube-scheduler", command)
+    }
+
+    fn identity(&self, user: &str, all_powerful: bool) -> Result<PathBuf> {
+        kubeconfig::write(&self.folder, &self.pki, self.port(), user, all_powerful)
+    }
+
+    fn keep(&mut self, name: &str, command: Command) -> Result<()> {
+        self.others.push(Process::start(name, command, &self.folder)?);
+        Ok(())
+    }
+}
+
+/// How often something that is awaited is looked at.
+pub const GLANCE: Duration = Duration::from_millis(100);
+
+fn start_etcd(binaries: &Binaries, folder: &Path) -> Result<(Process, String)> {
+    let client = format!("http://127.0.0.1:{}", port::free()?);
+    let peer = format!("http://127.0.0.1:{}", port::free()?);
+    let mut command = Command::new(binaries.etcd());
+    command
+        .arg("--data-dir")
+        .arg(folder.join("etcd"))
+        .args(["--listen-client-urls", &client])
+        .args(["--advertise-client-urls", &client])
+        .args(["--listen-peer-urls", &peer])
+        .args(["--initial-advertise-peer-urls", &peer])
+        .args(["--initial-cluster", &format!("default={peer}")])
+        // Nothing here outlives the run.
+        .args(["--unsafe-no-fsync", "--log-level=warn"]);
+    Ok((Process::start("etcd", command, folder)?, client))
+}

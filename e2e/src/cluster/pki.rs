@@ -1,0 +1,103 @@
+//! The certificates and keys of one control plane.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
+
+/// A certificate authority with its folder.
+pub struct Pki {
+    folder: PathBuf,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// A certificate and its private key, as PEM files.
+pub struct Identity {
+    /// The certificate.
+    pub certificate: PathBuf,
+    /// The key.
+    pub key: PathBuf,
+}
+
+impl Pki {
+    /// Makes the authority, and the key that signs ServiceAccount tokens.
+    ///
+    /// # Errors
+    /// The files cannot be written.
+    pub fn create(folder: &Path) -> Result<Self> {
+        fs::create_dir_all(folder)?;
+        let key = KeyPair::generate()?;
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+        params.distinguished_name.push(DnType::CommonName, "e2e-cluster-ca");
+        let certificate = params.self_signed(&key)?;
+        let pki = Self { folder: folder.to_owned(), issuer: Issuer::new(params, key) };
+        fs::write(pki.authority(), certificate.pem())?;
+        let tokens = KeyPair::generate()?;
+        fs::write(pki.token_key(), tokens.serialize_pem())?;
+        fs::write(pki.token_public_key(), tokens.public_key_pem())?;
+        Ok(pki)
+    }
+
+    /// The certificate that everyone trusts.
+    #[must_use]
+    pub fn authority(&self) -> PathBuf {
+        self.folder.join("ca.crt")
+    }
+
+    /// The private key that signs ServiceAccount tokens.
+    #[must_use]
+    pub fn token_key(&self) -> PathBuf {
+        self.folder.join("tokens.key")
+    }
+
+    /// The public key that such a token is checked with.
+    #[must_use]
+    pub fn token_public_key(&self) -> PathBuf {
+        self.folder.join("tokens.pub")
+    }
+
+    /// The API server's certificate, for loopback.
+    ///
+    /// # Errors
+    /// The files cannot be written.
+    pub fn server(&self) -> Result<Identity> {
+        let names = ["127.0.0.1", "::1", "localhost", "kubernetes.default.svc"];
+        let mut params = CertificateParams::new(names.map(str::to_owned).to_vec())?;
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        self.issue("kube-apiserver", params)
+    }
+
+    /// The certificate of a client: its user name and perhaps its group.
+    ///
+    /// # Errors
+    /// The files cannot be written.
+    pub fn client(&self, user: &str, group: Option<&str>) -> Result<Identity> {
+        let mut params = CertificateParams::default();
+        if let Some(group) = group {
+            params.distinguished_name.push(DnType::OrganizationName, group);
+        }
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.issue(user, params)
+    }
+
+    fn issue(&self, name: &str, mut params: CertificateParams) -> Result<Identity> {
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        let key = KeyPair::generate()?;
+        let certificate = params.signed_by(&key, &self.issuer)?;
+        let file = name.replace(':', "-");
+        let identity = Identity {
+            certificate: self.folder.join(format!("{file}.crt")),
+            key: self.folder.join(format!("{file}.key")),
+        };
+        fs::write(&identity.certificate, certificate.pem())?;
+        fs::write(&identity.key, key.serialize_pem())?;
+        Ok(identity)
+    }
+}
