@@ -1,0 +1,73 @@
+//! Pods that wait for a disruption budget. Budgets are asked, not pods: one eviction at a time
+//! tries each budget, with another of its pods every time, and when one is let go the next follows
+//! at once. A hundred pods behind one budget so cost the API server no more than one.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::drain::ask::Budget;
+use crate::drain::timing::Backoff;
+use crate::moment::Moment;
+
+/// The budgets that have refused an eviction.
+#[derive(Debug, Default)]
+pub(super) struct Budgets {
+    queues: BTreeMap<Budget, Queue>,
+}
+
+/// How one budget is tried.
+#[derive(Debug)]
+struct Queue {
+    next: Moment,
+    backoff: Backoff,
+    trying: bool,
+}
+
+/// A budget frees when a replacement becomes ready, which can be any moment.
+const TRIES: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(1));
+
+impl Budgets {
+    /// When the next pod behind `budget` may be tried; `None` while one is being tried.
+    pub(super) fn next_try(&self, budget: &Budget) -> Option<Moment> {
+        match self.queues.get(budget) {
+            Some(queue) if queue.trying => None,
+            Some(queue) => Some(queue.next),
+            None => Some(Moment::START),
+        }
+    }
+
+    /// A pod behind `budget` is being tried.
+    pub(super) fn trying(&mut self, budget: &Budget) {
+        if let Some(queue) = self.queues.get_mut(budget) {
+            queue.trying = true;
+        }
+    }
+
+    /// The try has ended in one way or the other. An answer that says nothing about the budget
+    /// leaves its turn where it was.
+    pub(super) fn tried(&mut self, budget: &Budget) {
+        if let Some(queue) = self.queues.get_mut(budget) {
+            queue.trying = false;
+        }
+    }
+
+    /// `budget` has refused; `again`: not for the first time.
+    pub(super) fn refused(&mut self, now: Moment, budget: &Budget, again: bool, jitter: &mut fastrand::Rng) {
+        let queue = self.queues.entry(budget.clone()).or_insert(Queue {
+            next: now,
+            backoff: TRIES,
+            trying: false,
+        });
+        if again || queue.next <= now {
+            queue.next = now + queue.backoff.next(jitter);
+        }
+    }
+
+    /// `budget` has let a pod go: the next may be tried at once.
+    pub(super) fn freed(&mut self, now: Moment, budget: &Budget) {
+        if let Some(queue) = self.queues.get_mut(budget) {
+            queue.next = now;
+            queue.backoff.reset();
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! The state machine of a drain: what to do next. It is told what happened and when (see
+//! [`news`](super::news)); it answers with the next request, the moment to wake, or the verdict.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use crate::drain::ask::{Ask, Job};
+use crate::drain::budgets::Budgets;
+use crate::drain::pod::Tier;
+use crate::drain::progress::Progress;
+use crate::drain::record::{EndedBy, Record, Sent, State};
+use crate::drain::verdict::{Row, Verdict};
+use crate::drain::{BudgetOverride, Plan};
+use crate::moment::Moment;
+
+/// A drain under way.
+#[derive(Debug)]
+pub struct Drain {
+    pub(super) plan: Plan,
+    pub(super) began: Moment,
+    /// Evictions wait for the cordon until then, and no longer.
+    hold: Moment,
+    /// When this process must end, if it must.
+    stop: Option<Moment>,
+    /// By UID.
+    pub(super) records: BTreeMap<String, Record>,
+    pub(super) budgets: Budgets,
+    /// Number of the set of pods that is being read, or was read last.
+    pub(super) set: u32,
+    /// Whether a first set was read to its end.
+    pub(super) listed: bool,
+    pub(super) unread: u32,
+    pub(super) own_grace: Option<Duration>,
+    pub(super) failed_requests: u32,
+    pub(super) forbidden_said: bool,
+    emptied: bool,
+    pub(super) jitter: fastrand::Rng,
+    pub(super) told: VecDeque<Progress>,
+}
+
+/// What is to be done next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Say this.
+    Tell(Progress),
+    /// Send this request. It is under way until [`Drain::answered`] is called for its pod.
+    Ask(Job),
+    /// Nothing before that moment, unless something happens.
+    Wait(Moment),
+    /// Nothing that was to go is left. Said once; the drain goes on for pods that come late.
+    Empty(Verdict),
+    /// The drain is over: its deadline is there, or the moment at which this process must end.
+    Done(Verdict),
+}
+
+/// The longest that evictions wait for the cordon.
+const CORDON_WAIT: Duration = Duration::from_secs(1);
+
+impl Drain {
+    /// A drain begins.
+    pub fn begin(now: Moment, plan: Plan) -> Self {
+        Self {
+            began: now,
+            hold: now + CORDON_WAIT,
+            stop: None,
+            records: BTreeMap::new(),
+            budgets: Budgets::default(),
+            set: 0,
+            listed: false,
+            unread: 0,
+            own_grace: None,
+            failed_requests: 0,
+            forbidden_said: false,
+            emptied: false,
+            jitter: fastrand::Rng::with_seed(plan.seed),
+            told: VecDeque::new(),
+            plan,
+        }
+    }
+
+    /// The node is cordoned, or will not be: evictions wait for it no longer.
+    pub fn release(&mut self, now: Moment) {
+        self.hold = self.hold.min(now);
+    }
+
+    /// The instance goes earlier than was said; true if that is news. It never goes later.
+    pub fn pull_in(&mut self, deadline: Moment) -> bool {
+        self.plan.timing.pull_in(deadline)
+    }
+
+    /// This process must end at `moment`. The deadline stays where it is.
+    pub fn stop_at(&mut self, moment: Moment) {
+        self.stop = Some(self.stop.map_or(moment, |stop| stop.min(moment)));
+    }
+
+    /// D.
+    pub fn deadline(&self) -> Moment {
+        self.plan.timing.deadline()
+    }
+
+    /// How long the own pod has after SIGTERM (`terminationGracePeriodSeconds`), once it was seen.
+    pub fn own_grace(&self) -> Option<Duration> {
+        self.own_grace
+    }
+
+    /// Whether nothing that was to go is left.
+    pub fn is_empty(&self) -> bool {
+        self.listed && self.records.values().all(Record::is_done)
+    }
+
+    /// What to do next; `free`: how many requests could be sent at once.
+    pub fn next(&mut self, now: Moment, free: usize) -> Step {
+        if let Some(progress) = self.told.pop_front() {
+            return Step::Tell(progress);
+        }
+        let end = self.stop.map_or(self.deadline(), |stop| stop.min(self.deadline()));
+        if now >= end {
+            return Step::Done(self.verdict(now));
+        }
+        if self.is_empty() && !self.emptied {
+            self.emptied = true;
+            return Step::Empty(self.verdict(now));
+        }
+        if free == 0 {
+            return Step::Wait(end);
+        }
+        match self.most_urgent(now) {
+            Due::Now(uid, ask) => self.send(now, &uid, ask).unwrap_or(Step::Wait(end)),
+            Due::At(moment) => Step::Wait(moment.min(end)),
+            Due::Never => Step::Wait(end),
+        }
+    }
+
+    /// What became of every pod so far.
+    pub fn verdict(&self, now: Moment) -> Verdict {
+        let handing_over = now < self.deadline();
+        let rows = self.records.values().map(|record| Row {
+            pod: record.reference().clone(),
+            outcome: record.outcome(handing_over),
+            gone_after: record.gone_at().map(|at| at.since(self.began)),
+        });
+        Verdict {
+            rows: rows.collect(),
+            listed: self.listed,
+            unread: self.unread,
+            took: now.since(self.began),
+        }
+    }
+}
+
+/// Who is to be asked, and when.
+enum Due {
+    Now(String, Ask),
+    At(Moment),
+    Never,
+}
+
+/// What stands first in line. Fresh pods before all; among equals, those whose grace needs the most
+/// time, then those who have waited longest.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    FirstEviction,
+    Deletion,
+    DisruptionTarget,
+    AnotherEviction,
+}
+
+impl Drain {
+    fn most_urgent(&self, now: Moment) -> Due {
+        let tier = self.open_tier();
+        let mut first = None;
+        let mut later: Option<Moment> = None;
+        for (uid, record) in &self.records {
+            let Some((due, ask)) = self.wish(now, record, tier) else { continue };
+            let due = due.max(self.hold).max(record.not_before);
+            if due > now {
+                later = Some(later.map_or(due, |later| later.min(due)));
+                continue;
+            }
+            let key = (rank(record, ask), Reverse(record.grace), record.last_asked, uid);
+            if first.as_ref().is_none_or(|(best, _)| key < *best) {
+                first = Some((key, ask));
+            }
+        }
+        match (first, later) {
+            (Some(((.., uid), ask)), _) => Due::Now(uid.clone(), ask),
+            (None, Some(moment)) => Due::At(moment),
+            (None, None) => Due::Never,
+        }
+    }
+
+    /// The tier whose turn it is: the lowest that still has somebody to go. While the first set is
+    /// not complete, nobody knows that a tier is gone.
+    fn open_tier(&self) -> Tier {
+        if !self.listed {
+            return Tier::Ordinary;
+        }
+        let left = self.records.values().filter(|record| !record.is_done());
+        left.map(|record| record.pod.tier).min().unwrap_or(Tier::NodeCritical)
+    }
+
+    /// What is wanted of a pod, and from when.
+    fn wish(&self, now: Moment, record: &Record, open: Tier) -> Option<(Moment, Ask)> {
+        if record.in_flight.is_some() {
+            return None;
+        }
+        let timing = &self.plan.timing;
+        let grace = timing.cut(now, record.grace);
+        let evict = Ask::Evict { grace, dry: self.plan.dry };
+        match &record.state {
+            State::Pending if record.pod.tier <= open => Some((Moment::START, evict)),
+            State::Pending => Some((timing.own_time(record.grace), evict)),
+            State::Blocked(budget) => {
+                let again = self.budgets.next_try(budget).map(|next| (next, evict));
+                if self.plan.budget_override == BudgetOverride::Never {
+                    return again;
+                }
+                let time_is_up = timing.own_time(record.grace);
+                let delete = if record.marked { Ask::Delete { grace } } else { Ask::MarkDisrupted };
+                match again {
+                    Some((next, evict)) if now < time_is_up && next < time_is_up => {
+                        Some((next, evict))
+                    }
+                    _ => Some((time_is_up, delete)),
+                }
+            }
+            State::Ending(_) if record.ends_too_late(timing) && !self.plan.dry => {
+                Some((Moment::START, Ask::Delete { grace }))
+            }
+            State::Ending(_) | State::Exempt(_) | State::Gone(_) | State::Tried(_) => None,
+        }
+    }
+
+    fn send(&mut self, now: Moment, uid: &str, ask: Ask) -> Option<Step> {
+        let record = self.records.get_mut(uid)?;
+        let blocked_by = match &record.state {
+            State::Blocked(budget) => Some(budget.clone()),
+            _ => None,
+        };
+        let ends = match (ask, &blocked_by, &record.ended_by) {
+            (Ask::MarkDisrupted, ..) => None,
+            (Ask::Evict { .. }, ..) => Some(EndedBy::Eviction),
+            (Ask::Delete { .. }, Some(budget), _) => Some(EndedBy::Deletion(budget.clone())),
+            (Ask::Delete { .. }, None, None | Some(EndedBy::Others)) => Some(EndedBy::Shortening),
+            (Ask::Delete { .. }, None, Some(by)) => Some(by.clone()),
+        };
+        let tries = blocked_by.filter(|_| matches!(ask, Ask::Evict { .. }));
+        if let Some(budget) = &tries {
+            self.budgets.trying(budget);
+        }
+        record.in_flight = Some(Sent { ask, ends, tries });
+        record.last_asked = Some(now);
+        Some(Step::Ask(Job {
+            pod: record.reference().clone(),
+            ask,
+            patience: self.plan.timing.patience(now),
+        }))
+    }
+}
+
+fn rank(record: &Record, ask: Ask) -> Rank {
+    match ask {
+        Ask::Evict { .. } if record.last_asked.is_none() => Rank::FirstEviction,
+        Ask::Evict { .. } => Rank::AnotherEviction,
+        Ask::MarkDisrupted => Rank::DisruptionTarget,
+        Ask::Delete { .. } => Rank::Deletion,
+    }
+}

@@ -1,0 +1,45 @@
+//! The drain: who goes, in which order, with what grace, and when a refusal becomes a deletion.
+//! A state machine without I/O and without a clock.
+
+pub mod ask;
+mod budgets;
+pub mod machine;
+mod news;
+pub mod pod;
+pub mod progress;
+mod record;
+pub mod timing;
+pub mod verdict;
+
+#[cfg(test)]
+mod tests;
+
+use crate::drain::ask::Grace;
+use crate::drain::pod::Rules;
+use crate::drain::timing::Timing;
+
+/// What a drain is to do, and by when.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The deadline and the margin before it.
+    pub timing: Timing,
+    /// Who goes.
+    pub rules: Rules,
+    /// The longest grace any pod gets; `None`: each pod's own.
+    pub longest_grace: Option<Grace>,
+    /// What becomes of a pod that its budget does not let go.
+    pub budget_override: BudgetOverride,
+    /// Ask only, do nothing.
+    pub dry: bool,
+    /// Seed of the jitter.
+    pub seed: u64,
+}
+
+/// What becomes of a pod that its disruption budget has not let go when its own time is up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BudgetOverride {
+    /// It is deleted, with its grace: the alternative is the power cord.
+    AtDeadline,
+    /// It stays, and ends with the instance.
+    Never,
+}

@@ -1,0 +1,252 @@
+//! What happens in a drain, and what it changes.
+
+use std::time::Duration;
+
+use crate::drain::ask::{Answer, Ask, Budget, Grace};
+use crate::drain::machine::Drain;
+use crate::drain::pod::Pod;
+use crate::drain::progress::Progress;
+use crate::drain::record::{EndedBy, Failure, Record, Sent, State};
+use crate::drain::timing::seconds;
+use crate::moment::Moment;
+
+/// What a 403 needs to pass takes longer than other failures: a person.
+const FORBIDDEN_PAUSE: Duration = Duration::from_secs(5);
+/// A namespace that is being deleted ends its pods by itself.
+const NAMESPACE_PAUSE: Duration = Duration::from_secs(2);
+
+/// What the watch says.
+impl Drain {
+    /// A complete set of pods begins.
+    pub fn set_begins(&mut self) {
+        self.set += 1;
+    }
+
+    /// The set is complete: who was not in it is gone.
+    pub fn set_complete(&mut self, now: Moment) {
+        let current = self.set;
+        let absent = self.records.iter().filter(|(_, record)| record.set < current);
+        let absent: Vec<String> = absent.map(|(uid, _)| uid.clone()).collect();
+        for uid in absent {
+            self.pod_gone(now, &uid);
+        }
+        self.listed = true;
+    }
+
+    /// A pod is there.
+    pub fn pod_seen(&mut self, pod: Pod) {
+        let set = self.set;
+        let uid = pod.reference.uid.clone();
+        if !self.records.contains_key(&uid) {
+            let record = self.meet(pod.clone());
+            self.records.insert(uid.clone(), record);
+        }
+        let Some(record) = self.records.get_mut(&uid) else { return };
+        record.set = set;
+        record.pod = pod;
+        match (&record.state, record.pod.terminating) {
+            (State::Exempt(_) | State::Tried(_), _) | (State::Gone(_), Some(_)) => {}
+            // That it is gone was read from a 404 or from a set without it, and another server
+            // says otherwise. To ask once more costs a request; not to may cost a pod.
+            (State::Gone(_), None) => record.state = State::Pending,
+            (_, None) => {}
+            (_, Some(terminating)) => {
+                record.state = State::Ending(record.expected_end().unwrap_or(terminating.ends));
+                record.settle_who();
+            }
+        }
+    }
+
+    /// The pod with this UID is gone.
+    pub fn pod_gone(&mut self, now: Moment, uid: &str) {
+        let Some(record) = self.records.get_mut(uid) else { return };
+        if matches!(record.state, State::Gone(_) | State::Exempt(_) | State::Tried(_)) {
+            return;
+        }
+        record.state = State::Gone(now);
+        record.settle_who();
+        let pod = record.reference().clone();
+        self.told.push_back(Progress::Gone { pod, after: now.since(self.began) });
+    }
+
+    /// A pod could not be read: from now on nobody can say that all are gone.
+    pub fn pod_unread(&mut self, why: String) {
+        self.unread += 1;
+        self.told.push_back(Progress::Unread { why });
+    }
+
+    /// The watch was lost, and is opened again.
+    pub fn watch_lost(&mut self, why: String) {
+        self.told.push_back(Progress::WatchLost { why });
+    }
+
+    /// The record of a pod that was never seen before.
+    fn meet(&mut self, pod: Pod) -> Record {
+        let reference = &pod.reference;
+        if self.plan.rules.own.is(reference) {
+            self.own_grace = Some(Duration::from_secs(u64::from(pod.grace)));
+        }
+        let grace = Grace::new(pod.grace).unwrap_or(Grace::MIN);
+        let grace = self.plan.longest_grace.map_or(grace, |longest| longest.min(grace));
+        let state = match self.plan.rules.exempt(&pod, self.listed) {
+            Some(why) => {
+                self.told.push_back(Progress::LeftAlone(reference.clone(), why.clone()));
+                State::Exempt(why)
+            }
+            None => {
+                if self.listed {
+                    self.told.push_back(Progress::Late(reference.clone()));
+                }
+                State::Pending
+            }
+        };
+        Record::new(pod, grace, state)
+    }
+}
+
+/// What the API server answers.
+impl Drain {
+    /// The request under way for the pod with this UID was answered, or came to nothing.
+    pub fn answered(&mut self, now: Moment, uid: &str, answer: Answer) {
+        let Some(record) = self.records.get_mut(uid) else { return };
+        let Some(sent) = record.in_flight.take() else { return };
+        if let Some(budget) = &sent.tries {
+            self.budgets.tried(budget);
+        }
+        if sent.ask == Ask::MarkDisrupted {
+            record.marked = true;
+        }
+        match answer {
+            Answer::Accepted => self.accepted(now, uid, &sent),
+            Answer::Gone | Answer::Replaced => self.pod_gone(now, uid),
+            Answer::Blocked(budget) => self.blocked(now, uid, budget, &sent),
+            // Best effort, and once: what comes of it, the deletion follows.
+            _ if sent.ask == Ask::MarkDisrupted => {}
+            Answer::NamespaceTerminating => self.namespace_terminating(now, uid),
+            Answer::Forbidden(message) => self.forbidden(now, uid, message),
+            Answer::Busy { retry_after, why } => {
+                self.failed(now, uid, why, retry_after.unwrap_or_default());
+            }
+            Answer::Unauthorized => {
+                let why = "the API server does not accept the token (401)".to_owned();
+                self.failed(now, uid, why, Duration::ZERO);
+            }
+            Answer::Broken(why) => {
+                if let Some(record) = self.records.get_mut(uid) {
+                    record.unanswered.clone_from(&sent.ends);
+                }
+                self.failed(now, uid, why, Duration::ZERO);
+            }
+        }
+        if let Some(record) = self.records.get_mut(uid) {
+            record.settle_who();
+        }
+        self.note_recovery();
+    }
+
+    fn accepted(&mut self, now: Moment, uid: &str, sent: &Sent) {
+        if let Some(budget) = &sent.tries {
+            self.budgets.freed(now, budget);
+        }
+        let Some(record) = self.records.get_mut(uid) else { return };
+        record.failure = None;
+        record.backoff.reset();
+        let pod = record.reference().clone();
+        let (grace, progress) = match sent.ask {
+            Ask::MarkDisrupted => return,
+            Ask::Evict { dry: true, .. } => {
+                record.state = State::Tried(None);
+                self.told.push_back(Progress::WouldEvict(pod));
+                return;
+            }
+            Ask::Evict { grace, dry: false } => {
+                (grace, Progress::Evicted { pod, grace, wanted: record.grace })
+            }
+            Ask::Delete { grace } => match &sent.ends {
+                Some(EndedBy::Deletion(budget)) if record.accepted.is_none() => {
+                    (grace, Progress::Deleted { pod, grace, budget: budget.clone() })
+                }
+                _ => (grace, Progress::Shortened { pod, grace }),
+            },
+        };
+        record.ended_by.clone_from(&sent.ends);
+        record.accepted = Some((now, grace));
+        let ours = now + seconds(grace);
+        match (&record.state, sent.ask) {
+            (State::Gone(_), _) => {}
+            // An eviction leaves the grace of a pod that was ending already as it is.
+            (_, Ask::Evict { .. }) => {
+                record.state = State::Ending(record.expected_end().unwrap_or(ours));
+            }
+            _ => record.state = State::Ending(ours),
+        }
+        self.told.push_back(progress);
+    }
+
+    fn blocked(&mut self, now: Moment, uid: &str, budget: Budget, sent: &Sent) {
+        let again = sent.tries.as_ref() == Some(&budget);
+        self.budgets.refused(now, &budget, again, &mut self.jitter);
+        let Some(record) = self.records.get_mut(uid) else { return };
+        record.failure = None;
+        record.backoff.reset();
+        if record.is_leaving() {
+            return;
+        }
+        let pod = record.reference().clone();
+        if self.plan.dry {
+            record.state = State::Tried(Some(budget.clone()));
+            self.told.push_back(Progress::WouldBlock(pod, budget));
+            return;
+        }
+        let known = record.state == State::Blocked(budget.clone());
+        record.state = State::Blocked(budget.clone());
+        if !known {
+            self.told.push_back(Progress::Blocked(pod, budget));
+        }
+    }
+
+    fn namespace_terminating(&mut self, now: Moment, uid: &str) {
+        let Some(record) = self.records.get_mut(uid) else { return };
+        record.not_before = self.plan.timing.pause(now, NAMESPACE_PAUSE, record.grace);
+        if record.failure.replace(Failure::NamespaceTerminating)
+            != Some(Failure::NamespaceTerminating)
+        {
+            self.told.push_back(Progress::NamespaceTerminating(record.reference().clone()));
+        }
+    }
+
+    fn forbidden(&mut self, now: Moment, uid: &str, message: String) {
+        let Some(record) = self.records.get_mut(uid) else { return };
+        record.not_before = self.plan.timing.pause(now, FORBIDDEN_PAUSE, record.grace);
+        record.failure = Some(Failure::Forbidden(message.clone()));
+        if !self.forbidden_said {
+            self.forbidden_said = true;
+            let pod = record.reference().clone();
+            self.told.push_back(Progress::Forbidden { pod, message });
+        }
+    }
+
+    /// A failure that passes. `asked_pause`: what the server wants.
+    fn failed(&mut self, now: Moment, uid: &str, why: String, asked_pause: Duration) {
+        let Some(record) = self.records.get_mut(uid) else { return };
+        let pause = record.backoff.next(&mut self.jitter);
+        let asked = self.plan.timing.pause(now, asked_pause, record.grace);
+        record.not_before = asked.max(now + pause);
+        record.failure = Some(Failure::Passing(why.clone()));
+        self.failed_requests += 1;
+        if self.failed_requests == 1 {
+            let pod = record.reference().clone();
+            self.told.push_back(Progress::Failing { pod, why });
+        }
+    }
+
+    fn note_recovery(&mut self) {
+        let failing = |record: &Record| {
+            matches!(record.failure, Some(Failure::Passing(_))) && !record.is_leaving()
+        };
+        if self.failed_requests > 0 && !self.records.values().any(failing) {
+            let failed = std::mem::take(&mut self.failed_requests);
+            self.told.push_back(Progress::Recovered { failed });
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! A pod as the drain sees it, and who goes.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::drain::ask::PodRef;
+use crate::moment::Moment;
+
+/// What the drain needs to know of a pod; everything else stays unread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pod {
+    /// Which pod.
+    pub reference: Arc<PodRef>,
+    /// `spec.terminationGracePeriodSeconds`; 30 where unset. May be 0.
+    pub grace: u32,
+    /// When its turn comes.
+    pub tier: Tier,
+    /// The owner reference with `controller: true`.
+    pub controller: Option<Controller>,
+    /// Run by the kubelet from a file or URL: annotation `kubernetes.io/config.mirror`.
+    pub mirror: bool,
+    /// Phase `Succeeded` or `Failed`.
+    pub finished: bool,
+    /// Has a volume of type `emptyDir`.
+    pub empty_dir: bool,
+    /// The first of its finalizers, if it has any: such a pod may stay as an object.
+    pub finalizer: Option<String>,
+    /// Set once somebody has deleted or evicted it (`metadata.deletionTimestamp`).
+    pub terminating: Option<Terminating>,
+}
+
+/// A pod that was told to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terminating {
+    /// `metadata.deletionGracePeriodSeconds`.
+    pub grace: u32,
+    /// When that grace ends (`metadata.deletionTimestamp`); [`Moment::START`] if it is over.
+    pub ends: Moment,
+}
+
+/// The controller of a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Controller {
+    /// Such as `ReplicaSet` or `DaemonSet`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// The order in which pods go (by `spec.priorityClassName`): each tier when the one before is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tier {
+    /// Everything else.
+    Ordinary,
+    /// `system-cluster-critical`.
+    ClusterCritical,
+    /// `system-node-critical`.
+    NodeCritical,
+}
+
+impl Tier {
+    /// The tier of a pod with this `spec.priorityClassName`.
+    pub fn of(priority_class: Option<&str>) -> Self {
+        match priority_class {
+            Some("system-cluster-critical") => Self::ClusterCritical,
+            Some("system-node-critical") => Self::NodeCritical,
+            _ => Self::Ordinary,
+        }
+    }
+}
+
+/// Which pods the operator wants gone. The defaults are those of a node that is going to die.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// The handler's own pod: never goes.
+    pub own: OwnPod,
+    /// Leave DaemonSet pods alone. Otherwise those of the first set go, their replacements stay:
+    /// the DaemonSet puts them back on a cordoned node for ever.
+    pub ignore_daemon_sets: bool,
+    /// Let pods with an `emptyDir` volume go, and its data with them.
+    pub delete_local_data: bool,
+    /// Let pods without a controller go, which nothing will start elsewhere.
+    pub drain_unmanaged: bool,
+}
+
+/// How the handler knows its own pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnPod {
+    /// Its namespace, if known.
+    pub namespace: Option<String>,
+    /// Its name, if known.
+    pub name: Option<String>,
+    /// Its UID, if known (from the token's claims).
+    pub uid: Option<String>,
+}
+
+impl OwnPod {
+    /// Whether `pod` is the handler's own.
+    pub fn is(&self, pod: &PodRef) -> bool {
+        let by_name = self.name.as_ref() == Some(&pod.name)
+            && self.namespace.as_ref() == Some(&pod.namespace);
+        by_name || self.uid.as_ref() == Some(&pod.uid)
+    }
+}
+
+impl Rules {
+    /// Why `pod` is left alone; `None` if it goes. kubectl's filters, in an order of which each pod
+    /// gets one reason.
+    pub fn exempt(&self, pod: &Pod, late: bool) -> Option<Exempt> {
+        if self.own.is(&pod.reference) {
+            return Some(Exempt::Own);
+        }
+        if pod.mirror {
+            return Some(Exempt::Mirror);
+        }
+        if pod.finished {
+            return None;
+        }
+        match &pod.controller {
+            Some(owner) if owner.kind == "DaemonSet" && (self.ignore_daemon_sets || late) => {
+                return Some(Exempt::DaemonSet(owner.name.clone()));
+            }
+            None if !self.drain_unmanaged => return Some(Exempt::Unmanaged),
+            _ => {}
+        }
+        (pod.empty_dir && !self.delete_local_data).then_some(Exempt::EmptyDir)
+    }
+}
+
+/// Why a pod is left alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exempt {
+    /// It is the handler's own.
+    Own,
+    /// A static pod of the kubelet: its mirror object can be deleted, the pod cannot.
+    Mirror,
+    /// Its DaemonSet, named here, would put it back on this node.
+    DaemonSet(String),
+    /// It has no controller, and the setting says to leave such pods.
+    Unmanaged,
+    /// It has an `emptyDir` volume, and the setting says to leave such pods.
+    EmptyDir,
+}
+
+impl fmt::Display for Exempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Own => f.write_str("this handler's own pod"),
+            Self::Mirror => f.write_str("static pod of the kubelet"),
+            Self::DaemonSet(name) => write!(f, "DaemonSet {name}"),
+            Self::Unmanaged => f.write_str("no controller, and such pods are to stay"),
+            Self::EmptyDir => f.write_str("emptyDir volume, and such pods are to stay"),
+        }
+    }
+}

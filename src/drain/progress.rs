@@ -1,0 +1,138 @@
+//! What happened in a drain, each thing when it happens.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::drain::ask::{Budget, Grace, PodRef};
+use crate::drain::pod::Exempt;
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// A pod stays, for a reason of its own.
+    LeftAlone(Arc<PodRef>, Exempt),
+    /// A pod came after the first set was complete, and goes too.
+    Late(Arc<PodRef>),
+    /// An eviction was accepted.
+    Evicted {
+        /// Whose.
+        pod: Arc<PodRef>,
+        /// What it got.
+        grace: Grace,
+        /// What it would have got, had there been time.
+        wanted: Grace,
+    },
+    /// A budget refused an eviction, for the first time for this pod.
+    Blocked(Arc<PodRef>, Budget),
+    /// A pod was deleted against its budget.
+    Deleted {
+        /// Which.
+        pod: Arc<PodRef>,
+        /// What it got.
+        grace: Grace,
+        /// What stood in the way.
+        budget: Budget,
+    },
+    /// A pod that was already ending, with more time than there is, got less.
+    Shortened {
+        /// Which.
+        pod: Arc<PodRef>,
+        /// What it got.
+        grace: Grace,
+    },
+    /// A pod is gone.
+    Gone {
+        /// Which.
+        pod: Arc<PodRef>,
+        /// How long after the beginning of the drain.
+        after: Duration,
+    },
+    /// A dry run: the eviction would have been accepted.
+    WouldEvict(Arc<PodRef>),
+    /// A dry run: this budget would have refused it.
+    WouldBlock(Arc<PodRef>, Budget),
+    /// The namespace is being deleted, and its pods with it.
+    NamespaceTerminating(Arc<PodRef>),
+    /// The API server forbids something. Said for the first pod only; the table names all.
+    Forbidden {
+        /// About which pod.
+        pod: Arc<PodRef>,
+        /// What it said.
+        message: String,
+    },
+    /// Requests begin to fail. Said once, until [`Progress::Recovered`].
+    Failing {
+        /// About which pod it was first.
+        pod: Arc<PodRef>,
+        /// What came.
+        why: String,
+    },
+    /// No pod's request fails any more.
+    Recovered {
+        /// How many requests had failed.
+        failed: u32,
+    },
+    /// A pod could not be read from the watch: it is in no table.
+    Unread {
+        /// Why.
+        why: String,
+    },
+    /// The watch was lost, and is opened again.
+    WatchLost {
+        /// Why.
+        why: String,
+    },
+}
+
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LeftAlone(pod, why) => write!(f, "{pod}: left alone ({why})"),
+            Self::Late(pod) => write!(f, "{pod}: arrived late, goes too"),
+            Self::Evicted { pod, grace, wanted } if grace < wanted => write!(
+                f,
+                "{pod}: eviction accepted, {grace} s to end instead of {wanted} s: no more is left"
+            ),
+            Self::Evicted { pod, grace, .. } => {
+                write!(f, "{pod}: eviction accepted, {grace} s to end")
+            }
+            Self::Blocked(pod, budget) => {
+                write!(f, "{pod}: eviction refused by disruption budget {budget}, trying on")
+            }
+            Self::Deleted { pod, grace, budget } => write!(
+                f,
+                "{pod}: deleted, {grace} s to end: its time was up and disruption budget {budget} \
+                 had not let it go"
+            ),
+            Self::Shortened { pod, grace } => write!(
+                f,
+                "{pod}: was already ending, with more time than is left: {grace} s to end now"
+            ),
+            Self::Gone { pod, after } => write!(f, "{pod}: gone after {:.1} s", after.as_secs_f64()),
+            Self::WouldEvict(pod) => write!(f, "{pod}: would be evicted"),
+            Self::WouldBlock(pod, budget) => {
+                write!(f, "{pod}: disruption budget {budget} would refuse its eviction now")
+            }
+            Self::NamespaceTerminating(pod) => {
+                write!(f, "{pod}: its namespace is being deleted, and the pod with it: waiting")
+            }
+            Self::Forbidden { pod, message } => write!(
+                f,
+                "{pod}: the API server forbids it: {message}. Other pods go on; it is tried again"
+            ),
+            Self::Failing { pod, why } => {
+                write!(f, "{pod}: {why}. It is tried again until the deadline")
+            }
+            Self::Recovered { failed } => {
+                write!(f, "the API server answers again, after {failed} failed requests")
+            }
+            Self::Unread { why } => {
+                write!(f, "a pod could not be read and is not in the table: {why}")
+            }
+            Self::WatchLost { why } => {
+                write!(f, "the watch of this node's pods was lost and is opened again: {why}")
+            }
+        }
+    }
+}

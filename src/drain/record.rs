@@ -1,0 +1,217 @@
+//! What the drain knows of one pod.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::drain::ask::{Ask, Budget, Grace, PodRef};
+use crate::drain::pod::{Exempt, Pod};
+use crate::drain::timing::{Backoff, Timing, seconds};
+use crate::drain::verdict::{Certainty, Outcome, Reason};
+use crate::moment::Moment;
+
+/// One pod, from when it was first seen.
+#[derive(Debug)]
+pub(super) struct Record {
+    /// As last seen.
+    pub(super) pod: Pod,
+    /// The grace it would get, were there time enough.
+    pub(super) grace: Grace,
+    /// Where it stands.
+    pub(super) state: State,
+    /// The request under way, if there is one. Never two.
+    pub(super) in_flight: Option<Sent>,
+    /// Who brought it to its end, as far as that is known.
+    pub(super) ended_by: Option<EndedBy>,
+    /// Who will have ended it if it ends now: a request of ours went out and its answer was lost.
+    pub(super) unanswered: Option<EndedBy>,
+    /// The last accepted request: when it was accepted, and its grace.
+    pub(super) accepted: Option<(Moment, Grace)>,
+    /// Whether the condition `DisruptionTarget` was asked for, with whatever success.
+    pub(super) marked: bool,
+    /// What the last request failed for, if it did.
+    pub(super) failure: Option<Failure>,
+    /// No request before that.
+    pub(super) not_before: Moment,
+    /// The pauses between failed requests.
+    pub(super) backoff: Backoff,
+    /// When it was last asked.
+    pub(super) last_asked: Option<Moment>,
+    /// The last set of pods in which it was.
+    pub(super) set: u32,
+}
+
+/// Where a pod stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// It stays.
+    Exempt(Exempt),
+    /// It is to be evicted.
+    Pending,
+    /// A budget has refused it.
+    Blocked(Budget),
+    /// It was told to end, and should have at that moment.
+    Ending(Moment),
+    /// It is gone since.
+    Gone(Moment),
+    /// A dry run: the answer; a budget if that would refuse.
+    Tried(Option<Budget>),
+}
+
+/// A request under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Sent {
+    /// What was asked.
+    pub(super) ask: Ask,
+    /// Who will have ended the pod if this is accepted; `None`: it ends nothing.
+    pub(super) ends: Option<EndedBy>,
+    /// The budget that is being tried with it again.
+    pub(super) tries: Option<Budget>,
+}
+
+/// Who brought a pod to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum EndedBy {
+    /// Our eviction.
+    Eviction,
+    /// Our deletion, against this budget.
+    Deletion(Budget),
+    /// Our deletion of a pod that somebody else had told to end too late.
+    Shortening,
+    /// Somebody else, or itself.
+    Others,
+}
+
+/// Why the last request about a pod came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// Something that passes: the server is busy, away, or has a new token for us.
+    Passing(String),
+    /// A permission is missing, or an admission policy says no.
+    Forbidden(String),
+    /// Its namespace is being deleted.
+    NamespaceTerminating,
+}
+
+/// The pause before a failed request is made again.
+const RETRIES: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
+
+/// Clocks of API server and node differ, and a deletion timestamp is in whole seconds: a pod is
+/// hurried only if it would end later than this.
+const TOLERANCE: Duration = Duration::from_secs(1);
+
+impl Record {
+    /// A pod seen for the first time.
+    pub(super) fn new(pod: Pod, grace: Grace, state: State) -> Self {
+        Self {
+            pod,
+            grace,
+            state,
+            in_flight: None,
+            ended_by: None,
+            unanswered: None,
+            accepted: None,
+            marked: false,
+            failure: None,
+            not_before: Moment::START,
+            backoff: RETRIES,
+            last_asked: None,
+            set: 0,
+        }
+    }
+
+    /// Which pod.
+    pub(super) fn reference(&self) -> &Arc<PodRef> {
+        &self.pod.reference
+    }
+
+    /// Whether the drain has nothing more to do with it.
+    pub(super) fn is_done(&self) -> bool {
+        self.in_flight.is_none()
+            && matches!(self.state, State::Exempt(_) | State::Gone(_) | State::Tried(_))
+    }
+
+    /// Whether it is gone or has been told to go, by whomever.
+    pub(super) fn is_leaving(&self) -> bool {
+        matches!(self.state, State::Ending(_) | State::Gone(_))
+    }
+
+    /// Whether it was told to end with more time than there is.
+    pub(super) fn ends_too_late(&self, timing: &Timing) -> bool {
+        matches!(self.state, State::Ending(ends) if ends > timing.end_of_grace() + TOLERANCE)
+    }
+
+    /// When a pod that was told to end should have: by our own count where the grace it has is no
+    /// longer than what we asked for, for then only our own clock matters; else by the server's.
+    pub(super) fn expected_end(&self) -> Option<Moment> {
+        let ours = self.accepted.map(|(at, grace)| (at + seconds(grace), grace.get()));
+        match (self.pod.terminating, ours) {
+            (None, ours) => ours.map(|(ends, _)| ends),
+            (Some(theirs), Some((ends, grace))) if theirs.grace <= grace => Some(ends),
+            (Some(theirs), _) => Some(theirs.ends),
+        }
+    }
+
+    /// It is leaving: settles by whose doing, unless an answer that tells is still to come.
+    pub(super) fn settle_who(&mut self) {
+        if self.is_leaving() && self.in_flight.is_none() && self.ended_by.is_none() {
+            self.ended_by = Some(self.unanswered.clone().unwrap_or(EndedBy::Others));
+        }
+    }
+
+    /// What became of it so far; `handing_over`: this process ends before the deadline.
+    pub(super) fn outcome(&self, handing_over: bool) -> Outcome {
+        let certainty = match self.accepted {
+            Some(_) => Certainty::Confirmed,
+            None => Certainty::AnswerLost,
+        };
+        match &self.state {
+            State::Exempt(why) => Outcome::LeftAlone(why.clone()),
+            State::Tried(None) => Outcome::WouldEvict,
+            State::Tried(Some(budget)) => Outcome::WouldBlock(budget.clone()),
+            State::Gone(_) => match &self.ended_by {
+                Some(EndedBy::Eviction) => Outcome::Evicted(certainty),
+                Some(EndedBy::Deletion(budget)) => Outcome::Deleted(budget.clone(), certainty),
+                Some(EndedBy::Shortening) => Outcome::Shortened,
+                Some(EndedBy::Others) | None => Outcome::EndedByOthers,
+            },
+            State::Pending | State::Blocked(_) | State::Ending(_) if handing_over => {
+                Outcome::HandedOver(self.reason())
+            }
+            State::Pending | State::Blocked(_) | State::Ending(_) => {
+                Outcome::StillThere(self.reason())
+            }
+        }
+    }
+
+    /// When it was gone, if it is.
+    pub(super) fn gone_at(&self) -> Option<Moment> {
+        match self.state {
+            State::Gone(at) => Some(at),
+            _ => None,
+        }
+    }
+
+    fn reason(&self) -> Reason {
+        match (&self.state, &self.failure) {
+            (State::Ending(_), _) => Reason::Ending {
+                how: match &self.ended_by {
+                    Some(EndedBy::Eviction) => "evicted".to_owned(),
+                    Some(EndedBy::Deletion(budget)) => {
+                        format!("deleted against disruption budget {budget}")
+                    }
+                    Some(EndedBy::Shortening) => "was already ending, shortened".to_owned(),
+                    Some(EndedBy::Others) | None => "told to end by others".to_owned(),
+                },
+                finalizer: self.pod.finalizer.clone(),
+            },
+            (_, Some(Failure::Passing(why) | Failure::Forbidden(why))) => {
+                Reason::Failed(why.clone())
+            }
+            (_, Some(Failure::NamespaceTerminating)) => {
+                Reason::Failed("its namespace is being deleted".to_owned())
+            }
+            (State::Blocked(budget), None) => Reason::Blocked(budget.clone()),
+            (_, None) => Reason::NotAsked,
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! What became of every pod.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::drain::ask::{Budget, PodRef};
+use crate::drain::pod::Exempt;
+
+/// The end of a drain, pod by pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// One row for each pod that was seen.
+    pub rows: Vec<Row>,
+    /// Whether the first set of pods was read to its end; otherwise there may be more.
+    pub listed: bool,
+    /// How many pods could not be read and have no row.
+    pub unread: u32,
+    /// How long the drain took until now.
+    pub took: Duration,
+}
+
+/// One pod's row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Which pod.
+    pub pod: Arc<PodRef>,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// When it was gone, counted from the beginning of the drain.
+    pub gone_after: Option<Duration>,
+}
+
+/// What became of a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Evicted, and gone.
+    Evicted(Certainty),
+    /// Deleted against this budget, and gone.
+    Deleted(Budget, Certainty),
+    /// It was already ending; its grace was shortened, and it is gone.
+    Shortened,
+    /// Gone, and not by our doing.
+    EndedByOthers,
+    /// It was still there when the deadline came.
+    StillThere(Reason),
+    /// It was still there when this process had to end; the next one goes on.
+    HandedOver(Reason),
+    /// It was not to go.
+    LeftAlone(Exempt),
+    /// A dry run: it would be evicted.
+    WouldEvict,
+    /// A dry run: this budget would refuse.
+    WouldBlock(Budget),
+}
+
+/// Whether the API server confirmed what it was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Certainty {
+    /// It did.
+    Confirmed,
+    /// Its answer was lost, but the pod ended after the request was sent.
+    AnswerLost,
+}
+
+/// Why a pod is still there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// It was told to end and has not yet.
+    Ending {
+        /// By whom and how: in words.
+        how: String,
+        /// A finalizer that holds the object.
+        finalizer: Option<String>,
+    },
+    /// This budget refused until the end.
+    Blocked(Budget),
+    /// Requests about it failed until the end.
+    Failed(String),
+    /// It was never asked.
+    NotAsked,
+}
+
+impl Verdict {
+    /// Whether nothing that was to go is left.
+    pub fn is_clean(&self) -> bool {
+        self.listed
+            && self.unread == 0
+            && !self.rows.iter().any(|row| {
+                matches!(row.outcome, Outcome::StillThere(_) | Outcome::HandedOver(_))
+            })
+    }
+
+    /// How many pods came to each outcome, in the order of [`Outcome`]: `12 evicted, 1 still there`.
+    fn counts(&self) -> String {
+        const ORDER: [&str; 9] = [
+            "evicted",
+            "deleted",
+            "shortened",
+            "ended by others",
+            "still there",
+            "handed over",
+            "left alone",
+            "would be evicted",
+            "would be refused",
+        ];
+        let counts: Vec<String> = ORDER
+            .iter()
+            .map(|name| (name, self.rows.iter().filter(|row| row.outcome.name() == *name).count()))
+            .filter(|(_, count)| *count > 0)
+            .map(|(name, count)| format!("{count} {name}"))
+            .collect();
+        if counts.is_empty() { "no pods".to_owned() } else { counts.join(", ") }
+    }
+}
+
+impl Outcome {
+    /// The word for it in the table.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Evicted(_) => "evicted",
+            Self::Deleted(..) => "deleted",
+            Self::Shortened => "shortened",
+            Self::EndedByOthers => "ended by others",
+            Self::StillThere(_) => "still there",
+            Self::HandedOver(_) => "handed over",
+            Self::LeftAlone(_) => "left alone",
+            Self::WouldEvict => "would be evicted",
+            Self::WouldBlock(_) => "would be refused",
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    /// The note beside the word: what the reader needs to know besides.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Evicted(certainty) => write!(f, "{certainty}"),
+            Self::Deleted(budget, certainty) => {
+                write!(f, "against disruption budget {budget}{}", match certainty {
+                    Certainty::Confirmed => "",
+                    Certainty::AnswerLost => "; the answer was lost",
+                })
+            }
+            Self::Shortened => f.write_str("was already ending, with more time than was left"),
+            Self::EndedByOthers | Self::WouldEvict => Ok(()),
+            Self::StillThere(reason) | Self::HandedOver(reason) => write!(f, "{reason}"),
+            Self::LeftAlone(exempt) => write!(f, "{exempt}"),
+            Self::WouldBlock(budget) => write!(f, "by disruption budget {budget}"),
+        }
+    }
+}
+
+impl fmt::Display for Certainty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Confirmed => "",
+            Self::AnswerLost => "the answer was lost",
+        })
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ending { how, finalizer: None } => write!(f, "{how}, has not ended"),
+            Self::Ending { how, finalizer: Some(finalizer) } => {
+                write!(f, "{how}, has not ended: held by finalizer {finalizer}")
+            }
+            Self::Blocked(budget) => write!(f, "refused by disruption budget {budget}"),
+            Self::Failed(why) => f.write_str(why),
+            Self::NotAsked => f.write_str("was not asked: its turn had not come"),
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    /// The table, one line for each pod, then the counts. What ended badly stands last, where the
+    /// eye of somebody who reads the end of a log falls.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rows: Vec<&Row> = self.rows.iter().collect();
+        rows.sort_by_key(|row| (row.outcome.weight(), &row.pod));
+        let names: Vec<String> = rows.iter().map(|row| row.pod.to_string()).collect();
+        let width = names.iter().map(String::len).max().unwrap_or(0).max("POD".len());
+        writeln!(f, "{:width$}  {:<16}  {:>7}  NOTE", "POD", "OUTCOME", "SECONDS")?;
+        for (row, name) in rows.iter().zip(&names) {
+            let seconds = match row.gone_after {
+                Some(after) => format!("{:.1}", after.as_secs_f64()),
+                None => "-".to_owned(),
+            };
+            let line = format!("{name:width$}  {:<16}  {seconds:>7}  {}", row.outcome.name(), row.outcome);
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        write!(f, "{} in {:.1} s", self.counts(), self.took.as_secs_f64())?;
+        if !self.listed {
+            write!(f, "; the list of pods was not read to its end, there may be more")?;
+        }
+        if self.unread > 0 {
+            write!(f, "; {} more could not be read and are not in this table", self.unread)?;
+        }
+        Ok(())
+    }
+}
+
+impl Outcome {
+    fn weight(&self) -> u8 {
+        match self {
+            Self::LeftAlone(_) => 0,
+            Self::WouldEvict => 1,
+            Self::Evicted(_) => 2,
+            Self::EndedByOthers => 3,
+            Self::Shortened => 4,
+            Self::Deleted(..) => 5,
+            Self::WouldBlock(_) => 6,
+            Self::HandedOver(_) => 7,
+            Self::StillThere(_) => 8,
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! What the spine needs of the world around it, and what the world tells it. The threads
+//! ([`super::threads`]) are one world, the tests' virtual time is another.
+
+use std::sync::Arc;
+
+use crate::drain::ask::{Answer, Job, PodRef};
+use crate::drain::pod::Pod;
+use crate::moment::{Moment, Reading};
+use crate::node::{Node, Patch};
+use crate::notice::Notice;
+use crate::report::fact::Fact;
+
+/// Everything outside the spine.
+pub trait World {
+    /// Both clocks.
+    fn read_clock(&self) -> Reading;
+    /// The next news; `None` if there was none by `until`. Without `until`, waits for ever.
+    fn wait(&mut self, until: Option<Moment>) -> Option<News>;
+    /// How many requests could be sent at once now.
+    fn free(&self) -> usize;
+    /// Starts what was ordered. Its outcome comes as news.
+    fn carry_out(&mut self, order: Order);
+    /// Passes a fact on to those who report. Never waits.
+    fn tell(&mut self, fact: Fact);
+}
+
+/// What the spine orders. Each order is answered by the news named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// See whether address, roots and token are there: [`News::Credentials`].
+    CheckCredentials,
+    /// Find the node of the handler's own pod: [`News::NodeFound`].
+    FindNode,
+    /// Read the Node: [`News::Node`].
+    ReadNode,
+    /// Change the Node: [`News::Node`].
+    PatchNode(Patch),
+    /// List and follow the pods of the node until [`Order::Rest`]: [`News::Pods`].
+    FollowPods,
+    /// One request about one pod: [`News::Answered`].
+    Ask(Job),
+    /// The drain is over: close every connection and end every thread that it needed.
+    Rest,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// A path of the metadata service was asked.
+    Polled(Polled),
+    /// The metadata service offers no IMDSv2; it is asked without a token from now on.
+    WithoutToken {
+        /// Status of the token request: 404 or 405.
+        status: u16,
+    },
+    /// What is missing to reach the API server, in words; `Ok` if nothing is.
+    Credentials(Result<(), String>),
+    /// The node on which the own pod runs.
+    NodeFound(Result<String, String>),
+    /// The answer to a [`Order::ReadNode`] or [`Order::PatchNode`].
+    Node(NodeAnswer),
+    /// What the watch said.
+    Pods(PodNews),
+    /// The answer to an [`Order::Ask`].
+    Answered {
+        /// About which pod.
+        pod: Arc<PodRef>,
+        /// What came.
+        answer: Answer,
+    },
+    /// SIGTERM.
+    Terminate,
+}
+
+/// One poll of one path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Polled {
+    /// Which.
+    pub path: NoticePath,
+    /// The HTTP status, if an answer came.
+    pub status: Option<u16>,
+    /// The notice that stands there, `None` if there is none; else what went wrong, in words.
+    pub outcome: Result<Option<Notice>, String>,
+}
+
+/// Where notices are looked for. Each is polled on its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NoticePath {
+    /// `spot/instance-action`.
+    InstanceAction,
+    /// The address in `NOTICE_URL`.
+    NoticeUrl,
+}
+
+/// The API server on the subject of our Node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NodeAnswer {
+    /// As it is now; for a patch, as it became.
+    Is(Node),
+    /// Somebody changed it in between (409).
+    Conflict,
+    /// It could not be read or changed, in words.
+    Failed(String),
+}
+
+/// What the watch of the node's pods said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PodNews {
+    /// A complete set of pods begins.
+    SetBegins,
+    /// The set is complete: a pod not seen since it began is gone.
+    SetComplete,
+    /// A pod is there, as described.
+    Seen(Pod),
+    /// The pod with this UID is gone.
+    Gone {
+        /// Its UID.
+        uid: String,
+    },
+    /// A pod could not be read, and was skipped.
+    Unread {
+        /// Why, in words.
+        why: String,
+    },
+    /// The watch ended, and is opened again.
+    Lost {
+        /// Why, in words.
+        why: String,
+    },
+}

@@ -1,0 +1,32 @@
+//! Drains a Kubernetes node before its EC2 spot instance is taken back.
+//!
+//! The way of a notice, and the modules in its order; each uses only what stands before it, and
+//! [`handler::run`] is where the whole way can be read:
+//!
+//! | Module | What it is | I/O |
+//! |---|---|---|
+//! | [`moment`] | values of time | none |
+//! | [`notice`] | what the cloud said | none |
+//! | [`intent`] | what is made of it: drain, and by when | none |
+//! | [`node`] | our marks on the Node | none |
+//! | [`drain`] | who goes, when, how; the verdict | none |
+//! | [`settings`] | what the operator wants | arguments and environment, once |
+//! | [`report`] | facts, and the log that says them | the log's thread |
+//! | [`handler`] | the spine; its states; the threads around it | `threads` only |
+//! | [`source`] | the metadata service | HTTP |
+//! | [`kube`] | the API server | TLS |
+//! | [`clock`] | the machine's clocks | clocks |
+//! | [`command`] | what the program can be told to do | |
+
+pub mod clock;
+pub mod command;
+pub mod drain;
+pub mod handler;
+pub mod intent;
+pub mod kube;
+pub mod moment;
+pub mod node;
+pub mod notice;
+pub mod report;
+pub mod settings;
+pub mod source;
