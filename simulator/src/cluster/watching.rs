@@ -1,0 +1,184 @@
+//! Sending a watch, line by line, for as long as the client listens.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::reading::Watcher;
+use super::refusal::Refusal;
+use super::service::Api;
+use super::store::{Line, event};
+use crate::fault::Disturbance;
+use crate::http::{After, Chunks, Wire};
+use crate::lock;
+
+/// How long a watch sleeps at most before it looks whether it is still heard.
+const GLANCE: Duration = Duration::from_millis(50);
+
+/// A watch that is being sent.
+pub(super) struct Sending<'a> {
+    api: &'a Api,
+    watcher: Watcher,
+    /// After so many lines this happens.
+    disturbance: Option<(usize, Disturbance)>,
+    sent: usize,
+    /// How often a bookmark comes.
+    bookmark_every: Duration,
+    ends_at: Option<Instant>,
+}
+
+enum Go {
+    On,
+    End,
+    Cut,
+}
+
+impl<'a> Sending<'a> {
+    pub(super) fn new(
+        api: &'a Api,
+        watcher: Watcher,
+        disturbance: Option<(usize, Disturbance)>,
+        bookmark_every: Duration,
+        lasts: Option<Duration>,
+    ) -> Self {
+        let ends_at = lasts.map(|time| Instant::now() + time);
+        Self { api, watcher, disturbance, sent: 0, bookmark_every, ends_at }
+    }
+
+    /// Sends until the watch ends or the client hangs up.
+    pub(super) fn run(mut self, wire: &mut Wire) -> io::Result<After> {
+        let mut body = Chunks::begin(wire, 200, "application/json")?;
+        let first = std::mem::take(&mut self.watcher.first);
+        let mut lines: VecDeque<Line> = first.into_iter().map(Next::whole).collect();
+        let mut last_bookmark = Instant::now();
+        loop {
+            if let Some(disturbance) = self.disturbance_due() {
+                match self.disturb(disturbance, &mut body)? {
+                    Go::On => {}
+                    Go::End => return body.end().map(|()| After::Keep),
+                    Go::Cut => return Ok(After::Cut),
+                }
+            }
+            match lines.pop_front() {
+                Some(Line::Event { bytes, .. }) => {
+                    body.piece(&bytes)?;
+                    self.sent += 1;
+                    continue;
+                }
+                Some(Line::Disturbed(disturbance)) => {
+                    match self.disturb(disturbance, &mut body)? {
+                        Go::On => {}
+                        Go::End => return body.end().map(|()| After::Keep),
+                        Go::Cut => return Ok(After::Cut),
+                    }
+                    continue;
+                }
+                None => {}
+            }
+            let over = self.ends_at.is_some_and(|end| Instant::now() >= end);
+            if self.watcher.ends || over {
+                return body.end().map(|()| After::Keep);
+            }
+            if self.watcher.bookmarks && last_bookmark.elapsed() >= self.bookmark_every {
+                last_bookmark = Instant::now();
+                let bookmark = lock(&self.api.store).bookmark(false);
+                body.piece(&bookmark)?;
+            }
+            if body.wire().is_over() {
+                return Ok(After::Cut);
+            }
+            lines = self.wait();
+        }
+    }
+
+    /// The lines that have come since, or none after a while.
+    fn wait(&mut self) -> VecDeque<Line> {
+        let store = lock(&self.api.store);
+        let store = if store.lines.len() > self.watcher.position {
+            store
+        } else {
+            match self.api.changed.wait_timeout(store, GLANCE) {
+                Ok((store, _)) => store,
+                Err(poisoned) => poisoned.into_inner().0,
+            }
+        };
+        let fresh = store.lines.iter().skip(self.watcher.position).filter(|line| match line {
+            Line::Event { subject, .. } => self.watcher.selector.matches(subject),
+            Line::Disturbed(_) => true,
+        });
+        let fresh = fresh.cloned().collect();
+        self.watcher.position = store.lines.len();
+        fresh
+    }
+
+    fn disturbance_due(&mut self) -> Option<Disturbance> {
+        self.disturbance.take_if(|(after, _)| self.sent >= *after).map(|(_, what)| what)
+    }
+
+    fn disturb(&self, disturbance: Disturbance, body: &mut Chunks<'_, Wire>) -> io::Result<Go> {
+        match disturbance {
+            Disturbance::Expired => {
+                let refusal =
+                    Refusal::new(410, "The resourceVersion for the provided watch is too old.");
+                body.piece(&event("ERROR", &refusal.status()))?;
+                Ok(Go::End)
+            }
+            Disturbance::ErrorWithoutCode => {
+                let status = json!({ "kind": "Status", "apiVersion": "v1", "metadata": {},
+                    "status": "Failure" });
+                body.piece(&event("ERROR", &status))?;
+                Ok(Go::End)
+            }
+            Disturbance::CutLine => {
+                body.piece(
+                    br#"{"type":"MODIFIED","object":{"kind":"Pod","apiVersion":"v1","meta"#,
+                )?;
+                Ok(Go::Cut)
+            }
+            Disturbance::Ended => Ok(Go::End),
+            Disturbance::LongLine(length) => {
+                let node = lock(&self.api.store).node_name().to_owned();
+                let pod = super::pod::Pod::named("default/long").size(length);
+                let object = pod.object(
+                    &node,
+                    "00000000-0000-4000-8000-000000000000",
+                    "2026-01-01T00:00:00Z",
+                );
+                let mut line = event("MODIFIED", &object);
+                line.truncate(line.len() - 1);
+                line.resize(line.len().max(length), b' ');
+                line.push(b'\n');
+                for piece in line.chunks(64 * 1024) {
+                    body.piece(piece)?;
+                }
+                Ok(Go::On)
+            }
+            Disturbance::Bytes(bytes) => body.piece(&bytes).map(|()| Go::On),
+            Disturbance::Silence => {
+                body.wire().hang();
+                Ok(Go::Cut)
+            }
+        }
+    }
+}
+
+/// Lines that are sent whatever the selector: they were selected before.
+struct Next;
+
+impl Next {
+    fn whole(bytes: Arc<[u8]>) -> Line {
+        Line::Event {
+            revision: 0,
+            subject: super::store::Subject {
+                namespace: String::new(),
+                name: String::new(),
+                node: String::new(),
+                labels: std::collections::BTreeMap::new(),
+            },
+            bytes,
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! A stand-in for the EC2 instance metadata service: plain HTTP on loopback.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime};
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::fault::{Failing, Fault, Faults, Wording};
+use crate::http::{After, Framing, Request, Response, Server, Service, Wire};
+use crate::journal::Journal;
+use crate::lock;
+
+/// Where the interruption stands, below `/latest/meta-data/`.
+const INSTANCE_ACTION: &str = "spot/instance-action";
+/// Where its time stands for programs of old, below `/latest/meta-data/`.
+const TERMINATION_TIME: &str = "spot/termination-time";
+
+/// The kinds of requests the metadata service gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Query {
+    /// `PUT /latest/api/token`.
+    Token,
+    /// `spot/instance-action`.
+    InstanceAction,
+    /// `spot/termination-time`.
+    TerminationTime,
+    /// Anything else.
+    Other,
+}
+
+/// Which of the two versions the service speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// Only requests with a valid token are served (`HttpTokens: required`).
+    V2Only,
+    /// Requests without a token are served too; a bad token is still a 401.
+    Both,
+    /// No tokens: the PUT gets this code (404 or 405), everything else is
+    /// served.
+    V1Only(u16),
+}
+
+/// A metadata service on a port of its own. Dropping it stops it.
+pub struct Metadata {
+    server: Server,
+    service: Arc<Imds>,
+}
+
+struct Imds {
+    state: Mutex<State>,
+    faults: Faults<Query>,
+    journal: Journal<Query>,
+}
+
+struct State {
+    version: Version,
+    documents: BTreeMap<String, Vec<u8>>,
+    tokens: BTreeMap<String, Instant>,
+    issued: u64,
+}
+
+impl Metadata {
+    /// Starts one without a notice, speaking [`Version::V2Only`].
+    ///
+    /// # Errors
+    /// No port or no thread could be had.
+    pub fn start() -> io::Result<Self> {
+        let service = Arc::new(Imds {
+            state: Mutex::new(State {
+                version: Version::V2Only,
+                documents: instance_documents(),
+                tokens: BTreeMap::new(),
+                issued: 0,
+            }),
+            faults: Faults::default(),
+            journal: Journal::new(),
+        });
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let server = Server::start(address, Arc::clone(&service) as Arc<dyn Service>, None)?;
+        Ok(Self { server, service })
+    }
+
+    /// Its address as the handler's `INSTANCE_METADATA_URL` wants it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.server.address())
+    }
+
+    /// Announces an interruption: `spot/instance-action` with this action and
+    /// time, and `spot/termination-time` if the action is `terminate`. The
+    /// time is taken word for word.
+    pub fn announce(&self, action: &str, time: &str) {
+        let document = serde_json::json!({ "action": action, "time": time });
+        let mut state = lock(&self.service.state);
+        state.documents.insert(INSTANCE_ACTION.to_owned(), document.to_string().into_bytes());
+        if action == "terminate" {
+            state.documents.insert(TERMINATION_TIME.to_owned(), time.as_bytes().to_vec());
+        }
+    }
+
+    /// Announces the instance's end in that time (whole seconds, as EC2 gives
+    /// them, rounded up). The moment announced.
+    pub fn announce_in(&self, time: Duration) -> SystemTime {
+        let moment = OffsetDateTime::from(SystemTime::now() + time);
+        let second = match moment.nanosecond() {
+            0 => moment,
+            part => moment + Duration::from_nanos(1_000_000_000 - u64::from(part)),
+        };
+        // Only years beyond 9999 have no such form.
+        self.announce("terminate", &second.format(&Rfc3339).unwrap_or_default());
+        second.into()
+    }
+
+    /// Takes the announcement back: 404 again.
+    pub fn clear(&self) {
+        let mut state = lock(&self.service.state);
+        state.documents.remove(INSTANCE_ACTION);
+        state.documents.remove(TERMINATION_TIME);
+    }
+
+    /// Puts a document below `/latest/meta-data/`, byte for byte.
+    pub fn set(&self, path: &str, document: impl Into<Vec<u8>>) {
+        lock(&self.service.state).documents.insert(path.to_owned(), document.into());
+    }
+
+    /// Takes a document away: 404.
+    pub fn remove(&self, path: &str) {
+        lock(&self.service.state).documents.remove(path);
+    }
+
+    /// Makes all tokens handed out so far worthless: 401.
+    pub fn expire_tokens(&self) {
+        lock(&self.service.state).tokens.clear();
+    }
+
+    /// Speaks that version from now on.
+    pub fn speak(&self, version: Version) {
+        lock(&self.service.state).version = version;
+    }
+
+    /// Makes requests of this kind fail: see [`Failing`].
+    pub fn fail(&self, kind: Query) -> Failing<'_, Query> {
+        Failing::new(&self.service.faults, kind)
+    }
+
+    /// Ends all faults.
+    pub fn heal(&self) {
+        self.service.faults.clear();
+        self.server.be_silent(false);
+    }
+
+    /// Becomes a black hole: connections are accepted, and nothing is said.
+    pub fn become_silent(&self) {
+        self.server.be_silent(true);
+    }
+
+    /// What was asked and answered.
+    #[must_use]
+    pub fn journal(&self) -> Journal<Query> {
+        self.service.journal.clone()
+    }
+
+    /// The most connections that were open at the same time.
+    #[must_use]
+    pub fn most_connections(&self) -> usize {
+        self.server.most_connections()
+    }
+
+    /// The connections that are open now.
+    #[must_use]
+    pub fn open_connections(&self) -> usize {
+        self.server.open_connections()
+    }
+
+    /// Stops: connections are cut and refused.
+    pub fn stop(&self) {
+        self.server.stop();
+    }
+
+    /// Starts again on the same port after [`Metadata::stop`].
+    ///
+    /// # Errors
+    /// The port has been taken meanwhile.
+    pub fn start_again(&self) -> io::Result<()> {
+        self.server.start_again()
+    }
+}
+
+impl Service for Imds {
+    fn answer(&self, request: Request, wire: &mut Wire) -> io::Result<After> {
+        let kind = Query::of(&request);
+        let line = self.journal.open(kind, None, wire.number, &request);
+        let fault = self.faults.due(kind, None);
+
+        let right = fault
+            .as_ref()
+            .is_none_or(Fault::is_carried_out)
+            .then(|| lock(&self.state).respond(&request));
+        let code = match (&fault, &right) {
+            (Some(Fault::AnswerLost), _) => None,
+            (Some(fault), None) => fault.code(),
+            (_, right) => right.as_ref().map(|response| response.code),
+        };
+        let hangs = matches!(fault, Some(Fault::Hang | Fault::Slow(_)));
+        if !hangs {
+            self.journal.close(&line, code);
+        }
+        let after = match (fault, right) {
+            (Some(fault), right) => fault.send::<Self>(right, Framing::Length, wire),
+            (None, Some(response)) => {
+                response.write(wire, Framing::Length, false).map(|()| After::Keep)
+            }
+            (None, None) => Ok(After::Cut),
+        };
+        if hangs {
+            self.journal.close(&line, code);
+        }
+        after
+    }
+}
+
+impl Wording for Imds {
+    fn error(code: u16, message: &str) -> Response {
+        let page = format!(
+            "<?xml version=\"1.0\" encoding=\"iso-8859-1\"?>\n<html>\n <head>\n  <title>{code} - \
+             {message}</title>\n </head>\n <body>\n  <h1>{code} - {message}</h1>\n </body>\n</html>\n"
+        );
+        Response::new(code, "text/html", page)
+    }
+}
+
+impl Query {
+    fn of(request: &Request) -> Self {
+        match request.path.strip_prefix("/latest/") {
+            Some("api/token") => Self::Token,
+            Some("meta-data/spot/instance-action") => Self::InstanceAction,
+            Some("meta-data/spot/termination-time") => Self::TerminationTime,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl State {
+    fn respond(&mut self, request: &Request) -> Response {
+        if request.path == "/latest/api/token" {
+            return self.issue_token(request);
+        }
+        if request.method != "GET" {
+            return Imds::error(405, "Method Not Allowed");
+        }
+        if !self.admits(request) {
+            return Imds::error(401, "Unauthorized");
+        }
+        let document = match request.path.strip_prefix("/latest/") {
+            Some(path) => path
+                .strip_prefix("meta-data/")
+                .map(str::to_owned)
+                .or_else(|| path.starts_with("dynamic/").then(|| path.to_owned()))
+                .and_then(|path| self.documents.get(&path)),
+            None => None,
+        };
+        match document {
+            Some(document) => Response::new(200, "text/plain", document.as_slice()),
+            None => Imds::error(404, "Not Found"),
+        }
+    }
+
+    fn issue_token(&mut self, request: &Request) -> Response {
+        if let Version::V1Only(code) = self.version {
+            return Imds::error(code, "Not offered");
+        }
+        if request.method != "PUT" {
+            return Imds::error(405, "Method Not Allowed");
+        }
+        if request.header("x-forwarded-for").is_some() {
+            return Imds::error(403, "Forbidden");
+        }
+        let seconds = request
+            .header("x-aws-ec2-metadata-token-ttl-seconds")
+            .and_then(|text| text.parse().ok())
+            .filter(|seconds| (1..=21600).contains(seconds));
+        let Some(seconds) = seconds else {
+            return Imds::error(400, "Bad Request");
+        };
+        self.issued += 1;
+        let token = format!("AQAEAsimulator-token-{:04}==", self.issued);
+        self.tokens.insert(token.clone(), Instant::now() + Duration::from_secs(seconds));
+        Response::new(200, "text/plain", token)
+            .with_header("X-aws-ec2-metadata-token-ttl-seconds", seconds.to_string())
+    }
+
+    fn admits(&self, request: &Request) -> bool {
+        match (self.version, request.header("x-aws-ec2-metadata-token")) {
+            (Version::V1Only(_), _) | (Version::Both, None) => true,
+            (Version::V2Only, None) => false,
+            (_, Some(token)) => self.tokens.get(token).is_some_and(|end| Instant::now() < *end),
+        }
+    }
+}
+
+/// What every spot instance has, notice or not.
+fn instance_documents() -> BTreeMap<String, Vec<u8>> {
+    let identity = r#"{
+  "accountId" : "123456789012",
+  "architecture" : "x86_64",
+  "availabilityZone" : "eu-central-1a",
+  "instanceId" : "i-0123456789abcdef0",
+  "instanceType" : "m7i.large",
+  "privateIp" : "10.0.1.17",
+  "region" : "eu-central-1"
+}"#;
+    [
+        ("ami-id", "ami-0123456789abcdef0"),
+        ("events/maintenance/scheduled", "[]"),
+        ("instance-id", "i-0123456789abcdef0"),
+        ("instance-life-cycle", "spot"),
+        ("instance-type", "m7i.large"),
+        ("local-hostname", "ip-10-0-1-17.eu-central-1.compute.internal"),
+        ("local-ipv4", "10.0.1.17"),
+        ("placement/availability-zone", "eu-central-1a"),
+        ("placement/region", "eu-central-1"),
+        ("dynamic/instance-identity/document", identity),
+    ]
+    .map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec()))
+    .into()
+}
