@@ -1,0 +1,321 @@
+//! What the API server's replies mean, each read once. Pure.
+//!
+//! The wording and the causes are those of kube-apiserver 1.34 to 1.37 (`registry/core/pod/storage`,
+//! `apimachinery/pkg/api/errors`).
+
+use std::time::Duration;
+
+use miniserde::{Deserialize, json};
+
+use super::request::{Method, Request};
+use crate::drain::ask::{Answer, Ask, Budget, Job, PodRef};
+use crate::handler::world::NodeAnswer;
+use crate::node::{Node, Remembered};
+
+/// A whole reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// The header `Retry-After`, as [`retry_after`] reads it.
+    pub retry_after: Option<Duration>,
+    /// As it came.
+    pub body: Vec<u8>,
+}
+
+/// Reads the header `Retry-After`: whole seconds. The other form, a date, is for calendars that
+/// agree; it counts as not given.
+pub fn retry_after(header: &str) -> Option<Duration> {
+    header.trim().parse().ok().map(|seconds: u32| Duration::from_secs(seconds.into()))
+}
+
+/// What a reply means for the job that was asked.
+///
+/// "Done" is believed only if the body says so too. A page of a proxy that answers 200 would
+/// otherwise end the pod's turn, while asking once more what was done already does no harm.
+pub fn answer(job: &Job, request: &Request, reply: &Reply) -> Answer {
+    if (200..300).contains(&reply.status) {
+        return match confirms(&reply.body) {
+            true => Answer::Accepted,
+            false => Answer::Broken(unexpected(request, reply)),
+        };
+    }
+    let status = Status::read(&reply.body);
+    if let Some(budget) = status.as_ref().and_then(|status| status.budget(&job.pod)) {
+        return Answer::Blocked(budget);
+    }
+    let why = described(request, reply, status.as_ref());
+    let says = |question: fn(&Status, &Job) -> bool| {
+        status.as_ref().is_some_and(|status| question(status, job))
+    };
+    match reply.status {
+        401 => Answer::Unauthorized,
+        403 if says(Status::says_namespace_terminates) => Answer::NamespaceTerminating,
+        403 => Answer::Forbidden(why),
+        404 if says(Status::says_pod_is_gone) => Answer::Gone,
+        409 | 422 if says(Status::says_uid_differs) => Answer::Replaced,
+        408 | 409 | 429 | 500..=599 => Answer::Busy {
+            retry_after: reply.retry_after.or_else(|| status?.details?.retry_after()),
+            why,
+        },
+        _ => Answer::Broken(why),
+    }
+}
+
+/// What a reply to reading or changing the Node `name` means.
+pub fn node(name: &str, request: &Request, reply: &Reply) -> NodeAnswer {
+    let status = Status::read(&reply.body);
+    let why = || described(request, reply, status.as_ref());
+    match reply.status {
+        200 | 201 => match NodeObject::read(name, &reply.body) {
+            Some(node) => NodeAnswer::Is(node),
+            None => NodeAnswer::Failed(unexpected(request, reply)),
+        },
+        409 => NodeAnswer::Conflict,
+        403 => {
+            let verb = if request.method == Method::Get { "get" } else { "patch" };
+            NodeAnswer::Failed(format!("{}; `{verb}` on `nodes` must be granted", why()))
+        }
+        404 if status.as_ref().is_some_and(|status| status.is_about(&["nodes", "node"], name)) => {
+            NodeAnswer::Failed(format!("there is no node named {name} ({request}: 404)"))
+        }
+        _ => NodeAnswer::Failed(why()),
+    }
+}
+
+/// On which node a pod runs, by the reply to [`super::request::find_pod`].
+pub fn node_of_pod(request: &Request, reply: &Reply) -> Result<String, String> {
+    let status = Status::read(&reply.body);
+    let why = described(request, reply, status.as_ref());
+    match reply.status {
+        200 => Placed::read(&reply.body).ok_or_else(|| unexpected(request, reply)),
+        403 => Err(format!("{why}; set NODE_NAME, or grant `get` on `pods`")),
+        404 => Err(format!("{why}; set NODE_NAME, or correct POD_NAME and NAMESPACE")),
+        _ => Err(why),
+    }
+}
+
+/// A refusal in words: what was asked, the status, and what the server says or how much it sent.
+pub(super) fn refusal(request: &Request, reply: &Reply) -> String {
+    described(request, reply, Status::read(&reply.body).as_ref())
+}
+
+/// A reply with a good status and a body that is not what was asked for, in words.
+pub(super) fn unexpected(request: &Request, reply: &Reply) -> String {
+    let (status, length) = (reply.status, reply.body.len());
+    format!("{request}: {status}, but its {length} bytes are not what was asked for")
+}
+
+/// Of a text from outside at most 200 characters, none of which moves a terminal's cursor or
+/// turns the direction of writing.
+pub(super) fn excerpt(text: &str) -> String {
+    const MOST: usize = 200;
+    let shown = |c: char| {
+        let hidden = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+            || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}');
+        if c.is_control() || hidden { ' ' } else { c }
+    };
+    let mut excerpt: String = text.trim().chars().take(MOST).map(shown).collect();
+    if text.trim().chars().nth(MOST).is_some() {
+        excerpt.pop();
+        excerpt.push('…');
+    }
+    excerpt
+}
+
+fn described(request: &Request, reply: &Reply, status: Option<&Status>) -> String {
+    let code = reply.status;
+    if code == 401 {
+        return format!("{request}: 401, the API server does not accept the token");
+    }
+    match status.and_then(|status| status.message.as_deref()).map(excerpt) {
+        Some(message) if !message.is_empty() => format!("{request}: {code}: {message}"),
+        _ => format!("{request}: {code}, with {} bytes that say no reason", reply.body.len()),
+    }
+}
+
+/// Whether the body says that it was done: the object as it is now, or a Status `Success`.
+fn confirms(body: &[u8]) -> bool {
+    match read::<Kind>(body).map(|object| object.kind).as_deref() {
+        Some("Status") => read::<Status>(body).is_some_and(|status| status.succeeded()),
+        Some("Pod" | "Eviction") => true,
+        _ => false,
+    }
+}
+
+fn read<T: Deserialize>(body: &[u8]) -> Option<T> {
+    json::from_str(std::str::from_utf8(body).ok()?).ok()
+}
+
+#[derive(Deserialize)]
+struct Kind {
+    kind: String,
+}
+
+/// The API server's own account of how a request went (`meta/v1` Status).
+#[derive(Deserialize)]
+pub(super) struct Status {
+    kind: String,
+    status: Option<String>,
+    pub(super) code: Option<u16>,
+    pub(super) reason: Option<String>,
+    pub(super) message: Option<String>,
+    details: Option<Details>,
+}
+
+#[derive(Deserialize)]
+struct Details {
+    group: Option<String>,
+    kind: Option<String>,
+    name: Option<String>,
+    causes: Option<Vec<Cause>>,
+    #[serde(rename = "retryAfterSeconds")]
+    retry_after_seconds: Option<u32>,
+}
+
+impl Details {
+    fn retry_after(&self) -> Option<Duration> {
+        self.retry_after_seconds.map(|seconds| Duration::from_secs(seconds.into()))
+    }
+}
+
+#[derive(Deserialize)]
+struct Cause {
+    reason: Option<String>,
+    message: Option<String>,
+    field: Option<String>,
+}
+
+impl Status {
+    /// Reads it; `None` if the body is anything else.
+    fn read(body: &[u8]) -> Option<Self> {
+        read::<Self>(body).filter(|status| status.kind == "Status")
+    }
+
+    fn succeeded(&self) -> bool {
+        self.status.as_deref() == Some("Success")
+    }
+
+    fn message(&self) -> &str {
+        self.message.as_deref().unwrap_or_default()
+    }
+
+    fn causes(&self) -> &[Cause] {
+        self.details.as_ref().and_then(|details| details.causes.as_deref()).unwrap_or_default()
+    }
+
+    /// The budget that stands in the way, if one does. Besides 429, a budget whose own numbers are
+    /// off answers 403 with the same cause, and two budgets over one pod answer 500 without one.
+    fn budget(&self, pod: &PodRef) -> Option<Budget> {
+        let named = |name: String| Budget { namespace: pod.namespace.clone(), name };
+        let by_budget = |cause: &&Cause| cause.reason.as_deref() == Some("DisruptionBudget");
+        if let Some(cause) = self.causes().iter().find(by_budget) {
+            let said = cause.message.as_deref().unwrap_or_else(|| self.message());
+            let name = said
+                .strip_prefix("The disruption budget ")
+                .and_then(|rest| rest.split(' ').next())
+                .filter(|name| !name.is_empty());
+            return Some(named(excerpt(name.unwrap_or(said))));
+        }
+        let several = "more than one PodDisruptionBudget";
+        self.message().contains(several).then(|| named(several.to_owned()))
+    }
+
+    fn says_namespace_terminates(&self, _: &Job) -> bool {
+        self.causes().iter().any(|cause| cause.reason.as_deref() == Some("NamespaceTerminating"))
+    }
+
+    /// Whether it says that this very pod does not exist: a wrong path is a 404, too.
+    fn says_pod_is_gone(&self, job: &Job) -> bool {
+        self.is_about(&["pods", "pod"], &job.pod.name)
+    }
+
+    /// Whether the object of one of these kinds with this name was not found.
+    fn is_about(&self, kinds: &[&str], name: &str) -> bool {
+        self.reason.as_deref() == Some("NotFound")
+            && self.details.as_ref().is_some_and(|details| {
+                let kind = details.kind.as_deref().unwrap_or_default();
+                details.name.as_deref() == Some(name)
+                    && details.group.as_deref().unwrap_or_default().is_empty()
+                    && kinds.iter().any(|of| of.eq_ignore_ascii_case(kind))
+            })
+    }
+
+    /// Whether the UID in the request is not that of the pod: for deletions in either of two
+    /// wordings, for a patch as the immutable field that it would change.
+    fn says_uid_differs(&self, job: &Job) -> bool {
+        let message = self.message();
+        let precondition = message.contains("UID in the precondition")
+            || message.contains("UID in precondition");
+        match job.ask {
+            Ask::Evict { .. } | Ask::Delete { .. } => {
+                precondition && message.contains(job.pod.uid.as_str())
+            }
+            Ask::MarkDisrupted => {
+                precondition
+                    || self.causes().iter().any(|c| c.field.as_deref() == Some("metadata.uid"))
+            }
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct NodeObject {
+    kind: String,
+    metadata: NodeMeta,
+    spec: Option<NodeSpec>,
+}
+
+#[derive(Deserialize)]
+struct NodeMeta {
+    name: String,
+    #[serde(rename = "resourceVersion")]
+    resource_version: String,
+    annotations: Option<NodeAnnotations>,
+}
+
+#[derive(Deserialize)]
+struct NodeAnnotations {
+    // crate::node::STATE_ANNOTATION; an attribute takes no constant.
+    #[serde(rename = "k8s-spot-handler/state")]
+    state: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct NodeSpec {
+    unschedulable: Option<bool>,
+}
+
+impl NodeObject {
+    fn read(name: &str, body: &[u8]) -> Option<Node> {
+        let object: Self = read(body)?;
+        let is_it = object.kind == "Node"
+            && object.metadata.name == name
+            && !object.metadata.resource_version.is_empty();
+        let state = object.metadata.annotations.and_then(|annotations| annotations.state);
+        is_it.then(|| Node {
+            resource_version: object.metadata.resource_version,
+            unschedulable: object.spec.and_then(|spec| spec.unschedulable).unwrap_or(false),
+            state: Remembered::parse(state.as_deref()),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct Placed {
+    kind: String,
+    spec: PlacedSpec,
+}
+
+#[derive(Deserialize)]
+struct PlacedSpec {
+    #[serde(rename = "nodeName")]
+    node_name: String,
+}
+
+impl Placed {
+    fn read(body: &[u8]) -> Option<String> {
+        let pod: Self = read(body)?;
+        (pod.kind == "Pod" && !pod.spec.node_name.is_empty()).then_some(pod.spec.node_name)
+    }
+}

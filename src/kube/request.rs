@@ -1,0 +1,330 @@
+//! Requests to the API server, as values: method, path, body. Pure.
+
+use std::fmt::{self, Write as _};
+
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
+use k8s_openapi::api::policy::v1::Eviction;
+use k8s_openapi::Resource;
+use miniserde::{Serialize, json};
+
+use crate::drain::ask::{Ask, Grace, Job, PodRef};
+use crate::moment::WallTime;
+use crate::node::Patch;
+
+/// Pods on a page of a list: 25 of the usual 15 kB are read in one go and dropped again.
+const PAGE: usize = 25;
+
+/// An answer that is one object: etcd holds objects of up to 1.5 MiB.
+const OBJECT_LIMIT: usize = 4 << 20;
+
+/// An answer that is a Status.
+const STATUS_LIMIT: usize = 256 << 10;
+
+/// An answer that is a page of pods.
+const PAGE_LIMIT: usize = 8 << 20;
+
+/// One request. `Display` is its endpoint, for people: method and path, without the query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// What is done.
+    pub method: Method,
+    /// To what: path and query, percent-encoded; begins with `/`.
+    pub path: String,
+    /// What goes with it.
+    pub body: Option<Body>,
+    /// The most bytes that an answer may have.
+    pub answer_limit: usize,
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.split_once('?').map_or(self.path.as_str(), |(path, _)| path);
+        write!(f, "{} {path}", self.method)
+    }
+}
+
+/// An HTTP method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Reads, lists or watches.
+    Get,
+    /// Creates.
+    Post,
+    /// Changes; which kind of patch is the body's content type.
+    Patch,
+    /// Deletes.
+    Delete,
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        })
+    }
+}
+
+/// The body of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Body {
+    /// The header `Content-Type`.
+    pub content_type: &'static str,
+    /// The bytes.
+    pub text: String,
+}
+
+impl Body {
+    fn json(body: &impl Serialize) -> Self {
+        Self { content_type: "application/json", text: json::to_string(body) }
+    }
+}
+
+/// Reads the Node.
+pub fn read_node(name: &str) -> Request {
+    get(node_path(name), OBJECT_LIMIT)
+}
+
+/// Changes the Node.
+pub fn patch_node(name: &str, patch: &Patch) -> Request {
+    Request {
+        method: Method::Patch,
+        path: node_path(name),
+        body: Some(Body {
+            content_type: "application/merge-patch+json",
+            text: patch.0.clone(),
+        }),
+        answer_limit: OBJECT_LIMIT,
+    }
+}
+
+/// Reads one pod: the handler's own, to find its node.
+pub fn find_pod(namespace: &str, name: &str) -> Request {
+    get(pod_path(namespace, name), OBJECT_LIMIT)
+}
+
+/// Lists a page of the pods of a node: the first one, or the one that the token `page` of the page
+/// before stands for. What it lists is the newest state, not that of a cache.
+pub fn list_pods(node: &str, page: Option<&str>) -> Request {
+    let mut query = Query::pods_of(node);
+    query.add("limit", &PAGE.to_string());
+    if let Some(token) = page {
+        query.add("continue", token);
+    }
+    get(query.path, PAGE_LIMIT)
+}
+
+/// From where on pods are watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since<'a> {
+    /// A set from the server's cache, however old, then what changes: fastest, and right where
+    /// nothing newer has been seen yet.
+    Cached,
+    /// A set of the newest state, then what changes.
+    Newest,
+    /// What changed since this resource version.
+    Version(&'a str),
+}
+
+/// Watches the pods of a node. Where a set comes first, a bookmark marks its end (`WatchList`).
+pub fn watch_pods(node: &str, since: Since<'_>) -> Request {
+    let mut query = Query::pods_of(node);
+    query.add("watch", "1");
+    query.add("allowWatchBookmarks", "true");
+    match since {
+        Since::Cached => query.add("resourceVersion", "0"),
+        Since::Newest => {}
+        Since::Version(version) => query.add("resourceVersion", version),
+    }
+    if since == Since::Cached || since == Since::Newest {
+        query.add("sendInitialEvents", "true");
+        // Validation wants it beside sendInitialEvents, and forbids it otherwise.
+        query.add("resourceVersionMatch", "NotOlderThan");
+    }
+    get(query.path, STATUS_LIMIT)
+}
+
+/// Asks a pod what `job` says. `now` becomes the time of the condition `DisruptionTarget`.
+pub fn for_job(job: &Job, now: WallTime) -> Request {
+    let pod = &job.pod;
+    let path = pod_path(&pod.namespace, &pod.name);
+    match job.ask {
+        Ask::Evict { grace, dry } => evict(&path, pod, grace, dry),
+        Ask::MarkDisrupted => mark_disrupted(&path, pod, now),
+        Ask::Delete { grace } => Request {
+            method: Method::Delete,
+            path,
+            body: Some(Body::json(&DeleteOptions::new(pod, grace, false))),
+            answer_limit: OBJECT_LIMIT,
+        },
+    }
+}
+
+fn evict(path: &str, pod: &PodRef, grace: Grace, dry: bool) -> Request {
+    let body = EvictionBody {
+        api_version: Eviction::API_VERSION,
+        kind: Eviction::KIND,
+        metadata: ObjectName { name: &pod.name, namespace: &pod.namespace },
+        delete_options: DeleteOptions::new(pod, grace, dry),
+    };
+    // The body's dryRun reaches the deletion, the query's also the admission webhooks before it.
+    let query = if dry { "?dryRun=All" } else { "" };
+    Request {
+        method: Method::Post,
+        path: format!("{path}/{}{query}", Eviction::URL_PATH_SEGMENT),
+        body: Some(Body::json(&body)),
+        answer_limit: STATUS_LIMIT,
+    }
+}
+
+fn mark_disrupted(path: &str, pod: &PodRef, now: WallTime) -> Request {
+    let body = Disrupted {
+        metadata: ObjectUid { uid: &pod.uid },
+        status: Conditions {
+            conditions: [Condition {
+                r#type: "DisruptionTarget",
+                status: "True",
+                reason: "DeletionByNodeTermination",
+                message: "k8s-spot-handler: the pod is deleted because its node is taken back",
+                last_transition_time: now.to_string(),
+            }],
+        },
+    };
+    Request {
+        method: Method::Patch,
+        path: format!("{path}/status"),
+        body: Some(Body {
+            content_type: "application/strategic-merge-patch+json",
+            text: json::to_string(&body),
+        }),
+        answer_limit: OBJECT_LIMIT,
+    }
+}
+
+fn get(path: String, answer_limit: usize) -> Request {
+    Request { method: Method::Get, path, body: None, answer_limit }
+}
+
+fn node_path(name: &str) -> String {
+    format!("/api/{}/{}/{}", Node::API_VERSION, Node::URL_PATH_SEGMENT, Encoded(name))
+}
+
+fn pod_path(namespace: &str, name: &str) -> String {
+    format!(
+        "/api/{}/{}/{}/{}/{}",
+        Pod::API_VERSION,
+        Namespace::URL_PATH_SEGMENT,
+        Encoded(namespace),
+        Pod::URL_PATH_SEGMENT,
+        Encoded(name)
+    )
+}
+
+/// A path with a query under construction.
+struct Query {
+    path: String,
+}
+
+impl Query {
+    /// The pods of one node, in all namespaces.
+    fn pods_of(node: &str) -> Self {
+        let selector = format!("spec.nodeName={node}");
+        let path = format!(
+            "/api/{}/{}?fieldSelector={}",
+            Pod::API_VERSION,
+            Pod::URL_PATH_SEGMENT,
+            Encoded(&selector)
+        );
+        Self { path }
+    }
+
+    fn add(&mut self, name: &str, value: &str) {
+        // Writing to a String cannot fail.
+        let _ = write!(self.path, "&{name}={}", Encoded(value));
+    }
+}
+
+/// A path segment or a query value: all but RFC 3986's unreserved characters percent-encoded.
+struct Encoded<'a>(&'a str);
+
+impl fmt::Display for Encoded<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for byte in self.0.bytes() {
+            match byte {
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                    f.write_char(char::from(byte))?;
+                }
+                _ => write!(f, "%{byte:02X}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Serialize)]
+struct EvictionBody<'a> {
+    #[serde(rename = "apiVersion")]
+    api_version: &'a str,
+    kind: &'a str,
+    metadata: ObjectName<'a>,
+    #[serde(rename = "deleteOptions")]
+    delete_options: DeleteOptions<'a>,
+}
+
+#[derive(Serialize)]
+struct ObjectName<'a> {
+    name: &'a str,
+    namespace: &'a str,
+}
+
+#[derive(Serialize)]
+struct DeleteOptions<'a> {
+    #[serde(rename = "apiVersion")]
+    api_version: &'a str,
+    kind: &'a str,
+    #[serde(rename = "gracePeriodSeconds")]
+    grace_period_seconds: u32,
+    preconditions: ObjectUid<'a>,
+    #[serde(rename = "dryRun")]
+    dry_run: Vec<&'a str>,
+}
+
+impl<'a> DeleteOptions<'a> {
+    fn new(pod: &'a PodRef, grace: Grace, dry: bool) -> Self {
+        Self {
+            api_version: Pod::API_VERSION,
+            kind: "DeleteOptions",
+            grace_period_seconds: grace.get(),
+            preconditions: ObjectUid { uid: &pod.uid },
+            dry_run: if dry { vec!["All"] } else { Vec::new() },
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ObjectUid<'a> {
+    uid: &'a str,
+}
+
+#[derive(Serialize)]
+struct Disrupted<'a> {
+    metadata: ObjectUid<'a>,
+    status: Conditions<'a>,
+}
+
+#[derive(Serialize)]
+struct Conditions<'a> {
+    conditions: [Condition<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct Condition<'a> {
+    r#type: &'a str,
+    status: &'a str,
+    reason: &'a str,
+    message: &'a str,
+    #[serde(rename = "lastTransitionTime")]
+    last_transition_time: String,
+}
