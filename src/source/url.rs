@@ -1,0 +1,260 @@
+//! Addresses that can be asked: plain HTTP, a name or an IPv4 address, a port that exists.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+
+/// The metadata service: `http://HOST[:PORT]`. The paths below it are the program's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetadataUrl(Address);
+
+impl MetadataUrl {
+    /// Reads the setting.
+    ///
+    /// # Errors
+    /// What is wrong with it, as the end of a sentence that has named the setting and its value.
+    /// A path is refused because a wrong one would answer 404 for ever, which reads as "no notice".
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let address = Address::parse(text)?;
+        match (address.path.as_str(), &address.query) {
+            ("/", None) => Ok(Self(address)),
+            _ => Err("only http://HOST[:PORT] may stand here: /latest/… is added".to_owned()),
+        }
+    }
+
+    /// The address of `path`, which starts with `/`.
+    pub(super) fn at(&self, path: &str) -> Address {
+        Address { path: path.to_owned(), ..self.0.clone() }
+    }
+}
+
+impl Default for MetadataUrl {
+    /// `http://169.254.169.254`, the same on every instance.
+    fn default() -> Self {
+        Self(Address {
+            host: Ipv4Addr::new(169, 254, 169, 254).to_string(),
+            port: HTTP_PORT,
+            path: "/".to_owned(),
+            query: None,
+        })
+    }
+}
+
+impl fmt::Display for MetadataUrl {
+    /// Without the final slash.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.server())
+    }
+}
+
+/// One more place where a notice may stand: `http://HOST[:PORT]/PATH[?QUERY]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoticeUrl(pub(super) Address);
+
+impl NoticeUrl {
+    /// Reads the setting.
+    ///
+    /// # Errors
+    /// What is wrong with it, as the end of a sentence that has named the setting and its value.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        Address::parse(text).map(Self)
+    }
+}
+
+impl fmt::Display for NoticeUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What one request goes to.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Address {
+    /// A name in lower case, or an IPv4 address.
+    host: String,
+    port: u16,
+    /// Starts with `/`.
+    path: String,
+    /// Without its `?`. May hold a password of the operator's, so it is never shown.
+    query: Option<String>,
+}
+
+const HTTP_PORT: u16 = 80;
+
+impl Address {
+    fn parse(text: &str) -> Result<Self, String> {
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("only visible ASCII characters may stand in it".to_owned());
+        }
+        if text.starts_with("https://") {
+            return Err("the metadata service is asked over plain http://, not https://".to_owned());
+        }
+        let rest = text.strip_prefix("http://").ok_or("it must begin with http://")?;
+        if rest.contains('#') {
+            return Err("a fragment (#…) has no place in it".to_owned());
+        }
+        let (server, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        let (path, query) = match target.split_once('?') {
+            Some((path, query)) => (path, Some(query.to_owned())),
+            None => (target, None),
+        };
+        let (host, port) = parse_server(server)?;
+        let path = if path.is_empty() { "/" } else { path };
+        Ok(Self { host, port, path: path.to_owned(), query })
+    }
+
+    /// The whole of it, as the client wants it.
+    pub(super) fn to_url(&self) -> String {
+        let query = self.query.as_ref().map_or_else(String::new, |query| format!("?{query}"));
+        format!("{}{}{query}", self.server(), self.path)
+    }
+
+    /// Host and port, if the host is a name that has to be resolved.
+    pub(super) fn name(&self) -> Option<(&str, u16)> {
+        self.host.parse::<Ipv4Addr>().is_err().then_some((self.host.as_str(), self.port))
+    }
+
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Whether both are the same host and port, so that what one gave may be shown to the other.
+    pub(super) fn is_on(&self, service: &MetadataUrl) -> bool {
+        self.host == service.0.host && self.port == service.0.port
+    }
+
+    fn server(&self) -> String {
+        match self.port {
+            HTTP_PORT => format!("http://{}", self.host),
+            port => format!("http://{}:{port}", self.host),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    /// With `?…` in place of a query.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let query = if self.query.is_some() { "?…" } else { "" };
+        write!(f, "{}{}{query}", self.server(), self.path)
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+fn parse_server(server: &str) -> Result<(String, u16), String> {
+    if server.contains('@') {
+        return Err("a user or password has no place in it".to_owned());
+    }
+    // The client takes the first colon for the port's.
+    if server.starts_with('[') || server.matches(':').count() > 1 {
+        return Err("an IPv6 address cannot be asked: give the IPv4 address (169.254.169.254 is \
+                    there on every instance), or a name that resolves to it (hostAliases)"
+            .to_owned());
+    }
+    let (host, port) = match server.split_once(':') {
+        Some((host, port)) => (host, parse_port(port)?),
+        None => (server, HTTP_PORT),
+    };
+    Ok((parse_host(host)?, port))
+}
+
+fn parse_port(text: &str) -> Result<u16, String> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse() {
+        Ok(port) if digits && port != 0 => Ok(port),
+        _ => Err(format!("its port is {text:?}, expected 1 to 65535")),
+    }
+}
+
+fn parse_host(text: &str) -> Result<String, String> {
+    let refused = || Err(format!("its host is {text:?}, expected a name or an IPv4 address"));
+    // A final dot says that no search domain is to be added.
+    let labels = text.strip_suffix('.').unwrap_or(text);
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    if text.len() > 253 || !labels.split('.').all(is_label) {
+        return refused();
+    }
+    // A name does not end in a number: this is a mistyped IPv4 address.
+    let last = labels.rsplit('.').next().unwrap_or_default();
+    if last.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<Ipv4Addr>().is_err() {
+        return refused();
+    }
+    Ok(text.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_metadata_url_is_a_server_and_nothing_else() {
+        for good in
+            ["http://169.254.169.254", "http://169.254.169.254/", "http://169.254.169.254:80"]
+        {
+            assert_eq!(MetadataUrl::parse(good), Ok(MetadataUrl::default()), "{good}");
+        }
+        let mock = MetadataUrl::parse("http://Metadata-Mock.default.:1338/").unwrap();
+        assert_eq!(mock.to_string(), "http://metadata-mock.default.:1338");
+        assert_eq!(mock.at("/latest").to_url(), "http://metadata-mock.default.:1338/latest");
+        for bad in ["http://169.254.169.254/latest", "http://169.254.169.254?a=b"] {
+            assert!(MetadataUrl::parse(bad).unwrap_err().contains("is added"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_asked_is_refused_with_the_reason() {
+        for (bad, reason) in [
+            ("", "begin with http://"),
+            ("169.254.169.254", "begin with http://"),
+            ("HTTP://a", "begin with http://"),
+            ("https://a", "not https://"),
+            ("http://", "its host is \"\""),
+            ("http:///path", "its host is \"\""),
+            ("http://a..b", "its host is"),
+            ("http://a%2eb", "its host is"),
+            ("http://169.254.169.2544", "its host is"),
+            ("http://169.254.169", "its host is"),
+            ("http://2852039166", "its host is"),
+            ("http://169.254.169.254.", "its host is"),
+            ("http://a:", "its port is \"\""),
+            ("http://a:0", "its port is \"0\""),
+            ("http://a:65536", "its port is \"65536\""),
+            ("http://a:+80", "its port is \"+80\""),
+            ("http://a:http", "its port is \"http\""),
+            ("http://[fd00:ec2::254]", "IPv6"),
+            ("http://fd00:ec2::254/", "IPv6"),
+            ("http://user:secret@a", "password"),
+            ("http://a/b#c", "fragment"),
+            ("http://a/b c", "visible ASCII"),
+            ("http://a/b\r\nX: y", "visible ASCII"),
+            ("http://ä/", "visible ASCII"),
+        ] {
+            let why = NoticeUrl::parse(bad).unwrap_err();
+            assert!(why.contains(reason), "{bad:?}: {why}");
+            assert!(!why.contains("secret"), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_query_is_sent_but_never_shown() {
+        let url = NoticeUrl::parse("http://notices.example?key=geheim").unwrap();
+        assert_eq!(url.0.to_url(), "http://notices.example/?key=geheim");
+        assert_eq!(url.to_string(), "http://notices.example/?…");
+        assert!(!format!("{url:?}").contains("geheim"));
+    }
+
+    #[test]
+    fn only_the_same_host_and_port_are_the_same_server() {
+        let service = MetadataUrl::parse("http://Imds:1338").unwrap();
+        let is_same = |url: &str| NoticeUrl::parse(url).unwrap().0.is_on(&service);
+        assert!(is_same("http://imds:1338/latest/meta-data/spot/termination-time"));
+        assert!(!is_same("http://imds/latest/meta-data/spot/termination-time"));
+        assert!(!is_same("http://imds.example:1338/"));
+    }
+}
