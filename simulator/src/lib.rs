@@ -35,7 +35,7 @@ pub use cluster::{
 pub use fault::{Disturbance, Failing, Fault};
 pub use http::Framing;
 pub use journal::{Entry, Journal};
-pub use metadata::{Metadata, Query, Version};
+pub use metadata::{Endpoint, Metadata, Version};
 
 /// Locks, also after a panic elsewhere: that has been reported, and no change
 /// here is left half done by one.

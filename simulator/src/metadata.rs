@@ -21,7 +21,7 @@ const TERMINATION_TIME: &str = "spot/termination-time";
 
 /// The kinds of requests the metadata service gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Query {
+pub enum Endpoint {
     /// `PUT /latest/api/token`.
     Token,
     /// `spot/instance-action`.
@@ -52,8 +52,8 @@ pub struct Metadata {
 
 struct Imds {
     state: Mutex<State>,
-    faults: Faults<Query>,
-    journal: Journal<Query>,
+    faults: Faults<Endpoint>,
+    journal: Journal<Endpoint>,
 }
 
 struct State {
@@ -143,7 +143,7 @@ impl Metadata {
     }
 
     /// Makes requests of this kind fail: see [`Failing`].
-    pub fn fail(&self, kind: Query) -> Failing<'_, Query> {
+    pub fn fail(&self, kind: Endpoint) -> Failing<'_, Endpoint> {
         Failing::new(&self.service.faults, kind)
     }
 
@@ -160,7 +160,7 @@ impl Metadata {
 
     /// What was asked and answered.
     #[must_use]
-    pub fn journal(&self) -> Journal<Query> {
+    pub fn journal(&self) -> Journal<Endpoint> {
         self.service.journal.clone()
     }
 
@@ -192,7 +192,7 @@ impl Metadata {
 
 impl Service for Imds {
     fn answer(&self, request: Request, wire: &mut Wire) -> io::Result<After> {
-        let kind = Query::of(&request);
+        let kind = Endpoint::of(&request);
         let line = self.journal.open(kind, None, wire.number, &request);
         let fault = self.faults.due(kind, None);
 
@@ -233,7 +233,7 @@ impl Wording for Imds {
     }
 }
 
-impl Query {
+impl Endpoint {
     fn of(request: &Request) -> Self {
         match request.path.strip_prefix("/latest/") {
             Some("api/token") => Self::Token,

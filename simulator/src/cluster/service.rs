@@ -72,18 +72,7 @@ impl Service for Api {
             return self.fail(&line, fault, None, manners, wire);
         }
         if route.class == Class::Watch {
-            let disturbance = match fault {
-                Some(Fault::Watch(after, what)) => Some((after, what)),
-                Some(Fault::CutInBody) => Some((1, Disturbance::CutLine)),
-                Some(Fault::NotUtf8) => Some((1, Disturbance::Bytes(b"\xff\xfe\n".to_vec()))),
-                Some(Fault::AnswerLost) => return Ok(After::Cut),
-                Some(Fault::Slow(time)) => {
-                    thread::sleep(time);
-                    None
-                }
-                _ => None,
-            };
-            return self.watch(&line, &route, &request, disturbance, manners, wire);
+            return self.watch(&line, &route, &request, fault, manners, wire);
         }
         let right = self.carry_out(&route, &request).unwrap_or_else(|refusal| refusal.response());
         match fault {
@@ -146,7 +135,7 @@ impl Api {
         line: &Line,
         route: &Route,
         request: &Request,
-        disturbance: Option<(usize, Disturbance)>,
+        fault: Option<Fault>,
         manners: Manners,
         wire: &mut Wire,
     ) -> io::Result<After> {
@@ -156,7 +145,15 @@ impl Api {
             Ok(watcher) => watcher,
             Err(refusal) => return self.send(line, &refusal.response(), manners, wire),
         };
+        if let Some(Fault::Slow(time)) = fault {
+            thread::sleep(time);
+        }
+        if fault == Some(Fault::AnswerLost) {
+            self.journal.close(line, None);
+            return Ok(After::Cut);
+        }
         self.journal.close(line, Some(200));
+        let disturbance = fault.and_then(disturbance);
         let lasts = request
             .parameter("timeoutSeconds")
             .and_then(|text| text.parse().ok())
@@ -208,6 +205,16 @@ impl Api {
                 fault.send::<Self>(right, manners.framing, wire)
             }
         }
+    }
+}
+
+/// What a fault of an answer is within a watch, which is well begun.
+fn disturbance(fault: Fault) -> Option<(usize, Disturbance)> {
+    match fault {
+        Fault::Watch(after, what) => Some((after, what)),
+        Fault::CutInBody => Some((1, Disturbance::CutLine)),
+        Fault::NotUtf8 => Some((1, Disturbance::Bytes(b"\xff\xfe\n".to_vec()))),
+        _ => None,
     }
 }
 

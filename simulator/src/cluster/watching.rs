@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use super::pod::Pod;
 use super::reading::Watcher;
 use super::refusal::Refusal;
 use super::service::Api;
@@ -28,6 +29,12 @@ pub(super) struct Sending<'a> {
     /// How often a bookmark comes.
     bookmark_every: Duration,
     ends_at: Option<Instant>,
+}
+
+/// What is to be sent.
+enum Item {
+    Line(Arc<[u8]>),
+    Disturbance(Disturbance),
 }
 
 enum Go {
@@ -52,29 +59,25 @@ impl<'a> Sending<'a> {
     pub(super) fn run(mut self, wire: &mut Wire) -> io::Result<After> {
         let mut body = Chunks::begin(wire, 200, "application/json")?;
         let first = std::mem::take(&mut self.watcher.first);
-        let mut lines: VecDeque<Line> = first.into_iter().map(Next::whole).collect();
+        let mut items: VecDeque<Item> = first.into_iter().map(Item::Line).collect();
         let mut last_bookmark = Instant::now();
         loop {
-            if let Some(disturbance) = self.disturbance_due() {
-                match self.disturb(disturbance, &mut body)? {
-                    Go::On => {}
-                    Go::End => return body.end().map(|()| After::Keep),
-                    Go::Cut => return Ok(After::Cut),
-                }
-            }
-            match lines.pop_front() {
-                Some(Line::Event { bytes, .. }) => {
+            let item = match self.disturbance_due() {
+                Some(disturbance) => Some(Item::Disturbance(disturbance)),
+                None => items.pop_front(),
+            };
+            match item {
+                Some(Item::Line(bytes)) => {
                     body.piece(&bytes)?;
                     self.sent += 1;
                     continue;
                 }
-                Some(Line::Disturbed(disturbance)) => {
+                Some(Item::Disturbance(disturbance)) => {
                     match self.disturb(disturbance, &mut body)? {
-                        Go::On => {}
+                        Go::On => continue,
                         Go::End => return body.end().map(|()| After::Keep),
                         Go::Cut => return Ok(After::Cut),
                     }
-                    continue;
                 }
                 None => {}
             }
@@ -90,12 +93,12 @@ impl<'a> Sending<'a> {
             if body.wire().is_over() {
                 return Ok(After::Cut);
             }
-            lines = self.wait();
+            items = self.wait();
         }
     }
 
-    /// The lines that have come since, or none after a while.
-    fn wait(&mut self) -> VecDeque<Line> {
+    /// What has come since, or nothing after a while.
+    fn wait(&mut self) -> VecDeque<Item> {
         let store = lock(&self.api.store);
         let store = if store.lines.len() > self.watcher.position {
             store
@@ -105,13 +108,16 @@ impl<'a> Sending<'a> {
                 Err(poisoned) => poisoned.into_inner().0,
             }
         };
-        let fresh = store.lines.iter().skip(self.watcher.position).filter(|line| match line {
-            Line::Event { subject, .. } => self.watcher.selector.matches(subject),
-            Line::Disturbed(_) => true,
+        let fresh = store.lines.iter().skip(self.watcher.position);
+        let items = fresh.filter_map(|line| match line {
+            Line::Event { subject, bytes, .. } => {
+                self.watcher.selector.matches(subject).then(|| Item::Line(Arc::clone(bytes)))
+            }
+            Line::Disturbed(what) => Some(Item::Disturbance(what.clone())),
         });
-        let fresh = fresh.cloned().collect();
+        let items = items.collect();
         self.watcher.position = store.lines.len();
-        fresh
+        items
     }
 
     fn disturbance_due(&mut self) -> Option<Disturbance> {
@@ -140,18 +146,7 @@ impl<'a> Sending<'a> {
             }
             Disturbance::Ended => Ok(Go::End),
             Disturbance::LongLine(length) => {
-                let node = lock(&self.api.store).node_name().to_owned();
-                let pod = super::pod::Pod::named("default/long").size(length);
-                let object = pod.object(
-                    &node,
-                    "00000000-0000-4000-8000-000000000000",
-                    "2026-01-01T00:00:00Z",
-                );
-                let mut line = event("MODIFIED", &object);
-                line.truncate(line.len() - 1);
-                line.resize(line.len().max(length), b' ');
-                line.push(b'\n');
-                for piece in line.chunks(64 * 1024) {
+                for piece in self.long_line(length).chunks(64 * 1024) {
                     body.piece(piece)?;
                 }
                 Ok(Go::On)
@@ -163,22 +158,17 @@ impl<'a> Sending<'a> {
             }
         }
     }
-}
 
-/// Lines that are sent whatever the selector: they were selected before.
-struct Next;
-
-impl Next {
-    fn whole(bytes: Arc<[u8]>) -> Line {
-        Line::Event {
-            revision: 0,
-            subject: super::store::Subject {
-                namespace: String::new(),
-                name: String::new(),
-                node: String::new(),
-                labels: std::collections::BTreeMap::new(),
-            },
-            bytes,
-        }
+    /// A line about a pod of the Node, of that length without its newline.
+    fn long_line(&self, length: usize) -> Vec<u8> {
+        let node = lock(&self.api.store).node_name().to_owned();
+        let uid = "00000000-0000-4000-8000-000000000000";
+        let pod = Pod::named("default/long").size(length.saturating_sub(100));
+        let mut line = event("ADDED", &pod.object(&node, uid, "2026-01-01T00:00:00Z"));
+        // JSON may end in spaces.
+        line.pop();
+        line.resize(line.len().max(length), b' ');
+        line.push(b'\n');
+        line
     }
 }

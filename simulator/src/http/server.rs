@@ -173,7 +173,13 @@ impl Shared {
         let mut wire = Wire::new(number, socket, self.tls.as_ref())?;
         let mut pending = Vec::new();
         while let Some(request) = Request::read(&mut wire, &mut pending)? {
+            let asked_to_close =
+                request.header("connection").is_some_and(|it| it.eq_ignore_ascii_case("close"));
             match self.service.answer(request, &mut wire)? {
+                After::Keep if asked_to_close => {
+                    wire.part();
+                    break;
+                }
                 After::Keep => {}
                 After::Cut => {
                     wire.cut();

@@ -44,6 +44,16 @@ impl Wire {
         let _ = self.socket().shutdown(Shutdown::Both);
     }
 
+    /// Ends the connection the polite way.
+    pub(crate) fn part(&mut self) {
+        if let Stream::Tls(stream) = &mut self.stream {
+            stream.conn.send_close_notify();
+            // The peer may have gone already.
+            let _ = stream.flush();
+        }
+        self.cut();
+    }
+
     /// Says nothing until the client hangs up.
     pub(crate) fn hang(&mut self) {
         let mut ignored = [0; 1024];

@@ -1,0 +1,305 @@
+//! The stand-in API server, as a client sees it.
+
+use std::thread;
+use std::time::Duration;
+
+use crate::client::{Client, Result};
+use k8s_openapi::api::core::v1 as core;
+use serde_json::{Value, json};
+use simulator::{
+    ApiServer, Budget, Class, Disturbance, Fault, Framing, Happening, Node, Pod, WatchList,
+};
+
+const LONG: Duration = Duration::from_secs(10);
+const MERGE: &str = "application/merge-patch+json";
+const STRATEGIC: &str = "application/strategic-merge-patch+json";
+const FROM_THE_START: &str = "/api/v1/pods?watch=1&timeoutSeconds=1&fieldSelector=spec.nodeName%3Dn1\
+    &resourceVersion=0&sendInitialEvents=true&allowWatchBookmarks=true\
+    &resourceVersionMatch=NotOlderThan";
+
+fn start() -> Result<(ApiServer, Client)> {
+    let cluster = ApiServer::start(Node::named("n1"))?;
+    let client = Client::of(&cluster)?;
+    Ok((cluster, client))
+}
+
+/// Types and names of a watch's lines.
+fn lines(body: &[u8]) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    String::from_utf8_lossy(body)
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap_or_default())
+        .map(|event| (text(&event["type"]), text(&event["object"]["metadata"]["name"])))
+        .collect()
+}
+
+#[test]
+fn the_objects_are_what_kubernetes_would_show() -> Result<()> {
+    let (cluster, client) = start()?;
+    cluster.add_pod(Pod::handler().empty_dir().terminating(LONG).size(15_000));
+    cluster.add_pod(Pod::named("default/done").job("j").failed());
+    cluster.add_pod(Pod::named("default/static").mirror());
+
+    let list = client.get("/api/v1/pods")?;
+    assert!(list.body.len() > 15_000 + 2 * 4_000, "{}", list.body.len());
+    let list: k8s_openapi::List<core::Pod> = serde_json::from_slice(&list.body)?;
+    let handler = list
+        .items
+        .iter()
+        .find(|pod| pod.metadata.name.as_deref() == Some("k8s-spot-handler-x7x2p"));
+    let spec = handler.and_then(|pod| pod.spec.as_ref()).ok_or("no handler")?;
+    assert_eq!(spec.termination_grace_period_seconds, Some(150));
+
+    let node: core::Node = serde_json::from_slice(&client.get("/api/v1/nodes/n1")?.body)?;
+    assert!(node.metadata.resource_version.is_some());
+    Ok(())
+}
+
+#[test]
+fn a_watch_shows_who_is_there_and_who_goes() -> Result<()> {
+    let (cluster, client) = start()?;
+    cluster.add_pod(Pod::named("default/a").stops_in(Duration::from_millis(50)));
+    cluster.add_pod(Pod::named("default/b"));
+    cluster.add_pod(Pod::named("default/far").on_node("n2"));
+
+    let watch = thread::scope(|scope| -> Result<_> {
+        let watch = scope.spawn(|| client.get(FROM_THE_START).map_err(|error| error.to_string()));
+        assert!(cluster.journal().wait_until(LONG, |all| all.iter().any(|it| it.code.is_some())));
+        assert_eq!(client.evict("default", "a", "{}")?.code, 201);
+        Ok(watch.join().map_err(|_| "the watch panicked")??)
+    })?;
+    let pairs = lines(&watch.body);
+    let pairs: Vec<_> = pairs.iter().map(|(kind, name)| (kind.as_str(), name.as_str())).collect();
+    assert_eq!(
+        pairs,
+        [("ADDED", "a"), ("ADDED", "b"), ("BOOKMARK", ""), ("MODIFIED", "a"), ("DELETED", "a")]
+    );
+    assert!(watch.complete);
+    Ok(())
+}
+
+#[test]
+fn a_server_without_watch_list_refuses_or_ignores_it() -> Result<()> {
+    let (cluster, client) = start()?;
+    cluster.add_pod(Pod::named("default/a"));
+    cluster.watch_list(WatchList::Refused);
+    assert_eq!(client.get(FROM_THE_START)?.code, 422);
+    cluster.watch_list(WatchList::Unknown);
+    assert_eq!(lines(&client.get(FROM_THE_START)?.body), [("ADDED".into(), "a".into())]);
+    Ok(())
+}
+
+#[test]
+fn a_list_in_pages_shows_one_moment_until_that_is_forgotten() -> Result<()> {
+    let (cluster, client) = start()?;
+    cluster.add_pods((0..5).map(|number| Pod::named(&format!("default/p{number}"))));
+    let first = client.get("/api/v1/pods?limit=2")?.json();
+    let token = first["metadata"]["continue"].as_str().ok_or("no token")?.to_owned();
+    cluster.remove_pod("default/p2");
+    let second = client.get(&format!("/api/v1/pods?limit=2&continue={token}"))?.json();
+    assert_eq!(second["items"][0]["metadata"]["name"], "p2", "as it was");
+    assert_eq!(second["metadata"]["resourceVersion"], first["metadata"]["resourceVersion"]);
+
+    let token = second["metadata"]["continue"].as_str().ok_or("no token")?.to_owned();
+    cluster.compact();
+    let gone = client.get(&format!("/api/v1/pods?limit=2&continue={token}"))?;
+    assert_eq!((gone.code, &gone.json()["reason"]), (410, &json!("Expired")));
+    let old = client.get("/api/v1/pods?watch=1&resourceVersion=1001")?;
+    let error: Value = serde_json::from_slice(&old.body)?;
+    assert_eq!(
+        (old.code, &error["type"], &error["object"]["code"]),
+        (200, &json!("ERROR"), &json!(410))
+    );
+    Ok(())
+}
+
+#[test]
+fn evictions_are_bound_to_a_uid_and_to_budgets() -> Result<()> {
+    let (cluster, client) = start()?;
+    let uid = cluster.add_pod(Pod::named("default/web-1").replica_set("web"));
+    cluster.add_pod(Pod::named("default/web-2").replica_set("web"));
+    cluster.add_budget(
+        Budget::named("default/web").max_unavailable(1).replaced_after(Duration::from_millis(300)),
+    );
+    let precondition = |uid: &str| format!(r#"{{"preconditions":{{"uid":"{uid}"}}}}"#);
+    assert_eq!(client.evict("default", "none", "{}")?.code, 404);
+    assert_eq!(client.evict("default", "web-1", &precondition("other"))?.code, 409);
+    assert_eq!(client.evict("default", "web-1", r#"{"dryRun":["All"]}"#)?.code, 201);
+    assert!(cluster.happened_to("default/web-1").is_empty(), "only asked");
+
+    let options = format!(r#"{{"gracePeriodSeconds":7,"preconditions":{{"uid":"{uid}"}}}}"#);
+    assert_eq!(client.evict("default", "web-1", &options)?.code, 201);
+    let pod = cluster.pod("default/web-1").ok_or("gone too early")?;
+    assert_eq!(pod["metadata"]["deletionGracePeriodSeconds"], 7);
+    assert!(pod["status"]["conditions"].to_string().contains("EvictionByEvictionAPI"));
+
+    let refused = client.evict("default", "web-2", "{}")?;
+    assert_eq!(refused.code, 429);
+    let cause = &refused.json()["details"]["causes"][0];
+    assert_eq!(cause["reason"], "DisruptionBudget");
+    assert_eq!(
+        cause["message"],
+        "The disruption budget web needs 1 healthy pods and has 1 currently"
+    );
+    assert!(!refused.head.contains("Retry-After"));
+    assert_eq!(client.evict("default", "web-1", "{}")?.code, 201, "it is going already");
+
+    let replaced = Happening::Replaced { budget: "default/web".to_owned() };
+    assert!(cluster.wait_until(LONG, |it| it.happened().iter().any(|one| one.what == replaced)));
+    assert_eq!(client.evict("default", "web-2", "{}")?.code, 201);
+
+    cluster.terminate_namespace("ending");
+    cluster.add_pod(Pod::named("ending/p"));
+    let forbidden = client.evict("ending", "p", "{}")?;
+    assert_eq!(forbidden.code, 403);
+    assert_eq!(forbidden.json()["details"]["causes"][0]["reason"], "NamespaceTerminating");
+    Ok(())
+}
+
+#[test]
+fn a_second_deletion_only_ever_shortens_the_grace() -> Result<()> {
+    let (cluster, client) = start()?;
+    cluster.add_pod(Pod::named("default/slow").stops_in(Duration::from_secs(600)).grace(600));
+    let delete = |seconds: u64| {
+        let body = format!(r#"{{"gracePeriodSeconds":{seconds}}}"#);
+        client.ask("DELETE", "/api/v1/namespaces/default/pods/slow", "application/json", &body)
+    };
+    let grace = |pod: Value| pod["metadata"]["deletionGracePeriodSeconds"].clone();
+    assert_eq!(grace(delete(300)?.json()), 300);
+    assert_eq!(grace(delete(400)?.json()), 300);
+    assert_eq!(grace(delete(1)?.json()), 1);
+    assert!(cluster.wait_until(LONG, |it| it.pods().is_empty()));
+    let pod = "default/slow".to_owned();
+    assert_eq!(
+        cluster.happened_to("default/slow"),
+        [
+            Happening::Deleted { pod: pod.clone(), grace: 300 },
+            Happening::Hurried { pod: pod.clone(), grace: 1 },
+            Happening::Gone { pod, by_itself: false },
+        ]
+    );
+    Ok(())
+}
+
+#[test]
+fn patches_keep_what_they_do_not_name_and_refuse_what_is_stale() -> Result<()> {
+    let (cluster, client) = start()?;
+    let version = |node: &Value| node["metadata"]["resourceVersion"].clone();
+    let cordon = |version: &Value| {
+        let patch = json!({ "metadata": { "resourceVersion": version },
+            "spec": { "unschedulable": true } });
+        client.ask("PATCH", "/api/v1/nodes/n1", MERGE, &patch.to_string())
+    };
+    cluster.before_next_node_patch(|node| node["metadata"]["labels"]["theirs"] = json!("1"));
+    let stale = version(&cluster.node());
+    assert_eq!(cordon(&stale)?.code, 409);
+    assert!(!cluster.is_cordoned());
+    assert_eq!(cordon(&version(&cluster.node()))?.code, 200);
+    let node = cluster.node();
+    assert_eq!(node["metadata"]["labels"]["theirs"], "1");
+    assert_eq!(node["spec"]["taints"][0]["key"], "node.kubernetes.io/unschedulable");
+
+    let uid = cluster.add_pod(Pod::named("default/p"));
+    let mark = |uid: &str| {
+        let patch = json!({ "metadata": { "uid": uid }, "status": { "conditions": [
+            { "type": "DisruptionTarget", "status": "True", "reason": "DeletionByNodeTermination" },
+        ] } });
+        let target = "/api/v1/namespaces/default/pods/p/status";
+        client.ask("PATCH", target, STRATEGIC, &patch.to_string())
+    };
+    assert_eq!(mark("other")?.code, 409);
+    let marked = mark(&uid)?.json();
+    let conditions = marked["status"]["conditions"].as_array().map(Vec::len);
+    assert_eq!(conditions, Some(6), "five before, and none of them lost");
+    Ok(())
+}
+
+#[test]
+fn tokens_rotate_and_rights_are_taken() -> Result<()> {
+    let (cluster, client) = start()?;
+    cluster.rotate_token()?;
+    assert_eq!(client.get("/api/v1/pods")?.code, 401);
+    let client = Client::of(&cluster)?;
+    assert_eq!(client.get("/api/v1/pods")?.code, 200);
+    cluster.forbid(Class::Evict);
+    let refused = client.evict("default", "p", "{}")?;
+    let message = "pods \"p\" is forbidden: User \
+        \"system:serviceaccount:kube-system:k8s-spot-handler\" cannot create resource \
+        \"pods/eviction\" in API group \"\" in the namespace \"default\"";
+    assert_eq!((refused.code, &refused.json()["message"]), (403, &json!(message)));
+    Ok(())
+}
+
+#[test]
+fn faults_of_answers_are_what_they_say() -> Result<()> {
+    let (cluster, client) = start()?;
+    cluster.add_pod(Pod::named("default/p").stuck());
+    let fail = |fault: Fault| {
+        cluster.fail(Class::Evict).pod("default/p").with(fault);
+        client.evict("default", "p", "{}")
+    };
+    let throttled = fail(Fault::Throttled(Some(2)))?;
+    assert!(throttled.code == 429 && throttled.head.contains("Retry-After: 2"));
+    assert!(throttled.json()["details"]["causes"].is_null());
+    assert_eq!(fail(Fault::LeaderChanged)?.json()["message"], "etcdserver: leader changed");
+    assert!(fail(Fault::StatusWithoutCode(500))?.json()["code"].is_null());
+    assert!(fail(Fault::CutBeforeAnswer).is_err());
+    assert!(fail(Fault::EndlessHead).is_err());
+    assert!(fail(Fault::EndlessBody)?.body.len() > 4 * 1024 * 1024);
+    assert!(fail(Fault::Hang).is_err());
+    assert!(cluster.happened_to("default/p").is_empty(), "none of these was carried out");
+
+    assert!(fail(Fault::AnswerLost).is_err());
+    assert_eq!(cluster.happened_to("default/p").len(), 1, "this one was");
+    for framing in [Framing::Length, Framing::Chunked] {
+        cluster.framing(framing);
+        assert!(!fail(Fault::CutInBody)?.complete);
+        assert!(String::from_utf8(fail(Fault::NotUtf8)?.body).is_err());
+        assert!(client.evict("default", "p", "{}")?.complete, "each fault once");
+    }
+    Ok(())
+}
+
+#[test]
+fn watches_are_disturbed() -> Result<()> {
+    let (cluster, client) = start()?;
+    cluster.add_pods((0..3).map(|number| Pod::named(&format!("default/p{number}"))));
+    let disturb = |after, what| {
+        cluster.fail(Class::Watch).with(Fault::Watch(after, what));
+        client.get(FROM_THE_START)
+    };
+    let expired = disturb(2, Disturbance::Expired)?;
+    assert_eq!(
+        lines(&expired.body).iter().map(|it| it.0.as_str()).collect::<Vec<_>>(),
+        ["ADDED", "ADDED", "ERROR"]
+    );
+    assert!(expired.complete);
+    let cut = disturb(1, Disturbance::CutLine)?;
+    assert!(!cut.complete && !cut.body.ends_with(b"\n"));
+    let long = disturb(3, Disturbance::LongLine(4 * 1024 * 1024 + 1))?;
+    let lengths: Vec<_> = long.body.split(|byte| *byte == b'\n').map(<[u8]>::len).collect();
+    assert_eq!(lengths.iter().filter(|length| **length == 4 * 1024 * 1024 + 1).count(), 1);
+    assert_eq!(
+        lines(&long.body).last().map(|it| it.0.as_str()),
+        Some("BOOKMARK"),
+        "and it goes on"
+    );
+    Ok(())
+}
+
+#[test]
+fn it_comes_back_on_the_same_port_with_the_same_pods() -> Result<()> {
+    let (cluster, client) = start()?;
+    cluster.add_pod(Pod::named("default/p"));
+    let watch = thread::scope(|scope| {
+        let watch = scope.spawn(|| client.get(FROM_THE_START).map_err(|error| error.to_string()));
+        assert!(cluster.journal().wait_until(LONG, |all| all.iter().any(|it| it.code.is_some())));
+        cluster.stop();
+        watch.join()
+    });
+    assert!(watch.is_ok_and(|answer| answer.is_ok_and(|answer| !answer.complete)), "it was cut");
+    assert!(client.get("/api/v1/pods").is_err());
+    cluster.start_again()?;
+    assert_eq!(client.get("/api/v1/pods")?.json()["items"][0]["metadata"]["name"], "p");
+    Ok(())
+}
