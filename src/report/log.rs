@@ -1,0 +1,392 @@
+//! The log: a thread of its own that writes facts as lines of text. Whoever tells it something
+//! never waits for whoever reads it.
+
+use std::collections::VecDeque;
+use std::fmt::{self, Write as _};
+use std::io::{self, Write};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crate::moment::WallTime;
+use crate::report::fact::{Fact, Level};
+
+/// The log's end at which facts go in. Its thread ends with [`Log::finish`], else with the process.
+#[derive(Debug)]
+pub struct Log {
+    desk: Arc<Desk>,
+    least: Level,
+}
+
+impl Log {
+    /// Starts the thread that writes to `out` everything of level `least` and above.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start(out: impl Write + Send + 'static, least: Level) -> io::Result<Self> {
+        let desk = Arc::new(Desk::default());
+        let writer = Arc::clone(&desk);
+        thread::Builder::new()
+            .name("log".to_owned())
+            .stack_size(STACK)
+            .spawn(move || write_all(&writer, out))?;
+        Ok(Self { desk, least })
+    }
+
+    /// Passes on a fact that became known at `at`. Never waits: if the queue is full, the fact is
+    /// counted as lost, and that is said in its place.
+    pub fn tell(&self, at: WallTime, fact: Fact) {
+        if fact.level() >= self.least {
+            self.desk.put(at, fact);
+        }
+    }
+
+    /// Gives the thread until `patience` is over to write what is queued, and leaves it then.
+    pub fn finish(self, patience: Duration) {
+        self.desk.close();
+        self.desk.wait_until_left(patience);
+    }
+}
+
+/// Formatting and one line of text fit many times; pages that are not touched cost nothing.
+const STACK: usize = 64 * 1024;
+/// Four facts for each of 250 pods. Each waits in some 200 bytes, and only while it waits.
+const CAPACITY: usize = 1024;
+/// Room that the queue keeps when it is empty.
+const QUIET: usize = 16;
+
+/// Where facts are left for the writer.
+#[derive(Debug, Default)]
+struct Desk {
+    pile: Mutex<Pile>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Pile {
+    entries: VecDeque<Entry>,
+    /// Nothing more will come.
+    closed: bool,
+    /// The writer has written everything and is gone.
+    left: bool,
+}
+
+#[derive(Debug)]
+enum Entry {
+    Fact(WallTime, Fact),
+    /// So many found no room, the last of them at that time.
+    Lost(WallTime, usize),
+}
+
+impl Desk {
+    fn put(&self, at: WallTime, fact: Fact) {
+        let mut pile = self.pile();
+        if pile.entries.len() < CAPACITY {
+            pile.entries.push_back(Entry::Fact(at, fact));
+        } else if let Some(Entry::Lost(last, count)) = pile.entries.back_mut() {
+            (*last, *count) = (at, *count + 1);
+        } else {
+            pile.entries.push_back(Entry::Lost(at, 1));
+        }
+        drop(pile);
+        self.changed.notify_all();
+    }
+
+    /// Waits for the next entry. `None`: there will be none.
+    fn take(&self) -> Option<Entry> {
+        let idle = |pile: &mut Pile| pile.entries.is_empty() && !pile.closed;
+        let waited = self.changed.wait_while(self.pile(), idle);
+        let mut pile = waited.unwrap_or_else(PoisonError::into_inner);
+        let entry = pile.entries.pop_front();
+        if pile.entries.is_empty() {
+            pile.entries.shrink_to(QUIET);
+        }
+        entry
+    }
+
+    fn close(&self) {
+        self.pile().closed = true;
+        self.changed.notify_all();
+    }
+
+    fn leave(&self) {
+        self.pile().left = true;
+        self.changed.notify_all();
+    }
+
+    fn wait_until_left(&self, patience: Duration) {
+        let at_work = |pile: &mut Pile| !pile.left;
+        drop(self.changed.wait_timeout_while(self.pile(), patience, at_work));
+    }
+
+    /// Held only to move an entry, never while writing.
+    fn pile(&self) -> MutexGuard<'_, Pile> {
+        self.pile.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn write_all(desk: &Desk, mut out: impl Write) {
+    while let Some(entry) = desk.take() {
+        // A closed pipe or a full disk: there is nobody to tell, and no reason to stop.
+        let _ = write_entry(&mut out, &entry);
+    }
+    desk.leave();
+}
+
+fn write_entry(out: &mut impl Write, entry: &Entry) -> fmt::Result {
+    match entry {
+        Entry::Fact(at, fact) => Lines::new(out, *at, fact.level()).write(fact),
+        Entry::Lost(at, count) => Lines::new(out, *at, Level::Warn).write(&format_args!(
+            "{count} {} lost: the log could not keep up.",
+            if *count == 1 { "message was" } else { "messages were" }
+        )),
+    }
+}
+
+/// Writes a text of one or more lines, each with time and level before it: log collectors take
+/// lines one by one. Control characters are escaped: much of the text comes from outside.
+struct Lines<'a, W> {
+    out: &'a mut W,
+    /// `2026-11-23T09:00:00.123Z INFO  `
+    head: String,
+    line: String,
+}
+
+impl<'a, W: Write> Lines<'a, W> {
+    fn new(out: &'a mut W, at: WallTime, level: Level) -> Self {
+        // Padded: whole seconds are written without a fraction.
+        let head = format!("{:<24} {:<5} ", at.to_string(), level.to_string());
+        Self { out, line: head.clone(), head }
+    }
+
+    fn write(mut self, text: &impl fmt::Display) -> fmt::Result {
+        write!(self, "{text}")?;
+        if self.line.len() > self.head.len() { self.end_line() } else { Ok(()) }
+    }
+
+    fn end_line(&mut self) -> fmt::Result {
+        self.line.truncate(self.line.trim_end().len());
+        self.line.push('\n');
+        // In one piece: other lines of this process cannot come in between.
+        let written = self.out.write_all(self.line.as_bytes());
+        self.line.clear();
+        self.line.push_str(&self.head);
+        written.map_err(|_| fmt::Error)
+    }
+}
+
+impl<W: Write> fmt::Write for Lines<'_, W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for c in text.chars() {
+            match c {
+                '\n' => self.end_line()?,
+                c if c.is_control() => self.line.extend(c.escape_default()),
+                c => self.line.push(c),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use super::*;
+    use crate::settings::Remark;
+
+    const LONG: Duration = Duration::from_mins(1);
+
+    fn at(text: &str) -> WallTime {
+        WallTime::parse(text).unwrap()
+    }
+
+    fn noon() -> WallTime {
+        at("2026-11-23T12:00:00.5Z")
+    }
+
+    fn fact(words: &str) -> Fact {
+        Fact::Remark(Remark::new(words))
+    }
+
+    /// Keeps what is written where the test can see it.
+    #[derive(Clone, Default)]
+    struct Paper(Arc<Mutex<Vec<u8>>>);
+
+    impl Paper {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    impl Write for Paper {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A pipe that takes nothing until the test lets it.
+    struct Blocked {
+        arrived: Sender<()>,
+        let_go: Receiver<()>,
+        paper: Paper,
+    }
+
+    impl Write for Blocked {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.arrived.send(());
+            // Once the other end is dropped, this no longer blocks.
+            let _ = self.let_go.recv();
+            self.paper.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn written(facts: &[&str]) -> String {
+        let paper = Paper::default();
+        let log = Log::start(paper.clone(), Level::Debug).unwrap();
+        for words in facts {
+            log.tell(noon(), fact(words));
+        }
+        log.finish(LONG);
+        paper.text()
+    }
+
+    #[test]
+    fn each_line_has_time_and_level() {
+        let level = fact("").level();
+        let head = format!("2026-11-23T12:00:00.500Z {:<5} ", level.to_string());
+        assert_eq!(
+            written(&["one", "a table\n  with rows  \n\nand a gap", "two\n"]),
+            format!(
+                "{head}one\n{head}a table\n{head}  with rows\n{}\n{head}and a gap\n{head}two\n",
+                head.trim_end()
+            )
+        );
+    }
+
+    #[test]
+    fn messages_stand_in_one_column_at_any_fraction_of_a_second() {
+        let mut column = vec![];
+        for time in ["2026-11-23T12:00:00Z", "2026-11-23T12:00:00.001Z"] {
+            let mut out = vec![];
+            write_entry(&mut out, &Entry::Fact(at(time), fact("here"))).unwrap();
+            column.push(String::from_utf8(out).unwrap().find("here"));
+        }
+        assert_eq!(column, [Some(31), Some(31)]);
+    }
+
+    #[test]
+    fn control_characters_are_escaped() {
+        assert!(written(&["a\u{1b}[31mb\rc\u{0}"]).contains("a\\u{1b}[31mb\\rc\\u{0}\n"));
+    }
+
+    #[test]
+    fn only_what_is_asked_for_is_written() {
+        let paper = Paper::default();
+        let log = Log::start(paper.clone(), Level::Error).unwrap();
+        assert!(fact("").level() < Level::Error);
+        log.tell(noon(), fact("trifle"));
+        log.finish(LONG);
+        assert_eq!(paper.text(), "");
+    }
+
+    #[test]
+    fn what_finds_no_room_is_counted_and_said_in_its_place() {
+        let (arrived, arrival) = channel();
+        let (allow, let_go) = channel();
+        let paper = Paper::default();
+        let pipe = Blocked { arrived, let_go, paper: paper.clone() };
+        let log = Log::start(pipe, Level::Debug).unwrap();
+        log.tell(noon(), fact("in the writer's hand"));
+        arrival.recv().unwrap();
+        for n in 0..CAPACITY + 37 {
+            log.tell(noon(), fact(&format!("queued {n}")));
+        }
+        allow.send(()).unwrap();
+        arrival.recv().unwrap();
+        allow.send(()).unwrap();
+        arrival.recv().unwrap();
+        log.tell(noon(), fact("after the gap"));
+        drop(allow);
+        log.finish(LONG);
+
+        let text = paper.text();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 1 + CAPACITY + 2);
+        assert!(lines[CAPACITY].ends_with(&format!("queued {}", CAPACITY - 1)));
+        assert!(
+            lines[CAPACITY + 1]
+                .ends_with("WARN  37 messages were lost: the log could not keep up.")
+        );
+        assert!(lines[CAPACITY + 2].ends_with("after the gap"));
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_reads_holds_up_nobody_but_its_thread() {
+        let (arrived, arrival) = channel();
+        let (allow, let_go) = channel();
+        let paper = Paper::default();
+        let log =
+            Log::start(Blocked { arrived, let_go, paper: paper.clone() }, Level::Debug).unwrap();
+        log.tell(noon(), fact("stuck"));
+        arrival.recv().unwrap();
+        log.tell(noon(), fact("behind it"));
+        // Would not come back if it waited for the pipe.
+        log.finish(Duration::from_millis(10));
+        assert_eq!(paper.text(), "");
+        drop(allow);
+    }
+
+    #[test]
+    fn a_closed_pipe_is_survived() {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let log = Log::start(writer, Level::Debug).unwrap();
+        log.tell(noon(), fact("to nobody"));
+        log.tell(noon(), fact("nor this"));
+        log.finish(LONG);
+    }
+
+    #[test]
+    fn one_failure_loses_one_entry_only() {
+        struct Hiccup(bool, Paper);
+        impl Write for Hiccup {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                if std::mem::take(&mut self.0) {
+                    return Err(io::ErrorKind::StorageFull.into());
+                }
+                self.1.write(bytes)
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let paper = Paper::default();
+        let log = Log::start(Hiccup(true, paper.clone()), Level::Debug).unwrap();
+        log.tell(noon(), fact("lost"));
+        log.tell(noon(), fact("kept"));
+        log.finish(LONG);
+        assert_eq!(paper.text().lines().count(), 1);
+        assert!(paper.text().ends_with("kept\n"));
+    }
+
+    #[test]
+    fn an_empty_queue_keeps_little_room() {
+        let desk = Desk::default();
+        for _ in 0..CAPACITY {
+            desk.put(noon(), fact("x"));
+        }
+        for _ in 0..CAPACITY {
+            desk.take();
+        }
+        assert!(desk.pile().entries.capacity() <= 2 * QUIET);
+    }
+}

@@ -1,0 +1,168 @@
+//! What the operator wants: flags, environment and defaults, parsed into values that cannot be
+//! wrong before anything else happens.
+
+mod arguments;
+mod help;
+mod predecessors;
+mod problem;
+mod settle;
+mod sources;
+mod table;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::drain::BudgetOverride;
+use crate::drain::ask::Grace;
+use crate::drain::pod::Rules;
+use crate::settings::arguments::Asked;
+use crate::settings::settle::settle;
+use crate::source::url::{MetadataUrl, NoticeUrl};
+
+pub use crate::settings::help::help;
+pub use crate::settings::problem::{BadSettings, Problem};
+pub use crate::settings::table::{Default, Row, TABLE};
+pub use crate::settings::value::Host;
+
+/// What the program is asked to do.
+#[derive(Debug)]
+pub enum Wanted {
+    /// Print [`help`].
+    Help,
+    /// Print name and version.
+    Version,
+    /// Watch the metadata service, and drain when a notice comes.
+    Run(Box<Settings>),
+}
+
+/// Everything that is in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The node to drain.
+    pub node: WhichNode,
+    /// Where notices come from.
+    pub metadata: Metadata,
+    /// Where requests go.
+    pub api_server: ApiServer,
+    /// Write nothing: ask for evictions with `dryRun`.
+    pub dry_run: bool,
+    /// Which pods go.
+    pub rules: Rules,
+    /// The longest grace any pod gets; `None`: each pod's own.
+    pub longest_grace: Option<Grace>,
+    /// What becomes of pods that their budgets do not let go.
+    pub budget_override: BudgetOverride,
+    /// How long before the deadline the last pod is to have ended; shorter than `window`.
+    pub safety_margin: Duration,
+    /// The time a drain has after a notice that states no usable time; at least 1 s.
+    pub window: Duration,
+    /// The most connections that a drain opens for its requests; at most 256.
+    pub workers: NonZeroUsize,
+    /// From SIGTERM to SIGKILL, until that of the own pod was read; at least 1 s.
+    pub shutdown_grace: Duration,
+    /// Say each poll.
+    pub verbose: bool,
+    /// What was given by flag or environment, for the log at start.
+    pub given: Vec<Given>,
+    /// What is worth a word at start.
+    pub remarks: Vec<Remark>,
+}
+
+/// The node to drain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WhichNode {
+    /// The one with this name.
+    Named(String),
+    /// The one that this pod runs on.
+    OfPod {
+        /// The pod's name.
+        pod: String,
+        /// Its namespace; `None`: that of the ServiceAccount token.
+        namespace: Option<String>,
+    },
+}
+
+/// Where notices come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metadata {
+    /// The metadata service.
+    pub url: MetadataUrl,
+    /// Another address where notices may stand.
+    pub notice_url: Option<NoticeUrl>,
+    /// From one poll to the next; at least 1 s.
+    pub poll_interval: Duration,
+    /// Whether it may be asked without a token where it offers no IMDSv2.
+    pub v1_fallback: bool,
+}
+
+/// Where the API server is, and what opens it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiServer {
+    /// Its address or name.
+    pub host: Host,
+    /// Its port; not 0.
+    pub port: u16,
+    /// The ServiceAccount token.
+    pub token_file: PathBuf,
+    /// The roots, in PEM, that the server's certificate must go back to.
+    pub ca_file: PathBuf,
+}
+
+/// A setting that was given, and by what: `POLL_INTERVAL=5s`, `--workers=8`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Given {
+    given_as: String,
+    value: String,
+}
+
+impl fmt::Display for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.given_as, self.value)
+    }
+}
+
+/// Something about the settings that the operator should know, in one sentence. Nothing is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark(String);
+
+impl Remark {
+    /// A remark in these words.
+    pub fn new(words: impl Into<String>) -> Self {
+        Self(words.into())
+    }
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Reads the arguments (without the program's name), then what `variable` finds, then the defaults.
+///
+/// # Errors
+/// All that is wrong, together.
+pub fn read(
+    arguments: impl IntoIterator<Item = OsString>,
+    variable: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<Wanted, BadSettings> {
+    match arguments::read(arguments) {
+        Asked::Help => Ok(Wanted::Help),
+        Asked::Version => Ok(Wanted::Version),
+        Asked::Run(flags) => {
+            settle(flags, variable).map(|settings| Wanted::Run(Box::new(settings)))
+        }
+    }
+}
+
+/// The process's environment: one variable of it.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+pub fn environment(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}

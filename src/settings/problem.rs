@@ -1,0 +1,188 @@
+//! What is wrong with the settings, in the user's words.
+
+use std::ffi::OsStr;
+use std::fmt;
+
+use crate::settings::table::TABLE;
+
+/// Everything that is wrong with the settings, found in one go. The program has done nothing yet,
+/// and does not begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadSettings(pub Vec<Problem>);
+
+impl std::error::Error for BadSettings {}
+
+impl fmt::Display for BadSettings {
+    /// One line each, and where help is; no line break at the end.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("bad settings, so nothing was started:\n")?;
+        for problem in &self.0 {
+            writeln!(f, "  {problem}")?;
+        }
+        f.write_str("See k8s-spot-handler --help.")
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// A value that is not valid.
+    BadValue {
+        /// The flag or variable that it came by.
+        given_as: String,
+        /// The value, fit to be shown.
+        value: String,
+        /// What would be valid.
+        valid: &'static str,
+    },
+    /// A flag without the value that it needs.
+    NoValue {
+        /// The flag.
+        flag: &'static str,
+        /// What would be valid.
+        valid: &'static str,
+    },
+    /// A flag that does not exist.
+    UnknownFlag {
+        /// As it was given.
+        flag: String,
+        /// The one that may have been meant.
+        near: Option<&'static str>,
+    },
+    /// An argument that is not a flag.
+    Unexpected {
+        /// The argument, fit to be shown.
+        argument: String,
+    },
+    /// A setting that must be given and was not; what that means and what to do, in words.
+    Missing(&'static str),
+    /// Two settings that cannot both be meant, in words.
+    Contradiction(String),
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BadValue { given_as, value, valid } => {
+                write!(f, "{given_as} is \"{value}\"; valid is {valid}")
+            }
+            Self::NoValue { flag, valid } => {
+                write!(f, "--{flag} came without a value; valid is {valid}")
+            }
+            Self::UnknownFlag { flag, near: Some(near) } => {
+                write!(f, "there is no flag {flag}; did you mean --{near}?")
+            }
+            Self::UnknownFlag { flag, near: None } => write!(f, "there is no flag {flag}"),
+            Self::Unexpected { argument } => write!(
+                f,
+                "\"{argument}\" is not a flag; the value of a switch is given as --dry-run=false"
+            ),
+            Self::Missing(words) => f.write_str(words),
+            Self::Contradiction(words) => f.write_str(words),
+        }
+    }
+}
+
+/// A value as it may be shown: on one line, not too long, and nothing that looks like a secret. A
+/// token may have been put where the name of its file belongs, a password into a URL.
+pub(super) fn shown(value: &OsStr) -> String {
+    let text = value.to_string_lossy();
+    if text.contains("eyJ") {
+        return "(not shown: it looks like a token)".to_owned();
+    }
+    if text.contains('@') {
+        return "(not shown: it may hold a password)".to_owned();
+    }
+    let (text, query) = match text.split_once('?') {
+        Some((before, _)) if before.contains("://") => (before, "?…"),
+        _ => (&*text, ""),
+    };
+    let mut shown: String = text.chars().take(LONGEST_SHOWN).flat_map(char::escape_debug).collect();
+    if text.chars().nth(LONGEST_SHOWN).is_some() {
+        shown.push('…');
+    }
+    shown + query
+}
+
+/// Enough to know a value again.
+const LONGEST_SHOWN: usize = 64;
+
+/// The flag that whoever wrote `name` (without dashes) most likely meant: the nearest, if no more
+/// than a third of it differs.
+pub(super) fn nearest(name: &str) -> Option<&'static str> {
+    if name.len() > LONGEST_SHOWN {
+        return None;
+    }
+    let name = name.to_ascii_lowercase().replace('_', "-");
+    TABLE
+        .iter()
+        .map(|row| (distance(&name, row.flag), row.flag))
+        .min()
+        .filter(|(distance, flag)| *distance <= flag.len() / 3)
+        .map(|(_, flag)| flag)
+}
+
+/// How many bytes must be put in, taken out or changed to turn one into the other (Levenshtein).
+/// A crate for it would be one more in a process that may evict every pod, for a hint.
+fn distance(from: &str, to: &str) -> usize {
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.bytes().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        for (above, b) in row.iter_mut().skip(1).zip(to.bytes()) {
+            let change = diagonal + usize::from(a != b);
+            diagonal = *above;
+            left = change.min(*above + 1).min(left + 1);
+            *above = left;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_shown_short_escaped_and_without_secrets() {
+        assert_eq!(shown(OsStr::new("soon")), "soon");
+        assert_eq!(shown(OsStr::new("a\n\u{1b}[31m\u{202e}")), "a\\n\\u{1b}[31m\\u{202e}");
+        assert_eq!(shown(OsStr::new(&"x".repeat(65))), format!("{}…", "x".repeat(64)));
+        assert_eq!(shown(OsStr::new(&"x".repeat(64))), "x".repeat(64));
+        for secret in [
+            "eyJhbGciOiJSUzI1NiJ9.secret",
+            "Bearer eyJsecret",
+            "http://me:secret@host/",
+            "http://h/p?secret",
+        ] {
+            assert!(!shown(OsStr::new(secret)).contains("secret"), "{secret}");
+        }
+    }
+
+    #[test]
+    fn distances() {
+        for (from, to, expected) in [
+            ("", "", 0),
+            ("", "abc", 3),
+            ("abc", "", 3),
+            ("kitten", "sitting", 3),
+            ("flaw", "lawn", 2),
+        ] {
+            assert_eq!(distance(from, to), expected, "{from} {to}");
+        }
+    }
+
+    #[test]
+    fn a_slip_finds_its_flag_and_nonsense_finds_none() {
+        assert_eq!(nearest("ignore-daemonsets"), Some("ignore-daemon-sets"));
+        assert_eq!(nearest("POLL_INTERVAL"), Some("poll-interval"));
+        assert_eq!(nearest("worker"), Some("workers"));
+        assert_eq!(nearest("nodename"), Some("node-name"));
+        assert_eq!(nearest("frobnicate"), None);
+        assert_eq!(nearest(""), None);
+        assert_eq!(nearest(&"workers".repeat(1000)), None);
+    }
+}

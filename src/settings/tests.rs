@@ -1,0 +1,265 @@
+//! The settings as a whole: precedence, what is in force, everything that is wrong at once.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::drain::pod::OwnPod;
+use crate::settings::predecessors::FORMER;
+
+/// What a pod of the shipped manifest has.
+const POD: [(&str, &str); 2] = [("NODE_NAME", "node-1"), ("KUBERNETES_SERVICE_HOST", "10.96.0.1")];
+
+fn settled(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Settings, BadSettings> {
+    let lookup = |name: &str| {
+        let found = variables.iter().rev().chain(&POD).find(|(known, _)| *known == name);
+        found.map(|(_, value)| OsString::from(value))
+    };
+    match read(arguments.iter().map(OsString::from), &lookup)? {
+        Wanted::Run(settings) => Ok(*settings),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn good(arguments: &[&str], variables: &[(&str, &str)]) -> Settings {
+    settled(arguments, variables).unwrap_or_else(|bad| panic!("{bad}"))
+}
+
+fn problems(arguments: &[&str], variables: &[(&str, &str)]) -> Vec<String> {
+    let bad = settled(arguments, variables).expect_err("settings that are bad");
+    bad.0.iter().map(ToString::to_string).collect()
+}
+
+fn remarks(arguments: &[&str], variables: &[(&str, &str)]) -> Vec<String> {
+    good(arguments, variables).remarks.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_pod_of_the_manifest_needs_no_more_than_its_node() {
+    let settings = good(&[], &[]);
+    assert_eq!(
+        settings,
+        Settings {
+            node: WhichNode::Named("node-1".into()),
+            metadata: Metadata {
+                url: MetadataUrl::default(),
+                notice_url: None,
+                poll_interval: Duration::from_secs(1),
+                v1_fallback: true,
+            },
+            api_server: ApiServer {
+                host: Host::parse("10.96.0.1").unwrap(),
+                port: 443,
+                token_file: "/var/run/secrets/kubernetes.io/serviceaccount/token".into(),
+                ca_file: "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt".into(),
+            },
+            dry_run: false,
+            rules: Rules {
+                own: OwnPod { namespace: None, name: None, uid: None },
+                ignore_daemon_sets: true,
+                delete_local_data: true,
+                drain_unmanaged: true,
+            },
+            longest_grace: None,
+            budget_override: BudgetOverride::AtDeadline,
+            safety_margin: Duration::from_secs(2),
+            window: Duration::from_mins(2),
+            workers: NonZeroUsize::new(32).unwrap(),
+            shutdown_grace: Duration::from_secs(150),
+            verbose: false,
+            given: settings.given.clone(),
+            remarks: vec![],
+        }
+    );
+    let given: Vec<_> = settings.given.iter().map(ToString::to_string).collect();
+    assert_eq!(given, ["NODE_NAME=node-1", "KUBERNETES_SERVICE_HOST=10.96.0.1"]);
+}
+
+#[test]
+fn each_setting_of_the_table_is_asked_for_and_no_other() {
+    let asked = RefCell::new(BTreeSet::new());
+    let lookup = |name: &str| {
+        asked.borrow_mut().insert(name.to_owned());
+        None
+    };
+    let _ = read([], &lookup);
+    let table = TABLE.iter().flat_map(|row| row.aliases.iter().chain([&row.variable]));
+    let former = FORMER.iter().map(|former| &former.variable);
+    let known: BTreeSet<_> = table.chain(former).map(|name| (*name).to_owned()).collect();
+    assert_eq!(asked.into_inner(), known);
+}
+
+#[test]
+fn no_name_stands_twice() {
+    let flags: BTreeSet<_> = TABLE.iter().map(|row| row.flag).collect();
+    assert_eq!(flags.len(), TABLE.len());
+    let variables: Vec<_> = TABLE
+        .iter()
+        .flat_map(|row| row.aliases.iter().chain([&row.variable]))
+        .chain(FORMER.iter().map(|former| &former.variable))
+        .collect();
+    assert_eq!(variables.iter().collect::<BTreeSet<_>>().len(), variables.len());
+}
+
+#[test]
+fn flag_before_environment_before_default() {
+    let interval = |arguments: &[&str], variables: &[(&str, &str)]| {
+        good(arguments, variables).metadata.poll_interval.as_secs()
+    };
+    assert_eq!(interval(&["--poll-interval=3"], &[("POLL_INTERVAL", "5")]), 3);
+    assert_eq!(interval(&[], &[("POLL_INTERVAL", "5")]), 5);
+    assert_eq!(interval(&[], &[("POLL_INTERVAL", "")]), 1);
+    assert_eq!(interval(&["--poll-interval="], &[("POLL_INTERVAL", "5")]), 5);
+}
+
+#[test]
+fn a_bad_value_that_is_not_in_force_does_no_harm() {
+    assert_eq!(good(&["--workers=8"], &[("WORKERS", "many")]).workers.get(), 8);
+}
+
+#[test]
+fn every_mistake_is_named_at_once_as_it_was_given() {
+    assert_eq!(
+        problems(
+            &["--workers=0", "--dry-run=maybe", "--nonsense"],
+            &[("POLL_INTERVAL", "soon\n"), ("GRACE_PERIOD", "1.5"), ("SAFETY_MARGIN", "2")],
+        ),
+        [
+            "there is no flag --nonsense",
+            "POLL_INTERVAL is \"soon\\n\"; valid is a duration from 1s to 1h; a bare number is \
+             seconds",
+            "--dry-run is \"maybe\"; valid is true or false (also 1, 0, t, f)",
+            "GRACE_PERIOD is \"1.5\"; valid is whole seconds, or a duration such as 2m; a \
+             negative number means each pod's own",
+            "SAFETY_MARGIN is \"2\"; valid is a duration with its unit from 0s to 1h, such as \
+             500ms or 2s",
+            "--workers is \"0\"; valid is a whole number from 1 to 256",
+        ]
+    );
+}
+
+#[test]
+fn the_ends_of_each_range_are_valid_and_the_next_values_are_not() {
+    for (flag, valid, invalid) in [
+        ("poll-interval", &["1", "1s", "1h"][..], &["0", "999ms", "3601"][..]),
+        ("node-termination-grace-period", &["3", "168h"], &["0", "604801s", "-1"]),
+        ("safety-margin", &["0s", "119s"], &["61m", "2"]),
+        ("workers", &["1", "256"], &["0", "257", "-1", "1.0"]),
+        ("shutdown-grace-period", &["1", "168h"], &["0", "500ms", "169h"]),
+        ("kubernetes-service-port", &["1", "65535"], &["0", "65536", "https"]),
+        ("pod-termination-grace-period", &["-1", "0", "4294967295"], &["4294967296"]),
+        ("verbose", &["0", "1", "true"], &["-1", "yes", "256"]),
+        ("budget-override", &["never", "at-deadline"], &["Never", "always"]),
+    ] {
+        for value in valid {
+            good(&[&format!("--{flag}={value}")], &[]);
+        }
+        for value in invalid {
+            assert_eq!(problems(&[&format!("--{flag}={value}")], &[]).len(), 1, "{flag} {value}");
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_not_utf8_is_bad() {
+    use std::os::unix::ffi::OsStringExt;
+    let lookup =
+        |name: &str| (name == "NODE_NAME").then(|| OsString::from_vec(b"node-\xff\x1b".to_vec()));
+    let bad = read(["--kubernetes-service-host=::1".into()], &lookup).unwrap_err();
+    assert_eq!(bad.0.len(), 1);
+    assert!(bad.to_string().contains("NODE_NAME is \"node-\u{fffd}\\u{1b}\""), "{bad}");
+}
+
+#[test]
+fn a_token_in_the_wrong_place_is_not_shown() {
+    let token = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJtZSJ9.c2VjcmV0";
+    let bad = settled(&["--token-file", token, token], &[("NODE_NAME", token)]).unwrap_err();
+    assert_eq!(bad.0.len(), 3);
+    assert!(!bad.to_string().contains("eyJ"), "{bad}");
+}
+
+#[test]
+fn the_node_is_named_or_found_by_its_pod() {
+    let pod = [("NODE_NAME", ""), ("POD_NAME", "me"), ("NAMESPACE", "kube-system")];
+    let settings = good(&[], &pod);
+    assert_eq!(
+        settings.node,
+        WhichNode::OfPod { pod: "me".into(), namespace: Some("kube-system".into()) }
+    );
+    assert_eq!(settings.rules.own.name.as_deref(), Some("me"));
+    assert_eq!(settings.rules.own.namespace.as_deref(), Some("kube-system"));
+    let without_namespace = good(&[], &pod[..2]);
+    assert_eq!(without_namespace.node, WhichNode::OfPod { pod: "me".into(), namespace: None });
+    assert_eq!(good(&[], &pod[1..]).node, WhichNode::Named("node-1".into()));
+}
+
+#[test]
+fn what_is_missing_is_said_with_its_remedy() {
+    let nothing = problems(&[], &[("NODE_NAME", ""), ("KUBERNETES_SERVICE_HOST", "")]);
+    assert_eq!(nothing.len(), 2);
+    assert!(nothing[0].starts_with("neither NODE_NAME nor POD_NAME is set"), "{nothing:?}");
+    assert!(nothing[0].contains("spec.nodeName"), "{nothing:?}");
+    assert!(nothing[1].starts_with("KUBERNETES_SERVICE_HOST is not set"), "{nothing:?}");
+}
+
+#[test]
+fn a_bad_value_is_not_called_missing_too() {
+    let bad = problems(&["--kubernetes-service-host=a b"], &[("NODE_NAME", ""), ("POD_NAME", "A")]);
+    assert_eq!(bad.len(), 2, "{bad:?}");
+    assert!(bad.iter().all(|problem| problem.contains("valid is")), "{bad:?}");
+}
+
+#[test]
+fn an_old_name_counts_where_the_new_one_is_unset() {
+    let grace = |variables: &[(&str, &str)]| good(&[], variables).longest_grace.map(Grace::get);
+    assert_eq!(grace(&[("GRACE_PERIOD", "60")]), Some(60));
+    assert_eq!(grace(&[("GRACE_PERIOD", "-1")]), None);
+    let both = [("GRACE_PERIOD", "60"), ("POD_TERMINATION_GRACE_PERIOD", "30")];
+    assert_eq!(grace(&both), Some(30));
+    assert_eq!(
+        remarks(&[], &both),
+        ["GRACE_PERIOD is set too, but not used: POD_TERMINATION_GRACE_PERIOD comes first."]
+    );
+    assert_eq!(remarks(&[], &[("GRACE_PERIOD", "30"), both[1]]), [""; 0]);
+}
+
+#[test]
+fn a_grace_of_nought_is_one_and_that_is_said() {
+    let settings = good(&["--pod-termination-grace-period=0"], &[]);
+    assert_eq!(settings.longest_grace, Some(Grace::MIN));
+    assert_eq!(settings.remarks.len(), 1);
+    assert!(settings.remarks[0].to_string().contains("counts as 1"));
+}
+
+#[test]
+fn a_margin_that_leaves_no_time_is_bad() {
+    let bad = problems(&["--node-termination-grace-period=2"], &[]);
+    assert_eq!(bad.len(), 1);
+    assert!(bad[0].contains("(2s) must be shorter than the node termination grace period (2s)"));
+}
+
+#[test]
+fn a_long_interval_is_remarked() {
+    assert_eq!(remarks(&["--poll-interval=10"], &[]), [""; 0]);
+    assert!(remarks(&["--poll-interval=90"], &[])[0].starts_with("With 90s between polls"));
+}
+
+#[test]
+fn names_without_effect_are_said_once_each() {
+    let said = remarks(
+        &["--kube-api-qps=5"],
+        &[("SPOT_POD_IP", "10.0.0.1"), ("KUBE_API_QPS", "9"), ("METADATA_TRIES", "")],
+    );
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said[0].starts_with("SPOT_POD_IP=10.0.0.1 has no effect: "), "{said:?}");
+    assert!(said[1].starts_with("KUBE_API_QPS=5 has no effect: "), "{said:?}");
+}
+
+#[test]
+fn a_wish_for_less_than_a_drain_is_not_passed_over() {
+    let as_usual = [("CORDON_ONLY", "false"), ("ENABLE_SPOT_INTERRUPTION_DRAINING", "true")];
+    assert_eq!(remarks(&[], &as_usual), [""; 0]);
+    let less = [("CORDON_ONLY", "true"), ("ENABLE_SPOT_INTERRUPTION_DRAINING", "false")];
+    assert_eq!(remarks(&[], &less).len(), 2);
+}

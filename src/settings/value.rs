@@ -1,0 +1,284 @@
+//! Reads the values of settings. Each function says `None` to what is not valid; what would be is
+//! in the table's words, beside it.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::drain::BudgetOverride;
+
+/// A truth value as Go's `strconv.ParseBool` reads it: what users of Go programs write.
+pub(super) fn truth(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+/// A truth value or a count, of which anything above 0 is true: `VERBOSE=2` is an old habit.
+pub(super) fn flag_or_count(text: &str) -> Option<bool> {
+    truth(text).or_else(|| text.parse::<u8>().ok().map(|count| count > 0))
+}
+
+/// A whole number in `range`.
+pub(super) fn number<N: FromStr + PartialOrd>(text: &str, range: RangeInclusive<N>) -> Option<N> {
+    text.parse().ok().filter(|number| range.contains(number))
+}
+
+/// Numbers with their units, `90s`, `2m`, `1m30s`, `500ms`. A number
+/// without a unit is refused: whoever wrote it may have meant another one.
+pub(super) fn duration(text: &str) -> Option<Duration> {
+    let mut sum = Duration::ZERO;
+    let mut rest = text;
+    loop {
+        let (number, tail) = split(rest, |c| c.is_ascii_digit())?;
+        let (unit, tail) = split(tail, |c| c.is_ascii_alphabetic())?;
+        let number: u64 = number.parse().ok()?;
+        let span = match unit {
+            "ms" => Duration::from_millis(number),
+            "s" => Duration::from_secs(number),
+            "m" => Duration::from_secs(number.checked_mul(60)?),
+            "h" => Duration::from_secs(number.checked_mul(3600)?),
+            _ => return None,
+        };
+        sum = sum.checked_add(span)?;
+        rest = tail;
+        if rest.is_empty() {
+            return Some(sum);
+        }
+    }
+}
+
+/// The longest beginning of `text` whose characters are `wanted`, and what follows it.
+fn split(text: &str, wanted: impl Fn(char) -> bool) -> Option<(&str, &str)> {
+    text.split_at_checked(text.find(|c| !wanted(c)).unwrap_or(text.len()))
+}
+
+/// A [`duration`], or a bare number of seconds: for the settings that were bare numbers in the
+/// programs before this one.
+pub(super) fn seconds(text: &str) -> Option<Duration> {
+    text.parse().ok().map(Duration::from_secs).or_else(|| duration(text))
+}
+
+/// Whole seconds; `Some(None)` for a negative number: the pod's own grace.
+#[expect(clippy::option_option, reason = "outer: is it valid; inner: is there a limit")]
+pub(super) fn pod_grace(text: &str) -> Option<Option<u32>> {
+    if let Ok(number) = text.parse::<i64>() {
+        return if number < 0 { Some(None) } else { u32::try_from(number).ok().map(Some) };
+    }
+    let whole = duration(text).filter(|span| span.subsec_nanos() == 0)?;
+    u32::try_from(whole.as_secs()).ok().map(Some)
+}
+
+/// `at-deadline` or `never`.
+pub(super) fn at_deadline_or_never(text: &str) -> Option<BudgetOverride> {
+    match text {
+        "at-deadline" => Some(BudgetOverride::AtDeadline),
+        "never" => Some(BudgetOverride::Never),
+        _ => None,
+    }
+}
+
+/// The name of a Node or Pod: a DNS subdomain (RFC 1123). It goes into paths and selectors as it
+/// is.
+pub(super) fn subdomain(text: &str) -> Option<String> {
+    let valid = text.len() <= 253 && text.split('.').all(is_label);
+    valid.then(|| text.to_owned())
+}
+
+/// The name of a namespace: a DNS label (RFC 1123).
+pub(super) fn label(text: &str) -> Option<String> {
+    (text.len() <= 63 && is_label(text)).then(|| text.to_owned())
+}
+
+fn is_label(text: &str) -> bool {
+    !text.is_empty()
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+/// The path of a file. Without a slash it is refused: a token put where its file's name belongs
+/// would be taken for a path and shown in every error about that file.
+pub(super) fn path(text: &str) -> Option<PathBuf> {
+    (text.contains('/') && !text.contains('\0')).then(|| PathBuf::from(text))
+}
+
+/// Where the API server is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Host {
+    /// By address.
+    Address(IpAddr),
+    /// By name.
+    Name(String),
+}
+
+impl Host {
+    /// Reads an address, an IPv6 one with or without brackets, or a host name.
+    pub fn parse(text: &str) -> Option<Self> {
+        let bare = text.strip_prefix('[').and_then(|inner| inner.strip_suffix(']'));
+        match bare {
+            Some(inner) => inner.parse().ok().map(IpAddr::V6).map(Self::Address),
+            None => match text.parse() {
+                Ok(address) => Some(Self::Address(address)),
+                Err(_) => is_host_name(text).then(|| Self::Name(text.to_owned())),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Host {
+    /// Without brackets: as a certificate and a resolver know it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+/// What a resolver would try. Four numbers that are not an address (`10.0.0.256`) are no name.
+fn is_host_name(text: &str) -> bool {
+    let labels = || text.strip_suffix('.').unwrap_or(text).split('.');
+    text.len() <= 253
+        && labels().all(|label| {
+            !label.is_empty()
+                && label.len() <= 63
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        })
+        && labels().next_back().is_some_and(|last| !last.bytes().all(|b| b.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn truths_are_those_of_go() {
+        for text in ["1", "t", "T", "TRUE", "true", "True"] {
+            assert_eq!(truth(text), Some(true), "{text}");
+        }
+        for text in ["0", "f", "F", "FALSE", "false", "False"] {
+            assert_eq!(truth(text), Some(false), "{text}");
+        }
+        for text in ["", "yes", "no", "on", "tRUE", " true", "true\n", "2"] {
+            assert_eq!(truth(text), None, "{text}");
+        }
+        assert_eq!(flag_or_count("2"), Some(true));
+        assert_eq!(flag_or_count("0"), Some(false));
+        assert_eq!(flag_or_count("-1"), None);
+    }
+
+    #[test]
+    fn durations_need_units() {
+        assert_eq!(duration("90s"), Some(90 * SECOND));
+        assert_eq!(duration("2m"), Some(120 * SECOND));
+        assert_eq!(duration("1m30s"), Some(90 * SECOND));
+        assert_eq!(duration("1h"), Some(3600 * SECOND));
+        assert_eq!(duration("500ms"), Some(SECOND / 2));
+        assert_eq!(duration("0s"), Some(Duration::ZERO));
+        for text in [
+            "",
+            "s",
+            "90",
+            "1m30",
+            "1.5s",
+            "-1s",
+            "+1s",
+            "1 s",
+            "1s ",
+            "1d",
+            "1S",
+            "1µs",
+            "é",
+            "99999999999999999999s",
+            "18446744073709551615h",
+            "18446744073709551615s1s",
+        ] {
+            assert_eq!(duration(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bare_number_is_seconds_only_where_it_always_was() {
+        assert_eq!(seconds("5"), Some(5 * SECOND));
+        assert_eq!(seconds("5s"), Some(5 * SECOND));
+        assert_eq!(seconds("-5"), None);
+        assert_eq!(seconds("5 "), None);
+        assert_eq!(seconds(""), None);
+    }
+
+    #[test]
+    fn a_negative_pod_grace_is_the_pods_own() {
+        assert_eq!(pod_grace("-1"), Some(None));
+        assert_eq!(pod_grace("-9223372036854775808"), Some(None));
+        assert_eq!(pod_grace("0"), Some(Some(0)));
+        assert_eq!(pod_grace("30"), Some(Some(30)));
+        assert_eq!(pod_grace("2m"), Some(Some(120)));
+        for text in ["", "-", "-1s", "1500ms", "4294967296", "1.5", "ten"] {
+            assert_eq!(pod_grace(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_are_safe_in_paths_and_selectors() {
+        for text in ["n", "ip-10-0-0-1.eu-west-1.compute.internal", "0"] {
+            assert_eq!(subdomain(text).as_deref(), Some(text));
+        }
+        let long = "a".repeat(254);
+        for text in
+            ["", "Node", "a/b", "a b", "a,b", "a=b", ".a", "a.", "a..b", "-a", "a-", "é", &long]
+        {
+            assert_eq!(subdomain(text), None, "{text}");
+        }
+        assert_eq!(label("kube-system").as_deref(), Some("kube-system"));
+        assert_eq!(label("a.b"), None);
+        assert_eq!(label(&"a".repeat(64)), None);
+    }
+
+    #[test]
+    fn an_ipv6_host_may_wear_brackets() {
+        let six = Host::Address("fd00::1".parse().unwrap());
+        assert_eq!(Host::parse("fd00::1"), Some(six.clone()));
+        assert_eq!(Host::parse("[fd00::1]"), Some(six.clone()));
+        assert_eq!(six.to_string(), "fd00::1");
+        assert_eq!(Host::parse("10.96.0.1").unwrap().to_string(), "10.96.0.1");
+        assert_eq!(
+            Host::parse("kubernetes.default.svc").unwrap().to_string(),
+            "kubernetes.default.svc"
+        );
+        for text in [
+            "",
+            "[",
+            "[]",
+            "[10.0.0.1]",
+            "[fd00::1",
+            "fd00::1]",
+            "fd00::1%eth0",
+            "10.0.0.256",
+            "a b",
+            "https://api",
+            "api:443",
+            "10.0.0.1:443",
+            "a..b",
+            "a\r\nb",
+        ] {
+            assert_eq!(Host::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_path_has_a_slash() {
+        assert_eq!(path("/run/token"), Some(PathBuf::from("/run/token")));
+        assert_eq!(path("./token"), Some(PathBuf::from("./token")));
+        assert_eq!(path("token"), None);
+        assert_eq!(path(""), None);
+        assert_eq!(path("/a\0b"), None);
+    }
+}
