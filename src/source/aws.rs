@@ -145,7 +145,7 @@ fn is_visible(c: char) -> bool {
 mod tests {
     use super::*;
 
-    const WINDOW: Duration = Duration::from_secs(120);
+    const WINDOW: Duration = Duration::from_mins(2);
     const GOOD: &str = r#"{"action": "terminate", "time": "2017-09-18T08:22:00Z"}"#;
     const OLD: &str = "/latest/meta-data/spot/termination-time";
 

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::io::{self, Read};
+use std::mem;
 use std::net::ToSocketAddrs;
 use std::thread;
 
@@ -133,7 +134,7 @@ pub(super) fn send(request: &Request) -> Result<Reply, Silence> {
         Method::Get => minreq::Method::Get,
         Method::Put => minreq::Method::Put,
     };
-    let answer = minreq::Request::new(method, request.address.to_url())
+    let mut answer = minreq::Request::new(method, request.address.to_url())
         .with_headers(request.header.clone())
         // Each request has a connection of its own.
         .with_header("Connection", "close")
@@ -147,11 +148,10 @@ pub(super) fn send(request: &Request) -> Result<Reply, Silence> {
     if answer.status_code == 503 && answer.reason_phrase == "Server did not provide a status line" {
         return Err(Silence::NotHttp("it has no status line".to_owned()));
     }
-    Ok(Reply {
-        status: answer.status_code,
-        headers: answer.headers.clone(),
-        body: if answer.status_code == 200 { read_body(answer) } else { Ok(Vec::new()) },
-    })
+    let status = answer.status_code;
+    let headers = mem::take(&mut answer.headers);
+    let body = if status == 200 { read_body(answer, &headers) } else { Ok(Vec::new()) };
+    Ok(Reply { status, headers, body })
 }
 
 /// Waits for the resolver here, where only one request is under way: minreq asks it again in a
@@ -193,9 +193,12 @@ fn silence(error: minreq::Error) -> Silence {
     }
 }
 
-fn read_body(mut answer: minreq::ResponseLazy) -> Result<Vec<u8>, BadBody> {
+fn read_body(
+    answer: minreq::ResponseLazy,
+    headers: &[(String, String)],
+) -> Result<Vec<u8>, BadBody> {
     let mut body = Vec::new();
-    let read = answer.by_ref().take(LONGEST_BODY as u64 + 1).read_to_end(&mut body);
+    let read = answer.take(LONGEST_BODY as u64 + 1).read_to_end(&mut body);
     let came = body.len();
     if came > LONGEST_BODY {
         return Err(BadBody::TooLong);
@@ -203,8 +206,8 @@ fn read_body(mut answer: minreq::ResponseLazy) -> Result<Vec<u8>, BadBody> {
     if let Err(why) = read {
         return Err(BadBody::Broken { came, why: why.to_string() });
     }
-    let is_chunked = answer.headers.iter().any(|(name, _)| name.trim() == "transfer-encoding");
-    match number(&answer.headers, "content-length") {
+    let is_chunked = headers.iter().any(|(name, _)| name.trim() == "transfer-encoding");
+    match number(headers, "content-length") {
         Some(announced) if !is_chunked && announced != came as u64 => {
             Err(BadBody::Cut { came, announced })
         }
@@ -215,4 +218,167 @@ fn read_body(mut answer: minreq::ResponseLazy) -> Result<Vec<u8>, BadBody> {
 fn number(headers: &[(String, String)], name: &str) -> Option<u64> {
     let (_, value) = headers.iter().rfind(|(other, _)| other.trim() == name)?;
     value.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+
+    use super::super::stand_in::{StandIn, until_hung_up};
+    use super::super::url::NoticeUrl;
+    use super::*;
+
+    fn get(url: &str) -> Request {
+        Request { method: Method::Get, address: NoticeUrl::parse(url).unwrap().0, header: None }
+    }
+
+    /// What comes of a GET when the server does that.
+    fn ask(
+        answer: impl FnMut(&mut TcpStream) -> io::Result<()> + Send + 'static,
+    ) -> Result<Reply, Silence> {
+        let mut answer = answer;
+        let server = StandIn::start(move |_, stream| answer(stream));
+        send(&get(&server.url("/a?b=c")))
+    }
+
+    fn ask_for(answer: &'static [u8]) -> Result<Reply, Silence> {
+        ask(|stream| stream.write_all(answer))
+    }
+
+    fn not_http(answer: Result<Reply, Silence>) -> String {
+        match answer {
+            Err(Silence::NotHttp(why)) => why,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_request_is_one_connection_with_the_header_given() {
+        let server = StandIn::start(|_, stream| {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nX-Left: 7\r\nContent-Length: 2\r\n\r\nok")
+        });
+        let header = Some(("X-Name", "value".to_owned()));
+        let reply = send(&Request { header, ..get(&server.url("/a?b=c")) }).unwrap();
+        assert_eq!((reply.status, reply.body.as_deref()), (200, Ok(&b"ok"[..])));
+        assert_eq!((reply.number("x-left"), reply.number("x-right")), (Some(7), None));
+        let head = server.heads().remove(0);
+        assert!(head.starts_with("GET /a?b=c HTTP/1.1\r\nHost: 127.0.0.1:"), "{head}");
+        assert!(head.contains("\r\nX-Name: value\r\nConnection: close\r\n"), "{head}");
+    }
+
+    #[test]
+    fn a_name_is_resolved() {
+        let server = StandIn::start(|_, stream| stream.write_all(b"HTTP/1.1 404 No\r\n\r\n"));
+        let url = server.url("/").replace("127.0.0.1", "localhost");
+        assert_eq!(send(&get(&url)).unwrap().status, 404);
+    }
+
+    #[test]
+    fn a_redirect_is_an_answer_and_not_followed() {
+        for status in [301, 302, 303, 307, 308] {
+            let server = StandIn::start(move |_, stream| {
+                write!(
+                    stream,
+                    "HTTP/1.1 {status} Moved\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n"
+                )
+            });
+            assert_eq!(send(&get(&server.url("/a"))).unwrap().status, status);
+            assert_eq!(server.heads().len(), 1);
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_cut_is_an_error() {
+        let cut = ask_for(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{\"action\"");
+        assert_eq!(cut.unwrap().body, Err(BadBody::Cut { came: 9, announced: 50 }));
+        let broken = ask_for(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n");
+        assert!(matches!(broken.unwrap().body, Err(BadBody::Broken { came: 0, .. })));
+    }
+
+    #[test]
+    fn a_body_that_stalls_is_an_error() {
+        let stalled = ask(|stream| {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{\"action\"")?;
+            until_hung_up(stream)
+        });
+        assert!(matches!(stalled.unwrap().body, Err(BadBody::Broken { came: 9, .. })));
+    }
+
+    #[test]
+    fn an_endless_body_is_read_to_the_limit() {
+        for head in ["", "Content-Length: 9999999999\r\n", "Transfer-Encoding: chunked\r\n"] {
+            let reply = ask(move |stream| {
+                write!(stream, "HTTP/1.1 200 OK\r\n{head}\r\n")?;
+                let chunk = "3e8\r\n".to_owned() + &"a".repeat(1000) + "\r\n";
+                loop {
+                    stream.write_all(chunk.as_bytes())?;
+                }
+            });
+            assert_eq!(reply.unwrap().body, Err(BadBody::TooLong), "{head}");
+        }
+    }
+
+    #[test]
+    fn an_endless_head_is_read_to_the_limit() {
+        let endless = |line: &'static str| {
+            not_http(ask(move |stream| {
+                stream.write_all(b"HTTP/1.1 200 OK\r\n")?;
+                loop {
+                    stream.write_all(line.as_bytes())?;
+                }
+            }))
+        };
+        for line in ["X-More: yes\r\n", "X-Longer: more\n", "a:\n", "no colon and no end"] {
+            assert_eq!(endless(line), "its headers are longer than 8190 bytes", "{line:?}");
+        }
+        let status = ask(|stream| {
+            loop {
+                stream.write_all(b"HTTP/1.1 ")?;
+            }
+        });
+        assert_eq!(not_http(status), "its status line is longer than 1024 bytes");
+    }
+
+    #[test]
+    fn what_is_not_http_is_said() {
+        assert_eq!(not_http(ask_for(b"")), "it has no status line");
+        assert_eq!(not_http(ask_for(b"SSH-2.0-OpenSSH_9.9\r\n")), "it has no status line");
+        assert_eq!(not_http(ask_for(b"\xff\xff\r\n")), "its head is not UTF-8");
+        let length = ask_for(b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n");
+        assert_eq!(not_http(length), "non-usize content length");
+    }
+
+    #[test]
+    fn a_refused_connection_is_said() {
+        // Nobody listens on the port of tcpmux any more.
+        let answer = send(&get("http://127.0.0.1:1/"));
+        assert!(matches!(answer, Err(Silence::Unconnected(_))), "{answer:?}");
+    }
+
+    /// Threads of this process that have this name, which a thread gives to those it starts.
+    #[expect(clippy::disallowed_methods, reason = "the kernel's list of threads")]
+    fn threads_named(name: &str) -> usize {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+        tasks
+            .filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).ok())
+            .filter(|comm| comm.trim() == name)
+            .count()
+    }
+
+    #[test]
+    fn a_black_hole_is_a_time_out_and_gathers_no_threads() {
+        // Connections are taken by the kernel, and nobody reads them.
+        let hole = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", hole.local_addr().unwrap());
+        let name = "black-hole";
+        let asking = thread::Builder::new().name(name.to_owned()).spawn(move || {
+            for _ in 0..4 {
+                assert_eq!(send(&get(&url)).unwrap_err(), Silence::TimedOut);
+                // This one, and at most the last exchange's, at its end.
+                assert!(threads_named(name) <= 2);
+            }
+        });
+        asking.unwrap().join().unwrap();
+    }
 }

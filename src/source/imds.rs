@@ -19,10 +19,10 @@ const LONGEST_LIFETIME: u64 = 21_600;
 /// Tokens have 56 characters today.
 const LONGEST_TOKEN: usize = 1024;
 /// After a renewal that failed while the old token still holds.
-const RENEWAL_RETRY: Duration = Duration::from_secs(60);
+const RENEWAL_RETRY: Duration = Duration::from_mins(1);
 /// How long nobody asks for IMDSv2 where it was not offered. A service that is still starting may
 /// have been the cause.
-const FALLBACK_RETRY: Duration = Duration::from_secs(600);
+const FALLBACK_RETRY: Duration = Duration::from_mins(10);
 
 /// Reads one address, with a token where one is due.
 pub(super) struct Client {
@@ -216,7 +216,7 @@ mod tests {
     use super::*;
 
     const PAGE: &str = "/latest/meta-data/spot/instance-action";
-    const HOURS_5: Duration = Duration::from_secs(18_000);
+    const HOURS_5: Duration = Duration::from_hours(5);
 
     /// Answers in the order given, and notes what was asked: `PUT`, `GET`, `GET one` with a token.
     #[derive(Default)]

@@ -14,6 +14,8 @@ pub mod failure;
 mod http;
 mod imds;
 mod poller;
+#[cfg(test)]
+mod stand_in;
 pub mod url;
 
 use std::time::Duration;
