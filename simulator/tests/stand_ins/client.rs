@@ -97,7 +97,7 @@ fn exchange(
     stream.flush()?;
     // A time-out, or a cut without a farewell, ends the reading as well.
     let mut bytes = Vec::new();
-    let mut piece = [0; 65536];
+    let mut piece = [0; 16384];
     while let Ok(count @ 1..) = stream.read(&mut piece) {
         bytes.extend_from_slice(&piece[..count]);
         if bytes.len() > 6 * 1024 * 1024 {

@@ -159,7 +159,7 @@ fn evictions_are_bound_to_a_uid_and_to_budgets() -> Result<()> {
 #[test]
 fn a_second_deletion_only_ever_shortens_the_grace() -> Result<()> {
     let (cluster, client) = start()?;
-    cluster.add_pod(Pod::named("default/slow").stops_in(Duration::from_secs(600)).grace(600));
+    cluster.add_pod(Pod::named("default/slow").stops_in(Duration::from_mins(10)).grace(600));
     let delete = |seconds: u64| {
         let body = format!(r#"{{"gracePeriodSeconds":{seconds}}}"#);
         client.ask("DELETE", "/api/v1/namespaces/default/pods/slow", "application/json", &body)

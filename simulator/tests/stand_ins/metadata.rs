@@ -66,7 +66,7 @@ fn without_version_two_the_put_is_refused_and_all_else_served() -> Result<()> {
 fn faults_are_what_they_say() -> Result<()> {
     let cloud = Metadata::start()?;
     cloud.speak(Version::Both);
-    cloud.announce_in(Duration::from_secs(120));
+    cloud.announce_in(Duration::from_mins(2));
     let fail = |fault| {
         cloud.fail(Endpoint::InstanceAction).with(fault);
         ask(address(&cloud)?, ACTION, "")

@@ -1,21 +1,38 @@
-//! `cargo demo`: the real handler drains a node of a stand-in cluster, and
-//! shows it.
+//! `cargo demo`: the real handler drains a node of a stand-in cluster before a
+//! stand-in cloud takes it away, and what happens is shown as it happens.
+//!
+//! Exit code 0: the outcome is what it should be. 1: it is not, or the demo
+//! could not be played. 64: wrong arguments.
 
+mod arguments;
+mod handler;
+mod play;
+mod review;
+mod screen;
 mod stage;
 
-use std::time::Duration;
-fn main() -> std::io::Result<()> {
-    let cloud = simulator::Metadata::start()?;
-    let roles = stage::cast();
-    let cluster = stage::set(&roles)?;
-    println!("export INSTANCE_METADATA_URL={}", cloud.url());
-    for (k, v) in cluster.environment() {
-        println!("export {k}={v}");
+use std::process::ExitCode;
+
+use arguments::{Arguments, HELP};
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::read() {
+        Ok(Some(arguments)) => arguments,
+        Ok(None) => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprintln!("demo: {error}\n{HELP}");
+            return ExitCode::from(64);
+        }
+    };
+    match play::play(&arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("demo: {error}");
+            ExitCode::FAILURE
+        }
     }
-    println!("export SERVER=https://{}", cluster.address());
-    cloud.announce_in(Duration::from_secs(30));
-    for h in cluster.follow() {
-        println!("{:7.3} {}", h.at.as_secs_f64(), h.what);
-    }
-    Ok(())
 }
