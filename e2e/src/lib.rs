@@ -1,4 +1,17 @@
 //! Tests of `k8s-spot-handler` against real parts: a control plane built from
 //! its Go modules, the EC2 metadata mock, and the release binary.
+//!
+//! `cluster` stands for itself and can be used by other measurements.
 
 pub mod cluster;
+pub mod handler;
+pub mod law;
+pub mod manifest;
+pub mod metadata;
+pub mod options;
+pub mod run;
+pub mod scenarios;
+pub mod scene;
+pub mod verdicts;
+pub mod witness;
+pub mod workload;

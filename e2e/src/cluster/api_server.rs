@@ -48,7 +48,7 @@ impl ApiServer {
             arguments.push(path.into());
         }
         let port_text = port.to_string();
-        let plain = [
+        let values = [
             ("etcd-servers", etcd),
             ("secure-port", &port_text),
             ("bind-address", "127.0.0.1"),
@@ -59,7 +59,7 @@ impl ApiServer {
             ("authorization-mode", "Node,RBAC"),
             ("enable-admission-plugins", "NodeRestriction"),
         ];
-        for (flag, value) in plain {
+        for (flag, value) in values {
             arguments.push(format!("--{flag}={value}").into());
         }
         if let Some(gates) = plan.feature_gates {
@@ -80,10 +80,6 @@ impl ApiServer {
         self.port
     }
 
-    pub(super) fn audit_log(&self) -> PathBuf {
-        audit_log(&self.folder)
-    }
-
     /// Starts it, for the first time or again.
     ///
     /// # Errors
@@ -100,7 +96,7 @@ impl ApiServer {
     /// # Errors
     /// It ended, or is not ready after two minutes.
     pub async fn wait_until_ready(&mut self, client: &Client) -> Result<()> {
-        let patience = Duration::from_secs(120);
+        let patience = Duration::from_mins(2);
         timeout(patience, async {
             loop {
                 if let Some(process) = &mut self.process {
@@ -129,6 +125,6 @@ impl ApiServer {
     }
 }
 
-fn audit_log(folder: &Path) -> PathBuf {
+pub(super) fn audit_log(folder: &Path) -> PathBuf {
     folder.join("audit.log")
 }

@@ -1,6 +1,7 @@
 //! What the handler asked of the API server, as the server itself wrote it
 //! down.
 
+use std::fmt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -75,6 +76,23 @@ impl Exchange {
 
     fn delete_options(&self) -> &Value {
         if self.is_eviction() { &self.body["deleteOptions"] } else { &self.body }
+    }
+}
+
+impl fmt::Display for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { verb, resource, namespace, name, code, reason, .. } = self;
+        write!(f, "{} {verb} {resource} {namespace}/{name}", self.received)?;
+        if let Some(grace) = self.grace() {
+            write!(f, " grace {grace}")?;
+        }
+        if self.dry_run() {
+            write!(f, " dry")?;
+        }
+        if self.name.is_empty() {
+            write!(f, " {}", self.uri)?;
+        }
+        write!(f, " → {code} {reason} {}", self.answered.duration_since(self.received))
     }
 }
 

@@ -16,6 +16,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use kube::Client;
 use tokio::process::Command;
+use tokio::sync::{Mutex, MutexGuard};
 
 pub use api_server::ApiServer;
 pub use binaries::{Binaries, Release};
@@ -43,9 +44,10 @@ pub struct Cluster {
     folder: PathBuf,
     binaries: Binaries,
     pki: Pki,
-    /// Ended last.
-    api_server: ApiServer,
-    others: Vec<Process>,
+    /// Behind a lock: a scenario may stop and start it.
+    api_server: Mutex<ApiServer>,
+    port: u16,
+    others: Mutex<Vec<Process>>,
     client: Client,
     kubeconfig: PathBuf,
 }
@@ -80,8 +82,9 @@ impl Cluster {
             folder,
             binaries: binaries.clone(),
             pki,
-            api_server,
-            others: vec![etcd],
+            port: api_server.port(),
+            api_server: Mutex::new(api_server),
+            others: Mutex::new(vec![etcd]),
             client,
             kubeconfig,
         };
@@ -105,15 +108,15 @@ impl Cluster {
         self.client.clone()
     }
 
-    /// The API server.
-    pub fn api_server(&mut self) -> &mut ApiServer {
-        &mut self.api_server
+    /// The API server, to stop it and start it again.
+    pub async fn api_server(&self) -> MutexGuard<'_, ApiServer> {
+        self.api_server.lock().await
     }
 
     /// The port of the API server on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.api_server.port()
+        self.port
     }
 
     /// The certificate of the cluster's authority.
@@ -125,7 +128,7 @@ impl Cluster {
     /// The audit log: what the handler asked and what it was told.
     #[must_use]
     pub fn audit_log(&self) -> PathBuf {
-        self.api_server.audit_log()
+        api_server::audit_log(&self.folder)
     }
 
     /// The logs of its parts.
@@ -161,8 +164,8 @@ impl Cluster {
     ///
     /// # Errors
     /// The message names the process and its log.
-    pub fn check_running(&mut self) -> Result<()> {
-        for process in &mut self.others {
+    pub async fn check_running(&self) -> Result<()> {
+        for process in self.others.lock().await.iter_mut() {
             process.check_running()?;
         }
         Ok(())
@@ -172,15 +175,15 @@ impl Cluster {
     ///
     /// # Errors
     /// One could not be ended.
-    pub async fn stop(mut self) -> Result<()> {
-        // Last started, first ended; etcd after the API server.
-        while self.others.len() > 1 {
-            if let Some(mut process) = self.others.pop() {
-                process.kill().await?;
-            }
+    pub async fn stop(&self) -> Result<()> {
+        let mut others = self.others.lock().await;
+        // etcd, the first of them, goes after the API server.
+        let etcd = others.drain(..1).collect::<Vec<_>>();
+        for mut process in others.drain(..) {
+            process.kill().await?;
         }
-        self.api_server.kill().await?;
-        for mut process in self.others.drain(..) {
+        self.api_server.lock().await.kill().await?;
+        for mut process in etcd {
             process.kill().await?;
         }
         Ok(())
@@ -234,7 +237,7 @@ impl Cluster {
     }
 
     fn keep(&mut self, name: &str, command: Command) -> Result<()> {
-        self.others.push(Process::start(name, command, &self.folder)?);
+        self.others.get_mut().push(Process::start(name, command, &self.folder)?);
         Ok(())
     }
 }

@@ -38,7 +38,7 @@ impl Process {
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
-            .with_context(|| format!("starting {name}: {:?}", command.as_std().get_program()))?;
+            .with_context(|| format!("starting {}", command.as_std().get_program().display()))?;
         Ok(Self { name: name.to_owned(), child, log })
     }
 

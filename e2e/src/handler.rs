@@ -1,0 +1,157 @@
+//! The program under test: the release binary as a child, with the
+//! environment that its pod would have.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use tokio::process::Command;
+use tokio::time::{sleep, timeout};
+
+use crate::cluster::{GLANCE, Process};
+use crate::verdicts::Verdicts;
+
+/// The triple of the static binary.
+const TARGET: &str = "x86_64-unknown-linux-musl";
+
+/// Builds the release binary at the repository's root.
+///
+/// # Errors
+/// The build fails.
+pub fn build() -> Result<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let status = std::process::Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--release", "--locked", "--target", TARGET])
+        .args(["--package", "k8s-spot-handler"])
+        .current_dir(&root)
+        .status()
+        .context("starting cargo")?;
+    ensure!(status.success(), "cargo build of k8s-spot-handler failed");
+    let folder =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    Ok(folder.join(TARGET).join("release/k8s-spot-handler"))
+}
+
+/// One running handler.
+pub struct Handler {
+    process: Process,
+}
+
+impl Handler {
+    /// Starts it with this environment and no other; its log is
+    /// `folder/name.log`.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start(
+        program: &Path,
+        environment: &[(String, String)],
+        folder: &Path,
+        name: &str,
+    ) -> Result<Self> {
+        let settings = environment.iter().map(|(name, value)| format!("{name}={value}"));
+        fs::write(folder.join(format!("{name}.env")), settings.collect::<Vec<_>>().join("\n"))?;
+        let mut command = Command::new(program);
+        command.env_clear().envs(environment.iter().map(|(name, value)| (name, value)));
+        Ok(Self { process: Process::start(name, command, folder)? })
+    }
+
+    /// All that it has said so far.
+    ///
+    /// # Errors
+    /// Its log cannot be read.
+    pub fn log(&self) -> Result<String> {
+        fs::read_to_string(self.process.log()).context("reading the handler's log")
+    }
+
+    /// Waits until its log holds `words` on one line, and gives that line.
+    ///
+    /// # Errors
+    /// It does not within `patience`, or the handler has ended.
+    pub async fn says(&mut self, words: &[&str], patience: Duration) -> Result<String> {
+        let log = self.process.log().to_owned();
+        let waiting = async {
+            loop {
+                let ended = self.process.check_running();
+                let text = fs::read_to_string(&log)?;
+                let found = text.lines().find(|line| words.iter().all(|word| line.contains(word)));
+                if let Some(line) = found {
+                    return Ok(line.to_owned());
+                }
+                ended?;
+                sleep(GLANCE).await;
+            }
+        };
+        match timeout(patience, waiting).await {
+            Ok(result) => result,
+            Err(_) => bail!("the handler did not say {words:?} within {patience:?}"),
+        }
+    }
+
+    /// Waits for the table of verdicts with this number (the first is 1).
+    ///
+    /// # Errors
+    /// It does not come within `patience`.
+    pub async fn verdicts(&mut self, number: usize, patience: Duration) -> Result<Verdicts> {
+        let waiting = async {
+            loop {
+                let ended = self.process.check_running();
+                if let Some(table) = Verdicts::all(&self.log()?).get(number - 1) {
+                    return Ok(table.clone());
+                }
+                ended?;
+                sleep(GLANCE).await;
+            }
+        };
+        match timeout(patience, waiting).await {
+            Ok(result) => result,
+            Err(_) => bail!("no table of verdicts (number {number}) within {patience:?}"),
+        }
+    }
+
+    /// Fails if it has ended by itself.
+    ///
+    /// # Errors
+    /// It has.
+    pub fn check_running(&mut self) -> Result<()> {
+        self.process.check_running()
+    }
+
+    /// SIGTERM, without waiting.
+    ///
+    /// # Errors
+    /// It has ended already.
+    pub fn signal_term(&self) -> Result<()> {
+        self.process.signal_term()
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// It is still there after `patience`.
+    pub async fn ended(&mut self, patience: Duration) -> Result<ExitStatus> {
+        self.process.wait(patience).await
+    }
+
+    /// SIGTERM; it must end soon, with success.
+    ///
+    /// # Errors
+    /// It does not.
+    pub async fn stop(mut self, patience: Duration) -> Result<()> {
+        self.check_running()?;
+        self.signal_term()?;
+        let status = self.ended(patience).await?;
+        ensure!(status.success(), "the handler ended with {status}");
+        Ok(())
+    }
+
+    /// SIGKILL.
+    ///
+    /// # Errors
+    /// It could not be waited for.
+    pub async fn kill(mut self) -> Result<()> {
+        self.process.kill().await
+    }
+}

@@ -1,0 +1,149 @@
+//! What must hold in every scenario, read from the audit log.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use jiff::Timestamp;
+
+use crate::cluster::audit::Exchange;
+use crate::witness::Sighting;
+
+/// What happened, from both sides.
+pub struct Evidence<'a> {
+    /// The handler's node.
+    pub node: &'a str,
+    /// What it asked.
+    pub exchanges: &'a [Exchange],
+    /// Every pod that was ever on the node.
+    pub sightings: &'a [Sighting],
+    /// The last announced end.
+    pub deadline: Option<Timestamp>,
+}
+
+/// A request that was under way at the deadline may arrive a little later.
+const UNDER_WAY: Duration = Duration::from_secs(1);
+
+/// The longest time between the last byte of an answer and the server's note
+/// that it is done.
+const NOTING: Duration = Duration::from_millis(5);
+
+/// Checks all of it.
+///
+/// # Errors
+/// Names every breach, the first ten of them.
+pub fn check(evidence: &Evidence<'_>) -> Result<()> {
+    let mut breaches = Vec::new();
+    for exchange in evidence.exchanges {
+        let broken = allowed(exchange)
+            .or_else(|| own_node(evidence, exchange))
+            .or_else(|| careful(exchange))
+            .or_else(|| in_time(evidence, exchange))
+            .or_else(|| refused_before(evidence, exchange));
+        breaches.extend(broken.map(|why| format!("{why}: {exchange}")));
+    }
+    breaches.extend(one_at_a_time(evidence.exchanges));
+    if breaches.is_empty() {
+        return Ok(());
+    }
+    let count = breaches.len();
+    breaches.truncate(10);
+    bail!("{count} breaches of what holds always:\n  {}", breaches.join("\n  "))
+}
+
+fn allowed(exchange: &Exchange) -> Option<String> {
+    (exchange.code == 403).then(|| "forbidden by the shipped role".to_owned())
+}
+
+/// Nothing is asked about another node or its pods.
+fn own_node(evidence: &Evidence<'_>, exchange: &Exchange) -> Option<String> {
+    let node = evidence.node;
+    let selector = format!("fieldSelector=spec.nodeName%3D{node}");
+    match (exchange.resource.as_str(), exchange.verb.as_str()) {
+        ("nodes", _) => (exchange.name != node).then(|| "another node".to_owned()),
+        ("pods", "list" | "watch") => {
+            let plain = selector.replace("%3D", "=");
+            let narrow = exchange.uri.contains(&selector) || exchange.uri.contains(&plain);
+            (!narrow).then(|| "the pods of all nodes".to_owned())
+        }
+        ("pods" | "pods/eviction" | "pods/status", _) => {
+            let of_node = |uid: &str| evidence.sightings.iter().any(|pod| pod.uid() == uid);
+            match pod_uid(exchange) {
+                Some(uid) if of_node(uid) => None,
+                Some(uid) => Some(format!("UID {uid} was never on this node")),
+                None => Some("no UID in the request".to_owned()),
+            }
+        }
+        (resource, _) => Some(format!("{resource} is not the handler's business")),
+    }
+}
+
+fn careful(exchange: &Exchange) -> Option<String> {
+    let ends_a_pod = exchange.is_eviction() || exchange.is_deletion();
+    if ends_a_pod && exchange.grace() == Some(0) {
+        return Some("grace 0".to_owned());
+    }
+    if exchange.is_deletion() && exchange.grace().is_none() {
+        return Some("a deletion without a grace".to_owned());
+    }
+    let node_patch = exchange.resource == "nodes" && exchange.verb == "patch";
+    if node_patch && exchange.body["metadata"]["resourceVersion"].as_str().is_none() {
+        return Some("a patch without resourceVersion".to_owned());
+    }
+    None
+}
+
+fn in_time(evidence: &Evidence<'_>, exchange: &Exchange) -> Option<String> {
+    let about_a_pod = exchange.resource.starts_with("pods") && exchange.verb != "watch";
+    let last = evidence.deadline?.checked_add(UNDER_WAY).ok()?;
+    (about_a_pod && exchange.received > last).then(|| "after the deadline".to_owned())
+}
+
+/// A pod is deleted only if a budget has refused its eviction, or if it was
+/// ending already.
+fn refused_before(evidence: &Evidence<'_>, deletion: &Exchange) -> Option<String> {
+    if !deletion.is_deletion() {
+        return None;
+    }
+    let uid = pod_uid(deletion);
+    let refused = evidence.exchanges.iter().any(|other| {
+        other.is_eviction()
+            && other.code == 429
+            && pod_uid(other) == uid
+            && other.received < deletion.received
+    });
+    let ending = evidence.sightings.iter().any(|pod| {
+        Some(pod.uid().as_str()) == uid && pod.ending.is_some_and(|since| since < deletion.received)
+    });
+    (!refused && !ending).then(|| "deleted without a refusal".to_owned())
+}
+
+/// Never two requests under way for one pod.
+fn one_at_a_time(exchanges: &[Exchange]) -> Vec<String> {
+    let mut by_pod: BTreeMap<&str, Vec<&Exchange>> = BTreeMap::new();
+    for exchange in exchanges.iter().filter(|exchange| exchange.verb != "watch") {
+        if let Some(uid) = pod_uid(exchange) {
+            by_pod.entry(uid).or_default().push(exchange);
+        }
+    }
+    let mut breaches = Vec::new();
+    for requests in by_pod.values_mut() {
+        requests.sort_by_key(|exchange| exchange.received);
+        for pair in requests.windows(2) {
+            let [first, second] = pair else { continue };
+            let freed = first.answered.checked_sub(NOTING).unwrap_or(first.answered);
+            if second.received < freed {
+                breaches.push(format!("two at once: {first} and {second}"));
+            }
+        }
+    }
+    breaches
+}
+
+/// The UID that a request about one pod was conditional on.
+fn pod_uid(exchange: &Exchange) -> Option<&str> {
+    match exchange.resource.as_str() {
+        "pods/status" => exchange.body["metadata"]["uid"].as_str(),
+        _ => exchange.uid_precondition(),
+    }
+}

@@ -1,0 +1,82 @@
+//! What the command line asks for.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::scenarios::{self, Scenario};
+
+/// Said to `--help`.
+pub const HELP: &str = "\
+cargo e2e [--handler PATH] [--deploy FOLDER] [--keep] [--list] [SCENARIO…]
+
+Runs the scenarios, all of them by default, against a control plane on
+loopback. Builds what is missing.
+
+  --handler PATH    the program under test, instead of building it
+  --deploy FOLDER   what is applied with kubectl, instead of deploy/
+  --keep            keep all logs, not only those of a run that failed
+  --list            name the scenarios and end
+";
+
+/// See [`HELP`].
+pub struct Options {
+    /// The program under test; `None`: build it.
+    pub handler: Option<PathBuf>,
+    /// The manifests.
+    pub deploy: PathBuf,
+    /// Keep the logs of a run that passed.
+    pub keep: bool,
+    /// What to do.
+    pub task: Task,
+}
+
+/// What to do.
+pub enum Task {
+    /// Print [`HELP`].
+    Help,
+    /// Print the scenarios' names.
+    List,
+    /// Run these.
+    Run(Vec<&'static Scenario>),
+}
+
+impl Options {
+    /// Reads the arguments.
+    ///
+    /// # Errors
+    /// An argument is not known.
+    pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self> {
+        let mut options = Self {
+            handler: None,
+            deploy: Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy"),
+            keep: false,
+            task: Task::Run(Vec::new()),
+        };
+        let mut chosen = Vec::new();
+        let mut arguments = arguments.into_iter();
+        while let Some(argument) = arguments.next() {
+            let mut path = || arguments.next().map(PathBuf::from).context("a path is missing");
+            match argument.to_str() {
+                Some("--handler") => options.handler = Some(path()?),
+                Some("--deploy") => options.deploy = path()?,
+                Some("--keep") => options.keep = true,
+                Some("--list") => options.task = Task::List,
+                Some("--help") => options.task = Task::Help,
+                name => chosen.push(scenario(name.unwrap_or_default())?),
+            }
+        }
+        if let Task::Run(run) = &mut options.task {
+            *run = if chosen.is_empty() { scenarios::ALL.iter().collect() } else { chosen };
+        }
+        Ok(options)
+    }
+}
+
+fn scenario(name: &str) -> Result<&'static Scenario> {
+    match scenarios::ALL.iter().find(|scenario| scenario.name == name) {
+        Some(scenario) => Ok(scenario),
+        None => bail!("no scenario {name:?}; --list names them"),
+    }
+}

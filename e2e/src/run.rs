@@ -1,0 +1,158 @@
+//! Runs scenarios side by side and reports on each.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use tokio::sync::{Mutex, OnceCell, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::cluster::{Binaries, Cluster};
+use crate::law::{self, Evidence};
+use crate::manifest;
+use crate::scenarios::Scenario;
+use crate::scene::{Ground, Scene};
+
+/// How many scenarios run side by side: as many as leave two cores some air.
+const SIDE_BY_SIDE: usize = 8;
+
+/// No scenario takes longer; one that does has hung.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+/// How many passed and failed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    /// Passed.
+    pub passed: usize,
+    /// Failed.
+    pub failed: usize,
+}
+
+/// What all scenarios share.
+pub struct Runner {
+    binaries: Binaries,
+    handler: PathBuf,
+    deploy: PathBuf,
+    folder: PathBuf,
+    /// Started when the first scenario wants them.
+    clusters: Mutex<BTreeMap<&'static str, Arc<OnceCell<Arc<Cluster>>>>>,
+}
+
+impl Runner {
+    /// Prepares a run whose logs go to `folder`.
+    #[must_use]
+    pub fn new(binaries: Binaries, handler: PathBuf, deploy: PathBuf, folder: PathBuf) -> Self {
+        Self { binaries, handler, deploy, folder, clusters: Mutex::default() }
+    }
+
+    /// Runs them and prints a line for each.
+    pub async fn run(self: Arc<Self>, scenarios: Vec<&'static Scenario>) -> Tally {
+        let places = Arc::new(Semaphore::new(SIDE_BY_SIDE));
+        let mut tasks = JoinSet::new();
+        for scenario in scenarios {
+            let (runner, places) = (Arc::clone(&self), Arc::clone(&places));
+            tasks.spawn(async move {
+                let _place = places.acquire_owned().await;
+                let start = Instant::now();
+                // A task of its own: a panic is then this scenario's failure.
+                let task = tokio::spawn(async move { runner.play(scenario).await });
+                let result = task.await.unwrap_or_else(|panic| Err(panic.into()));
+                (scenario.name, result, start.elapsed())
+            });
+        }
+        let mut tally = Tally::default();
+        while let Some(done) = tasks.join_next().await {
+            let Ok((name, result, took)) = done else { continue };
+            let seconds = took.as_secs_f64();
+            match result {
+                Ok(()) => {
+                    tally.passed += 1;
+                    println!("passed  {name:<24} {seconds:6.1} s");
+                }
+                Err(error) => {
+                    tally.failed += 1;
+                    println!("FAILED  {name:<24} {seconds:6.1} s\n{}", indented(&error));
+                }
+            }
+        }
+        tally
+    }
+
+    async fn play(&self, scenario: &'static Scenario) -> Result<()> {
+        let ground = Ground {
+            cluster: self.cluster(scenario).await?,
+            binaries: self.binaries.clone(),
+            handler: self.handler.clone(),
+            folder: self.folder.join("scenarios"),
+        };
+        let mut scene = Scene::open(&ground, scenario.name).await.context("setting the scene")?;
+        let result = match timeout(PATIENCE, (scenario.run)(&mut scene)).await {
+            Ok(result) => result,
+            Err(_) => Err(anyhow::anyhow!("not over after {PATIENCE:?}")),
+        };
+        let exchanges = scene.exchanges()?;
+        let evidence = Evidence {
+            node: scene.name(),
+            exchanges: &exchanges,
+            sightings: &scene.witness.pods(),
+            deadline: scene.deadline(),
+        };
+        let law = law::check(&evidence);
+        keep(&evidence, scene.folder())?;
+        match (result, law) {
+            (Err(error), Err(breaches)) => Err(error.context(format!("and {breaches}"))),
+            (result, law) => result.and(law),
+        }
+    }
+
+    async fn cluster(&self, scenario: &Scenario) -> Result<Arc<Cluster>> {
+        let cell = Arc::clone(self.clusters.lock().await.entry(scenario.plan.name).or_default());
+        let cluster = cell.get_or_try_init(|| async {
+            let folder = self.folder.join("clusters");
+            let cluster = Cluster::start(scenario.plan, &self.binaries, &folder).await?;
+            manifest::apply(&cluster, &self.deploy).await.context("applying the manifests")?;
+            anyhow::Ok(Arc::new(cluster))
+        });
+        cluster.await.cloned()
+    }
+
+    /// Ends all control planes.
+    ///
+    /// # Errors
+    /// A process could not be ended, or had ended by itself.
+    pub async fn stop(&self) -> Result<()> {
+        for cell in self.clusters.lock().await.values() {
+            if let Some(cluster) = cell.get() {
+                let by_itself = cluster.check_running().await;
+                cluster.stop().await?;
+                by_itself?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn indented(error: &anyhow::Error) -> String {
+    let chain: Vec<String> = error.chain().map(ToString::to_string).collect();
+    format!("  {}", chain.join("\n").replace('\n', "\n  "))
+}
+
+/// Writes down what was seen of the node, beside the handler's log.
+fn keep(evidence: &Evidence<'_>, folder: &Path) -> Result<()> {
+    let mut asked: Vec<_> = evidence.exchanges.iter().collect();
+    asked.sort_by_key(|exchange| exchange.received);
+    fs::write(folder.join("asked.txt"), lines(asked))?;
+    let end = evidence.deadline.map_or("-".to_owned(), |end| end.to_string());
+    let seen = lines(evidence.sightings);
+    fs::write(folder.join("seen.txt"), format!("{seen}\nannounced end: {end}\n"))?;
+    Ok(())
+}
+
+fn lines(all: impl IntoIterator<Item = impl Display>) -> String {
+    all.into_iter().map(|one| one.to_string()).collect::<Vec<_>>().join("\n")
+}

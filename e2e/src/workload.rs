@@ -1,0 +1,108 @@
+//! What runs on the node that is going to die.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+/// What a pod is like. All pods of a scene stay on the scene's nodes.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    /// `terminationGracePeriodSeconds`.
+    pub grace: u32,
+    /// Seconds from the order to end to the end, if the grace lasts as long.
+    pub exits_after: u32,
+    /// Its priority class.
+    pub priority_class: Option<&'static str>,
+    /// Whether it has a volume of type emptyDir.
+    pub empty_dir: bool,
+    /// Whether it tolerates everything, a cordon too.
+    pub tolerant: bool,
+    /// Further annotations.
+    pub annotations: Value,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self {
+            grace: 30,
+            exits_after: 1,
+            priority_class: None,
+            empty_dir: false,
+            tolerant: false,
+            annotations: json!({}),
+        }
+    }
+}
+
+impl Shape {
+    /// The `PodTemplateSpec`, labelled `app: APP`.
+    #[must_use]
+    pub fn template(&self, scene: &str, app: &str) -> Value {
+        let mut annotations = self.annotations.clone();
+        annotations["e2e/exits-after"] = self.exits_after.to_string().into();
+        json!({
+            "metadata": {"labels": {"app": app}, "annotations": annotations},
+            "spec": {
+                "nodeSelector": {"e2e/scene": scene},
+                "terminationGracePeriodSeconds": self.grace,
+                "priorityClassName": self.priority_class,
+                "automountServiceAccountToken": false,
+                "tolerations": if self.tolerant { json!([{"operator": "Exists"}]) } else { json!([]) },
+                "volumes": if self.empty_dir { json!([{"name": "scratch", "emptyDir": {}}]) } else { json!([]) },
+                "containers": [{"name": "main", "image": "none"}],
+            },
+        })
+    }
+
+    /// A pod on that node, past the scheduler.
+    ///
+    /// # Errors
+    /// None but of this code's own making.
+    pub fn pod(&self, scene: &str, name: &str, node: &str) -> anyhow::Result<Pod> {
+        let mut pod = self.template(scene, name);
+        pod["metadata"]["name"] = name.into();
+        pod["spec"]["nodeName"] = node.into();
+        typed(pod)
+    }
+
+    /// A Deployment of such pods.
+    ///
+    /// # Errors
+    /// None but of this code's own making.
+    pub fn deployment(
+        &self,
+        scene: &str,
+        name: &str,
+        replicas: usize,
+    ) -> anyhow::Result<Deployment> {
+        typed(json!({
+            "metadata": {"name": name},
+            "spec": {
+                "replicas": replicas,
+                "selector": {"matchLabels": {"app": name}},
+                "template": self.template(scene, name),
+            },
+        }))
+    }
+}
+
+/// A budget over the pods labelled `app: APP`; `limit` is such as
+/// `{"maxUnavailable": 1}`.
+///
+/// # Errors
+/// None but of this code's own making.
+pub fn budget(app: &str, limit: &Value) -> anyhow::Result<PodDisruptionBudget> {
+    let mut spec = limit.clone();
+    spec["selector"] = json!({"matchLabels": {"app": app}});
+    typed(json!({"metadata": {"name": app}, "spec": spec}))
+}
+
+/// A value as a Kubernetes object.
+///
+/// # Errors
+/// It is none.
+pub fn typed<T: DeserializeOwned>(value: Value) -> anyhow::Result<T> {
+    Ok(serde_json::from_value(value)?)
+}
