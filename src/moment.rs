@@ -136,10 +136,8 @@ mod tests {
 
     #[test]
     fn a_calendar_time_becomes_a_moment_only_while_it_lies_ahead() {
-        let reading = Reading {
-            now: Moment::at(Duration::from_secs(5)),
-            wall: wall("2017-09-18T08:20:00Z"),
-        };
+        let reading =
+            Reading { now: Moment::at(Duration::from_secs(5)), wall: wall("2017-09-18T08:20:00Z") };
         assert_eq!(
             reading.moment_of(wall("2017-09-18T08:22:00Z")),
             Some(Moment::at(Duration::from_secs(125)))

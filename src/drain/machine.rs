@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::drain::ask::{Ask, Job};
 use crate::drain::budgets::Budgets;
-use crate::drain::pod::Tier;
+use crate::drain::pod::{OwnPod, Tier};
 use crate::drain::progress::Progress;
 use crate::drain::record::{EndedBy, Record, Sent, State};
 use crate::drain::verdict::{Row, Verdict};
@@ -31,6 +31,7 @@ pub struct Drain {
     /// Whether a first set was read to its end.
     pub(super) listed: bool,
     pub(super) unread: u32,
+    pub(super) unread_in_set: bool,
     pub(super) own_grace: Option<Duration>,
     pub(super) failed_requests: u32,
     pub(super) forbidden_said: bool,
@@ -69,6 +70,7 @@ impl Drain {
             set: 0,
             listed: false,
             unread: 0,
+            unread_in_set: false,
             own_grace: None,
             failed_requests: 0,
             forbidden_said: false,
@@ -92,6 +94,11 @@ impl Drain {
     /// This process must end at `moment`. The deadline stays where it is.
     pub fn stop_at(&mut self, moment: Moment) {
         self.stop = Some(self.stop.map_or(moment, |stop| stop.min(moment)));
+    }
+
+    /// More is known of the own pod than at the beginning.
+    pub fn own_pod(&mut self, own: OwnPod) {
+        self.plan.rules.own.complete(own);
     }
 
     /// D.
@@ -157,7 +164,7 @@ enum Due {
 }
 
 /// What stands first in line. Fresh pods before all; among equals, those whose grace needs the most
-/// time, then those who have waited longest.
+/// time, then those who have waited longest. Who was asked before only waits for its turn.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     FirstEviction,
@@ -178,7 +185,9 @@ impl Drain {
                 later = Some(later.map_or(due, |later| later.min(due)));
                 continue;
             }
-            let key = (rank(record, ask), Reverse(record.grace), record.last_asked, uid);
+            let rank = rank(record, ask);
+            let longest_first = (rank != Rank::AnotherEviction).then_some(Reverse(record.grace));
+            let key = (rank, longest_first, record.last_asked, uid);
             if first.as_ref().is_none_or(|(best, _)| key < *best) {
                 first = Some((key, ask));
             }
@@ -225,7 +234,7 @@ impl Drain {
                     _ => Some((time_is_up, delete)),
                 }
             }
-            State::Ending(_) if record.ends_too_late(timing) && !self.plan.dry => {
+            State::Ending(_) if record.ends_too_late(now, timing) && !self.plan.dry => {
                 Some((Moment::START, Ask::Delete { grace }))
             }
             State::Ending(_) | State::Exempt(_) | State::Gone(_) | State::Tried(_) => None,
@@ -254,7 +263,7 @@ impl Drain {
         Some(Step::Ask(Job {
             pod: record.reference().clone(),
             ask,
-            patience: self.plan.timing.patience(now),
+            patience: self.plan.timing.patience(now, ask),
         }))
     }
 }

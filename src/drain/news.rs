@@ -20,17 +20,21 @@ impl Drain {
     /// A complete set of pods begins.
     pub fn set_begins(&mut self) {
         self.set += 1;
+        self.unread_in_set = false;
     }
 
-    /// The set is complete: who was not in it is gone.
+    /// The set is complete: who was not in it is gone, unless one of it could not be read.
     pub fn set_complete(&mut self, now: Moment) {
+        self.listed = true;
+        if self.unread_in_set {
+            return;
+        }
         let current = self.set;
         let absent = self.records.iter().filter(|(_, record)| record.set < current);
         let absent: Vec<String> = absent.map(|(uid, _)| uid.clone()).collect();
         for uid in absent {
             self.pod_gone(now, &uid);
         }
-        self.listed = true;
     }
 
     /// A pod is there.
@@ -72,6 +76,7 @@ impl Drain {
     /// A pod could not be read: from now on nobody can say that all are gone.
     pub fn pod_unread(&mut self, why: String) {
         self.unread += 1;
+        self.unread_in_set = true;
         self.told.push_back(Progress::Unread { why });
     }
 
@@ -170,8 +175,10 @@ impl Drain {
             },
         };
         record.ended_by.clone_from(&sent.ends);
-        record.accepted = Some((now, grace));
-        let ours = now + seconds(grace);
+        // Counted from when it was sent: a slow answer is no reason to hurry the pod again.
+        let since = record.last_asked.unwrap_or(now);
+        record.accepted = Some((since, grace));
+        let ours = since + seconds(grace);
         match (&record.state, sent.ask) {
             (State::Gone(_), _) => {}
             // An eviction leaves the grace of a pod that was ending already as it is.
@@ -230,8 +237,7 @@ impl Drain {
     fn failed(&mut self, now: Moment, uid: &str, why: String, asked_pause: Duration) {
         let Some(record) = self.records.get_mut(uid) else { return };
         let pause = record.backoff.next(&mut self.jitter);
-        let asked = self.plan.timing.pause(now, asked_pause, record.grace);
-        record.not_before = asked.max(now + pause);
+        record.not_before = self.plan.timing.pause(now, pause.max(asked_pause), record.grace);
         record.failure = Some(Failure::Passing(why.clone()));
         self.failed_requests += 1;
         if self.failed_requests == 1 {

@@ -95,6 +95,13 @@ pub struct OwnPod {
 }
 
 impl OwnPod {
+    /// Takes from `other` what is not known yet.
+    pub fn complete(&mut self, other: Self) {
+        self.namespace = self.namespace.take().or(other.namespace);
+        self.name = self.name.take().or(other.name);
+        self.uid = self.uid.take().or(other.uid);
+    }
+
     /// Whether `pod` is the handler's own.
     pub fn is(&self, pod: &PodRef) -> bool {
         let by_name = self.name.as_ref() == Some(&pod.name)

@@ -1,10 +1,11 @@
 //! What the spine needs of the world around it, and what the world tells it. The threads
 //! ([`super::threads`]) are one world, the tests' virtual time is another.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::drain::ask::{Answer, Job, PodRef};
-use crate::drain::pod::Pod;
+use crate::drain::pod::{OwnPod, Pod};
 use crate::moment::{Moment, Reading};
 use crate::node::{Node, Patch};
 use crate::notice::Notice;
@@ -31,12 +32,12 @@ pub enum Order {
     CheckCredentials,
     /// Find the node of the handler's own pod: [`News::NodeFound`].
     FindNode,
-    /// Read the Node: [`News::Node`].
-    ReadNode,
-    /// Change the Node: [`News::Node`].
-    PatchNode(Patch),
-    /// List and follow the pods of the node until [`Order::Rest`]: [`News::Pods`].
-    FollowPods,
+    /// Read the Node of this name: [`News::Node`].
+    ReadNode(Arc<str>),
+    /// Change the Node of this name: [`News::Node`].
+    PatchNode(Arc<str>, Patch),
+    /// List and follow the pods of the node of this name until [`Order::Rest`]: [`News::Pods`].
+    FollowPods(Arc<str>),
     /// One request about one pod: [`News::Answered`].
     Ask(Job),
     /// The drain is over: close every connection and end every thread that it needed.
@@ -53,14 +54,19 @@ pub enum News {
         /// Status of the token request: 404 or 405.
         status: u16,
     },
-    /// What is missing to reach the API server, in words; `Ok` if nothing is.
-    Credentials(Result<(), String>),
+    /// The own pod, as far as the token tells; or what is missing to reach the API server, in words.
+    Credentials(Result<OwnPod, String>),
     /// The node on which the own pod runs.
     NodeFound(Result<String, String>),
     /// The answer to a [`Order::ReadNode`] or [`Order::PatchNode`].
     Node(NodeAnswer),
     /// What the watch said.
     Pods(PodNews),
+    /// The watch could not even be started.
+    NotFollowing {
+        /// Why, in words.
+        why: String,
+    },
     /// The answer to an [`Order::Ask`].
     Answered {
         /// About which pod.
@@ -90,6 +96,15 @@ pub enum NoticePath {
     InstanceAction,
     /// The address in `NOTICE_URL`.
     NoticeUrl,
+}
+
+impl fmt::Display for NoticePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InstanceAction => "spot/instance-action",
+            Self::NoticeUrl => "NOTICE_URL",
+        })
+    }
 }
 
 /// The API server on the subject of our Node.

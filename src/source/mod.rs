@@ -45,6 +45,12 @@ pub struct Source {
 }
 
 impl Source {
+    /// What is polled, each as a URL.
+    pub fn addresses(&self) -> Vec<String> {
+        let action = self.metadata_url.at(aws::INSTANCE_ACTION).to_string();
+        [action].into_iter().chain(self.notice_url.iter().map(NoticeUrl::to_string)).collect()
+    }
+
     /// One poller for each path.
     pub fn pollers(&self) -> impl Iterator<Item = Poller> {
         let action = self.metadata_url.at(aws::INSTANCE_ACTION);

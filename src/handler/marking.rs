@@ -1,0 +1,126 @@
+//! Sets marks on the Node: read it, patch what was read, and begin anew when somebody changed it in
+//! between. Pure.
+
+use std::time::Duration;
+
+use crate::drain::timing::Backoff;
+use crate::handler::world::NodeAnswer;
+use crate::moment::Moment;
+use crate::node::{Marks, Node, Patch, Remembered};
+
+/// Marks on their way to the Node.
+#[derive(Debug)]
+pub struct Marking {
+    marks: Marks,
+    phase: Phase,
+    backoff: Backoff,
+    failed: u32,
+}
+
+#[derive(Debug)]
+enum Phase {
+    ToRead(Moment),
+    Reading,
+    ToPatch(Node, Patch),
+    Patching(Node),
+    Set,
+}
+
+/// What is to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// The Node is to be read.
+    Read,
+    /// The Node is to be changed.
+    Patch(Patch),
+}
+
+/// How far it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// The Node was read, as told.
+    Read(Node),
+    /// The marks are there.
+    Set {
+        /// The node was cordoned before.
+        was_unschedulable: bool,
+        /// By us, for an earlier notice or in an earlier process.
+        ours: bool,
+    },
+    /// It begins to fail, and is tried again.
+    Failing(String),
+    /// Nothing to tell.
+    Nothing,
+}
+
+const RETRIES: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(2));
+
+impl Marking {
+    /// Marks to be set as soon as possible.
+    pub fn begin(now: Moment, marks: Marks) -> Self {
+        Self { marks, phase: Phase::ToRead(now), backoff: RETRIES, failed: 0 }
+    }
+
+    /// What is to be sent now, and is under way from now on.
+    pub fn next(&mut self, now: Moment) -> Option<Ask> {
+        match &self.phase {
+            Phase::ToRead(due) if *due <= now => {
+                self.phase = Phase::Reading;
+                Some(Ask::Read)
+            }
+            Phase::ToPatch(node, patch) => {
+                let (ask, node) = (Ask::Patch(patch.clone()), node.clone());
+                self.phase = Phase::Patching(node);
+                Some(ask)
+            }
+            Phase::ToRead(_) | Phase::Reading | Phase::Patching(_) | Phase::Set => None,
+        }
+    }
+
+    /// When to ask [`Marking::next`] again; `None`: not before an answer.
+    pub fn wake(&self) -> Option<Moment> {
+        match self.phase {
+            Phase::ToRead(due) => Some(due),
+            Phase::ToPatch(..) => Some(Moment::START),
+            Phase::Reading | Phase::Patching(_) | Phase::Set => None,
+        }
+    }
+
+    /// Whether the marks are there.
+    pub fn is_set(&self) -> bool {
+        matches!(self.phase, Phase::Set)
+    }
+
+    /// An answer came.
+    pub fn observe(&mut self, now: Moment, answer: NodeAnswer, jitter: &mut fastrand::Rng) -> Progress {
+        match (answer, &self.phase) {
+            (NodeAnswer::Is(node), Phase::Reading) => {
+                let read = Progress::Read(node.clone());
+                self.phase = match self.marks.patch(&node) {
+                    Some(patch) => Phase::ToPatch(node, patch),
+                    None => Phase::Set,
+                };
+                read
+            }
+            (NodeAnswer::Is(_), Phase::Patching(before)) => {
+                let was_unschedulable = before.unschedulable;
+                let ours = matches!(&before.state, Remembered::State(state) if state.cordoned);
+                self.phase = Phase::Set;
+                Progress::Set { was_unschedulable, ours }
+            }
+            (NodeAnswer::Conflict, Phase::Patching(_)) => {
+                self.phase = Phase::ToRead(now);
+                Progress::Nothing
+            }
+            (NodeAnswer::Conflict, _) => self.failed(now, "conflict".to_owned(), jitter),
+            (NodeAnswer::Failed(why), _) => self.failed(now, why, jitter),
+            (NodeAnswer::Is(_), _) => Progress::Nothing,
+        }
+    }
+
+    fn failed(&mut self, now: Moment, why: String, jitter: &mut fastrand::Rng) -> Progress {
+        self.phase = Phase::ToRead(now + self.backoff.next(jitter));
+        self.failed += 1;
+        if self.failed == 1 { Progress::Failing(why) } else { Progress::Nothing }
+    }
+}

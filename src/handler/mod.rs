@@ -1,0 +1,12 @@
+//! The spine: what the handler does from its start to its end, its states, and the world around it.
+
+pub mod draining;
+pub mod marking;
+pub mod run;
+pub mod sightings;
+pub mod state;
+pub mod threads;
+pub mod world;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,364 @@
+//! What the handler is doing, and what follows from what it is told. Pure.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::drain::BudgetOverride;
+use crate::drain::ask::Grace;
+use crate::drain::pod::{OwnPod, Rules};
+use crate::drain::timing::Backoff;
+use crate::handler::draining::{Draining, Lingering};
+use crate::handler::sightings::{Change, Health, Sightings};
+use crate::handler::world::{News, Order, Polled};
+use crate::intent::Intent;
+use crate::moment::{Moment, Reading};
+use crate::notice::Notice;
+use crate::report::fact::Fact;
+
+/// What the operator wants of the handler, and what it knows from the start.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Its node; `None`: that of its own pod, to be asked for.
+    pub node: Option<Arc<str>>,
+    /// This boot of the machine.
+    pub boot_id: String,
+    /// Who goes.
+    pub rules: Rules,
+    /// The longest grace any pod gets; `None`: each pod's own.
+    pub longest_grace: Option<Grace>,
+    /// What becomes of a pod that its budget does not let go.
+    pub budget_override: BudgetOverride,
+    /// How long before the deadline every pod is to have ended.
+    pub margin: Duration,
+    /// How long this process has after SIGTERM, until its own pod was seen.
+    pub shutdown_grace: Duration,
+    /// Nothing is written.
+    pub dry: bool,
+    /// Every poll is said.
+    pub verbose: bool,
+    /// Seed of the jitter.
+    pub seed: u64,
+}
+
+/// The handler.
+#[derive(Debug)]
+pub struct Handler {
+    config: Config,
+    state: State,
+    sightings: Sightings,
+    node: Option<Arc<str>>,
+    credentials: Chore,
+    node_search: Chore,
+    /// SIGTERM has come.
+    ending: bool,
+    jitter: fastrand::Rng,
+    todo: VecDeque<Step>,
+}
+
+/// What it is doing.
+#[derive(Debug)]
+enum State {
+    /// No notice stands that is not done with.
+    Watching,
+    /// A drain is under way.
+    Draining(Box<Draining>),
+    /// The notice that was drained for may still stand.
+    Lingering(Lingering),
+}
+
+/// What is to be done next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Carry this out.
+    Do(Order),
+    /// Say this.
+    Tell(Fact),
+    /// Wait for news, until that moment if there is one.
+    Wait(Option<Moment>),
+    /// The process ends.
+    End,
+}
+
+impl Handler {
+    /// A handler that has done nothing yet.
+    pub fn new(config: Config) -> Self {
+        let node_search = match config.node {
+            Some(_) => Chore::done(),
+            None => Chore::due(),
+        };
+        Self {
+            state: State::Watching,
+            sightings: Sightings::default(),
+            node: config.node.clone(),
+            credentials: Chore::due(),
+            node_search,
+            ending: false,
+            jitter: fastrand::Rng::with_seed(config.seed),
+            todo: VecDeque::new(),
+            config,
+        }
+    }
+
+    /// What to do next; `free`: how many requests could be sent at once.
+    pub fn next(&mut self, now: Moment, free: usize) -> Step {
+        if let Some(step) = self.todo.pop_front() {
+            return step;
+        }
+        if self.credentials.take(now) {
+            return Step::Do(Order::CheckCredentials);
+        }
+        if free > 0 && self.node_search.take(now) {
+            return Step::Do(Order::FindNode);
+        }
+        let chores = earliest(self.credentials.wake(), self.node_search.wake());
+        match &mut self.state {
+            State::Draining(draining) => {
+                let node = self.node.as_ref();
+                if let Some(step) = draining.next(now, free, node, &mut self.todo) {
+                    return wait_no_longer_than(step, chores);
+                }
+                self.drained(now)
+            }
+            _ if self.ending => {
+                self.todo.push_back(Step::End);
+                Step::Tell(Fact::Ends)
+            }
+            State::Watching => Step::Wait(chores),
+            State::Lingering(lingering) => {
+                let step = lingering.next(now, free, self.node.as_ref());
+                wait_no_longer_than(step, chores)
+            }
+        }
+    }
+
+    /// Something happened.
+    pub fn observe(&mut self, reading: Reading, news: News) {
+        let now = reading.now;
+        match news {
+            News::Polled(polled) => self.polled(reading, polled),
+            News::WithoutToken { status } => self.tell(Fact::WithoutToken(status)),
+            News::Credentials(found) => self.credentials_read(now, found),
+            News::NodeFound(found) => self.node_found(now, found),
+            News::Terminate => self.terminate(now),
+            News::Node(_)
+            | News::Pods(_)
+            | News::NotFollowing { .. }
+            | News::Answered { .. } => match &mut self.state {
+                State::Draining(draining) => {
+                    draining.observe(now, news, &mut self.jitter, &mut self.todo);
+                    if draining.was_drained_before() {
+                        self.abandon();
+                    }
+                }
+                State::Lingering(lingering) => {
+                    lingering.observe(now, news, &mut self.jitter, &mut self.todo);
+                }
+                State::Watching => {}
+            },
+        }
+    }
+}
+
+/// What stands on the paths.
+impl Handler {
+    fn polled(&mut self, reading: Reading, polled: Polled) {
+        let path = polled.path;
+        if self.config.verbose {
+            self.tell(Fact::Polled(path, polled.status));
+        }
+        let (health, change) = self.sightings.observe(polled);
+        match health {
+            Some(Health::Failing(why)) => self.tell(Fact::MetadataFailing(path, why)),
+            Some(Health::Recovered(failed)) => self.tell(Fact::MetadataRecovered(path, failed)),
+            None => {}
+        }
+        match change {
+            Some(Change::Stands { notice, from_the_start }) => {
+                self.stands(reading, notice, from_the_start);
+            }
+            Some(Change::Over(notice)) => match &mut self.state {
+                State::Draining(draining) if draining.notice() == notice => {
+                    draining.notice_over();
+                    self.tell(Fact::NoticeOver { notice, draining: true });
+                }
+                State::Lingering(lingering) if lingering.notice() == notice => {
+                    lingering.notice_over();
+                    self.tell(Fact::NoticeOver { notice, draining: false });
+                }
+                _ => {}
+            },
+            None => {}
+        }
+    }
+
+    fn stands(&mut self, reading: Reading, notice: Notice, from_the_start: bool) {
+        let intent = Intent::of(&notice, reading);
+        let left = reading.now.until(intent.deadline);
+        match &mut self.state {
+            State::Lingering(lingering) if lingering.is_for(notice.id()) => {}
+            State::Watching | State::Lingering(_) => {
+                if let State::Lingering(_) = self.state {
+                    self.todo.push_back(Step::Do(Order::Rest));
+                }
+                self.credentials.hurry(reading.now);
+                self.node_search.hurry(reading.now);
+                let id = notice.id();
+                let seen = Fact::NoticeSeen { notice: Box::new(notice), basis: intent.basis, left };
+                self.tell(seen);
+                let draining =
+                    Draining::begin(reading.now, &self.config, id, intent.deadline, from_the_start);
+                self.state = State::Draining(Box::new(draining));
+            }
+            State::Draining(draining) => {
+                if draining.notice() != notice.id() {
+                    draining.taken_over(reading.now, &self.config, notice.id());
+                    self.todo.push_back(Step::Tell(Fact::TakenOver(Box::new(notice))));
+                }
+                if draining.pull_in(intent.deadline) {
+                    self.tell(Fact::DeadlineMoved { basis: intent.basis, left });
+                }
+            }
+        }
+    }
+}
+
+/// The ends of things.
+impl Handler {
+    fn terminate(&mut self, now: Moment) {
+        if std::mem::replace(&mut self.ending, true) {
+            return;
+        }
+        if let State::Draining(draining) = &mut self.state {
+            let left = draining.stop(now, self.config.shutdown_grace);
+            self.tell(Fact::EndsAfterDrain(left));
+        }
+    }
+
+    /// The drain is over; what became of every pod has been told.
+    fn drained(&mut self, now: Moment) -> Step {
+        let State::Draining(draining) = &self.state else { return Step::Wait(None) };
+        if self.ending {
+            return Step::End;
+        }
+        self.state = State::Lingering(Lingering::after(now, draining, &self.config));
+        Step::Do(Order::Rest)
+    }
+
+    /// The drain turned out to have been done before this process started.
+    fn abandon(&mut self) {
+        let State::Draining(draining) = &self.state else { return };
+        let notice = draining.notice();
+        self.state = State::Lingering(Lingering::idle(notice));
+        self.todo.clear();
+        self.tell(Fact::DrainedBefore(notice));
+        self.todo.push_back(Step::Do(Order::Rest));
+    }
+
+    fn credentials_read(&mut self, now: Moment, read: Result<OwnPod, String>) {
+        let outcome = self.credentials.came(now, read.is_ok(), &mut self.jitter);
+        match read {
+            Ok(own) => {
+                if let State::Draining(draining) = &mut self.state {
+                    draining.own_pod(own.clone());
+                }
+                self.config.rules.own.complete(own);
+                if outcome == Outcome::Recovered {
+                    self.tell(Fact::CredentialsFound);
+                }
+            }
+            Err(why) if outcome == Outcome::Failing => self.tell(Fact::CredentialsMissing(why)),
+            Err(_) => {}
+        }
+    }
+
+    fn node_found(&mut self, now: Moment, found: Result<String, String>) {
+        let outcome = self.node_search.came(now, found.is_ok(), &mut self.jitter);
+        match found {
+            Ok(name) => {
+                self.node = Some(Arc::from(name.as_str()));
+                self.tell(Fact::NodeFound(name));
+                if !matches!(self.state, State::Draining(_)) {
+                    self.todo.push_back(Step::Do(Order::Rest));
+                }
+            }
+            Err(why) if outcome == Outcome::Failing => self.tell(Fact::NodeUnknown(why)),
+            Err(_) => {}
+        }
+    }
+
+    fn tell(&mut self, fact: Fact) {
+        self.todo.push_back(Step::Tell(fact));
+    }
+}
+
+/// Something that is tried until it succeeds.
+#[derive(Debug)]
+struct Chore {
+    due: Option<Moment>,
+    backoff: Backoff,
+    failed: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Failing,
+    Recovered,
+    Nothing,
+}
+
+impl Chore {
+    const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
+
+    /// To be done at once.
+    fn due() -> Self {
+        Self { due: Some(Moment::START), backoff: Self::BACKOFF, failed: false }
+    }
+
+    /// Not to be done.
+    fn done() -> Self {
+        Self { due: None, ..Self::due() }
+    }
+
+    /// Whether it is to be begun now; it then is under way.
+    fn take(&mut self, now: Moment) -> bool {
+        let due = self.due.is_some_and(|due| due <= now);
+        if due {
+            self.due = None;
+        }
+        due
+    }
+
+    fn wake(&self) -> Option<Moment> {
+        self.due
+    }
+
+    /// If it is to be tried again, then now.
+    fn hurry(&mut self, now: Moment) {
+        self.due = self.due.map(|due| due.min(now));
+        self.backoff = Self::BACKOFF;
+    }
+
+    /// It ended, well or not.
+    fn came(&mut self, now: Moment, well: bool, jitter: &mut fastrand::Rng) -> Outcome {
+        if well {
+            return if std::mem::take(&mut self.failed) { Outcome::Recovered } else { Outcome::Nothing };
+        }
+        self.due = Some(now + self.backoff.next(jitter));
+        if std::mem::replace(&mut self.failed, true) { Outcome::Nothing } else { Outcome::Failing }
+    }
+}
+
+fn earliest(one: Option<Moment>, other: Option<Moment>) -> Option<Moment> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+fn wait_no_longer_than(step: Step, moment: Option<Moment>) -> Step {
+    match step {
+        Step::Wait(until) => Step::Wait(earliest(until, moment)),
+        other => other,
+    }
+}
