@@ -35,9 +35,10 @@ pub fn retry_after(header: &str) -> Option<Duration> {
 /// otherwise end the pod's turn, while asking once more what was done already does no harm.
 pub fn answer(job: &Job, request: &Request, reply: &Reply) -> Answer {
     if (200..300).contains(&reply.status) {
-        return match confirms(&reply.body) {
-            true => Answer::Accepted,
-            false => Answer::Broken(unexpected(request, reply)),
+        return if confirms(&reply.body) {
+            Answer::Accepted
+        } else {
+            Answer::Broken(unexpected(request, reply))
         };
     }
     let status = Status::read(&reply.body);
@@ -115,8 +116,9 @@ pub(super) fn excerpt(text: &str) -> String {
             || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}');
         if c.is_control() || hidden { ' ' } else { c }
     };
-    let mut excerpt: String = text.trim().chars().take(MOST).map(shown).collect();
-    if text.trim().chars().nth(MOST).is_some() {
+    let text = text.trim_matches(|c| shown(c) == ' ');
+    let mut excerpt: String = text.chars().take(MOST).map(shown).collect();
+    if text.chars().nth(MOST).is_some() {
         excerpt.pop();
         excerpt.push('…');
     }
@@ -156,7 +158,8 @@ struct Kind {
 #[derive(Deserialize)]
 pub(super) struct Status {
     kind: String,
-    status: Option<String>,
+    #[serde(rename = "status")]
+    outcome: Option<String>,
     pub(super) code: Option<u16>,
     pub(super) reason: Option<String>,
     pub(super) message: Option<String>,
@@ -193,7 +196,7 @@ impl Status {
     }
 
     fn succeeded(&self) -> bool {
-        self.status.as_deref() == Some("Success")
+        self.outcome.as_deref() == Some("Success")
     }
 
     fn message(&self) -> &str {
@@ -245,8 +248,8 @@ impl Status {
     /// wordings, for a patch as the immutable field that it would change.
     fn says_uid_differs(&self, job: &Job) -> bool {
         let message = self.message();
-        let precondition = message.contains("UID in the precondition")
-            || message.contains("UID in precondition");
+        let precondition =
+            message.contains("UID in the precondition") || message.contains("UID in precondition");
         match job.ask {
             Ask::Evict { .. } | Ask::Delete { .. } => {
                 precondition && message.contains(job.pod.uid.as_str())
@@ -319,3 +322,6 @@ impl Placed {
         (pod.kind == "Pod" && !pod.spec.node_name.is_empty()).then_some(pod.spec.node_name)
     }
 }
+
+#[cfg(test)]
+mod tests;

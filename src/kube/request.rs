@@ -2,17 +2,14 @@
 
 use std::fmt::{self, Write as _};
 
+use k8s_openapi::Resource;
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use k8s_openapi::api::policy::v1::Eviction;
-use k8s_openapi::Resource;
 use miniserde::{Serialize, json};
 
 use crate::drain::ask::{Ask, Grace, Job, PodRef};
 use crate::moment::WallTime;
 use crate::node::Patch;
-
-/// Pods on a page of a list: 25 of the usual 15 kB are read in one go and dropped again.
-const PAGE: usize = 25;
 
 /// An answer that is one object: etcd holds objects of up to 1.5 MiB.
 const OBJECT_LIMIT: usize = 4 << 20;
@@ -92,10 +89,7 @@ pub fn patch_node(name: &str, patch: &Patch) -> Request {
     Request {
         method: Method::Patch,
         path: node_path(name),
-        body: Some(Body {
-            content_type: "application/merge-patch+json",
-            text: patch.0.clone(),
-        }),
+        body: Some(Body { content_type: "application/merge-patch+json", text: patch.0.clone() }),
         answer_limit: OBJECT_LIMIT,
     }
 }
@@ -105,11 +99,11 @@ pub fn find_pod(namespace: &str, name: &str) -> Request {
     get(pod_path(namespace, name), OBJECT_LIMIT)
 }
 
-/// Lists a page of the pods of a node: the first one, or the one that the token `page` of the page
-/// before stands for. What it lists is the newest state, not that of a cache.
-pub fn list_pods(node: &str, page: Option<&str>) -> Request {
+/// Lists at most `limit` of the pods of a node: the first ones, or those that the token `page` of
+/// the page before stands for. What it lists is the newest state, not that of a cache.
+pub fn list_pods(node: &str, limit: u32, page: Option<&str>) -> Request {
     let mut query = Query::pods_of(node);
-    query.add("limit", &PAGE.to_string());
+    query.add("limit", &limit.to_string());
     if let Some(token) = page {
         query.add("continue", token);
     }
@@ -328,3 +322,6 @@ struct Condition<'a> {
     #[serde(rename = "lastTransitionTime")]
     last_transition_time: String,
 }
+
+#[cfg(test)]
+mod tests;

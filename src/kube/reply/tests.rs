@@ -1,0 +1,345 @@
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Node as OfficialNode;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::drain::ask::Grace;
+use crate::kube::request::{find_pod, for_job, patch_node, read_node};
+use crate::moment::WallTime;
+use crate::node::{Patch, STATE_ANNOTATION};
+
+const GRACE: Grace = NonZeroU32::MIN;
+const EVICT: Ask = Ask::Evict { grace: GRACE, dry: false };
+const DELETE: Ask = Ask::Delete { grace: GRACE };
+
+fn job(ask: Ask) -> Job {
+    let pod = PodRef { namespace: "shop".into(), name: "web".into(), uid: "u-1".into() };
+    Job { pod: Arc::new(pod), ask, patience: Duration::from_secs(5) }
+}
+
+fn reply(status: u16, body: impl AsRef<[u8]>) -> Reply {
+    Reply { status, retry_after: None, body: body.as_ref().to_vec() }
+}
+
+fn answer_to(ask: Ask, reply: &Reply) -> Answer {
+    let job = job(ask);
+    let request = for_job(&job, WallTime::parse("2026-11-23T09:00:00Z").unwrap());
+    answer(&job, &request, reply)
+}
+
+/// A Status as kube-apiserver 1.37 words it.
+fn failure(code: u16, reason: &str, message: &str, details: &Value) -> String {
+    json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": message, "reason": reason, "details": details, "code": code,
+    })
+    .to_string()
+}
+
+fn refused(ask: Ask, code: u16, reason: &str, message: &str, details: &Value) -> Answer {
+    answer_to(ask, &reply(code, failure(code, reason, message, details)))
+}
+
+fn blocked(name: &str) -> Answer {
+    Answer::Blocked(Budget { namespace: "shop".into(), name: name.into() })
+}
+
+fn busy(retry_after: Option<u64>, answer: &Answer) -> bool {
+    matches!(answer, Answer::Busy { retry_after: given, .. }
+        if *given == retry_after.map(Duration::from_secs))
+}
+
+const SUCCESS: &str =
+    r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Success","code":201}"#;
+const POD: &str =
+    r#"{"kind":"Pod","apiVersion":"v1","metadata":{"name":"web"},"status":{"phase":"Running"}}"#;
+
+#[test]
+fn done_is_what_status_and_body_say_together() {
+    for status in [200, 201, 202] {
+        assert_eq!(answer_to(EVICT, &reply(status, SUCCESS)), Answer::Accepted);
+        assert_eq!(answer_to(DELETE, &reply(status, POD)), Answer::Accepted);
+    }
+    assert_eq!(answer_to(Ask::MarkDisrupted, &reply(200, POD)), Answer::Accepted);
+    let no_confirmation =
+        ["", "ok", "{}", "<html>Welcome</html>", "[1]", "\u{feff}{}", r#"{"kind":"PodList"}"#];
+    for body in no_confirmation {
+        let answer = answer_to(EVICT, &reply(201, body));
+        let Answer::Broken(why) = answer else { panic!("{body}: {answer:?}") };
+        assert!(why.starts_with("POST /api/v1/namespaces/shop/pods/web/eviction: 201, "), "{why}");
+        assert!(why.contains(&format!("{} bytes", body.len())), "{why}");
+    }
+    let contradiction = failure(201, "Forbidden", "no", &json!({}));
+    assert!(matches!(answer_to(EVICT, &reply(201, contradiction)), Answer::Broken(_)));
+    assert!(matches!(answer_to(EVICT, &reply(200, b"\xff\xfe")), Answer::Broken(_)));
+}
+
+#[test]
+fn a_budget_is_named_in_every_way_that_the_server_words_it() {
+    let details = |said: &str| json!({"causes": [{"reason": "DisruptionBudget", "message": said}]});
+    let message = "Cannot evict pod as it would violate the pod's disruption budget.";
+    let wordings = [
+        "The disruption budget web-pdb needs 20 healthy pods and has 20 currently",
+        "The disruption budget web-pdb is still being processed by the server.",
+        "The disruption budget web-pdb does not allow evicting pods currently",
+        "The disruption budget web-pdb does not allow evicting pods currently because it failed sync: x",
+    ];
+    for wording in wordings {
+        let answer = refused(EVICT, 429, "TooManyRequests", message, &details(wording));
+        assert_eq!(answer, blocked("web-pdb"));
+    }
+    // A budget with numbers that are off answers 403.
+    let negative = "The disruption budget web-pdb does not allow evicting pods currently: pdb \
+                    disruptions allowed is negative";
+    assert_eq!(refused(EVICT, 403, "Forbidden", "x", &details(negative)), blocked("web-pdb"));
+    // A wording of the future is passed on as it is.
+    let answer = refused(EVICT, 429, "TooManyRequests", message, &details("Budget says no."));
+    assert_eq!(answer, blocked("Budget says no."));
+    let silent = json!({"causes": [{"reason": "DisruptionBudget"}]});
+    assert_eq!(refused(EVICT, 429, "TooManyRequests", message, &silent), blocked(message));
+}
+
+#[test]
+fn several_budgets_over_one_pod_block_it() {
+    let body = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": 500,
+        "message": "This pod has more than one PodDisruptionBudget, which the eviction \
+                    subresource does not support.",
+    });
+    let answer = answer_to(EVICT, &reply(500, body.to_string()));
+    assert_eq!(answer, blocked("more than one PodDisruptionBudget"));
+}
+
+#[test]
+fn an_overloaded_server_says_when_to_come_back() {
+    let mut overloaded = reply(429, "Too many requests, please try again later.\n");
+    overloaded.retry_after = Some(Duration::from_secs(1));
+    assert!(busy(Some(1), &answer_to(EVICT, &overloaded)));
+    let details = json!({"retryAfterSeconds": 10});
+    let conflict = "couldn't update PodDisruptionBudget \"web\" due to conflicts";
+    assert!(busy(Some(10), &refused(EVICT, 504, "Timeout", conflict, &details)));
+    for code in [408, 409, 429, 500, 502, 503, 504, 599] {
+        assert!(busy(None, &answer_to(EVICT, &reply(code, "<html>bad gateway</html>"))), "{code}");
+    }
+    let Answer::Busy { why, .. } =
+        refused(EVICT, 500, "InternalError", "etcdserver: leader changed", &json!({}))
+    else {
+        panic!("not busy")
+    };
+    assert!(why.ends_with("/eviction: 500: etcdserver: leader changed"), "{why}");
+}
+
+#[test]
+fn retry_after_is_whole_seconds_or_nothing() {
+    assert_eq!(retry_after(" 7 "), Some(Duration::from_secs(7)));
+    assert_eq!(retry_after("0"), Some(Duration::ZERO));
+    for other in ["", "-1", "1.5", "Wed, 21 Oct 2026 07:28:00 GMT", "99999999999"] {
+        assert_eq!(retry_after(other), None, "{other}");
+    }
+}
+
+#[test]
+fn a_pod_is_gone_only_if_the_server_says_so_of_this_pod() {
+    let gone = |details: &Value| refused(EVICT, 404, "NotFound", "pods \"web\" not found", details);
+    assert_eq!(gone(&json!({"name": "web", "kind": "pods"})), Answer::Gone);
+    let others = [
+        json!({}),
+        json!({"name": "web", "kind": "namespaces"}),
+        json!({"name": "shop", "kind": "namespaces"}),
+        json!({"name": "other", "kind": "pods"}),
+        json!({"name": "web", "kind": "pods", "group": "metrics.k8s.io"}),
+    ];
+    for details in others {
+        assert!(matches!(gone(&details), Answer::Broken(_)), "{details}");
+    }
+    let wrong_path = "the server could not find the requested resource";
+    let answer = refused(EVICT, 404, "NotFound", wrong_path, &json!({}));
+    assert!(matches!(answer, Answer::Broken(why) if why.ends_with(wrong_path)));
+    for body in ["404 page not found\n", "<html>404</html>", "", "{}"] {
+        assert!(matches!(answer_to(DELETE, &reply(404, body)), Answer::Broken(_)), "{body}");
+    }
+}
+
+#[test]
+fn a_conflict_is_another_pod_only_if_it_is_about_our_uid() {
+    let details = json!({"name": "web", "kind": "Pod"});
+    let eviction = "Operation cannot be fulfilled on Pod \"web\": the UID in the precondition (u-1) \
+                    does not match the UID in record (u-2). The object might have been deleted and \
+                    then recreated";
+    let storage = "Operation cannot be fulfilled on pods \"web\": StorageError: invalid object, \
+                   Code: 4, Key: /pods/shop/web, ResourceVersion: 0, AdditionalErrorMsg: \
+                   Precondition failed: UID in precondition: u-1, UID in object meta: u-2";
+    for message in [eviction, storage] {
+        assert_eq!(refused(EVICT, 409, "Conflict", message, &details), Answer::Replaced);
+        assert_eq!(refused(DELETE, 409, "Conflict", message, &details), Answer::Replaced);
+        let about_another = message.replace("u-1", "u-9");
+        assert!(busy(None, &refused(EVICT, 409, "Conflict", &about_another, &details)));
+    }
+    let version = "Operation cannot be fulfilled on pods \"web\": the object has been modified; \
+                   please apply your changes to the latest version and try again";
+    assert!(busy(None, &refused(DELETE, 409, "Conflict", version, &details)));
+    let immutable = json!({"causes": [{"reason": "FieldValueInvalid", "field": "metadata.uid"}]});
+    let message =
+        "Pod \"web\" is invalid: metadata.uid: Invalid value: \"u-1\": field is immutable";
+    let answer = refused(Ask::MarkDisrupted, 422, "Invalid", message, &immutable);
+    assert_eq!(answer, Answer::Replaced);
+    assert!(matches!(refused(DELETE, 422, "Invalid", message, &immutable), Answer::Broken(_)));
+}
+
+#[test]
+fn what_is_forbidden_and_why() {
+    let terminating = json!({"causes": [{"reason": "NamespaceTerminating", "message": "namespace \
+        shop is being terminated", "field": "metadata.namespace"}]});
+    let answer = refused(EVICT, 403, "Forbidden", "unable to create new content", &terminating);
+    assert_eq!(answer, Answer::NamespaceTerminating);
+    let message = "pods \"web\" is forbidden: User \"u\" cannot create resource \"pods/eviction\"";
+    let answer = refused(EVICT, 403, "Forbidden", message, &json!({"name": "web", "kind": "pods"}));
+    assert!(matches!(answer, Answer::Forbidden(why) if why.ends_with(message)));
+    assert!(matches!(answer_to(EVICT, &reply(403, "<html>")), Answer::Forbidden(_)));
+    assert_eq!(answer_to(EVICT, &reply(401, "Unauthorized")), Answer::Unauthorized);
+}
+
+#[test]
+fn everything_else_is_broken_and_says_status_and_length_but_no_body() {
+    for code in [100, 301, 302, 307, 400, 405, 410, 413, 415, 418, 422, 600, 999] {
+        let answer = answer_to(EVICT, &reply(code, "<html>secret</html>"));
+        let Answer::Broken(why) = answer else { panic!("{code}: {answer:?}") };
+        assert!(why.contains(&format!("eviction: {code}, with 19 bytes")), "{why}");
+        assert!(!why.contains("secret"), "{why}");
+    }
+    let bad = "name in URL does not match name in Eviction object";
+    let answer = refused(EVICT, 400, "BadRequest", bad, &json!({}));
+    assert!(matches!(answer, Answer::Broken(why) if why.ends_with(bad)));
+}
+
+#[test]
+fn no_prefix_of_a_refusal_is_more_than_busy() {
+    let cause = json!({"causes": [{"reason": "DisruptionBudget",
+        "message": "The disruption budget b needs 1 healthy pods and has 1 currently"}]});
+    let whole = failure(429, "TooManyRequests", "Cannot evict pod", &cause);
+    for end in 0..whole.len() {
+        assert!(busy(None, &answer_to(EVICT, &reply(429, &whole[..end]))), "{end}");
+    }
+    let details = json!({"name": "web", "kind": "pods"});
+    let whole = failure(404, "NotFound", "pods \"web\" not found", &details);
+    for end in 0..whole.len() {
+        let answer = answer_to(EVICT, &reply(404, &whole[..end]));
+        assert!(matches!(answer, Answer::Broken(_)), "{end}");
+    }
+    for whole in [SUCCESS, POD] {
+        for end in 0..whole.len() {
+            let answer = answer_to(EVICT, &reply(201, &whole[..end]));
+            assert!(matches!(answer, Answer::Broken(_)), "{end}");
+        }
+    }
+}
+
+#[test]
+fn an_excerpt_is_short_and_plain() {
+    assert_eq!(excerpt("  a\r\n\u{1b}[31mb\u{202e}c\u{2028}d\0 "), "a   [31mb c d");
+    assert_eq!(excerpt("é".repeat(200).as_str()).chars().count(), 200);
+    let long = excerpt("é".repeat(201).as_str());
+    assert_eq!((long.chars().count(), long.ends_with('…')), (200, true));
+}
+
+fn official_node() -> Value {
+    let node = json!({
+        "apiVersion": "v1", "kind": "Node",
+        "metadata": {
+            "name": "n", "resourceVersion": "71", "uid": "u",
+            "annotations": {"other/one": "x"}, "labels": {"a": "b"},
+        },
+        "spec": {"providerID": "aws:///a/i", "taints": [{"effect": "NoSchedule", "key": "k"}]},
+        "status": {"capacity": {"cpu": "2"}},
+    });
+    let official: OfficialNode = serde_json::from_value(node.clone()).unwrap();
+    assert_eq!(serde_json::to_value(official).unwrap(), node);
+    node
+}
+
+fn read_as_n(status: u16, body: impl AsRef<[u8]>) -> NodeAnswer {
+    node("n", &read_node("n"), &reply(status, body))
+}
+
+#[test]
+fn a_node_is_read_with_what_we_need_of_it() {
+    let mut whole = official_node();
+    let plain =
+        Node { resource_version: "71".into(), unschedulable: false, state: Remembered::Nothing };
+    assert_eq!(read_as_n(200, whole.to_string()), NodeAnswer::Is(plain.clone()));
+    whole["spec"]["unschedulable"] = json!(true);
+    whole["metadata"]["annotations"] = json!({STATE_ANNOTATION: "{}"});
+    let marked = Node { unschedulable: true, state: Remembered::Unreadable, ..plain.clone() };
+    assert_eq!(read_as_n(200, whole.to_string()), NodeAnswer::Is(marked));
+    whole["spec"] = json!({});
+    whole["metadata"]["annotations"] = json!(null);
+    assert_eq!(read_as_n(200, whole.to_string()), NodeAnswer::Is(plain));
+}
+
+#[test]
+fn no_prefix_of_a_node_and_no_other_object_is_our_node() {
+    let whole = official_node().to_string();
+    for end in 0..whole.len() {
+        assert!(matches!(read_as_n(200, &whole[..end]), NodeAnswer::Failed(_)), "{end}");
+    }
+    for (field, value) in [("name", json!("m")), ("resourceVersion", json!("")), ("name", json!(3))]
+    {
+        let mut other = official_node();
+        other["metadata"][field] = value;
+        assert!(matches!(read_as_n(200, other.to_string()), NodeAnswer::Failed(_)), "{field}");
+    }
+    let mut other = official_node();
+    other["kind"] = json!("Pod");
+    assert!(matches!(read_as_n(200, other.to_string()), NodeAnswer::Failed(_)));
+}
+
+#[test]
+fn a_node_that_cannot_be_had_says_what_is_missing() {
+    let failed = |answer: NodeAnswer| match answer {
+        NodeAnswer::Failed(why) => why,
+        other => panic!("{other:?}"),
+    };
+    let details = json!({"name": "n", "kind": "nodes"});
+    let missing = failure(404, "NotFound", "nodes \"n\" not found", &details);
+    assert_eq!(
+        failed(read_as_n(404, missing)),
+        "there is no node named n (GET /api/v1/nodes/n: 404)"
+    );
+    assert_eq!(
+        failed(read_as_n(404, "<html>")),
+        "GET /api/v1/nodes/n: 404, with 6 bytes that say no reason"
+    );
+    let message = "nodes \"n\" is forbidden: User \"u\" cannot get resource \"nodes\"";
+    let forbidden = failure(403, "Forbidden", message, &details);
+    let why = failed(read_as_n(403, &forbidden));
+    assert_eq!(
+        why,
+        format!("GET /api/v1/nodes/n: 403: {message}; `get` on `nodes` must be granted")
+    );
+    let patch = patch_node("n", &Patch("{}".into()));
+    let why = failed(node("n", &patch, &reply(403, forbidden)));
+    assert!(why.ends_with("; `patch` on `nodes` must be granted"), "{why}");
+    assert_eq!(node("n", &patch, &reply(409, "")), NodeAnswer::Conflict);
+    let why = failed(read_as_n(401, ""));
+    assert_eq!(why, "GET /api/v1/nodes/n: 401, the API server does not accept the token");
+    assert!(failed(read_as_n(503, "")).contains("503"));
+}
+
+#[test]
+fn the_node_of_the_own_pod_is_found_or_the_way_to_it_named() {
+    let request = find_pod("kube-system", "me");
+    let ask = |status: u16, body: &str| node_of_pod(&request, &reply(status, body));
+    let whole = r#"{"kind":"Pod","spec":{"nodeName":"n"}}"#;
+    assert_eq!(ask(200, whole), Ok("n".into()));
+    for end in 0..whole.len() {
+        assert!(ask(200, &whole[..end]).is_err(), "{end}");
+    }
+    assert!(ask(200, r#"{"kind":"Pod","spec":{"nodeName":""}}"#).is_err());
+    assert!(ask(200, r#"{"kind":"Pod","spec":{}}"#).is_err());
+    let forbidden = ask(403, "").unwrap_err();
+    assert!(forbidden.ends_with("; set NODE_NAME, or grant `get` on `pods`"), "{forbidden}");
+    let missing = ask(404, "").unwrap_err();
+    assert!(missing.contains("POD_NAME"), "{missing}");
+}

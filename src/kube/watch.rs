@@ -1,0 +1,484 @@
+//! The watch that lists and follows the pods of the node. [`Watch`] is its protocol: which request
+//! comes next, what each line and reply means; pure. [`follow`] carries it out.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::access::Access;
+use super::connection::{Connection, Streaming};
+use super::lines::{Line, Lines};
+use super::pods::{Event, Page, Scene, Then};
+use super::reply::{Reply, refusal, unexpected};
+use super::request::{Request, Since, list_pods, watch_pods};
+use super::trouble::Trouble;
+use crate::handler::world::PodNews;
+use crate::moment::{Moment, Reading};
+
+/// How long a connection, a page or the head of a stream may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long after the stream was opened, and after each pod of its first set, the bookmark that
+/// ends the set may stay away. A server that knows no such bookmark says nothing, or tells what
+/// changes.
+const BOOKMARK_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a streamed set may take in all.
+const SET_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a stream may be silent: the server's bookmarks come every 59 to 62 seconds.
+const SILENCE: Duration = Duration::from_secs(75);
+
+/// A stream that was open for so long was a good one, even if it said nothing.
+const PROVEN: Duration = Duration::from_secs(5);
+
+/// The pause after a first failure; it doubles with each further one.
+const LEAST_PAUSE: Duration = Duration::from_millis(100);
+
+/// The longest pause after failures.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// The longest pause where the server asked for one, or where a permission is missing.
+const LONGEST_OBEYED: Duration = Duration::from_secs(5);
+
+/// Pods on a page of a list, at most. Fewer after a page that could not be had.
+const PAGE: u32 = 25;
+
+/// Lists and follows the pods of `node` and tells of them, until `tell` breaks or `access` is
+/// closed. The pauses between attempts are jittered by `seed`.
+pub fn follow(
+    access: &Arc<Access>,
+    node: &str,
+    seed: u64,
+    mut tell: impl FnMut(PodNews) -> ControlFlow<()>,
+) {
+    let clock = access.clock();
+    let mut watch = Watch::new(node, seed);
+    let mut open = Open::Nothing;
+    while !access.is_closed() {
+        let news = match watch.next(clock.now()) {
+            Step::Rest(until) => {
+                open = Open::Nothing;
+                clock.sleep_until(until);
+                continue;
+            }
+            Step::List(request) => match open.list(access, &request) {
+                Ok(reply) => watch.hear(clock.read(), Heard::Page(&request, &reply)),
+                Err(trouble) => watch.hear(clock.read(), Heard::Broke(trouble.to_string())),
+            },
+            Step::Open(request) => match open.stream(access, &request) {
+                Ok(None) => watch.hear(clock.read(), Heard::Opened),
+                Ok(Some(reply)) => watch.hear(clock.read(), Heard::Refused(&request, &reply)),
+                Err(trouble) => watch.hear(clock.read(), Heard::Broke(trouble.to_string())),
+            },
+            Step::Read(until) => {
+                let line = open.line(clock.now().until(until));
+                watch.hear(clock.read(), Heard::of(line))
+            }
+        };
+        // A closed connection is no news: it was closed because nobody wants any.
+        if access.is_closed() || news.into_iter().try_for_each(&mut tell).is_break() {
+            return;
+        }
+    }
+}
+
+/// What is open to the API server: one connection at most.
+enum Open {
+    Nothing,
+    Kept(Box<Connection>),
+    Lines(Lines),
+}
+
+impl Open {
+    fn take(&mut self, access: &Arc<Access>) -> Result<Connection, Trouble> {
+        match std::mem::replace(self, Self::Nothing) {
+            Self::Kept(connection) if connection.is_reusable() => Ok(*connection),
+            _ => Connection::open(access, PATIENCE),
+        }
+    }
+
+    /// A page of a list.
+    fn list(&mut self, access: &Arc<Access>, request: &Request) -> Result<Reply, Trouble> {
+        let mut connection = self.take(access)?;
+        let reply = connection.send(request, PATIENCE)?;
+        *self = Self::Kept(Box::new(connection));
+        Ok(reply)
+    }
+
+    /// A stream; `Some` if it is refused.
+    fn stream(
+        &mut self,
+        access: &Arc<Access>,
+        request: &Request,
+    ) -> Result<Option<Reply>, Trouble> {
+        match self.take(access)?.stream(request, PATIENCE)? {
+            Streaming::Refused(reply) => Ok(Some(reply)),
+            Streaming::Lines(lines) => {
+                *self = Self::Lines(lines);
+                Ok(None)
+            }
+        }
+    }
+
+    /// The next line of the stream.
+    fn line(&mut self, patience: Duration) -> Result<Option<Line<'_>>, Trouble> {
+        match self {
+            Self::Lines(lines) => lines.next_line(patience),
+            Self::Nothing | Self::Kept(_) => Ok(None),
+        }
+    }
+}
+
+/// What is to be done next. Whatever stream is open is done with, unless it is to be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Step {
+    /// Nothing until then.
+    Rest(Moment),
+    /// Ask for a page of a list: [`Heard::Page`].
+    List(Request),
+    /// Open a stream: [`Heard::Opened`] or [`Heard::Refused`].
+    Open(Request),
+    /// Read a line of the stream that is open, and wait for it until then at most.
+    Read(Moment),
+}
+
+/// What came.
+#[derive(Debug)]
+enum Heard<'a> {
+    /// The answer to a request for a page.
+    Page(&'a Request, &'a Reply),
+    /// The stream is open.
+    Opened,
+    /// The answer to a request for a stream, if that was not opened.
+    Refused(&'a Request, &'a Reply),
+    /// A line of the stream.
+    Line(&'a [u8]),
+    /// A line of so many bytes was skipped.
+    TooLong(usize),
+    /// No line came in time.
+    Silence,
+    /// The server ended the stream as it should.
+    Ended,
+    /// The connection failed.
+    Broke(String),
+}
+
+impl<'a> Heard<'a> {
+    fn of(line: Result<Option<Line<'a>>, Trouble>) -> Self {
+        match line {
+            Ok(Some(Line::Text(text))) => Self::Line(text),
+            Ok(Some(Line::TooLong(length))) => Self::TooLong(length),
+            Ok(None) => Self::Ended,
+            Err(Trouble::TimedOut { .. }) => Self::Silence,
+            Err(trouble) => Self::Broke(trouble.to_string()),
+        }
+    }
+}
+
+/// The protocol of listing and following.
+///
+/// A set is streamed where the server does that (`sendInitialEvents`), else listed by pages. What
+/// changes is then watched from the set's resource version on, across every break: nothing is
+/// missed, and no set is needed. Only when the server has forgotten that version (410) a new set
+/// is told, by which the pods that vanished meanwhile are noticed.
+#[derive(Debug)]
+struct Watch {
+    node: String,
+    stage: Stage,
+    /// Nothing was told yet, so a set from the server's cache is good enough. A later one might
+    /// be older than what was told, and pods that live would be missing from it.
+    untold: bool,
+    /// Whether the server may know how to stream a set.
+    streams: bool,
+    /// How many pods a page may have.
+    page: u32,
+    /// Nothing is asked before then.
+    rest: Option<Moment>,
+    /// Failures since something went well.
+    failures: u32,
+    /// What was last said of the present break.
+    said: Option<String>,
+    jitter: fastrand::Rng,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Stage {
+    /// A set is to be streamed.
+    AskSet,
+    /// It is being streamed.
+    ReadSet { opened: Moment, due: Moment },
+    /// A page of a set is to be listed.
+    AskPage { token: Option<String> },
+    /// What changed since `version` is to be watched.
+    AskChanges { version: String },
+    /// It is being watched.
+    ReadChanges { version: String, opened: Moment, heard: Option<Moment> },
+}
+
+impl Watch {
+    fn new(node: &str, seed: u64) -> Self {
+        Self {
+            node: node.to_owned(),
+            stage: Stage::AskSet,
+            untold: true,
+            streams: true,
+            page: PAGE,
+            rest: None,
+            failures: 0,
+            said: None,
+            jitter: fastrand::Rng::with_seed(seed),
+        }
+    }
+
+    /// What to do next.
+    fn next(&mut self, now: Moment) -> Step {
+        match self.rest {
+            Some(until) if now < until => return Step::Rest(until),
+            _ => self.rest = None,
+        }
+        let node = self.node.as_str();
+        match &self.stage {
+            Stage::AskSet if self.untold => Step::Open(watch_pods(node, Since::Cached)),
+            Stage::AskSet => Step::Open(watch_pods(node, Since::Newest)),
+            Stage::ReadSet { due, .. } => Step::Read(*due),
+            Stage::AskPage { token } => Step::List(list_pods(node, self.page, token.as_deref())),
+            Stage::AskChanges { version } => Step::Open(watch_pods(node, Since::Version(version))),
+            Stage::ReadChanges { opened, heard, .. } => {
+                Step::Read(heard.unwrap_or(*opened) + SILENCE)
+            }
+        }
+    }
+
+    /// Takes in what came, and answers with what it says of the pods.
+    fn hear(&mut self, at: Reading, heard: Heard<'_>) -> Vec<PodNews> {
+        match heard {
+            Heard::Opened => self.opened(at.now),
+            Heard::Page(request, reply) if reply.status == 200 => self.page(at, request, reply),
+            Heard::Page(request, reply) | Heard::Refused(request, reply) => {
+                self.refused(at.now, request, reply)
+            }
+            Heard::Line(line) => self.line(at, line),
+            Heard::TooLong(length) => {
+                self.heard(at.now, None, true);
+                vec![PodNews::Unread {
+                    why: format!("a line of {length} bytes in the watch of pods was skipped"),
+                }]
+            }
+            Heard::Silence => self.silence(at.now),
+            Heard::Ended => self.ended(at.now),
+            Heard::Broke(why) => {
+                if let Stage::AskPage { .. } = self.stage {
+                    self.page = (self.page / 2).max(1);
+                }
+                self.lost(at.now, why, LONGEST_PAUSE, None)
+            }
+        }
+    }
+
+    fn opened(&mut self, now: Moment) -> Vec<PodNews> {
+        match &self.stage {
+            Stage::AskSet => {
+                self.untold = false;
+                self.stage = Stage::ReadSet { opened: now, due: now + BOOKMARK_PATIENCE };
+                vec![PodNews::SetBegins]
+            }
+            Stage::AskChanges { version } => {
+                let version = version.clone();
+                self.stage = Stage::ReadChanges { version, opened: now, heard: None };
+                Vec::new()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn page(&mut self, at: Reading, request: &Request, reply: &Reply) -> Vec<PodNews> {
+        let scene = Scene { node: &self.node, at };
+        let Some(page) = Page::read(&reply.body, scene) else {
+            return self.lost(at.now, unexpected(request, reply), LONGEST_PAUSE, None);
+        };
+        self.untold = false;
+        let is_first = self.stage == Stage::AskPage { token: None };
+        let mut news: Vec<_> = is_first.then_some(PodNews::SetBegins).into_iter().collect();
+        news.extend(page.pods.into_iter().map(|pod| match pod {
+            Ok(pod) => PodNews::Seen(pod),
+            Err(why) => PodNews::Unread { why },
+        }));
+        self.stage = match page.then {
+            Then::Page(token) => Stage::AskPage { token: Some(token) },
+            Then::End(version) => {
+                news.push(PodNews::SetComplete);
+                Stage::AskChanges { version }
+            }
+        };
+        news
+    }
+
+    fn refused(&mut self, now: Moment, request: &Request, reply: &Reply) -> Vec<PodNews> {
+        let why = refusal(request, reply);
+        let why = match (&self.stage, reply.status) {
+            // It knows no streamed set, or forbids to watch: a list may still be had.
+            (Stage::AskSet, 400 | 403 | 422) => {
+                self.streams = false;
+                self.stage = Stage::AskPage { token: None };
+                return Vec::new();
+            }
+            (Stage::AskChanges { .. }, 403) => {
+                self.stage = Stage::AskPage { token: None };
+                format!("{why}; `watch` on `pods` must be granted, until then they are listed")
+            }
+            (_, 403) => format!("{why}; `list` and `watch` on `pods` must be granted"),
+            (_, 400 | 410 | 422) => {
+                self.stage = self.new_set();
+                format!("{why}; the pods are read anew")
+            }
+            _ => why,
+        };
+        let longest = if reply.status == 403 { LONGEST_OBEYED } else { LONGEST_PAUSE };
+        self.lost(now, why, longest, reply.retry_after)
+    }
+
+    fn line(&mut self, at: Reading, line: &[u8]) -> Vec<PodNews> {
+        let event = match Event::read(line, Scene { node: &self.node, at }) {
+            Ok(event) => event,
+            Err(why) => {
+                self.heard(at.now, None, false);
+                return vec![PodNews::Unread { why }];
+            }
+        };
+        match event {
+            Event::Seen { pod, added, version } => {
+                self.heard(at.now, version, added);
+                vec![match pod {
+                    Ok(pod) => PodNews::Seen(pod),
+                    Err(why) => PodNews::Unread { why },
+                }]
+            }
+            Event::Gone { uid, version } => {
+                self.heard(at.now, version, false);
+                vec![match uid {
+                    Ok(uid) => PodNews::Gone { uid },
+                    Err(why) => PodNews::Unread { why },
+                }]
+            }
+            Event::Bookmark { version, ends_set: true } if self.is_reading_set() => {
+                self.stage = Stage::ReadChanges { version, opened: at.now, heard: None };
+                vec![PodNews::SetComplete]
+            }
+            Event::Bookmark { version, .. } => {
+                self.heard(at.now, Some(version), false);
+                Vec::new()
+            }
+            Event::Error { expired, why } => {
+                if expired {
+                    self.stage = self.new_set();
+                }
+                let anew = if expired { "; the pods are read anew" } else { "" };
+                let why = format!("the API server ended the watch of pods: {why}{anew}");
+                self.lost(at.now, why, LONGEST_PAUSE, None)
+            }
+        }
+    }
+
+    /// A line came: the stream is alive. A pod of the set, if it is one, lets its end wait.
+    fn heard(&mut self, now: Moment, newer: Option<String>, of_set: bool) {
+        match &mut self.stage {
+            Stage::ReadSet { opened, due } if of_set => {
+                *due = (now + BOOKMARK_PATIENCE).min(*opened + SET_PATIENCE);
+            }
+            Stage::ReadChanges { version, heard, .. } => {
+                *heard = Some(now);
+                if let Some(newer) = newer {
+                    *version = newer;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn silence(&mut self, now: Moment) -> Vec<PodNews> {
+        if self.is_reading_set() {
+            self.streams = false;
+            self.stage = Stage::AskPage { token: None };
+            return Vec::new();
+        }
+        let why = format!("the watch of pods was silent for {} s", SILENCE.as_secs());
+        self.lost(now, why, LONGEST_PAUSE, None)
+    }
+
+    fn ended(&mut self, now: Moment) -> Vec<PodNews> {
+        match &self.stage {
+            // The server ends every watch after a while: that is no news.
+            Stage::ReadChanges { version, .. } if self.went_well(now) => {
+                self.stage = Stage::AskChanges { version: version.clone() };
+                self.failures = 0;
+                self.said = None;
+                self.pause(now, LONGEST_PAUSE, None);
+                Vec::new()
+            }
+            Stage::ReadSet { .. } => {
+                let why = "the API server ended the watch of pods before it had told all of them";
+                self.lost(now, why.to_owned(), LONGEST_PAUSE, None)
+            }
+            _ => {
+                let why = "the API server ended the watch of pods as soon as it was open";
+                self.lost(now, why.to_owned(), LONGEST_PAUSE, None)
+            }
+        }
+    }
+
+    /// What was under way failed. It goes on where it stood, or a set is begun anew.
+    fn lost(
+        &mut self,
+        now: Moment,
+        why: String,
+        longest: Duration,
+        retry_after: Option<Duration>,
+    ) -> Vec<PodNews> {
+        if self.went_well(now) {
+            self.failures = 0;
+            self.said = None;
+        }
+        self.stage = match &self.stage {
+            Stage::AskChanges { version } | Stage::ReadChanges { version, .. } => {
+                Stage::AskChanges { version: version.clone() }
+            }
+            Stage::AskSet | Stage::ReadSet { .. } | Stage::AskPage { .. } => self.new_set(),
+        };
+        self.pause(now, longest, retry_after);
+        if self.said.as_ref() == Some(&why) {
+            return Vec::new();
+        }
+        self.said = Some(why.clone());
+        vec![PodNews::Lost { why }]
+    }
+
+    fn pause(&mut self, now: Moment, longest: Duration, retry_after: Option<Duration>) {
+        let doubled = LEAST_PAUSE.saturating_mul(1 << self.failures.min(10)).min(longest);
+        let jittered = doubled.mul_f64(self.jitter.f64().mul_add(0.5, 0.5));
+        let asked_for = retry_after.unwrap_or_default().min(LONGEST_OBEYED);
+        self.failures = self.failures.saturating_add(1);
+        self.rest = Some(now + jittered.max(asked_for));
+    }
+
+    fn new_set(&self) -> Stage {
+        if self.streams { Stage::AskSet } else { Stage::AskPage { token: None } }
+    }
+
+    fn is_reading_set(&self) -> bool {
+        matches!(self.stage, Stage::ReadSet { .. })
+    }
+
+    /// Whether the stream that is open was of use.
+    fn went_well(&self, now: Moment) -> bool {
+        match &self.stage {
+            Stage::ReadChanges { opened, heard, .. } => {
+                heard.is_some() || now.since(*opened) >= PROVEN
+            }
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,547 @@
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::moment::WallTime;
+
+/// A watch, the moment, and what was heard of it.
+struct Play {
+    watch: Watch,
+    now: Moment,
+}
+
+impl Play {
+    fn begin() -> Self {
+        Self { watch: Watch::new("n", 7), now: Moment::at(Duration::from_secs(1000)) }
+    }
+
+    /// A watch that follows from version 50 on; its set was streamed and complete.
+    fn following() -> Self {
+        let mut play = Self::begin();
+        play.hear(Heard::Opened);
+        play.line(&bookmark("50", true));
+        assert_eq!(play.step(), Step::Read(play.now + SILENCE));
+        play
+    }
+
+    /// A watch that lists, because no stream of sets can be had.
+    fn listing() -> Self {
+        let mut play = Self::begin();
+        play.refused(422, None);
+        play
+    }
+
+    fn step(&mut self) -> Step {
+        self.watch.next(self.now)
+    }
+
+    /// The pause that is due, which then is over.
+    fn pause(&mut self) -> Duration {
+        let Step::Rest(until) = self.step() else { panic!("no pause: {:?}", self.step()) };
+        let pause = self.now.until(until);
+        self.now = until;
+        pause
+    }
+
+    fn pass(&mut self, seconds: u64) {
+        self.now = self.now + Duration::from_secs(seconds);
+    }
+
+    fn hear(&mut self, heard: Heard<'_>) -> Vec<String> {
+        let wall = WallTime::parse("2026-11-23T09:00:00Z").unwrap();
+        let news = self.watch.hear(Reading { now: self.now, wall }, heard);
+        news.iter().map(in_short).collect()
+    }
+
+    fn line(&mut self, line: &str) -> Vec<String> {
+        self.hear(Heard::Line(line.as_bytes()))
+    }
+
+    fn refused(&mut self, status: u16, retry_after: Option<Duration>) -> Vec<String> {
+        let reply = Reply { status, retry_after, body: b"no".to_vec() };
+        match self.step() {
+            Step::List(request) => self.hear(Heard::Page(&request, &reply)),
+            Step::Open(request) => self.hear(Heard::Refused(&request, &reply)),
+            other => panic!("nothing was asked: {other:?}"),
+        }
+    }
+
+    fn page(&mut self, names: &[&str], token: &str) -> Vec<String> {
+        let items: Vec<Value> = names.iter().map(|name| pod(name, "1")).collect();
+        let metadata = json!({"resourceVersion": "60", "continue": token});
+        let body = json!({"kind": "PodList", "metadata": metadata, "items": items});
+        self.answer_page(&body.to_string())
+    }
+
+    fn answer_page(&mut self, body: &str) -> Vec<String> {
+        let Step::List(request) = self.step() else { panic!("no page: {:?}", self.step()) };
+        let reply = Reply { status: 200, retry_after: None, body: body.as_bytes().to_vec() };
+        self.hear(Heard::Page(&request, &reply))
+    }
+
+    fn broke(&mut self) -> Vec<String> {
+        self.hear(Heard::Broke("refused".into()))
+    }
+}
+
+fn in_short(news: &PodNews) -> String {
+    match news {
+        PodNews::SetBegins => "set begins".into(),
+        PodNews::SetComplete => "set complete".into(),
+        PodNews::Seen(pod) => format!("seen {}", pod.reference.name),
+        PodNews::Gone { uid } => format!("gone {uid}"),
+        PodNews::Unread { why } => format!("unread: {why}"),
+        PodNews::Lost { why } => format!("lost: {why}"),
+    }
+}
+
+fn pod(name: &str, version: &str) -> Value {
+    json!({
+        "metadata": {"name": name, "namespace": "d", "uid": format!("u-{name}"),
+            "resourceVersion": version},
+        "spec": {"nodeName": "n"},
+    })
+}
+
+fn event(kind: &str, name: &str, version: &str) -> String {
+    json!({"type": kind, "object": pod(name, version)}).to_string()
+}
+
+fn bookmark(version: &str, ends_set: bool) -> String {
+    let annotations =
+        if ends_set { json!({"k8s.io/initial-events-end": "true"}) } else { json!({}) };
+    let metadata = json!({"resourceVersion": version, "annotations": annotations});
+    json!({"type": "BOOKMARK", "object": {"kind": "Pod", "metadata": metadata}}).to_string()
+}
+
+fn error(code: u16, message: &str) -> String {
+    let status = json!({"kind": "Status", "code": code, "message": message});
+    json!({"type": "ERROR", "object": status}).to_string()
+}
+
+fn asks(since: Since<'_>) -> Step {
+    Step::Open(watch_pods("n", since))
+}
+
+fn lists(limit: u32, token: Option<&str>) -> Step {
+    Step::List(list_pods("n", limit, token))
+}
+
+const NOTHING: [&str; 0] = [];
+
+#[test]
+fn pods_are_told_as_they_are_read_and_the_bookmark_completes_the_set() {
+    let mut play = Play::begin();
+    assert_eq!(play.step(), asks(Since::Cached));
+    assert_eq!(play.hear(Heard::Opened), ["set begins"]);
+    assert_eq!(play.line(&event("ADDED", "a", "40")), ["seen a"]);
+    assert_eq!(play.line(&event("ADDED", "b", "30")), ["seen b"]);
+    assert_eq!(play.line(&bookmark("50", true)), ["set complete"]);
+    assert_eq!(play.line(&event("MODIFIED", "a", "51")), ["seen a"]);
+    assert_eq!(play.line(&event("DELETED", "a", "52")), ["gone u-a"]);
+    assert_eq!(play.line(&bookmark("53", false)), NOTHING);
+    assert_eq!(play.step(), Step::Read(play.now + SILENCE));
+}
+
+#[test]
+fn where_no_set_is_streamed_it_is_listed_by_pages() {
+    for status in [400, 403, 422] {
+        let mut play = Play::begin();
+        assert_eq!(play.refused(status, None), NOTHING);
+        assert_eq!(play.step(), lists(25, None));
+        assert_eq!(play.page(&["a", "b"], "t 1"), ["set begins", "seen a", "seen b"]);
+        assert_eq!(play.step(), lists(25, Some("t 1")));
+        assert_eq!(play.page(&["c"], ""), ["seen c", "set complete"]);
+        assert_eq!(play.step(), asks(Since::Version("60")));
+        assert_eq!(play.hear(Heard::Opened), NOTHING);
+        assert_eq!(play.line(&event("DELETED", "c", "61")), ["gone u-c"]);
+    }
+}
+
+#[test]
+fn an_old_server_that_says_nothing_after_the_pods_is_listed() {
+    let mut play = Play::begin();
+    play.hear(Heard::Opened);
+    play.pass(1);
+    play.line(&event("ADDED", "a", "40"));
+    assert_eq!(play.step(), Step::Read(play.now + Duration::from_secs(2)));
+    play.pass(1);
+    // It tells what changes, but that does not put the bookmark off.
+    assert_eq!(play.line(&event("MODIFIED", "a", "41")), ["seen a"]);
+    assert_eq!(play.step(), Step::Read(play.now + Duration::from_secs(1)));
+    play.pass(1);
+    assert_eq!(play.hear(Heard::Silence), NOTHING);
+    assert_eq!(play.step(), lists(25, None));
+    assert_eq!(play.page(&["a"], ""), ["set begins", "seen a", "set complete"]);
+}
+
+#[test]
+fn a_node_without_pods_on_an_old_server_has_a_complete_set_too() {
+    let mut play = Play::begin();
+    play.hear(Heard::Opened);
+    assert_eq!(play.step(), Step::Read(play.now + Duration::from_secs(2)));
+    play.pass(2);
+    assert_eq!(play.hear(Heard::Silence), NOTHING);
+    assert_eq!(play.page(&[], ""), ["set begins", "set complete"]);
+}
+
+#[test]
+fn a_long_set_is_waited_for_but_not_for_ever() {
+    let mut play = Play::begin();
+    play.hear(Heard::Opened);
+    let opened = play.now;
+    for _ in 0..9 {
+        play.pass(1);
+        play.line(&event("ADDED", "a", "40"));
+    }
+    assert_eq!(play.step(), Step::Read(opened + SET_PATIENCE));
+}
+
+#[test]
+fn a_list_whose_token_expired_begins_anew() {
+    let mut play = Play::listing();
+    play.page(&["a"], "t");
+    let news = play.refused(410, None);
+    assert_eq!(
+        news,
+        ["lost: GET /api/v1/pods: 410, with 2 bytes that say no reason; the pods are \
+                      read anew"]
+    );
+    play.pause();
+    assert_eq!(play.step(), lists(25, None));
+    assert_eq!(play.page(&["a"], ""), ["set begins", "seen a", "set complete"]);
+}
+
+#[test]
+fn a_page_that_cannot_be_had_is_asked_for_again_and_smaller() {
+    let mut play = Play::listing();
+    assert_eq!(play.broke(), ["lost: refused"]);
+    play.pause();
+    assert_eq!(play.step(), lists(12, None));
+    for limit in [6, 3, 1, 1] {
+        assert_eq!(play.broke(), NOTHING);
+        play.pause();
+        assert_eq!(play.step(), lists(limit, None));
+    }
+    let news = play.answer_page("<html>");
+    assert_eq!(news, ["lost: GET /api/v1/pods: 200, but its 6 bytes are not what was asked for"]);
+}
+
+#[test]
+fn after_a_break_the_watch_goes_on_where_it_stood() {
+    let mut play = Play::following();
+    play.line(&event("MODIFIED", "a", "51"));
+    play.line(&bookmark("55", false));
+    assert_eq!(play.broke(), ["lost: refused"]);
+    play.pause();
+    assert_eq!(play.step(), asks(Since::Version("55")));
+    // Each break is said once.
+    assert_eq!(play.broke(), NOTHING);
+    play.pause();
+    assert_eq!(play.hear(Heard::Broke("timed out".into())), ["lost: timed out"]);
+    play.pause();
+    assert_eq!(play.step(), asks(Since::Version("55")));
+    assert_eq!(play.hear(Heard::Opened), NOTHING);
+    assert_eq!(play.line(&event("DELETED", "a", "56")), ["gone u-a"]);
+    assert_eq!(play.hear(Heard::Broke("timed out".into())), ["lost: timed out"]);
+    play.pause();
+    assert_eq!(play.step(), asks(Since::Version("56")));
+}
+
+#[test]
+fn what_was_forgotten_is_told_as_a_new_set_and_not_from_the_cache() {
+    let mut by_status = Play::following();
+    by_status.broke();
+    by_status.pause();
+    let news = by_status.refused(410, None);
+    assert!(news.concat().ends_with("; the pods are read anew"), "{news:?}");
+    let mut by_event = Play::following();
+    let news = by_event.line(&error(410, "too old resource version: 50 (99)"));
+    assert_eq!(
+        news,
+        ["lost: the API server ended the watch of pods: 410: too old resource \
+                      version: 50 (99); the pods are read anew"]
+    );
+    for mut play in [by_status, by_event] {
+        play.pause();
+        assert_eq!(play.step(), asks(Since::Newest));
+        assert_eq!(play.hear(Heard::Opened), ["set begins"]);
+        assert_eq!(play.line(&event("ADDED", "b", "99")), ["seen b"]);
+        assert_eq!(play.line(&bookmark("100", true)), ["set complete"]);
+    }
+}
+
+#[test]
+fn a_version_that_the_server_takes_for_invalid_is_dropped() {
+    for status in [400, 422] {
+        let mut play = Play::following();
+        play.broke();
+        play.pause();
+        play.refused(status, None);
+        play.pause();
+        assert_eq!(play.step(), asks(Since::Newest));
+    }
+}
+
+#[test]
+fn a_break_within_the_first_set_begins_a_new_one() {
+    let breaks: [fn(&mut Play) -> Vec<String>; 3] =
+        [Play::broke, |play| play.hear(Heard::Ended), |play| play.line(&error(500, "etcd"))];
+    for broken in breaks {
+        let mut play = Play::begin();
+        play.hear(Heard::Opened);
+        play.line(&event("ADDED", "a", "40"));
+        let news = broken(&mut play);
+        assert!(news.len() == 1 && news.concat().starts_with("lost: "), "{news:?}");
+        play.pause();
+        assert_eq!(play.step(), asks(Since::Newest));
+        assert_eq!(play.hear(Heard::Opened), ["set begins"]);
+    }
+}
+
+#[test]
+fn until_something_was_told_the_cache_is_good_enough() {
+    let mut play = Play::begin();
+    assert_eq!(play.broke(), ["lost: refused"]);
+    play.pause();
+    assert_eq!(play.refused(503, None).len(), 1);
+    play.pause();
+    assert_eq!(play.step(), asks(Since::Cached));
+}
+
+#[test]
+fn an_error_that_is_no_410_goes_on_where_it_stood() {
+    let mut play = Play::following();
+    let news = play.line(&error(500, "etcdserver: leader changed"));
+    assert_eq!(
+        news,
+        ["lost: the API server ended the watch of pods: 500: etcdserver: leader changed"]
+    );
+    play.pause();
+    assert_eq!(play.step(), asks(Since::Version("50")));
+}
+
+#[test]
+fn a_watch_that_ends_after_a_while_is_no_news() {
+    let mut heard = Play::following();
+    heard.line(&event("MODIFIED", "a", "51"));
+    assert_eq!(heard.hear(Heard::Ended), NOTHING);
+    heard.pause();
+    assert_eq!(heard.step(), asks(Since::Version("51")));
+    let mut quiet = Play::following();
+    quiet.pass(1800);
+    assert_eq!(quiet.hear(Heard::Ended), NOTHING);
+    quiet.pause();
+    assert_eq!(quiet.step(), asks(Since::Version("50")));
+    // One that ends as soon as it is open is, and it is not asked for again and again at once.
+    quiet.hear(Heard::Opened);
+    let said = ["lost: the API server ended the watch of pods as soon as it was open"];
+    assert_eq!(quiet.hear(Heard::Ended), said);
+    assert!(quiet.pause() >= LEAST_PAUSE);
+}
+
+#[test]
+fn a_silent_watch_is_opened_again() {
+    let mut play = Play::following();
+    play.pass(75);
+    assert_eq!(play.hear(Heard::Silence), ["lost: the watch of pods was silent for 75 s"]);
+    play.pause();
+    assert_eq!(play.step(), asks(Since::Version("50")));
+}
+
+#[test]
+fn what_cannot_be_read_is_said_and_the_watch_goes_on() {
+    let mut play = Play::following();
+    assert_eq!(
+        play.line("{\"type\":\"ADD"),
+        ["unread: a line of 12 bytes is not an event in JSON"]
+    );
+    assert_eq!(play.hear(Heard::Line(b"\xff")), ["unread: a line of 1 bytes is not UTF-8"]);
+    assert_eq!(
+        play.hear(Heard::TooLong(5_000_000)),
+        ["unread: a line of 5000000 bytes in the watch of pods was skipped"]
+    );
+    let elsewhere = event("ADDED", "a", "51").replace("\"n\"", "\"m\"");
+    assert_eq!(play.line(&elsewhere), ["unread: the pod d/a is on the node \"m\", not on n"]);
+    assert_eq!(play.step(), Step::Read(play.now + SILENCE));
+    play.broke();
+    play.pause();
+    assert_eq!(play.step(), asks(Since::Version("51")));
+}
+
+#[test]
+fn one_pod_that_cannot_be_read_does_not_cost_the_page() {
+    let mut play = Play::listing();
+    let items = [json!({"metadata": {"name": "a", "namespace": "d"}}), pod("b", "1")];
+    let body = json!({"kind": "PodList", "metadata": {"resourceVersion": "60"}, "items": items});
+    let news = play.answer_page(&body.to_string());
+    assert_eq!(news, ["set begins", "unread: the pod d/a has no UID", "seen b", "set complete"]);
+}
+
+#[test]
+fn a_stale_token_is_tried_again_with_what_the_file_then_holds() {
+    let mut play = Play::following();
+    play.broke();
+    play.pause();
+    let said = "lost: GET /api/v1/pods: 401, the API server does not accept the token";
+    assert_eq!(play.refused(401, None), [said]);
+    play.pause();
+    assert_eq!(play.step(), asks(Since::Version("50")));
+}
+
+#[test]
+fn where_watching_is_forbidden_pods_are_listed_again_and_again() {
+    let mut play = Play::begin();
+    assert_eq!(play.refused(403, None), NOTHING);
+    assert_eq!(play.page(&["a"], ""), ["set begins", "seen a", "set complete"]);
+    let said = "lost: GET /api/v1/pods: 403, with 2 bytes that say no reason; `watch` on `pods` \
+                must be granted, until then they are listed";
+    assert_eq!(play.refused(403, None), [said]);
+    for _ in 0..20 {
+        assert!(play.pause() <= LONGEST_OBEYED);
+        assert_eq!(play.page(&[], ""), ["set begins", "set complete"]);
+        assert_eq!(play.refused(403, None), NOTHING);
+    }
+    // Whoever grants it is rewarded.
+    play.pause();
+    play.page(&[], "");
+    play.hear(Heard::Opened);
+    assert_eq!(play.line(&event("ADDED", "b", "61")), ["seen b"]);
+}
+
+#[test]
+fn where_nothing_may_be_read_it_is_said_once_and_tried_on() {
+    let mut play = Play::begin();
+    assert_eq!(play.refused(403, None), NOTHING);
+    let said = "lost: GET /api/v1/pods: 403, with 2 bytes that say no reason; `list` and `watch` \
+                on `pods` must be granted";
+    assert_eq!(play.refused(403, None), [said]);
+    let mut pauses = Vec::new();
+    for _ in 0..20 {
+        pauses.push(play.pause());
+        assert_eq!(play.refused(403, None), NOTHING);
+    }
+    assert!(pauses.iter().all(|pause| *pause <= LONGEST_OBEYED), "{pauses:?}");
+    assert!(pauses.iter().any(|pause| *pause > LONGEST_PAUSE), "{pauses:?}");
+}
+
+#[test]
+fn pauses_double_up_to_two_seconds_and_differ() {
+    let pauses = |seed| {
+        let mut play = Play::following();
+        play.watch.jitter = fastrand::Rng::with_seed(seed);
+        let pause = |_| {
+            play.broke();
+            play.pause()
+        };
+        (0..10).map(pause).collect::<Vec<_>>()
+    };
+    let mut most = LEAST_PAUSE;
+    for pause in pauses(1) {
+        assert!(pause >= most / 2 && pause <= most, "{pause:?} {most:?}");
+        most = (most * 2).min(LONGEST_PAUSE);
+    }
+    assert_ne!(pauses(1), pauses(2));
+}
+
+#[test]
+fn what_the_server_asks_for_is_obeyed_up_to_a_limit() {
+    let mut play = Play::begin();
+    play.refused(429, Some(Duration::from_secs(3)));
+    assert_eq!(play.pause(), Duration::from_secs(3));
+    play.refused(503, Some(Duration::from_hours(1)));
+    assert_eq!(play.pause(), LONGEST_OBEYED);
+}
+
+/// What may come, whether or not it fits.
+#[derive(Clone, Debug)]
+enum Chance {
+    Opened,
+    Line(String),
+    Reply(u16),
+    Page(bool),
+    TooLong,
+    Silence,
+    Ended,
+    Broke,
+}
+
+fn chances() -> impl Strategy<Value = Chance> {
+    let line = prop_oneof![
+        Just(event("ADDED", "a", "41")),
+        Just(event("MODIFIED", "a", "42")),
+        Just(event("DELETED", "a", "43")),
+        Just(bookmark("44", false)),
+        Just(bookmark("45", true)),
+        Just(bookmark("0", true)),
+        Just(error(410, "too old")),
+        Just(error(500, "etcd")),
+        Just("{".to_owned()),
+    ];
+    let status = prop_oneof![
+        Just(400),
+        Just(401),
+        Just(403),
+        Just(404),
+        Just(410),
+        Just(422),
+        Just(429),
+        Just(500)
+    ];
+    prop_oneof![
+        4 => Just(Chance::Opened),
+        6 => line.prop_map(Chance::Line),
+        1 => status.prop_map(Chance::Reply),
+        3 => any::<bool>().prop_map(Chance::Page),
+        1 => Just(Chance::TooLong),
+        1 => Just(Chance::Silence),
+        1 => Just(Chance::Ended),
+        1 => Just(Chance::Broke),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes(chances in prop::collection::vec(chances(), 0..60), seed: u64) {
+        let mut play = Play::begin();
+        play.watch = Watch::new("n", seed);
+        let (mut told, mut in_set) = (false, false);
+        for chance in chances {
+            if let Step::Rest(until) = play.step() {
+                prop_assert!(play.now.until(until) <= LONGEST_OBEYED);
+                play.now = until;
+            }
+            let step = play.step();
+            if let Step::Open(request) = &step {
+                let from_cache = request.path.contains("&resourceVersion=0");
+                prop_assert!(!(told && from_cache), "the cache is asked after {told}");
+            }
+            let failed = matches!(chance, Chance::Broke | Chance::Reply(_));
+            let news = match (chance, &step) {
+                (Chance::Opened, Step::Open(_)) => play.hear(Heard::Opened),
+                (Chance::Reply(status), Step::Open(_) | Step::List(_)) => play.refused(status, None),
+                (Chance::Page(last), Step::List(_)) => play.page(&["a"], if last { "" } else { "t" }),
+                (Chance::Line(line), Step::Read(_)) => play.line(&line),
+                (Chance::TooLong, Step::Read(_)) => play.hear(Heard::TooLong(5_000_000)),
+                (Chance::Silence, Step::Read(_)) => play.hear(Heard::Silence),
+                (Chance::Ended, Step::Read(_)) => play.hear(Heard::Ended),
+                (Chance::Broke, _) => play.broke(),
+                _ => continue,
+            };
+            for news in &news {
+                match news.as_str() {
+                    "set begins" => (told, in_set) = (true, true),
+                    "set complete" => {
+                        prop_assert!(in_set, "a set is complete that never began");
+                        in_set = false;
+                    }
+                    _ => {}
+                }
+            }
+            // After a failure the same is never asked again at once.
+            if failed {
+                prop_assert!(play.step() != step);
+            }
+        }
+    }
+}
