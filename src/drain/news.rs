@@ -121,6 +121,10 @@ impl Drain {
         if sent.ask == Ask::MarkDisrupted {
             record.marked = true;
         }
+        let answers = !matches!(
+            answer,
+            Answer::Busy { .. } | Answer::Unauthorized | Answer::Broken(_)
+        );
         match answer {
             Answer::Accepted => self.accepted(now, uid, &sent),
             Answer::Gone | Answer::Replaced => self.pod_gone(now, uid),
@@ -146,7 +150,9 @@ impl Drain {
         if let Some(record) = self.records.get_mut(uid) {
             record.settle_who();
         }
-        self.note_recovery();
+        if answers {
+            self.note_recovery(now);
+        }
     }
 
     fn accepted(&mut self, now: Moment, uid: &str, sent: &Sent) {
@@ -159,6 +165,7 @@ impl Drain {
         let pod = record.reference().clone();
         let (grace, progress) = match sent.ask {
             Ask::MarkDisrupted => return,
+            Ask::Evict { dry: true, .. } if record.is_leaving() => return,
             Ask::Evict { dry: true, .. } => {
                 record.state = State::Tried(None);
                 self.told.push_back(Progress::WouldEvict(pod));
@@ -236,6 +243,9 @@ impl Drain {
     /// A failure that passes. `asked_pause`: what the server wants.
     fn failed(&mut self, now: Moment, uid: &str, why: String, asked_pause: Duration) {
         let Some(record) = self.records.get_mut(uid) else { return };
+        if !record.is_open(now, &self.plan.timing) {
+            return;
+        }
         let pause = record.backoff.next(&mut self.jitter);
         record.not_before = self.plan.timing.pause(now, pause.max(asked_pause), record.grace);
         record.failure = Some(Failure::Passing(why.clone()));
@@ -246,9 +256,10 @@ impl Drain {
         }
     }
 
-    fn note_recovery(&mut self) {
+    fn note_recovery(&mut self, now: Moment) {
         let failing = |record: &Record| {
-            matches!(record.failure, Some(Failure::Passing(_))) && !record.is_leaving()
+            matches!(record.failure, Some(Failure::Passing(_)))
+                && record.is_open(now, &self.plan.timing)
         };
         if self.failed_requests > 0 && !self.records.values().any(failing) {
             let failed = std::mem::take(&mut self.failed_requests);

@@ -24,7 +24,7 @@ pub(super) struct Record {
     pub(super) ended_by: Option<EndedBy>,
     /// Who will have ended it if it ends now: a request of ours went out and its answer was lost.
     pub(super) unanswered: Option<EndedBy>,
-    /// The last accepted request: when it was accepted, and its grace.
+    /// The last accepted request: when it was sent, and its grace.
     pub(super) accepted: Option<(Moment, Grace)>,
     /// Whether the condition `DisruptionTarget` was asked for, with whatever success.
     pub(super) marked: bool,
@@ -135,9 +135,21 @@ impl Record {
         matches!(self.state, State::Ending(_) | State::Gone(_))
     }
 
-    /// Whether it was told to end with more time than there is.
-    pub(super) fn ends_too_late(&self, timing: &Timing) -> bool {
-        matches!(self.state, State::Ending(ends) if ends > timing.end_of_grace() + TOLERANCE)
+    /// Whether it was told to end with more time than there is, and would end sooner if it were
+    /// told again now.
+    pub(super) fn ends_too_late(&self, now: Moment, timing: &Timing) -> bool {
+        let State::Ending(ends) = self.state else { return false };
+        let at_best = now + seconds(timing.cut(now, self.grace));
+        ends > at_best.max(timing.end_of_grace()) + TOLERANCE
+    }
+
+    /// Whether something is still wanted of it.
+    pub(super) fn is_open(&self, now: Moment, timing: &Timing) -> bool {
+        match self.state {
+            State::Pending | State::Blocked(_) => true,
+            State::Ending(_) => self.ends_too_late(now, timing),
+            State::Exempt(_) | State::Gone(_) | State::Tried(_) => false,
+        }
     }
 
     /// When a pod that was told to end should have: by our own count where the grace it has is no

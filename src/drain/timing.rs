@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::drain::ask::Grace;
+use crate::drain::ask::{Ask, Grace};
 use crate::moment::Moment;
 
 /// The deadline D, the safety margin m, and what follows from them.
@@ -55,9 +55,14 @@ impl Timing {
         (now + pause).min(last)
     }
 
-    /// How long one request may take: five seconds, less when less is left.
-    pub fn patience(&self, now: Moment) -> Duration {
-        now.until(self.deadline).min(LONGEST_REQUEST)
+    /// How long one request may take: five seconds, less when less is left; one for what is only
+    /// best effort and holds up a deletion.
+    pub fn patience(&self, now: Moment, ask: Ask) -> Duration {
+        let longest = match ask {
+            Ask::MarkDisrupted => LONGEST_MARKING,
+            Ask::Evict { .. } | Ask::Delete { .. } => LONGEST_REQUEST,
+        };
+        now.until(self.deadline).min(longest)
     }
 }
 
@@ -66,6 +71,9 @@ const LONGEST_LATE_PAUSE: Duration = Duration::from_secs(1);
 
 /// A request that has no answer by then is given up, and asked again.
 const LONGEST_REQUEST: Duration = Duration::from_secs(5);
+
+/// The condition `DisruptionTarget` is worth no more of a pod's grace.
+const LONGEST_MARKING: Duration = Duration::from_secs(1);
 
 /// A grace as a span.
 pub fn seconds(grace: Grace) -> Duration {
@@ -151,9 +159,11 @@ mod tests {
 
     #[test]
     fn patience_ends_with_the_deadline() {
-        assert_eq!(timing().patience(at(0)), Duration::from_secs(5));
-        assert_eq!(timing().patience(at(118)), Duration::from_secs(2));
-        assert_eq!(timing().patience(at(121)), Duration::ZERO);
+        let delete = Ask::Delete { grace: grace(30) };
+        assert_eq!(timing().patience(at(0), delete), Duration::from_secs(5));
+        assert_eq!(timing().patience(at(118), delete), Duration::from_secs(2));
+        assert_eq!(timing().patience(at(121), delete), Duration::ZERO);
+        assert_eq!(timing().patience(at(0), Ask::MarkDisrupted), Duration::from_secs(1));
     }
 
     #[test]
