@@ -30,9 +30,28 @@ impl Answer {
     }
 }
 
+/// How long a client waits for the next byte.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Patience {
+    /// Long enough for a busy machine.
+    Great,
+    /// For a server that is known to say nothing.
+    Little,
+}
+
 /// Sends one request over plain HTTP.
 pub(crate) fn ask(address: SocketAddr, request: &str, headers: &str) -> Result<Answer> {
-    let mut socket = connect(address)?;
+    ask_with(Patience::Great, address, request, headers)
+}
+
+/// Sends one request over plain HTTP, and waits so long.
+pub(crate) fn ask_with(
+    patience: Patience,
+    address: SocketAddr,
+    request: &str,
+    headers: &str,
+) -> Result<Answer> {
+    let mut socket = connect(address, patience)?;
     exchange(&mut socket, request, headers, "")
 }
 
@@ -41,6 +60,7 @@ pub(crate) struct Client {
     config: Arc<ClientConfig>,
     address: SocketAddr,
     token: String,
+    patience: Patience,
 }
 
 impl Client {
@@ -53,7 +73,17 @@ impl Client {
             .with_root_certificates(roots)
             .with_no_client_auth();
         let token = std::fs::read_to_string(cluster.token_file())?;
-        Ok(Self { config: Arc::new(config), address: cluster.address(), token })
+        Ok(Self {
+            config: Arc::new(config),
+            address: cluster.address(),
+            token,
+            patience: Patience::Great,
+        })
+    }
+
+    pub(crate) fn with_patience(mut self, patience: Patience) -> Self {
+        self.patience = patience;
+        self
     }
 
     pub(crate) fn get(&self, target: &str) -> Result<Answer> {
@@ -71,15 +101,18 @@ impl Client {
     pub(crate) fn ask(&self, method: &str, target: &str, kind: &str, body: &str) -> Result<Answer> {
         let name = ServerName::from(self.address.ip());
         let session = ClientConnection::new(Arc::clone(&self.config), name)?;
-        let mut stream = StreamOwned::new(session, connect(self.address)?);
+        let mut stream = StreamOwned::new(session, connect(self.address, self.patience)?);
         let headers = format!("Authorization: Bearer {}\r\nContent-Type: {kind}\r\n", self.token);
         exchange(&mut stream, &format!("{method} {target}"), &headers, body)
     }
 }
 
-fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+fn connect(address: SocketAddr, patience: Patience) -> io::Result<TcpStream> {
     let socket = TcpStream::connect(address)?;
-    socket.set_read_timeout(Some(Duration::from_millis(1500)))?;
+    socket.set_read_timeout(Some(match patience {
+        Patience::Great => Duration::from_secs(30),
+        Patience::Little => Duration::from_millis(300),
+    }))?;
     Ok(socket)
 }
 

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use crate::client::{Client, Result};
+use crate::client::{Client, Patience, Result};
 use k8s_openapi::api::core::v1 as core;
 use serde_json::{Value, json};
 use simulator::{
@@ -246,7 +246,9 @@ fn faults_of_answers_are_what_they_say() -> Result<()> {
     assert!(fail(Fault::CutBeforeAnswer).is_err());
     assert!(fail(Fault::EndlessHead).is_err());
     assert!(fail(Fault::EndlessBody)?.body.len() > 4 * 1024 * 1024);
-    assert!(fail(Fault::Hang).is_err());
+    cluster.fail(Class::Evict).with(Fault::Hang);
+    let hasty = Client::of(&cluster)?.with_patience(Patience::Little);
+    assert!(hasty.evict("default", "p", "{}").is_err());
     assert!(cluster.happened_to("default/p").is_empty(), "none of these was carried out");
 
     assert!(fail(Fault::AnswerLost).is_err());

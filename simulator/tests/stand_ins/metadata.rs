@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::client::{Answer, Result, ask};
+use crate::client::{Answer, Patience, Result, ask, ask_with};
 use simulator::{Endpoint, Fault, Metadata, Version};
 
 const ACTION: &str = "GET /latest/meta-data/spot/instance-action";
@@ -79,11 +79,12 @@ fn faults_are_what_they_say() -> Result<()> {
     assert!(fail(Fault::EndlessBody)?.body.len() > 4 * 1024 * 1024);
     assert!(fail(Fault::EndlessHead).is_err());
     assert!(fail(Fault::CutBeforeAnswer).is_err());
-    assert!(fail(Fault::Hang).is_err());
+    cloud.fail(Endpoint::InstanceAction).with(Fault::Hang);
+    assert!(ask_with(Patience::Little, address(&cloud)?, ACTION, "").is_err());
     assert_eq!(ask(address(&cloud)?, ACTION, "")?.code, 200, "each fault once");
 
     cloud.become_silent();
-    assert!(ask(address(&cloud)?, ACTION, "").is_err());
+    assert!(ask_with(Patience::Little, address(&cloud)?, ACTION, "").is_err());
     cloud.heal();
     cloud.stop();
     assert!(ask(address(&cloud)?, ACTION, "").is_err());

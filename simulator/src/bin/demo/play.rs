@@ -18,7 +18,7 @@ use crate::stage::{Expected, Role, cast, set};
 const CALM: Duration = Duration::from_secs(3);
 /// How far ahead the end is announced.
 const WINDOW: Duration = Duration::from_secs(30);
-/// How long a handler may take to end after SIGTERM.
+/// How long the handler may take to end after SIGTERM and the announced end.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Something to show.
@@ -62,8 +62,11 @@ pub(crate) fn play(arguments: &Arguments) -> io::Result<bool> {
             record.is_told_of(&names) && stay(&cluster, &roles)
         })?;
     }
-    screen.say(Voice::Demo, "SIGTERM to the handler")?;
-    let status = handler.terminate(PATIENCE)?;
+    if handler.ended()?.is_none() {
+        screen.say(Voice::Demo, "SIGTERM to the handler")?;
+    }
+    let left = record.end().saturating_sub(cluster.journal().now());
+    let status = handler.terminate(left + PATIENCE)?;
     let last_words = Instant::now() + Duration::from_millis(200);
     while let Some(one) = next(&news, last_words) {
         tell(one, &mut screen, &mut record)?;
@@ -83,7 +86,7 @@ fn build_aloud() -> io::Result<PathBuf> {
 fn introduce(screen: &Screen, roles: &[Role]) -> io::Result<()> {
     println!("A node with {} pods, two budgets in the way:", roles.len());
     for role in roles {
-        println!("  {:<62} {}", role.name, role.kind);
+        println!("  {:<36} {}", role.name, role.kind);
     }
     println!("Seconds are counted from the notice.\n");
     screen.say(Voice::Demo, "the handler starts")

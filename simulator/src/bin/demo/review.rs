@@ -41,7 +41,7 @@ impl Record {
     }
 
     /// The announced end, on the journal's clock.
-    fn end(&self) -> Duration {
+    pub(crate) fn end(&self) -> Duration {
         self.announced + self.left
     }
 
@@ -66,14 +66,13 @@ pub(crate) fn review(roles: &[Role], cluster: &ApiServer, record: &Record) -> bo
         Some(status) => wrong.push(format!("after SIGTERM the handler ended with {status}")),
         None => wrong.push("the handler did not end after SIGTERM".to_owned()),
     }
-    for (expected, name) in [
-        (Expected::Evicted, "evicted"),
-        (Expected::Deleted, "deleted in the end, against a budget that allows nothing"),
-        (Expected::LeftAlone, "left alone"),
-    ] {
-        let count = roles.iter().filter(|role| role.expected == expected).count();
-        println!("Expected: {count} {name}.");
-    }
+    let count = |expected| roles.iter().filter(|role| role.expected == expected).count();
+    println!(
+        "Should be: {} evicted, {} deleted at the last moment against a budget, {} left alone.",
+        count(Expected::Evicted),
+        count(Expected::Deleted),
+        count(Expected::LeftAlone)
+    );
     for line in &wrong {
         println!("WRONG: {line}");
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use simulator::{ApiServer, Budget, Node, Pod};
 
 /// The node that is taken away.
-pub(crate) const NODE: &str = "ip-10-0-1-17.eu-central-1.compute.internal";
+pub(crate) const NODE: &str = "ip-10-0-1-17";
 
 /// What should become of a pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +58,7 @@ pub(crate) fn cast() -> Vec<Role> {
     for suffix in ["2fkxq", "6zr8n", "d9vwm", "jx4tl"] {
         let pod = Pod::named(&format!("shop/cart-7c9d6f5b8-{suffix}"))
             .replica_set("cart")
+            .grace(10)
             .stops_in(Duration::from_millis(1200));
         add(pod, "Deployment, one at a time", Expected::Evicted);
     }
@@ -75,7 +76,7 @@ pub(crate) fn cast() -> Vec<Role> {
         "Job, finished",
         Expected::Evicted,
     );
-    add(Pod::named("default/debug-shell"), "nobody's", Expected::Evicted);
+    add(Pod::named("default/debug-shell"), "bare, without a controller", Expected::Evicted);
     let pod = Pod::named(CRITICAL)
         .replica_set("coredns")
         .priority_class("system-cluster-critical")
