@@ -3,19 +3,54 @@
 mod run;
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::fmt;
+use std::io::{self, Write};
 
 use crate::settings::{self, BadSettings, Wanted};
+
+/// Why the program ends by itself.
+#[derive(Debug)]
+pub enum Failure {
+    /// The settings are bad, and nothing was done.
+    Settings(BadSettings),
+    /// The system gave no thread or no socket to begin with, and nothing was done.
+    System(io::Error),
+}
+
+impl Failure {
+    /// The exit status, as sysexits.h numbers them.
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::Settings(_) => 64, // EX_USAGE
+            Self::System(_) => 71,   // EX_OSERR
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Settings(bad) => bad.fmt(f),
+            Self::System(error) => write!(
+                f,
+                "the system does not give the threads and sockets to begin with, so nothing was \
+                 started: {error}"
+            ),
+        }
+    }
+}
 
 /// Does what the arguments (without the program's name) and the environment say.
 ///
 /// # Errors
-/// The settings are bad, and nothing was done.
-pub fn start(arguments: impl IntoIterator<Item = OsString>) -> Result<(), BadSettings> {
-    match settings::read(arguments, &settings::environment)? {
+/// Nothing was done.
+pub fn start(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
+    match settings::read(arguments, &settings::environment).map_err(Failure::Settings)? {
         Wanted::Help => print(&settings::help()),
         Wanted::Version => print(VERSION),
-        Wanted::Run(settings) => run::run(*settings),
+        Wanted::Run(settings) => return run::run(*settings).map_err(Failure::System),
     }
     Ok(())
 }
@@ -24,5 +59,5 @@ const VERSION: &str = concat!("k8s-spot-handler ", env!("CARGO_PKG_VERSION"), "\
 
 /// To standard output. If nobody takes it (`| head`), nobody misses it.
 fn print(text: &str) {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    let _ = io::stdout().lock().write_all(text.as_bytes());
 }

@@ -15,36 +15,34 @@ use crate::report::fact::{Fact, Level};
 #[derive(Debug)]
 pub struct Log {
     desk: Arc<Desk>,
-    least: Level,
 }
 
 impl Log {
-    /// Starts the thread that writes to `out` everything of level `least` and above.
+    /// Starts the thread that writes to `out`.
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn start(out: impl Write + Send + 'static, least: Level) -> io::Result<Self> {
+    pub fn start(out: impl Write + Send + 'static) -> io::Result<Self> {
         let desk = Arc::new(Desk::default());
         let writer = Arc::clone(&desk);
         thread::Builder::new()
             .name("log".to_owned())
             .stack_size(STACK)
             .spawn(move || write_all(&writer, out))?;
-        Ok(Self { desk, least })
+        Ok(Self { desk })
     }
 
     /// Passes on a fact that became known at `at`. Never waits: if the queue is full, the fact is
     /// counted as lost, and that is said in its place.
     pub fn tell(&self, at: WallTime, fact: Fact) {
-        if fact.level() >= self.least {
-            self.desk.put(at, fact);
-        }
+        self.desk.put(at, fact);
     }
 
     /// Gives the thread until `patience` is over to write what is queued, and leaves it then.
-    pub fn finish(self, patience: Duration) {
+    /// Whether everything was written.
+    pub fn finish(self, patience: Duration) -> bool {
         self.desk.close();
-        self.desk.wait_until_left(patience);
+        self.desk.wait_until_left(patience)
     }
 }
 
@@ -114,9 +112,10 @@ impl Desk {
         self.changed.notify_all();
     }
 
-    fn wait_until_left(&self, patience: Duration) {
+    fn wait_until_left(&self, patience: Duration) -> bool {
         let at_work = |pile: &mut Pile| !pile.left;
-        drop(self.changed.wait_timeout_while(self.pile(), patience, at_work));
+        let waited = self.changed.wait_timeout_while(self.pile(), patience, at_work);
+        waited.unwrap_or_else(PoisonError::into_inner).0.left
     }
 
     /// Held only to move an entry, never while writing.
@@ -155,7 +154,7 @@ struct Lines<'a, W> {
 impl<'a, W: Write> Lines<'a, W> {
     fn new(out: &'a mut W, at: WallTime, level: Level) -> Self {
         // Padded: whole seconds are written without a fraction.
-        let head = format!("{:<24} {:<5} ", at.to_string(), level.to_string());
+        let head = format!("{:<24} {level:<5} ", at.to_string());
         Self { out, line: head.clone(), head }
     }
 
@@ -251,18 +250,17 @@ mod tests {
 
     fn written(facts: &[&str]) -> String {
         let paper = Paper::default();
-        let log = Log::start(paper.clone(), Level::Debug).unwrap();
+        let log = Log::start(paper.clone()).unwrap();
         for words in facts {
             log.tell(noon(), fact(words));
         }
-        log.finish(LONG);
+        assert!(log.finish(LONG));
         paper.text()
     }
 
     #[test]
     fn each_line_has_time_and_level() {
-        let level = fact("").level();
-        let head = format!("2026-11-23T12:00:00.500Z {:<5} ", level.to_string());
+        let head = "2026-11-23T12:00:00.500Z WARN  ";
         assert_eq!(
             written(&["one", "a table\n  with rows  \n\nand a gap", "two\n"]),
             format!(
@@ -289,22 +287,12 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_asked_for_is_written() {
-        let paper = Paper::default();
-        let log = Log::start(paper.clone(), Level::Error).unwrap();
-        assert!(fact("").level() < Level::Error);
-        log.tell(noon(), fact("trifle"));
-        log.finish(LONG);
-        assert_eq!(paper.text(), "");
-    }
-
-    #[test]
     fn what_finds_no_room_is_counted_and_said_in_its_place() {
         let (arrived, arrival) = channel();
         let (allow, let_go) = channel();
         let paper = Paper::default();
         let pipe = Blocked { arrived, let_go, paper: paper.clone() };
-        let log = Log::start(pipe, Level::Debug).unwrap();
+        let log = Log::start(pipe).unwrap();
         log.tell(noon(), fact("in the writer's hand"));
         arrival.recv().unwrap();
         for n in 0..CAPACITY + 37 {
@@ -316,7 +304,7 @@ mod tests {
         arrival.recv().unwrap();
         log.tell(noon(), fact("after the gap"));
         drop(allow);
-        log.finish(LONG);
+        assert!(log.finish(LONG));
 
         let text = paper.text();
         let lines: Vec<_> = text.lines().collect();
@@ -334,13 +322,12 @@ mod tests {
         let (arrived, arrival) = channel();
         let (allow, let_go) = channel();
         let paper = Paper::default();
-        let log =
-            Log::start(Blocked { arrived, let_go, paper: paper.clone() }, Level::Debug).unwrap();
+        let log = Log::start(Blocked { arrived, let_go, paper: paper.clone() }).unwrap();
         log.tell(noon(), fact("stuck"));
         arrival.recv().unwrap();
         log.tell(noon(), fact("behind it"));
         // Would not come back if it waited for the pipe.
-        log.finish(Duration::from_millis(10));
+        assert!(!log.finish(Duration::from_millis(10)));
         assert_eq!(paper.text(), "");
         drop(allow);
     }
@@ -349,10 +336,10 @@ mod tests {
     fn a_closed_pipe_is_survived() {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
-        let log = Log::start(writer, Level::Debug).unwrap();
+        let log = Log::start(writer).unwrap();
         log.tell(noon(), fact("to nobody"));
         log.tell(noon(), fact("nor this"));
-        log.finish(LONG);
+        assert!(log.finish(LONG));
     }
 
     #[test]
@@ -370,10 +357,10 @@ mod tests {
             }
         }
         let paper = Paper::default();
-        let log = Log::start(Hiccup(true, paper.clone()), Level::Debug).unwrap();
+        let log = Log::start(Hiccup(true, paper.clone())).unwrap();
         log.tell(noon(), fact("lost"));
         log.tell(noon(), fact("kept"));
-        log.finish(LONG);
+        assert!(log.finish(LONG));
         assert_eq!(paper.text().lines().count(), 1);
         assert!(paper.text().ends_with("kept\n"));
     }

@@ -21,6 +21,7 @@ use std::time::Duration;
 use crate::drain::BudgetOverride;
 use crate::drain::ask::Grace;
 use crate::drain::pod::Rules;
+use crate::kube::server::Address;
 use crate::settings::arguments::Asked;
 use crate::settings::settle::settle;
 use crate::source::url::{MetadataUrl, NoticeUrl};
@@ -28,7 +29,6 @@ use crate::source::url::{MetadataUrl, NoticeUrl};
 pub use crate::settings::help::help;
 pub use crate::settings::problem::{BadSettings, Problem};
 pub use crate::settings::table::{Default, Row, TABLE};
-pub use crate::settings::value::Host;
 
 /// What the program is asked to do.
 #[derive(Debug)]
@@ -104,10 +104,8 @@ pub struct Metadata {
 /// Where the API server is, and what opens it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiServer {
-    /// Its address or name.
-    pub host: Host,
-    /// Its port; not 0.
-    pub port: u16,
+    /// Host and port; the port is not 0.
+    pub address: Address,
     /// The ServiceAccount token.
     pub token_file: PathBuf,
     /// The roots, in PEM, that the server's certificate must go back to.

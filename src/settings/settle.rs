@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::drain::ask::Grace;
 use crate::drain::pod::{OwnPod, Rules};
+use crate::kube::server::Address;
 use crate::settings::arguments::Flags;
 use crate::settings::sources::Sources;
 use crate::settings::{ApiServer, BadSettings, Metadata, Problem, Settings, WhichNode, table};
@@ -102,7 +103,8 @@ fn api_server(sources: &mut Sources<'_>) -> Option<ApiServer> {
     let port = sources.value(&table::KUBERNETES_SERVICE_PORT);
     let token_file = sources.value(&table::TOKEN_FILE);
     let ca_file = sources.value(&table::CA_FILE);
-    Some(ApiServer { host: host?, port: port?, token_file: token_file?, ca_file: ca_file? })
+    let address = Address::parse(&host?, port?)?;
+    Some(ApiServer { address, token_file: token_file?, ca_file: ca_file? })
 }
 
 const NO_SERVER: &str = "KUBERNETES_SERVICE_HOST is not set, so the API server is unknown; Kubernetes \

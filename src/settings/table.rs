@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::drain::BudgetOverride;
 use crate::settings::value::{
-    Host, at_deadline_or_never, duration, flag_or_count, label, number, path, pod_grace, seconds,
+    at_deadline_or_never, duration, flag_or_count, host, label, number, path, pod_grace, seconds,
     subdomain, truth,
 };
 use crate::source::url::{MetadataUrl, NoticeUrl};
@@ -164,7 +164,7 @@ pub(super) const IMDS_V1_FALLBACK: Setting<bool> = Setting {
     parse: truth,
 };
 
-pub(super) const KUBERNETES_SERVICE_HOST: Setting<Host> = Setting {
+pub(super) const KUBERNETES_SERVICE_HOST: Setting<String> = Setting {
     row: Row {
         flag: "kubernetes-service-host",
         variable: "KUBERNETES_SERVICE_HOST",
@@ -174,7 +174,7 @@ pub(super) const KUBERNETES_SERVICE_HOST: Setting<Host> = Setting {
         valid: "an IPv4 or IPv6 address or a host name, without scheme and port",
         help: "where the API server is",
     },
-    parse: Host::parse,
+    parse: host,
 };
 
 pub(super) const KUBERNETES_SERVICE_PORT: Setting<u16> = Setting {

@@ -48,8 +48,7 @@ fn a_pod_of_the_manifest_needs_no_more_than_its_node() {
                 v1_fallback: true,
             },
             api_server: ApiServer {
-                host: Host::parse("10.96.0.1").unwrap(),
-                port: 443,
+                address: Address::parse("10.96.0.1", 443).unwrap(),
                 token_file: "/var/run/secrets/kubernetes.io/serviceaccount/token".into(),
                 ca_file: "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt".into(),
             },
@@ -262,4 +261,24 @@ fn a_wish_for_less_than_a_drain_is_not_passed_over() {
     assert_eq!(remarks(&[], &as_usual), [""; 0]);
     let less = [("CORDON_ONLY", "true"), ("ENABLE_SPOT_INTERRUPTION_DRAINING", "false")];
     assert_eq!(remarks(&[], &less).len(), 2);
+}
+
+#[test]
+fn the_shipped_manifest_sets_what_the_table_knows() {
+    let manifest = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/daemonset.yaml"));
+    let is_variable = |name: &&str| name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+    let names = manifest.lines().filter_map(|line| line.trim().strip_prefix("- name: "));
+    let variables: Vec<_> = names.filter(is_variable).collect();
+    assert!(variables.contains(&"NODE_NAME"), "{variables:?}");
+    for variable in variables {
+        assert!(TABLE.iter().any(|row| row.variable == variable), "{variable}");
+    }
+}
+
+#[test]
+fn the_grace_of_the_shipped_manifest_is_the_default() {
+    let manifest = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/daemonset.yaml"));
+    let grace = good(&[], &[]).shutdown_grace.as_secs();
+    let line = format!("terminationGracePeriodSeconds: {grace}");
+    assert!(manifest.lines().any(|found| found.trim() == line), "{line}");
 }

@@ -1,14 +1,13 @@
 //! Reads the values of settings. Each function says `None` to what is not valid; what would be is
 //! in the table's words, beside it.
 
-use std::fmt;
-use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use crate::drain::BudgetOverride;
+use crate::kube::server::Address;
 
 /// A truth value as Go's `strconv.ParseBool` reads it: what users of Go programs write.
 pub(super) fn truth(text: &str) -> Option<bool> {
@@ -108,49 +107,9 @@ pub(super) fn path(text: &str) -> Option<PathBuf> {
     (text.contains('/') && !text.contains('\0')).then(|| PathBuf::from(text))
 }
 
-/// Where the API server is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Host {
-    /// By address.
-    Address(IpAddr),
-    /// By name.
-    Name(String),
-}
-
-impl Host {
-    /// Reads an address, an IPv6 one with or without brackets, or a host name.
-    pub fn parse(text: &str) -> Option<Self> {
-        let bare = text.strip_prefix('[').and_then(|inner| inner.strip_suffix(']'));
-        match bare {
-            Some(inner) => inner.parse().ok().map(IpAddr::V6).map(Self::Address),
-            None => match text.parse() {
-                Ok(address) => Some(Self::Address(address)),
-                Err(_) => is_host_name(text).then(|| Self::Name(text.to_owned())),
-            },
-        }
-    }
-}
-
-impl fmt::Display for Host {
-    /// Without brackets: as a certificate and a resolver know it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Address(address) => address.fmt(f),
-            Self::Name(name) => f.write_str(name),
-        }
-    }
-}
-
-/// What a resolver would try. Four numbers that are not an address (`10.0.0.256`) are no name.
-fn is_host_name(text: &str) -> bool {
-    let labels = || text.strip_suffix('.').unwrap_or(text).split('.');
-    text.len() <= 253
-        && labels().all(|label| {
-            !label.is_empty()
-                && label.len() <= 63
-                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-        })
-        && labels().next_back().is_some_and(|last| !last.bytes().all(|b| b.is_ascii_digit()))
+/// The host of the API server, if [`Address`] takes it.
+pub(super) fn host(text: &str) -> Option<String> {
+    Address::parse(text, 0).map(|_| text.to_owned())
 }
 
 #[cfg(test)]
@@ -243,16 +202,10 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_host_may_wear_brackets() {
-        let six = Host::Address("fd00::1".parse().unwrap());
-        assert_eq!(Host::parse("fd00::1"), Some(six.clone()));
-        assert_eq!(Host::parse("[fd00::1]"), Some(six.clone()));
-        assert_eq!(six.to_string(), "fd00::1");
-        assert_eq!(Host::parse("10.96.0.1").unwrap().to_string(), "10.96.0.1");
-        assert_eq!(
-            Host::parse("kubernetes.default.svc").unwrap().to_string(),
-            "kubernetes.default.svc"
-        );
+    fn a_host_is_a_name_or_an_address_and_nothing_more() {
+        for text in ["10.96.0.1", "fd00::1", "[fd00::1]", "kubernetes.default.svc"] {
+            assert_eq!(host(text).as_deref(), Some(text));
+        }
         for text in [
             "",
             "[",
@@ -269,7 +222,7 @@ mod tests {
             "a..b",
             "a\r\nb",
         ] {
-            assert_eq!(Host::parse(text), None, "{text}");
+            assert_eq!(host(text), None, "{text}");
         }
     }
 
