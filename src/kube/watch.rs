@@ -329,7 +329,7 @@ impl Watch {
             }
             (_, 403) => format!("{why}; `list` and `watch` on `pods` must be granted"),
             (_, 400 | 410 | 422) => {
-                self.stage = self.new_set();
+                self.forget();
                 format!("{why}; the pods are read anew")
             }
             _ => why,
@@ -371,7 +371,7 @@ impl Watch {
             }
             Event::Error { expired, why } => {
                 if expired {
-                    self.stage = self.new_set();
+                    self.forget();
                 }
                 let anew = if expired { "; the pods are read anew" } else { "" };
                 let why = format!("the API server ended the watch of pods: {why}{anew}");
@@ -459,6 +459,14 @@ impl Watch {
         let asked_for = retry_after.unwrap_or_default().min(LONGEST_OBEYED);
         self.failures = self.failures.saturating_add(1);
         self.rest = Some(now + jittered.max(asked_for));
+    }
+
+    /// The version is of no use any more. A server that says so is back: that is no failure.
+    fn forget(&mut self) {
+        if let Stage::AskChanges { .. } | Stage::ReadChanges { .. } = self.stage {
+            self.failures = 0;
+        }
+        self.stage = self.new_set();
     }
 
     fn new_set(&self) -> Stage {

@@ -237,6 +237,8 @@ fn an_error_is_read_even_if_half_of_it_is_missing() {
     let status = json!({"kind": "Status", "status": "Failure", "code": 410, "reason": "Expired",
         "message": "too old resource version: 1 (2)"});
     assert_eq!(error(status), is(true, "410: too old resource version: 1 (2)"));
+    let status = json!({"kind": "Status", "code": 410});
+    assert_eq!(error(status), is(true, "410: no message"));
     let status = json!({"kind": "Status", "reason": "Expired"});
     assert_eq!(error(status), is(true, "no message"));
     let status = json!({"kind": "Status", "message": "too old resource version: 1 (2)"});
