@@ -50,7 +50,8 @@ fn last<'a>(given: &'a [(&'static str, OsString)], name: &str) -> Option<&'a OsS
 pub(super) fn read(arguments: impl IntoIterator<Item = OsString>) -> Asked {
     let mut parser = Parser::from_args(arguments);
     let mut flags = Flags::default();
-    let mut lone_value_is_no_news = false;
+    // The value of an unknown flag is not a second mistake.
+    let mut follows_unknown = false;
     loop {
         let argument = match parser.next() {
             Ok(Some(argument)) => argument,
@@ -61,30 +62,24 @@ pub(super) fn read(arguments: impl IntoIterator<Item = OsString>) -> Asked {
                 return Asked::Run(flags);
             }
         };
-        let follows_unknown = std::mem::take(&mut lone_value_is_no_news);
+        let after_unknown = std::mem::take(&mut follows_unknown);
         match argument {
             Arg::Long("help") | Arg::Short('h') => return Asked::Help,
             Arg::Long("version") | Arg::Short('V') => return Asked::Version,
-            Arg::Long(name) => {
-                if let Some(row) = TABLE.iter().find(|row| row.flag == name) {
-                    match value(&mut parser, row.placeholder.is_none()) {
-                        Some(value) => flags.given.push((row.flag, value)),
-                        None => {
-                            flags
-                                .problems
-                                .push(Problem::NoValue { flag: row.flag, valid: row.valid });
-                        }
-                    }
-                } else if let Some(former) = Former::by_flag(name) {
+            Arg::Long(name) => match Long::of(name) {
+                Long::Ours(row) => match value(&mut parser, row.placeholder.is_none()) {
+                    Some(value) => flags.given.push((row.flag, value)),
+                    None => flags.problems.push(no_value(row)),
+                },
+                Long::Former(former) => {
                     let value = value(&mut parser, former.switch).unwrap_or_default();
                     flags.former.push((former.variable, value));
-                } else {
-                    let near = nearest(name);
-                    let flag = format!("--{}", shown(OsStr::new(name)));
-                    flags.problems.push(Problem::UnknownFlag { flag, near });
-                    lone_value_is_no_news = parser.optional_value().is_none();
                 }
-            }
+                Long::Unknown(problem) => {
+                    flags.problems.push(problem);
+                    follows_unknown = parser.optional_value().is_none();
+                }
+            },
             Arg::Short(letter) => {
                 // A long flag with one dash comes as its first letter and the rest.
                 let rest = parser.optional_value().unwrap_or_default();
@@ -92,14 +87,35 @@ pub(super) fn read(arguments: impl IntoIterator<Item = OsString>) -> Asked {
                 let flag = format!("-{}", shown(OsStr::new(&name)));
                 let near = nearest(name.split('=').next().unwrap_or_default());
                 flags.problems.push(Problem::UnknownFlag { flag, near });
-                lone_value_is_no_news = true;
+                follows_unknown = true;
             }
-            Arg::Value(_) if follows_unknown => {}
+            Arg::Value(_) if after_unknown => {}
             Arg::Value(value) => {
                 flags.problems.push(Problem::Unexpected { argument: shown(&value) });
             }
         }
     }
+}
+
+/// What a long flag is.
+enum Long {
+    Ours(&'static Row),
+    Former(&'static Former),
+    Unknown(Problem),
+}
+
+impl Long {
+    fn of(name: &str) -> Self {
+        let ours = TABLE.iter().find(|row| row.flag == name).map(|row| Self::Ours(row));
+        ours.or_else(|| Former::by_flag(name).map(Self::Former)).unwrap_or_else(|| {
+            let flag = format!("--{}", shown(OsStr::new(name)));
+            Self::Unknown(Problem::UnknownFlag { flag, near: nearest(name) })
+        })
+    }
+}
+
+fn no_value(row: &Row) -> Problem {
+    Problem::NoValue { flag: row.flag, valid: row.valid }
 }
 
 /// The value of the flag just read: after `=`, or for all but a switch the next argument.
