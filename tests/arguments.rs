@@ -1,5 +1,7 @@
 //! The real binary, as far as it gets without a cluster: what it prints where, and its exit status.
 
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
+
 use std::process::{Command, Output};
 
 fn handler(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
@@ -34,5 +36,8 @@ fn help_and_version_go_to_standard_output() {
     assert_eq!(text(&help.stderr), "");
     let version = handler(&["--version"], &[]);
     assert_eq!(version.status.code(), Some(0));
-    assert_eq!(text(&version.stdout), concat!("k8s-spot-handler ", env!("CARGO_PKG_VERSION"), "\n"));
+    assert_eq!(
+        text(&version.stdout),
+        concat!("k8s-spot-handler ", env!("CARGO_PKG_VERSION"), "\n")
+    );
 }
