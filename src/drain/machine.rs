@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::drain::ask::{Ask, Job};
 use crate::drain::budgets::Budgets;
-use crate::drain::pod::{OwnPod, Tier};
+use crate::drain::pod::{Exempt, OwnPod, Tier};
 use crate::drain::progress::Progress;
 use crate::drain::record::{EndedBy, Record, Sent, State};
 use crate::drain::verdict::{Row, Verdict};
@@ -55,6 +55,9 @@ pub enum Step {
     Done(Verdict),
 }
 
+/// The condition is set so long before the deletion that it costs the pod nothing of its grace.
+const MARK_AHEAD: Duration = Duration::from_secs(1);
+
 /// The longest that evictions wait for the cordon.
 const CORDON_WAIT: Duration = Duration::from_secs(1);
 
@@ -99,6 +102,13 @@ impl Drain {
     /// More is known of the own pod than at the beginning.
     pub fn own_pod(&mut self, own: OwnPod) {
         self.plan.rules.own.complete(own);
+        let own = &self.plan.rules.own;
+        for record in self.records.values_mut().filter(|record| own.is(record.reference())) {
+            self.own_grace = Some(record.own_grace());
+            if record.state == State::Pending {
+                record.state = State::Exempt(Exempt::Own);
+            }
+        }
     }
 
     /// D.
@@ -226,13 +236,11 @@ impl Drain {
                     return again;
                 }
                 let time_is_up = timing.own_time(record.grace);
-                let delete = if record.marked { Ask::Delete { grace } } else { Ask::MarkDisrupted };
-                match again {
-                    Some((next, evict)) if now < time_is_up && next < time_is_up => {
-                        Some((next, evict))
-                    }
-                    _ => Some((time_is_up, delete)),
-                }
+                let (due, instead) = match record.marked {
+                    true => (time_is_up, Ask::Delete { grace }),
+                    false => (time_is_up - MARK_AHEAD, Ask::MarkDisrupted),
+                };
+                again.filter(|(next, _)| now < due && *next < due).or(Some((due, instead)))
             }
             State::Ending(_) if record.ends_too_late(now, timing) && !self.plan.dry => {
                 Some((Moment::START, Ask::Delete { grace }))
@@ -248,8 +256,8 @@ impl Drain {
             _ => None,
         };
         let ends = match (ask, &blocked_by, &record.ended_by) {
-            (Ask::MarkDisrupted, ..) => None,
-            (Ask::Evict { .. }, ..) => Some(EndedBy::Eviction),
+            (Ask::MarkDisrupted | Ask::Evict { dry: true, .. }, ..) => None,
+            (Ask::Evict { dry: false, .. }, ..) => Some(EndedBy::Eviction),
             (Ask::Delete { .. }, Some(budget), _) => Some(EndedBy::Deletion(budget.clone())),
             (Ask::Delete { .. }, None, None | Some(EndedBy::Others)) => Some(EndedBy::Shortening),
             (Ask::Delete { .. }, None, Some(by)) => Some(by.clone()),

@@ -92,7 +92,8 @@ impl fmt::Display for Progress {
             Self::Late(pod) => write!(f, "{pod}: arrived late, goes too"),
             Self::Evicted { pod, grace, wanted } if grace < wanted => write!(
                 f,
-                "{pod}: eviction accepted, {grace} s to end instead of {wanted} s: no more is left"
+                "{pod}: eviction accepted, {grace} s to end instead of {wanted} s: the deadline \
+                 leaves no more"
             ),
             Self::Evicted { pod, grace, .. } => {
                 write!(f, "{pod}: eviction accepted, {grace} s to end")
@@ -109,7 +110,9 @@ impl fmt::Display for Progress {
                 f,
                 "{pod}: was already ending, with more time than is left: {grace} s to end now"
             ),
-            Self::Gone { pod, after } => write!(f, "{pod}: gone after {:.1} s", after.as_secs_f64()),
+            Self::Gone { pod, after } => {
+                write!(f, "{pod}: gone after {:.1} s", after.as_secs_f64())
+            }
             Self::WouldEvict(pod) => write!(f, "{pod}: would be evicted"),
             Self::WouldBlock(pod, budget) => {
                 write!(f, "{pod}: disruption budget {budget} would refuse its eviction now")

@@ -195,6 +195,11 @@ impl Record {
         }
     }
 
+    /// `spec.terminationGracePeriodSeconds`.
+    pub(super) fn own_grace(&self) -> Duration {
+        Duration::from_secs(u64::from(self.pod.grace))
+    }
+
     /// When it was gone, if it is.
     pub(super) fn gone_at(&self) -> Option<Moment> {
         match self.state {

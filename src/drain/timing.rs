@@ -41,9 +41,12 @@ impl Timing {
         self.end_of_grace() - seconds(grace)
     }
 
-    /// The grace to ask for now: the pod's own, cut to what is left, at least one second.
+    /// The grace to ask for now: the pod's own, cut to what is left, at least one second. Rounded
+    /// to the nearest second: who is asked a moment after its own time keeps all of its grace, and
+    /// half a second is the margin's.
     pub fn cut(&self, now: Moment, grace: Grace) -> Grace {
-        let left = u32::try_from(now.until(self.end_of_grace()).as_secs()).unwrap_or(u32::MAX);
+        let left = now.until(self.end_of_grace()) + Duration::from_millis(500);
+        let left = u32::try_from(left.as_secs()).unwrap_or(u32::MAX);
         grace.min(Grace::new(left).unwrap_or(Grace::MIN))
     }
 
@@ -136,6 +139,8 @@ mod tests {
     fn grace_is_cut_to_what_is_left_and_is_never_zero() {
         assert_eq!(timing().cut(at(0), grace(300)), grace(118));
         assert_eq!(timing().cut(at(0), grace(30)), grace(30));
+        assert_eq!(timing().cut(at(88) + Duration::from_millis(400), grace(30)), grace(30));
+        assert_eq!(timing().cut(at(88) + Duration::from_millis(600), grace(30)), grace(29));
         assert_eq!(timing().cut(at(117), grace(30)), grace(1));
         assert_eq!(timing().cut(at(500), grace(30)), grace(1));
     }
@@ -172,7 +177,9 @@ mod tests {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
         for step in [100, 200, 400, 800, 1000, 1000] {
             let pause = backoff.next(&mut jitter);
-            assert!(pause >= Duration::from_millis(step / 2) && pause <= Duration::from_millis(step));
+            assert!(
+                pause >= Duration::from_millis(step / 2) && pause <= Duration::from_millis(step)
+            );
         }
         backoff.reset();
         assert!(backoff.next(&mut jitter) <= Duration::from_millis(100));

@@ -113,6 +113,11 @@ impl Draining {
         left.min(now.until(self.drain.deadline()))
     }
 
+    /// Whether nothing is left that is to go, and that was said.
+    pub fn is_emptied(&self) -> bool {
+        self.emptied.is_some() && self.drain.is_empty()
+    }
+
     /// Whether the Node says that this notice was drained for before this process started.
     pub fn was_drained_before(&self) -> bool {
         self.drained_before
@@ -137,15 +142,15 @@ impl Draining {
                 return Some(Step::Do(Order::FollowPods(node.clone())));
             }
         }
-        if self.ending && self.emptied.is_some() {
+        if self.ending && self.is_emptied() {
             return None;
         }
         match self.drain.next(now, free) {
             machine::Step::Tell(progress) => Some(Step::Tell(Fact::Drain(progress))),
             machine::Step::Ask(job) => Some(Step::Do(Order::Ask(job))),
-            machine::Step::Wait(until) => {
-                Some(Step::Wait(Some(self.wake(free, node.is_some()).map_or(until, |w| w.min(until)))))
-            }
+            machine::Step::Wait(until) => Some(Step::Wait(Some(
+                self.wake(free, node.is_some()).map_or(until, |w| w.min(until)),
+            ))),
             machine::Step::Empty(verdict) => {
                 self.emptied = Some(verdict.rows.len());
                 Some(Step::Tell(Fact::Verdict(Occasion::Empty, Box::new(verdict))))
@@ -171,11 +176,15 @@ impl Draining {
                 match marking.observe(now, answer, jitter) {
                     marking::Progress::Read(node) => self.node_read(now, &node, todo),
                     marking::Progress::Set { was_unschedulable, ours } => {
-                        self.cordoned(now, todo, match (was_unschedulable, ours) {
-                            (false, _) => Cordon::Done,
-                            (true, true) => Cordon::Kept,
-                            (true, false) => Cordon::Foreign,
-                        });
+                        self.cordoned(
+                            now,
+                            todo,
+                            match (was_unschedulable, ours) {
+                                (false, _) => Cordon::Done,
+                                (true, true) => Cordon::Kept,
+                                (true, false) => Cordon::Foreign,
+                            },
+                        );
                     }
                     marking::Progress::Failing(why) => {
                         todo.push_back(Step::Tell(Fact::CordonFailing(why)));

@@ -120,10 +120,7 @@ impl Handler {
                 }
                 self.drained(now)
             }
-            _ if self.ending => {
-                self.todo.push_back(Step::End);
-                Step::Tell(Fact::Ends)
-            }
+            _ if self.ending => Step::End,
             State::Watching => Step::Wait(chores),
             State::Lingering(lingering) => {
                 let step = lingering.next(now, free, self.node.as_ref());
@@ -141,21 +138,20 @@ impl Handler {
             News::Credentials(found) => self.credentials_read(now, found),
             News::NodeFound(found) => self.node_found(now, found),
             News::Terminate => self.terminate(now),
-            News::Node(_)
-            | News::Pods(_)
-            | News::NotFollowing { .. }
-            | News::Answered { .. } => match &mut self.state {
-                State::Draining(draining) => {
-                    draining.observe(now, news, &mut self.jitter, &mut self.todo);
-                    if draining.was_drained_before() {
-                        self.abandon();
+            News::Node(_) | News::Pods(_) | News::NotFollowing { .. } | News::Answered { .. } => {
+                match &mut self.state {
+                    State::Draining(draining) => {
+                        draining.observe(now, news, &mut self.jitter, &mut self.todo);
+                        if draining.was_drained_before() {
+                            self.abandon();
+                        }
                     }
+                    State::Lingering(lingering) => {
+                        lingering.observe(now, news, &mut self.jitter, &mut self.todo);
+                    }
+                    State::Watching => {}
                 }
-                State::Lingering(lingering) => {
-                    lingering.observe(now, news, &mut self.jitter, &mut self.todo);
-                }
-                State::Watching => {}
-            },
+            }
         }
     }
 }
@@ -229,10 +225,16 @@ impl Handler {
         if std::mem::replace(&mut self.ending, true) {
             return;
         }
-        if let State::Draining(draining) = &mut self.state {
-            let left = draining.stop(now, self.config.shutdown_grace);
-            self.tell(Fact::EndsAfterDrain(left));
-        }
+        let fact = match &mut self.state {
+            State::Draining(draining) if !draining.is_emptied() => {
+                Fact::EndsAfterDrain(draining.stop(now, self.config.shutdown_grace))
+            }
+            State::Watching | State::Lingering(_) | State::Draining(_) => {
+                self.state = State::Watching;
+                Fact::Ends
+            }
+        };
+        self.tell(fact);
     }
 
     /// The drain is over; what became of every pod has been told.
@@ -342,7 +344,11 @@ impl Chore {
     /// It ended, well or not.
     fn came(&mut self, now: Moment, well: bool, jitter: &mut fastrand::Rng) -> Outcome {
         if well {
-            return if std::mem::take(&mut self.failed) { Outcome::Recovered } else { Outcome::Nothing };
+            return if std::mem::take(&mut self.failed) {
+                Outcome::Recovered
+            } else {
+                Outcome::Nothing
+            };
         }
         self.due = Some(now + self.backoff.next(jitter));
         if std::mem::replace(&mut self.failed, true) { Outcome::Nothing } else { Outcome::Failing }
