@@ -2,6 +2,7 @@
 //! fields that the drain needs are read. Pure.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod as PodKind;
 use k8s_openapi::{ListableResource, Resource};
@@ -293,7 +294,7 @@ impl RawPod {
                 .is_some_and(|volumes| volumes.iter().any(|volume| volume.empty_dir.is_some())),
             finalizer: metadata.finalizers.and_then(|these| these.into_iter().next()),
             terminating: metadata.deletion_timestamp.map(|time| {
-                terminating(&time, metadata.deletion_grace.map_or(grace, shortest), scene.at)
+                terminating(&time, metadata.deletion_grace.map_or(grace, clamped), scene.at)
             }),
         })
     }
@@ -308,18 +309,18 @@ fn controller(owners: Option<Vec<RawOwner>>) -> Option<Controller> {
 fn terminating(time: &str, grace: u32, at: Reading) -> Terminating {
     let ends = match WallTime::parse(time) {
         Some(time) => at.moment_of(time).unwrap_or(Moment::START),
-        None => at.now + std::time::Duration::from_secs(grace.into()),
+        None => at.now + Duration::from_secs(grace.into()),
     };
     Terminating { grace, ends }
 }
 
 /// A grace as the kubelet takes it: a negative one is 1 s.
 fn seconds(grace: i64) -> u32 {
-    if grace < 0 { 1 } else { shortest(grace) }
+    if grace < 0 { 1 } else { clamped(grace) }
 }
 
-/// As many seconds as fit.
-fn shortest(grace: i64) -> u32 {
+/// A grace within the range of seconds that there can be.
+fn clamped(grace: i64) -> u32 {
     u32::try_from(grace.max(0)).unwrap_or(u32::MAX)
 }
 
@@ -327,8 +328,7 @@ fn shortest(grace: i64) -> u32 {
 /// `.`, ends that are neither, at most 253 of them.
 fn is_dns_name(name: &str) -> bool {
     let inner = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.');
-    let outer =
-        |byte: Option<u8>| byte.is_some_and(|byte| inner(byte) && byte.is_ascii_alphanumeric());
+    let outer = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
     name.len() <= 253
         && name.bytes().all(inner)
         && outer(name.bytes().next())

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use k8s_openapi::api::core::v1::Pod as OfficialPod;
 use serde_json::{Value, json};
 
