@@ -38,24 +38,30 @@ pub async fn handler_pod(cluster: &Cluster, node: &str) -> Result<Pod> {
     if !cluster.plan().controllers {
         create_pod(cluster.client(), node).await?;
     }
-    let pods: Api<Pod> = Api::namespaced(cluster.client(), NAMESPACE);
-    let on_node = ListParams::default()
-        .fields(&format!("spec.nodeName={node}"))
-        .labels("app.kubernetes.io/name=k8s-spot-handler");
     let waiting = async {
         loop {
-            let found = pods.list(&on_node).await?.items;
-            if let Some(pod) =
-                found.into_iter().find(|pod| pod.metadata.deletion_timestamp.is_none())
-            {
-                return anyhow::Ok(pod);
+            match find_handler_pod(cluster, node).await? {
+                Some(pod) => return anyhow::Ok(pod),
+                None => sleep(GLANCE).await,
             }
-            sleep(GLANCE).await;
         }
     };
     timeout(Duration::from_mins(1), waiting)
         .await
-        .with_context(|| format!("no pod of the DaemonSet on node {node}"))?
+        .with_context(|| format!("no pod of the DaemonSet runs on node {node}"))?
+}
+
+/// The running pod of the DaemonSet on a node, if there is one.
+///
+/// # Errors
+/// The API server does not answer.
+pub async fn find_handler_pod(cluster: &Cluster, node: &str) -> Result<Option<Pod>> {
+    let pods: Api<Pod> = Api::namespaced(cluster.client(), NAMESPACE);
+    let on_node = ListParams::default()
+        .fields(&format!("spec.nodeName={node},status.phase=Running"))
+        .labels("app.kubernetes.io/name=k8s-spot-handler");
+    let found = pods.list(&on_node).await?.items;
+    Ok(found.into_iter().find(|pod| pod.metadata.deletion_timestamp.is_none()))
 }
 
 async fn create_pod(client: Client, node: &str) -> Result<()> {

@@ -165,11 +165,24 @@ impl Scene {
     /// # Errors
     /// It does not run within a minute.
     pub async fn pod(&self, name: &str, shape: &Shape) -> Result<()> {
-        self.create(&shape.pod(&self.name, name, &self.name)?).await?;
+        self.place(name, shape).await?;
         self.ready(name, 1).await
     }
 
-    async fn ready(&self, app: &str, count: usize) -> Result<()> {
+    /// Like [`Scene::pod`], and returns before it runs.
+    ///
+    /// # Errors
+    /// The API server refuses it.
+    pub async fn place(&self, name: &str, shape: &Shape) -> Result<()> {
+        self.create(&shape.pod(&self.name, name, &self.name)?).await?;
+        Ok(())
+    }
+
+    /// Waits until that many pods labelled `app: APP` run on the node.
+    ///
+    /// # Errors
+    /// They do not within a minute.
+    pub async fn ready(&self, app: &str, count: usize) -> Result<()> {
         let what = format!("{count} pods of {app} run on {}", self.name);
         self.witness
             .until(&what, SOON, |all| {
@@ -238,6 +251,25 @@ impl Scene {
     /// The API server does not give it.
     pub async fn node(&self) -> Result<Node> {
         Ok(Api::all(self.cluster().client()).get(&self.name).await?)
+    }
+
+    /// Whether the node is cordoned.
+    ///
+    /// # Errors
+    /// The API server does not give the node.
+    pub async fn is_cordoned(&self) -> Result<bool> {
+        let spec = self.node().await?.spec;
+        Ok(spec.and_then(|spec| spec.unschedulable).unwrap_or(false))
+    }
+
+    /// What the handler noted on the node.
+    ///
+    /// # Errors
+    /// There is no such note, or it is not JSON.
+    pub async fn remembered(&self) -> Result<Value> {
+        let annotations = self.node().await?.metadata.annotations.unwrap_or_default();
+        let note = annotations.get("k8s-spot-handler/state").context("no note on the node")?;
+        Ok(serde_json::from_str(note)?)
     }
 
     // The handler.
@@ -341,14 +373,23 @@ impl Scene {
         pods
     }
 
+    /// Those of one app.
+    #[must_use]
+    pub fn of(&self, app: &str) -> Vec<Sighting> {
+        let mut pods = self.sightings();
+        pods.retain(|pod| label(pod, "app") == Some(app));
+        pods
+    }
+
     /// Waits until all pods of the scene that ever were on the node are gone.
     ///
     /// # Errors
-    /// They are not by the deadline.
+    /// They are not by the deadline; without one, within a minute.
     pub async fn emptied(&self) -> Result<Vec<Sighting>> {
+        let patience = if self.deadline.is_some() { self.time_left() } else { SOON };
         let all = self
             .witness
-            .until("every pod of the scene is gone", self.time_left(), |all| {
+            .until("every pod of the scene is gone", patience, |all| {
                 all.iter().filter(|pod| pod.namespace() == self.name).all(|pod| pod.gone.is_some())
             })
             .await?;
@@ -412,7 +453,8 @@ pub async fn create_node(cluster: &Cluster, node: &Node) -> Result<()> {
     let nodes: Api<Node> = Api::all(cluster.client());
     let name = nodes.create(&PostParams::default(), node).await?.metadata.name.unwrap_or_default();
     let waiting = async {
-        while !is_ready(&nodes.get(&name).await?) {
+        // Without controllers nobody takes the taint away, nor heeds it.
+        while !is_ready(&nodes.get(&name).await?, cluster.plan().controllers) {
             sleep(GLANCE).await;
         }
         anyhow::Ok(())
@@ -420,14 +462,14 @@ pub async fn create_node(cluster: &Cluster, node: &Node) -> Result<()> {
     timeout(SOON, waiting).await.with_context(|| format!("node {name} is not ready"))?
 }
 
-fn is_ready(node: &Node) -> bool {
+fn is_ready(node: &Node, untainted: bool) -> bool {
     let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
     let ready = conditions
         .is_some_and(|all| all.iter().any(|one| one.type_ == "Ready" && one.status == "True"));
     let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_ref());
     let not_ready =
         taints.is_some_and(|all| all.iter().any(|one| one.key == "node.kubernetes.io/not-ready"));
-    ready && !not_ready
+    ready && !(untainted && not_ready)
 }
 
 /// A namespace in which pods can be created.

@@ -14,7 +14,9 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, ResourceExt};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
+
+use crate::cluster::GLANCE;
 
 /// One pod, by UID.
 #[derive(Clone, Debug)]
@@ -185,8 +187,12 @@ async fn follow(
                     sighting.gone.get_or_insert_with(Timestamp::now);
                 }
             }
-            // The server is away; the watcher tries again.
-            Err(_) => {}
+            Err(_) => {
+                // The server is away; the watcher tries again when it is asked.
+                drop(book);
+                sleep(GLANCE).await;
+                continue;
+            }
         }
         drop(book);
         bell.send_replace(());

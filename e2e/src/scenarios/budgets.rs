@@ -1,0 +1,106 @@
+//! Disruption budgets in the way.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::{AHEAD, MARGIN};
+use crate::cluster::audit::Exchange;
+use crate::scene::{SOON, Scene};
+use crate::verdicts::Verdicts;
+use crate::workload::Shape;
+
+/// A budget that always lets one pod go: each goes when the one before has its
+/// replacement, and none is deleted.
+pub async fn one_at_a_time(scene: &mut Scene) -> Result<()> {
+    let count = 6;
+    let shape = Shape { grace: 2, ..Shape::default() };
+    scene.deployment("web", count, &shape).await?;
+    scene.budget("web", json!({"maxUnavailable": 1})).await?;
+    scene.open_spare().await?;
+    let mut handler = scene.polling_handler(&[]).await?;
+    scene.announce(AHEAD).await?;
+    scene.emptied().await?;
+
+    let table = handler.verdicts(1, SOON).await?;
+    let evicted = table.count(scene.name(), "evicted");
+    ensure!(evicted == count, "{evicted} of {count} pods evicted; {}", table.summary);
+    let exchanges = scene.exchanges()?;
+    ensure!(exchanges.iter().any(|one| one.code == 429), "the budget refused nothing");
+    ensure!(!exchanges.iter().any(Exchange::is_deletion), "a pod was deleted");
+    handler.stop(SOON).await
+}
+
+/// A budget that allows nothing: its pods are deleted when their grace just
+/// fits in, the others go at once.
+pub async fn nothing_allowed(scene: &mut Scene, ahead: u32, graces: &[u32]) -> Result<()> {
+    let each = 3;
+    scene.deployment("free", each, &Shape::default()).await?;
+    for &grace in graces {
+        let app = format!("guarded-{grace}");
+        scene.deployment(&app, each, &Shape { grace, ..Shape::default() }).await?;
+        scene.budget(&app, json!({"minAvailable": "100%"})).await?;
+    }
+    scene.open_spare().await?;
+    let mut handler = scene.polling_handler(&[]).await?;
+    let end = scene.announce(ahead).await?;
+    scene.emptied().await?;
+
+    let table = handler.verdicts(1, SOON).await?;
+    let evicted = table.count(scene.name(), "evicted");
+    ensure!(evicted == each, "{evicted} of {each} free pods evicted; {}", table.summary);
+    for &grace in graces {
+        guarded(scene, &table, grace, each, end)?;
+    }
+    handler.stop(SOON).await
+}
+
+/// What must have become of the pods with this grace.
+fn guarded(
+    scene: &Scene,
+    table: &Verdicts,
+    grace: u32,
+    count: usize,
+    end: Timestamp,
+) -> Result<()> {
+    let app = format!("guarded-{grace}");
+    let pods = scene.of(&app);
+    ensure!(pods.len() == count, "{} pods of {app} were there", pods.len());
+    let earliest = end.checked_sub(MARGIN + Duration::from_secs(grace.into()))?;
+    for pod in pods {
+        let row = table.of(scene.name(), &pod.name())?;
+        ensure!(row.outcome == "deleted", "{}: {}", pod.name(), row.outcome);
+        let budget = format!("{}/{app}", scene.name());
+        ensure!(row.note.contains(&budget), "{}: the note is {:?}", pod.name(), row.note);
+        ensure!(pod.disruption().is_some(), "{} had no DisruptionTarget", pod.name());
+        let kept = pod.graces.iter().all(|given| (1..=i64::from(grace)).contains(given));
+        ensure!(kept && !pod.graces.is_empty(), "{} got {:?} s", pod.name(), pod.graces);
+        let deletion = scene
+            .exchanges()?
+            .into_iter()
+            .find(|one| one.is_deletion() && one.name == pod.name())
+            .with_context(|| format!("{} was not deleted", pod.name()))?;
+        // The budget has its say until the pod's own time is up.
+        ensure!(deletion.received >= earliest, "{} deleted before {earliest}", pod.name());
+    }
+    Ok(())
+}
+
+/// The same, and the operator wants budgets to have the last word.
+pub async fn never_overridden(scene: &mut Scene) -> Result<()> {
+    let count = 3;
+    scene.deployment("guarded", count, &Shape { grace: 5, ..Shape::default() }).await?;
+    scene.budget("guarded", json!({"minAvailable": "100%"})).await?;
+    let mut handler = scene.polling_handler(&[("BUDGET_OVERRIDE", "never")]).await?;
+    scene.announce(20).await?;
+
+    let table = handler.verdicts(1, SOON).await?;
+    let there = table.count(scene.name(), "still there");
+    ensure!(there == count, "{there} of {count} still there; {}", table.summary);
+    let budget = format!("{}/guarded", scene.name());
+    ensure!(table.rows_in(scene.name()).all(|row| row.note.contains(&budget)), "budget not named");
+    ensure!(scene.sightings().iter().all(|pod| pod.ending.is_none()), "a pod was ended");
+    handler.stop(SOON).await
+}

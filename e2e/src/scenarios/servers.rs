@@ -1,0 +1,39 @@
+//! API servers of another age or another mind.
+
+use anyhow::{Result, ensure};
+use serde_json::json;
+
+use super::AHEAD;
+use crate::cluster::audit::Exchange;
+use crate::scene::{SOON, Scene};
+use crate::workload::Shape;
+
+/// How the first set of pods is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum FirstSet {
+    /// The watch begins with it.
+    Streamed,
+    /// The server cannot do that: it is listed, page by page.
+    Listed,
+}
+
+/// A whole drain: free pods, guarded ones, and one that comes late.
+pub async fn whole_drain(scene: &mut Scene, first_set: FirstSet) -> Result<()> {
+    let free = 60;
+    scene.pods("web", free, &Shape { exits_after: 5, ..Shape::default() }).await?;
+    scene.pods("guarded", 3, &Shape { grace: 5, ..Shape::default() }).await?;
+    scene.budget("guarded", json!({"minAvailable": "100%"})).await?;
+    let mut handler = scene.polling_handler(&[]).await?;
+    scene.announce(AHEAD).await?;
+    scene.asked("an eviction", |all| all.iter().any(Exchange::is_eviction)).await?;
+    scene.place("late", &Shape { tolerant: true, ..Shape::default() }).await?;
+    scene.emptied().await?;
+
+    let table = handler.verdicts(1, SOON).await?;
+    let (evicted, deleted) =
+        (table.count(scene.name(), "evicted"), table.count(scene.name(), "deleted"));
+    ensure!((evicted, deleted) == (free + 1, 3), "{}", table.summary);
+    let listed = scene.exchanges()?.iter().any(|one| one.verb == "list" && one.resource == "pods");
+    ensure!(listed == (first_set == FirstSet::Listed), "the first set was listed: {listed}");
+    handler.stop(SOON).await
+}
