@@ -1,0 +1,496 @@
+//! What holds in every drain, whatever happens.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::drain::BudgetOverride;
+use crate::drain::ask::{Answer, Ask, Grace};
+use crate::drain::pod::Tier;
+use crate::drain::progress::Progress;
+use crate::drain::tests::cluster::{MARGIN, ms, secs};
+use crate::drain::tests::story::{Story, fails, pauses};
+use crate::drain::tests::trace::{Cause, Did};
+use crate::drain::verdict::{Certainty, Outcome, Verdict};
+use crate::moment::Moment;
+
+/// What a law finds: nothing, or what is wrong.
+pub(super) type Finding = Result<(), String>;
+
+macro_rules! hold {
+    ($that:expr, $($otherwise:tt)+) => {
+        if !$that {
+            return Err(format!($($otherwise)+));
+        }
+    };
+}
+
+/// Each with its name.
+pub(super) const LAWS: [(&str, fn(&Story) -> Finding); 14] = [
+    ("requests are well formed, to known pods that go, and in time", requests_are_well_formed),
+    ("one request for a pod at a time, and no more than there are workers", requests_are_few),
+    ("who is due is asked as soon as a worker is free", nobody_waits_in_vain),
+    ("a tier waits for those before it, until its own time", tiers_wait),
+    ("a pod is deleted only after a refusal, or if it is ending", deleted_after_refusal),
+    ("DisruptionTarget once, before the deletion", marked_once),
+    ("who is ending is not asked again and again", ending_pods_are_let_be),
+    ("what fails is asked again, neither too soon nor too late", failures_are_retried),
+    ("a budget is tried by one pod at a time, with pauses, until it frees", budgets_are_tried),
+    ("the drain ends when it should", ends_in_time),
+    ("the verdict is the truth, with one row for each pod", verdict_is_true),
+    ("empty is said once, and only when it is so", empty_is_true),
+    ("what is said of pods is so", progress_is_true),
+    ("what is said of the API server is so", server_is_described_truly),
+];
+
+fn requests_are_well_formed(story: &Story) -> Finding {
+    let mut seen = BTreeSet::new();
+    for (when, did) in &story.run.trace {
+        let job = match did {
+            Did::Saw { uid, .. } => {
+                seen.insert(uid);
+                continue;
+            }
+            Did::Asked(job) => job,
+            _ => continue,
+        };
+        let uid = &job.pod.uid;
+        hold!(seen.contains(uid), "{uid} asked at {when:?} before it was seen");
+        let known = &story.pods[uid.as_str()];
+        hold!(job.pod == known.life.pod.reference, "{job:?} is about no pod of that UID");
+        hold!(!story.stays(known), "{uid} is to be left alone, and was asked");
+        hold!(
+            known.gone.is_none_or(|gone| gone >= *when),
+            "{uid} asked at {when:?}, known to be gone"
+        );
+        hold!(*when < story.end(*when), "{uid} asked at {when:?}, after the end");
+        hold!(*when >= story.released, "{uid} asked at {when:?}, before the cordon");
+        hold!(
+            job.patience <= when.until(story.deadline(*when)).min(secs(5)),
+            "{job:?} waits too long"
+        );
+        // To the nearest second.
+        let left = (when.until(story.deadline(*when) - MARGIN) + ms(500)).as_secs();
+        let due = story.grace(known).as_secs().min(left).max(1);
+        let due = Grace::new(u32::try_from(due).unwrap()).unwrap();
+        let dry = story.cluster.plan.dry;
+        hold!(
+            match job.ask {
+                Ask::Evict { grace, dry: is } => grace == due && is == dry,
+                Ask::Delete { grace } => grace == due && !dry,
+                Ask::MarkDisrupted => !dry,
+            },
+            "{uid} got {:?} at {when:?}, due is {due} s",
+            job.ask
+        );
+    }
+    Ok(())
+}
+
+fn requests_are_few(story: &Story) -> Finding {
+    let mut under_way = BTreeSet::new();
+    for (when, did) in &story.run.trace {
+        match did {
+            Did::Asked(job) => {
+                hold!(
+                    under_way.insert(&job.pod.uid),
+                    "two requests for {} at {when:?}",
+                    job.pod.uid
+                );
+            }
+            Did::Answered { uid, .. } => _ = under_way.remove(uid),
+            _ => {}
+        }
+        let workers = story.cluster.workers;
+        hold!(under_way.len() <= workers, "more than {workers} requests at {when:?}");
+    }
+    Ok(())
+}
+
+/// Every pod whose turn it is has been asked by max(first seen or end of the hold; D − m − g), but
+/// for the time in which all workers were busy.
+fn nobody_waits_in_vain(story: &Story) -> Finding {
+    for (uid, known) in &story.pods {
+        if story.stays(known) {
+            continue;
+        }
+        let turn = match known.tier() {
+            Tier::Ordinary => Moment::START,
+            _ => story.own_time_came(known),
+        };
+        let due = known.seen.max(story.released).max(turn);
+        let asked = known.first_asked().unwrap_or(story.run.ended).min(known.let_be());
+        hold!(
+            !story.idled(due, asked),
+            "{uid} was due at {due:?}, asked at {:?}",
+            known.first_asked()
+        );
+    }
+    Ok(())
+}
+
+fn tiers_wait(story: &Story) -> Finding {
+    for (uid, known) in &story.pods {
+        let Some(asked) = known.asked.first() else { continue };
+        let when = asked.asked;
+        let early = known.tier() > Tier::Ordinary
+            && known.leaving.is_none_or(|leaving| leaving > when)
+            && when < story.own_time(known, when);
+        if !early {
+            continue;
+        }
+        hold!(
+            story.listed.is_some_and(|listed| listed <= when),
+            "{uid} asked before the set was complete"
+        );
+        let before = story.pods.iter().find(|(_, other)| {
+            other.tier() < known.tier() && other.seen < when && !story.is_done(other, when)
+        });
+        hold!(before.is_none(), "{uid} asked at {when:?}, before {:?}", before.map(|(uid, _)| uid));
+    }
+    Ok(())
+}
+
+fn deleted_after_refusal(story: &Story) -> Finding {
+    let at_deadline = story.cluster.plan.budget_override == BudgetOverride::AtDeadline;
+    for (uid, known) in &story.pods {
+        for exchange in &known.asked {
+            let (Ask::Delete { .. }, when) = (exchange.ask, exchange.asked) else { continue };
+            let ending = known.leaving.is_some_and(|leaving| leaving <= when);
+            let overridden =
+                at_deadline && known.refused(when) && when >= story.own_time(known, when);
+            hold!(ending || overridden, "{uid} deleted at {when:?}");
+        }
+    }
+    Ok(())
+}
+
+fn marked_once(story: &Story) -> Finding {
+    for (uid, known) in &story.pods {
+        let marks = known.asked.iter().filter(|exchange| exchange.ask == Ask::MarkDisrupted);
+        hold!(marks.clone().count() <= 1, "{uid} marked twice");
+        let mark = marks.clone().next().map(|exchange| exchange.asked);
+        if let Some(when) = mark {
+            hold!(known.refused(when), "{uid} marked at {when:?} without a refusal");
+            hold!(
+                when + secs(1) >= story.own_time(known, when),
+                "{uid} marked at {when:?}, too early"
+            );
+        }
+        let deleted =
+            known.asked.iter().find(|exchange| matches!(exchange.ask, Ask::Delete { .. }));
+        if let Some(deleted) = deleted.filter(|it| it.asked < known.let_be()) {
+            hold!(mark.is_some_and(|mark| mark < deleted.asked), "{uid} deleted, but not marked");
+        }
+    }
+    Ok(())
+}
+
+fn ending_pods_are_let_be(story: &Story) -> Finding {
+    for (uid, known) in &story.pods {
+        let Some(leaving) = known.leaving else { continue };
+        let after = known.asked.iter().filter(|exchange| exchange.asked > leaving);
+        let evicted = after.clone().find(|exchange| !matches!(exchange.ask, Ask::Delete { .. }));
+        hold!(evicted.is_none(), "{uid} is ending since {leaving:?}, {evicted:?}");
+        let in_vain =
+            after.clone().filter(|it| !matches!(it.answered, Some((_, Answer::Accepted))));
+        // One deletion for each thing that could be a reason for one.
+        let reasons = 1 + known.reported_ending + story.deadlines.len() - 1 + in_vain.count();
+        hold!(
+            after.count() <= reasons,
+            "{uid} was hurried more often than there was reason: {known:#?}"
+        );
+    }
+    Ok(())
+}
+
+fn failures_are_retried(story: &Story) -> Finding {
+    for (uid, known) in &story.pods {
+        let next = known.asked.iter().skip(1).map(Some).chain([None]);
+        for (exchange, next) in known.asked.iter().zip(next) {
+            let Some((answered, answer)) = &exchange.answered else { continue };
+            if exchange.ask == Ask::MarkDisrupted {
+                // Whatever the answer, the deletion follows when the pod's own time is up.
+                let due = story.own_time(known, *answered).max(*answered);
+                let asked = next.map_or(story.run.ended, |next| next.asked).min(known.let_be());
+                hold!(!story.idled(due, asked), "{uid} marked at {answered:?}, not deleted");
+                continue;
+            }
+            let Some((shortest, longest)) = pauses(answer) else { continue };
+            let own_time = story.own_time(known, *answered);
+            let last = if *answered < own_time { own_time } else { *answered + secs(1) };
+            if let Some(next) = next {
+                let soonest = (*answered + shortest).min(last);
+                hold!(
+                    next.asked >= soonest,
+                    "{uid} asked at {:?}, {answer:?} at {answered:?}",
+                    next.asked
+                );
+            }
+            // A budget that had refused it has its own turns, and so have tiers.
+            let early = *answered < own_time;
+            let never = story.cluster.plan.budget_override == BudgetOverride::Never;
+            if known.refused(*answered) && (early || never)
+                || known.tier() > Tier::Ordinary && early
+            {
+                continue;
+            }
+            let latest = (*answered + longest).min(last);
+            let asked = next.map_or(story.run.ended, |next| next.asked).min(known.let_be());
+            hold!(!story.idled(latest, asked), "{uid} not asked again: {answer:?} at {answered:?}");
+        }
+    }
+    Ok(())
+}
+
+fn budgets_are_tried(story: &Story) -> Finding {
+    let faultless = story.cluster.faults.is_empty() && *story.cluster.latency.end() < 1000;
+    // The pod whose eviction tries a budget again, for each budget.
+    let mut trying: BTreeMap<&str, &str> = BTreeMap::new();
+    // What a pod was last refused by.
+    let mut refused: BTreeMap<&str, &str> = BTreeMap::new();
+    // When a budget was last heard of, and whether it refused then, again.
+    let mut heard: BTreeMap<&str, (Moment, bool)> = BTreeMap::new();
+    for (when, did) in &story.run.trace {
+        match did {
+            Did::Asked(job) => {
+                let uid = job.pod.uid.as_str();
+                let (Some(budget), Ask::Evict { .. }) = (refused.get(uid), job.ask) else {
+                    continue;
+                };
+                let other = trying.insert(budget, uid);
+                hold!(other.is_none(), "{uid} and {other:?} try {budget} at {when:?}");
+                if let Some((last, true)) = heard.get(budget) {
+                    hold!(
+                        *when >= *last + ms(100),
+                        "{budget} tried at {when:?}, refused at {last:?}"
+                    );
+                }
+            }
+            Did::Answered { uid, answer, .. } => {
+                let again = refused.get(uid.as_str()).copied();
+                trying.retain(|_, pod| *pod != uid.as_str());
+                match answer {
+                    Answer::Blocked(budget) => {
+                        refused.insert(uid, &budget.name);
+                        heard.insert(&budget.name, (*when, again == Some(&budget.name)));
+                    }
+                    Answer::Accepted => {
+                        refused.remove(uid.as_str());
+                        if let Some(budget) = again {
+                            heard.insert(budget, (*when, false));
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            Did::Idle { until } if faultless => {
+                for (uid, budget) in &refused {
+                    let known = &story.pods[uid];
+                    let open = known.let_be() > *when && !trying.contains_key(budget);
+                    if story.cluster.plan.dry || !open || known.is_asked(*when) {
+                        continue;
+                    }
+                    let latest = heard[budget].0 + secs(1);
+                    hold!(*until <= latest, "{uid} waits beyond {latest:?} for {budget}");
+                    if story.cluster.plan.budget_override == BudgetOverride::AtDeadline {
+                        let own_time = story.own_time(known, *when);
+                        hold!(*until <= own_time, "{uid} waits for {budget} beyond {own_time:?}");
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn ends_in_time(story: &Story) -> Finding {
+    let ended = story.run.ended;
+    let expected = story.end(ended);
+    let told =
+        story.deadlines.iter().map(|(when, _)| *when).chain(story.stop.map(|(when, _)| when));
+    let in_time =
+        ended == expected || ended > expected && told.into_iter().any(|when| when == ended);
+    hold!(in_time, "ended at {ended:?} instead of {expected:?}");
+    Ok(())
+}
+
+fn verdict_is_true(story: &Story) -> Finding {
+    let (verdict, ended) = (&story.run.verdict, story.run.ended);
+    let rows: BTreeSet<&str> = verdict.rows.iter().map(|row| row.pod.uid.as_str()).collect();
+    hold!(rows.len() == verdict.rows.len(), "two rows for one pod");
+    hold!(rows.iter().eq(story.pods.keys()), "rows {rows:?} for {:?}", story.pods.keys());
+    hold!(verdict.listed == story.listed.is_some(), "listed {}", verdict.listed);
+    hold!(verdict.took == ended.since(Moment::START), "took {:?}", verdict.took);
+    rows_are_true(story, verdict, ended)
+}
+
+fn rows_are_true(story: &Story, verdict: &Verdict, then: Moment) -> Finding {
+    for row in &verdict.rows {
+        let uid = row.pod.uid.as_str();
+        let (known, truth) = (&story.pods[uid], &story.run.truth[uid]);
+        let asked = |is: fn(&Ask) -> bool| known.asked.iter().any(|it| is(&it.ask));
+        let answered = |is: fn(&Ask) -> bool, gave: fn(&Answer) -> bool| {
+            known
+                .asked
+                .iter()
+                .any(|it| is(&it.ask) && it.answered.as_ref().is_some_and(|it| gave(&it.1)))
+        };
+        let evict: fn(&Ask) -> bool = |ask| matches!(ask, Ask::Evict { dry: false, .. });
+        let delete: fn(&Ask) -> bool = |ask| matches!(ask, Ask::Delete { .. });
+        let ends: fn(&Ask) -> bool =
+            |ask| matches!(ask, Ask::Evict { dry: false, .. } | Ask::Delete { .. });
+        let accepted: fn(&Answer) -> bool = |answer| *answer == Answer::Accepted;
+        let certain = |certainty: Certainty| match certainty {
+            Certainty::Confirmed => answered(ends, accepted),
+            Certainty::AnswerLost => {
+                !answered(ends, accepted) && answered(ends, |it| matches!(it, Answer::Broken(_)))
+            }
+        };
+        let is_gone = truth.gone.is_some_and(|gone| gone <= then);
+        let dry = story.cluster.plan.dry;
+        let (fits, must_be_gone) = match &row.outcome {
+            Outcome::Evicted(certainty) => (asked(evict) && certain(*certainty), true),
+            Outcome::Deleted(budget, certainty) => {
+                (asked(delete) && truth.refused_by.contains(budget) && certain(*certainty), true)
+            }
+            Outcome::Shortened => (answered(delete, accepted), true),
+            Outcome::EndedByOthers => (matches!(truth.cause, None | Some(Cause::Others)), true),
+            Outcome::StillThere(_) => (then >= story.deadline(then) && known.gone.is_none(), false),
+            Outcome::HandedOver(_) => (then < story.deadline(then) && known.gone.is_none(), false),
+            Outcome::LeftAlone(_) => (story.stays(known), false),
+            Outcome::WouldEvict => {
+                (dry && answered(|ask| matches!(ask, Ask::Evict { .. }), accepted), false)
+            }
+            Outcome::WouldBlock(budget) => (dry && truth.refused_by.contains(budget), false),
+        };
+        hold!(fits, "{uid} {:?} does not fit: {known:#?} {truth:#?}", row.outcome);
+        hold!(!must_be_gone || is_gone, "{uid} {:?}, but is still there", row.outcome);
+        hold!(must_be_gone == row.gone_after.is_some(), "{row:?}");
+        if let Some(after) = row.gone_after {
+            let when = Moment::START + after;
+            hold!(Some(when) == known.gone, "{uid} gone at {when:?}, not at {:?}", known.gone);
+        }
+        hold!(
+            matches!(row.outcome, Outcome::LeftAlone(_)) == story.stays(known),
+            "{uid} {:?}",
+            row.outcome
+        );
+    }
+    Ok(())
+}
+
+fn empty_is_true(story: &Story) -> Finding {
+    let mut said = 0;
+    let mut seen = BTreeSet::new();
+    for (when, did) in &story.run.trace {
+        if let Did::Saw { uid, .. } = did {
+            seen.insert(uid.as_str());
+        }
+        if let (Did::Idle { .. }, 0) = (did, said) {
+            let listed = story.listed.is_some_and(|listed| listed <= *when);
+            let open = story
+                .pods
+                .values()
+                .any(|known| !story.is_done(known, *when) || known.is_asked(*when));
+            hold!(open || !listed, "all are gone at {when:?}, and it was not said");
+        }
+        let Did::Empty(verdict) = did else { continue };
+        said += 1;
+        hold!(
+            story.listed.is_some_and(|listed| listed <= *when),
+            "empty at {when:?}, before the set"
+        );
+        for (uid, known) in story.pods.iter().filter(|(uid, _)| seen.contains(*uid)) {
+            let gone = story.run.truth[*uid].gone.is_some_and(|gone| gone <= *when);
+            let done =
+                story.is_done(known, *when) && (gone || known.gone.is_none_or(|it| it > *when));
+            // A report that comes late can bring a pod back that is known to be gone.
+            hold!(done || gone, "empty at {when:?} with {uid}");
+        }
+        hold!(verdict.is_clean(), "empty at {when:?}, but {verdict}");
+    }
+    hold!(said <= 1, "empty said {said} times");
+    Ok(())
+}
+
+fn progress_is_true(story: &Story) -> Finding {
+    let mut last: BTreeMap<&str, (Moment, Ask, &Answer)> = BTreeMap::new();
+    let mut alone = BTreeSet::new();
+    let mut forbidden = 0;
+    for (when, did) in &story.run.trace {
+        let progress = match did {
+            Did::Answered { uid, ask, answer } => {
+                last.insert(uid, (*when, *ask, answer));
+                continue;
+            }
+            Did::Told(progress) => progress,
+            _ => continue,
+        };
+        let just = |uid: &str| last.get(uid).filter(|it| it.0 == *when).map(|it| (it.1, it.2));
+        let is_so = match progress {
+            Progress::LeftAlone(pod, _) => {
+                alone.insert(&pod.uid) && story.stays(&story.pods[pod.uid.as_str()])
+            }
+            Progress::Late(pod) => {
+                let known = &story.pods[pod.uid.as_str()];
+                known.late && known.seen == *when && !story.stays(known)
+            }
+            Progress::Evicted { pod, grace, wanted } => {
+                let evict = Ask::Evict { grace: *grace, dry: false };
+                let known = &story.pods[pod.uid.as_str()];
+                just(&pod.uid) == Some((evict, &Answer::Accepted))
+                    && u64::from(wanted.get()) == story.grace(known).as_secs()
+            }
+            Progress::Deleted { pod, grace, .. } | Progress::Shortened { pod, grace } => {
+                just(&pod.uid) == Some((Ask::Delete { grace: *grace }, &Answer::Accepted))
+            }
+            Progress::Blocked(pod, budget) | Progress::WouldBlock(pod, budget) => {
+                just(&pod.uid).is_some_and(|it| *it.1 == Answer::Blocked(budget.clone()))
+            }
+            Progress::WouldEvict(pod) => {
+                just(&pod.uid).is_some_and(|it| *it.1 == Answer::Accepted) && story.cluster.plan.dry
+            }
+            Progress::Gone { pod, after } => {
+                let gone = story.run.truth[&pod.uid].gone;
+                gone.is_some_and(|gone| gone <= *when) && Moment::START + *after == *when
+            }
+            Progress::NamespaceTerminating(pod) => {
+                just(&pod.uid).is_some_and(|it| *it.1 == Answer::NamespaceTerminating)
+            }
+            Progress::Forbidden { pod, .. } => {
+                forbidden += 1;
+                forbidden == 1
+                    && just(&pod.uid).is_some_and(|it| matches!(it.1, Answer::Forbidden(_)))
+            }
+            Progress::Failing { .. }
+            | Progress::Recovered { .. }
+            | Progress::Unread { .. }
+            | Progress::WatchLost { .. } => true,
+        };
+        hold!(is_so, "at {when:?}: {progress}");
+    }
+    let left_alone = story.pods.values().filter(|known| story.stays(known)).count();
+    hold!(alone.len() == left_alone, "{left_alone} left alone, said of {alone:?}");
+    Ok(())
+}
+
+/// That it fails is said before that it answers again, in turn, and after such an answer each.
+fn server_is_described_truly(story: &Story) -> Finding {
+    let mut failing = false;
+    let mut last = None;
+    for (when, did) in &story.run.trace {
+        match did {
+            Did::Answered { answer, .. } => last = Some((*when, fails(answer))),
+            Did::Told(Progress::Failing { .. }) => {
+                hold!(!failing && last == Some((*when, true)), "failing, said at {when:?}");
+                failing = true;
+            }
+            Did::Told(Progress::Recovered { .. }) => {
+                hold!(failing && last == Some((*when, false)), "recovered, said at {when:?}");
+                failing = false;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

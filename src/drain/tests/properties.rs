@@ -1,0 +1,250 @@
+//! Random drains: whatever the pods, their graces and budgets, the faults and the order of answers,
+//! the [laws](super::laws) hold.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::test_runner::RngSeed;
+
+use crate::drain::BudgetOverride;
+use crate::drain::pod::{Controller, Tier};
+use crate::drain::tests::cluster::{
+    Allowance, Arrival, Break, Cluster, Fault, Life, MARGIN, Verb, Watch, Wrong, at, grace, ms,
+    pod, secs,
+};
+use crate::drain::tests::laws::LAWS;
+use crate::drain::tests::model::run;
+use crate::drain::tests::story::Story;
+use crate::drain::timing::Timing;
+
+/// A drain is at most this long.
+const LONGEST: u64 = 150;
+
+/// The same drains at every run, and no file beside the code. For others, and more of them, there
+/// are `PROPTEST_RNG_SEED` and `PROPTEST_CASES`.
+fn config() -> ProptestConfig {
+    let given = ProptestConfig::default();
+    let rng_seed = match given.rng_seed {
+        RngSeed::Random => RngSeed::Fixed(1),
+        fixed @ RngSeed::Fixed(_) => fixed,
+    };
+    ProptestConfig { cases: given.cases.max(600), rng_seed, failure_persistence: None, ..given }
+}
+
+fn holds(cluster: &Cluster) -> Result<(), TestCaseError> {
+    let run = run(cluster);
+    let story = Story::of(cluster, &run);
+    for (name, law) in LAWS {
+        if let Err(found) = law(&story) {
+            let requests = run.requests().join("\n  ");
+            return Err(TestCaseError::fail(format!("{name}: {found}\n  {requests}")));
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn the_laws_hold_when_nothing_fails(cluster in calm_clusters()) {
+        holds(&cluster)?;
+    }
+
+    #[test]
+    fn the_laws_hold_whatever_fails(cluster in clusters()) {
+        holds(&cluster)?;
+    }
+}
+
+/// Anything.
+fn clusters() -> impl Strategy<Value = Cluster> {
+    let trouble =
+        (vec(faults(), 0..4), vec((span(40_000), span(30_000), any::<bool>()), 0..3), latencies());
+    (calm_clusters(), trouble).prop_map(|(mut cluster, (faults, breaks, latency))| {
+        cluster.faults = faults;
+        cluster.latency = latency;
+        let mut now = Duration::ZERO;
+        for (pause, length, new_set) in breaks {
+            let from = now + pause + ms(1);
+            now = from + length + ms(1);
+            cluster.watch.breaks.push(Break { from, until: now, new_set });
+        }
+        cluster
+    })
+}
+
+/// No faults, a watch that holds, answers within half a second.
+fn calm_clusters() -> impl Strategy<Value = Cluster> {
+    let end = (3..LONGEST, vec((span(LONGEST * 1000), span(LONGEST * 1000)), 0..2));
+    let stop = option::weighted(0.2, (span(100_000), span(60_000)));
+    let budgets = vec((0..3_u32, option::of(span(10_000))), 0..3);
+    let watch = (span(3_000), span(300), span(1_000), -1500..1500_i32);
+    let plan = (
+        prop::bool::weighted(0.1),
+        option::weighted(0.2, 1..100_u32),
+        prop::bool::weighted(0.7),
+        any::<[bool; 3]>(),
+    );
+    let around =
+        (option::weighted(0.9, span(2_000)), 1..250_u64, select(vec![1, 2, 5, 32]), any::<u64>());
+    (vec(lives(), 0..10), budgets, end, stop, watch, plan, around).prop_map(
+        |(
+            lives,
+            budgets,
+            (end, pulled_in),
+            stop,
+            watch,
+            plan,
+            (cordoned, latency, workers, seed),
+        )| {
+            let mut cluster = Cluster::with([]);
+            for (number, (at_once, replaced_after)) in budgets.into_iter().enumerate() {
+                cluster = cluster.budget(&format!("budget-{number}"), at_once, replaced_after);
+            }
+            cluster.pods = named(lives, &cluster.budgets);
+            cluster.plan.timing = Timing::new(at(secs(end)), MARGIN);
+            cluster.plan.dry = plan.0;
+            cluster.plan.longest_grace = plan.1.map(grace);
+            if !plan.2 {
+                cluster.plan.budget_override = BudgetOverride::Never;
+            }
+            let rules = &mut cluster.plan.rules;
+            [rules.ignore_daemon_sets, rules.delete_local_data, rules.drain_unmanaged] = plan.3;
+            cluster.plan.seed = seed;
+            cluster.seed = seed;
+            cluster.cordoned = cordoned;
+            cluster.latency = 1..=latency;
+            cluster.workers = workers;
+            cluster.pulled_in = pulled_in;
+            cluster.stopped = stop.map(|(when, more)| (when, when + more));
+            let (opens, pace, delay, skew) = watch;
+            cluster.watch = Watch { opens, pace, delay, skew, breaks: Vec::new() };
+            cluster
+        },
+    )
+}
+
+/// Names and UIDs; a pod that follows another has its name.
+fn named(lives: Vec<(Life, bool)>, budgets: &[Allowance]) -> Vec<Life> {
+    let mut pods: Vec<Life> = Vec::new();
+    for (number, (mut life, follows)) in lives.into_iter().enumerate() {
+        let mut reference = (*life.pod.reference).clone();
+        reference.uid = format!("uid-{number}");
+        if reference.namespace == "shop" {
+            reference.name = format!("pod-{number}");
+        }
+        if let (true, Some(before)) = (follows, pods.last()) {
+            reference.namespace.clone_from(&before.pod.reference.namespace);
+            reference.name.clone_from(&before.pod.reference.name);
+            let pause = if let Arrival::At(when) = life.arrival { when } else { Duration::ZERO };
+            life.arrival = Arrival::After(number - 1, pause);
+        } else if pods.iter().any(|other| other.pod.reference.name == reference.name) {
+            continue;
+        }
+        life.pod.reference = Arc::new(reference);
+        life.budget = life.budget.filter(|budget| *budget < budgets.len());
+        pods.push(life);
+    }
+    pods
+}
+
+/// A pod without a name, and whether it follows the one before it.
+fn lives() -> impl Strategy<Value = (Life, bool)> {
+    let graces = select(vec![30, 0, 1, 2, 5, 60, 119, 300]);
+    let tiers = prop_oneof![
+        4 => Just(Tier::Ordinary), 1 => Just(Tier::ClusterCritical), 1 => Just(Tier::NodeCritical)
+    ];
+    let others = option::weighted(0.2, (span(LONGEST * 1000), select(vec![1, 30, 600])));
+    let arrival = prop_oneof![3 => Just(Duration::ZERO), 1 => span(LONGEST * 1000)];
+    let flags = (prop::bool::weighted(0.1), prop::bool::weighted(0.1), prop::bool::weighted(0.15));
+    let takes = prop_oneof![2 => span(40_000), 1 => Just(Duration::MAX)];
+    let stuck = prop::bool::weighted(0.05);
+    let times = (arrival, takes, others, stuck, prop::bool::weighted(0.15));
+    (graces, tiers, owners(), flags, option::weighted(0.5, 0..2_usize), times).prop_map(
+        |(
+            grace,
+            tier,
+            owner,
+            (mirror, finished, empty_dir),
+            budget,
+            (arrival, takes, others, stuck, follows),
+        )| {
+            let mut life = pod("").grace(grace).tier(tier).but(|it| {
+                (it.mirror, it.finished, it.empty_dir) = (mirror, finished, empty_dir);
+                it.finalizer = stuck.then(|| "example.org/wait".to_owned());
+                it.controller = match owner {
+                    Owner::None => None,
+                    Owner::DaemonSet | Owner::Own => controller("DaemonSet"),
+                    Owner::ReplicaSet => controller("ReplicaSet"),
+                };
+                if owner == Owner::Own {
+                    let mut own = (*it.reference).clone();
+                    (own.namespace, own.name) = ("kube-system".to_owned(), "handler".to_owned());
+                    it.reference = Arc::new(own);
+                }
+            });
+            life.arrival = Arrival::At(arrival);
+            life.budget = budget;
+            life.takes = takes;
+            life.deleted_by_others = others;
+            (life, follows)
+        },
+    )
+}
+
+/// Whose a pod is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    ReplicaSet,
+    DaemonSet,
+    None,
+    Own,
+}
+
+fn owners() -> impl Strategy<Value = Owner> {
+    prop_oneof![
+        12 => Just(Owner::ReplicaSet), 3 => Just(Owner::DaemonSet), 2 => Just(Owner::None), 1 => Just(Owner::Own)
+    ]
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "as the field wants it")]
+fn controller(kind: &str) -> Option<Controller> {
+    Some(Controller { kind: kind.to_owned(), name: "owner".to_owned() })
+}
+
+fn faults() -> impl Strategy<Value = Fault> {
+    let what = prop_oneof![
+        option::of(span(60_000)).prop_map(Wrong::Busy),
+        Just(Wrong::Unauthorized),
+        Just(Wrong::Forbidden),
+        Just(Wrong::NamespaceTerminating),
+        any::<bool>().prop_map(|carried_out| Wrong::CutOff { carried_out }),
+        any::<bool>().prop_map(|carried_out| Wrong::Silent { carried_out }),
+    ];
+    let verb = option::weighted(0.4, select(vec![Verb::Evict, Verb::Mark, Verb::Delete]));
+    let pod = option::weighted(0.3, 0..10_usize);
+    (span(LONGEST * 1000), span(60_000), pod, verb, 10..=100_u8, what).prop_map(
+        |(from, length, pod, verb, percent, what)| Fault {
+            from,
+            until: from + length,
+            pod,
+            verb,
+            percent,
+            what,
+        },
+    )
+}
+
+/// Milliseconds each way: mostly quick, sometimes beyond all patience.
+fn latencies() -> impl Strategy<Value = std::ops::RangeInclusive<u64>> {
+    prop_oneof![3 => 1..250_u64, 1 => 1..6000_u64].prop_map(|most| 1..=most)
+}
+
+fn span(most_milliseconds: u64) -> impl Strategy<Value = Duration> {
+    (0..=most_milliseconds).prop_map(ms)
+}

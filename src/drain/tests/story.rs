@@ -1,0 +1,251 @@
+//! A run, told pod by pod: what the machine knew and did, worked out from the trace and from nothing
+//! of the machine's own.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::drain::ask::{Answer, Ask};
+use crate::drain::pod::Tier;
+use crate::drain::tests::cluster::{Cluster, Life, MARGIN, ms, secs};
+use crate::drain::tests::trace::{Did, Run};
+use crate::moment::Moment;
+
+/// A run, worked out.
+#[derive(Debug)]
+pub(super) struct Story<'a> {
+    pub(super) cluster: &'a Cluster,
+    pub(super) run: &'a Run,
+    /// By UID; those that were seen only.
+    pub(super) pods: BTreeMap<&'a str, Known<'a>>,
+    /// When the first set was complete.
+    pub(super) listed: Option<Moment>,
+    /// When evictions no longer waited for the cordon.
+    pub(super) released: Moment,
+    /// From when which deadline held. It never grows.
+    pub(super) deadlines: Vec<(Moment, Moment)>,
+    /// When which stop was told.
+    pub(super) stop: Option<(Moment, Moment)>,
+    /// When something could have been sent, and nothing was: from, until.
+    pub(super) idle: Vec<(Moment, Moment)>,
+}
+
+/// What the machine knew of a pod, and asked it.
+#[derive(Debug)]
+pub(super) struct Known<'a> {
+    pub(super) life: &'a Life,
+    pub(super) seen: Moment,
+    /// First seen after a first set was complete.
+    pub(super) late: bool,
+    /// When it was first told that it is ending, by whomever.
+    pub(super) leaving: Option<Moment>,
+    /// When it was told that it is gone.
+    pub(super) gone: Option<Moment>,
+    /// How often it was reported as ending.
+    pub(super) reported_ending: usize,
+    /// What was asked and answered, in order. The answer may still be out at the end.
+    pub(super) asked: Vec<Exchange>,
+    set: u32,
+}
+
+/// One request and its answer.
+#[derive(Clone, Debug)]
+pub(super) struct Exchange {
+    pub(super) asked: Moment,
+    pub(super) ask: Ask,
+    pub(super) answered: Option<(Moment, Answer)>,
+}
+
+impl<'a> Story<'a> {
+    pub(super) fn of(cluster: &'a Cluster, run: &'a Run) -> Self {
+        let mut story = Self {
+            cluster,
+            run,
+            pods: BTreeMap::new(),
+            listed: None,
+            released: Moment::at(secs(1)),
+            deadlines: vec![(Moment::START, cluster.plan.timing.deadline())],
+            stop: None,
+            idle: Vec::new(),
+        };
+        let mut set = 0;
+        for (when, did) in &run.trace {
+            story.goes_on(*when, did, &mut set);
+        }
+        story
+    }
+
+    fn goes_on(&mut self, when: Moment, did: &'a Did, set: &mut u32) {
+        match did {
+            Did::SetBegins => *set += 1,
+            Did::SetComplete => {
+                self.listed.get_or_insert(when);
+                for known in self.pods.values_mut().filter(|known| known.set < *set) {
+                    known.gone.get_or_insert(when);
+                }
+            }
+            Did::Saw { uid, terminating } => self.saw(when, uid, terminating.is_some(), *set),
+            Did::SawGone(uid) => {
+                if let Some(known) = self.pods.get_mut(uid.as_str()) {
+                    known.gone.get_or_insert(when);
+                }
+            }
+            Did::Asked(job) => {
+                if let Some(known) = self.pods.get_mut(job.pod.uid.as_str()) {
+                    known.asked.push(Exchange { asked: when, ask: job.ask, answered: None });
+                }
+            }
+            Did::Answered { uid, answer, .. } => {
+                let Some(known) = self.pods.get_mut(uid.as_str()) else { return };
+                let Some(last) = known.asked.last_mut() else { return };
+                last.answered = Some((when, answer.clone()));
+                match (last.ask, answer) {
+                    (_, Answer::Gone | Answer::Replaced) => _ = known.gone.get_or_insert(when),
+                    (Ask::Evict { dry: false, .. } | Ask::Delete { .. }, Answer::Accepted) => {
+                        known.leaving.get_or_insert(when);
+                    }
+                    _ => {}
+                }
+            }
+            Did::Released => self.released = self.released.min(when),
+            Did::PulledIn(deadline) => {
+                let before = self.deadline(when);
+                self.deadlines.push((when, before.min(*deadline)));
+            }
+            Did::StopAt(moment) => self.stop = Some((when, *moment)),
+            Did::Idle { until } => self.idle.push((when, *until)),
+            Did::Told(_) | Did::Empty(_) => {}
+        }
+    }
+
+    fn saw(&mut self, when: Moment, uid: &'a str, ending: bool, set: u32) {
+        let life = self.cluster.pods.iter().find(|life| life.pod.reference.uid == uid);
+        let late = self.listed.is_some();
+        let known = self.pods.entry(uid).or_insert(Known {
+            life: life.unwrap(),
+            seen: when,
+            late,
+            leaving: None,
+            gone: None,
+            reported_ending: 0,
+            asked: Vec::new(),
+            set,
+        });
+        known.set = set;
+        if ending {
+            known.leaving.get_or_insert(when);
+            known.reported_ending += 1;
+        } else {
+            known.gone = None;
+        }
+    }
+
+    /// D, as it stood then.
+    pub(super) fn deadline(&self, then: Moment) -> Moment {
+        let known = self.deadlines.iter().take_while(|(when, _)| *when <= then);
+        known.last().unwrap().1
+    }
+
+    /// The end of the drain, as it stood then: D, or the stop.
+    pub(super) fn end(&self, then: Moment) -> Moment {
+        let stop = self.stop.filter(|(when, _)| *when <= then).map(|(_, stop)| stop);
+        stop.map_or(self.deadline(then), |stop| stop.min(self.deadline(then)))
+    }
+
+    /// The grace that a pod is to get at best.
+    pub(super) fn grace(&self, known: &Known) -> Duration {
+        let own = secs(u64::from(known.life.pod.grace.max(1)));
+        self.cluster.plan.longest_grace.map_or(own, |longest| own.min(secs(longest.get().into())))
+    }
+
+    /// D − m − g of a pod, as it stood then.
+    pub(super) fn own_time(&self, known: &Known, then: Moment) -> Moment {
+        self.deadline(then) - MARGIN - self.grace(known)
+    }
+
+    /// The first moment at which D − m − g of a pod was over.
+    pub(super) fn own_time_came(&self, known: &Known) -> Moment {
+        let grace = self.grace(known);
+        self.deadlines.iter().map(|(since, end)| (*end - MARGIN - grace).max(*since)).min().unwrap()
+    }
+
+    /// Whether something could have been sent between these two moments, and nothing was.
+    pub(super) fn idled(&self, from: Moment, until: Moment) -> bool {
+        self.idle.iter().any(|(since, to)| from.max(*since) < until.min(*to))
+    }
+
+    /// Whether the machine is done with this pod then, as far as it knows.
+    pub(super) fn is_done(&self, known: &Known, then: Moment) -> bool {
+        let tried = self.cluster.plan.dry
+            && known.asked.iter().any(|exchange| {
+                matches!(exchange.answered, Some((when, Answer::Accepted | Answer::Blocked(_)))
+                    if when <= then && when < known.let_be())
+            });
+        known.seen > then
+            || self.stays(known)
+            || tried
+            || known.gone.is_some_and(|when| when <= then)
+    }
+
+    /// Whether a pod is to be left alone: kubectl's rules, written once more.
+    pub(super) fn stays(&self, known: &Known) -> bool {
+        let (pod, rules) = (&known.life.pod, &self.cluster.plan.rules);
+        let own = pod.reference.namespace == "kube-system" && pod.reference.name == "handler";
+        let kind = pod.controller.as_ref().map(|controller| controller.kind.as_str());
+        let by_rule = kind == Some("DaemonSet") && (rules.ignore_daemon_sets || known.late)
+            || kind.is_none() && !rules.drain_unmanaged
+            || pod.empty_dir && !rules.delete_local_data;
+        own || pod.mirror || !pod.finished && by_rule
+    }
+}
+
+impl Known<'_> {
+    /// When it was first asked.
+    pub(super) fn first_asked(&self) -> Option<Moment> {
+        self.asked.first().map(|exchange| exchange.asked)
+    }
+
+    /// From when the machine wanted nothing more of it, if it was not ending too late.
+    pub(super) fn let_be(&self) -> Moment {
+        let never = Moment::at(Duration::MAX);
+        self.leaving.unwrap_or(never).min(self.gone.unwrap_or(never))
+    }
+
+    /// Whether a request about it is under way then.
+    pub(super) fn is_asked(&self, then: Moment) -> bool {
+        self.asked.iter().any(|exchange| {
+            let open = exchange.answered.as_ref().is_none_or(|(answered, _)| *answered > then);
+            exchange.asked <= then && open
+        })
+    }
+
+    /// Whether a budget had refused it by then.
+    pub(super) fn refused(&self, then: Moment) -> bool {
+        self.asked.iter().any(|exchange| {
+            matches!(exchange.answered, Some((when, Answer::Blocked(_))) if when <= then)
+        })
+    }
+
+    pub(super) fn tier(&self) -> Tier {
+        self.life.pod.tier
+    }
+}
+
+/// Whether an answer says that the API server is in trouble.
+pub(super) fn fails(answer: &Answer) -> bool {
+    matches!(answer, Answer::Busy { .. } | Answer::Unauthorized | Answer::Broken(_))
+}
+
+/// The shortest and the longest pause that an answer may be followed by, without regard to a pod's
+/// own time.
+pub(super) fn pauses(answer: &Answer) -> Option<(Duration, Duration)> {
+    let (shortest, longest) = (ms(50), secs(2));
+    match answer {
+        Answer::Busy { retry_after: Some(asked), .. } => {
+            Some((shortest.max(*asked), longest.max(*asked)))
+        }
+        Answer::Busy { .. } | Answer::Broken(_) | Answer::Unauthorized => Some((shortest, longest)),
+        Answer::Forbidden(_) => Some((secs(5), secs(5))),
+        Answer::NamespaceTerminating => Some((secs(2), secs(2))),
+        Answer::Accepted | Answer::Gone | Answer::Replaced | Answer::Blocked(_) => None,
+    }
+}
