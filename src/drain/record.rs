@@ -170,6 +170,12 @@ impl Record {
         }
     }
 
+    /// By whose doing it is leaving; before an answer has told, by that of the request under way.
+    fn probably_ended_by(&self) -> Option<&EndedBy> {
+        let asked = self.in_flight.as_ref().and_then(|sent| sent.ends.as_ref());
+        self.ended_by.as_ref().or(asked).or(self.unanswered.as_ref())
+    }
+
     /// What became of it so far; `handing_over`: this process ends before the deadline.
     pub(super) fn outcome(&self, handing_over: bool) -> Outcome {
         let certainty = match self.accepted {
@@ -180,7 +186,7 @@ impl Record {
             State::Exempt(why) => Outcome::LeftAlone(why.clone()),
             State::Tried(None) => Outcome::WouldEvict,
             State::Tried(Some(budget)) => Outcome::WouldBlock(budget.clone()),
-            State::Gone(_) => match &self.ended_by {
+            State::Gone(_) => match self.probably_ended_by() {
                 Some(EndedBy::Eviction) => Outcome::Evicted(certainty),
                 Some(EndedBy::Deletion(budget)) => Outcome::Deleted(budget.clone(), certainty),
                 Some(EndedBy::Shortening) => Outcome::Shortened,
@@ -211,7 +217,7 @@ impl Record {
     fn reason(&self) -> Reason {
         match (&self.state, &self.failure) {
             (State::Ending(_), _) => Reason::Ending {
-                how: match &self.ended_by {
+                how: match self.probably_ended_by() {
                     Some(EndedBy::Eviction) => "evicted".to_owned(),
                     Some(EndedBy::Deletion(budget)) => {
                         format!("deleted against disruption budget {budget}")
