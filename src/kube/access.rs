@@ -1,0 +1,262 @@
+//! One drain's way to the API server: what all its connections share. When the drain is over it is
+//! closed and dropped, and the memory goes with it.
+
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use rustls::ClientConfig;
+
+use crate::clock::Clock;
+use crate::kube::server::Server;
+use crate::kube::trouble::Trouble;
+use crate::moment::Moment;
+
+/// How long one address may take to accept a connection: what has no socket yet cannot be ended
+/// from outside.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The API server for as long as a drain needs it.
+pub struct Access {
+    server: Arc<Server>,
+    clock: Clock,
+    /// Made for the first connection, by its own thread: that reads a file.
+    config: Mutex<Option<Arc<ClientConfig>>>,
+    /// Where the API server's name last led: the cluster's DNS may run on the node that is drained.
+    resolved: Mutex<Vec<SocketAddr>>,
+    sockets: Mutex<Sockets>,
+}
+
+impl Access {
+    /// Does nothing yet.
+    pub fn new(server: Arc<Server>, clock: Clock) -> Self {
+        Self {
+            server,
+            clock,
+            config: Mutex::new(None),
+            resolved: Mutex::new(Vec::new()),
+            sockets: Mutex::new(Sockets::Open(Vec::new())),
+        }
+    }
+
+    /// Shuts every connection, so that nothing is blocked on one; later ones end at once.
+    pub fn close(&self) {
+        let before = std::mem::replace(&mut *lock(&self.sockets), Sockets::Closed);
+        let Sockets::Open(sockets) = before else { return };
+        for socket in sockets.iter().filter_map(Weak::upgrade) {
+            // It fails only on a socket that has ended by itself.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Whether [`Access::close`] was called.
+    pub fn is_closed(&self) -> bool {
+        matches!(*lock(&self.sockets), Sockets::Closed)
+    }
+
+    pub(super) fn server(&self) -> &Server {
+        &self.server
+    }
+
+    pub(super) fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// What TLS needs to know.
+    pub(super) fn tls_config(&self) -> Result<Arc<ClientConfig>, Trouble> {
+        let mut config = lock(&self.config);
+        if let Some(config) = config.as_ref() {
+            return Ok(Arc::clone(config));
+        }
+        Ok(Arc::clone(config.insert(self.server.tls_config()?)))
+    }
+
+    /// Reads the CA file anew for the next connection: it may have been replaced.
+    pub(super) fn forget_roots(&self) {
+        *lock(&self.config) = None;
+    }
+
+    /// A connected socket, which [`Access::close`] shuts. Every address of the API server is tried.
+    pub(super) fn connect(&self, until: Moment) -> Result<Arc<TcpStream>, Trouble> {
+        let address = self.server.address();
+        let known = match address.ip() {
+            Some(ip) => vec![SocketAddr::new(ip, address.port())],
+            None => lock(&self.resolved).clone(),
+        };
+        match self.try_each(&known, until) {
+            Some(Ok(socket)) => Ok(socket),
+            Some(Err(trouble)) if address.ip().is_some() => Err(trouble),
+            // None known, or none of them right any more.
+            _ => {
+                let resolved = self.resolve()?;
+                let tried = self.try_each(&resolved, until);
+                if let Some(Ok(_)) = tried {
+                    *lock(&self.resolved) = resolved;
+                }
+                tried.unwrap_or_else(|| {
+                    let why = "the name has no address".to_owned();
+                    Err(Trouble::Unresolved { server: address.clone(), why })
+                })
+            }
+        }
+    }
+
+    fn resolve(&self) -> Result<Vec<SocketAddr>, Trouble> {
+        let address = self.server.address();
+        (address.host().to_str().as_ref(), address.port())
+            .to_socket_addrs()
+            .map(Iterator::collect)
+            .map_err(|e| Trouble::Unresolved { server: address.clone(), why: e.to_string() })
+    }
+
+    /// The first socket that opens, else the last trouble; `None` without addresses.
+    fn try_each(
+        &self,
+        addresses: &[SocketAddr],
+        until: Moment,
+    ) -> Option<Result<Arc<TcpStream>, Trouble>> {
+        let mut last = None;
+        for address in addresses {
+            match self.try_one(address, until) {
+                Ok(socket) => return Some(Ok(socket)),
+                Err(trouble) => last = Some(Err(trouble)),
+            }
+        }
+        last
+    }
+
+    fn try_one(&self, address: &SocketAddr, until: Moment) -> Result<Arc<TcpStream>, Trouble> {
+        let server = || self.server.address().clone();
+        let patience = self.clock.now().until(until).min(CONNECT_PATIENCE);
+        if patience.is_zero() {
+            return Err(Trouble::NotAccepted { server: server(), patience });
+        }
+        let socket = TcpStream::connect_timeout(address, patience).map_err(|e| match e.kind() {
+            _ if is_out_of_descriptors(&e) => Trouble::NoDescriptor,
+            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
+                Trouble::NotAccepted { server: server(), patience }
+            }
+            _ => Trouble::Unreachable { server: server(), why: e.to_string() },
+        })?;
+        // A request goes out in one piece: there is nothing to wait for.
+        socket
+            .set_nodelay(true)
+            .map_err(|e| Trouble::Unreachable { server: server(), why: e.to_string() })?;
+        let socket = Arc::new(socket);
+        self.register(&socket)?;
+        Ok(socket)
+    }
+
+    fn register(&self, socket: &Arc<TcpStream>) -> Result<(), Trouble> {
+        match &mut *lock(&self.sockets) {
+            Sockets::Closed => Err(Trouble::Over),
+            Sockets::Open(sockets) => {
+                sockets.retain(|other| other.strong_count() > 0);
+                sockets.push(Arc::downgrade(socket));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Every socket that may be in use. Weak: a connection that ends gives its descriptor back.
+enum Sockets {
+    Open(Vec<Weak<TcpStream>>),
+    Closed,
+}
+
+/// EMFILE, ENFILE: the same numbers on every architecture of Linux; the standard library has no
+/// kind for them.
+pub(super) fn is_out_of_descriptors(e: &io::Error) -> bool {
+    matches!(e.raw_os_error(), Some(23 | 24))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kube::connection::Connection;
+    use crate::kube::server::Address;
+    use crate::kube::stand_in::{LONG, SHORT, StandIn, deaf_address, get};
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    fn access_to(port: u16, server: &StandIn) -> Arc<Access> {
+        let address = Address::parse("127.0.0.1", port).unwrap();
+        let (token, ca) = (server.files().token(), server.files().authority());
+        Arc::new(Access::new(Arc::new(Server::new(address, token, ca)), Clock::start()))
+    }
+
+    fn trouble(access: &Arc<Access>, patience: Duration) -> String {
+        Connection::open(access, patience).err().unwrap().to_string()
+    }
+
+    #[test]
+    fn a_refused_connection_is_named_so() {
+        let (server, port) = (StandIn::answering(b""), deaf_address().port());
+        let access = access_to(port, &server);
+        let expected = format!(
+            "the API server at 127.0.0.1:{port} cannot be reached: Connection refused (os error 111)"
+        );
+        assert_eq!(trouble(&access, LONG), expected);
+    }
+
+    #[test]
+    fn one_who_speaks_no_tls_is_named_so() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let answering = std::thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+            let _ = socket.read_to_end(&mut Vec::new());
+        });
+        let server = StandIn::answering(b"");
+        let access = access_to(port, &server);
+        let expected = format!(
+            "no TLS connection to the API server at 127.0.0.1:{port}: what answers there does not \
+             speak TLS"
+        );
+        assert_eq!(trouble(&access, LONG), expected);
+        answering.join().unwrap();
+    }
+
+    #[test]
+    fn a_handshake_without_answer_ends_with_the_patience() {
+        // The system accepts for it; nobody answers.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = StandIn::answering(b"");
+        let access = access_to(port, &server);
+        let expected = format!(
+            "no TLS connection to the API server at 127.0.0.1:{port}: no answer within 50.0ms"
+        );
+        assert_eq!(trouble(&access, SHORT), expected);
+    }
+
+    #[test]
+    fn a_name_that_led_somewhere_is_looked_up_again_only_when_it_leads_nowhere() {
+        let server = StandIn::answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        let access = Arc::new(Access::new(server.server_named("localhost"), Clock::start()));
+        let open = || Connection::open(&access, LONG)?.send(&get("/api"), LONG);
+        open().unwrap();
+        assert!(!lock(&access.resolved).is_empty());
+        *lock(&access.resolved) = vec![deaf_address()];
+        open().unwrap();
+        assert_ne!(*lock(&access.resolved), vec![deaf_address()]);
+    }
+
+    #[test]
+    fn a_connection_that_ended_is_forgotten() {
+        let server = StandIn::answering(b"");
+        let access = server.access();
+        for _ in 0..5 {
+            Connection::open(&access, LONG).unwrap();
+        }
+        let Sockets::Open(sockets) = &*lock(&access.sockets) else { panic!("closed") };
+        assert!(sockets.len() <= 1, "{}", sockets.len());
+    }
+}

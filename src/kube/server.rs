@@ -1,0 +1,462 @@
+//! Where the API server is, by which roots it is known, and by which token we are known to it.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use miniserde::{Deserialize, json};
+use rustls::client::Resumption;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use ureq_proto::http::HeaderValue;
+
+use crate::kube::access::is_out_of_descriptors;
+use crate::kube::trouble::{Credential, Trouble};
+
+/// Host and port of the API server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// The host: what its certificate must be for.
+    host: ServerName<'static>,
+    port: u16,
+}
+
+impl Address {
+    /// Takes a DNS name or a literal address, an IPv6 one with or without brackets. `None` if it
+    /// is neither.
+    pub fn parse(host: &str, port: u16) -> Option<Self> {
+        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let host = match bare {
+            Some(v6) => ServerName::from(IpAddr::V6(v6.parse().ok()?)),
+            None => ServerName::try_from(host.to_owned()).ok()?,
+        };
+        Some(Self { host, port })
+    }
+
+    /// What the certificate must be for.
+    pub(super) fn host(&self) -> &ServerName<'static> {
+        &self.host
+    }
+
+    /// The port.
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The address, where the host is a literal one.
+    pub(super) fn ip(&self) -> Option<IpAddr> {
+        match &self.host {
+            ServerName::IpAddress(ip) => Some(IpAddr::from(*ip)),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    /// As a URL has it, and the `Host` header: `10.0.0.1:443`, `[::1]:6443`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.ip() {
+            Some(IpAddr::V6(v6)) => write!(f, "[{v6}]:{}", self.port),
+            _ => write!(f, "{}:{}", self.host.to_str(), self.port),
+        }
+    }
+}
+
+/// The API server as the settings describe it. Its files are read when they are needed, not before.
+#[derive(Debug)]
+pub struct Server {
+    address: Address,
+    token_file: PathBuf,
+    ca_file: PathBuf,
+    /// The last good token, for the moment in which its file cannot be read.
+    last_token: Mutex<Option<Token>>,
+}
+
+impl Server {
+    /// Reads nothing yet.
+    pub fn new(address: Address, token_file: PathBuf, ca_file: PathBuf) -> Self {
+        Self { address, token_file, ca_file, last_token: Mutex::new(None) }
+    }
+
+    /// Host and port.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// The file with the roots.
+    pub(super) fn ca_file(&self) -> &Path {
+        &self.ca_file
+    }
+
+    /// Whether everything is there that a connection needs: roots and token.
+    pub fn check(&self) -> Result<(), Trouble> {
+        self.roots()?;
+        self.token()?;
+        Ok(())
+    }
+
+    /// Whose token it is, as far as the token itself says so. Nothing is verified: the API server
+    /// does that.
+    pub fn claims(&self) -> Result<Claims, Trouble> {
+        Ok(Claims::read(self.token()?.secret()))
+    }
+
+    /// The token as it is in its file now: the kubelet replaces it every hour or so. If the file
+    /// cannot be read or has no token in it, the last good one.
+    pub(super) fn token(&self) -> Result<Token, Trouble> {
+        let read = self.read_token();
+        let mut last = self.last_token.lock().unwrap_or_else(PoisonError::into_inner);
+        match (read, last.as_ref()) {
+            // All connections share the memory of one token.
+            (Ok(token), Some(known)) if token == *known => Ok(known.clone()),
+            (Ok(token), _) => Ok(last.insert(token).clone()),
+            (Err(_), Some(known)) => Ok(known.clone()),
+            (Err(trouble), None) => Err(trouble),
+        }
+    }
+
+    fn read_token(&self) -> Result<Token, Trouble> {
+        let bytes = read(&self.token_file, TOKEN_LIMIT, Credential::Token)?;
+        Token::parse(&bytes).map_err(|why| Trouble::Token { file: self.token_file.clone(), why })
+    }
+
+    /// What TLS needs to know to trust this API server and nobody else.
+    pub(super) fn tls_config(&self) -> Result<Arc<ClientConfig>, Trouble> {
+        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|e| Trouble::Tls { server: self.address.clone(), why: e.to_string() })?
+            .with_root_certificates(self.roots()?)
+            .with_no_client_auth();
+        // A store of sessions would be 64 kB, for connections that are kept open anyway.
+        config.resumption = Resumption::disabled();
+        Ok(Arc::new(config))
+    }
+
+    /// The cluster's CA, and no other.
+    fn roots(&self) -> Result<RootCertStore, Trouble> {
+        let pem = read(&self.ca_file, CA_LIMIT, Credential::Roots)?;
+        let file = || self.ca_file.clone();
+        let certificates = CertificateDer::pem_slice_iter(&pem)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|e| Trouble::NotPem { file: file(), why: e.to_string() })?;
+        if certificates.is_empty() && !pem.windows(PEM_MARK.len()).any(|part| part == PEM_MARK) {
+            let why = format!("its {} bytes have no BEGIN line", pem.len());
+            return Err(Trouble::NotPem { file: file(), why });
+        }
+        let mut roots = RootCertStore::empty();
+        match roots.add_parsable_certificates(certificates) {
+            (0, _) => Err(Trouble::NoCertificate { file: file() }),
+            _ => Ok(roots),
+        }
+    }
+}
+
+/// What a section of a PEM file begins with (RFC 7468).
+const PEM_MARK: &[u8] = b"-----BEGIN ";
+
+/// Of a token file so much is read, in bytes; a token is 1 to 2 kB.
+const TOKEN_LIMIT: usize = 16 * 1024;
+
+/// Of a CA file so much is read, in bytes; a bundle of all public CAs is 250 kB.
+const CA_LIMIT: usize = 1024 * 1024;
+
+/// The content of a file of at most `limit` bytes.
+fn read(file: &Path, limit: usize, what: Credential) -> Result<Vec<u8>, Trouble> {
+    let open_and_read = || {
+        let mut content = Vec::new();
+        let most = u64::try_from(limit).unwrap_or(u64::MAX);
+        File::open(file)?.take(most.saturating_add(1)).read_to_end(&mut content)?;
+        if content.len() > limit {
+            return Err(io::Error::other(format!("it is longer than {limit} bytes")));
+        }
+        Ok(content)
+    };
+    open_and_read().map_err(|e: io::Error| {
+        if is_out_of_descriptors(&e) {
+            return Trouble::NoDescriptor;
+        }
+        Trouble::File { what, file: file.to_owned(), why: e.to_string() }
+    })
+}
+
+/// A bearer token, as the header that carries it. Never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Token(HeaderValue);
+
+impl Token {
+    /// Takes the content of a token file, white space around it allowed.
+    fn parse(content: &[u8]) -> Result<Self, &'static str> {
+        let token = content.trim_ascii();
+        if token.is_empty() {
+            return Err("it is empty");
+        }
+        // Anything else could smuggle a header into the request.
+        if !token.iter().all(u8::is_ascii_graphic) {
+            return Err("it has characters that no token has");
+        }
+        let header = [BEARER, token].concat();
+        let mut header =
+            HeaderValue::try_from(header).map_err(|_| "it has characters that no token has")?;
+        header.set_sensitive(true);
+        Ok(Self(header))
+    }
+
+    /// The value of the `Authorization` header.
+    pub(super) fn header(&self) -> HeaderValue {
+        self.0.clone()
+    }
+
+    fn secret(&self) -> &[u8] {
+        let header = self.0.as_bytes();
+        header.strip_prefix(BEARER).unwrap_or(header)
+    }
+}
+
+const BEARER: &[u8] = b"Bearer ";
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(not shown)")
+    }
+}
+
+/// Whose token it is: claims of a token that is bound to a pod (Kubernetes 1.21 and later; the
+/// node since 1.30). What is not there is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Claims {
+    /// The namespace of ServiceAccount and pod.
+    pub namespace: Option<String>,
+    /// The name of the pod.
+    pub pod: Option<String>,
+    /// The UID of the pod.
+    pub uid: Option<String>,
+    /// The name of the node that the pod runs on.
+    pub node: Option<String>,
+}
+
+impl Claims {
+    /// Reads the payload of a JSON Web Token (RFC 7519); no claims if it is anything else.
+    fn read(token: &[u8]) -> Self {
+        Self::payload(token).unwrap_or_default()
+    }
+
+    fn payload(token: &[u8]) -> Option<Self> {
+        let payload = token.split(|byte| *byte == b'.').nth(1)?;
+        let payload = String::from_utf8(URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
+        let claims = json::from_str::<Payload>(&payload).ok()?.kubernetes?;
+        let pod = claims.pod.unwrap_or_default();
+        Some(Self {
+            namespace: claims.namespace,
+            pod: pod.name,
+            uid: pod.uid,
+            node: claims.node.and_then(|node| node.name),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct Payload {
+    #[serde(rename = "kubernetes.io")]
+    kubernetes: Option<Bound>,
+}
+
+#[derive(Deserialize)]
+struct Bound {
+    namespace: Option<String>,
+    pod: Option<Object>,
+    node: Option<Object>,
+}
+
+#[derive(Default, Deserialize)]
+struct Object {
+    name: Option<String>,
+    uid: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::kube::access::Access;
+    use crate::kube::connection::Connection;
+    use crate::kube::stand_in::{Files, Identity, LONG, StandIn, get};
+
+    fn address(host: &str) -> String {
+        Address::parse(host, 6443).map_or_else(|| "none".to_owned(), |a| a.to_string())
+    }
+
+    #[test]
+    fn an_address_is_shown_as_in_a_url() {
+        assert_eq!(address("10.0.0.1"), "10.0.0.1:6443");
+        assert_eq!(address("fd00:10::1"), "[fd00:10::1]:6443");
+        assert_eq!(address("[::1]"), "[::1]:6443");
+        assert_eq!(address("kubernetes.default.svc"), "kubernetes.default.svc:6443");
+        for wrong in ["", "[", "[10.0.0.1]", "[::1", "a b", "https://a", "a:443", "a/b"] {
+            assert_eq!(address(wrong), "none", "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_literal_address_is_not_looked_up() {
+        let ip = |host| Address::parse(host, 1).unwrap().ip();
+        assert_eq!(ip("[fd00::1]"), Some("fd00::1".parse().unwrap()));
+        assert_eq!(ip("10.0.0.1"), Some("10.0.0.1".parse().unwrap()));
+        assert_eq!(ip("localhost"), None);
+    }
+
+    fn server_with(authority: &str, token: &str) -> (Files, Server) {
+        let files = Files::new(authority, token);
+        let address = Address::parse("10.0.0.1", 443).unwrap();
+        let server = Server::new(address, files.token(), files.authority());
+        (files, server)
+    }
+
+    fn authority() -> &'static str {
+        &Identity::shared().authority
+    }
+
+    #[test]
+    fn roots_must_be_certificates_in_pem() {
+        let broken = authority().replace("-----END CERTIFICATE-----", "");
+        let key = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n";
+        let no_x509 = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        for (pem, is_pem) in
+            [("", false), ("<html>", false), (broken.as_str(), false), (key, true), (no_x509, true)]
+        {
+            let (files, server) = server_with(pem, "t");
+            let file = files.authority();
+            match server.check() {
+                Err(Trouble::NotPem { file: named, .. }) if !is_pem => assert_eq!(named, file),
+                Err(Trouble::NoCertificate { file: named }) if is_pem => assert_eq!(named, file),
+                other => panic!("{pem}: {other:?}"),
+            }
+        }
+        let (_files, server) = server_with(&format!("# CA\n{}{}", authority(), authority()), "t");
+        assert_eq!(server.check(), Ok(()));
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let (files, server) = server_with(authority(), "t");
+        files.remove_token();
+        let trouble = server.check().unwrap_err().to_string();
+        let expected = format!(
+            "the ServiceAccount token cannot be read from {}: No such file or directory (os error 2)",
+            files.token().display()
+        );
+        assert_eq!(trouble, expected);
+    }
+
+    #[test]
+    fn an_endless_file_is_left() {
+        let address = Address::parse("10.0.0.1", 443).unwrap();
+        let server = Server::new(address, "/dev/zero".into(), "/dev/zero".into());
+        let trouble = server.token().unwrap_err().to_string();
+        assert!(trouble.ends_with("longer than 16384 bytes"), "{trouble}");
+    }
+
+    #[test]
+    fn a_token_is_visible_ascii() {
+        let header = |content: &[u8]| Token::parse(content).map(|token| token.header());
+        assert_eq!(header(b" \na.b-c_d\r\n").unwrap(), "Bearer a.b-c_d");
+        for wrong in [&b""[..], b" \n", b"a b", b"a\r\nX-Evil: 1", b"a\0", "ä".as_bytes()] {
+            assert!(header(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_token_is_read_anew_and_the_last_good_one_kept() {
+        let (files, server) = server_with(authority(), "first");
+        let secret = || String::from_utf8(server.token().unwrap().secret().to_vec()).unwrap();
+        assert_eq!(secret(), "first");
+        files.put_token(b"second\n");
+        assert_eq!(secret(), "second");
+        files.put_token(b"");
+        assert_eq!(secret(), "second");
+        files.remove_token();
+        assert_eq!(secret(), "second");
+    }
+
+    #[test]
+    fn a_token_is_never_shown() {
+        let (files, server) = server_with(authority(), "s3cret");
+        let token = server.token().unwrap();
+        assert!(!format!("{token:?} {server:?} {:?}", token.header()).contains("s3cret"));
+        files.put_token(b"s3cret s3cret");
+        let fresh = Server::new(server.address.clone(), files.token(), files.authority());
+        let trouble = fresh.check().unwrap_err();
+        assert!(!format!("{trouble} {trouble:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn the_claims_tell_whose_token_it_is() {
+        let claims = |payload: &str| {
+            let token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(payload));
+            let (_files, server) = server_with(authority(), &token);
+            server.claims().unwrap()
+        };
+        let payload = r#"{"aud":["x"],"exp":1,"kubernetes.io":{"namespace":"kube-system",
+            "node":{"name":"n1","uid":"1"},"pod":{"name":"p","uid":"2"},
+            "serviceaccount":{"name":"s","uid":"3"}},"sub":"system:serviceaccount:a:b?>~"}"#;
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            claims(payload),
+            Claims {
+                namespace: some("kube-system"),
+                pod: some("p"),
+                uid: some("2"),
+                node: some("n1")
+            }
+        );
+        let unbound = Claims { namespace: some("a"), ..Claims::default() };
+        assert_eq!(claims(r#"{"kubernetes.io":{"namespace":"a"}}"#), unbound);
+        for end in 0..payload.len() {
+            assert_eq!(claims(&payload[..end]), Claims::default());
+        }
+        for token in ["opaque", "a.b", "a.!.c", "..", "a.eyJ.c"] {
+            let (_files, server) = server_with(authority(), token);
+            assert_eq!(server.claims(), Ok(Claims::default()), "{token}");
+        }
+    }
+
+    #[test]
+    fn only_the_clusters_own_ca_is_trusted() {
+        let server = StandIn::answering(b"");
+        let theirs = Identity::for_names(&["127.0.0.1"]).authority;
+        server.files().put_authority(theirs.as_bytes());
+        let access = server.access();
+        let trouble = Connection::open(&access, LONG).err().unwrap().to_string();
+        let expected = format!(
+            "the certificate of the API server {} is not signed by a CA in {}",
+            server.server().address(),
+            server.files().authority().display()
+        );
+        assert_eq!(trouble, expected);
+        // A CA that was replaced meanwhile counts from the next connection on.
+        server.files().put_authority(authority().as_bytes());
+        assert!(Connection::open(&access, LONG).is_ok());
+    }
+
+    #[test]
+    fn the_certificate_must_be_for_this_host() {
+        let server = StandIn::answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        let open = |host| {
+            let access = Arc::new(Access::new(server.server_named(host), Clock::start()));
+            Connection::open(&access, LONG).and_then(|mut c| c.send(&get("/api"), LONG))
+        };
+        assert!(open("localhost").is_ok());
+        assert!(open("127.0.0.1").is_ok());
+        match open("127.0.0.2") {
+            Err(Trouble::Certificate { why, .. }) => assert_eq!(why, "is not for this host"),
+            // The stand-in listens on one address only.
+            other => assert!(matches!(other, Err(Trouble::Unreachable { .. })), "{other:?}"),
+        }
+    }
+}

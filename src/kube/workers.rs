@@ -1,0 +1,506 @@
+//! The threads that carry requests out, each over a connection of its own that it keeps. They start
+//! when there is something to do, and end when the drain is over or nothing was to be done for a
+//! while. Nothing queues: a request is handed over only while a worker is free.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::kube::access::Access;
+use crate::kube::connection::Connection;
+use crate::kube::reply::Reply;
+use crate::kube::request::Request;
+use crate::kube::server::{Server, Token};
+use crate::kube::trouble::Trouble;
+use crate::moment::Moment;
+
+/// Stack of a thread with a connection, in bytes. A handshake takes 20 KiB, 48 in a debug build.
+pub const STACK: usize = 128 * 1024;
+
+/// How long a worker without work keeps its connection. Shorter than any server's patience with an
+/// idle connection, longer than the pause between two refusals of a budget.
+const IDLE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// One request, and who wants to know.
+pub struct Task {
+    /// What is asked.
+    pub request: Request,
+    /// How long the answer may take, connecting included.
+    pub patience: Duration,
+    /// Called once with what came, on the worker's thread. Must not block.
+    pub done: Box<dyn FnOnce(Result<Reply, Trouble>) + Send>,
+}
+
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Task").field(&self.request).finish_non_exhaustive()
+    }
+}
+
+/// The workers. Without work they are nothing but this.
+pub struct Workers {
+    server: Arc<Server>,
+    clock: Clock,
+    most: NonZeroUsize,
+    idle_patience: Duration,
+    shift: Option<Shift>,
+}
+
+/// What there is between the first task and [`Workers::rest`].
+struct Shift {
+    access: Arc<Access>,
+    pool: Arc<Pool>,
+}
+
+impl Workers {
+    /// At most `most` threads at a time; none yet.
+    pub fn new(server: Arc<Server>, clock: Clock, most: NonZeroUsize) -> Self {
+        Self { server, clock, most, idle_patience: IDLE_PATIENCE, shift: None }
+    }
+
+    /// How many tasks could be started now: workers that are idle or not yet started.
+    pub fn free(&self) -> usize {
+        self.shift.as_ref().map_or(self.most.get(), |shift| shift.pool.free())
+    }
+
+    /// Has the task carried out. Without a free worker it comes back as a trouble at once.
+    pub fn submit(&mut self, task: Task) {
+        let shift = self.shift();
+        match shift.pool.admit(&shift.access) {
+            Ok(()) => shift.pool.hand_over(task),
+            Err(trouble) => (task.done)(Err(trouble)),
+        }
+    }
+
+    /// The way to the API server that the workers use: for a connection beside theirs, which
+    /// [`Workers::rest`] then closes too.
+    pub fn access(&mut self) -> Arc<Access> {
+        Arc::clone(&self.shift().access)
+    }
+
+    /// Closes all connections and lets all threads end, without waiting for them. What is still
+    /// under way ends with a trouble. A later task begins anew.
+    pub fn rest(&mut self) {
+        let Some(shift) = self.shift.take() else { return };
+        let left = shift.pool.close();
+        shift.access.close();
+        for task in left {
+            (task.done)(Err(Trouble::Over));
+        }
+    }
+
+    fn shift(&mut self) -> &Shift {
+        self.shift.get_or_insert_with(|| Shift {
+            access: Arc::new(Access::new(Arc::clone(&self.server), self.clock)),
+            pool: Arc::new(Pool::new(self.most.get(), self.idle_patience, self.clock)),
+        })
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.rest();
+    }
+}
+
+/// Where tasks are handed over.
+struct Pool {
+    idle_patience: Duration,
+    clock: Clock,
+    state: Mutex<State>,
+    bell: Condvar,
+}
+
+/// There is always a thread for each task that is not finished: `busy <= threads`.
+struct State {
+    /// Handed over and not yet begun.
+    tasks: VecDeque<Task>,
+    /// Tasks admitted and not yet finished.
+    busy: usize,
+    threads: usize,
+    most: usize,
+    closed: bool,
+}
+
+impl Pool {
+    fn new(most: usize, idle_patience: Duration, clock: Clock) -> Self {
+        let state = State { tasks: VecDeque::new(), busy: 0, threads: 0, most, closed: false };
+        Self { idle_patience, clock, state: Mutex::new(state), bell: Condvar::new() }
+    }
+
+    fn free(&self) -> usize {
+        let state = self.lock();
+        state.most.saturating_sub(state.busy)
+    }
+
+    /// Sees to it that a thread is there for one more task.
+    fn admit(self: &Arc<Self>, access: &Arc<Access>) -> Result<(), Trouble> {
+        let mut state = self.lock();
+        if state.busy >= state.most {
+            return Err(Trouble::NoWorker);
+        }
+        if state.busy == state.threads {
+            if let Err(e) = Worker::start(self, access) {
+                // The drain goes on with those that there are; with none, the next task tries
+                // again.
+                state.most = state.threads.max(1);
+                return Err(Trouble::NoThread { why: e.to_string() });
+            }
+            state.threads += 1;
+        }
+        state.busy += 1;
+        Ok(())
+    }
+
+    /// Gives a task that was admitted to whichever thread waits.
+    fn hand_over(&self, task: Task) {
+        self.lock().tasks.push_back(task);
+        self.bell.notify_one();
+    }
+
+    /// Waits for a task. `None`: the thread is to end.
+    fn next_task(&self) -> Option<Task> {
+        let until = self.clock.now() + self.idle_patience;
+        let mut state = self.lock();
+        loop {
+            if let Some(task) = state.tasks.pop_front() {
+                return Some(task);
+            }
+            let left = self.clock.now().until(until);
+            if state.closed || left.is_zero() {
+                state.threads -= 1;
+                return None;
+            }
+            (state, _) =
+                self.bell.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// A task is finished. Whether its thread is to go on: one that gets no descriptor does not,
+    /// unless it is the last.
+    fn finished(&self, without_descriptor: bool) -> bool {
+        let mut state = self.lock();
+        state.busy -= 1;
+        if without_descriptor && state.threads > 1 {
+            state.threads -= 1;
+            state.most = state.threads;
+            return false;
+        }
+        true
+    }
+
+    /// Lets the threads end; gives back what none of them has begun.
+    fn close(&self) -> VecDeque<Task> {
+        let mut state = self.lock();
+        state.closed = true;
+        self.bell.notify_all();
+        std::mem::take(&mut state.tasks)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One thread and its connection.
+struct Worker {
+    pool: Arc<Pool>,
+    access: Arc<Access>,
+    connection: Option<Connection>,
+}
+
+impl Worker {
+    fn start(pool: &Arc<Pool>, access: &Arc<Access>) -> std::io::Result<()> {
+        let worker = Self { pool: Arc::clone(pool), access: Arc::clone(access), connection: None };
+        thread::Builder::new()
+            .name("kube".to_owned())
+            .stack_size(STACK)
+            .spawn(move || worker.run())
+            .map(drop)
+    }
+
+    fn run(mut self) {
+        while let Some(task) = self.pool.next_task() {
+            let result = self.carry_out(&task.request, task.patience);
+            let without_descriptor = matches!(result, Err(Trouble::NoDescriptor));
+            // Free before the answer is told: the next task may come at once.
+            let go_on = self.pool.finished(without_descriptor);
+            (task.done)(result);
+            if !go_on {
+                return;
+            }
+        }
+    }
+
+    /// The request and its answer; what can be mended by asking once more is.
+    fn carry_out(&mut self, request: &Request, patience: Duration) -> Result<Reply, Trouble> {
+        let until = self.access.clock().now() + patience;
+        let kept = self.connection.is_some();
+        let (reply, token) = match self.exchange(request, until) {
+            // The server has closed a connection that was idle for a while. It may also have taken
+            // the request and then died: no request does more when it is sent twice, for each
+            // carries a UID or a resourceVersion.
+            Err(Trouble::Unanswered { .. }) if kept => self.exchange(request, until)?,
+            outcome => outcome?,
+        };
+        let is_stale = || self.access.server().token().is_ok_and(|fresh| fresh != token);
+        if reply.status == UNAUTHORIZED && is_stale() {
+            return self.exchange(request, until).map(|(reply, _)| reply);
+        }
+        Ok(reply)
+    }
+
+    fn exchange(&mut self, request: &Request, until: Moment) -> Result<(Reply, Token), Trouble> {
+        let clock = self.access.clock();
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => Connection::open(&self.access, clock.now().until(until))?,
+        };
+        let reply = connection.send(request, clock.now().until(until))?;
+        let token = connection.token().clone();
+        // A new connection comes with the token that is in the file then.
+        if connection.is_reusable() && reply.status != UNAUTHORIZED {
+            self.connection = Some(connection);
+        }
+        Ok((reply, token))
+    }
+}
+
+const UNAUTHORIZED: u16 = 401;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kube::stand_in::{LONG, SHORT, StandIn, get};
+    use std::sync::mpsc::{self, Receiver, Sender};
+
+    const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+    const UNAUTHORIZED: &[u8] = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n";
+
+    type Answers = Receiver<Result<u16, Trouble>>;
+
+    fn answers() -> (Sender<Result<u16, Trouble>>, Answers) {
+        mpsc::channel()
+    }
+
+    fn ask(workers: &mut Workers, to: &Sender<Result<u16, Trouble>>, patience: Duration) {
+        let to = to.clone();
+        workers.submit(Task {
+            request: get("/api"),
+            patience,
+            done: Box::new(move |result| {
+                let _ = to.send(result.map(|reply| reply.status));
+            }),
+        });
+    }
+
+    fn ask_once(workers: &mut Workers) -> Result<u16, Trouble> {
+        let (to, answers) = answers();
+        ask(workers, &to, LONG);
+        answers.recv().unwrap()
+    }
+
+    /// Hears a request and says what it is told to say.
+    struct Puppet {
+        server: StandIn,
+        /// The connection and the request.
+        heard: Receiver<(usize, String)>,
+    }
+
+    impl Puppet {
+        /// `answer` says what to answer to the request of that number on the connection of that
+        /// number; nothing more to say ends the connection.
+        fn new(answer: fn(usize, usize) -> Option<&'static [u8]>) -> Self {
+            let (hear, heard) = mpsc::channel();
+            let server = StandIn::start(move |connection, mut peer| {
+                for number in 0.. {
+                    let Some(request) = peer.hears() else { return };
+                    let _ = hear.send((connection, request));
+                    match answer(connection, number) {
+                        Some(answer) => peer.says(answer),
+                        None => return peer.drops(),
+                    };
+                }
+            });
+            Self { server, heard }
+        }
+
+        fn connections(&self) -> Vec<usize> {
+            self.heard.try_iter().map(|(connection, _)| connection).collect()
+        }
+
+        fn tokens(&self) -> Vec<String> {
+            let token = |(_, request): (usize, String)| {
+                let after = request.split_once("Bearer ").unwrap().1;
+                after.split_once("\r\n").unwrap().0.to_owned()
+            };
+            self.heard.try_iter().map(token).collect()
+        }
+    }
+
+    #[test]
+    fn a_worker_keeps_its_connection() {
+        let puppet = Puppet::new(|_, _| Some(OK));
+        let mut workers = puppet.server.workers(1);
+        for _ in 0..3 {
+            assert_eq!(ask_once(&mut workers), Ok(200));
+        }
+        assert_eq!(puppet.connections(), [0, 0, 0]);
+    }
+
+    #[test]
+    fn nothing_is_taken_beyond_the_free_workers() {
+        let puppet = Puppet::new(|_, _| Some(b""));
+        let mut workers = puppet.server.workers(2);
+        let (to, answers) = answers();
+        assert_eq!(workers.free(), 2);
+        ask(&mut workers, &to, LONG);
+        ask(&mut workers, &to, LONG);
+        assert_eq!(workers.free(), 0);
+        ask(&mut workers, &to, LONG);
+        assert_eq!(answers.recv().unwrap(), Err(Trouble::NoWorker));
+        workers.rest();
+        assert_eq!(answers.recv().unwrap(), Err(Trouble::Over));
+        assert_eq!(answers.recv().unwrap(), Err(Trouble::Over));
+    }
+
+    #[test]
+    fn a_worker_is_free_when_its_answer_is_told() {
+        let puppet = Puppet::new(|_, _| Some(OK));
+        let mut workers = puppet.server.workers(1);
+        let (to, answers) = answers();
+        for _ in 0..200 {
+            assert_eq!(workers.free(), 1);
+            ask(&mut workers, &to, LONG);
+            assert_eq!(answers.recv().unwrap(), Ok(200));
+        }
+    }
+
+    #[test]
+    fn requests_go_out_side_by_side() {
+        let puppet = Puppet::new(|_, _| Some(b""));
+        let mut workers = puppet.server.workers(8);
+        let (to, _answers) = answers();
+        (0..8).for_each(|_| ask(&mut workers, &to, LONG));
+        // All are heard though none is answered.
+        let mut connections: Vec<_> = (0..8).map(|_| puppet.heard.recv().unwrap().0).collect();
+        connections.sort_unstable();
+        assert_eq!(connections, [0, 1, 2, 3, 4, 5, 6, 7]);
+    }
+
+    #[test]
+    fn a_connection_that_went_stale_is_replaced_once() {
+        let puppet = Puppet::new(|connection, number| match (connection, number) {
+            (0, 1) | (2.., _) => None,
+            _ => Some(OK),
+        });
+        let mut workers = puppet.server.workers(1);
+        assert_eq!(ask_once(&mut workers), Ok(200));
+        assert_eq!(ask_once(&mut workers), Ok(200));
+        assert_eq!(puppet.connections(), [0, 0, 1]);
+    }
+
+    #[test]
+    fn what_fails_on_a_fresh_connection_is_not_repeated() {
+        let puppet = Puppet::new(|_, _| None);
+        let mut workers = puppet.server.workers(1);
+        assert!(matches!(ask_once(&mut workers), Err(Trouble::Unanswered { .. })));
+        assert_eq!(puppet.connections(), [0]);
+
+        let puppet = Puppet::new(|connection, number| match (connection, number) {
+            (0, 0) => Some(OK),
+            _ => None,
+        });
+        let mut workers = puppet.server.workers(1);
+        assert_eq!(ask_once(&mut workers), Ok(200));
+        assert!(matches!(ask_once(&mut workers), Err(Trouble::Unanswered { .. })));
+        assert_eq!(puppet.connections(), [0, 0, 1]);
+    }
+
+    #[test]
+    fn an_answer_that_began_is_not_asked_for_again() {
+        let puppet = Puppet::new(|_, number| match number {
+            0 => Some(OK),
+            1 => Some(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{"),
+            _ => None,
+        });
+        let mut workers = puppet.server.workers(1);
+        assert_eq!(ask_once(&mut workers), Ok(200));
+        let (to, answers) = answers();
+        ask(&mut workers, &to, SHORT);
+        assert!(matches!(answers.recv().unwrap(), Err(Trouble::TimedOut { .. })));
+        // The connection is not used again.
+        assert_eq!(ask_once(&mut workers), Ok(200));
+        let connections: Vec<_> = (0..3).map(|_| puppet.heard.recv().unwrap().0).collect();
+        assert_eq!(connections, [0, 0, 1]);
+    }
+
+    #[test]
+    fn a_token_that_was_replaced_is_used_at_once() {
+        let puppet =
+            Puppet::new(|connection, _| Some(if connection == 0 { UNAUTHORIZED } else { OK }));
+        let mut workers = puppet.server.workers(1);
+        // The worker begins with the token it finds; the new one comes before the answer is judged.
+        let access = workers.access();
+        let stale = Connection::open(&access, LONG).unwrap();
+        puppet.server.files().put_token(b"new-token");
+        let pool = Arc::new(Pool::new(1, IDLE_PATIENCE, Clock::start()));
+        let mut worker = Worker { pool, access, connection: Some(stale) };
+        assert_eq!(worker.carry_out(&get("/api"), LONG).map(|reply| reply.status), Ok(200));
+        assert_eq!(puppet.tokens(), ["a-token", "new-token"]);
+    }
+
+    #[test]
+    fn a_token_that_is_not_accepted_is_tried_on_a_new_connection_next_time() {
+        let puppet = Puppet::new(|_, _| Some(UNAUTHORIZED));
+        let mut workers = puppet.server.workers(1);
+        assert_eq!(ask_once(&mut workers), Ok(401));
+        assert_eq!(ask_once(&mut workers), Ok(401));
+        assert_eq!(puppet.connections(), [0, 1]);
+    }
+
+    #[test]
+    fn a_worker_without_work_ends_and_another_takes_its_place() {
+        let (end, ended) = mpsc::channel();
+        let server = StandIn::start(move |connection, mut peer| {
+            while peer.hears().is_some() {
+                peer.says(OK);
+            }
+            end.send(connection).unwrap();
+        });
+        let mut workers = server.workers(1);
+        workers.idle_patience = SHORT;
+        assert_eq!(ask_once(&mut workers), Ok(200));
+        assert_eq!(ended.recv().unwrap(), 0);
+        assert_eq!(workers.free(), 1);
+        assert_eq!(ask_once(&mut workers), Ok(200));
+        assert_eq!(ended.recv().unwrap(), 1);
+    }
+
+    #[test]
+    fn after_a_rest_work_begins_anew() {
+        let puppet = Puppet::new(|_, _| Some(OK));
+        let mut workers = puppet.server.workers(2);
+        assert_eq!(ask_once(&mut workers), Ok(200));
+        workers.rest();
+        workers.rest();
+        assert_eq!(workers.free(), 2);
+        assert_eq!(ask_once(&mut workers), Ok(200));
+        assert_eq!(puppet.connections(), [0, 1]);
+    }
+
+    #[test]
+    fn a_worker_without_descriptor_ends_unless_it_is_the_last() {
+        let pool = Pool::new(3, IDLE_PATIENCE, Clock::start());
+        pool.lock().threads = 3;
+        pool.lock().busy = 3;
+        assert!(!pool.finished(true));
+        assert!(!pool.finished(true));
+        assert!(pool.finished(true));
+        assert_eq!(pool.free(), 1);
+    }
+}
