@@ -121,10 +121,8 @@ impl Drain {
         if sent.ask == Ask::MarkDisrupted {
             record.marked = true;
         }
-        let answers = !matches!(
-            answer,
-            Answer::Busy { .. } | Answer::Unauthorized | Answer::Broken(_)
-        );
+        let answers =
+            !matches!(answer, Answer::Busy { .. } | Answer::Unauthorized | Answer::Broken(_));
         match answer {
             Answer::Accepted => self.accepted(now, uid, &sent),
             Answer::Gone | Answer::Replaced => self.pod_gone(now, uid),
@@ -243,7 +241,10 @@ impl Drain {
     /// A failure that passes. `asked_pause`: what the server wants.
     fn failed(&mut self, now: Moment, uid: &str, why: String, asked_pause: Duration) {
         let Some(record) = self.records.get_mut(uid) else { return };
-        if !record.is_open(now, &self.plan.timing) {
+        let known = record.failure.is_some() || matches!(record.state, State::Blocked(_));
+        // What the deadline has cut short says nothing of why the pod is still there.
+        let cut_short = known && now >= self.plan.timing.deadline();
+        if cut_short || !record.is_open(now, &self.plan.timing) {
             return;
         }
         let pause = record.backoff.next(&mut self.jitter);
