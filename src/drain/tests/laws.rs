@@ -7,7 +7,7 @@ use crate::drain::ask::{Answer, Ask, Grace};
 use crate::drain::pod::Tier;
 use crate::drain::progress::Progress;
 use crate::drain::tests::cluster::{MARGIN, ms, secs};
-use crate::drain::tests::story::{Story, fails, pauses};
+use crate::drain::tests::story::{Exchange, Story, fails, pauses};
 use crate::drain::tests::trace::{Cause, Did};
 use crate::drain::verdict::{Certainty, Outcome, Verdict};
 use crate::moment::Moment;
@@ -340,11 +340,13 @@ fn rows_are_true(story: &Story, verdict: &Verdict, then: Moment) -> Finding {
         let ends: fn(&Ask) -> bool =
             |ask| matches!(ask, Ask::Evict { dry: false, .. } | Ask::Delete { .. });
         let accepted: fn(&Answer) -> bool = |answer| *answer == Answer::Accepted;
+        let lost = |it: &Exchange| {
+            ends(&it.ask)
+                && !matches!(&it.answered, Some((_, answer)) if !matches!(answer, Answer::Broken(_)))
+        };
         let certain = |certainty: Certainty| match certainty {
             Certainty::Confirmed => answered(ends, accepted),
-            Certainty::AnswerLost => {
-                !answered(ends, accepted) && answered(ends, |it| matches!(it, Answer::Broken(_)))
-            }
+            Certainty::AnswerLost => !answered(ends, accepted) && known.asked.iter().any(lost),
         };
         let is_gone = truth.gone.is_some_and(|gone| gone <= then);
         let dry = story.cluster.plan.dry;

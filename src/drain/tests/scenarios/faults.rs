@@ -1,0 +1,139 @@
+//! What fails, and what is then said.
+
+use crate::drain::tests::cluster::{Cluster, Wrong, pod, secs};
+use crate::drain::tests::model::run;
+use crate::drain::tests::scenarios::are;
+
+#[test]
+fn what_fails_is_tried_again_until_it_works_and_others_are_not_held_up() {
+    let unauthorized = Wrong::Unauthorized;
+    for wrong in [Wrong::Busy(None), Wrong::CutOff { carried_out: false }, unauthorized] {
+        let cluster = Cluster::with([pod("a"), pod("b")]);
+        let run = run(&cluster.fault(0..=10, wrong).only(Some(0), None));
+        are(&run.deeds(), &["0.0 a evict 30", "0.0 b evict 30"]);
+        are(&run.outcomes(), &["a evicted", "b evicted"]);
+        let gone = run.verdict.rows[0].gone_after.unwrap();
+        assert!(gone > secs(10) && gone < secs(14), "{gone:?}");
+        let said: Vec<String> =
+            run.said().into_iter().filter(|line| line.contains("again")).collect();
+        assert_eq!(said.len(), 2, "that it fails, and that it is over: {said:#?}");
+    }
+}
+
+#[test]
+fn what_the_server_asks_for_is_obeyed_but_not_beyond_the_pods_own_time() {
+    for (asked, again) in [(20, "20.1"), (100, "88.0")] {
+        let cluster = Cluster::with([pod("a")]);
+        let run = run(&cluster.fault(0..=1, Wrong::Busy(Some(secs(asked)))));
+        are(&run.requests(), &["0.0 a evict 30", &format!("{again} a evict 30")]);
+    }
+}
+
+#[test]
+fn after_its_own_time_a_pod_waits_no_longer_than_a_second() {
+    let cluster = Cluster::with([pod("a").late(100)]);
+    let run = run(&cluster.fault(100..=101, Wrong::Busy(Some(secs(60)))));
+    are(&run.requests(), &["100.0 a evict 18", "101.1 a evict 17"]);
+}
+
+#[test]
+fn failures_do_not_put_a_deletion_off() {
+    let cluster = Cluster::with([pod("a").covered()]).budget("web", 0, None);
+    let run = run(&cluster.fault(40..=88, Wrong::Busy(None)));
+    are(&run.deeds(), &["0.0 a evict 30", "88.0 a mark", "88.1 a delete 30"]);
+}
+
+#[test]
+fn a_missing_permission_is_said_once_and_the_others_go_on() {
+    let cluster = Cluster::with([pod("a"), pod("b"), pod("c")]).deadline(20);
+    let cluster = cluster.fault(0..=20, Wrong::Forbidden).only(Some(0), None);
+    let run = run(&cluster.fault(0..=20, Wrong::Forbidden).only(Some(1), None));
+    are(
+        &run.said(),
+        &[
+            "0.1 shop/a: the API server forbids it: not for you. Other pods go on; it is tried again",
+            "0.1 shop/c: eviction accepted, 18 s to end instead of 30 s: the deadline leaves no more",
+            "1.1 shop/c: gone after 1.1 s",
+        ],
+    );
+    are(
+        &run.outcomes(),
+        &["a still there, not for you", "b still there, not for you", "c evicted"],
+    );
+    assert!(run.asked().filter(|(_, job)| job.pod.name == "a").count() > 15);
+}
+
+#[test]
+fn a_permission_that_is_granted_late_is_used() {
+    let run = run(&Cluster::with([pod("a")]).fault(0..=8, Wrong::Forbidden));
+    are(&run.requests(), &["0.0 a evict 30", "5.1 a evict 30", "10.2 a evict 30"]);
+}
+
+#[test]
+fn a_namespace_that_is_being_deleted_is_waited_for() {
+    let run =
+        run(&Cluster::with([pod("a").deleted(5, 30)]).fault(0..=120, Wrong::NamespaceTerminating));
+    are(&run.requests(), &["0.0 a evict 30", "2.1 a evict 30", "4.2 a evict 30"]);
+    are(
+        &run.said(),
+        &[
+            "0.1 shop/a: its namespace is being deleted, and the pod with it: waiting",
+            "6.0 shop/a: gone after 6.0 s",
+        ],
+    );
+    are(&run.outcomes(), &["a ended by others"]);
+}
+
+#[test]
+fn an_answer_that_is_lost_is_asked_for_again() {
+    let cluster = Cluster::with([pod("a").slow()]);
+    let run = run(&cluster
+        .fault(0..=1, Wrong::Silent { carried_out: true })
+        .but(|it| it.watch.delay = secs(9)));
+    are(&run.requests(), &["0.0 a evict 30", "5.1 a evict 30"]);
+    are(&run.outcomes(), &["a evicted"]);
+}
+
+#[test]
+fn a_pod_whose_answer_was_lost_and_that_ends_is_told_as_such() {
+    let lost = Wrong::CutOff { carried_out: true };
+    let evicted = run(&Cluster::with([pod("a")]).fault(0..=120, lost.clone()));
+    are(&evicted.outcomes(), &["a evicted, the answer was lost"]);
+    let cluster = Cluster::with([pod("a").covered()]).budget("web", 0, None);
+    let deleted = run(&cluster.fault(85..=120, lost));
+    are(
+        &deleted.outcomes(),
+        &["a deleted, against disruption budget shop/web; the answer was lost"],
+    );
+}
+
+#[test]
+fn a_pod_that_ends_before_the_last_answer_is_told_as_such() {
+    let silent = Wrong::Silent { carried_out: true };
+    let run = run(&Cluster::with([pod("a")]).deadline(4).fault(0..=120, silent));
+    are(&run.outcomes(), &["a evicted, the answer was lost"]);
+}
+
+#[test]
+fn what_others_end_while_we_are_refused_is_not_claimed() {
+    let run = run(&Cluster::with([pod("a").deleted(3, 30)]).fault(0..=120, Wrong::Busy(None)));
+    are(&run.outcomes(), &["a ended by others"]);
+}
+
+#[test]
+fn it_is_not_said_that_the_server_answers_again_while_it_does_not() {
+    // A pod that others end too late, and a server that is away all the time.
+    let away = Wrong::CutOff { carried_out: false };
+    let cluster = Cluster::with([pod("a").slow().deleted(0, 600)]).fault(0..=120, away);
+    let run = run(&cluster);
+    are(&run.said(), &["0.1 shop/a: connection cut off. It is tried again until the deadline"]);
+    are(&run.outcomes(), &["a still there, told to end by others, has not ended"]);
+}
+
+#[test]
+fn an_answer_that_is_lost_for_a_pod_that_is_gone_troubles_nobody() {
+    let cluster = Cluster::with([pod("a")]);
+    let run = run(&cluster.fault(0..=120, Wrong::Silent { carried_out: true }));
+    are(&run.said(), &["1.1 shop/a: gone after 1.1 s"]);
+    are(&run.outcomes(), &["a evicted, the answer was lost"]);
+}

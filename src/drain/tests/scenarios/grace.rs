@@ -1,0 +1,71 @@
+//! How long a pod is given.
+
+use crate::drain::tests::cluster::{Cluster, at, grace, pod, secs};
+use crate::drain::tests::model::run;
+use crate::drain::tests::scenarios::are;
+
+#[test]
+fn a_grace_longer_than_the_time_left_is_cut() {
+    let run = run(&Cluster::with([pod("a").grace(300).slow()]));
+    are(&run.requests(), &["0.0 a evict 118"]);
+    are(
+        &run.said()[..1],
+        &[
+            "0.1 shop/a: eviction accepted, 118 s to end instead of 300 s: the deadline leaves no more",
+        ],
+    );
+    are(&run.outcomes(), &["a evicted"]);
+}
+
+#[test]
+fn a_late_pod_gets_what_is_left_and_never_less_than_a_second() {
+    let run = run(&Cluster::with([pod("a").late(100), pod("b").late(119)]));
+    are(&run.requests(), &["100.0 a evict 18", "119.0 b evict 1"]);
+}
+
+#[test]
+fn a_grace_of_zero_counts_as_one() {
+    let run = run(&Cluster::with([pod("a").grace(0)]));
+    are(&run.requests(), &["0.0 a evict 1"]);
+}
+
+#[test]
+fn the_operators_grace_only_shortens() {
+    let cluster = Cluster::with([pod("a").grace(10), pod("b").grace(60)]);
+    let run = run(&cluster.but(|it| it.plan.longest_grace = Some(grace(20))));
+    are(&run.requests(), &["0.0 a evict 10", "0.0 b evict 20"]);
+}
+
+#[test]
+fn a_pod_that_others_end_too_late_is_hurried() {
+    let cluster = Cluster::with([pod("a").slow().deleted(0, 600), pod("b").slow().deleted(0, 100)]);
+    let run = run(&cluster);
+    are(&run.requests(), &["0.0 a delete 30"]);
+    are(
+        &run.outcomes(),
+        &["a shortened, was already ending, with more time than was left", "b ended by others"],
+    );
+}
+
+#[test]
+fn a_deadline_that_is_pulled_in_hurries_those_that_are_ending() {
+    let cluster = Cluster::with([pod("a").grace(100).slow()]);
+    let run = run(&cluster.but(|it| it.pulled_in.push((secs(10), secs(60)))));
+    are(&run.requests(), &["0.0 a evict 100", "10.0 a delete 48"]);
+    are(&run.outcomes(), &["a evicted"]);
+    assert_eq!(run.ended, at(secs(60)));
+}
+
+#[test]
+fn a_deadline_never_moves_later() {
+    let cluster = Cluster::with([pod("a")]);
+    let run = run(&cluster.but(|it| it.pulled_in.push((secs(10), secs(200)))));
+    assert_eq!(run.ended, at(secs(120)));
+}
+
+#[test]
+fn a_slow_api_server_does_not_make_the_handler_ask_again_and_again() {
+    let cluster = Cluster::with([pod("a").grace(300).slow()]);
+    let run = run(&cluster.but(|it| it.latency = 1500..=1500));
+    are(&run.requests(), &["0.0 a evict 118"]);
+}

@@ -1,0 +1,84 @@
+//! What the watch tells, and what it misses.
+
+use crate::drain::machine::Drain;
+use crate::drain::tests::cluster::{Arrival, Cluster, Wrong, at, ms, pod, secs};
+use crate::drain::tests::model::run;
+use crate::drain::tests::scenarios::are;
+use crate::moment::Moment;
+
+#[test]
+fn another_pod_of_the_same_name_is_another_pod() {
+    let mut next = pod("db-0").slow();
+    next.pod.reference = {
+        let mut reference = (*next.pod.reference).clone();
+        reference.uid = "db-0-next".to_owned();
+        reference.into()
+    };
+    next.arrival = Arrival::After(0, ms(10));
+    let cluster = Cluster::with([pod("db-0"), next]);
+    let seen = run(&cluster.clone());
+    are(&seen.requests(), &["0.0 db-0 evict 30", "1.1 db-0-next evict 30"]);
+    are(&seen.outcomes(), &["db-0 evicted", "db-0-next evicted"]);
+    // The first ends unseen, and its name is taken when it is asked again.
+    let lost = Wrong::CutOff { carried_out: true };
+    let unseen = run(&cluster.fault(0..=1, lost).but(|it| it.watch.delay = secs(10)));
+    are(&unseen.outcomes(), &["db-0 evicted, the answer was lost", "db-0-next evicted"]);
+    let gone = unseen.verdict.rows[0].gone_after.unwrap();
+    assert!(gone < secs(5), "known from the answer, not from the watch: {gone:?}");
+}
+
+#[test]
+fn deletions_that_the_watch_missed_are_noticed_with_the_next_set() {
+    let run = run(&Cluster::with([pod("a"), pod("b").slow()]).watch_breaks(1..=10));
+    are(
+        &run.said(),
+        &[
+            "0.1 shop/a: eviction accepted, 30 s to end",
+            "0.1 shop/b: eviction accepted, 30 s to end",
+            "1.0 the watch of this node's pods was lost and is opened again: cut off",
+            "10.0 shop/a: gone after 10.0 s",
+            "30.1 shop/b: gone after 30.1 s",
+        ],
+    );
+    are(&run.outcomes(), &["a evicted", "b evicted"]);
+}
+
+#[test]
+fn without_a_complete_set_nothing_is_said_to_be_empty() {
+    let cluster = Cluster::with([pod("a"), pod("b")]).deadline(30).watch_breaks(1..=60);
+    let run = run(&cluster.but(|it| it.watch.pace = ms(700)));
+    assert_eq!(run.emptied(), []);
+    assert!(!run.verdict.listed && !run.verdict.is_clean());
+    are(
+        &run.outcomes(),
+        &["a still there, evicted, has not ended", "b still there, evicted, has not ended"],
+    );
+}
+
+#[test]
+fn a_pod_that_cannot_be_read_keeps_the_verdict_from_being_clean() {
+    let mut drain = Drain::begin(Moment::START, Cluster::with([]).plan);
+    drain.set_begins();
+    drain.pod_unread("too long".to_owned());
+    drain.set_complete(Moment::START);
+    let verdict = drain.verdict(at(secs(1)));
+    assert!(!verdict.is_clean());
+    let text = "POD  OUTCOME           SECONDS  NOTE\n\
+                no pods in 1.0 s; 1 more could not be read and are not in this table";
+    assert_eq!(verdict.to_string(), text);
+}
+
+#[test]
+fn a_set_with_a_pod_that_cannot_be_read_makes_no_pod_gone() {
+    let mut drain = Drain::begin(Moment::START, Cluster::with([]).plan);
+    drain.set_begins();
+    drain.pod_seen(pod("a").pod);
+    drain.set_complete(Moment::START);
+    drain.set_begins();
+    drain.pod_unread("too long".to_owned());
+    drain.set_complete(at(secs(1)));
+    assert!(drain.verdict(at(secs(1))).rows[0].gone_after.is_none());
+    drain.set_begins();
+    drain.set_complete(at(secs(2)));
+    assert_eq!(drain.verdict(at(secs(2))).rows[0].gone_after, Some(secs(2)));
+}
