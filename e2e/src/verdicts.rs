@@ -27,7 +27,7 @@ impl Verdicts {
     pub fn all(log: &str) -> Vec<Self> {
         let mut tables = Vec::new();
         let mut open: Option<BTreeMap<String, Row>> = None;
-        for line in log.lines() {
+        for line in log.lines().map(message) {
             if is_header(line) {
                 open = Some(BTreeMap::new());
             } else if let Some(rows) = &mut open {
@@ -63,6 +63,14 @@ impl Verdicts {
     }
 }
 
+/// A line of the log without its time and level.
+fn message(line: &str) -> &str {
+    let levels = ["INFO", "WARN", "ERROR"];
+    let words = line.split_once(' ').map(|(_, rest)| rest.trim_start());
+    let message = words.and_then(|words| levels.iter().find_map(|level| words.strip_prefix(level)));
+    message.map_or(line, str::trim_start)
+}
+
 fn is_header(line: &str) -> bool {
     ["POD", "OUTCOME", "SECONDS", "NOTE"]
         .iter()
@@ -90,12 +98,13 @@ mod tests {
     fn a_table_is_read() {
         let log = "\
 2026-11-23T09:00:00.123Z INFO  every pod has its verdict
-POD          OUTCOME           SECONDS  NOTE
-ns/web-1     evicted               1.2
-ns/web-2     deleted              38.0  against disruption budget ns/web
-ns/web-3     still there             -  was not asked
-kube-system/x  left alone            -  belongs to a DaemonSet
-1 evicted, 1 deleted, 1 still there, 1 left alone in 38.1 s
+2026-11-23T09:00:00.123Z INFO  POD          OUTCOME           SECONDS  NOTE
+2026-11-23T09:00:00.123Z INFO  ns/web-1     evicted               1.2
+2026-11-23T09:00:00.123Z INFO  ns/web-2     deleted              38.0  against disruption budget ns/web
+2026-11-23T09:00:00.123Z WARN  ns/web-3     still there             -  was not asked
+2026-11-23T09:00:00.123Z INFO  kube-system/x  left alone            -  belongs to a DaemonSet
+2026-11-23T09:00:00.123Z INFO  1 evicted, 1 deleted, 1 still there, 1 left alone in 38.1 s
+2026-11-23T09:00:00.123Z INFO  something else
 ";
         let tables = Verdicts::all(log);
         assert_eq!(tables.len(), 1);
