@@ -37,6 +37,7 @@ pub(super) fn run(settings: Settings) -> io::Result<()> {
         polled: source.addresses(),
         interval: source.interval,
         dry: config.dry,
+        given: settings.given.iter().map(ToString::to_string).collect(),
     };
     let api_server = settings.api_server;
     let server = Server::new(api_server.address, api_server.token_file, api_server.ca_file);
@@ -78,7 +79,10 @@ fn config(settings: &Settings) -> Config {
 }
 
 /// Differs from boot to boot (proc(5)). Where it cannot be read, every boot counts as the same.
-#[expect(clippy::disallowed_methods, reason = "an edge: the one file that is read beside token and roots")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an edge: the one file that is read beside token and roots"
+)]
 fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
         .map_or_else(|_| "unknown".to_owned(), |id| id.trim().to_owned())

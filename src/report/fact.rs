@@ -89,8 +89,10 @@ pub struct Start {
     pub polled: Vec<String>,
     /// How often.
     pub interval: Duration,
-    /// Whether anything is written.
+    /// Whether nothing is written.
     pub dry: bool,
+    /// The settings that were given, each as `NAME=value`.
+    pub given: Vec<String>,
 }
 
 /// How a node came to be cordoned.
@@ -274,6 +276,9 @@ impl fmt::Display for Start {
                 f,
                 "{node} will be cordoned and drained once an interruption notice is made."
             )?;
+        }
+        if !self.given.is_empty() {
+            writeln!(f, "Settings given: {}", self.given.join(", "))?;
         }
         let every = self.interval.as_secs_f64();
         let lines = self.polled.iter().map(|url| format!("Polling {url} every {every} second(s)"));

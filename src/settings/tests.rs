@@ -282,3 +282,21 @@ fn the_grace_of_the_shipped_manifest_is_the_default() {
     let line = format!("terminationGracePeriodSeconds: {grace}");
     assert!(manifest.lines().any(|found| found.trim() == line), "{line}");
 }
+
+/// The README's table is this one, line by line.
+#[test]
+fn the_readme_has_every_setting_as_it_is() {
+    let readme = include_str!("../../README.md");
+    for row in TABLE {
+        let names: Vec<String> = std::iter::once(&row.variable)
+            .chain(row.aliases)
+            .map(|name| format!("`{name}`"))
+            .collect();
+        let default = match row.default {
+            Default::Is(value) => format!("`{value}`"),
+            Default::Unset(words) => words.to_owned(),
+        };
+        let line = format!("| `--{}` | {} | {default} | {} |", row.flag, names.join(", "), row.help);
+        assert!(readme.contains(&line), "the README lacks this line:\n{line}");
+    }
+}
