@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use rustix::net::sockopt::set_socket_reuseaddr;
+use rustix::net::{AddressFamily, SocketType, bind, socket};
 use rustls::ServerConfig;
 
 use super::{Request, Wire};
@@ -33,7 +36,15 @@ pub(crate) enum After {
 pub(crate) struct Server {
     address: SocketAddr,
     shared: Arc<Shared>,
-    accepting: Mutex<Option<JoinHandle<()>>>,
+    state: Mutex<State>,
+}
+
+enum State {
+    Accepting(JoinHandle<()>),
+    /// A socket that is bound and does not listen: connections are refused,
+    /// and nobody else gets the port.
+    #[expect(dead_code, reason = "it is held, not used")]
+    Stopped(Option<OwnedFd>),
 }
 
 struct Shared {
@@ -65,9 +76,9 @@ impl Server {
                 stopping: AtomicBool::new(false),
                 silent: AtomicBool::new(false),
             }),
-            accepting: Mutex::new(None),
+            state: Mutex::new(State::Stopped(None)),
         };
-        server.accept_on(listener)?;
+        *lock(&server.state) = server.accept_on(listener)?;
         Ok(server)
     }
 
@@ -77,23 +88,31 @@ impl Server {
 
     /// Cuts every connection and refuses new ones. Stopping twice is no error.
     pub(crate) fn stop(&self) {
-        let Some(thread) = lock(&self.accepting).take() else { return };
+        let mut state = lock(&self.state);
+        let State::Accepting(thread) = std::mem::replace(&mut *state, State::Stopped(None)) else {
+            return;
+        };
         self.shared.stopping.store(true, Ordering::SeqCst);
         // Wakes the thread that waits in accept, and is not served.
         let _ = TcpStream::connect_timeout(&self.address, Duration::from_secs(1));
         // It only fails by a panic, and that has been printed.
         let _ = thread.join();
+        // Without it the port is merely likely to be free later.
+        *state = State::Stopped(reserve(self.address).ok());
         self.cut_connections();
     }
 
     /// Listens again on the port it had. Starting twice is no error.
     pub(crate) fn start_again(&self) -> io::Result<()> {
-        if lock(&self.accepting).is_some() {
+        let mut state = lock(&self.state);
+        if matches!(*state, State::Accepting(_)) {
             return Ok(());
         }
+        // Both may be bound to it, as long as only one listens.
         let listener = TcpListener::bind(self.address)?;
         self.shared.stopping.store(false, Ordering::SeqCst);
-        self.accept_on(listener)
+        *state = self.accept_on(listener)?;
+        Ok(())
     }
 
     /// Cuts the connections that are open now; new ones are welcome.
@@ -121,14 +140,21 @@ impl Server {
         self.shared.opened.load(Ordering::SeqCst)
     }
 
-    fn accept_on(&self, listener: TcpListener) -> io::Result<()> {
+    fn accept_on(&self, listener: TcpListener) -> io::Result<State> {
         let shared = Arc::clone(&self.shared);
         let thread = thread::Builder::new()
             .name("accept".to_owned())
             .spawn(move || shared.accept(&listener))?;
-        *lock(&self.accepting) = Some(thread);
-        Ok(())
+        Ok(State::Accepting(thread))
     }
+}
+
+fn reserve(address: SocketAddr) -> io::Result<OwnedFd> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = socket(family, SocketType::STREAM, None)?;
+    set_socket_reuseaddr(&socket, true)?;
+    bind(&socket, &address)?;
+    Ok(socket)
 }
 
 impl Drop for Server {
