@@ -29,8 +29,11 @@ const REFUSAL_KEPT: usize = 64 * 1024;
 /// Bytes that are read of such a body, so that the connection can be kept.
 const REFUSAL_READ: usize = 1024 * 1024;
 
-/// Bytes that are read at a time.
-const CHUNK: usize = 4 * 1024;
+/// Bytes that are read from the wire at a time.
+const CHUNK: usize = 2 * 1024;
+
+/// Bytes of a body that are unpacked at a time, on the stack.
+const PIECE: usize = 1024;
 
 /// Bytes between two pieces of a chunked body: a length, a trailer.
 const FRAMING_LIMIT: usize = 8 * 1024;
@@ -167,17 +170,10 @@ impl Connection {
             |why: String| Trouble::NotHttp { asked: exchange.asked.clone(), status: None, why };
         let mut interim = 0;
         loop {
-            let (used, response) =
-                call.try_response(&self.inbox, false).map_err(|e| not_http(e.to_string()))?;
+            let (used, head) =
+                Head::read(&mut call, &self.inbox).map_err(|e| not_http(e.to_string()))?;
             self.inbox.drain(..used);
-            if let Some(response) = response {
-                let head = Head {
-                    status: response.status(),
-                    retry_after: response
-                        .headers()
-                        .get(header::RETRY_AFTER)
-                        .and_then(|value| reply::retry_after(value.to_str().ok()?)),
-                };
+            if let Some(head) = head {
                 let call = call
                     .proceed()
                     .ok_or_else(|| not_http("its head cannot be understood".to_owned()))?;
@@ -226,7 +222,7 @@ impl Connection {
                 {
                     return Err(too_long());
                 }
-                let mut piece = [0; CHUNK];
+                let mut piece = [0; PIECE];
                 let mut length = 0;
                 loop {
                     let read = self.read_body(&mut call, &mut piece, status, length, exchange)?;
@@ -251,6 +247,8 @@ impl Connection {
         };
         // Bytes that nobody asked for cannot be told from the next answer.
         self.reusable = !must_close && self.inbox.is_empty();
+        // Its memory may go until the next answer.
+        self.inbox = Vec::new();
         Ok(Reply { status, retry_after: head.retry_after, body })
     }
 
@@ -296,12 +294,12 @@ impl Connection {
     }
 
     /// Waits for more to come. 0: nothing more will.
-    #[inline(never)]
     fn fill(&mut self, until: Moment) -> Result<usize, Fault> {
-        let mut piece = [0; CHUNK];
-        let length = self.wire.receive(&mut piece, until)?;
-        self.inbox.extend_from_slice(piece.get(..length).unwrap_or_default());
-        Ok(length)
+        let before = self.inbox.len();
+        self.inbox.resize(before + CHUNK, 0);
+        let read = self.wire.receive(self.inbox.get_mut(before..).unwrap_or_default(), until);
+        self.inbox.truncate(before + read.as_ref().copied().unwrap_or_default());
+        read
     }
 }
 
@@ -337,6 +335,25 @@ impl Body {
 struct Head {
     status: StatusCode,
     retry_after: Option<Duration>,
+}
+
+impl Head {
+    /// How many bytes were used, and the head if it is complete and not an interim one.
+    #[inline(never)]
+    fn read(
+        call: &mut Call<RecvResponse>,
+        input: &[u8],
+    ) -> Result<(usize, Option<Self>), ureq_proto::Error> {
+        let (used, response) = call.try_response(input, false)?;
+        let head = response.map(|response| Self {
+            status: response.status(),
+            retry_after: response
+                .headers()
+                .get(header::RETRY_AFTER)
+                .and_then(|value| reply::retry_after(value.to_str().ok()?)),
+        });
+        Ok((used, head))
+    }
 }
 
 /// One request, as its troubles name it, and its deadline.

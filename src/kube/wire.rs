@@ -33,28 +33,38 @@ pub(super) enum Fault {
 
 impl Wire {
     /// Connects and shakes hands, both within `patience`.
-    #[inline(never)]
     pub(super) fn open(access: &Access, patience: Duration) -> Result<Self, Trouble> {
         let until = access.clock().now() + patience;
+        let mut wire = Self::connect(access, until)?;
+        wire.shake_hands(until).map_err(|fault| {
+            let server = || access.server().address().clone();
+            match fault {
+                _ if access.is_closed() => Trouble::Over,
+                Fault::TimedOut => Trouble::Tls {
+                    server: server(),
+                    why: format!("no answer within {patience:.1?}"),
+                },
+                Fault::Gone(why) => Trouble::Tls { server: server(), why },
+                Fault::Tls(error) => untrusted(access, error),
+            }
+        })?;
+        Ok(wire)
+    }
+
+    // Here and elsewhere: what is not inlined gives its stack back before the next step. Of each
+    // thread's stack the deepest page stays in memory for as long as the thread does.
+    #[inline(never)]
+    fn connect(access: &Access, until: Moment) -> Result<Self, Trouble> {
         let server = access.server().address();
         let config = access.tls_config()?;
         let socket = access.connect(until)?;
         let tls = ClientConnection::new(config, server.host().clone())
             .map_err(|e| Trouble::Tls { server: server.clone(), why: e.to_string() })?;
-        let mut wire = Self { socket, tls: Box::new(tls), clock: access.clock() };
-        wire.shake_hands(until).map_err(|fault| match fault {
-            _ if access.is_closed() => Trouble::Over,
-            Fault::TimedOut => Trouble::Tls {
-                server: server.clone(),
-                why: format!("no answer within {patience:.1?}"),
-            },
-            Fault::Gone(why) => Trouble::Tls { server: server.clone(), why },
-            Fault::Tls(error) => untrusted(access, error),
-        })?;
-        Ok(wire)
+        Ok(Self { socket, tls: Box::new(tls), clock: access.clock() })
     }
 
     /// Our last message stays in the buffer: it goes out with the first request.
+    #[inline(never)]
     fn shake_hands(&mut self, until: Moment) -> Result<(), Fault> {
         while self.tls.is_handshaking() {
             self.flush(until)?;
