@@ -23,8 +23,11 @@ macro_rules! hold {
     };
 }
 
-/// Each with its name.
-pub(super) const LAWS: [(&str, fn(&Story) -> Finding); 14] = [
+/// A law and its name.
+type Law = (&'static str, fn(&Story) -> Finding);
+
+/// All of them.
+pub(super) const LAWS: [Law; 14] = [
     ("requests are well formed, to known pods that go, and in time", requests_are_well_formed),
     ("one request for a pod at a time, and no more than there are workers", requests_are_few),
     ("who is due is asked as soon as a worker is free", nobody_waits_in_vain),
@@ -408,6 +411,7 @@ fn empty_is_true(story: &Story) -> Finding {
                 story.is_done(known, *when) && (gone || known.gone.is_none_or(|it| it > *when));
             // A report that comes late can bring a pod back that is known to be gone.
             hold!(done || gone, "empty at {when:?} with {uid}");
+            hold!(!known.is_asked(*when), "empty at {when:?}, while {uid} is asked");
         }
         hold!(verdict.is_clean(), "empty at {when:?}, but {verdict}");
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::drain::BudgetOverride;
+use crate::drain::progress::Progress;
 use crate::drain::tests::cluster::{Cluster, Verb, Wrong, at, ms, pod, secs};
 use crate::drain::tests::model::run;
 use crate::drain::tests::scenarios::are;
@@ -18,9 +19,29 @@ fn a_budget_that_lets_one_go_at_a_time_is_used_as_fast_as_it_frees() {
     gone.sort();
     for ends in gone.windows(2) {
         // The replacement takes 5 s, the pod one to end, and the next try is never a second away.
-        let between = ends[1] - ends[0];
+        let between = ends[1].saturating_sub(ends[0]);
         assert!(between >= secs(6) && between <= ms(7100), "{between:?}");
     }
+}
+
+#[test]
+fn a_budget_that_lets_one_go_is_tried_for_the_next_at_once() {
+    let pods = ["a", "b", "c", "d"].map(|name| pod(name).covered());
+    let run = run(&Cluster::with(pods).budget("web", 2, Some(secs(5))));
+    let evicted: Vec<Moment> = run
+        .told()
+        .filter(|(_, progress)| matches!(progress, Progress::Evicted { .. }))
+        .map(|(when, _)| when)
+        .collect();
+    assert_eq!(evicted[3].since(evicted[2]), ms(100), "one round trip: {evicted:?}");
+}
+
+#[test]
+fn a_refusal_that_comes_too_late_changes_nothing() {
+    let cluster = Cluster::with([pod("a").covered()]).budget("web", 0, None);
+    let run = run(&cluster.but(|it| it.pods[0].deleted_by_others = Some((ms(60), 30))));
+    are(&run.requests(), &["0.0 a evict 30"]);
+    are(&run.outcomes(), &["a ended by others"]);
 }
 
 #[test]

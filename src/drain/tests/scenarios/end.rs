@@ -94,7 +94,7 @@ fn a_pod_that_ends_during_a_dry_run_is_gone_whatever_is_answered() {
     let run = run_dry(cluster.but(|it| {
         it.latency = 1200..=1200;
         it.watch.delay = ms(500);
-        it.pods[0].deleted_by_others = Some((ms(100), 1));
+        it.pods[0].deleted_by_others = Some((ms(1500), 1));
         it.pods[0].takes = ms(1);
     }));
     are(&run.outcomes(), &["a ended by others"]);

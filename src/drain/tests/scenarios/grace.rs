@@ -1,6 +1,6 @@
 //! How long a pod is given.
 
-use crate::drain::tests::cluster::{Cluster, at, grace, pod, secs};
+use crate::drain::tests::cluster::{Cluster, at, grace, ms, pod, secs};
 use crate::drain::tests::model::run;
 use crate::drain::tests::scenarios::are;
 
@@ -45,6 +45,13 @@ fn a_pod_that_others_end_too_late_is_hurried() {
         &run.outcomes(),
         &["a shortened, was already ending, with more time than was left", "b ended by others"],
     );
+}
+
+#[test]
+fn an_eviction_of_a_pod_that_others_end_does_not_shorten_it_so_it_is_hurried() {
+    let cluster = Cluster::with([pod("a").slow()]);
+    let run = run(&cluster.but(|it| it.pods[0].deleted_by_others = Some((ms(10), 600))));
+    are(&run.requests(), &["0.0 a evict 30", "0.1 a delete 30"]);
 }
 
 #[test]

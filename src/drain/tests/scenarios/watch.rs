@@ -1,6 +1,7 @@
 //! What the watch tells, and what it misses.
 
-use crate::drain::machine::Drain;
+use crate::drain::ask::Answer;
+use crate::drain::machine::{Drain, Step};
 use crate::drain::tests::cluster::{Arrival, Cluster, Wrong, at, ms, pod, secs};
 use crate::drain::tests::model::run;
 use crate::drain::tests::scenarios::are;
@@ -81,4 +82,28 @@ fn a_set_with_a_pod_that_cannot_be_read_makes_no_pod_gone() {
     drain.set_begins();
     drain.set_complete(at(secs(2)));
     assert_eq!(drain.verdict(at(secs(2))).rows[0].gone_after, Some(secs(2)));
+}
+
+#[test]
+fn a_pod_that_is_there_again_is_asked_again() {
+    let mut drain = Drain::begin(Moment::START, Cluster::with([]).plan);
+    drain.release(Moment::START);
+    drain.set_begins();
+    drain.pod_seen(pod("a").pod);
+    drain.set_complete(Moment::START);
+    assert_eq!(next_asked(&mut drain, Moment::START).as_deref(), Some("a"));
+    // An API server that lags behind the others says no, and the watch says yes.
+    drain.answered(at(ms(50)), "a", Answer::Gone);
+    drain.pod_seen(pod("a").pod);
+    assert_eq!(next_asked(&mut drain, at(ms(60))).as_deref(), Some("a"));
+}
+
+fn next_asked(drain: &mut Drain, now: Moment) -> Option<String> {
+    loop {
+        match drain.next(now, 1) {
+            Step::Tell(_) | Step::Empty(_) => {}
+            Step::Ask(job) => return Some(job.pod.uid.clone()),
+            Step::Wait(_) | Step::Done(_) => return None,
+        }
+    }
 }
