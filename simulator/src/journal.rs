@@ -240,3 +240,26 @@ fn most_open<'a, K: 'a>(entries: impl Iterator<Item = &'a Entry<K>>) -> usize {
     }
     usize::try_from(most).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_in_flight_are_counted_for_each_pod() {
+        let journal = Journal::new();
+        let open = |pod: &str| journal.open('e', Some(pod.to_owned()), 1, &Request::default());
+        let first = open("a/b");
+        let other = open("a/c");
+        assert_eq!((journal.most_in_flight('e'), journal.most_in_flight_per_pod()), (2, 1));
+        journal.close(&first, Some(429));
+        journal.close(&other, Some(201));
+        let second = open("a/b");
+        assert_eq!(journal.most_in_flight_per_pod(), 1, "one after the other");
+        open("a/b");
+        assert_eq!((journal.most_in_flight('e'), journal.most_in_flight_per_pod()), (2, 2));
+        journal.close(&second, None);
+        assert!(journal.wait_until(Duration::ZERO, |all| all.len() == 4));
+        assert!(!journal.wait_until(Duration::ZERO, |all| all.len() == 5));
+    }
+}

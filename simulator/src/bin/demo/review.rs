@@ -37,7 +37,7 @@ impl Record {
     /// table is out.
     pub(crate) fn is_told_of(&self, names: &[&str]) -> bool {
         let since: Vec<_> = self.lines.iter().skip(self.at_last_departure).collect();
-        names.iter().all(|name| since.iter().any(|line| line.contains(short(name))))
+        names.iter().all(|name| since.iter().any(|line| line.contains(name)))
     }
 
     /// The announced end, on the journal's clock.
@@ -45,8 +45,10 @@ impl Record {
         self.announced + self.left
     }
 
+    /// Whether the last that the handler said of a pod is this outcome.
     fn says(&self, name: &str, outcome: &str) -> bool {
-        self.lines.iter().any(|line| line.contains(short(name)) && line.contains(outcome))
+        let last = self.lines.iter().rfind(|line| line.contains(name));
+        last.is_some_and(|line| line.contains(outcome))
     }
 }
 
@@ -182,9 +184,4 @@ fn judge_requests(cluster: &ApiServer, record: &Record) -> Vec<String> {
         wrong.push(format!("{together} requests at the same time for one pod"));
     }
     wrong
-}
-
-/// The name without its namespace.
-fn short(name: &str) -> &str {
-    name.split_once('/').map_or(name, |(_, name)| name)
 }
