@@ -54,11 +54,9 @@ impl fmt::Display for Basis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stated(time) => write!(f, "at {time}"),
-            Self::Over(time, window) => write!(
-                f,
-                "at {time}, which is over: taken as {} s from now",
-                window.as_secs()
-            ),
+            Self::Over(time, window) => {
+                write!(f, "at {time}, which is over: taken as {} s from now", window.as_secs())
+            }
             Self::TooFar(time, window) => write!(
                 f,
                 "at {time}, which is too far ahead to be true: taken as {} s from now",

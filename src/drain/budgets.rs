@@ -52,7 +52,13 @@ impl Budgets {
     }
 
     /// `budget` has refused; `again`: not for the first time.
-    pub(super) fn refused(&mut self, now: Moment, budget: &Budget, again: bool, jitter: &mut fastrand::Rng) {
+    pub(super) fn refused(
+        &mut self,
+        now: Moment,
+        budget: &Budget,
+        again: bool,
+        jitter: &mut fastrand::Rng,
+    ) {
         let queue = self.queues.entry(budget.clone()).or_insert(Queue {
             next: now,
             backoff: TRIES,

@@ -86,9 +86,10 @@ impl Verdict {
     pub fn is_clean(&self) -> bool {
         self.listed
             && self.unread == 0
-            && !self.rows.iter().any(|row| {
-                matches!(row.outcome, Outcome::StillThere(_) | Outcome::HandedOver(_))
-            })
+            && !self
+                .rows
+                .iter()
+                .any(|row| matches!(row.outcome, Outcome::StillThere(_) | Outcome::HandedOver(_)))
     }
 
     /// How many pods came to each outcome, in the order of [`Outcome`]: `12 evicted, 1 still there`.
@@ -137,10 +138,14 @@ impl fmt::Display for Outcome {
         match self {
             Self::Evicted(certainty) => write!(f, "{certainty}"),
             Self::Deleted(budget, certainty) => {
-                write!(f, "against disruption budget {budget}{}", match certainty {
-                    Certainty::Confirmed => "",
-                    Certainty::AnswerLost => "; the answer was lost",
-                })
+                write!(
+                    f,
+                    "against disruption budget {budget}{}",
+                    match certainty {
+                        Certainty::Confirmed => "",
+                        Certainty::AnswerLost => "; the answer was lost",
+                    }
+                )
             }
             Self::Shortened => f.write_str("was already ending, with more time than was left"),
             Self::EndedByOthers | Self::WouldEvict => Ok(()),
@@ -188,7 +193,8 @@ impl fmt::Display for Verdict {
                 Some(after) => format!("{:.1}", after.as_secs_f64()),
                 None => "-".to_owned(),
             };
-            let line = format!("{name:width$}  {:<16}  {seconds:>7}  {}", row.outcome.name(), row.outcome);
+            let line =
+                format!("{name:width$}  {:<16}  {seconds:>7}  {}", row.outcome.name(), row.outcome);
             writeln!(f, "{}", line.trim_end())?;
         }
         write!(f, "{} in {:.1} s", self.counts(), self.took.as_secs_f64())?;

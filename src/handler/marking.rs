@@ -92,7 +92,12 @@ impl Marking {
     }
 
     /// An answer came.
-    pub fn observe(&mut self, now: Moment, answer: NodeAnswer, jitter: &mut fastrand::Rng) -> Progress {
+    pub fn observe(
+        &mut self,
+        now: Moment,
+        answer: NodeAnswer,
+        jitter: &mut fastrand::Rng,
+    ) -> Progress {
         match (answer, &self.phase) {
             (NodeAnswer::Is(node), Phase::Reading) => {
                 let read = Progress::Read(node.clone());

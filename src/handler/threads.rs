@@ -4,9 +4,9 @@
 use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -226,13 +226,12 @@ impl Threads {
     fn follow_pods(&mut self, node: &Arc<str>) {
         let (access, door) = (self.workers.access(), self.door.clone());
         let (node, seed, shift) = (Arc::clone(node), self.seed, Some(self.shift));
-        let started = thread::Builder::new().name("watch".to_owned()).stack_size(STACK).spawn(
-            move || {
+        let started =
+            thread::Builder::new().name("watch".to_owned()).stack_size(STACK).spawn(move || {
                 watch::follow(&access, &node, seed, |news| {
                     door.put(Letter { shift, news: News::Pods(news) })
                 });
-            },
-        );
+            });
         if let Err(error) = started {
             let why = format!("no thread could be started for it: {error}");
             let _ = self.door.leave(News::NotFollowing { why });
