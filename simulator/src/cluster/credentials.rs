@@ -74,6 +74,11 @@ impl Credentials {
         Ok(())
     }
 
+    /// Accepts this text beside the others.
+    pub(super) fn accept(&self, token: &str) {
+        lock(&self.accepted).insert(0, token.to_owned());
+    }
+
     /// Accepts none of the tokens made so far; the file stays as it is.
     pub(super) fn revoke(&self) {
         lock(&self.accepted).clear();

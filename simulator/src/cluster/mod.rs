@@ -264,6 +264,12 @@ impl ApiServer {
         self.api.credentials.issue()
     }
 
+    /// Accepts this text as a token beside those it issued: one without claims,
+    /// say. The file stays as it is.
+    pub fn accept_token(&self, token: &str) {
+        self.api.credentials.accept(token);
+    }
+
     /// Accepts none of the tokens issued so far, and leaves the file as it is.
     pub fn revoke_tokens(&self) {
         self.api.credentials.revoke();
