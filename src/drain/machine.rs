@@ -259,7 +259,9 @@ impl Drain {
             (Ask::MarkDisrupted | Ask::Evict { dry: true, .. }, ..) => None,
             (Ask::Evict { dry: false, .. }, ..) => Some(EndedBy::Eviction),
             (Ask::Delete { .. }, Some(budget), _) => Some(EndedBy::Deletion(budget.clone())),
-            (Ask::Delete { .. }, None, None | Some(EndedBy::Others)) => Some(EndedBy::Shortening),
+            (Ask::Delete { .. }, None, None | Some(EndedBy::Others | EndedBy::Earlier)) => {
+                Some(EndedBy::Shortening)
+            }
             (Ask::Delete { .. }, None, Some(by)) => Some(by.clone()),
         };
         let tries = blocked_by.filter(|_| matches!(ask, Ask::Evict { .. }));

@@ -105,7 +105,9 @@ impl Drain {
                 State::Pending
             }
         };
-        Record::new(pod, grace, state)
+        let mut record = Record::new(pod, grace, state);
+        record.ended_by = record.pod.terminating.map(|_| EndedBy::Earlier);
+        record
     }
 }
 

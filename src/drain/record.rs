@@ -79,6 +79,9 @@ pub(super) enum EndedBy {
     Shortening,
     /// Somebody else, or itself.
     Others,
+    /// It was told to end before this drain saw it: by others, or by a process of this program
+    /// that was ended.
+    Earlier,
 }
 
 /// Why the last request about a pod came to nothing.
@@ -190,6 +193,7 @@ impl Record {
                 Some(EndedBy::Eviction) => Outcome::Evicted(certainty),
                 Some(EndedBy::Deletion(budget)) => Outcome::Deleted(budget.clone(), certainty),
                 Some(EndedBy::Shortening) => Outcome::Shortened,
+                Some(EndedBy::Earlier) => Outcome::EndingAlready,
                 Some(EndedBy::Others) | None => Outcome::EndedByOthers,
             },
             State::Pending | State::Blocked(_) | State::Ending(_) if handing_over => {
@@ -223,6 +227,7 @@ impl Record {
                         format!("deleted against disruption budget {budget}")
                     }
                     Some(EndedBy::Shortening) => "was already ending, shortened".to_owned(),
+                    Some(EndedBy::Earlier) => "was ending already".to_owned(),
                     Some(EndedBy::Others) | None => "told to end by others".to_owned(),
                 },
                 finalizer: self.pod.finalizer.clone(),

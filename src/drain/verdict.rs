@@ -40,6 +40,8 @@ pub enum Outcome {
     Deleted(Budget, Certainty),
     /// It was already ending; its grace was shortened, and it is gone.
     Shortened,
+    /// It was ending already when this drain saw it first, and is gone.
+    EndingAlready,
     /// Gone, and not by our doing.
     EndedByOthers,
     /// It was still there when the deadline came.
@@ -94,10 +96,11 @@ impl Verdict {
 
     /// How many pods came to each outcome, in the order of [`Outcome`]: `12 evicted, 1 still there`.
     fn counts(&self) -> String {
-        const ORDER: [&str; 9] = [
+        const ORDER: [&str; 10] = [
             "evicted",
             "deleted",
             "shortened",
+            "ending already",
             "ended by others",
             "still there",
             "handed over",
@@ -122,6 +125,7 @@ impl Outcome {
             Self::Evicted(_) => "evicted",
             Self::Deleted(..) => "deleted",
             Self::Shortened => "shortened",
+            Self::EndingAlready => "ending already",
             Self::EndedByOthers => "ended by others",
             Self::StillThere(_) => "still there",
             Self::HandedOver(_) => "handed over",
@@ -148,6 +152,7 @@ impl fmt::Display for Outcome {
                 )
             }
             Self::Shortened => f.write_str("was already ending, with more time than was left"),
+            Self::EndingAlready => f.write_str("told to end before this drain saw it"),
             Self::EndedByOthers | Self::WouldEvict => Ok(()),
             Self::StillThere(reason) | Self::HandedOver(reason) => write!(f, "{reason}"),
             Self::LeftAlone(exempt) => write!(f, "{exempt}"),
@@ -214,12 +219,13 @@ impl Outcome {
             Self::LeftAlone(_) => 0,
             Self::WouldEvict => 1,
             Self::Evicted(_) => 2,
-            Self::EndedByOthers => 3,
-            Self::Shortened => 4,
-            Self::Deleted(..) => 5,
-            Self::WouldBlock(_) => 6,
-            Self::HandedOver(_) => 7,
-            Self::StillThere(_) => 8,
+            Self::EndingAlready => 3,
+            Self::EndedByOthers => 4,
+            Self::Shortened => 5,
+            Self::Deleted(..) => 6,
+            Self::WouldBlock(_) => 7,
+            Self::HandedOver(_) => 8,
+            Self::StillThere(_) => 9,
         }
     }
 }

@@ -32,10 +32,15 @@ pub struct Draining {
     drain: Drain,
     /// When to begin to follow the pods; `None` once that has begun.
     follow: Option<Moment>,
+    begun: bool,
     /// How many rows the table had that was told when nothing was left.
     emptied: Option<usize>,
     ending: bool,
 }
+
+/// A notice that stood there before this process may have been drained for: the Node tells. No
+/// longer than this is that waited for.
+const NODE_WAIT: Duration = Duration::from_secs(1);
 
 /// Before the watch is started again, where that failed.
 const FOLLOW_AGAIN: Duration = Duration::from_millis(500);
@@ -69,7 +74,8 @@ impl Draining {
             notice_over: false,
             marking: Some(Marking::begin(now, marks(config, notice, false))),
             drain: Drain::begin(now, plan),
-            follow: Some(now),
+            follow: Some(if from_the_start { now + NODE_WAIT } else { now }),
+            begun: false,
             emptied: None,
             ending: false,
         }
@@ -139,6 +145,9 @@ impl Draining {
                 return Some(Step::Do(node_order(node, ask)));
             }
             if self.follow.take_if(|due| *due <= now).is_some() {
+                if !std::mem::replace(&mut self.begun, true) {
+                    todo.push_back(Step::Tell(Fact::DrainBegins(node.clone())));
+                }
                 return Some(Step::Do(Order::FollowPods(node.clone())));
             }
         }
@@ -153,7 +162,8 @@ impl Draining {
             ))),
             machine::Step::Empty(verdict) => {
                 self.emptied = Some(verdict.rows.len());
-                Some(Step::Tell(Fact::Verdict(Occasion::Empty, Box::new(verdict))))
+                let occasion = if self.dry { Occasion::Rehearsed } else { Occasion::Empty };
+                Some(Step::Tell(Fact::Verdict(occasion, Box::new(verdict))))
             }
             machine::Step::Done(verdict) => {
                 todo.push_back(Step::Tell(self.last_word(now, verdict)));
@@ -223,7 +233,10 @@ impl Draining {
             && state.is_some_and(|state| state.has_drained(self.notice, &self.boot_id))
         {
             self.drained_before = true;
-        } else if self.marking.as_ref().is_some_and(Marking::is_set) {
+            return;
+        }
+        self.follow = self.follow.map(|due| due.min(now));
+        if self.marking.as_ref().is_some_and(Marking::is_set) {
             let ours = state.is_some_and(|state| state.cordoned);
             self.cordoned(now, todo, if ours { Cordon::Kept } else { Cordon::Foreign });
         } else if self.dry {

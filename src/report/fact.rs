@@ -1,6 +1,7 @@
 //! What happened, as values: the only input of everything that reports.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::drain::progress::Progress;
@@ -42,6 +43,8 @@ pub enum Fact {
         /// How long it is until then.
         left: Duration,
     },
+    /// The drain of this node begins.
+    DrainBegins(Arc<str>),
     /// The notice under way has an earlier time.
     DeadlineMoved {
         /// Where the new deadline comes from.
@@ -100,7 +103,7 @@ pub struct Start {
 pub enum Cordon {
     /// By us, now.
     Done,
-    /// By us, earlier.
+    /// By us, earlier: for another notice, or before a restart.
     Kept,
     /// By somebody else, before.
     Foreign,
@@ -113,6 +116,8 @@ pub enum Cordon {
 pub enum Occasion {
     /// Nothing is left that was to go.
     Empty,
+    /// A dry run has asked about every pod.
+    Rehearsed,
     /// The deadline is there.
     Deadline,
     /// This process has to end.
@@ -196,12 +201,12 @@ impl fmt::Display for Fact {
             }
             Self::NoticeSeen { notice, basis, left } => write!(
                 f,
-                "spot interruption: the instance will {} {basis}; {} s left. The node is cordoned \
-                 and drained now. The notice: {}",
+                "spot interruption: the instance will {} {basis}; {} s left. The notice: {}",
                 Will(notice),
                 left.as_secs(),
                 notice.wording
             ),
+            Self::DrainBegins(node) => write!(f, "the drain of {node} begins"),
             Self::DeadlineMoved { basis, left } => {
                 write!(f, "the instance goes earlier: {basis}; {} s left", left.as_secs())
             }
@@ -225,7 +230,7 @@ impl fmt::Display for Fact {
             ),
             Self::Cordon(cordon) => f.write_str(match cordon {
                 Cordon::Done => "the node is cordoned",
-                Cordon::Kept => "the node is cordoned, by this handler before its restart",
+                Cordon::Kept => "the node was cordoned already, by this handler",
                 Cordon::Foreign => "the node was cordoned already, by somebody else",
                 Cordon::Would => "dry run: the node would be cordoned",
             }),
@@ -290,6 +295,7 @@ impl fmt::Display for Occasion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Empty => "the drain is done: nothing is left that was to go",
+            Self::Rehearsed => "dry run: what would become of every pod; nothing was done",
             Self::Deadline => "the deadline is reached: what became of every pod",
             Self::Stopped => "this process has to end: what became of every pod so far",
         })

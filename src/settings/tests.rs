@@ -296,7 +296,8 @@ fn the_readme_has_every_setting_as_it_is() {
             Default::Is(value) => format!("`{value}`"),
             Default::Unset(words) => words.to_owned(),
         };
-        let line = format!("| `--{}` | {} | {default} | {} |", row.flag, names.join(", "), row.help);
+        let line =
+            format!("| `--{}` | {} | {default} | {} |", row.flag, names.join(", "), row.help);
         assert!(readme.contains(&line), "the README lacks this line:\n{line}");
     }
 }

@@ -359,6 +359,7 @@ fn rows_are_true(story: &Story, verdict: &Verdict, then: Moment) -> Finding {
                 (asked(delete) && truth.refused_by.contains(budget) && certain(*certainty), true)
             }
             Outcome::Shortened => (answered(delete, accepted), true),
+            Outcome::EndingAlready => (first_seen_ending(story, uid), true),
             Outcome::EndedByOthers => (matches!(truth.cause, None | Some(Cause::Others)), true),
             Outcome::StillThere(_) => (then >= story.deadline(then) && known.gone.is_none(), false),
             Outcome::HandedOver(_) => (then < story.deadline(then) && known.gone.is_none(), false),
@@ -382,6 +383,14 @@ fn rows_are_true(story: &Story, verdict: &Verdict, then: Moment) -> Finding {
         );
     }
     Ok(())
+}
+
+fn first_seen_ending(story: &Story, pod: &str) -> bool {
+    let mut sights = story.run.trace.iter().filter_map(|(_, did)| match did {
+        Did::Saw { uid, terminating } if uid == pod => Some(terminating.is_some()),
+        _ => None,
+    });
+    sights.next() == Some(true)
 }
 
 fn empty_is_true(story: &Story) -> Finding {

@@ -37,6 +37,16 @@ fn a_budget_that_lets_one_go_is_tried_for_the_next_at_once() {
 }
 
 #[test]
+fn the_pauses_of_a_budget_begin_anew_when_it_has_let_one_go() {
+    let pods = ["a", "b", "c"].map(|name| pod(name).covered());
+    let run = run(&Cluster::with(pods).budget("web", 1, Some(secs(5))));
+    let freed =
+        run.told().filter(|(_, it)| matches!(it, Progress::Evicted { .. })).nth(1).unwrap().0;
+    let tried: Vec<Moment> = run.asked().map(|it| it.0).filter(|at| *at >= freed).take(2).collect();
+    assert!(tried[1].since(tried[0]) <= ms(300), "a round trip and the first pause: {tried:?}");
+}
+
+#[test]
 fn a_refusal_that_comes_too_late_changes_nothing() {
     let cluster = Cluster::with([pod("a").covered()]).budget("web", 0, None);
     let run = run(&cluster.but(|it| it.pods[0].deleted_by_others = Some((ms(60), 30))));

@@ -24,7 +24,7 @@ fn the_verdict_at_the_deadline_names_each_reason() {
         &run.outcomes(),
         &[
             "blocked still there, refused by disruption budget shop/web",
-            "deaf still there, told to end by others, has not ended",
+            "deaf still there, was ending already, has not ended",
             "failing still there, the API server does not accept the token (401)",
             "slow still there, evicted, has not ended",
             "stuck still there, evicted, has not ended: held by finalizer example.org/wait",
@@ -82,7 +82,7 @@ fn a_dry_run_asks_and_does_nothing() {
         &[
             "a would be evicted",
             "b would be refused, by disruption budget shop/web",
-            "c still there, told to end by others, has not ended",
+            "c still there, was ending already, has not ended",
             "dns would be evicted",
         ],
     );
@@ -136,10 +136,10 @@ POD                   OUTCOME           SECONDS  NOTE
 shop/logs             left alone              -  DaemonSet logs
 shop/critical         evicted              89.0
 shop/web-7d4b9-x2x5p  evicted               1.1
-shop/old              ended by others       1.0
+shop/old              ending already        1.0  told to end before this drain saw it
 shop/batch            shortened            30.1  was already ending, with more time than was left
 shop/web-7d4b9-zzzzz  deleted              89.0  against disruption budget shop/web
 shop/stuck            still there             -  evicted, has not ended: held by finalizer example.org/wait
-2 evicted, 1 deleted, 1 shortened, 1 ended by others, 1 still there, 1 left alone in 120.0 s";
+2 evicted, 1 deleted, 1 shortened, 1 ending already, 1 still there, 1 left alone in 120.0 s";
     assert_eq!(run.verdict.to_string(), text);
 }

@@ -109,9 +109,13 @@ fn a_pod_whose_answer_was_lost_and_that_ends_is_told_as_such() {
 
 #[test]
 fn a_pod_that_ends_before_the_last_answer_is_told_as_such() {
-    let silent = Wrong::Silent { carried_out: true };
-    let run = run(&Cluster::with([pod("a")]).deadline(4).fault(0..=120, silent));
-    are(&run.outcomes(), &["a evicted, the answer was lost"]);
+    let cluster = Cluster::with([pod("a"), pod("b").slow()]);
+    let cluster = cluster.fault(0..=120, Wrong::Silent { carried_out: true });
+    let run = run(&cluster.but(|it| it.stopped = Some((secs(1), secs(3)))));
+    are(
+        &run.outcomes(),
+        &["a evicted, the answer was lost", "b handed over, evicted, has not ended"],
+    );
 }
 
 #[test]
@@ -127,7 +131,7 @@ fn it_is_not_said_that_the_server_answers_again_while_it_does_not() {
     let cluster = Cluster::with([pod("a").slow().deleted(0, 600)]).fault(0..=120, away);
     let run = run(&cluster);
     are(&run.said(), &["0.1 shop/a: connection cut off. It is tried again until the deadline"]);
-    are(&run.outcomes(), &["a still there, told to end by others, has not ended"]);
+    are(&run.outcomes(), &["a still there, was ending already, has not ended"]);
 }
 
 #[test]

@@ -43,7 +43,10 @@ fn a_pod_that_others_end_too_late_is_hurried() {
     are(&run.requests(), &["0.0 a delete 30"]);
     are(
         &run.outcomes(),
-        &["a shortened, was already ending, with more time than was left", "b ended by others"],
+        &[
+            "a shortened, was already ending, with more time than was left",
+            "b ending already, told to end before this drain saw it",
+        ],
     );
 }
 
@@ -74,5 +77,12 @@ fn a_deadline_never_moves_later() {
 fn a_slow_api_server_does_not_make_the_handler_ask_again_and_again() {
     let cluster = Cluster::with([pod("a").grace(300).slow()]);
     let run = run(&cluster.but(|it| it.latency = 1500..=1500));
+    are(&run.requests(), &["0.0 a evict 118"]);
+}
+
+#[test]
+fn whom_we_told_to_end_ends_by_our_clock_whatever_the_api_servers_says() {
+    let cluster = Cluster::with([pod("a").grace(300).slow()]);
+    let run = run(&cluster.but(|it| it.watch.skew = 20_000));
     are(&run.requests(), &["0.0 a evict 118"]);
 }
