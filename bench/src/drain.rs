@@ -1,0 +1,72 @@
+//! What one drain took, from the API server's audit log.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
+use e2e::cluster::audit::Exchange;
+use jiff::Timestamp;
+
+use crate::stage::Afterwards;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Drain {
+    /// From the cordon to the answer that accepted the last eviction, in
+    /// seconds.
+    pub evicting: f64,
+    /// From the first poll that was answered with a notice to the cordon, in
+    /// milliseconds. `None` for a tool that does not poll.
+    pub noticing: Option<f64>,
+    /// All requests, by verb and resource.
+    pub requests: BTreeMap<String, usize>,
+    /// How many of them were not granted.
+    pub refused: usize,
+    /// The most memory that the tool ever had, in KiB.
+    pub peak: u64,
+    /// Its memory after the drain, if that was looked at.
+    pub afterwards: Option<Afterwards>,
+}
+
+impl Drain {
+    /// Of what was asked.
+    ///
+    /// # Errors
+    /// No cordon, or not every pod was evicted.
+    pub fn of(
+        exchanges: Vec<Exchange>,
+        pods: usize,
+        noticed: Option<Timestamp>,
+        peak: u64,
+        afterwards: Option<Afterwards>,
+    ) -> Result<Self> {
+        let cordoned = exchanges.iter().find(|one| is_cordon(one)).context("no cordon")?.answered;
+        let evicted = exchanges.iter().filter(|one| one.is_eviction() && one.accepted());
+        let moments: Vec<_> = evicted.map(|one| one.answered).collect();
+        ensure!(moments.len() == pods, "{} of {pods} pods were evicted", moments.len());
+        let last = moments.into_iter().max().context("no pods")?;
+
+        let mut requests = BTreeMap::new();
+        for one in &exchanges {
+            *requests.entry(format!("{} {}", one.verb, one.resource)).or_default() += 1;
+        }
+        Ok(Self {
+            evicting: last.duration_since(cordoned).as_secs_f64(),
+            noticing: noticed.map(|at| cordoned.duration_since(at).as_secs_f64() * 1000.0),
+            requests,
+            refused: exchanges.iter().filter(|one| !one.accepted()).count(),
+            peak,
+            afterwards,
+        })
+    }
+
+    /// How many requests it took.
+    #[must_use]
+    pub fn asked(&self) -> usize {
+        self.requests.values().sum()
+    }
+}
+
+fn is_cordon(exchange: &Exchange) -> bool {
+    let patched = exchange.verb == "patch" && exchange.resource == "nodes" && exchange.accepted();
+    patched && exchange.body["spec"]["unschedulable"] == true
+}

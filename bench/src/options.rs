@@ -1,0 +1,93 @@
+//! What the command line asks for.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail, ensure};
+use lexopt::prelude::*;
+
+/// Said to `--help`.
+pub const HELP: &str = "\
+bench/run [--peer PATH] [--rounds N] [--keep] [PART…]
+
+Measures the handler beside its peers on a control plane on loopback, and
+prints tables in Markdown. Builds what is missing. The parts are speed,
+workers, memory and sizes; all of them by default.
+
+  --peer PATH     a program that takes aws-node-termination-handler's
+                  environment, measured beside the others; needs root
+  --rounds N      how often each drain is repeated (default 5)
+  --keep          keep all logs, not only those of a run that failed
+  --handler PATH  the handler, instead of the one that bench/run builds
+  --arm PATH      the same for aarch64, for its size
+";
+
+/// See [`HELP`].
+#[derive(Debug)]
+pub struct Options {
+    /// The handler.
+    pub handler: PathBuf,
+    /// The handler for aarch64; only its size is looked at.
+    pub arm: Option<PathBuf>,
+    /// A peer by path.
+    pub peer: Option<PathBuf>,
+    /// Repetitions.
+    pub rounds: usize,
+    /// Keep the logs.
+    pub keep: bool,
+    /// What to measure.
+    pub parts: Vec<Part>,
+}
+
+/// What can be measured by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// From cordon to the last eviction, beside the peers.
+    Speed,
+    /// The same for different numbers of workers.
+    Workers,
+    /// Idle, through a drain and after it.
+    Memory,
+    /// The binaries.
+    Sizes,
+}
+
+const ALL: [Part; 4] = [Part::Speed, Part::Workers, Part::Memory, Part::Sizes];
+
+impl Options {
+    /// Reads the arguments; `None`: [`HELP`] is wanted.
+    ///
+    /// # Errors
+    /// An argument is not known, or its value is not valid.
+    pub fn parse(mut parser: lexopt::Parser) -> Result<Option<Self>> {
+        let (mut handler, mut arm, mut peer) = (None, None, None);
+        let (mut rounds, mut keep, mut parts) = (5, false, Vec::new());
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Long("handler") => handler = Some(PathBuf::from(parser.value()?)),
+                Long("arm") => arm = Some(PathBuf::from(parser.value()?)),
+                Long("peer") => peer = Some(PathBuf::from(parser.value()?)),
+                Long("rounds") => rounds = parser.value()?.parse()?,
+                Long("keep") => keep = true,
+                Long("help") => return Ok(None),
+                Value(name) => parts.push(part(&name.string()?)?),
+                other => return Err(other.unexpected().into()),
+            }
+        }
+        ensure!(rounds > 0, "--rounds is 0; valid is a whole number from 1");
+        if parts.is_empty() {
+            parts = ALL.to_vec();
+        }
+        let handler = handler.context("--handler is missing; bench/run sets it")?;
+        Ok(Some(Self { handler, arm, peer, rounds, keep, parts }))
+    }
+}
+
+fn part(name: &str) -> Result<Part> {
+    Ok(match name {
+        "speed" => Part::Speed,
+        "workers" => Part::Workers,
+        "memory" => Part::Memory,
+        "sizes" => Part::Sizes,
+        _ => bail!("no part {name:?}; there are speed, workers, memory and sizes"),
+    })
+}

@@ -1,0 +1,226 @@
+//! What drains the node: the handler, its peers, and how each is started.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use e2e::cluster::Process;
+use serde_json::json;
+use simulator::{Endpoint, Metadata};
+use tokio::process::Command;
+use tokio::time::{sleep, timeout};
+
+use crate::evictor::Order;
+use crate::memory::PeakWatch;
+use crate::seat::Seat;
+
+/// One that drains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tool {
+    /// The handler; `None`: with as many workers as by default.
+    Handler {
+        /// `WORKERS`.
+        workers: Option<u16>,
+    },
+    /// `kubectl drain`.
+    Kubectl,
+    /// Evictions only, over that many connections.
+    Bare {
+        /// How many.
+        connections: u16,
+    },
+    /// The program given by path.
+    Peer {
+        /// Whether its own limit of requests is out of the way.
+        unlimited: bool,
+    },
+}
+
+impl fmt::Display for Tool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Handler { workers: None } => f.write_str("k8s-spot-handler"),
+            Self::Handler { workers: Some(workers) } => {
+                write!(f, "k8s-spot-handler, {workers} workers")
+            }
+            Self::Kubectl => f.write_str("kubectl drain"),
+            Self::Bare { connections } => write!(f, "bare client, {connections} connections"),
+            Self::Peer { unlimited: false } => f.write_str("peer, defaults"),
+            Self::Peer { unlimited: true } => f.write_str("peer, 500 requests/s"),
+        }
+    }
+}
+
+/// Where the programs are.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// The handler.
+    pub handler: PathBuf,
+    /// kubectl.
+    pub kubectl: PathBuf,
+    /// The peer, if there is one.
+    pub peer: Option<PathBuf>,
+}
+
+/// What a tool is started with.
+#[derive(Debug)]
+pub struct Start<'a> {
+    /// The programs.
+    pub programs: &'a Programs,
+    /// The node and who is allowed to drain it.
+    pub seat: &'a Seat,
+    /// What is to go; only the bare client is told.
+    pub order: Order,
+    /// Between polls of the metadata service.
+    pub poll_interval: Duration,
+    /// Where its files go.
+    pub folder: &'a Path,
+}
+
+/// A tool at work.
+pub struct Running {
+    tool: Tool,
+    process: Process,
+    peak: PeakWatch,
+}
+
+/// For what should happen at once, on a busy machine.
+const SOON: Duration = Duration::from_mins(1);
+
+/// Where a pod finds its ServiceAccount.
+const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+impl Tool {
+    /// Whether it waits for a notice; the others drain at once.
+    #[must_use]
+    pub fn is_handler(self) -> bool {
+        matches!(self, Self::Handler { .. } | Self::Peer { .. })
+    }
+
+    /// Starts it. One that waits for a notice polls when this returns.
+    ///
+    /// # Errors
+    /// It does not start, or does not poll within a minute.
+    pub async fn start(self, start: &Start<'_>, metadata: &Metadata) -> Result<Running> {
+        let command = match self {
+            Self::Handler { workers } => handler(start, workers, metadata),
+            Self::Kubectl => kubectl(start),
+            Self::Bare { connections } => bare(start, connections)?,
+            Self::Peer { unlimited } => peer(start, unlimited, metadata)?,
+        };
+        let process = Process::start("tool", command, start.folder)?;
+        let peak = PeakWatch::start(process.id().context("a process without an id")?);
+        let mut running = Running { tool: self, process, peak };
+        if self.is_handler() {
+            running.polls(metadata, 3).await?;
+        }
+        Ok(running)
+    }
+}
+
+impl Running {
+    /// Its process id.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn id(&self) -> Result<u32> {
+        self.process.id().context("it has ended")
+    }
+
+    /// Waits until it has polled that often.
+    ///
+    /// # Errors
+    /// It has not within a minute, or has ended.
+    pub async fn polls(&mut self, metadata: &Metadata, count: usize) -> Result<()> {
+        let journal = metadata.journal();
+        let waiting = async {
+            while journal.count(Endpoint::InstanceAction) < count {
+                self.process.check_running()?;
+                sleep(Duration::from_millis(50)).await;
+            }
+            anyhow::Ok(())
+        };
+        timeout(SOON, waiting).await.with_context(|| format!("{} does not poll", self.tool))?
+    }
+
+    /// Lets it end and gives its peak of memory, in KiB.
+    ///
+    /// # Errors
+    /// It does not end, or not well.
+    pub async fn end(mut self) -> Result<u64> {
+        if self.tool.is_handler() {
+            self.process.check_running()?;
+            self.process.signal_term()?;
+        }
+        let status = self.process.wait(SOON).await?;
+        // How a peer ends on SIGTERM is its own affair.
+        let as_wished = matches!(self.tool, Tool::Peer { .. }) || status.success();
+        ensure!(as_wished, "{status}; see {}", self.process.log().display());
+        Ok(self.peak.peak())
+    }
+}
+
+fn handler(start: &Start<'_>, workers: Option<u16>, metadata: &Metadata) -> Command {
+    let seat = start.seat;
+    let mut command = Command::new(&start.programs.handler);
+    command
+        .env_clear()
+        .envs(seat.environment.iter().cloned())
+        .env("INSTANCE_METADATA_URL", metadata.url())
+        .env("POLL_INTERVAL", format!("{}ms", start.poll_interval.as_millis()))
+        .env("TOKEN_FILE", &seat.token_file)
+        .env("CA_FILE", &seat.authority);
+    if let Some(workers) = workers {
+        command.env("WORKERS", workers.to_string());
+    }
+    command
+}
+
+fn kubectl(start: &Start<'_>) -> Command {
+    let mut command = Command::new(&start.programs.kubectl);
+    command
+        .arg("--kubeconfig")
+        .arg(&start.seat.kubeconfig)
+        .args(["drain", &start.seat.node])
+        .args(["--force", "--delete-emptydir-data", "--ignore-daemonsets"])
+        // No discovery cache outside the run's folder.
+        .env("HOME", start.folder);
+    command
+}
+
+fn bare(start: &Start<'_>, connections: u16) -> Result<Command> {
+    let path = start.folder.join("order.json");
+    let mut order = serde_json::to_value(&start.order)?;
+    order["connections"] = json!(connections);
+    fs::write(&path, order.to_string())?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("evict").arg(path);
+    Ok(command)
+}
+
+/// It looks for its credentials where a pod has them. A mount namespace of its
+/// own puts them there without a trace on this machine.
+fn peer(start: &Start<'_>, unlimited: bool, metadata: &Metadata) -> Result<Command> {
+    let program = start.programs.peer.as_ref().context("no peer was given")?;
+    let script = format!(
+        "run=$(readlink -f /var/run) && mount -t tmpfs none \"$run\" && mkdir -p {ACCOUNT} && \
+         cp \"$1\" {ACCOUNT}/token && cp \"$2\" {ACCOUNT}/ca.crt && exec \"$3\""
+    );
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "--propagation", "private", "sh", "-c", &script, "peer"])
+        .args([&start.seat.token_file, &start.seat.authority, program])
+        .envs(start.seat.environment.iter().cloned())
+        .env("INSTANCE_METADATA_URL", metadata.url())
+        .env("ENABLE_SPOT_INTERRUPTION_DRAINING", "true")
+        .env("ENABLE_SCHEDULED_EVENT_DRAINING", "false")
+        .env("DELETE_LOCAL_DATA", "true")
+        .env("IGNORE_DAEMON_SETS", "true")
+        .env("POD_TERMINATION_GRACE_PERIOD", "-1");
+    if unlimited {
+        command.env("KUBE_API_QPS", "500").env("KUBE_API_BURST", "1000");
+    }
+    Ok(command)
+}
