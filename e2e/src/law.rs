@@ -19,6 +19,8 @@ pub struct Evidence<'a> {
     pub sightings: &'a [Sighting],
     /// The last announced end.
     pub deadline: Option<Timestamp>,
+    /// Whether the node is cordoned at the end.
+    pub cordoned: bool,
 }
 
 /// A request that was under way at the deadline may arrive a little later.
@@ -27,6 +29,12 @@ const UNDER_WAY: Duration = Duration::from_secs(1);
 /// The longest time between the last byte of an answer and the server's note
 /// that it is done.
 const NOTING: Duration = Duration::from_millis(5);
+
+/// What the handler keeps of the time left (`SAFETY_MARGIN`).
+const MARGIN: Duration = Duration::from_secs(2);
+
+/// Graces are whole seconds, and requests take their time.
+const ROUNDING: Duration = Duration::from_secs(1);
 
 /// Checks all of it.
 ///
@@ -39,10 +47,15 @@ pub fn check(evidence: &Evidence<'_>) -> Result<()> {
             .or_else(|| own_node(evidence, exchange))
             .or_else(|| careful(exchange))
             .or_else(|| in_time(evidence, exchange))
+            .or_else(|| grace_fits(evidence, exchange))
             .or_else(|| refused_before(evidence, exchange));
         breaches.extend(broken.map(|why| format!("{why}: {exchange}")));
     }
     breaches.extend(one_at_a_time(evidence.exchanges));
+    let ended_a_pod = |one: &Exchange| one.is_eviction() && one.accepted() && !one.dry_run();
+    if evidence.exchanges.iter().any(ended_a_pod) && !evidence.cordoned {
+        breaches.push("the node was never cordoned".to_owned());
+    }
     if breaches.is_empty() {
         return Ok(());
     }
@@ -52,7 +65,8 @@ pub fn check(evidence: &Evidence<'_>) -> Result<()> {
 }
 
 fn allowed(exchange: &Exchange) -> Option<String> {
-    (exchange.code == 403).then(|| "forbidden by the shipped role".to_owned())
+    (exchange.code == 403 && !exchange.refused_by_budget())
+        .then(|| "forbidden by the shipped role".to_owned())
 }
 
 /// Nothing is asked about another node or its pods.
@@ -99,6 +113,21 @@ fn in_time(evidence: &Evidence<'_>, exchange: &Exchange) -> Option<String> {
     (about_a_pod && exchange.received > last).then(|| "after the deadline".to_owned())
 }
 
+/// No pod gets more time than it wants itself, nor more than there is.
+fn grace_fits(evidence: &Evidence<'_>, exchange: &Exchange) -> Option<String> {
+    let grace = exchange.grace()?;
+    let uid = pod_uid(exchange);
+    let pod = evidence.sightings.iter().find(|pod| Some(pod.uid().as_str()) == uid)?;
+    let own = pod.pod.spec.as_ref()?.termination_grace_period_seconds?;
+    if grace > own {
+        return Some(format!("more than the pod's own {own} s"));
+    }
+    let last = evidence.deadline?.checked_sub(MARGIN).ok()?.checked_add(ROUNDING).ok()?;
+    let ends = exchange.received.checked_add(Duration::from_secs(grace.unsigned_abs())).ok()?;
+    // One second is the least that can be given.
+    (grace > 1 && ends > last).then(|| "a grace beyond the margin".to_owned())
+}
+
 /// A pod is deleted only if a budget has refused its eviction, or if it was
 /// ending already.
 fn refused_before(evidence: &Evidence<'_>, deletion: &Exchange) -> Option<String> {
@@ -107,10 +136,7 @@ fn refused_before(evidence: &Evidence<'_>, deletion: &Exchange) -> Option<String
     }
     let uid = pod_uid(deletion);
     let refused = evidence.exchanges.iter().any(|other| {
-        other.is_eviction()
-            && other.code == 429
-            && pod_uid(other) == uid
-            && other.received < deletion.received
+        other.refused_by_budget() && pod_uid(other) == uid && other.received < deletion.received
     });
     let ending = evidence.sightings.iter().any(|pod| {
         Some(pod.uid().as_str()) == uid && pod.ending.is_some_and(|since| since < deletion.received)

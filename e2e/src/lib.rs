@@ -12,6 +12,7 @@ pub mod options;
 pub mod run;
 pub mod scenarios;
 pub mod scene;
+pub mod truth;
 pub mod verdicts;
 pub mod witness;
 pub mod workload;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use tokio::sync::{Mutex, OnceCell, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -17,6 +17,7 @@ use crate::law::{self, Evidence};
 use crate::manifest;
 use crate::scenarios::Scenario;
 use crate::scene::{Ground, Scene};
+use crate::truth;
 
 /// How many scenarios run side by side: as many as leave two cores some air.
 const SIDE_BY_SIDE: usize = 8;
@@ -95,18 +96,10 @@ impl Runner {
             Ok(result) => result,
             Err(_) => Err(anyhow::anyhow!("not over after {PATIENCE:?}")),
         };
-        let exchanges = scene.exchanges()?;
-        let evidence = Evidence {
-            node: scene.name(),
-            exchanges: &exchanges,
-            sightings: &scene.witness.pods(),
-            deadline: scene.deadline(),
-        };
-        let law = law::check(&evidence);
-        keep(&evidence, scene.folder())?;
-        match (result, law) {
-            (Err(error), Err(breaches)) => Err(error.context(format!("and {breaches}"))),
-            (result, law) => result.and(law),
+        let judged = judge(&scene).await;
+        match (result, judged) {
+            (Err(error), Err(judged)) => Err(error.context(format!("and {judged:#}"))),
+            (result, judged) => result.and(judged),
         }
     }
 
@@ -135,6 +128,27 @@ impl Runner {
         }
         Ok(())
     }
+}
+
+/// What must hold in every scenario.
+async fn judge(scene: &Scene) -> Result<()> {
+    let exchanges = scene.exchanges()?;
+    let sightings = scene.witness.pods();
+    let evidence = Evidence {
+        node: scene.name(),
+        exchanges: &exchanges,
+        sightings: &sightings,
+        deadline: scene.deadline(),
+        cordoned: scene.is_cordoned().await?,
+    };
+    keep(&evidence, scene.folder())?;
+    law::check(&evidence)?;
+    for log in scene.logs()? {
+        truth::check(&log, &exchanges, &sightings)?;
+        ensure!(!scene.holds_a_token(&log), "a token in the handler's log");
+        ensure!(!log.contains("panicked"), "the handler panicked");
+    }
+    Ok(())
 }
 
 fn indented(error: &anyhow::Error) -> String {

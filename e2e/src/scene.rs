@@ -4,7 +4,7 @@
 use std::fmt::Debug;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -50,6 +50,7 @@ pub struct Scene {
     folder: PathBuf,
     handlers: usize,
     token_file: PathBuf,
+    tokens: Mutex<Vec<String>>,
     handler_pod: Pod,
     deadline: Option<Timestamp>,
     /// The metadata service.
@@ -76,6 +77,7 @@ impl Scene {
             ground: ground.clone(),
             handlers: 0,
             token_file: folder.join("token"),
+            tokens: Mutex::default(),
             handler_pod,
             deadline: None,
             metadata: MetadataMock::start(&ground.binaries, &folder).await?,
@@ -360,6 +362,7 @@ impl Scene {
         let whole = self.folder.join("token.new");
         fs::write(&whole, token)?;
         fs::rename(&whole, &self.token_file)?;
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner).push(token.to_owned());
         Ok(())
     }
 
@@ -411,6 +414,23 @@ impl Scene {
         let mut exchanges = audit::read(&self.cluster().audit_log())?;
         exchanges.retain(|exchange| exchange.node == self.name);
         Ok(exchanges)
+    }
+
+    /// The logs of the handlers of this scene.
+    ///
+    /// # Errors
+    /// One cannot be read.
+    pub fn logs(&self) -> Result<Vec<String>> {
+        let paths = (1..=self.handlers).map(|n| self.folder.join(format!("handler-{n}.log")));
+        paths.map(|path| fs::read_to_string(path).context("reading the handler's log")).collect()
+    }
+
+    /// Whether a text holds a token that a handler of this scene was given.
+    #[must_use]
+    pub fn holds_a_token(&self, text: &str) -> bool {
+        let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        // The signature alone would be as bad as the whole.
+        tokens.iter().any(|token| token.rsplit('.').next().is_some_and(|end| text.contains(end)))
     }
 
     /// Waits until what the handler asked is as wanted.

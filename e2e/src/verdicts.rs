@@ -1,13 +1,15 @@
 //! The table of verdicts, read back from the handler's log.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context, Result};
+use jiff::Timestamp;
 
-/// One table: what became of each pod, by `namespace/name`.
+/// One table: what became of each pod. A name may stand twice in it: two pods,
+/// one after the other.
 #[derive(Clone, Debug)]
 pub struct Verdicts {
-    rows: BTreeMap<String, Row>,
+    /// When it was written.
+    pub at: Timestamp,
+    rows: Vec<Row>,
     /// The line below the table.
     pub summary: String,
 }
@@ -15,6 +17,8 @@ pub struct Verdicts {
 /// What became of one pod.
 #[derive(Clone, Debug)]
 pub struct Row {
+    /// `namespace/name`.
+    pub pod: String,
     /// Such as `evicted`.
     pub outcome: String,
     /// The rest of the line.
@@ -26,28 +30,37 @@ impl Verdicts {
     #[must_use]
     pub fn all(log: &str) -> Vec<Self> {
         let mut tables = Vec::new();
-        let mut open: Option<BTreeMap<String, Row>> = None;
-        for line in log.lines().map(message) {
-            if is_header(line) {
-                open = Some(BTreeMap::new());
-            } else if let Some(rows) = &mut open {
-                if let Some((pod, row)) = read_row(line) {
-                    rows.insert(pod, row);
-                } else if line.contains(" in ") {
-                    tables.extend(open.take().map(|rows| Self { rows, summary: line.to_owned() }));
+        let mut open: Option<(Timestamp, Vec<Row>)> = None;
+        for line in log.lines() {
+            let (time, message) = split(line);
+            if is_header(message) {
+                open = time.map(|at| (at, Vec::new()));
+            } else if let Some((_, rows)) = &mut open {
+                if let Some(row) = read_row(message) {
+                    rows.push(row);
+                } else if message.contains(" in ") {
+                    let summary = message.to_owned();
+                    tables.extend(open.take().map(|(at, rows)| Self { at, rows, summary }));
                 }
             }
         }
         tables
     }
 
-    /// The row of one pod.
+    /// All rows.
+    #[must_use]
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// The row of one pod; the first, if two had that name.
     ///
     /// # Errors
     /// It has none.
     pub fn of(&self, namespace: &str, name: &str) -> Result<&Row> {
         let pod = format!("{namespace}/{name}");
-        self.rows.get(&pod).with_context(|| format!("{pod} is not in the table of verdicts"))
+        let row = self.rows.iter().find(|row| row.pod == pod);
+        row.with_context(|| format!("{pod} is not in the table of verdicts"))
     }
 
     /// How many pods of a namespace have this outcome.
@@ -59,16 +72,21 @@ impl Verdicts {
     /// The rows of a namespace.
     pub fn rows_in(&self, namespace: &str) -> impl Iterator<Item = &Row> {
         let prefix = format!("{namespace}/");
-        self.rows.iter().filter(move |(pod, _)| pod.starts_with(&prefix)).map(|(_, row)| row)
+        self.rows.iter().filter(move |row| row.pod.starts_with(&prefix))
     }
 }
 
-/// A line of the log without its time and level.
-fn message(line: &str) -> &str {
-    let levels = ["INFO", "WARN", "ERROR"];
-    let words = line.split_once(' ').map(|(_, rest)| rest.trim_start());
-    let message = words.and_then(|words| levels.iter().find_map(|level| words.strip_prefix(level)));
-    message.map_or(line, str::trim_start)
+/// A line of the log: its time, and what it says behind time and level.
+fn split(line: &str) -> (Option<Timestamp>, &str) {
+    let (first, rest) = line.split_once(' ').unwrap_or((line, ""));
+    match first.parse() {
+        Ok(time) => {
+            let rest = rest.trim_start();
+            let message = rest.split_once(' ').map_or("", |(_, message)| message.trim_start());
+            (Some(time), message)
+        }
+        Err(_) => (None, line),
+    }
 }
 
 fn is_header(line: &str) -> bool {
@@ -78,15 +96,16 @@ fn is_header(line: &str) -> bool {
 }
 
 /// Columns are two spaces apart or more; an outcome may hold single ones.
-fn read_row(line: &str) -> Option<(String, Row)> {
+fn read_row(line: &str) -> Option<Row> {
     let columns: Vec<&str> =
         line.split("  ").map(str::trim).filter(|column| !column.is_empty()).collect();
-    let (pod, outcome, seconds) = (columns.first()?, columns.get(1)?, columns.get(2)?);
+    let [pod, outcome, seconds, note @ ..] = columns.as_slice() else { return None };
     let is_pod = pod.contains('/') && !pod.contains(' ');
     let is_time = *seconds == "-" || seconds.parse::<f64>().is_ok();
-    (is_pod && is_time).then(|| {
-        let row = Row { outcome: (*outcome).to_owned(), note: columns[3..].join(" ") };
-        ((*pod).to_owned(), row)
+    (is_pod && is_time).then(|| Row {
+        pod: (*pod).to_owned(),
+        outcome: (*outcome).to_owned(),
+        note: note.join(" "),
     })
 }
 

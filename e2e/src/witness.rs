@@ -56,11 +56,10 @@ impl Sighting {
         self.pod.uid().unwrap_or_default()
     }
 
-    /// The name of the DaemonSet, ReplicaSet or the like that owns it.
+    /// When it was created, in whole seconds.
     #[must_use]
-    pub fn owner_kind(&self) -> Option<&str> {
-        let owners = self.pod.metadata.owner_references.as_ref()?;
-        owners.iter().find(|owner| owner.controller == Some(true)).map(|owner| owner.kind.as_str())
+    pub fn created(&self) -> Option<Timestamp> {
+        self.pod.metadata.creation_timestamp.as_ref().map(|time| time.0)
     }
 
     /// The reason of its condition `DisruptionTarget`, if that is true.

@@ -13,6 +13,8 @@ pub struct Shape {
     pub grace: u32,
     /// Seconds from the order to end to the end, if the grace lasts as long.
     pub exits_after: u32,
+    /// Seconds until it runs and is ready.
+    pub ready_after: u32,
     /// Its priority class.
     pub priority_class: Option<&'static str>,
     /// Whether it has a volume of type emptyDir.
@@ -28,6 +30,7 @@ impl Default for Shape {
         Self {
             grace: 30,
             exits_after: 1,
+            ready_after: 0,
             priority_class: None,
             empty_dir: false,
             tolerant: false,
@@ -42,6 +45,7 @@ impl Shape {
     pub fn template(&self, scene: &str, app: &str) -> Value {
         let mut annotations = self.annotations.clone();
         annotations["e2e/exits-after"] = self.exits_after.to_string().into();
+        annotations["e2e/ready-after"] = self.ready_after.to_string().into();
         json!({
             "metadata": {"labels": {"app": app}, "annotations": annotations},
             "spec": {

@@ -28,6 +28,8 @@ pub struct Exchange {
     pub code: u16,
     /// The answer's reason, where it is not a success.
     pub reason: String,
+    /// Its message.
+    pub message: String,
     /// When the server had read the request's head.
     pub received: Timestamp,
     /// When the server was done with the answer (a watch: when it began it).
@@ -72,6 +74,17 @@ impl Exchange {
     #[must_use]
     pub fn accepted(&self) -> bool {
         (200..300).contains(&self.code)
+    }
+
+    /// Whether it is an eviction that a disruption budget stood in the way of:
+    /// it allows none, or there are two of them, which the server takes ill.
+    #[must_use]
+    pub fn refused_by_budget(&self) -> bool {
+        let message = self.message.to_lowercase();
+        let budget = ["disruption budget", "poddisruptionbudget"]
+            .iter()
+            .any(|words| message.contains(words));
+        self.is_eviction() && !self.accepted() && budget
     }
 
     fn delete_options(&self) -> &Value {
@@ -157,6 +170,7 @@ struct ObjectRef {
 struct Status {
     code: u16,
     reason: String,
+    message: String,
 }
 
 impl From<Event> for Exchange {
@@ -176,6 +190,7 @@ impl From<Event> for Exchange {
             node: node.as_str().unwrap_or_default().to_owned(),
             code: event.response_status.code,
             reason: event.response_status.reason,
+            message: event.response_status.message,
             received: event.request_received_timestamp,
             answered: event.stage_timestamp,
             body: event.request_object,

@@ -1,6 +1,9 @@
 //! Pods that come after the first set.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
+use tokio::time::sleep;
 
 use super::AHEAD;
 use crate::cluster::audit::Exchange;
@@ -43,6 +46,8 @@ pub async fn same_name(scene: &mut Scene) -> Result<()> {
             all.iter().any(|pod| pod.name() == "db-0" && pod.gone.is_some())
         })
         .await?;
+    // kwok deletes by name alone, at times twice: not the new one.
+    sleep(Duration::from_secs(2)).await;
     scene.place("db-0", &tolerant).await?;
     scene.emptied().await?;
 
@@ -57,5 +62,25 @@ pub async fn same_name(scene: &mut Scene) -> Result<()> {
         ensure!(evicted, "db-0 with UID {uid} was not evicted");
     }
     handler.verdicts(1, SOON).await?;
+    handler.stop(SOON).await
+}
+
+/// A pod that ends but whose object is held by a finalizer: it stands in the
+/// table at the deadline, with the finalizer's name.
+pub async fn held(scene: &mut Scene) -> Result<()> {
+    let shape = Shape { grace: 5, ..Shape::default() };
+    let mut pod = shape.pod(scene.name(), "held", scene.name())?;
+    pod.metadata.finalizers = Some(vec!["e2e/hold".to_owned()]);
+    scene.create(&pod).await?;
+    scene.pod("web", &shape).await?;
+    scene.ready("held", 1).await?;
+    let mut handler = scene.polling_handler(&[]).await?;
+    scene.announce(15).await?;
+    let table = handler.verdicts(1, SOON).await?;
+    let row = table.of(scene.name(), "held")?;
+    ensure!(row.outcome == "still there", "held: {}", row.outcome);
+    ensure!(row.note.contains("e2e/hold"), "the note is {:?}", row.note);
+    let row = table.of(scene.name(), "web")?;
+    ensure!(row.outcome == "evicted", "web: {}", row.outcome);
     handler.stop(SOON).await
 }

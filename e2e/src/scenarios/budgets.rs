@@ -1,22 +1,27 @@
 //! Disruption budgets in the way.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use kube::api::Api;
 use serde_json::json;
+use tokio::time::{sleep, timeout};
 
 use super::{AHEAD, MARGIN};
+use crate::cluster::GLANCE;
 use crate::cluster::audit::Exchange;
 use crate::scene::{SOON, Scene};
 use crate::verdicts::Verdicts;
-use crate::workload::Shape;
+use crate::workload::{Shape, budget, typed};
 
 /// A budget that always lets one pod go: each goes when the one before has its
 /// replacement, and none is deleted.
 pub async fn one_at_a_time(scene: &mut Scene) -> Result<()> {
     let count = 6;
-    let shape = Shape { grace: 2, ..Shape::default() };
+    let shape = Shape { grace: 2, ready_after: 2, ..Shape::default() };
     scene.deployment("web", count, &shape).await?;
     scene.budget("web", json!({"maxUnavailable": 1})).await?;
     scene.open_spare().await?;
@@ -28,7 +33,10 @@ pub async fn one_at_a_time(scene: &mut Scene) -> Result<()> {
     let evicted = table.count(scene.name(), "evicted");
     ensure!(evicted == count, "{evicted} of {count} pods evicted; {}", table.summary);
     let exchanges = scene.exchanges()?;
-    ensure!(exchanges.iter().any(|one| one.code == 429), "the budget refused nothing");
+    // Each but the first waits for a replacement.
+    let refused: BTreeSet<_> =
+        exchanges.iter().filter(|one| one.refused_by_budget()).map(|one| &one.name).collect();
+    ensure!(refused.len() >= count - 1, "the budget refused only {} pods", refused.len());
     ensure!(!exchanges.iter().any(Exchange::is_deletion), "a pod was deleted");
     handler.stop(SOON).await
 }
@@ -102,5 +110,70 @@ pub async fn never_overridden(scene: &mut Scene) -> Result<()> {
     let budget = format!("{}/guarded", scene.name());
     ensure!(table.rows_in(scene.name()).all(|row| row.note.contains(&budget)), "budget not named");
     ensure!(scene.sightings().iter().all(|pod| pod.ending.is_none()), "a pod was ended");
+    handler.stop(SOON).await
+}
+
+/// Two budgets over one pod: the API server cannot decide, and never will. It
+/// counts as a refusal.
+pub async fn two(scene: &mut Scene) -> Result<()> {
+    scene.deployment("web", 2, &Shape { grace: 5, ..Shape::default() }).await?;
+    scene.budget("web", json!({"maxUnavailable": 1})).await?;
+    let mut other = budget("web", &json!({"maxUnavailable": 1}))?;
+    other.metadata.name = Some("other".to_owned());
+    scene.create(&other).await?;
+    scene.open_spare().await?;
+    let mut handler = scene.polling_handler(&[]).await?;
+    scene.announce(25).await?;
+    scene.emptied().await?;
+
+    let table = handler.verdicts(1, SOON).await?;
+    for pod in scene.of("web") {
+        let row = table.of(scene.name(), &pod.name())?;
+        ensure!(row.outcome == "deleted", "{}: {}", pod.name(), row.outcome);
+        let told = row.note.contains("more than one PodDisruptionBudget");
+        ensure!(told, "{}: the note is {:?}", pod.name(), row.note);
+    }
+    handler.stop(SOON).await
+}
+
+/// A pod of a Job that does not count disruptions as failures, behind a budget
+/// that allows nothing: it is deleted, and the Job goes on elsewhere.
+pub async fn job(scene: &mut Scene) -> Result<()> {
+    let mut template = Shape { grace: 5, ..Shape::default() }.template(scene.name(), "work");
+    template["spec"]["restartPolicy"] = "Never".into();
+    let job: Job = typed(json!({
+        "metadata": {"name": "work"},
+        "spec": {
+            "backoffLimit": 0,
+            "podFailurePolicy": {"rules": [{
+                "action": "Ignore",
+                "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
+            }]},
+            "template": template,
+        },
+    }))?;
+    scene.create(&job).await?;
+    scene.ready("work", 1).await?;
+    // A Job has no scale to take a share of: a number, then.
+    scene.budget("work", json!({"minAvailable": 1})).await?;
+    scene.open_spare().await?;
+    let mut handler = scene.polling_handler(&[]).await?;
+    scene.announce(20).await?;
+    scene.emptied().await?;
+    let table = handler.verdicts(1, SOON).await?;
+    ensure!(table.count(scene.name(), "deleted") == 1, "{}", table.summary);
+
+    let jobs: Api<Job> = Api::namespaced(scene.cluster().client(), scene.name());
+    let again = async {
+        loop {
+            let status = jobs.get("work").await?.status.unwrap_or_default();
+            ensure!(status.failed.unwrap_or(0) == 0, "the Job counts the pod as failed");
+            if status.ready == Some(1) {
+                return Ok(());
+            }
+            sleep(GLANCE).await;
+        }
+    };
+    timeout(SOON, again).await.context("the Job's pod has no successor")??;
     handler.stop(SOON).await
 }

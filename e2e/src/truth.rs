@@ -1,0 +1,123 @@
+//! Whether the table of verdicts says what really happened.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use jiff::Timestamp;
+
+use crate::cluster::audit::Exchange;
+use crate::verdicts::{Row, Verdicts};
+use crate::witness::Sighting;
+
+/// The handler and the tests see the same event on two watches.
+const APART: Duration = Duration::from_secs(1);
+
+/// Checks every table of one handler's log.
+///
+/// # Errors
+/// Names every row that is not so, and every pod without one; the first ten.
+pub fn check(log: &str, exchanges: &[Exchange], sightings: &[Sighting]) -> Result<()> {
+    let Some(mut start) = log.split(' ').next().and_then(|time| time.parse::<Timestamp>().ok())
+    else {
+        return Ok(());
+    };
+    let mut lies = Vec::new();
+    for table in Verdicts::all(log) {
+        let facts = Facts { table: &table, start, exchanges, sightings };
+        lies.extend(facts.counts());
+        lies.extend(facts.missing());
+        lies.extend(table.rows().iter().filter_map(|row| facts.lie(row)));
+        // The next is about the next notice.
+        start = table.at;
+    }
+    if lies.is_empty() {
+        return Ok(());
+    }
+    lies.truncate(10);
+    bail!("the table of verdicts is not true:\n  {}", lies.join("\n  "))
+}
+
+struct Facts<'a> {
+    table: &'a Verdicts,
+    /// Nothing before this is the table's concern.
+    start: Timestamp,
+    exchanges: &'a [Exchange],
+    sightings: &'a [Sighting],
+}
+
+impl Facts<'_> {
+    /// The numbers below the table are those of its rows.
+    fn counts(&self) -> Option<String> {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for row in self.table.rows() {
+            *counts.entry(&row.outcome).or_default() += 1;
+        }
+        let wrong = counts
+            .iter()
+            .find(|(outcome, count)| !self.table.summary.contains(&format!("{count} {outcome}")))?;
+        Some(format!("{} rows {}, and the summary is {:?}", wrong.1, wrong.0, self.table.summary))
+    }
+
+    /// Every pod that was there between the handler's start and the table has
+    /// a row.
+    fn missing(&self) -> Vec<String> {
+        let there = self.sightings.iter().filter(|pod| {
+            let created = pod.created().is_some_and(|at| at < before(self.table.at));
+            created && pod.gone.is_none_or(|at| at > after(self.start))
+        });
+        // Pods that went before the notice came were nobody's business.
+        let concerned = there.filter(|pod| pod.gone.is_none() || self.asked(pod).is_some());
+        concerned
+            .filter(|pod| self.table.of(&pod.namespace(), &pod.name()).is_err())
+            .map(|pod| format!("{}/{} has no row", pod.namespace(), pod.name()))
+            .collect()
+    }
+
+    fn lie(&self, row: &Row) -> Option<String> {
+        let same_name = |pod: &&Sighting| format!("{}/{}", pod.namespace(), pod.name()) == row.pod;
+        let pods: Vec<&Sighting> = self.sightings.iter().filter(same_name).collect();
+        let so = match row.outcome.as_str() {
+            "evicted" => {
+                pods.iter().any(|pod| self.is_gone(pod) && self.did(pod, Exchange::is_eviction))
+            }
+            "deleted" | "shortened" => {
+                pods.iter().any(|pod| self.is_gone(pod) && self.did(pod, Exchange::is_deletion))
+            }
+            "ended by others" => pods.iter().any(|pod| self.is_gone(pod)),
+            "still there" | "handed over" => {
+                pods.iter().any(|pod| pod.gone.is_none_or(|at| at > before(self.table.at)))
+            }
+            "left alone" => pods.iter().any(|pod| self.asked(pod).is_none()),
+            "would be evicted" | "would be refused" => {
+                pods.iter().any(|pod| pod.ending.is_none_or(|at| at > self.table.at))
+            }
+            _ => false,
+        };
+        (!so).then(|| format!("{} stands as {:?}", row.pod, row.outcome))
+    }
+
+    fn is_gone(&self, pod: &Sighting) -> bool {
+        pod.gone.is_some_and(|at| at < after(self.table.at))
+    }
+
+    fn did(&self, pod: &Sighting, what: impl Fn(&Exchange) -> bool) -> bool {
+        let uid = pod.uid();
+        self.exchanges
+            .iter()
+            .any(|one| what(one) && one.accepted() && one.uid_precondition() == Some(&uid))
+    }
+
+    fn asked(&self, pod: &Sighting) -> Option<&Exchange> {
+        let uid = pod.uid();
+        self.exchanges.iter().find(|one| one.uid_precondition() == Some(&uid))
+    }
+}
+
+fn before(time: Timestamp) -> Timestamp {
+    time.checked_sub(APART).unwrap_or(time)
+}
+
+fn after(time: Timestamp) -> Timestamp {
+    time.checked_add(APART).unwrap_or(time)
+}
