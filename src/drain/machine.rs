@@ -26,18 +26,26 @@ pub struct Drain {
     /// By UID.
     pub(super) records: BTreeMap<String, Record>,
     pub(super) budgets: Budgets,
-    /// Number of the set of pods that is being read, or was read last.
-    pub(super) set: u32,
-    /// Whether a first set was read to its end.
-    pub(super) listed: bool,
-    pub(super) unread: u32,
-    pub(super) unread_in_set: bool,
+    pub(super) sets: Sets,
     pub(super) own_grace: Option<Duration>,
     pub(super) failed_requests: u32,
     pub(super) forbidden_said: bool,
     emptied: bool,
     pub(super) jitter: fastrand::Rng,
     pub(super) told: VecDeque<Progress>,
+}
+
+/// How much of the node's pods has been read.
+#[derive(Debug, Default)]
+pub(super) struct Sets {
+    /// Number of the set that is being read, or was read last.
+    pub(super) current: u32,
+    /// Whether a first set was read to its end.
+    pub(super) listed: bool,
+    /// Pods that could not be read, in all.
+    pub(super) unread: u32,
+    /// Whether one of them is in the current set.
+    pub(super) current_has_unread: bool,
 }
 
 /// What is to be done next.
@@ -70,10 +78,7 @@ impl Drain {
             stop: None,
             records: BTreeMap::new(),
             budgets: Budgets::default(),
-            set: 0,
-            listed: false,
-            unread: 0,
-            unread_in_set: false,
+            sets: Sets::default(),
             own_grace: None,
             failed_requests: 0,
             forbidden_said: false,
@@ -111,6 +116,11 @@ impl Drain {
         }
     }
 
+    /// Whether this process must end.
+    pub fn is_stopping(&self) -> bool {
+        self.stop.is_some()
+    }
+
     /// D.
     pub fn deadline(&self) -> Moment {
         self.plan.timing.deadline()
@@ -123,7 +133,7 @@ impl Drain {
 
     /// Whether nothing that was to go is left.
     pub fn is_empty(&self) -> bool {
-        self.listed && self.records.values().all(Record::is_done)
+        self.sets.listed && self.records.values().all(Record::is_done)
     }
 
     /// What to do next; `free`: how many requests could be sent at once.
@@ -159,8 +169,8 @@ impl Drain {
         });
         Verdict {
             rows: rows.collect(),
-            listed: self.listed,
-            unread: self.unread,
+            listed: self.sets.listed,
+            unread: self.sets.unread,
             took: now.since(self.began),
         }
     }
@@ -212,7 +222,7 @@ impl Drain {
     /// The tier whose turn it is: the lowest that still has somebody to go. While the first set is
     /// not complete, nobody knows that a tier is gone.
     fn open_tier(&self) -> Tier {
-        if !self.listed {
+        if !self.sets.listed {
             return Tier::Ordinary;
         }
         let left = self.records.values().filter(|record| !record.is_done());
@@ -236,9 +246,10 @@ impl Drain {
                     return again;
                 }
                 let time_is_up = timing.own_time(record.grace);
-                let (due, instead) = match record.marked {
-                    true => (time_is_up, Ask::Delete { grace }),
-                    false => (time_is_up - MARK_AHEAD, Ask::MarkDisrupted),
+                let (due, instead) = if record.marked {
+                    (time_is_up, Ask::Delete { grace })
+                } else {
+                    (time_is_up - MARK_AHEAD, Ask::MarkDisrupted)
                 };
                 again.filter(|(next, _)| now < due && *next < due).or(Some((due, instead)))
             }

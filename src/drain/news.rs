@@ -19,17 +19,17 @@ const NAMESPACE_PAUSE: Duration = Duration::from_secs(2);
 impl Drain {
     /// A complete set of pods begins.
     pub fn set_begins(&mut self) {
-        self.set += 1;
-        self.unread_in_set = false;
+        self.sets.current += 1;
+        self.sets.current_has_unread = false;
     }
 
     /// The set is complete: who was not in it is gone, unless one of it could not be read.
     pub fn set_complete(&mut self, now: Moment) {
-        self.listed = true;
-        if self.unread_in_set {
+        self.sets.listed = true;
+        if self.sets.current_has_unread {
             return;
         }
-        let current = self.set;
+        let current = self.sets.current;
         let absent = self.records.iter().filter(|(_, record)| record.set < current);
         let absent: Vec<String> = absent.map(|(uid, _)| uid.clone()).collect();
         for uid in absent {
@@ -39,7 +39,7 @@ impl Drain {
 
     /// A pod is there.
     pub fn pod_seen(&mut self, pod: Pod) {
-        let set = self.set;
+        let set = self.sets.current;
         let uid = pod.reference.uid.clone();
         if !self.records.contains_key(&uid) {
             let record = self.meet(pod.clone());
@@ -49,11 +49,10 @@ impl Drain {
         record.set = set;
         record.pod = pod;
         match (&record.state, record.pod.terminating) {
-            (State::Exempt(_) | State::Tried(_), _) | (State::Gone(_), Some(_)) => {}
             // That it is gone was read from a 404 or from a set without it, and another server
             // says otherwise. To ask once more costs a request; not to may cost a pod.
             (State::Gone(_), None) => record.state = State::Pending,
-            (_, None) => {}
+            (State::Exempt(_) | State::Tried(_), _) | (State::Gone(_), Some(_)) | (_, None) => {}
             (_, Some(terminating)) => {
                 record.state = State::Ending(record.expected_end().unwrap_or(terminating.ends));
                 record.settle_who();
@@ -75,8 +74,8 @@ impl Drain {
 
     /// A pod could not be read: from now on nobody can say that all are gone.
     pub fn pod_unread(&mut self, why: String) {
-        self.unread += 1;
-        self.unread_in_set = true;
+        self.sets.unread += 1;
+        self.sets.current_has_unread = true;
         self.told.push_back(Progress::Unread { why });
     }
 
@@ -93,17 +92,14 @@ impl Drain {
         }
         let grace = Grace::new(pod.grace).unwrap_or(Grace::MIN);
         let grace = self.plan.longest_grace.map_or(grace, |longest| longest.min(grace));
-        let state = match self.plan.rules.exempt(&pod, self.listed) {
-            Some(why) => {
-                self.told.push_back(Progress::LeftAlone(reference.clone(), why.clone()));
-                State::Exempt(why)
+        let state = if let Some(why) = self.plan.rules.exempt(&pod, self.sets.listed) {
+            self.told.push_back(Progress::LeftAlone(reference.clone(), why.clone()));
+            State::Exempt(why)
+        } else {
+            if self.sets.listed {
+                self.told.push_back(Progress::Late(reference.clone()));
             }
-            None => {
-                if self.listed {
-                    self.told.push_back(Progress::Late(reference.clone()));
-                }
-                State::Pending
-            }
+            State::Pending
         };
         let mut record = Record::new(pod, grace, state);
         record.ended_by = record.pod.terminating.map(|_| EndedBy::Earlier);

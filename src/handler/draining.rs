@@ -1,4 +1,4 @@
-//! A drain and the marks that go with it, and what remains of it afterwards. Pure.
+//! A drain and the marks that go with it. Pure.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use crate::drain::timing::Timing;
 use crate::drain::verdict::Verdict;
 use crate::handler::marking::{self, Marking};
 use crate::handler::state::{Config, Step};
-use crate::handler::world::{News, Order, PodNews};
+use crate::handler::world::{News, NodeAnswer, Order, PodNews};
 use crate::moment::Moment;
-use crate::node::{Marks, Node, Remembered};
+use crate::node::{Node, Remembered};
 use crate::notice::NoticeId;
 use crate::report::fact::{Cordon, Fact, Occasion};
 
@@ -25,17 +25,33 @@ pub struct Draining {
     dry: bool,
     /// The notice stood there before this process did: it may have been drained for already.
     from_the_start: bool,
-    drained_before: bool,
     notice_over: bool,
     /// `None` once the node is marked, or in a dry run looked at.
     marking: Option<Marking>,
     drain: Drain,
-    /// When to begin to follow the pods; `None` once that has begun.
-    follow: Option<Moment>,
-    begun: bool,
+    following: Following,
     /// How many rows the table had that was told when nothing was left.
     emptied: Option<usize>,
-    ending: bool,
+}
+
+/// Whether the pods of the node are listed and followed.
+#[derive(Clone, Copy, Debug)]
+enum Following {
+    /// It begins at that moment.
+    From(Moment),
+    /// It is under way.
+    Now,
+    /// It could not be started, and is tried again at that moment.
+    Again(Moment),
+}
+
+/// How it goes on after something has happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Course {
+    /// As before.
+    On,
+    /// Not at all: the Node says that this notice was drained for before this process started.
+    DrainedBefore,
 }
 
 /// A notice that stood there before this process may have been drained for: the Node tells. No
@@ -70,14 +86,11 @@ impl Draining {
             boot_id: config.boot_id.clone(),
             dry: config.dry,
             from_the_start,
-            drained_before: false,
             notice_over: false,
-            marking: Some(Marking::begin(now, marks(config, notice, false))),
+            marking: Some(Marking::begin(now, config.marks(notice, false))),
             drain: Drain::begin(now, plan),
-            follow: Some(if from_the_start { now + NODE_WAIT } else { now }),
-            begun: false,
+            following: Following::From(if from_the_start { now + NODE_WAIT } else { now }),
             emptied: None,
-            ending: false,
         }
     }
 
@@ -91,12 +104,17 @@ impl Draining {
         self.notice_over = true;
     }
 
+    /// Whether the notice stands no more.
+    pub fn is_notice_over(&self) -> bool {
+        self.notice_over
+    }
+
     /// Another notice takes over: what is gone stays gone, and the Node is to say so.
     pub fn taken_over(&mut self, now: Moment, config: &Config, notice: NoticeId) {
         self.notice = notice;
         self.notice_over = false;
         self.from_the_start = false;
-        self.marking = Some(Marking::begin(now, marks(config, notice, false)));
+        self.marking = Some(Marking::begin(now, config.marks(notice, false)));
     }
 
     /// More is known of the own pod than at the beginning.
@@ -114,7 +132,6 @@ impl Draining {
     pub fn stop(&mut self, now: Moment, patience: Duration) -> Duration {
         let grace = self.drain.own_grace().unwrap_or(patience);
         let left = grace.saturating_sub(TIME_TO_SAY);
-        self.ending = true;
         self.drain.stop_at(now + left);
         left.min(now.until(self.drain.deadline()))
     }
@@ -122,11 +139,6 @@ impl Draining {
     /// Whether nothing is left that is to go, and that was said.
     pub fn is_emptied(&self) -> bool {
         self.emptied.is_some() && self.drain.is_empty()
-    }
-
-    /// Whether the Node says that this notice was drained for before this process started.
-    pub fn was_drained_before(&self) -> bool {
-        self.drained_before
     }
 
     /// The next step; `None`: the drain is over, and said so in `todo`.
@@ -142,16 +154,22 @@ impl Draining {
                 && let Some(marking) = &mut self.marking
                 && let Some(ask) = marking.next(now)
             {
-                return Some(Step::Do(node_order(node, ask)));
+                return Some(Step::Do(ask.order(node)));
             }
-            if self.follow.take_if(|due| *due <= now).is_some() {
-                if !std::mem::replace(&mut self.begun, true) {
-                    todo.push_back(Step::Tell(Fact::DrainBegins(node.clone())));
+            match self.following {
+                Following::From(due) if due <= now => {
+                    self.following = Following::Now;
+                    todo.push_back(Step::Do(Order::FollowPods(node.clone())));
+                    return Some(Step::Tell(Fact::DrainBegins(node.clone())));
                 }
-                return Some(Step::Do(Order::FollowPods(node.clone())));
+                Following::Again(due) if due <= now => {
+                    self.following = Following::Now;
+                    return Some(Step::Do(Order::FollowPods(node.clone())));
+                }
+                Following::From(_) | Following::Again(_) | Following::Now => {}
             }
         }
-        if self.ending && self.is_emptied() {
+        if self.drain.is_stopping() && self.is_emptied() {
             return None;
         }
         match self.drain.next(now, free) {
@@ -179,29 +197,9 @@ impl Draining {
         news: News,
         jitter: &mut fastrand::Rng,
         todo: &mut VecDeque<Step>,
-    ) {
+    ) -> Course {
         match news {
-            News::Node(answer) => {
-                let Some(marking) = &mut self.marking else { return };
-                match marking.observe(now, answer, jitter) {
-                    marking::Progress::Read(node) => self.node_read(now, &node, todo),
-                    marking::Progress::Set { was_unschedulable, ours } => {
-                        self.cordoned(
-                            now,
-                            todo,
-                            match (was_unschedulable, ours) {
-                                (false, _) => Cordon::Done,
-                                (true, true) => Cordon::Kept,
-                                (true, false) => Cordon::Foreign,
-                            },
-                        );
-                    }
-                    marking::Progress::Failing(why) => {
-                        todo.push_back(Step::Tell(Fact::CordonFailing(why)));
-                    }
-                    marking::Progress::Nothing => {}
-                }
-            }
+            News::Node(answer) => return self.node_answered(now, answer, jitter, todo),
             News::Pods(PodNews::SetBegins) => self.drain.set_begins(),
             News::Pods(PodNews::SetComplete) => self.drain.set_complete(now),
             News::Pods(PodNews::Seen(pod)) => self.drain.pod_seen(pod),
@@ -209,22 +207,53 @@ impl Draining {
             News::Pods(PodNews::Unread { why }) => self.drain.pod_unread(why),
             News::Pods(PodNews::Lost { why }) => self.drain.watch_lost(why),
             News::NotFollowing { why } => {
-                self.follow = Some(now + FOLLOW_AGAIN);
+                self.following = Following::Again(now + FOLLOW_AGAIN);
                 self.drain.watch_lost(why);
             }
             News::Answered { pod, answer } => self.drain.answered(now, &pod.uid, answer),
             _ => {}
         }
+        Course::On
     }
 
     /// When something beside the drain is due.
     fn wake(&self, free: usize, node_known: bool) -> Option<Moment> {
         let marking = self.marking.as_ref().and_then(Marking::wake).filter(|_| free > 0);
-        let wakes = [marking, self.follow].into_iter().flatten();
+        let following = match self.following {
+            Following::From(due) | Following::Again(due) => Some(due),
+            Following::Now => None,
+        };
+        let wakes = [marking, following].into_iter().flatten();
         wakes.min().filter(|_| node_known)
     }
 
-    fn node_read(&mut self, now: Moment, node: &Node, todo: &mut VecDeque<Step>) {
+    fn node_answered(
+        &mut self,
+        now: Moment,
+        answer: NodeAnswer,
+        jitter: &mut fastrand::Rng,
+        todo: &mut VecDeque<Step>,
+    ) -> Course {
+        let Some(marking) = &mut self.marking else { return Course::On };
+        match marking.observe(now, answer, jitter) {
+            marking::Progress::Read(node) => return self.node_read(now, &node, todo),
+            marking::Progress::Set { was_unschedulable, ours } => {
+                let cordon = match (was_unschedulable, ours) {
+                    (false, _) => Cordon::Done,
+                    (true, true) => Cordon::Kept,
+                    (true, false) => Cordon::Foreign,
+                };
+                self.cordoned(now, todo, cordon);
+            }
+            marking::Progress::Failing(why) => {
+                todo.push_back(Step::Tell(Fact::CordonFailing(why)));
+            }
+            marking::Progress::Nothing => {}
+        }
+        Course::On
+    }
+
+    fn node_read(&mut self, now: Moment, node: &Node, todo: &mut VecDeque<Step>) -> Course {
         let state = match &node.state {
             Remembered::State(state) => Some(state),
             Remembered::Nothing | Remembered::Unreadable => None,
@@ -232,10 +261,11 @@ impl Draining {
         if self.from_the_start
             && state.is_some_and(|state| state.has_drained(self.notice, &self.boot_id))
         {
-            self.drained_before = true;
-            return;
+            return Course::DrainedBefore;
         }
-        self.follow = self.follow.map(|due| due.min(now));
+        if let Following::From(due) = &mut self.following {
+            *due = now.min(*due);
+        }
         if self.marking.as_ref().is_some_and(Marking::is_set) {
             let ours = state.is_some_and(|state| state.cordoned);
             self.cordoned(now, todo, if ours { Cordon::Kept } else { Cordon::Foreign });
@@ -243,6 +273,7 @@ impl Draining {
             let cordon = if node.unschedulable { Cordon::Foreign } else { Cordon::Would };
             self.cordoned(now, todo, cordon);
         }
+        Course::On
     }
 
     fn cordoned(&mut self, now: Moment, todo: &mut VecDeque<Step>, cordon: Cordon) {
@@ -259,103 +290,5 @@ impl Draining {
             return Fact::DeadlineReached;
         }
         Fact::Verdict(Occasion::Deadline, Box::new(verdict))
-    }
-}
-
-/// After a drain, while its notice still stands.
-#[derive(Debug)]
-pub struct Lingering {
-    notice: NoticeId,
-    over: bool,
-    /// The note on the Node that the drain has come to its end, until when it is tried.
-    note: Option<(Marking, Moment)>,
-    at_rest: bool,
-}
-
-/// How long it is tried to note the end of a drain.
-const NOTE_PATIENCE: Duration = Duration::from_secs(30);
-
-impl Lingering {
-    /// After this drain.
-    pub fn after(now: Moment, draining: &Draining, config: &Config) -> Self {
-        let marks = marks(config, draining.notice, true);
-        let note = (Marking::begin(now, marks), now + NOTE_PATIENCE);
-        Self {
-            notice: draining.notice,
-            over: draining.notice_over,
-            note: (!config.dry).then_some(note),
-            at_rest: false,
-        }
-    }
-
-    /// Nothing was drained.
-    pub fn idle(notice: NoticeId) -> Self {
-        Self { notice, over: false, note: None, at_rest: true }
-    }
-
-    /// For which notice.
-    pub fn notice(&self) -> NoticeId {
-        self.notice
-    }
-
-    /// It stands no more: the same words would be a new notice.
-    pub fn notice_over(&mut self) {
-        self.over = true;
-    }
-
-    /// Whether `notice` is the one that was drained for, and still stands.
-    pub fn is_for(&self, notice: NoticeId) -> bool {
-        !self.over && self.notice == notice
-    }
-
-    /// The next step.
-    pub fn next(&mut self, now: Moment, free: usize, node: Option<&Arc<str>>) -> Step {
-        let (Some((marking, until)), Some(node)) = (&mut self.note, node) else {
-            return self.rest();
-        };
-        if now >= *until || marking.is_set() {
-            self.note = None;
-            return self.rest();
-        }
-        if free > 0
-            && let Some(ask) = marking.next(now)
-        {
-            return Step::Do(node_order(node, ask));
-        }
-        let until = marking.wake().map_or(*until, |wake| wake.max(now).min(*until));
-        Step::Wait(Some(until))
-    }
-
-    /// Something happened.
-    pub fn observe(
-        &mut self,
-        now: Moment,
-        news: News,
-        jitter: &mut fastrand::Rng,
-        todo: &mut VecDeque<Step>,
-    ) {
-        let (News::Node(answer), Some((marking, _))) = (news, &mut self.note) else { return };
-        if let marking::Progress::Failing(why) = marking.observe(now, answer, jitter) {
-            todo.push_back(Step::Tell(Fact::NotNoted(why)));
-        }
-    }
-
-    fn rest(&mut self) -> Step {
-        if std::mem::replace(&mut self.at_rest, true) {
-            Step::Wait(None)
-        } else {
-            Step::Do(Order::Rest)
-        }
-    }
-}
-
-fn marks(config: &Config, notice: NoticeId, drained: bool) -> Marks {
-    Marks { notice, boot_id: config.boot_id.clone(), drained }
-}
-
-fn node_order(node: &Arc<str>, ask: marking::Ask) -> Order {
-    match ask {
-        marking::Ask::Read => Order::ReadNode(node.clone()),
-        marking::Ask::Patch(patch) => Order::PatchNode(node.clone(), patch),
     }
 }

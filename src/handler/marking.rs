@@ -1,10 +1,11 @@
 //! Sets marks on the Node: read it, patch what was read, and begin anew when somebody changed it in
 //! between. Pure.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::drain::timing::Backoff;
-use crate::handler::world::NodeAnswer;
+use crate::handler::world::{NodeAnswer, Order};
 use crate::moment::Moment;
 use crate::node::{Marks, Node, Patch, Remembered};
 
@@ -33,6 +34,16 @@ pub enum Ask {
     Read,
     /// The Node is to be changed.
     Patch(Patch),
+}
+
+impl Ask {
+    /// As an order about the Node of this name.
+    pub fn order(self, node: &Arc<str>) -> Order {
+        match self {
+            Self::Read => Order::ReadNode(node.clone()),
+            Self::Patch(patch) => Order::PatchNode(node.clone(), patch),
+        }
+    }
 }
 
 /// How far it is.

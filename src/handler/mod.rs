@@ -1,6 +1,7 @@
 //! The spine: what the handler does from its start to its end, its states, and the world around it.
 
 pub mod draining;
+pub mod lingering;
 pub mod marking;
 pub mod run;
 pub mod sightings;

@@ -8,12 +8,14 @@ use crate::drain::BudgetOverride;
 use crate::drain::ask::Grace;
 use crate::drain::pod::{OwnPod, Rules};
 use crate::drain::timing::Backoff;
-use crate::handler::draining::{Draining, Lingering};
+use crate::handler::draining::{Course, Draining};
+use crate::handler::lingering::Lingering;
 use crate::handler::sightings::{Change, Health, Sightings};
 use crate::handler::world::{News, Order, Polled};
 use crate::intent::Intent;
 use crate::moment::{Moment, Reading};
-use crate::notice::Notice;
+use crate::node::Marks;
+use crate::notice::{Notice, NoticeId};
 use crate::report::fact::Fact;
 
 /// What the operator wants of the handler, and what it knows from the start.
@@ -41,6 +43,13 @@ pub struct Config {
     pub seed: u64,
 }
 
+impl Config {
+    /// The marks for `notice`; `drained`: its drain has come to its end.
+    pub(super) fn marks(&self, notice: NoticeId, drained: bool) -> Marks {
+        Marks { notice, boot_id: self.boot_id.clone(), drained }
+    }
+}
+
 /// The handler.
 #[derive(Debug)]
 pub struct Handler {
@@ -64,7 +73,7 @@ enum State {
     /// A drain is under way.
     Draining(Box<Draining>),
     /// The notice that was drained for may still stand.
-    Lingering(Lingering),
+    Lingering(Box<Lingering>),
 }
 
 /// What is to be done next.
@@ -141,8 +150,8 @@ impl Handler {
             News::Node(_) | News::Pods(_) | News::NotFollowing { .. } | News::Answered { .. } => {
                 match &mut self.state {
                     State::Draining(draining) => {
-                        draining.observe(now, news, &mut self.jitter, &mut self.todo);
-                        if draining.was_drained_before() {
+                        let course = draining.observe(now, news, &mut self.jitter, &mut self.todo);
+                        if course == Course::DrainedBefore {
                             self.abandon();
                         }
                     }
@@ -243,7 +252,7 @@ impl Handler {
         if self.ending {
             return Step::End;
         }
-        self.state = State::Lingering(Lingering::after(now, draining, &self.config));
+        self.state = State::Lingering(Box::new(Lingering::after(now, draining, &self.config)));
         Step::Do(Order::Rest)
     }
 
@@ -251,7 +260,7 @@ impl Handler {
     fn abandon(&mut self) {
         let State::Draining(draining) = &self.state else { return };
         let notice = draining.notice();
-        self.state = State::Lingering(Lingering::idle(notice));
+        self.state = State::Lingering(Box::new(Lingering::idle(notice)));
         self.todo.clear();
         self.tell(Fact::DrainedBefore(notice));
         self.todo.push_back(Step::Do(Order::Rest));
