@@ -66,6 +66,9 @@ pub enum Step {
 /// The condition is set so long before the deletion that it costs the pod nothing of its grace.
 const MARK_AHEAD: Duration = Duration::from_secs(1);
 
+/// How long the last try of a budget may take.
+const LAST_TRY: Duration = Duration::from_secs(1);
+
 /// The longest that evictions wait for the cordon.
 const CORDON_WAIT: Duration = Duration::from_secs(1);
 
@@ -275,17 +278,19 @@ impl Drain {
             }
             (Ask::Delete { .. }, None, Some(by)) => Some(by.clone()),
         };
+        let mut patience = self.plan.timing.patience(now, ask);
         let tries = blocked_by.filter(|_| matches!(ask, Ask::Evict { .. }));
         if let Some(budget) = &tries {
             self.budgets.trying(budget);
+            if self.plan.budget_override == BudgetOverride::AtDeadline {
+                // A server that is silent now must not keep the pod from being deleted in time.
+                let own_time = self.plan.timing.own_time(record.grace);
+                patience = patience.min(now.until(own_time).max(LAST_TRY));
+            }
         }
         record.in_flight = Some(Sent { ask, ends, tries });
         record.last_asked = Some(now);
-        Some(Step::Ask(Job {
-            pod: record.reference().clone(),
-            ask,
-            patience: self.plan.timing.patience(now, ask),
-        }))
+        Some(Step::Ask(Job { pod: record.reference().clone(), ask, patience }))
     }
 }
 

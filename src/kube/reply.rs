@@ -221,7 +221,7 @@ impl Status {
             return Some(named(excerpt(name.unwrap_or(said))));
         }
         let several = "more than one PodDisruptionBudget";
-        self.message().contains(several).then(|| named(several.to_owned()))
+        self.message().contains(several).then(|| named("(more than one)".to_owned()))
     }
 
     fn says_namespace_terminates(&self, _: &Job) -> bool {

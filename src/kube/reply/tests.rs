@@ -109,7 +109,7 @@ fn several_budgets_over_one_pod_block_it() {
                     subresource does not support.",
     });
     let answer = answer_to(EVICT, &reply(500, body.to_string()));
-    assert_eq!(answer, blocked("more than one PodDisruptionBudget"));
+    assert_eq!(answer, blocked("(more than one)"));
 }
 
 #[test]

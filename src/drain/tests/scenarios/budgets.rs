@@ -127,6 +127,15 @@ fn a_status_patch_that_hangs_costs_no_pod_its_end() {
 }
 
 #[test]
+fn a_last_try_that_hangs_does_not_delay_the_deletion() {
+    let cluster = Cluster::with([pod("a").covered()]).budget("web", 0, None);
+    let hangs = Wrong::Silent { carried_out: false };
+    let run = run(&cluster.fault(84..=88, hangs).only(None, Some(Verb::Evict)));
+    let last = run.deeds().split_off(run.deeds().len() - 2);
+    are(&last, &["88.1 a mark", "88.2 a delete 30"]);
+}
+
+#[test]
 fn what_a_403_means_for_a_status_patch_is_not_said() {
     let cluster = Cluster::with([pod("a").covered()]).budget("web", 0, None);
     let run = run(&cluster.fault(0..=120, Wrong::Forbidden).only(None, Some(Verb::Mark)));
