@@ -129,6 +129,11 @@ impl Drain {
         self.plan.timing.deadline()
     }
 
+    /// When it is over, come what may: D, or the moment at which this process must end.
+    pub fn end(&self) -> Moment {
+        self.stop.map_or(self.deadline(), |stop| stop.min(self.deadline()))
+    }
+
     /// How long the own pod has after SIGTERM (`terminationGracePeriodSeconds`), once it was seen.
     pub fn own_grace(&self) -> Option<Duration> {
         self.own_grace
@@ -144,7 +149,7 @@ impl Drain {
         if let Some(progress) = self.told.pop_front() {
             return Step::Tell(progress);
         }
-        let end = self.stop.map_or(self.deadline(), |stop| stop.min(self.deadline()));
+        let end = self.end();
         if now >= end {
             return Step::Done(self.verdict(now));
         }

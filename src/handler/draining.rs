@@ -25,14 +25,20 @@ pub struct Draining {
     dry: bool,
     /// The notice stood there before this process did: it may have been drained for already.
     from_the_start: bool,
-    notice_over: bool,
     /// `None` once the node is marked, or in a dry run looked at.
     marking: Option<Marking>,
     drain: Drain,
     following: Following,
-    /// How many rows the table had that was told when nothing was left.
-    emptied: Option<usize>,
+    /// A pod was asked something.
+    begun: bool,
+    /// The table that was told when nothing was left.
+    emptied: Option<Table>,
+    /// The first set of pods was read to its end.
+    listed: bool,
 }
+
+/// What a table told, as far as it can change: rows, and pods that could not be read.
+type Table = (usize, u32);
 
 /// Whether the pods of the node are listed and followed.
 #[derive(Clone, Copy, Debug)]
@@ -86,11 +92,12 @@ impl Draining {
             boot_id: config.boot_id.clone(),
             dry: config.dry,
             from_the_start,
-            notice_over: false,
             marking: Some(Marking::begin(now, config.marks(notice, false))),
             drain: Drain::begin(now, plan),
             following: Following::From(if from_the_start { now + NODE_WAIT } else { now }),
+            begun: false,
             emptied: None,
+            listed: false,
         }
     }
 
@@ -99,22 +106,15 @@ impl Draining {
         self.notice
     }
 
-    /// The notice stands no more. The drain goes on.
-    pub fn notice_over(&mut self) {
-        self.notice_over = true;
-    }
-
-    /// Whether the notice stands no more.
-    pub fn is_notice_over(&self) -> bool {
-        self.notice_over
-    }
-
     /// Another notice takes over: what is gone stays gone, and the Node is to say so.
     pub fn taken_over(&mut self, now: Moment, config: &Config, notice: NoticeId) {
         self.notice = notice;
-        self.notice_over = false;
         self.from_the_start = false;
-        self.marking = Some(Marking::begin(now, config.marks(notice, false)));
+        let marks = config.marks(notice, false);
+        match &mut self.marking {
+            Some(marking) => marking.change(now, marks),
+            None => self.marking = Some(Marking::begin(now, marks)),
+        }
     }
 
     /// More is known of the own pod than at the beginning.
@@ -136,9 +136,19 @@ impl Draining {
         left.min(now.until(self.drain.deadline()))
     }
 
-    /// Whether nothing is left that is to go, and that was said.
-    pub fn is_emptied(&self) -> bool {
-        self.emptied.is_some() && self.drain.is_empty()
+    /// Whether nothing is left that is to go, and the table that said so has not changed since.
+    pub fn is_emptied(&self, now: Moment) -> bool {
+        self.drain.is_empty() && self.emptied == Some(table(&self.drain.verdict(now)))
+    }
+
+    /// Whether its deadline is there, or the moment at which this process must end.
+    pub fn is_over(&self, now: Moment) -> bool {
+        now >= self.drain.end()
+    }
+
+    /// Whether the node's pods are known, so that it can be said what became of them.
+    pub fn has_listed(&self) -> bool {
+        self.listed
     }
 
     /// The next step; `None`: the drain is over, and said so in `todo`.
@@ -149,7 +159,9 @@ impl Draining {
         node: Option<&Arc<str>>,
         todo: &mut VecDeque<Step>,
     ) -> Option<Step> {
-        if let Some(node) = node {
+        if let Some(node) = node
+            && !self.is_over(now)
+        {
             if free > 0
                 && let Some(marking) = &mut self.marking
                 && let Some(ask) = marking.next(now)
@@ -169,21 +181,29 @@ impl Draining {
                 Following::From(_) | Following::Again(_) | Following::Now => {}
             }
         }
-        if self.drain.is_stopping() && self.is_emptied() {
-            return None;
-        }
         match self.drain.next(now, free) {
             machine::Step::Tell(progress) => Some(Step::Tell(Fact::Drain(progress))),
-            machine::Step::Ask(job) => Some(Step::Do(Order::Ask(job))),
+            machine::Step::Ask(job) => {
+                self.begun = true;
+                Some(Step::Do(Order::Ask(job)))
+            }
+            machine::Step::Wait(_) if self.drain.is_stopping() && self.drain.is_empty() => {
+                if !self.is_emptied(now) {
+                    let verdict = Box::new(self.drain.verdict(now));
+                    todo.push_back(Step::Tell(Fact::Verdict(Occasion::Stopped, verdict)));
+                }
+                None
+            }
             machine::Step::Wait(until) => Some(Step::Wait(Some(
                 self.wake(free, node.is_some()).map_or(until, |w| w.min(until)),
             ))),
             machine::Step::Empty(verdict) => {
-                self.emptied = Some(verdict.rows.len());
+                self.emptied = Some(table(&verdict));
                 let occasion = if self.dry { Occasion::Rehearsed } else { Occasion::Empty };
                 Some(Step::Tell(Fact::Verdict(occasion, Box::new(verdict))))
             }
             machine::Step::Done(verdict) => {
+                self.listed = verdict.listed;
                 todo.push_back(Step::Tell(self.last_word(now, verdict)));
                 None
             }
@@ -259,6 +279,7 @@ impl Draining {
             Remembered::Nothing | Remembered::Unreadable => None,
         };
         if self.from_the_start
+            && !self.begun
             && state.is_some_and(|state| state.has_drained(self.notice, &self.boot_id))
         {
             return Course::DrainedBefore;
@@ -286,9 +307,13 @@ impl Draining {
         if now < self.drain.deadline() {
             return Fact::Verdict(Occasion::Stopped, Box::new(verdict));
         }
-        if self.emptied == Some(verdict.rows.len()) && self.drain.is_empty() {
+        if self.emptied == Some(table(&verdict)) && self.drain.is_empty() {
             return Fact::DeadlineReached;
         }
         Fact::Verdict(Occasion::Deadline, Box::new(verdict))
     }
+}
+
+fn table(verdict: &Verdict) -> Table {
+    (verdict.rows.len(), verdict.unread)
 }

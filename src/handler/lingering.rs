@@ -1,7 +1,6 @@
 //! What remains of a drain while its notice still stands: the note on the Node that it has come to
 //! its end, and the memory of which notice it was. Pure.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,10 +16,18 @@ use crate::report::fact::Fact;
 #[derive(Debug)]
 pub struct Lingering {
     notice: NoticeId,
-    over: bool,
-    /// The note on the Node that the drain has come to its end, until when it is tried.
-    note: Option<(Marking, Moment)>,
+    note: Option<Note>,
     at_rest: bool,
+}
+
+/// The note on the Node that the drain has come to its end.
+#[derive(Debug)]
+struct Note {
+    marking: Marking,
+    /// It is tried until then.
+    until: Moment,
+    /// Why it failed at first, if it did.
+    failed: Option<String>,
 }
 
 /// How long it is tried to note the end of a drain.
@@ -30,18 +37,16 @@ impl Lingering {
     /// After this drain.
     pub fn after(now: Moment, draining: &Draining, config: &Config) -> Self {
         let marks = config.marks(draining.notice(), true);
-        let note = (Marking::begin(now, marks), now + NOTE_PATIENCE);
-        Self {
-            notice: draining.notice(),
-            over: draining.is_notice_over(),
-            note: (!config.dry).then_some(note),
-            at_rest: false,
-        }
+        let marking = Marking::begin(now, marks);
+        let note = Note { marking, until: now + NOTE_PATIENCE, failed: None };
+        // Pods that were never seen were not drained: a restart is to try again.
+        let note = (draining.has_listed() && !config.dry).then_some(note);
+        Self { notice: draining.notice(), note, at_rest: true }
     }
 
     /// Nothing was drained.
     pub fn idle(notice: NoticeId) -> Self {
-        Self { notice, over: false, note: None, at_rest: true }
+        Self { notice, note: None, at_rest: true }
     }
 
     /// For which notice.
@@ -49,45 +54,35 @@ impl Lingering {
         self.notice
     }
 
-    /// It stands no more: the same words would be a new notice.
-    pub fn notice_over(&mut self) {
-        self.over = true;
-    }
-
-    /// Whether `notice` is the one that was drained for, and still stands.
-    pub fn is_for(&self, notice: NoticeId) -> bool {
-        !self.over && self.notice == notice
-    }
-
     /// The next step.
     pub fn next(&mut self, now: Moment, free: usize, node: Option<&Arc<str>>) -> Step {
-        let (Some((marking, until)), Some(node)) = (&mut self.note, node) else {
+        let (Some(Note { marking, until, failed }), Some(node)) = (&mut self.note, node) else {
             return self.rest();
         };
-        if now >= *until || marking.is_set() {
+        if marking.is_set() {
             self.note = None;
             return self.rest();
+        }
+        if now >= *until {
+            let why = failed.take().unwrap_or_else(|| "no answer came".to_owned());
+            self.note = None;
+            return Step::Tell(Fact::NotNoted(why));
         }
         if free > 0
             && let Some(ask) = marking.next(now)
         {
+            self.at_rest = false;
             return Step::Do(ask.order(node));
         }
-        let until = marking.wake().map_or(*until, |wake| wake.max(now).min(*until));
-        Step::Wait(Some(until))
+        let wake = marking.wake().filter(|_| free > 0);
+        Step::Wait(Some(wake.map_or(*until, |wake| wake.min(*until))))
     }
 
     /// Something happened.
-    pub fn observe(
-        &mut self,
-        now: Moment,
-        news: News,
-        jitter: &mut fastrand::Rng,
-        todo: &mut VecDeque<Step>,
-    ) {
-        let (News::Node(answer), Some((marking, _))) = (news, &mut self.note) else { return };
-        if let marking::Progress::Failing(why) = marking.observe(now, answer, jitter) {
-            todo.push_back(Step::Tell(Fact::NotNoted(why)));
+    pub fn observe(&mut self, now: Moment, news: News, jitter: &mut fastrand::Rng) {
+        let (News::Node(answer), Some(note)) = (news, &mut self.note) else { return };
+        if let marking::Progress::Failing(why) = note.marking.observe(now, answer, jitter) {
+            note.failed = Some(why);
         }
     }
 

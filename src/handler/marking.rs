@@ -24,6 +24,8 @@ enum Phase {
     Reading,
     ToPatch(Node, Patch),
     Patching(Node),
+    /// A patch for an earlier notice is under way: whatever comes of it, the Node is read again.
+    Outdated,
     Set,
 }
 
@@ -72,6 +74,17 @@ impl Marking {
         Self { marks, phase: Phase::ToRead(now), backoff: RETRIES, failed: 0 }
     }
 
+    /// Other marks are wanted. What is under way is waited for: its answer must not be taken for
+    /// that to a later request.
+    pub fn change(&mut self, now: Moment, marks: Marks) {
+        self.marks = marks;
+        self.phase = match std::mem::replace(&mut self.phase, Phase::ToRead(now)) {
+            Phase::Patching(_) | Phase::Outdated => Phase::Outdated,
+            Phase::Reading => Phase::Reading,
+            Phase::ToRead(_) | Phase::ToPatch(..) | Phase::Set => Phase::ToRead(now),
+        };
+    }
+
     /// What is to be sent now, and is under way from now on.
     pub fn next(&mut self, now: Moment) -> Option<Ask> {
         match &self.phase {
@@ -84,7 +97,11 @@ impl Marking {
                 self.phase = Phase::Patching(node);
                 Some(ask)
             }
-            Phase::ToRead(_) | Phase::Reading | Phase::Patching(_) | Phase::Set => None,
+            Phase::ToRead(_)
+            | Phase::Reading
+            | Phase::Patching(_)
+            | Phase::Outdated
+            | Phase::Set => None,
         }
     }
 
@@ -93,7 +110,7 @@ impl Marking {
         match self.phase {
             Phase::ToRead(due) => Some(due),
             Phase::ToPatch(..) => Some(Moment::START),
-            Phase::Reading | Phase::Patching(_) | Phase::Set => None,
+            Phase::Reading | Phase::Patching(_) | Phase::Outdated | Phase::Set => None,
         }
     }
 
@@ -110,6 +127,10 @@ impl Marking {
         jitter: &mut fastrand::Rng,
     ) -> Progress {
         match (answer, &self.phase) {
+            (_, Phase::Outdated) => {
+                self.phase = Phase::ToRead(now);
+                Progress::Nothing
+            }
             (NodeAnswer::Is(node), Phase::Reading) => {
                 let read = Progress::Read(node.clone());
                 self.phase = match self.marks.patch(&node) {

@@ -27,13 +27,15 @@ struct Sight {
 /// What a poll has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// A notice stands there: a new one, or the one that stood there with another time.
+    /// A notice stands that stood nowhere before.
     Stands {
         /// What it says now.
         notice: Notice,
         /// It stood there already when this process first asked.
         from_the_start: bool,
     },
+    /// A notice that stands already is said with another time, or by another path.
+    Repeated(Notice),
     /// A notice that stood there stands nowhere any more.
     Over(NoticeId),
 }
@@ -66,28 +68,47 @@ impl Sightings {
         let failed = std::mem::take(&mut sight.failed);
         let health = (failed > 0).then_some(Health::Recovered(failed));
         let change = match found {
-            Some(notice) => sight.stands(notice),
+            Some(notice) => self.stands(polled.path, notice),
             None => sight.is_absent().and_then(|id| self.over(id)),
         };
         (health, change)
     }
 
+    fn stands(&mut self, path: NoticePath, notice: Notice) -> Option<Change> {
+        let stood = self.is_standing(notice.id());
+        let sight = self.paths.entry(path).or_default();
+        let from_the_start = !sight.was_absent;
+        if !sight.stands(&notice) {
+            return None;
+        }
+        Some(if stood {
+            Change::Repeated(notice)
+        } else {
+            Change::Stands { notice, from_the_start }
+        })
+    }
+
     /// `id` is over once no other path says it.
     fn over(&self, id: NoticeId) -> Option<Change> {
-        let elsewhere = self.paths.values().filter_map(|sight| sight.standing.as_ref());
-        (!elsewhere.into_iter().any(|notice| notice.id() == id)).then_some(Change::Over(id))
+        (!self.is_standing(id)).then_some(Change::Over(id))
+    }
+
+    fn is_standing(&self, id: NoticeId) -> bool {
+        let mut standing = self.paths.values().filter_map(|sight| sight.standing.as_ref());
+        standing.any(|notice| notice.id() == id)
     }
 }
 
 impl Sight {
-    fn stands(&mut self, notice: Notice) -> Option<Change> {
+    /// Whether that is something else than before.
+    fn stands(&mut self, notice: &Notice) -> bool {
         self.absent = 0;
         let known = self.standing.as_ref();
         if known.is_some_and(|known| known.id() == notice.id() && known.when == notice.when) {
-            return None;
+            return false;
         }
         self.standing = Some(notice.clone());
-        Some(Change::Stands { notice, from_the_start: !self.was_absent })
+        true
     }
 
     fn is_absent(&mut self) -> Option<NoticeId> {
@@ -138,7 +159,7 @@ mod tests {
     use NoticePath::{InstanceAction, NoticeUrl};
 
     #[test]
-    fn a_notice_is_news_once_and_again_when_its_time_moves() {
+    fn a_notice_is_news_once_and_repeated_when_its_time_moves() {
         let mut paths = paths();
         assert_eq!(paths.says(InstanceAction, None), None);
         let first = notice(Action::Terminate, 1);
@@ -147,7 +168,17 @@ mod tests {
             Some(Change::Stands { notice: first.clone(), from_the_start: false })
         );
         assert_eq!(paths.says(InstanceAction, Some(first)), None);
-        assert!(paths.says(InstanceAction, Some(notice(Action::Terminate, 2))).is_some());
+        let moved = notice(Action::Terminate, 2);
+        assert_eq!(
+            paths.says(InstanceAction, Some(moved.clone())),
+            Some(Change::Repeated(moved.clone()))
+        );
+        assert_eq!(paths.says(NoticeUrl, Some(moved.clone())), Some(Change::Repeated(moved)));
+        let other = notice(Action::Stop, 2);
+        assert!(matches!(
+            paths.says(InstanceAction, Some(other)),
+            Some(Change::Stands { from_the_start: false, .. })
+        ));
     }
 
     #[test]

@@ -111,30 +111,55 @@ impl Handler {
 
     /// What to do next; `free`: how many requests could be sent at once.
     pub fn next(&mut self, now: Moment, free: usize) -> Step {
+        let step = self.choose(now, free);
+        if step == Step::Do(Order::Rest) {
+            // The answer goes with the connection.
+            self.node_search.lost(now);
+        }
+        step
+    }
+
+    fn choose(&mut self, now: Moment, free: usize) -> Step {
         if let Some(step) = self.todo.pop_front() {
             return step;
         }
-        if self.credentials.take(now) {
-            return Step::Do(Order::CheckCredentials);
+        if let Some(order) = self.chore(now, free) {
+            return Step::Do(order);
         }
-        if free > 0 && self.node_search.take(now) {
-            return Step::Do(Order::FindNode);
-        }
-        let chores = earliest(self.credentials.wake(), self.node_search.wake());
+        let find = self.node_search.wake().filter(|_| free > 0);
+        let chores = earliest(self.credentials.wake(), find);
         match &mut self.state {
             State::Draining(draining) => {
                 let node = self.node.as_ref();
                 if let Some(step) = draining.next(now, free, node, &mut self.todo) {
                     return wait_no_longer_than(step, chores);
                 }
-                self.drained(now)
+                self.drained(now);
+                self.choose(now, free)
             }
-            _ if self.ending => Step::End,
+            State::Watching | State::Lingering(_) if self.ending => Step::End,
             State::Watching => Step::Wait(chores),
             State::Lingering(lingering) => {
                 let step = lingering.next(now, free, self.node.as_ref());
                 wait_no_longer_than(step, chores)
             }
+        }
+    }
+
+    /// What has to be there before anything can be drained, and is due.
+    fn chore(&mut self, now: Moment, free: usize) -> Option<Order> {
+        let over = match &self.state {
+            State::Draining(draining) => draining.is_over(now),
+            State::Watching | State::Lingering(_) => self.ending,
+        };
+        if over {
+            None
+        } else if self.credentials.take(now) {
+            Some(Order::CheckCredentials)
+        } else if free > 0 && self.node_search.take(now) {
+            Some(Order::FindNode)
+        } else {
+            None
         }
     }
 
@@ -156,7 +181,7 @@ impl Handler {
                         }
                     }
                     State::Lingering(lingering) => {
-                        lingering.observe(now, news, &mut self.jitter, &mut self.todo);
+                        lingering.observe(now, news, &mut self.jitter);
                     }
                     State::Watching => {}
                 }
@@ -182,13 +207,12 @@ impl Handler {
             Some(Change::Stands { notice, from_the_start }) => {
                 self.stands(reading, notice, from_the_start);
             }
-            Some(Change::Over(notice)) => match &mut self.state {
+            Some(Change::Repeated(notice)) => self.pull_in(reading, &notice),
+            Some(Change::Over(notice)) => match &self.state {
                 State::Draining(draining) if draining.notice() == notice => {
-                    draining.notice_over();
                     self.tell(Fact::NoticeOver { notice, draining: true });
                 }
                 State::Lingering(lingering) if lingering.notice() == notice => {
-                    lingering.notice_over();
                     self.tell(Fact::NoticeOver { notice, draining: false });
                 }
                 _ => {}
@@ -201,7 +225,6 @@ impl Handler {
         let intent = Intent::of(&notice, reading);
         let left = reading.now.until(intent.deadline);
         match &mut self.state {
-            State::Lingering(lingering) if lingering.is_for(notice.id()) => {}
             State::Watching | State::Lingering(_) => {
                 if let State::Lingering(_) = self.state {
                     self.todo.push_back(Step::Do(Order::Rest));
@@ -218,12 +241,20 @@ impl Handler {
             State::Draining(draining) => {
                 if draining.notice() != notice.id() {
                     draining.taken_over(reading.now, &self.config, notice.id());
-                    self.todo.push_back(Step::Tell(Fact::TakenOver(Box::new(notice))));
+                    self.todo.push_back(Step::Tell(Fact::TakenOver(Box::new(notice.clone()))));
                 }
-                if draining.pull_in(intent.deadline) {
-                    self.tell(Fact::DeadlineMoved { basis: intent.basis, left });
-                }
+                self.pull_in(reading, &notice);
             }
+        }
+    }
+
+    /// What is said of a time in a drain can only move its deadline earlier.
+    fn pull_in(&mut self, reading: Reading, notice: &Notice) {
+        let State::Draining(draining) = &mut self.state else { return };
+        let intent = Intent::of(notice, reading);
+        if draining.pull_in(intent.deadline) {
+            let left = reading.now.until(intent.deadline);
+            self.tell(Fact::DeadlineMoved { basis: intent.basis, left });
         }
     }
 }
@@ -235,7 +266,7 @@ impl Handler {
             return;
         }
         let fact = match &mut self.state {
-            State::Draining(draining) if !draining.is_emptied() => {
+            State::Draining(draining) if !draining.is_emptied(now) => {
                 Fact::EndsAfterDrain(draining.stop(now, self.config.shutdown_grace))
             }
             State::Watching | State::Lingering(_) | State::Draining(_) => {
@@ -246,14 +277,15 @@ impl Handler {
         self.tell(fact);
     }
 
-    /// The drain is over; what became of every pod has been told.
-    fn drained(&mut self, now: Moment) -> Step {
-        let State::Draining(draining) = &self.state else { return Step::Wait(None) };
+    /// The drain is over; what became of every pod is told, or about to be.
+    fn drained(&mut self, now: Moment) {
+        let State::Draining(draining) = &self.state else { return };
         if self.ending {
-            return Step::End;
+            self.state = State::Watching;
+            return;
         }
         self.state = State::Lingering(Box::new(Lingering::after(now, draining, &self.config)));
-        Step::Do(Order::Rest)
+        self.todo.push_back(Step::Do(Order::Rest));
     }
 
     /// The drain turned out to have been done before this process started.
@@ -267,7 +299,8 @@ impl Handler {
     }
 
     fn credentials_read(&mut self, now: Moment, read: Result<OwnPod, String>) {
-        let outcome = self.credentials.came(now, read.is_ok(), &mut self.jitter);
+        let longest = self.longest_pause();
+        let outcome = self.credentials.came(now, read.is_ok(), longest, &mut self.jitter);
         match read {
             Ok(own) => {
                 if let State::Draining(draining) = &mut self.state {
@@ -284,7 +317,8 @@ impl Handler {
     }
 
     fn node_found(&mut self, now: Moment, found: Result<String, String>) {
-        let outcome = self.node_search.came(now, found.is_ok(), &mut self.jitter);
+        let longest = self.longest_pause();
+        let outcome = self.node_search.came(now, found.is_ok(), longest, &mut self.jitter);
         match found {
             Ok(name) => {
                 self.node = Some(Arc::from(name.as_str()));
@@ -298,6 +332,14 @@ impl Handler {
         }
     }
 
+    /// Before what is missing is looked for again.
+    fn longest_pause(&self) -> Duration {
+        match self.state {
+            State::Draining(_) => Duration::from_secs(2),
+            State::Watching | State::Lingering(_) => Duration::from_secs(30),
+        }
+    }
+
     fn tell(&mut self, fact: Fact) {
         self.todo.push_back(Step::Tell(fact));
     }
@@ -306,9 +348,16 @@ impl Handler {
 /// Something that is tried until it succeeds.
 #[derive(Debug)]
 struct Chore {
-    due: Option<Moment>,
+    stage: Stage,
     backoff: Backoff,
     failed: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    Due(Moment),
+    UnderWay,
+    Done,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -323,43 +372,63 @@ impl Chore {
 
     /// To be done at once.
     fn due() -> Self {
-        Self { due: Some(Moment::START), backoff: Self::BACKOFF, failed: false }
+        Self { stage: Stage::Due(Moment::START), backoff: Self::BACKOFF, failed: false }
     }
 
     /// Not to be done.
     fn done() -> Self {
-        Self { due: None, ..Self::due() }
+        Self { stage: Stage::Done, ..Self::due() }
     }
 
     /// Whether it is to be begun now; it then is under way.
     fn take(&mut self, now: Moment) -> bool {
-        let due = self.due.is_some_and(|due| due <= now);
+        let due = self.wake().is_some_and(|due| due <= now);
         if due {
-            self.due = None;
+            self.stage = Stage::UnderWay;
         }
         due
     }
 
     fn wake(&self) -> Option<Moment> {
-        self.due
+        match self.stage {
+            Stage::Due(due) => Some(due),
+            Stage::UnderWay | Stage::Done => None,
+        }
+    }
+
+    /// If it was under way, its outcome will never be known.
+    fn lost(&mut self, now: Moment) {
+        if let Stage::UnderWay = self.stage {
+            self.stage = Stage::Due(now);
+        }
     }
 
     /// If it is to be tried again, then now.
     fn hurry(&mut self, now: Moment) {
-        self.due = self.due.map(|due| due.min(now));
+        if let Stage::Due(due) = &mut self.stage {
+            *due = now.min(*due);
+        }
         self.backoff = Self::BACKOFF;
     }
 
     /// It ended, well or not.
-    fn came(&mut self, now: Moment, well: bool, jitter: &mut fastrand::Rng) -> Outcome {
+    fn came(
+        &mut self,
+        now: Moment,
+        well: bool,
+        longest_pause: Duration,
+        jitter: &mut fastrand::Rng,
+    ) -> Outcome {
         if well {
+            self.stage = Stage::Done;
             return if std::mem::take(&mut self.failed) {
                 Outcome::Recovered
             } else {
                 Outcome::Nothing
             };
         }
-        self.due = Some(now + self.backoff.next(jitter));
+        let pause = self.backoff.next(jitter).min(longest_pause);
+        self.stage = Stage::Due(now + pause);
         if std::mem::replace(&mut self.failed, true) { Outcome::Nothing } else { Outcome::Failing }
     }
 }
