@@ -1,0 +1,20 @@
+//! The real binary against stand-ins on loopback: what really goes over the wire, and what the log
+//! says of it. Every wait here is for something to happen, with a generous bound; nothing is timed.
+
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
+#![expect(clippy::panic, reason = "a test that panics has failed, as it should")]
+#![expect(clippy::indexing_slicing, reason = "a test that panics has failed, as it should")]
+#![expect(clippy::disallowed_methods, reason = "tests wait and read files for real")]
+#![expect(clippy::disallowed_macros, reason = "what was seen is printed when a test has failed")]
+
+mod api_server;
+mod child;
+mod drain;
+mod kinds;
+mod metadata;
+mod node;
+mod stage;
+mod start;
+mod stop;
+mod table;
+mod watch;

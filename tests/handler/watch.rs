@@ -1,0 +1,186 @@
+//! The watch that lists and follows the pods, disturbed in every way.
+
+use std::time::Duration;
+
+use simulator::{Class, Disturbance, Fault, Happening, Pod, WatchList};
+
+use crate::stage::{FAR, Stage, at_once, names, quick, quick_pods};
+
+/// A pod that is slow to stop, so that the watch is still wanted.
+fn slow(name: &str) -> Pod {
+    Pod::named(name).replica_set("slow").stops_in(Duration::from_secs(3))
+}
+
+#[test]
+fn a_server_that_streams_no_first_set_is_listed_by_pages_and_evictions_do_not_wait_for_the_last() {
+    at_once(&[("refused", WatchList::Refused), ("ignored", WatchList::Unknown)], |watch_list| {
+        let stage = Stage::with(quick_pods(60));
+        stage.cluster.watch_list(*watch_list);
+        stage.cluster.fail(Class::List).after(2).with(Fault::Slow(Duration::from_secs(4)));
+        let handler = stage.drain(FAR);
+        handler.table().all_evicted(&names(60));
+        let pages = stage.asked(Class::List);
+        assert_eq!(pages.len(), 3, "{pages:#?}");
+        assert!(pages.iter().all(|page| page.parameter("limit") == Some("25")));
+        let last_page = pages[2].answered.unwrap();
+        let before = stage.asked(Class::Evict).iter().filter(|entry| entry.at < last_page).count();
+        assert!(before > 0, "all evictions waited for the last page");
+        // An ignorant server streams the set, too, and nobody is asked twice.
+        assert_eq!(stage.asked(Class::Evict).len(), 60);
+        assert_eq!(handler.said("was lost"), 0, "that is the usual course of things");
+    });
+}
+
+#[test]
+fn a_watch_that_is_disturbed_is_opened_again_and_every_end_is_seen() {
+    at_once(
+        &[
+            ("410", (Disturbance::Expired, "410")),
+            ("no code", (Disturbance::ErrorWithoutCode, "the API server ended the watch of pods")),
+            ("cut", (Disturbance::CutLine, "cut short")),
+        ],
+        |(disturbance, words)| {
+            let stage = Stage::with([slow("default/slow-0"), slow("default/slow-1")]);
+            let handler = stage.drain(FAR);
+            handler.says_times("eviction accepted", 2);
+            stage.cluster.disturb_watches(disturbance.clone());
+            let line = handler.says("the watch of this node's pods was lost and is opened again");
+            assert!(line.contains(words), "{line}");
+            handler.table().all_evicted(&["default/slow-0", "default/slow-1"]);
+            assert_eq!(handler.said("was lost and is opened again"), 1);
+            assert!(stage.asked(Class::Watch).len() > 1);
+        },
+    );
+}
+
+#[test]
+fn a_watch_that_ends_as_it_should_is_no_news_and_goes_on() {
+    let stage = Stage::with([slow("default/slow-0")]);
+    let handler = stage.drain(FAR);
+    handler.says("eviction accepted");
+    stage.cluster.disturb_watches(Disturbance::Ended);
+    handler.table().all_evicted(&["default/slow-0"]);
+    assert_eq!(handler.said("was lost"), 0);
+    assert_eq!(stage.asked(Class::Watch).len(), 2);
+}
+
+#[test]
+fn a_first_set_that_is_cut_in_the_middle_is_told_anew() {
+    let stage = Stage::with(quick_pods(10));
+    stage.cluster.fail(Class::Watch).with(Fault::Watch(4, Disturbance::CutLine));
+    let handler = stage.drain(FAR);
+    handler.table().all_evicted(&names(10));
+    assert_eq!(stage.asked(Class::Evict).len(), 10, "nobody is asked twice");
+}
+
+#[test]
+fn a_watch_that_is_not_had_at_first_is_asked_for_again() {
+    at_once(
+        &[
+            ("500", Fault::Code(500)),
+            ("throttled", Fault::Throttled(Some(1))),
+            ("HTML", Fault::Html(200)),
+            ("HTML 503", Fault::Html(503)),
+            ("no code", Fault::StatusWithoutCode(500)),
+            ("cut", Fault::CutBeforeAnswer),
+            ("not UTF-8", Fault::NotUtf8),
+            ("endless head", Fault::EndlessHead),
+            ("hang", Fault::Hang),
+        ],
+        |fault| {
+            let stage = Stage::with(quick_pods(5));
+            stage.cluster.fail(Class::Watch).times(2).with(fault.clone());
+            let handler = stage.drain(FAR);
+            let table = handler.table();
+            for pod in names(5) {
+                table.says(&pod, "evicted", "");
+            }
+            stage.left(&[]);
+        },
+    );
+}
+
+#[test]
+fn pods_that_vanish_while_nobody_watches_are_noticed() {
+    let stage = Stage::with([slow("default/slow-0"), Pod::named("default/stuck").stuck()]);
+    let handler = stage.drain(FAR);
+    handler.says_times("eviction accepted", 2);
+    stage.cluster.fail(Class::Watch).times(3).with(Fault::Code(503));
+    stage.cluster.disturb_watches(Disturbance::CutLine);
+    stage.asks(Class::Watch, 2);
+    stage.cluster.remove_pod("default/stuck");
+    stage.cluster.compact();
+    let table = handler.table();
+    table.says("default/slow-0", "evicted", "");
+    table.says("default/stuck", "evicted", "");
+    handler.says("default/stuck: gone after");
+}
+
+#[test]
+fn a_pod_of_more_than_a_megabyte_goes_like_any_other() {
+    at_once(&[("streamed", WatchList::Offered), ("listed", WatchList::Refused)], |watch_list| {
+        let stage = Stage::with(quick_pods(3));
+        stage.cluster.add_pod(quick("default/web-3").size(1_400_000));
+        stage.cluster.watch_list(*watch_list);
+        let handler = stage.drain(FAR);
+        handler.table().all_evicted(&names(4));
+    });
+}
+
+#[test]
+fn a_line_of_more_than_four_megabytes_is_skipped_said_and_never_counted_as_gone() {
+    let stage = Stage::with(quick_pods(3));
+    stage.cluster.fail(Class::Watch).with(Fault::Watch(1, Disturbance::LongLine(5 * 1024 * 1024)));
+    let handler = stage.drain(FAR);
+    let line = handler.says("a pod could not be read and is not in the table");
+    assert!(line.contains("a line of 5242880 bytes"), "{line}");
+    stage.left(&[]);
+    let table = handler.table();
+    assert!(table.sum.contains("1 more could not be read and are not in this table"), "{table:?}");
+    assert_eq!(handler.said("nothing is left that was to go"), 0, "nobody knows that");
+}
+
+#[test]
+fn lines_that_are_no_events_are_said_and_skipped() {
+    at_once(
+        &[
+            ("not UTF-8", (&b"\xff\xfe\n"[..], "a line of 2 bytes is not UTF-8")),
+            ("HTML", (b"<html>\n", "a line of 6 bytes is not an event in JSON")),
+            ("no pod", (b"{\"type\":\"ADDED\",\"object\":{}}\n", "a pod has no metadata")),
+            ("unknown", (b"{\"type\":\"MOVED\",\"object\":{}}\n", "no event of type MOVED")),
+        ],
+        |(bytes, words)| {
+            let stage = Stage::with(quick_pods(3));
+            let disturbance = Disturbance::Bytes(bytes.to_vec());
+            stage.cluster.fail(Class::Watch).with(Fault::Watch(1, disturbance));
+            let handler = stage.drain(FAR);
+            let line = handler.says("a pod could not be read and is not in the table");
+            assert!(line.contains(words), "{line}");
+            stage.left(&[]);
+            for pod in names(3) {
+                handler.table().says(&pod, "evicted", "");
+            }
+        },
+    );
+}
+
+#[test]
+fn a_pod_of_another_node_is_never_touched() {
+    let stage = Stage::with(quick_pods(2));
+    stage.cluster.add_pod(quick("default/far").on_node("another"));
+    let handler = stage.drain(FAR);
+    handler.table().all_evicted(&names(2));
+    stage.left(&["default/far"]);
+    assert!(stage.cluster.journal().of_pod("default/far").is_empty());
+}
+
+#[test]
+fn where_watching_is_forbidden_pods_are_listed_again_and_again() {
+    let stage = Stage::with([slow("default/slow-0")]);
+    stage.cluster.forbid(Class::Watch);
+    let handler = stage.drain(FAR);
+    let line = handler.says("`watch` on `pods` must be granted");
+    assert!(line.contains("403"), "{line}");
+    handler.table().all_evicted(&["default/slow-0"]);
+    stage.happens(|what| matches!(what, Happening::Gone { by_itself: true, .. }));
+}
