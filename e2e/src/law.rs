@@ -13,6 +13,8 @@ use crate::witness::Sighting;
 pub struct Evidence<'a> {
     /// The handler's node.
     pub node: &'a str,
+    /// The UID of its own pod.
+    pub own_uid: &'a str,
     /// What it asked.
     pub exchanges: &'a [Exchange],
     /// Every pod that was ever on the node.
@@ -83,6 +85,7 @@ fn own_node(evidence: &Evidence<'_>, exchange: &Exchange) -> Option<String> {
         ("pods" | "pods/eviction" | "pods/status", _) => {
             let of_node = |uid: &str| evidence.sightings.iter().any(|pod| pod.uid() == uid);
             match pod_uid(exchange) {
+                Some(uid) if uid == evidence.own_uid => Some("its own pod".to_owned()),
                 Some(uid) if of_node(uid) => None,
                 Some(uid) => Some(format!("UID {uid} was never on this node")),
                 None => Some("no UID in the request".to_owned()),

@@ -36,7 +36,7 @@ pub async fn apply(cluster: &Cluster, deploy: &Path) -> Result<()> {
 /// There is none within a minute.
 pub async fn handler_pod(cluster: &Cluster, node: &str) -> Result<Pod> {
     if !cluster.plan().controllers {
-        create_pod(cluster.client(), node).await?;
+        create_pod(cluster.client(), node, None).await?;
     }
     let waiting = async {
         loop {
@@ -64,24 +64,29 @@ pub async fn find_handler_pod(cluster: &Cluster, node: &str) -> Result<Option<Po
     Ok(found.into_iter().find(|pod| pod.metadata.deletion_timestamp.is_none()))
 }
 
-async fn create_pod(client: Client, node: &str) -> Result<()> {
+/// A pod made from the DaemonSet's template, on that node, for which the
+/// kubelet would have so much patience; `None`: as much as shipped.
+///
+/// # Errors
+/// The API server refuses it.
+pub async fn create_pod(client: Client, node: &str, grace: Option<u32>) -> Result<Pod> {
     let set: DaemonSet = Api::namespaced(client.clone(), NAMESPACE).get(NAME).await?;
     let template = serde_json::to_value(&set.spec.template)?;
     let mut pod = json!({
         "metadata": {
             "name": format!("{NAME}-{node}"),
             "labels": template["metadata"]["labels"],
-            "ownerReferences": [{
-                "apiVersion": "apps/v1", "kind": "DaemonSet", "controller": true,
-                "name": NAME, "uid": set.uid(),
-            }],
         },
         "spec": template["spec"],
     });
     pod["spec"]["nodeName"] = node.into();
+    if let Some(grace) = grace {
+        pod["spec"]["terminationGracePeriodSeconds"] = grace.into();
+        // Its own, not the DaemonSet's: that one would not want it.
+        pod["metadata"]["labels"] = json!({});
+    }
     let pod: Pod = serde_json::from_value(pod)?;
-    Api::namespaced(client, NAMESPACE).create(&PostParams::default(), &pod).await?;
-    Ok(())
+    Ok(Api::namespaced(client, NAMESPACE).create(&PostParams::default(), &pod).await?)
 }
 
 /// The environment that the kubelet would give to this pod's container.

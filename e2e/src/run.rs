@@ -136,6 +136,7 @@ async fn judge(scene: &Scene) -> Result<()> {
     let sightings = scene.witness.pods();
     let evidence = Evidence {
         node: scene.name(),
+        own_uid: scene.handler_pod().metadata.uid.as_deref().unwrap_or_default(),
         exchanges: &exchanges,
         sightings: &sightings,
         deadline: scene.deadline(),

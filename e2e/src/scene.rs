@@ -348,6 +348,17 @@ impl Scene {
         Ok(())
     }
 
+    /// Gives the handler a pod of its own making, for which the kubelet would
+    /// have so many seconds of patience, and its token.
+    ///
+    /// # Errors
+    /// The API server refuses.
+    pub async fn handler_pod_with_grace(&mut self, seconds: u32) -> Result<()> {
+        let client = self.cluster().client();
+        self.handler_pod = manifest::create_pod(client, &self.name, Some(seconds)).await?;
+        self.renew_token().await
+    }
+
     /// Writes a token of the handler's pod of now into the file, as the
     /// kubelet does: whole or not at all.
     ///

@@ -84,7 +84,7 @@ impl Facts<'_> {
             "deleted" | "shortened" => {
                 pods.iter().any(|pod| self.is_gone(pod) && self.did(pod, Exchange::is_deletion))
             }
-            "ended by others" => pods.iter().any(|pod| self.is_gone(pod)),
+            "ended by others" | "ending already" => pods.iter().any(|pod| self.is_gone(pod)),
             "still there" | "handed over" => {
                 pods.iter().any(|pod| pod.gone.is_none_or(|at| at > before(self.table.at)))
             }

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use jiff::Timestamp;
+use serde_json::json;
 use simulator::{Metadata, Version};
 use tokio::time::sleep;
 
 use super::AHEAD;
+use crate::cluster::audit::Exchange;
 use crate::handler::Handler;
 use crate::metadata::whole_seconds;
 use crate::scene::{SOON, Scene};
@@ -84,5 +86,41 @@ pub async fn second(scene: &mut Scene) -> Result<()> {
         let row = table.of(scene.name(), &pod.name())?;
         ensure!(row.outcome == "evicted", "{}: {}", pod.name(), row.outcome);
     }
+    handler.stop(SOON).await
+}
+
+/// The same notice with another action is another notice: it takes over.
+pub async fn changed_action(scene: &mut Scene) -> Result<()> {
+    let shape = Shape { tolerant: true, ..Shape::default() };
+    scene.pods("first", PODS, &shape).await?;
+    let mut handler = scene.polling_handler(&[]).await?;
+    let end = scene.expect_end_in(AHEAD)?;
+    scene.metadata.announce("stop", end).await?;
+    scene.emptied().await?;
+    handler.verdicts(1, SOON).await?;
+
+    scene.metadata.announce("terminate", end).await?;
+    handler.says(&["terminate"], SOON).await?;
+    scene.pods("second", PODS, &shape).await?;
+    scene.emptied().await?;
+    handler.stop(SOON).await
+}
+
+/// The announced time moves: earlier is believed, later is not.
+pub async fn moved(scene: &mut Scene) -> Result<()> {
+    scene.deployment("guarded", 3, &Shape { grace: 5, ..Shape::default() }).await?;
+    scene.budget("guarded", json!({"minAvailable": "100%"})).await?;
+    let mut handler = scene.polling_handler(&[]).await?;
+    scene.announce(100).await?;
+    scene.asked("an eviction", |all| all.iter().any(Exchange::is_eviction)).await?;
+    let end = scene.announce(25).await?;
+    sleep(Duration::from_secs(3)).await;
+    let later = end.checked_add(Duration::from_mins(1))?;
+    scene.metadata.announce("terminate", later).await?;
+
+    scene.emptied().await?;
+    let table = handler.verdicts(1, SOON).await?;
+    let deleted = table.count(scene.name(), "deleted");
+    ensure!(deleted == 3, "{deleted} of 3 pods deleted; {}", table.summary);
     handler.stop(SOON).await
 }

@@ -87,6 +87,31 @@ pub async fn terminated_draining(scene: &mut Scene) -> Result<()> {
     Ok(())
 }
 
+/// SIGTERM with little time: shortly before the kubelet's patience is over the
+/// rest is handed over, and the next handler carries it through.
+pub async fn handed_over(scene: &mut Scene) -> Result<()> {
+    scene.deployment("guarded", 3, &Shape { grace: 5, ..Shape::default() }).await?;
+    scene.budget("guarded", json!({"minAvailable": "100%"})).await?;
+    scene.handler_pod_with_grace(8).await?;
+    let mut handler = scene.polling_handler(&[]).await?;
+    scene.announce(AHEAD).await?;
+    scene.asked("the budget refuses", |all| all.iter().any(Exchange::refused_by_budget)).await?;
+    handler.signal_term()?;
+    // Beyond 8 s the kubelet would kill it.
+    let status = handler.ended(Duration::from_secs(8)).await?;
+    ensure!(status.success(), "the handler ended with {status}");
+    let table = handler.verdicts(1, SOON).await?;
+    let handed_over = table.count(scene.name(), "handed over");
+    ensure!(handed_over == 3, "{handed_over} of 3 handed over; {}", table.summary);
+    ensure!(scene.is_cordoned().await?, "the marks did not stay");
+
+    let mut next = scene.handler(&[])?;
+    scene.emptied().await?;
+    let table = next.verdicts(1, SOON).await?;
+    ensure!(table.count(scene.name(), "deleted") == 3, "{}", table.summary);
+    next.stop(SOON).await
+}
+
 /// The token is worth nothing any more in the middle of the drain; some time
 /// later there is another one in the file.
 pub async fn token_rotated(scene: &mut Scene) -> Result<()> {
