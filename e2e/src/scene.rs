@@ -171,12 +171,14 @@ impl Scene {
         self.ready(name, 1).await
     }
 
-    /// Like [`Scene::pod`], and returns before it runs.
+    /// Like [`Scene::pod`], and returns as soon as the pod was seen there.
     ///
     /// # Errors
-    /// The API server refuses it.
+    /// The API server refuses it, or it is not seen within a minute.
     pub async fn place(&self, name: &str, shape: &Shape) -> Result<()> {
-        self.create(&shape.pod(&self.name, name, &self.name)?).await?;
+        let uid = self.create(&shape.pod(&self.name, name, &self.name)?).await?.metadata.uid;
+        let seen = |all: &[Sighting]| all.iter().any(|pod| Some(pod.uid()) == uid);
+        self.witness.until("the pod is seen", SOON, seen).await?;
         Ok(())
     }
 

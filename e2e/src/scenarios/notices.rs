@@ -89,20 +89,26 @@ pub async fn second(scene: &mut Scene) -> Result<()> {
     handler.stop(SOON).await
 }
 
-/// The same notice with another action is another notice: it takes over.
+/// The same notice with another action is another notice, and drained for
+/// without a pause between the two.
 pub async fn changed_action(scene: &mut Scene) -> Result<()> {
     let shape = Shape { tolerant: true, ..Shape::default() };
     scene.pods("first", PODS, &shape).await?;
     let mut handler = scene.polling_handler(&[]).await?;
-    let end = scene.expect_end_in(AHEAD)?;
+    let end = scene.expect_end_in(12)?;
     scene.metadata.announce("stop", end).await?;
     scene.emptied().await?;
     handler.verdicts(1, SOON).await?;
-
-    scene.metadata.announce("terminate", end).await?;
-    handler.says(&["terminate"], SOON).await?;
+    sleep(scene.time_left() + Duration::from_secs(2)).await;
     scene.pods("second", PODS, &shape).await?;
+
+    scene.announce(AHEAD).await?;
     scene.emptied().await?;
+    let table = handler.verdicts(2, SOON).await?;
+    for pod in scene.of("second") {
+        let row = table.of(scene.name(), &pod.name())?;
+        ensure!(row.outcome == "evicted", "{}: {}", pod.name(), row.outcome);
+    }
     handler.stop(SOON).await
 }
 
