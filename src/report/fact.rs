@@ -240,7 +240,15 @@ impl fmt::Display for Fact {
             ),
             Self::Drain(progress) => write!(f, "{progress}"),
             Self::Verdict(occasion, verdict) => {
-                writeln!(f, "{occasion}")?;
+                match occasion {
+                    // A pod that could not be read may well be there.
+                    Occasion::Empty if verdict.unread > 0 => writeln!(
+                        f,
+                        "the drain is done for the pods that could be read: none of them is left \
+                         that was to go"
+                    )?,
+                    _ => writeln!(f, "{occasion}")?,
+                }
                 write!(f, "{verdict}")
             }
             Self::DeadlineReached => f.write_str(
