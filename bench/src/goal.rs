@@ -18,7 +18,13 @@ pub struct Goal {
 impl Goal {
     /// At most that much.
     #[must_use]
-    pub fn at_most(what: impl Into<String>, aim: f64, came: f64, unit: &str, places: usize) -> Self {
+    pub fn at_most(
+        what: impl Into<String>,
+        aim: f64,
+        came: f64,
+        unit: &str,
+        places: usize,
+    ) -> Self {
         Self {
             what: what.into(),
             aim: format!("≤ {aim}{unit}"),

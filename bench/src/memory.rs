@@ -33,11 +33,7 @@ impl Memory {
             let number = line.and_then(|rest| rest.trim().strip_suffix(" kB")?.trim().parse().ok());
             number.with_context(|| format!("no {name} in {path}"))
         };
-        Ok(Self {
-            resident: field("VmRSS")?,
-            anonymous: field("RssAnon")?,
-            peak: field("VmHWM")?,
-        })
+        Ok(Self { resident: field("VmRSS")?, anonymous: field("RssAnon")?, peak: field("VmHWM")? })
     }
 }
 

@@ -47,7 +47,10 @@ impl Seat {
         environment.push(("KUBERNETES_SERVICE_PORT".to_owned(), cluster.port().to_string()));
         let kubeconfig = folder.join(format!("{node}.kubeconfig"));
         let authority = cluster.authority();
-        fs::write(&kubeconfig, kubeconfig_with(&token_file, &authority, cluster.port()).to_string())?;
+        fs::write(
+            &kubeconfig,
+            kubeconfig_with(&token_file, &authority, cluster.port()).to_string(),
+        )?;
         Ok(Self { node: node.to_owned(), environment, token_file, kubeconfig, authority })
     }
 

@@ -19,12 +19,6 @@ impl Series {
         self.0.len()
     }
 
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// The one in the middle, or between the two in the middle.
     #[must_use]
     pub fn median(&self) -> Option<f64> {

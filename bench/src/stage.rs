@@ -14,8 +14,7 @@ use e2e::workload::Shape;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
-use serde_json::json;
+use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use simulator::{Endpoint, Metadata};
 use tokio::time::{sleep, timeout};
 
@@ -39,8 +38,6 @@ pub struct Stage {
 /// How a drain goes, beside who does it.
 #[derive(Clone, Copy, Debug)]
 pub struct Course {
-    /// Between polls of the metadata service.
-    pub poll_interval: Duration,
     /// From the notice to the announced end.
     pub ahead: Duration,
     /// Whether to stay and look at the memory until after that end.
@@ -49,15 +46,15 @@ pub struct Course {
 
 impl Default for Course {
     fn default() -> Self {
-        let ahead = Duration::from_mins(1);
-        Self { poll_interval: Duration::from_millis(200), ahead, stay: false }
+        Self { ahead: Duration::from_mins(1), stay: false }
     }
 }
 
 /// The memory of a handler whose drain is over.
 #[derive(Clone, Copy, Debug)]
 pub struct Afterwards {
-    /// Ten seconds after the last pod went; the watch is still open.
+    /// Twelve seconds after the last pod went: the workers have gone, the watch
+    /// is still open.
     pub emptied: Memory,
     /// Ten seconds after the announced end.
     pub ended: Memory,
@@ -72,8 +69,10 @@ const NAMESPACE: &str = "default";
 
 const PATIENCE: Duration = Duration::from_mins(3);
 const GLANCE: Duration = Duration::from_millis(200);
-/// After which a drain counts as settled.
-const AFTER: Duration = Duration::from_secs(10);
+/// After which a worker without work has ended.
+const WORKERS_GONE: Duration = Duration::from_secs(12);
+/// After which a drain is over.
+const OVER: Duration = Duration::from_secs(10);
 
 impl Stage {
     /// Starts the control plane and makes the nodes.
@@ -141,10 +140,10 @@ impl Stage {
     ///
     /// # Errors
     /// It does not start.
-    pub async fn idle(&mut self, tool: Tool, interval: Duration) -> Result<(Running, Metadata)> {
+    pub async fn idle(&mut self, tool: Tool) -> Result<(Running, Metadata)> {
         let metadata = Metadata::start()?;
         let folder = self.next_folder()?;
-        let start = self.start(Vec::new(), interval, &folder);
+        let start = self.start(Vec::new(), &folder);
         let running = tool.start(&start, &metadata).await?;
         Ok((running, metadata))
     }
@@ -171,7 +170,7 @@ impl Stage {
         let before = fs::metadata(self.cluster.audit_log())?.len();
         let metadata = Metadata::start()?;
 
-        let start = self.start(victims, course.poll_interval, folder);
+        let start = self.start(victims, folder);
         let running = tool.start(&start, &metadata).await?;
         let end = metadata.announce_in(course.ahead);
         self.until("the node is empty", async || Ok(self.count_on(seat).await? == 0)).await?;
@@ -187,19 +186,14 @@ impl Stage {
     }
 
     async fn stay(running: &Running, end: Timestamp) -> Result<Afterwards> {
-        sleep(AFTER).await;
+        sleep(WORKERS_GONE).await;
         let emptied = Memory::of(running.id()?)?;
         let left = Duration::try_from(end.duration_since(Timestamp::now())).unwrap_or_default();
-        sleep(left + AFTER).await;
+        sleep(left + OVER).await;
         Ok(Afterwards { emptied, ended: Memory::of(running.id()?)? })
     }
 
-    fn start<'a>(
-        &'a self,
-        pods: Vec<Victim>,
-        poll_interval: Duration,
-        folder: &'a Path,
-    ) -> Start<'a> {
+    fn start<'a>(&'a self, pods: Vec<Victim>, folder: &'a Path) -> Start<'a> {
         let seat = &self.seats[0];
         let order = Order {
             server: format!("https://127.0.0.1:{}", self.cluster.port()),
@@ -209,7 +203,7 @@ impl Stage {
             connections: 0,
             pods,
         };
-        Start { programs: &self.programs, seat, order, poll_interval, folder }
+        Start { programs: &self.programs, seat, order, folder }
     }
 
     async fn victims(&self) -> Result<Vec<Victim>> {
@@ -277,25 +271,13 @@ impl Stage {
         fs::create_dir_all(&folder)?;
         Ok(folder)
     }
-
-    /// Makes the Deployment's pods another number; all on the first node.
-    ///
-    /// # Errors
-    /// They do not run in time.
-    pub async fn scale(&mut self, pods: usize) -> Result<()> {
-        let deployments: Api<Deployment> = Api::namespaced(self.cluster.client(), NAMESPACE);
-        self.pods = pods;
-        self.seats[1].set_schedulable(&self.cluster, false).await?;
-        let patch = Patch::Merge(json!({"spec": {"replicas": pods}}));
-        deployments.patch(APP, &PatchParams::default(), &patch).await?;
-        self.settle(&self.seats[0]).await?;
-        self.seats[1].set_schedulable(&self.cluster, true).await
-    }
 }
 
 /// The Deployment's pods on a node.
 fn on(seat: &Seat) -> ListParams {
-    ListParams::default().labels(&format!("app={APP}")).fields(&format!("spec.nodeName={}", seat.node))
+    ListParams::default()
+        .labels(&format!("app={APP}"))
+        .fields(&format!("spec.nodeName={}", seat.node))
 }
 
 /// When the first poll came that was answered with a notice.

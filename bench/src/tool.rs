@@ -73,8 +73,6 @@ pub struct Start<'a> {
     pub seat: &'a Seat,
     /// What is to go; only the bare client is told.
     pub order: Order,
-    /// Between polls of the metadata service.
-    pub poll_interval: Duration,
     /// Where its files go.
     pub folder: &'a Path,
 }
@@ -114,7 +112,7 @@ impl Tool {
         let peak = PeakWatch::start(process.id().context("a process without an id")?);
         let mut running = Running { tool: self, process, peak };
         if self.is_handler() {
-            running.polls(metadata, 3).await?;
+            running.polls(metadata, 1).await?;
         }
         Ok(running)
     }
@@ -169,7 +167,6 @@ fn handler(start: &Start<'_>, workers: Option<u16>, metadata: &Metadata) -> Comm
         .env_clear()
         .envs(seat.environment.iter().cloned())
         .env("INSTANCE_METADATA_URL", metadata.url())
-        .env("POLL_INTERVAL", format!("{}ms", start.poll_interval.as_millis()))
         .env("TOKEN_FILE", &seat.token_file)
         .env("CA_FILE", &seat.authority);
     if let Some(workers) = workers {

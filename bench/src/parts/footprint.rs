@@ -45,7 +45,7 @@ async fn idle(stage: &mut Stage, tool: Tool) -> Result<Vec<Goal>> {
     eprintln!("idle: {tool}");
     let mut all = Vec::new();
     for _ in 0..STARTS {
-        all.push(stage.idle(tool, Duration::from_millis(200)).await?);
+        all.push(stage.idle(tool).await?);
     }
     let mut memories = Vec::new();
     for (mut running, metadata) in all {
@@ -82,12 +82,12 @@ async fn through_a_drain(stage: &mut Stage, options: &Options) -> Result<Vec<Goa
     }
 
     eprintln!("{pods} pods of {size} bytes: {HANDLER}, beyond the announced end");
-    let course = Course { ahead: Duration::from_secs(25), stay: true, ..Course::default() };
+    let course = Course { ahead: Duration::from_secs(25), stay: true };
     let whole = stage.drain(HANDLER, course).await?;
     peaks.push(whole.peak as f64);
     println!("| {HANDLER} | through a drain, {} rounds | – | – | {peaks} |", peaks.len());
     let Afterwards { emptied, ended } = whole.afterwards.context("nobody looked")?;
-    print(&format!("{HANDLER} | 10 s after the last pod, watch still open"), &[emptied]);
+    print(&format!("{HANDLER} | 12 s after the last pod, watch still open"), &[emptied]);
     print(&format!("{HANDLER} | 10 s after the announced end"), &[ended]);
     println!("\nThrough a drain: {pods} pods of {size} bytes each.");
     println!("Requests of the last one, its end included: {}.", words(&whole.requests));
@@ -96,7 +96,10 @@ async fn through_a_drain(stage: &mut Stage, options: &Options) -> Result<Vec<Goa
         Goal::at_most("10 s after a drain: RssAnon", 150.0, ended.anonymous as f64, " KiB", 0),
         Goal::at_most("10 s after a drain: VmRSS", 1280.0, ended.resident as f64, " KiB", 0),
         Goal::at_most(
-            format!("through a drain of {pods} pods of {:.1} kB: VmHWM, at most", size as f64 / 1000.0),
+            format!(
+                "through a drain of {pods} pods of {:.1} kB: VmHWM, at most",
+                size as f64 / 1000.0
+            ),
             3072.0,
             peaks.max().context("no rounds")?,
             " KiB",

@@ -38,7 +38,9 @@ struct Compared {
 /// A drain fails.
 pub async fn measure(stage: &mut Stage, options: &Options) -> Result<Vec<Goal>> {
     println!("\n### From the cordon to the last accepted eviction\n");
-    println!("| pods | | rounds | seconds: median (min–max) | requests, all / refused | peak VmHWM, KiB |");
+    println!(
+        "| pods | | rounds | seconds: median (min–max) | requests, all / refused | peak VmHWM, KiB |"
+    );
     println!("|---:|---|---:|---:|---:|---:|");
     let mut goals = Vec::new();
     let mut noticing = Series::default();
@@ -79,9 +81,7 @@ async fn compare(stage: &mut Stage, pods: usize, options: &Options) -> Result<Co
         }
         for tool in tools {
             eprintln!("{pods} pods, round {}: {tool}", round + 1);
-            // The handler as it is shipped: one poll a second.
-            let course = Course { poll_interval: std::time::Duration::from_secs(1), ..Course::default() };
-            let drain = stage.drain(tool, course).await?;
+            let drain = stage.drain(tool, Course::default()).await?;
             compared.add(tool, drain);
         }
     }
@@ -133,7 +133,8 @@ impl Compared {
         if pods == CROWDS[1] {
             // Round by round: the machine's speed drifts.
             let pairs = self.of(HANDLER).iter().zip(self.of(held_against));
-            let ratios: Series = pairs.map(|(ours, theirs)| ours.evicting / theirs.evicting).collect();
+            let ratios: Series =
+                pairs.map(|(ours, theirs)| ours.evicting / theirs.evicting).collect();
             let what = format!("{pods} pods: time, compared with {held_against}: {ratios:.2}");
             let ratio = ratios.median().context("no rounds")?;
             goals.push(Goal::at_most(what, 1.2, ratio, " ×", 2));

@@ -22,7 +22,10 @@ const ROUNDS: usize = 3;
 pub async fn measure(stage: &mut Stage, options: &Options) -> Result<()> {
     println!("\n### The number of workers\n");
     println!("From the cordon to the last accepted eviction, in seconds: median (min–max).\n");
-    println!("| workers | {} pods | peak VmHWM, KiB | {} pods | peak VmHWM, KiB |", CROWDS[0], CROWDS[1]);
+    println!(
+        "| workers | {} pods | peak VmHWM, KiB | {} pods | peak VmHWM, KiB |",
+        CROWDS[0], CROWDS[1]
+    );
     println!("|---:|---:|---:|---:|---:|");
     let mut rows: Vec<Vec<String>> = NUMBERS.iter().map(|_| Vec::new()).collect();
     for pods in CROWDS {
