@@ -56,10 +56,13 @@ impl<'a> Launch<'a> {
             .spawn()
             .unwrap();
         let log = Arc::new(Log::default());
-        let pipe = child.stderr.take().filter(|_| self.heard);
-        if let Some(pipe) = pipe {
+        let pipe = child.stderr.take().unwrap();
+        if self.heard {
             let log = Arc::clone(&log);
             thread::spawn(move || log.listen(pipe));
+        } else {
+            drop(pipe);
+            log.end();
         }
         Handler { stage: self.stage, child, log }
     }
@@ -92,6 +95,10 @@ impl Log {
             self.lines.lock().unwrap().lines.push(String::from_utf8(line).unwrap());
             self.grown.notify_all();
         }
+        self.end();
+    }
+
+    fn end(&self) {
         self.lines.lock().unwrap().ended = true;
         self.grown.notify_all();
     }

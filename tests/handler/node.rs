@@ -114,7 +114,7 @@ fn a_handler_that_is_killed_in_the_middle_goes_on_after_its_restart() {
     stage.left(&["default/web-3"]);
     first.kill();
     let second = stage.handler().start();
-    second.says("the node is cordoned, by this handler before its restart");
+    second.says("the node was cordoned already, by this handler");
     second.table().all_evicted(&["default/web-3"]);
     assert_eq!(note(&stage)["cordoned"], true);
 }

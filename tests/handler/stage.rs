@@ -52,8 +52,7 @@ impl Stage {
     pub(crate) fn handler(&self) -> Launch<'_> {
         let environment = self.cluster.environment();
         let environment = environment.into_iter().map(|(name, value)| (name.to_owned(), value));
-        Launch::on(self, environment.collect())
-            .with("INSTANCE_METADATA_URL", self.cloud.url())
+        Launch::on(self, environment.collect()).with("INSTANCE_METADATA_URL", self.cloud.url())
     }
 
     /// Starts a handler with nothing special, and waits until it polls.

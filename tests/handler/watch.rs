@@ -20,13 +20,13 @@ fn a_server_that_streams_no_first_set_is_listed_by_pages_and_evictions_do_not_wa
         let handler = stage.drain(FAR);
         handler.table().all_evicted(&names(60));
         let pages = stage.asked(Class::List);
-        assert_eq!(pages.len(), 3, "{pages:#?}");
-        assert!(pages.iter().all(|page| page.parameter("limit") == Some("25")));
-        let last_page = pages[2].answered.unwrap();
+        assert!(pages.iter().all(|page| page.parameter("limit") == Some("25")), "{pages:#?}");
+        // An ignorant server streams the set all the same: by then hardly anybody is left.
+        assert!(pages.len() == 3 || *watch_list == WatchList::Unknown, "{pages:#?}");
+        let last_page = pages.last().and_then(|page| page.answered).unwrap();
         let before = stage.asked(Class::Evict).iter().filter(|entry| entry.at < last_page).count();
         assert!(before > 0, "all evictions waited for the last page");
-        // An ignorant server streams the set, too, and nobody is asked twice.
-        assert_eq!(stage.asked(Class::Evict).len(), 60);
+        assert_eq!(stage.asked(Class::Evict).len(), 60, "nobody is asked twice");
         assert_eq!(handler.said("was lost"), 0, "that is the usual course of things");
     });
 }
