@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use tokio::sync::{Mutex, OnceCell, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -51,37 +51,42 @@ impl Runner {
         Self { binaries, handler, deploy, folder, clusters: Mutex::default() }
     }
 
-    /// Runs them and prints a line for each.
+    /// Runs them, the first ones first, and prints a line for each.
     pub async fn run(self: Arc<Self>, scenarios: Vec<&'static Scenario>) -> Tally {
         let places = Arc::new(Semaphore::new(SIDE_BY_SIDE));
         let mut tasks = JoinSet::new();
         for scenario in scenarios {
-            let (runner, places) = (Arc::clone(&self), Arc::clone(&places));
+            let place = Arc::clone(&places).acquire_owned().await;
+            let runner = Arc::clone(&self);
             tasks.spawn(async move {
-                let _place = places.acquire_owned().await;
-                let start = Instant::now();
-                // A task of its own: a panic is then this scenario's failure.
-                let task = tokio::spawn(async move { runner.play(scenario).await });
-                let result = task.await.unwrap_or_else(|panic| Err(panic.into()));
-                (scenario.name, result, start.elapsed())
+                let _place = place;
+                runner.report(scenario).await
             });
         }
         let mut tally = Tally::default();
-        while let Some(done) = tasks.join_next().await {
-            let Ok((name, result, took)) = done else { continue };
-            let seconds = took.as_secs_f64();
-            match result {
-                Ok(()) => {
-                    tally.passed += 1;
-                    println!("passed  {name:<24} {seconds:6.1} s");
-                }
-                Err(error) => {
-                    tally.failed += 1;
-                    println!("FAILED  {name:<24} {seconds:6.1} s\n{}", indented(&error));
-                }
-            }
+        for passed in tasks.join_all().await {
+            *if passed { &mut tally.passed } else { &mut tally.failed } += 1;
         }
         tally
+    }
+
+    /// Plays one scenario and says how it went; whether it passed.
+    async fn report(self: Arc<Self>, scenario: &'static Scenario) -> bool {
+        let start = Instant::now();
+        // A task of its own: a panic is then this scenario's failure.
+        let mut task = JoinSet::new();
+        task.spawn(async move { self.play(scenario).await });
+        let result = match task.join_next().await {
+            Some(Ok(result)) => result,
+            Some(Err(panic)) => Err(panic.into()),
+            None => Err(anyhow!("it was not played")),
+        };
+        let (name, seconds) = (scenario.name, start.elapsed().as_secs_f64());
+        match &result {
+            Ok(()) => println!("passed  {name:<24} {seconds:6.1} s"),
+            Err(error) => println!("FAILED  {name:<24} {seconds:6.1} s\n{}", indented(error)),
+        }
+        result.is_ok()
     }
 
     async fn play(&self, scenario: &'static Scenario) -> Result<()> {
@@ -94,7 +99,7 @@ impl Runner {
         let mut scene = Scene::open(&ground, scenario.name).await.context("setting the scene")?;
         let result = match timeout(PATIENCE, (scenario.run)(&mut scene)).await {
             Ok(result) => result,
-            Err(_) => Err(anyhow::anyhow!("not over after {PATIENCE:?}")),
+            Err(_) => Err(anyhow!("not over after {PATIENCE:?}")),
         };
         let judged = judge(&scene).await;
         match (result, judged) {

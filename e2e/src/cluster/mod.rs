@@ -186,6 +186,8 @@ impl Cluster {
         for mut process in etcd {
             process.kill().await?;
         }
+        // Logs are kept where a run failed; this is large and says nothing.
+        fs::remove_dir_all(self.folder.join("etcd"))?;
         Ok(())
     }
 

@@ -130,7 +130,7 @@ pub async fn two(scene: &mut Scene) -> Result<()> {
     for pod in scene.of("web") {
         let row = table.of(scene.name(), &pod.name())?;
         ensure!(row.outcome == "deleted", "{}: {}", pod.name(), row.outcome);
-        let told = row.note.contains("more than one PodDisruptionBudget");
+        let told = row.note.contains("more than one");
         ensure!(told, "{}: the note is {:?}", pod.name(), row.note);
     }
     handler.stop(SOON).await
