@@ -12,7 +12,7 @@ pub mod timing;
 pub mod verdict;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::drain::ask::Grace;
 use crate::drain::pod::Rules;

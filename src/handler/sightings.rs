@@ -93,7 +93,8 @@ impl Sightings {
         (!self.is_standing(id)).then_some(Change::Over(id))
     }
 
-    fn is_standing(&self, id: NoticeId) -> bool {
+    /// Whether any path says it.
+    pub fn is_standing(&self, id: NoticeId) -> bool {
         let mut standing = self.paths.values().filter_map(|sight| sight.standing.as_ref());
         standing.any(|notice| notice.id() == id)
     }

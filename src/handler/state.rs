@@ -55,6 +55,9 @@ impl Config {
 pub struct Handler {
     config: Config,
     state: State,
+    /// A new notice, of the same words as that of the drain under way, which is over. It waits for
+    /// the end of that drain, whose deadline cannot move later.
+    waiting: Option<(Notice, Intent)>,
     sightings: Sightings,
     node: Option<Arc<str>>,
     credentials: Chore,
@@ -98,6 +101,7 @@ impl Handler {
         };
         Self {
             state: State::Watching,
+            waiting: None,
             sightings: Sightings::default(),
             node: config.node.clone(),
             credentials: Chore::due(),
@@ -177,7 +181,7 @@ impl Handler {
                     State::Draining(draining) => {
                         let course = draining.observe(now, news, &mut self.jitter, &mut self.todo);
                         if course == Course::DrainedBefore {
-                            self.abandon();
+                            self.abandon(now);
                         }
                     }
                     State::Lingering(lingering) => {
@@ -223,23 +227,17 @@ impl Handler {
 
     fn stands(&mut self, reading: Reading, notice: Notice, from_the_start: bool) {
         let intent = Intent::of(&notice, reading);
-        let left = reading.now.until(intent.deadline);
         match &mut self.state {
-            State::Watching | State::Lingering(_) => {
-                if let State::Lingering(_) = self.state {
-                    self.todo.push_back(Step::Do(Order::Rest));
-                }
-                self.credentials.hurry(reading.now);
-                self.node_search.hurry(reading.now);
-                let id = notice.id();
-                let seen = Fact::NoticeSeen { notice: Box::new(notice), basis: intent.basis, left };
-                self.tell(seen);
-                let draining =
-                    Draining::begin(reading.now, &self.config, id, intent.deadline, from_the_start);
-                self.state = State::Draining(Box::new(draining));
+            State::Watching => self.begin(reading.now, notice, intent, from_the_start),
+            State::Lingering(_) => {
+                self.todo.push_back(Step::Do(Order::Rest));
+                self.begin(reading.now, notice, intent, from_the_start);
             }
             State::Draining(draining) => {
-                if draining.notice() != notice.id() {
+                self.waiting = None;
+                if draining.notice() == notice.id() {
+                    self.waiting = Some((notice.clone(), intent));
+                } else {
                     draining.taken_over(reading.now, &self.config, notice.id());
                     self.todo.push_back(Step::Tell(Fact::TakenOver(Box::new(notice.clone()))));
                 }
@@ -248,10 +246,25 @@ impl Handler {
         }
     }
 
+    fn begin(&mut self, now: Moment, notice: Notice, intent: Intent, from_the_start: bool) {
+        let Intent { deadline, basis } = intent;
+        self.credentials.hurry(now);
+        self.node_search.hurry(now);
+        let draining = Draining::begin(now, &self.config, notice.id(), deadline, from_the_start);
+        let left = now.until(deadline);
+        self.tell(Fact::NoticeSeen { notice: Box::new(notice), basis, left });
+        self.state = State::Draining(Box::new(draining));
+    }
+
     /// What is said of a time in a drain can only move its deadline earlier.
     fn pull_in(&mut self, reading: Reading, notice: &Notice) {
         let State::Draining(draining) = &mut self.state else { return };
         let intent = Intent::of(notice, reading);
+        if let Some((_, waiting)) = &mut self.waiting
+            && intent.deadline < waiting.deadline
+        {
+            *waiting = intent;
+        }
         if draining.pull_in(intent.deadline) {
             let left = reading.now.until(intent.deadline);
             self.tell(Fact::DeadlineMoved { basis: intent.basis, left });
@@ -286,16 +299,26 @@ impl Handler {
         }
         self.state = State::Lingering(Box::new(Lingering::after(now, draining, &self.config)));
         self.todo.push_back(Step::Do(Order::Rest));
+        self.begin_waiting(now);
     }
 
     /// The drain turned out to have been done before this process started.
-    fn abandon(&mut self) {
+    fn abandon(&mut self, now: Moment) {
         let State::Draining(draining) = &self.state else { return };
         let notice = draining.notice();
         self.state = State::Lingering(Box::new(Lingering::idle(notice)));
         self.todo.clear();
         self.tell(Fact::DrainedBefore(notice));
         self.todo.push_back(Step::Do(Order::Rest));
+        self.begin_waiting(now);
+    }
+
+    /// Drains for the notice that waited, if it still stands and leaves time.
+    fn begin_waiting(&mut self, now: Moment) {
+        let Some((notice, intent)) = self.waiting.take() else { return };
+        if now < intent.deadline && self.sightings.is_standing(notice.id()) {
+            self.begin(now, notice, intent, false);
+        }
     }
 
     fn credentials_read(&mut self, now: Moment, read: Result<OwnPod, String>) {

@@ -12,42 +12,42 @@ use crate::moment::Moment;
 
 /// A node with its pods and an API server, and what will befall them.
 #[derive(Clone, Debug)]
-pub(super) struct Cluster {
-    pub(super) plan: Plan,
-    pub(super) pods: Vec<Life>,
-    pub(super) budgets: Vec<Allowance>,
-    pub(super) faults: Vec<Fault>,
-    pub(super) watch: Watch,
+pub(crate) struct Cluster {
+    pub(crate) plan: Plan,
+    pub(crate) pods: Vec<Life>,
+    pub(crate) budgets: Vec<Allowance>,
+    pub(crate) faults: Vec<Fault>,
+    pub(crate) watch: Watch,
     /// When the cordon is settled; `None`: never.
-    pub(super) cordoned: Option<Duration>,
+    pub(crate) cordoned: Option<Duration>,
     /// Milliseconds from the handler to the API server, and as much again back.
-    pub(super) latency: RangeInclusive<u64>,
+    pub(crate) latency: RangeInclusive<u64>,
     /// How many requests can be under way at once.
-    pub(super) workers: usize,
+    pub(crate) workers: usize,
     /// The deadline is pulled in: when, and to when.
-    pub(super) pulled_in: Vec<(Duration, Duration)>,
+    pub(crate) pulled_in: Vec<(Duration, Duration)>,
     /// The process is told to end: when, and by when.
-    pub(super) stopped: Option<(Duration, Duration)>,
+    pub(crate) stopped: Option<(Duration, Duration)>,
     /// Seed of everything random in the model.
-    pub(super) seed: u64,
+    pub(crate) seed: u64,
 }
 
 /// One pod's life.
 #[derive(Clone, Debug)]
-pub(super) struct Life {
-    pub(super) pod: Pod,
-    pub(super) arrival: Arrival,
+pub(crate) struct Life {
+    pub(crate) pod: Pod,
+    pub(crate) arrival: Arrival,
     /// Index of the budget that covers it.
-    pub(super) budget: Option<usize>,
+    pub(crate) budget: Option<usize>,
     /// How long it needs to end; it never gets longer than its grace.
-    pub(super) takes: Duration,
+    pub(crate) takes: Duration,
     /// Somebody else deletes it: when, and with what grace.
-    pub(super) deleted_by_others: Option<(Duration, u32)>,
+    pub(crate) deleted_by_others: Option<(Duration, u32)>,
 }
 
 /// When a pod is bound to the node.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Arrival {
+pub(crate) enum Arrival {
     At(Duration),
     /// So long after the pod with that index is gone.
     After(usize, Duration),
@@ -55,31 +55,31 @@ pub(super) enum Arrival {
 
 /// A disruption budget.
 #[derive(Clone, Debug)]
-pub(super) struct Allowance {
-    pub(super) budget: Budget,
+pub(crate) struct Allowance {
+    pub(crate) budget: Budget,
     /// How many pods it lets go before a replacement is ready.
-    pub(super) at_once: u32,
+    pub(crate) at_once: u32,
     /// How long after the end of a pod its replacement is ready; `None`: never.
-    pub(super) replaced_after: Option<Duration>,
+    pub(crate) replaced_after: Option<Duration>,
 }
 
 /// Something goes wrong with requests for a while.
 #[derive(Clone, Debug)]
-pub(super) struct Fault {
-    pub(super) from: Duration,
-    pub(super) until: Duration,
+pub(crate) struct Fault {
+    pub(crate) from: Duration,
+    pub(crate) until: Duration,
     /// Index of the pod it is about; `None`: all.
-    pub(super) pod: Option<usize>,
+    pub(crate) pod: Option<usize>,
     /// What is asked; `None`: anything.
-    pub(super) verb: Option<Verb>,
+    pub(crate) verb: Option<Verb>,
     /// Of a hundred requests, so many are hit.
-    pub(super) percent: u8,
-    pub(super) what: Wrong,
+    pub(crate) percent: u8,
+    pub(crate) what: Wrong,
 }
 
 /// What is asked of a pod, without its grace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verb {
+pub(crate) enum Verb {
     Evict,
     Mark,
     Delete,
@@ -87,7 +87,7 @@ pub(super) enum Verb {
 
 /// What goes wrong.
 #[derive(Clone, Debug)]
-pub(super) enum Wrong {
+pub(crate) enum Wrong {
     Busy(Option<Duration>),
     Unauthorized,
     Forbidden,
@@ -104,46 +104,46 @@ pub(super) enum Wrong {
 
 /// How the pods are reported.
 #[derive(Clone, Debug)]
-pub(super) struct Watch {
+pub(crate) struct Watch {
     /// When the first set begins.
-    pub(super) opens: Duration,
+    pub(crate) opens: Duration,
     /// Between two pods of a set.
-    pub(super) pace: Duration,
+    pub(crate) pace: Duration,
     /// From what happens to its report.
-    pub(super) delay: Duration,
+    pub(crate) delay: Duration,
     /// The API server's clock is so much ahead of ours, in milliseconds.
-    pub(super) skew: i32,
+    pub(crate) skew: i32,
     /// In order, and not overlapping.
-    pub(super) breaks: Vec<Break>,
+    pub(crate) breaks: Vec<Break>,
 }
 
 /// A time without watch.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Break {
-    pub(super) from: Duration,
-    pub(super) until: Duration,
+pub(crate) struct Break {
+    pub(crate) from: Duration,
+    pub(crate) until: Duration,
     /// A whole new set follows, without what happened meanwhile; otherwise all of that follows.
-    pub(super) new_set: bool,
+    pub(crate) new_set: bool,
 }
 
-pub(super) const fn secs(seconds: u64) -> Duration {
+pub(crate) const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-pub(super) const fn ms(milliseconds: u64) -> Duration {
+pub(crate) const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
-pub(super) const fn at(since_start: Duration) -> Moment {
+pub(crate) const fn at(since_start: Duration) -> Moment {
     Moment::at(since_start)
 }
 
 /// The margin of every drain here.
-pub(super) const MARGIN: Duration = secs(2);
+pub(crate) const MARGIN: Duration = secs(2);
 
 impl Cluster {
     /// A node in good order: 120 s, answers after 100 ms, everything reported at once.
-    pub(super) fn with(pods: impl IntoIterator<Item = Life>) -> Self {
+    pub(crate) fn with(pods: impl IntoIterator<Item = Life>) -> Self {
         let own = OwnPod {
             namespace: Some("kube-system".to_owned()),
             name: Some("handler".to_owned()),
@@ -183,13 +183,13 @@ impl Cluster {
     }
 
     /// The instance goes so many seconds after the start.
-    pub(super) fn deadline(mut self, seconds: u64) -> Self {
+    pub(crate) fn deadline(mut self, seconds: u64) -> Self {
         self.plan.timing = Timing::new(at(secs(seconds)), MARGIN);
         self
     }
 
     /// One more budget; pods name it by its index. It lets so many go at once.
-    pub(super) fn budget(
+    pub(crate) fn budget(
         mut self,
         name: &str,
         at_once: u32,
@@ -201,14 +201,14 @@ impl Cluster {
     }
 
     /// From then until then, requests go wrong like this.
-    pub(super) fn fault(mut self, seconds: RangeInclusive<u64>, what: Wrong) -> Self {
+    pub(crate) fn fault(mut self, seconds: RangeInclusive<u64>, what: Wrong) -> Self {
         let (from, until) = (secs(*seconds.start()), secs(*seconds.end()));
         self.faults.push(Fault { from, until, pod: None, verb: None, percent: 100, what });
         self
     }
 
     /// The last fault concerns only this.
-    pub(super) fn only(mut self, pod: Option<usize>, verb: Option<Verb>) -> Self {
+    pub(crate) fn only(mut self, pod: Option<usize>, verb: Option<Verb>) -> Self {
         if let Some(fault) = self.faults.last_mut() {
             (fault.pod, fault.verb) = (pod, verb);
         }
@@ -216,14 +216,14 @@ impl Cluster {
     }
 
     /// No watch from then until then, and a new set after it.
-    pub(super) fn watch_breaks(mut self, seconds: RangeInclusive<u64>) -> Self {
+    pub(crate) fn watch_breaks(mut self, seconds: RangeInclusive<u64>) -> Self {
         let (from, until) = (secs(*seconds.start()), secs(*seconds.end()));
         self.watch.breaks.push(Break { from, until, new_set: true });
         self
     }
 
     /// Anything else.
-    pub(super) fn but(mut self, change: impl FnOnce(&mut Self)) -> Self {
+    pub(crate) fn but(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
         self
     }
@@ -231,7 +231,7 @@ impl Cluster {
 
 /// An ordinary pod of a ReplicaSet, there from the start, with a grace of 30 s of which it needs
 /// one. Its UID is its name.
-pub(super) fn pod(name: &str) -> Life {
+pub(crate) fn pod(name: &str) -> Life {
     let reference =
         PodRef { namespace: "shop".to_owned(), name: name.to_owned(), uid: name.to_owned() };
     Life {
@@ -254,52 +254,52 @@ pub(super) fn pod(name: &str) -> Life {
 }
 
 impl Life {
-    pub(super) fn grace(mut self, seconds: u32) -> Self {
+    pub(crate) fn grace(mut self, seconds: u32) -> Self {
         self.pod.grace = seconds;
         self
     }
 
     /// It needs all the grace that it gets.
-    pub(super) fn slow(mut self) -> Self {
+    pub(crate) fn slow(mut self) -> Self {
         self.takes = Duration::MAX;
         self
     }
 
-    pub(super) fn tier(mut self, tier: Tier) -> Self {
+    pub(crate) fn tier(mut self, tier: Tier) -> Self {
         self.pod.tier = tier;
         self
     }
 
     /// Covered by the first budget.
-    pub(super) fn covered(mut self) -> Self {
+    pub(crate) fn covered(mut self) -> Self {
         self.budget = Some(0);
         self
     }
 
-    pub(super) fn late(mut self, seconds: u64) -> Self {
+    pub(crate) fn late(mut self, seconds: u64) -> Self {
         self.arrival = Arrival::At(secs(seconds));
         self
     }
 
     /// Somebody else deletes it then, with that grace.
-    pub(super) fn deleted(mut self, seconds: u64, grace: u32) -> Self {
+    pub(crate) fn deleted(mut self, seconds: u64, grace: u32) -> Self {
         self.deleted_by_others = Some((secs(seconds), grace));
         self
     }
 
-    pub(super) fn of_daemon_set(mut self) -> Self {
+    pub(crate) fn of_daemon_set(mut self) -> Self {
         self.pod.controller =
             Some(Controller { kind: "DaemonSet".to_owned(), name: "logs".to_owned() });
         self
     }
 
-    pub(super) fn but(mut self, change: impl FnOnce(&mut Pod)) -> Self {
+    pub(crate) fn but(mut self, change: impl FnOnce(&mut Pod)) -> Self {
         change(&mut self.pod);
         self
     }
 }
 
 /// A grace of so many seconds.
-pub(super) fn grace(seconds: u32) -> Grace {
+pub(crate) fn grace(seconds: u32) -> Grace {
     Grace::new(seconds).unwrap()
 }

@@ -1,9 +1,9 @@
 //! Tests of the drain in virtual time: named scenarios, and properties of random drains.
 
-mod cluster;
+pub(crate) mod cluster;
 mod laws;
 mod model;
-mod properties;
+pub(crate) mod properties;
 mod scenarios;
 mod story;
 mod trace;

@@ -29,7 +29,7 @@ const LONGEST: u64 = 100;
 
 /// The same drains at every run, and no file beside the code. For others, and more of them, there
 /// are `PROPTEST_RNG_SEED` and `PROPTEST_CASES`.
-fn config() -> ProptestConfig {
+pub(crate) fn config() -> ProptestConfig {
     let given = ProptestConfig::default();
     let rng_seed = match given.rng_seed {
         RngSeed::Random => RngSeed::Fixed(1),

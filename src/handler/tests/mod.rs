@@ -1,1 +1,12 @@
-//! Tests of the spine in virtual time.
+//! Tests of the spine in virtual time: scenarios by name, and laws that random worlds must keep.
+
+mod chapter;
+mod journal;
+mod laws;
+mod metadata;
+mod model;
+mod node;
+mod pods;
+mod properties;
+mod scenarios;
+mod script;

@@ -1,0 +1,182 @@
+//! What the spine ordered, said and was told, with times, and how a scenario writes it down.
+
+use std::collections::BTreeSet;
+
+use crate::drain::ask::{Ask, Job};
+use crate::drain::progress::Progress;
+use crate::drain::verdict::Verdict;
+use crate::handler::tests::node::Object;
+use crate::handler::world::{News, Order};
+use crate::intent::Basis;
+use crate::moment::Moment;
+use crate::node::Patch;
+use crate::report::fact::{Fact, Occasion};
+
+/// One run, from the start of the process to its end.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) journal: Vec<(Moment, Entry)>,
+    pub(super) ended: Moment,
+    pub(super) node: Object,
+}
+
+/// One thing that went into the spine or came out of it.
+#[derive(Clone, Debug)]
+pub(super) enum Entry {
+    /// It waited and this came; `None`: nothing, until the moment it had named.
+    Came(Option<News>),
+    Ordered(Order),
+    Told(Fact),
+    /// Beside what was told: our annotation at the API server at that moment.
+    NodeIs {
+        annotation: Option<String>,
+    },
+}
+
+impl Run {
+    /// Orders and facts, one line each, without what is said of single pods. Of what a pod is asked
+    /// again and again in one drain, only the first time.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let mut before = BTreeSet::new();
+        let words = self.journal.iter().filter_map(|(at, entry)| {
+            let words = match entry {
+                Entry::Ordered(Order::Ask(job)) => {
+                    before.insert((&job.pod, verb(job.ask))).then(|| job_words(job))?
+                }
+                Entry::Ordered(order) => order_words(order),
+                Entry::Told(fact) => fact_words(fact)?,
+                Entry::Came(_) | Entry::NodeIs { .. } => return None,
+            };
+            if matches!(entry, Entry::Told(Fact::NoticeSeen { .. })) {
+                before.clear();
+            }
+            Some(format!("{} {words}", second(*at)))
+        });
+        words.collect()
+    }
+
+    /// Of these, those in which one of these words stands.
+    pub(super) fn lines_with(&self, words: &[&str]) -> Vec<String> {
+        let lines = self.lines().into_iter();
+        lines.filter(|line| words.iter().any(|word| line.contains(word))).collect()
+    }
+
+    pub(super) fn news(&self) -> impl Iterator<Item = (Moment, &News)> {
+        self.journal.iter().filter_map(|(at, entry)| match entry {
+            Entry::Came(Some(news)) => Some((*at, news)),
+            _ => None,
+        })
+    }
+
+    pub(super) fn facts(&self) -> impl Iterator<Item = (Moment, &Fact)> {
+        self.journal.iter().filter_map(|(at, entry)| match entry {
+            Entry::Told(fact) => Some((*at, fact)),
+            _ => None,
+        })
+    }
+
+    pub(super) fn orders(&self) -> impl Iterator<Item = (Moment, &Order)> {
+        self.journal.iter().filter_map(|(at, entry)| match entry {
+            Entry::Ordered(order) => Some((*at, order)),
+            _ => None,
+        })
+    }
+}
+
+fn order_words(order: &Order) -> String {
+    match order {
+        Order::CheckCredentials => "check credentials".to_owned(),
+        Order::FindNode => "find node".to_owned(),
+        Order::ReadNode(name) => format!("read {name}"),
+        Order::PatchNode(name, patch) => format!("patch {name}: {}", patch_words(patch)),
+        Order::FollowPods(name) => format!("follow pods of {name}"),
+        Order::Ask(job) => job_words(job),
+        Order::Rest => "rest".to_owned(),
+    }
+}
+
+fn patch_words(patch: &Patch) -> String {
+    let patch: serde_json::Value = serde_json::from_str(&patch.0).unwrap();
+    let annotations = &patch["metadata"]["annotations"];
+    let state = annotations[crate::node::STATE_ANNOTATION].as_str().unwrap();
+    let state: serde_json::Value = serde_json::from_str(state).unwrap();
+    let cordon = if patch["spec"]["unschedulable"] == true { "cordon, " } else { "" };
+    let ours = if state["cordoned"] == true { "ours" } else { "not ours" };
+    let drained = if state["drained"] == true { ", drained" } else { "" };
+    format!("{cordon}{ours}{drained}")
+}
+
+fn verb(ask: Ask) -> u8 {
+    match ask {
+        Ask::Evict { .. } => 0,
+        Ask::MarkDisrupted => 1,
+        Ask::Delete { .. } => 2,
+    }
+}
+
+fn job_words(job: &Job) -> String {
+    let name = &job.pod.name;
+    match job.ask {
+        Ask::Evict { grace, dry: false } => format!("evict {name} {grace}"),
+        Ask::Evict { grace, dry: true } => format!("evict {name} {grace} dry"),
+        Ask::MarkDisrupted => format!("mark {name}"),
+        Ask::Delete { grace } => format!("delete {name} {grace}"),
+    }
+}
+
+fn fact_words(fact: &Fact) -> Option<String> {
+    Some(match fact {
+        Fact::NoticeSeen { notice, basis, left } => {
+            let basis = basis_words(*basis);
+            format!("* notice: {}{basis}, {} s left", notice.action, left.as_secs_f64())
+        }
+        Fact::DeadlineMoved { basis, left } => {
+            format!("* deadline moved{}, {} s left", basis_words(*basis), left.as_secs_f64())
+        }
+        Fact::TakenOver(notice) => format!("* taken over: {}", notice.action),
+        Fact::NoticeOver { draining: true, .. } => "* notice over, drain goes on".to_owned(),
+        Fact::NoticeOver { draining: false, .. } => "* notice over".to_owned(),
+        Fact::DrainedBefore(_) => "* drained before".to_owned(),
+        Fact::Cordon(cordon) => format!("* cordon: {cordon:?}"),
+        Fact::CordonFailing(why) => format!("* cordon failing: {why}"),
+        Fact::NotNoted(why) => format!("* end not noted: {why}"),
+        Fact::DrainBegins(name) => format!("* drain of {name} begins"),
+        Fact::Verdict(Occasion::Rehearsed, verdict) => format!("* rehearsed: {}", rows(verdict)),
+        Fact::Verdict(Occasion::Empty, verdict) => format!("* empty: {}", rows(verdict)),
+        Fact::Verdict(Occasion::Deadline, verdict) => format!("* deadline: {}", rows(verdict)),
+        Fact::Verdict(Occasion::Stopped, verdict) => format!("* stopped: {}", rows(verdict)),
+        Fact::DeadlineReached => "* deadline, nothing has changed".to_owned(),
+        Fact::Ends => "* SIGTERM, ends".to_owned(),
+        Fact::EndsAfterDrain(left) => format!("* SIGTERM, ends within {} s", left.as_secs_f64()),
+        Fact::CredentialsMissing(_) => "* credentials missing".to_owned(),
+        Fact::CredentialsFound => "* credentials found".to_owned(),
+        Fact::NodeUnknown(_) => "* node unknown".to_owned(),
+        Fact::NodeFound(name) => format!("* node found: {name}"),
+        Fact::MetadataFailing(path, _) => format!("* failing: {path}"),
+        Fact::MetadataRecovered(path, failed) => format!("* recovered: {path}, {failed} failed"),
+        Fact::WithoutToken(status) => format!("* without token: {status}"),
+        Fact::Polled(path, status) => format!("* polled: {path}, {status:?}"),
+        Fact::Drain(Progress::WatchLost { why }) => format!("* watch lost: {why}"),
+        Fact::Drain(_) => return None,
+        Fact::Started(_) | Fact::Remark(_) => panic!("said by others than the spine: {fact}"),
+    })
+}
+
+fn basis_words(basis: Basis) -> &'static str {
+    match basis {
+        Basis::Stated(_) => "",
+        Basis::Over(..) => " in the past",
+        Basis::TooFar(..) => " too far",
+        Basis::Unstated(_) => " some time",
+    }
+}
+
+fn rows(verdict: &Verdict) -> String {
+    let rows = verdict.rows.iter().map(|row| format!("{} {}", row.pod.name, row.outcome.name()));
+    let rows = rows.collect::<Vec<_>>().join(", ");
+    if verdict.listed { format!("[{rows}]") } else { format!("[{rows}] and perhaps more") }
+}
+
+fn second(at: Moment) -> String {
+    format!("{:.1}", at.since(Moment::START).as_secs_f64())
+}

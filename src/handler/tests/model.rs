@@ -1,0 +1,384 @@
+//! A world in virtual time. Events stand in a queue by moment; time passes only while the spine
+//! waits. Nothing sleeps, no clock is read.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::drain::ask::{Answer, Job, PodRef};
+use crate::drain::tests::cluster::{Arrival, ms, secs};
+use crate::handler::run;
+use crate::handler::tests::journal::{Entry, Run};
+use crate::handler::tests::metadata::{INTERVAL, poll};
+use crate::handler::tests::node::Object;
+use crate::handler::tests::pods::Pods;
+use crate::handler::tests::script::{Edit, NODE, Script, What, With};
+use crate::handler::world::{News, NodeAnswer, NoticePath, Order, PodNews, World};
+use crate::moment::{Moment, Reading};
+use crate::node::Patch;
+use crate::report::fact::Fact;
+
+/// Runs the spine until it returns.
+pub(super) fn run(script: &Script) -> Run {
+    let mut model = Model::new(script);
+    run::run(script.config.clone(), &mut model);
+    assert!(model.terminated, "the process ended by itself at {:?}", model.now);
+    Run { journal: model.journal, ended: model.now, node: model.node }
+}
+
+/// More steps than any run here can need between two moments.
+const MOST_STEPS: u32 = 5000;
+/// How long a request that is not about a pod may take.
+const PATIENCE: Duration = secs(5);
+/// Before a watch that was refused is opened again.
+const WATCH_AGAIN: Duration = secs(1);
+
+/// What will happen.
+#[derive(Debug)]
+enum Event {
+    Polls(NoticePath),
+    OthersEdit(Edit),
+    PodArrives(usize),
+    PodEnds(usize),
+    /// A request reaches the API server.
+    Reaches(Sent),
+    /// A request ends, in one way or the other.
+    Answers(Option<u32>, News),
+    /// The watch is opened.
+    WatchOpens(u32),
+    /// The watch says something.
+    Reported(u32, PodNews),
+    /// Whatever happens: for any shift.
+    Comes(News),
+}
+
+/// A request on its way.
+#[derive(Debug)]
+struct Sent {
+    shift: u32,
+    request: Request,
+    back: Moment,
+    given_up: Moment,
+}
+
+#[derive(Debug)]
+enum Request {
+    ReadNode,
+    PatchNode(Patch),
+    FindNode,
+    Ask(Job),
+}
+
+struct Model<'a> {
+    script: &'a Script,
+    now: Moment,
+    queue: BTreeMap<(Moment, u64), Event>,
+    queued: u64,
+    node: Object,
+    pods: Pods,
+    /// Answers to what was ordered before the last rest are nobody's.
+    shift: u32,
+    under_way: usize,
+    /// The watch, by its shift, once its first set was sent.
+    watching: Option<u32>,
+    no_thread: u32,
+    terminated: bool,
+    /// Since time last went on.
+    steps: std::cell::Cell<u32>,
+    random: fastrand::Rng,
+    journal: Vec<(Moment, Entry)>,
+}
+
+impl<'a> Model<'a> {
+    fn new(script: &'a Script) -> Self {
+        let mut model = Self {
+            script,
+            now: Moment::START,
+            queue: BTreeMap::new(),
+            queued: 0,
+            node: Object::new(script),
+            pods: Pods::new(&script.pods),
+            shift: 0,
+            under_way: 0,
+            watching: None,
+            no_thread: script.no_thread,
+            terminated: false,
+            steps: std::cell::Cell::new(0),
+            random: fastrand::Rng::with_seed(script.seed),
+            journal: Vec::new(),
+        };
+        for path in script.paths.keys() {
+            model.plan(Moment::START, Event::Polls(*path));
+        }
+        for (index, life) in script.pods.iter().enumerate() {
+            let Arrival::At(when) = life.arrival else { panic!("not in this model") };
+            model.plan(Moment::at(when), Event::PodArrives(index));
+        }
+        for (when, edit) in &script.edits {
+            model.plan(Moment::at(*when), Event::OthersEdit(edit.clone()));
+        }
+        for when in &script.sigterm {
+            model.plan(Moment::at(*when), Event::Comes(News::Terminate));
+        }
+        model
+    }
+
+    fn plan(&mut self, when: Moment, event: Event) {
+        self.queued += 1;
+        self.queue.insert((when.max(self.now), self.queued), event);
+    }
+
+    fn note(&mut self, entry: Entry) {
+        self.journal.push((self.now, entry));
+    }
+
+    fn go_on(&mut self, to: Moment) {
+        if to > self.now {
+            self.now = to;
+            self.steps.set(0);
+        }
+    }
+
+    /// News for the spine, if what happens is any.
+    fn happens(&mut self, event: Event) -> Option<News> {
+        match event {
+            Event::Polls(path) => {
+                self.plan(self.now + INTERVAL, Event::Polls(path));
+                return Some(News::Polled(poll(self.script, path, self.now)));
+            }
+            Event::OthersEdit(edit) => self.node.edit(&edit),
+            Event::PodArrives(index) => {
+                let pod = self.pods.arrives(index);
+                self.report(PodNews::Seen(pod));
+            }
+            Event::PodEnds(index) => {
+                if let Some(pod) = self.pods.ends(self.now, index) {
+                    self.report(PodNews::Gone { uid: pod.uid.clone() });
+                }
+            }
+            Event::Reaches(sent) => self.serve(sent),
+            Event::Answers(shift, news) => {
+                if shift.is_none_or(|shift| shift == self.shift) {
+                    self.under_way -= 1;
+                    return Some(news);
+                }
+            }
+            Event::WatchOpens(shift) if shift == self.shift => return self.watch_opens(),
+            Event::Reported(shift, news) if shift == self.shift => return Some(News::Pods(news)),
+            Event::WatchOpens(_) | Event::Reported(..) => {}
+            Event::Comes(news) => {
+                self.terminated |= news == News::Terminate;
+                return Some(news);
+            }
+        }
+        None
+    }
+}
+
+impl World for Model<'_> {
+    fn read_clock(&self) -> Reading {
+        self.steps.set(self.steps.get() + 1);
+        assert!(self.steps.get() < MOST_STEPS, "no end of steps at {:?}", self.now);
+        self.script.reading(self.now)
+    }
+
+    fn wait(&mut self, until: Option<Moment>) -> Option<News> {
+        assert!(
+            until.is_none_or(|until| until > self.now),
+            "to wait until {until:?} at {:?} is to spin",
+            self.now
+        );
+        let news = loop {
+            let next = self.queue.first_key_value().map(|((when, _), _)| *when);
+            let Some(when) = next.filter(|when| until.is_none_or(|until| *when <= until)) else {
+                let until = until.expect("something happens before the end");
+                let late = self.random.u64(0..=self.script.oversleep);
+                self.go_on(until + ms(late));
+                break None;
+            };
+            let Some((_, event)) = self.queue.pop_first() else { continue };
+            self.go_on(when);
+            if let Some(news) = self.happens(event) {
+                break Some(news);
+            }
+        };
+        self.note(Entry::Came(news.clone()));
+        news
+    }
+
+    fn free(&self) -> usize {
+        let since_start = self.now.since(Moment::START);
+        if self.script.busy.iter().any(|busy| busy.contains(&since_start)) {
+            return 0;
+        }
+        self.script.workers - self.under_way
+    }
+
+    fn carry_out(&mut self, order: Order) {
+        self.note(Entry::Ordered(order.clone()));
+        match order {
+            Order::CheckCredentials => {
+                let there = self.now >= Moment::at(self.script.credentials);
+                let own = self.script.own.clone();
+                let read = there.then_some(own).ok_or_else(|| "no token file".to_owned());
+                self.plan(self.now, Event::Comes(News::Credentials(read)));
+            }
+            Order::FindNode => self.send(Request::FindNode, PATIENCE),
+            Order::ReadNode(name) => {
+                assert_eq!(&*name, NODE);
+                self.send(Request::ReadNode, PATIENCE);
+            }
+            Order::PatchNode(name, patch) => {
+                assert_eq!(&*name, NODE);
+                self.send(Request::PatchNode(patch), PATIENCE);
+            }
+            Order::FollowPods(name) => {
+                assert_eq!(&*name, NODE);
+                self.follow();
+            }
+            Order::Ask(job) => {
+                let patience = job.patience;
+                self.send(Request::Ask(job), patience);
+            }
+            Order::Rest => {
+                self.shift += 1;
+                self.under_way = 0;
+                self.watching = None;
+            }
+        }
+    }
+
+    fn tell(&mut self, fact: Fact) {
+        self.note(Entry::Told(fact));
+        let annotation = self.node.annotation().map(str::to_owned);
+        self.note(Entry::NodeIs { annotation });
+    }
+}
+
+/// Requests.
+impl Model<'_> {
+    fn send(&mut self, request: Request, patience: Duration) {
+        assert!(self.free() > 0, "{request:?} at {:?}, and nobody to send it", self.now);
+        self.under_way += 1;
+        let latency = self.script.latency.clone();
+        let reaches = self.now + ms(self.random.u64(latency.clone()));
+        let back = reaches + ms(self.random.u64(latency));
+        let given_up = self.now + patience;
+        self.plan(reaches, Event::Reaches(Sent { shift: self.shift, request, back, given_up }));
+    }
+
+    fn serve(&mut self, sent: Sent) {
+        let trouble = self.trouble(With::of(&sent.request));
+        let silence = "no answer in time";
+        let (when, news) = match trouble {
+            Some(What::Refuses) => (sent.back, sent.request.failed("connection refused")),
+            Some(What::Hangs) => (sent.given_up, sent.request.failed(silence)),
+            Some(What::LosesAnswer) => {
+                self.answer(&sent.request);
+                (sent.given_up, sent.request.failed(silence))
+            }
+            None => {
+                let news = self.answer(&sent.request);
+                match sent.back <= sent.given_up {
+                    true => (sent.back, news),
+                    false => (sent.given_up, sent.request.failed(silence)),
+                }
+            }
+        };
+        self.plan(when.max(self.now), Event::Answers(Some(sent.shift), news));
+    }
+
+    fn trouble(&self, with: With) -> Option<What> {
+        let since_start = self.now.since(Moment::START);
+        let trouble = self.script.troubles.iter().find(|trouble| {
+            trouble.when.contains(&since_start)
+                && (trouble.with == With::Everything || trouble.with == with)
+        });
+        trouble.map(|trouble| trouble.what)
+    }
+
+    fn answer(&mut self, request: &Request) -> News {
+        match request {
+            Request::ReadNode => News::Node(NodeAnswer::Is(self.node.read())),
+            Request::PatchNode(patch) => News::Node(self.node.patch(patch)),
+            Request::FindNode if self.now < Moment::at(self.script.name) => {
+                request.failed("the pod is not bound to a node")
+            }
+            Request::FindNode => News::NodeFound(Ok(NODE.to_owned())),
+            Request::Ask(job) => {
+                let before = self.pods.ending(&job.pod);
+                let answer = self.pods.ask(self.now, job);
+                let after = self.pods.ending(&job.pod);
+                if before != after {
+                    self.is_ending(&job.pod);
+                }
+                News::Answered { pod: Arc::clone(&job.pod), answer }
+            }
+        }
+    }
+
+    fn is_ending(&mut self, pod: &PodRef) {
+        if let Some((index, ends, described)) = self.pods.ending(pod) {
+            self.plan(ends, Event::PodEnds(index));
+            self.report(PodNews::Seen(described));
+        }
+    }
+}
+
+impl Request {
+    fn failed(&self, why: &str) -> News {
+        let why = why.to_owned();
+        match self {
+            Self::ReadNode | Self::PatchNode(_) => News::Node(NodeAnswer::Failed(why)),
+            Self::FindNode => News::NodeFound(Err(why)),
+            Self::Ask(job) => {
+                News::Answered { pod: Arc::clone(&job.pod), answer: Answer::Broken(why) }
+            }
+        }
+    }
+}
+
+impl With {
+    fn of(request: &Request) -> Self {
+        match request {
+            Request::ReadNode => Self::ReadNode,
+            Request::PatchNode(_) => Self::PatchNode,
+            Request::FindNode => Self::FindNode,
+            Request::Ask(_) => Self::Pods,
+        }
+    }
+}
+
+/// The watch.
+impl Model<'_> {
+    fn follow(&mut self) {
+        if self.no_thread > 0 {
+            self.no_thread -= 1;
+            let why = "no thread".to_owned();
+            self.plan(self.now, Event::Comes(News::NotFollowing { why }));
+            return;
+        }
+        let latency = ms(2 * *self.script.latency.end());
+        self.plan(self.now + latency, Event::WatchOpens(self.shift));
+    }
+
+    fn watch_opens(&mut self) -> Option<News> {
+        assert_eq!(self.watching, None, "two watches at {:?}", self.now);
+        if self.trouble(With::Pods).is_some() {
+            self.plan(self.now + WATCH_AGAIN, Event::WatchOpens(self.shift));
+            return Some(News::Pods(PodNews::Lost { why: "connection refused".to_owned() }));
+        }
+        self.watching = Some(self.shift);
+        for pod in self.pods.list() {
+            self.report(PodNews::Seen(pod));
+        }
+        self.report(PodNews::SetComplete);
+        Some(News::Pods(PodNews::SetBegins))
+    }
+
+    fn report(&mut self, news: PodNews) {
+        if let Some(shift) = self.watching {
+            self.plan(self.now, Event::Reported(shift, news));
+        }
+    }
+}

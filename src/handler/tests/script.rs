@@ -1,0 +1,232 @@
+//! What happens around the spine, written down before it runs: what the metadata service says and
+//! when, the Node and who else changes it, pods, troubles, SIGTERM.
+
+use std::collections::BTreeMap;
+use std::ops::{Range, RangeInclusive};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::drain::BudgetOverride;
+use crate::drain::pod::{OwnPod, Rules};
+use crate::drain::tests::cluster::{Life, MARGIN, ms, secs};
+use crate::handler::state::Config;
+use crate::handler::tests::metadata::{calendar, milliseconds};
+use crate::handler::world::NoticePath;
+use crate::moment::{Moment, Reading};
+use crate::notice::Action;
+
+/// A world and what will befall it. All spans are counted from the start of the process.
+#[derive(Clone, Debug)]
+pub(super) struct Script {
+    pub(super) config: Config,
+    /// What each path says, and from when on. A path that is not named is not polled.
+    pub(super) paths: BTreeMap<NoticePath, Vec<(Duration, Says)>>,
+    pub(super) pods: Vec<Life>,
+    /// `spec.unschedulable` at the start.
+    pub(super) cordoned: bool,
+    /// Our annotation at the start.
+    pub(super) annotation: Option<String>,
+    /// What others do to the Node.
+    pub(super) edits: Vec<(Duration, Edit)>,
+    pub(super) troubles: Vec<Trouble>,
+    /// Milliseconds to the API server, and as many again back.
+    pub(super) latency: RangeInclusive<u64>,
+    /// A wait for a moment may end so many milliseconds after it.
+    pub(super) oversleep: u64,
+    /// How many requests can be under way at once.
+    pub(super) workers: usize,
+    /// Nothing can be sent at these times.
+    pub(super) busy: Vec<Range<Duration>>,
+    /// From when address, roots and token are there.
+    pub(super) credentials: Duration,
+    /// What the token tells of the own pod.
+    pub(super) own: OwnPod,
+    /// From when the node's name can be found out.
+    pub(super) name: Duration,
+    /// So many times the watch cannot be started.
+    pub(super) no_thread: u32,
+    /// When SIGTERM comes. The first one ends the run.
+    pub(super) sigterm: Vec<Duration>,
+    /// The calendar is set: when, and by how many seconds.
+    pub(super) clock_set: Option<(Duration, i64)>,
+    /// Seed of everything random in the model.
+    pub(super) seed: u64,
+}
+
+/// What a path of the metadata service says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Says {
+    /// 404.
+    Nothing,
+    /// This will be done, at so many seconds after the start.
+    At(Action, i64),
+    /// This will be done, so many seconds after the question.
+    In(Action, i64),
+    /// This will be done, no telling when.
+    Soon(Action),
+    /// No answer.
+    Fails,
+}
+
+/// What others do to the Node.
+#[derive(Clone, Debug)]
+pub(super) enum Edit {
+    /// A new resourceVersion, as by the kubelet.
+    Touch,
+    Cordon,
+    Uncordon,
+}
+
+/// The API server is in trouble from then until then.
+#[derive(Clone, Debug)]
+pub(super) struct Trouble {
+    pub(super) when: Range<Duration>,
+    pub(super) with: With,
+    pub(super) what: What,
+}
+
+/// With which requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum With {
+    Everything,
+    ReadNode,
+    PatchNode,
+    FindNode,
+    Pods,
+}
+
+/// What comes instead of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    /// A failure, at once.
+    Refuses,
+    /// None, until the request is given up.
+    Hangs,
+    /// None, but it was carried out.
+    LosesAnswer,
+}
+
+pub(super) const NODE: &str = "node-1";
+pub(super) const BOOT: &str = "boot-1";
+
+/// A handler on its node, SIGTERM after five minutes, 0.1 s for each answer.
+pub(super) fn script() -> Script {
+    let rules = Rules {
+        own: OwnPod { namespace: None, name: None, uid: None },
+        ignore_daemon_sets: true,
+        delete_local_data: true,
+        drain_unmanaged: true,
+    };
+    Script {
+        config: Config {
+            node: Some(Arc::from(NODE)),
+            boot_id: BOOT.to_owned(),
+            rules,
+            longest_grace: None,
+            budget_override: BudgetOverride::AtDeadline,
+            margin: MARGIN,
+            shutdown_grace: secs(150),
+            dry: false,
+            verbose: false,
+            seed: 1,
+        },
+        paths: BTreeMap::from([(NoticePath::InstanceAction, Vec::new())]),
+        pods: Vec::new(),
+        cordoned: false,
+        annotation: None,
+        edits: Vec::new(),
+        troubles: Vec::new(),
+        latency: 50..=50,
+        oversleep: 0,
+        workers: 32,
+        busy: Vec::new(),
+        credentials: Duration::ZERO,
+        own: OwnPod {
+            namespace: Some("kube-system".to_owned()),
+            name: Some("handler".to_owned()),
+            uid: Some("handler".to_owned()),
+        },
+        name: Duration::ZERO,
+        no_thread: 0,
+        sigterm: vec![secs(300)],
+        clock_set: None,
+        seed: 1,
+    }
+}
+
+impl Script {
+    /// From that second on, `spot/instance-action` says this.
+    pub(super) fn says(self, second: u64, says: Says) -> Self {
+        self.path_says(NoticePath::InstanceAction, second, says)
+    }
+
+    /// From that second on, that path says this.
+    pub(super) fn path_says(mut self, path: NoticePath, second: u64, says: Says) -> Self {
+        self.paths.entry(path).or_default().push((secs(second), says));
+        self
+    }
+
+    /// The usual notice: seen at 10 s, the instance goes at 130 s.
+    pub(super) fn noticed(self) -> Self {
+        self.says(10, Says::At(Action::Terminate, 130))
+    }
+
+    pub(super) fn pods(mut self, pods: impl IntoIterator<Item = Life>) -> Self {
+        self.pods = pods.into_iter().collect();
+        self
+    }
+
+    /// The annotation of an earlier process.
+    pub(super) fn remembers(mut self, boot: &str, cordoned: bool, drained: bool) -> Self {
+        self.annotation = Some(annotation(boot, cordoned, drained));
+        self.cordoned = true;
+        self
+    }
+
+    pub(super) fn edit(mut self, milliseconds: u64, edit: Edit) -> Self {
+        self.edits.push((ms(milliseconds), edit));
+        self
+    }
+
+    pub(super) fn trouble(mut self, seconds: Range<u64>, with: With, what: What) -> Self {
+        let when = secs(seconds.start)..secs(seconds.end);
+        self.troubles.push(Trouble { when, with, what });
+        self
+    }
+
+    pub(super) fn sigterm(mut self, seconds: &[u64]) -> Self {
+        self.sigterm = seconds.iter().copied().map(secs).collect();
+        self
+    }
+
+    /// Both clocks.
+    pub(super) fn reading(&self, now: Moment) -> Reading {
+        let set = self.clock_set.filter(|(when, _)| Moment::at(*when) <= now);
+        let ahead = set.map_or(0, |(_, seconds)| seconds * 1000);
+        Reading { now, wall: calendar(milliseconds(now) + ahead) }
+    }
+
+    /// When everything that goes wrong is over.
+    pub(super) fn last_trouble(&self) -> Duration {
+        let troubles = self.troubles.iter().map(|trouble| trouble.when.end);
+        troubles.chain(self.busy.iter().map(|busy| busy.end)).max().unwrap_or_default()
+    }
+
+    /// Anything else.
+    pub(super) fn but(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+}
+
+/// The annotation for a termination.
+pub(super) fn annotation(boot: &str, cordoned: bool, drained: bool) -> String {
+    serde_json::json!({
+        "version": 1,
+        "notice": "spot-interruption/terminate",
+        "bootId": boot,
+        "cordoned": cordoned,
+        "drained": drained,
+    })
+    .to_string()
+}
