@@ -220,7 +220,14 @@ impl Draining {
     ) -> Course {
         match news {
             News::Node(answer) => return self.node_answered(now, answer, jitter, todo),
-            News::Pods(PodNews::SetBegins) => self.drain.set_begins(),
+            News::Pods(PodNews::SetBegins) => {
+                // After an outage: a cordon that came later than the first evictions would let
+                // replacements of these pods come back to this node.
+                if let Some(marking) = &mut self.marking {
+                    marking.hurry(now);
+                }
+                self.drain.set_begins();
+            }
             News::Pods(PodNews::SetComplete) => self.drain.set_complete(now),
             News::Pods(PodNews::Seen(pod)) => self.drain.pod_seen(pod),
             News::Pods(PodNews::Gone { uid }) => self.drain.pod_gone(now, &uid),

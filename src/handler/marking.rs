@@ -114,6 +114,13 @@ impl Marking {
         }
     }
 
+    /// The API server answers: what waits to be tried again is tried now.
+    pub fn hurry(&mut self, now: Moment) {
+        if let Phase::ToRead(due) = &mut self.phase {
+            *due = now.min(*due);
+        }
+    }
+
     /// Whether the marks are there.
     pub fn is_set(&self) -> bool {
         matches!(self.phase, Phase::Set)
@@ -159,5 +166,33 @@ impl Marking {
         self.phase = Phase::ToRead(now + self.backoff.next(jitter));
         self.failed += 1;
         if self.failed == 1 { Progress::Failing(why) } else { Progress::Nothing }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notice::{Action, Kind, Notice, When};
+
+    #[test]
+    fn a_pause_after_a_failure_ends_when_the_server_is_heard_of() {
+        let at = |millis| Moment::at(Duration::from_millis(millis));
+        let notice = Notice {
+            kind: Kind::SpotInterruption,
+            action: Action::Terminate,
+            when: When::Unstated,
+            window: Duration::from_mins(2),
+            wording: String::new(),
+        };
+        let marks = Marks { notice: notice.id(), boot_id: "boot".to_owned(), drained: false };
+        let mut jitter = fastrand::Rng::with_seed(1);
+        let mut marking = Marking::begin(at(0), marks);
+        assert_eq!(marking.next(at(0)), Some(Ask::Read));
+        marking.observe(at(0), NodeAnswer::Failed("away".to_owned()), &mut jitter);
+        assert_eq!(marking.next(at(10)), None);
+        marking.hurry(at(10));
+        assert_eq!(marking.next(at(10)), Some(Ask::Read));
+        marking.hurry(at(20));
+        assert_eq!(marking.next(at(20)), None, "one is under way");
     }
 }
