@@ -1,5 +1,6 @@
 //! The handler as a child process: started, listened to, ended.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
@@ -18,20 +19,20 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// How a handler is to be started.
 pub(crate) struct Launch<'a> {
     stage: &'a Stage,
-    environment: Vec<(String, String)>,
+    environment: Vec<(String, OsString)>,
     heard: bool,
 }
 
 impl<'a> Launch<'a> {
-    pub(crate) fn on(stage: &'a Stage, environment: Vec<(String, String)>) -> Self {
+    pub(crate) fn on(stage: &'a Stage, environment: Vec<(String, OsString)>) -> Self {
         Self { stage, environment, heard: true }
     }
 
     /// With this variable in its environment.
-    pub(crate) fn with(mut self, name: &str, value: impl ToString) -> Self {
-        self = self.without(name);
-        self.environment.push((name.to_owned(), value.to_string()));
-        self
+    pub(crate) fn with(self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        let mut launch = self.without(name);
+        launch.environment.push((name.to_owned(), value.as_ref().to_owned()));
+        launch
     }
 
     /// Without that variable in its environment.

@@ -105,7 +105,7 @@ fn a_grace_is_cut_to_what_is_left_and_the_log_says_so() {
 #[test]
 fn an_operators_grace_only_shortens() {
     let stage = Stage::with([quick("default/web-0").grace(30), quick("default/web-1").grace(3)]);
-    let handler = stage.handler().with("POD_TERMINATION_GRACE_PERIOD", 10).start();
+    let handler = stage.handler().with("POD_TERMINATION_GRACE_PERIOD", "10").start();
     stage.cloud.announce_in(FAR);
     handler.table().all_evicted(&names(2));
     handler.says("default/web-0: eviction accepted, 10 s to end");
@@ -238,7 +238,7 @@ fn a_time_moves_the_deadline_only_earlier() {
     let stage = Stage::with([Pod::named("default/stuck").stuck().grace(1)]);
     let handler = stage.drain(FAR);
     handler.says("eviction accepted");
-    stage.cloud.announce_in(Duration::from_secs(300));
+    stage.cloud.announce_in(Duration::from_mins(5));
     stage.polled_on(stage.polls(), 3);
     stage.cloud.announce_in(Duration::from_secs(4));
     handler.says("the instance goes earlier");
@@ -262,7 +262,7 @@ fn nobody_is_asked_after_the_deadline() {
 #[test]
 fn a_log_that_nobody_takes_holds_up_no_pod() {
     let stage = Stage::with(quick_pods(10));
-    let mut handler = stage.handler().with("VERBOSE", 1).unheard().start();
+    let mut handler = stage.handler().with("VERBOSE", "1").unheard().start();
     stage.cloud.announce_in(FAR);
     stage.left(&[]);
     handler.terminate();

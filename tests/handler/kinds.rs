@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use simulator::{HANDLER_POD, Pod};
+use simulator::{HANDLER_POD, Happening, Pod};
 
 use crate::stage::{FAR, Stage, quick};
 
@@ -92,8 +92,10 @@ fn critical_pods_go_when_the_others_are_gone() {
     let handler = stage.drain(FAR);
     let order = ["default/c-ordinary", "default/b-cluster", "default/a-node"];
     handler.table().all_evicted(&order);
-    use simulator::Happening::{Evicted, Gone};
-    let told = |name: &str| stage.when(|what| matches!(what, Evicted { pod, .. } if pod == name));
-    let gone = |name: &str| stage.when(|what| matches!(what, Gone { pod, .. } if pod == name));
+    let told = |name: &str| {
+        stage.when(|what| matches!(what, Happening::Evicted { pod, .. } if pod == name))
+    };
+    let gone =
+        |name: &str| stage.when(|what| matches!(what, Happening::Gone { pod, .. } if pod == name));
     assert!(gone(order[0]) <= told(order[1]) && gone(order[1]) <= told(order[2]));
 }

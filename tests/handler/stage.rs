@@ -19,7 +19,7 @@ use crate::child::{Handler, Launch, PATIENCE};
 pub(crate) const NODE: &str = "ip-10-0-1-17";
 
 /// A notice that far ahead leaves time for everything; a drain ends when nothing is left.
-pub(crate) const FAR: Duration = Duration::from_secs(120);
+pub(crate) const FAR: Duration = Duration::from_mins(2);
 
 /// Metadata service and API server.
 pub(crate) struct Stage {
@@ -51,7 +51,8 @@ impl Stage {
     /// A handler for it, to be started.
     pub(crate) fn handler(&self) -> Launch<'_> {
         let environment = self.cluster.environment();
-        let environment = environment.into_iter().map(|(name, value)| (name.to_owned(), value));
+        let environment =
+            environment.into_iter().map(|(name, value)| (name.to_owned(), value.into()));
         Launch::on(self, environment.collect()).with("INSTANCE_METADATA_URL", self.cloud.url())
     }
 

@@ -52,7 +52,7 @@ fn without_a_name_of_the_node_it_is_read_from_the_pod() {
     stage.cluster.accept_token("an-opaque-token");
     let token = folder.put("token", "an-opaque-token\n");
     let (namespace, name) = HANDLER_POD.split_once('/').unwrap();
-    let launch = stage.handler().without("NODE_NAME").with("TOKEN_FILE", token.display());
+    let launch = stage.handler().without("NODE_NAME").with("TOKEN_FILE", token);
     let handler = launch.with("POD_NAME", name).with("NAMESPACE", namespace).start();
     handler.says(&format!("this node is {NODE}"));
     assert_eq!(stage.asked(Class::PodGet).len(), 1);
@@ -70,7 +70,7 @@ fn where_the_pod_may_not_be_read_it_says_what_to_grant_or_set() {
     stage.cluster.accept_token("an-opaque-token");
     let token = folder.put("token", "an-opaque-token\n");
     stage.cluster.forbid(Class::PodGet);
-    let launch = stage.handler().without("NODE_NAME").with("TOKEN_FILE", token.display());
+    let launch = stage.handler().without("NODE_NAME").with("TOKEN_FILE", token);
     let handler = launch.with("POD_NAME", "it").with("NAMESPACE", "here").start();
     let line = handler.says("the name of this node is not known");
     for words in ["403", "set NODE_NAME", "grant `get` on `pods`"] {
@@ -86,7 +86,7 @@ fn a_token_file_that_is_missing_is_named_once_and_found_when_it_is_there() {
     let stage = Stage::with(quick_pods(2));
     let folder = Folder::new();
     let file = folder.file("token");
-    let handler = stage.handler().with("TOKEN_FILE", file.display()).start();
+    let handler = stage.handler().with("TOKEN_FILE", &file).start();
     let line = handler.says("Without it no pod can be evicted");
     assert!(line.contains(&file.display().to_string()) && line.contains(" ERROR "), "{line}");
     // Long enough for it to look again.
@@ -104,7 +104,7 @@ fn a_token_file_that_comes_in_the_middle_of_a_drain_is_in_time() {
     let folder = Folder::new();
     stage.cloud.announce_in(FAR);
     let file = folder.file("token");
-    let handler = stage.handler().with("TOKEN_FILE", file.display()).start();
+    let handler = stage.handler().with("TOKEN_FILE", &file).start();
     handler.says("the node is not cordoned");
     handler.says("the watch of this node's pods was lost");
     folder.put("token", stage.cluster.token());
@@ -117,7 +117,7 @@ fn a_ca_file_that_is_not_pem_is_named() {
     let stage = Stage::with(quick_pods(2));
     let folder = Folder::new();
     let file = folder.put("ca.crt", "no certificate");
-    let handler = stage.handler().with("CA_FILE", file.display()).start();
+    let handler = stage.handler().with("CA_FILE", &file).start();
     let line = handler.says("is not PEM");
     assert!(line.contains(&file.display().to_string()) && line.contains("14 bytes"), "{line}");
     folder.put("ca.crt", content(&stage.cluster.authority_file()));
@@ -133,7 +133,7 @@ fn the_ca_of_another_cluster_is_named_and_its_correction_is_noticed() {
     let folder = Folder::new();
     let file = folder.put("ca.crt", content(&other.authority_file()));
     stage.cloud.announce_in(FAR);
-    let handler = stage.handler().with("CA_FILE", file.display()).start();
+    let handler = stage.handler().with("CA_FILE", &file).start();
     let line = handler.says("is not signed by a CA in");
     assert!(line.contains(&file.display().to_string()), "{line}");
     assert!(line.contains(&stage.cluster.address().to_string()), "{line}");
@@ -147,7 +147,7 @@ fn with_the_ca_of_another_cluster_the_table_does_not_say_that_all_are_gone() {
     let other = ApiServer::start(Node::named("other")).unwrap();
     stage.cloud.announce_in(Duration::from_secs(4));
     let ca = other.authority_file();
-    let handler = stage.handler().with("CA_FILE", ca.display()).start();
+    let handler = stage.handler().with("CA_FILE", ca).start();
     let table = handler.table();
     assert!(table.rows.is_empty() && table.occasion.contains("the deadline is reached"));
     assert!(table.sum.contains("was not read to its end, there may be more"), "{table:?}");
