@@ -23,14 +23,13 @@ pub struct Draining {
     notice: NoticeId,
     boot_id: String,
     dry: bool,
-    /// The notice stood there before this process did: it may have been drained for already.
+    /// The notice stood there before this process did: it may have been drained for already. Not
+    /// asked any more once a pod was told to go.
     from_the_start: bool,
     /// `None` once the node is marked, or in a dry run looked at.
     marking: Option<Marking>,
     drain: Drain,
     following: Following,
-    /// A pod was asked something.
-    begun: bool,
     /// The table that was told when nothing was left.
     emptied: Option<Table>,
     /// The first set of pods was read to its end.
@@ -95,7 +94,6 @@ impl Draining {
             marking: Some(Marking::begin(now, config.marks(notice, false))),
             drain: Drain::begin(now, plan),
             following: Following::From(if from_the_start { now + NODE_WAIT } else { now }),
-            begun: false,
             emptied: None,
             listed: false,
         }
@@ -184,7 +182,7 @@ impl Draining {
         match self.drain.next(now, free) {
             machine::Step::Tell(progress) => Some(Step::Tell(Fact::Drain(progress))),
             machine::Step::Ask(job) => {
-                self.begun = true;
+                self.from_the_start = false;
                 Some(Step::Do(Order::Ask(job)))
             }
             machine::Step::Wait(_) if self.drain.is_stopping() && self.drain.is_empty() => {
@@ -286,7 +284,6 @@ impl Draining {
             Remembered::Nothing | Remembered::Unreadable => None,
         };
         if self.from_the_start
-            && !self.begun
             && state.is_some_and(|state| state.has_drained(self.notice, &self.boot_id))
         {
             return Course::DrainedBefore;

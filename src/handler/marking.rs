@@ -134,10 +134,6 @@ impl Marking {
         jitter: &mut fastrand::Rng,
     ) -> Progress {
         match (answer, &self.phase) {
-            (_, Phase::Outdated) => {
-                self.phase = Phase::ToRead(now);
-                Progress::Nothing
-            }
             (NodeAnswer::Is(node), Phase::Reading) => {
                 let read = Progress::Read(node.clone());
                 self.phase = match self.marks.patch(&node) {
@@ -152,7 +148,7 @@ impl Marking {
                 self.phase = Phase::Set;
                 Progress::Set { was_unschedulable, ours }
             }
-            (NodeAnswer::Conflict, Phase::Patching(_)) => {
+            (NodeAnswer::Conflict, Phase::Patching(_)) | (_, Phase::Outdated) => {
                 self.phase = Phase::ToRead(now);
                 Progress::Nothing
             }

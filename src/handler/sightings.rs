@@ -135,7 +135,7 @@ mod tests {
             kind: Kind::SpotInterruption,
             action,
             when: When::At(time),
-            window: Duration::from_secs(120),
+            window: Duration::from_mins(2),
             wording: String::new(),
         }
     }

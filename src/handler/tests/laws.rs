@@ -28,8 +28,10 @@ macro_rules! hold {
     };
 }
 
+type Law = fn(&Script, &Run) -> Finding;
+
 /// Each with its name.
-pub(super) const LAWS: [(&str, fn(&Script, &Run) -> Finding); 13] = [
+pub(super) const LAWS: [(&str, Law); 13] = [
     ("one drain for one standing notice, and none without", one_drain_for_one_notice),
     ("a deadline never moves later, and is kept", deadlines_are_kept),
     ("nothing is ordered once a drain is over or the process must end", nothing_after_the_end),
@@ -61,16 +63,13 @@ fn one_drain_for_one_notice(script: &Script, run: &Run) -> Finding {
                 let Ok(found) = &polled.outcome else { continue };
                 let before: BTreeSet<_> = paths.values().filter_map(|(id, _)| *id).collect();
                 let (standing, absent) = paths.entry(polled.path).or_default();
-                match found {
-                    Some(notice) => {
-                        (*standing, *absent) = (Some(notice.id()), 0);
-                        let due = Intent::of(notice, script.reading(*at)).deadline;
-                        fresh.entry(notice.id()).and_modify(|before| *before = due.min(*before));
-                    }
-                    None => {
-                        *absent += u8::from(*absent < 3);
-                        *standing = standing.filter(|_| *absent < 3);
-                    }
+                if let Some(notice) = found {
+                    (*standing, *absent) = (Some(notice.id()), 0);
+                    let due = Intent::of(notice, script.reading(*at)).deadline;
+                    fresh.entry(notice.id()).and_modify(|before| *before = due.min(*before));
+                } else {
+                    *absent += u8::from(*absent < 3);
+                    *standing = standing.filter(|_| *absent < 3);
                 }
                 let after: BTreeSet<_> = paths.values().filter_map(|(id, _)| *id).collect();
                 fresh.retain(|id, _| after.contains(id));

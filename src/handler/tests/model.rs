@@ -156,14 +156,14 @@ impl<'a> Model<'a> {
                     self.report(PodNews::Gone { uid: pod.uid.clone() });
                 }
             }
-            Event::Reaches(sent) => self.serve(sent),
+            Event::Reaches(sent) => self.serve(&sent),
             Event::Answers(shift, news) => {
                 if shift.is_none_or(|shift| shift == self.shift) {
                     self.under_way -= 1;
                     return Some(news);
                 }
             }
-            Event::WatchOpens(shift) if shift == self.shift => return self.watch_opens(),
+            Event::WatchOpens(shift) if shift == self.shift => return Some(self.watch_opens()),
             Event::Reported(shift, news) if shift == self.shift => return Some(News::Pods(news)),
             Event::WatchOpens(_) | Event::Reported(..) => {}
             Event::Comes(news) => {
@@ -267,7 +267,7 @@ impl Model<'_> {
         self.plan(reaches, Event::Reaches(Sent { shift: self.shift, request, back, given_up }));
     }
 
-    fn serve(&mut self, sent: Sent) {
+    fn serve(&mut self, sent: &Sent) {
         let trouble = self.trouble(With::of(&sent.request));
         let silence = "no answer in time";
         let (when, news) = match trouble {
@@ -279,9 +279,10 @@ impl Model<'_> {
             }
             None => {
                 let news = self.answer(&sent.request);
-                match sent.back <= sent.given_up {
-                    true => (sent.back, news),
-                    false => (sent.given_up, sent.request.failed(silence)),
+                if sent.back <= sent.given_up {
+                    (sent.back, news)
+                } else {
+                    (sent.given_up, sent.request.failed(silence))
                 }
             }
         };
@@ -362,18 +363,18 @@ impl Model<'_> {
         self.plan(self.now + latency, Event::WatchOpens(self.shift));
     }
 
-    fn watch_opens(&mut self) -> Option<News> {
+    fn watch_opens(&mut self) -> News {
         assert_eq!(self.watching, None, "two watches at {:?}", self.now);
         if self.trouble(With::Pods).is_some() {
             self.plan(self.now + WATCH_AGAIN, Event::WatchOpens(self.shift));
-            return Some(News::Pods(PodNews::Lost { why: "connection refused".to_owned() }));
+            return News::Pods(PodNews::Lost { why: "connection refused".to_owned() });
         }
         self.watching = Some(self.shift);
         for pod in self.pods.list() {
             self.report(PodNews::Seen(pod));
         }
         self.report(PodNews::SetComplete);
-        Some(News::Pods(PodNews::SetBegins))
+        News::Pods(PodNews::SetBegins)
     }
 
     fn report(&mut self, news: PodNews) {
