@@ -139,10 +139,12 @@ impl Runner {
 async fn judge(scene: &Scene) -> Result<()> {
     let exchanges = scene.exchanges()?;
     let sightings = scene.witness.pods();
+    let server = scene.cluster().api_server().await;
     let evidence = Evidence {
         node: scene.name(),
         own_uid: scene.handler_pod().metadata.uid.as_deref().unwrap_or_default(),
         exchanges: &exchanges,
+        startups: server.startups(),
         sightings: &sightings,
         deadline: scene.deadline(),
         cordoned: scene.is_cordoned().await?,

@@ -78,9 +78,7 @@ impl Facts<'_> {
         let same_name = |pod: &&Sighting| format!("{}/{}", pod.namespace(), pod.name()) == row.pod;
         let pods: Vec<&Sighting> = self.sightings.iter().filter(same_name).collect();
         let so = match row.outcome.as_str() {
-            "evicted" => {
-                pods.iter().any(|pod| self.is_gone(pod) && self.did(pod, Exchange::is_eviction))
-            }
+            "evicted" => pods.iter().any(|pod| self.is_gone(pod) && self.was_evicted(pod)),
             "deleted" | "shortened" => {
                 pods.iter().any(|pod| self.is_gone(pod) && self.did(pod, Exchange::is_deletion))
             }
@@ -99,6 +97,12 @@ impl Facts<'_> {
 
     fn is_gone(&self, pod: &Sighting) -> bool {
         pod.gone.is_some_and(|at| at < after(self.table.at))
+    }
+
+    /// By the server's log or, if it was killed before it could write that, by
+    /// what an eviction leaves on the pod.
+    fn was_evicted(&self, pod: &Sighting) -> bool {
+        self.did(pod, Exchange::is_eviction) || pod.disruption() == Some("EvictionByEvictionAPI")
     }
 
     fn did(&self, pod: &Sighting, what: impl Fn(&Exchange) -> bool) -> bool {

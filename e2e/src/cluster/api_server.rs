@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use jiff::Timestamp;
 use kube::Client;
 use tokio::process::Command;
 use tokio::time::{sleep, timeout};
@@ -19,6 +20,24 @@ pub struct ApiServer {
     folder: PathBuf,
     port: u16,
     process: Option<Process>,
+    started: Timestamp,
+    startups: Vec<Startup>,
+}
+
+/// The time from a start to readiness. The server answers before it is ready,
+/// and then knows no roles yet: it forbids what is allowed.
+#[derive(Clone, Copy, Debug)]
+pub struct Startup {
+    from: Timestamp,
+    to: Timestamp,
+}
+
+impl Startup {
+    /// Whether that moment lies in it.
+    #[must_use]
+    pub fn contains(&self, moment: Timestamp) -> bool {
+        (self.from..=self.to).contains(&moment)
+    }
 }
 
 impl ApiServer {
@@ -71,6 +90,8 @@ impl ApiServer {
             folder: folder.to_owned(),
             port,
             process: None,
+            started: Timestamp::now(),
+            startups: Vec::new(),
         })
     }
 
@@ -87,6 +108,7 @@ impl ApiServer {
     pub fn start(&mut self) -> Result<()> {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments);
+        self.started = Timestamp::now();
         self.process = Some(Process::start("kube-apiserver", command, &self.folder)?);
         Ok(())
     }
@@ -104,6 +126,7 @@ impl ApiServer {
                 }
                 let request = http::Request::get("/readyz").body(Vec::new())?;
                 if client.request_text(request).await.is_ok() {
+                    self.startups.push(Startup { from: self.started, to: Timestamp::now() });
                     return Ok(());
                 }
                 sleep(GLANCE).await;
@@ -111,6 +134,12 @@ impl ApiServer {
         })
         .await
         .with_context(|| format!("kube-apiserver not ready after {patience:?}"))?
+    }
+
+    /// When it was there and not ready yet.
+    #[must_use]
+    pub fn startups(&self) -> &[Startup] {
+        &self.startups
     }
 
     /// Ends it at once, as a crash would.

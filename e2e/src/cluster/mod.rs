@@ -18,7 +18,7 @@ use kube::Client;
 use tokio::process::Command;
 use tokio::sync::{Mutex, MutexGuard};
 
-pub use api_server::ApiServer;
+pub use api_server::{ApiServer, Startup};
 pub use binaries::{Binaries, Release};
 pub use process::Process;
 
