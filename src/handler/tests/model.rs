@@ -28,6 +28,8 @@ pub(super) fn run(script: &Script) -> Run {
 
 /// More steps than any run here can need between two moments.
 const MOST_STEPS: u32 = 5000;
+/// No run here goes on so long: one that does has missed its SIGTERM.
+const END_OF_TIME: Moment = Moment::at(Duration::from_mins(30));
 /// How long a request that is not about a pod may take.
 const PATIENCE: Duration = secs(5);
 /// Before a watch that was refused is opened again.
@@ -188,6 +190,7 @@ impl World for Model<'_> {
             "to wait until {until:?} at {:?} is to spin",
             self.now
         );
+        assert!(self.now < END_OF_TIME, "the process does not end");
         let news = loop {
             let next = self.queue.first_key_value().map(|((when, _), _)| *when);
             let Some(when) = next.filter(|when| until.is_none_or(|until| *when <= until)) else {
