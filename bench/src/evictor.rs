@@ -63,8 +63,10 @@ pub fn run(order: &Path) -> Result<()> {
         let threads: Vec<_> = (0..order.connections)
             .map(|_| scope.spawn(|| evict_the_next(&order, &token, &next)))
             .collect();
-        let ends = threads.into_iter().map(thread::ScopedJoinHandle::join);
-        ends.map(|end| end.map_err(|_| anyhow!("a thread panicked"))?).collect()
+        for thread in threads {
+            thread.join().map_err(|_| anyhow!("a thread panicked"))??;
+        }
+        Ok(())
     })
 }
 

@@ -85,7 +85,9 @@ async fn run(options: &Options) -> Result<()> {
     println!("\n### Goals\n");
     println!("| figure | goal | measured | |");
     println!("|---|---:|---:|---|");
-    goals.iter().for_each(|goal| println!("{goal}"));
+    for goal in &goals {
+        println!("{goal}");
+    }
     println!("\nTook {:.0} s; load after: {}.", begin.elapsed().as_secs_f64(), machine::load());
     Ok(())
 }

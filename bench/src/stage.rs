@@ -174,15 +174,13 @@ impl Stage {
         let running = tool.start(&start, &metadata).await?;
         let end = metadata.announce_in(course.ahead);
         self.until("the node is empty", async || Ok(self.count_on(seat).await? == 0)).await?;
-        let afterwards = match course.stay {
-            true => Some(Self::stay(&running, end.try_into()?).await?),
-            false => None,
-        };
+        let afterwards =
+            if course.stay { Some(Self::stay(&running, end.try_into()?).await?) } else { None };
         let peak = running.end().await?;
 
         let exchanges = self.audited_since(before, seat, folder)?;
         let noticed = noticed(&metadata)?;
-        Drain::of(exchanges, self.pods, noticed, peak, afterwards)
+        Drain::of(&exchanges, self.pods, noticed, peak, afterwards)
     }
 
     async fn stay(running: &Running, end: Timestamp) -> Result<Afterwards> {

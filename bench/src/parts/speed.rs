@@ -140,7 +140,7 @@ impl Compared {
             goals.push(Goal::at_most(what, 1.2, ratio, " ×", 2));
         }
         let granted = self.of(HANDLER).iter().filter(|drain| drain.refused == 0);
-        let asked: Series = granted.map(|drain| drain.asked() as f64).collect();
+        let asked: Series = granted.map(|drain| drain.asked_of_its_own() as f64).collect();
         let most = asked.max().context("every drain had a request refused")?;
         let what = format!("{pods} pods: requests until the node is empty, at most");
         goals.push(Goal::at_most(what, (pods + BESIDES) as f64, most, "", 0));
