@@ -42,10 +42,10 @@ pub(super) struct Sets {
     pub(super) current: u32,
     /// Whether a first set was read to its end.
     pub(super) listed: bool,
-    /// Pods that could not be read, in all.
+    /// Pods that could not be read, as far as no later set has shown them.
     pub(super) unread: u32,
-    /// Whether one of them is in the current set.
-    pub(super) current_has_unread: bool,
+    /// How many of them since the current set began.
+    pub(super) current_unread: u32,
 }
 
 /// What is to be done next.

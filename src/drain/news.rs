@@ -20,13 +20,15 @@ impl Drain {
     /// A complete set of pods begins.
     pub fn set_begins(&mut self) {
         self.sets.current += 1;
-        self.sets.current_has_unread = false;
+        self.sets.current_unread = 0;
     }
 
     /// The set is complete: who was not in it is gone, unless one of it could not be read.
     pub fn set_complete(&mut self, now: Moment) {
         self.sets.listed = true;
-        if self.sets.current_has_unread {
+        // Whatever could not be read before is in this set again, or is gone.
+        self.sets.unread = self.sets.current_unread;
+        if self.sets.unread > 0 {
             return;
         }
         let current = self.sets.current;
@@ -75,7 +77,7 @@ impl Drain {
     /// A pod could not be read: from now on nobody can say that all are gone.
     pub fn pod_unread(&mut self, why: String) {
         self.sets.unread += 1;
-        self.sets.current_has_unread = true;
+        self.sets.current_unread += 1;
         self.told.push_back(Progress::Unread { why });
     }
 

@@ -207,7 +207,7 @@ enum Stage {
     /// A set is to be streamed.
     AskSet,
     /// It is being streamed.
-    ReadSet { opened: Moment, due: Moment },
+    ReadSet { opened: Moment, due: Moment, heard: bool },
     /// A page of a set is to be listed.
     AskPage { token: Option<String> },
     /// What changed since `version` is to be watched.
@@ -280,7 +280,8 @@ impl Watch {
         match &self.stage {
             Stage::AskSet => {
                 self.untold = false;
-                self.stage = Stage::ReadSet { opened: now, due: now + BOOKMARK_PATIENCE };
+                self.stage =
+                    Stage::ReadSet { opened: now, due: now + BOOKMARK_PATIENCE, heard: false };
                 vec![PodNews::SetBegins]
             }
             Stage::AskChanges { version } => {
@@ -341,6 +342,10 @@ impl Watch {
     fn line(&mut self, at: Reading, line: &[u8]) -> Vec<PodNews> {
         let event = match Event::read(line, Scene { node: &self.node, at }) {
             Ok(event) => event,
+            Err(why) if self.is_unheard() && !line.trim_ascii_start().starts_with(b"{") => {
+                let why = format!("what came is no watch of pods: {why}");
+                return self.lost(at.now, why, LONGEST_PAUSE, None);
+            }
             Err(why) => {
                 self.heard(at.now, None, false);
                 return vec![PodNews::Unread { why }];
@@ -383,8 +388,11 @@ impl Watch {
     /// A line came: the stream is alive. A pod of the set, if it is one, lets its end wait.
     fn heard(&mut self, now: Moment, newer: Option<String>, of_set: bool) {
         match &mut self.stage {
-            Stage::ReadSet { opened, due } if of_set => {
-                *due = (now + BOOKMARK_PATIENCE).min(*opened + SET_PATIENCE);
+            Stage::ReadSet { opened, due, heard } => {
+                *heard = true;
+                if of_set {
+                    *due = (now + BOOKMARK_PATIENCE).min(*opened + SET_PATIENCE);
+                }
             }
             Stage::ReadChanges { version, heard, .. } => {
                 *heard = Some(now);
@@ -475,6 +483,16 @@ impl Watch {
 
     fn is_reading_set(&self) -> bool {
         matches!(self.stage, Stage::ReadSet { .. })
+    }
+
+    /// Whether the stream that is open has said nothing yet: what then begins like no event may be
+    /// a web page, of which no line is a pod.
+    fn is_unheard(&self) -> bool {
+        match self.stage {
+            Stage::ReadSet { heard, .. } => !heard,
+            Stage::ReadChanges { heard: last, .. } => last.is_none(),
+            Stage::AskSet | Stage::AskPage { .. } | Stage::AskChanges { .. } => false,
+        }
     }
 
     /// Whether the stream that is open was of use.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use simulator::{Budget, Class, Fault, Framing, Happening};
+use simulator::{Budget, Class, Disturbance, Fault, Framing, Happening};
 
 use crate::stage::{FAR, Stage, at_once, names, quick, quick_pods};
 use crate::table::Table;
@@ -220,6 +220,36 @@ fn a_server_that_closes_each_connection_is_no_trouble() {
     let handler = stage.drain(FAR);
     handler.table().all_evicted(&names(20));
     assert_eq!(handler.said("tried again"), 0, "that is the usual course of things");
+}
+
+#[test]
+fn everything_at_once_and_still_every_pod_goes() {
+    let stage = Stage::with(quick_pods(30));
+    stage.cluster.add_budget(
+        Budget::named("web").max_unavailable(3).replaced_after(Duration::from_millis(100)),
+    );
+    stage.cluster.latency(Duration::from_millis(20));
+    for class in [Class::NodeGet, Class::NodePatch] {
+        stage.cluster.fail(class).times(2).with(Fault::CutBeforeAnswer);
+        stage.cluster.fail(class).times(2).with(Fault::Code(503));
+    }
+    stage.cluster.fail(Class::Watch).with(Fault::Html(200));
+    stage.cluster.fail(Class::Watch).with(Fault::Watch(7, Disturbance::CutLine));
+    stage.cluster.fail(Class::Watch).with(Fault::Throttled(Some(1)));
+    stage.cluster.fail(Class::Watch).with(Fault::Watch(12, Disturbance::Expired));
+    for fault in [Fault::AnswerLost, Fault::CutInBody, Fault::LeaderChanged, Fault::Hang] {
+        stage.cluster.fail(Class::Evict).after(5).times(4).with(fault);
+    }
+    let handler = stage.drain(FAR);
+    stage.happens(|what| matches!(what, Happening::Gone { .. }));
+    stage.cluster.cut_connections();
+    stage.cluster.rotate_token().unwrap();
+    let table = handler.table();
+    for pod in names(30) {
+        table.says(&pod, "evicted", "");
+    }
+    table.is_clean();
+    handler.says("the node is cordoned");
 }
 
 fn is_at_the_deadline(table: &Table) {

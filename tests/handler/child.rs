@@ -21,11 +21,13 @@ pub(crate) struct Launch<'a> {
     stage: &'a Stage,
     environment: Vec<(String, OsString)>,
     heard: bool,
+    /// The most file descriptors that the system gives it.
+    descriptors: Option<u32>,
 }
 
 impl<'a> Launch<'a> {
     pub(crate) fn on(stage: &'a Stage, environment: Vec<(String, OsString)>) -> Self {
-        Self { stage, environment, heard: true }
+        Self { stage, environment, heard: true, descriptors: None }
     }
 
     /// With this variable in its environment.
@@ -47,9 +49,15 @@ impl<'a> Launch<'a> {
         self
     }
 
+    /// With no more file descriptors than these.
+    pub(crate) fn descriptors(mut self, most: u32) -> Self {
+        self.descriptors = Some(most);
+        self
+    }
+
     /// Starts it, and does not wait for anything.
     pub(crate) fn start(self) -> Handler<'a> {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_k8s-spot-handler"))
+        let mut child = command(self.descriptors)
             .env_clear()
             .envs(self.environment)
             .stdin(Stdio::null())
@@ -67,6 +75,14 @@ impl<'a> Launch<'a> {
         }
         Handler { stage: self.stage, child, log }
     }
+}
+
+fn command(descriptors: Option<u32>) -> Command {
+    let handler = env!("CARGO_BIN_EXE_k8s-spot-handler");
+    let Some(most) = descriptors else { return Command::new(handler) };
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", &format!("ulimit -n {most} && exec \"$0\""), handler]);
+    shell
 }
 
 /// A handler that was started. Dropped, it is killed, and what it sent and said is held against

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use simulator::{Budget, Class, Happening, Pod};
+use simulator::{Budget, Class, Fault, Happening, Pod};
 
-use crate::stage::{FAR, Stage, names, quick, quick_pods};
+use crate::stage::{FAR, Stage, at_once, names, quick, quick_pods};
 
 #[test]
 fn a_full_node_is_emptied_with_hardly_more_requests_than_pods() {
@@ -69,14 +69,57 @@ fn a_budget_is_not_overridden_where_the_operator_forbids_it() {
 }
 
 #[test]
-fn a_condition_that_cannot_be_set_does_not_hold_up_the_deletion() {
-    let db = Pod::named("default/db-0").stateful_set("db").grace(2);
-    let stage = Stage::with([db.stops_in(Duration::from_millis(100))]);
-    stage.cluster.add_budget(Budget::named("db").max_unavailable(0));
-    stage.cluster.forbid(Class::Status);
-    let handler = stage.drain(Duration::from_secs(8));
-    handler.table().says("default/db-0", "deleted", "against disruption budget default/db");
-    assert_eq!(stage.asked(Class::Status).len(), 1, "tried once");
+fn whatever_the_condition_is_answered_the_deletion_follows_in_time() {
+    at_once(
+        &[
+            ("403", Fault::Code(403)),
+            ("500", Fault::Code(500)),
+            ("429", Fault::Throttled(Some(60))),
+            ("hangs", Fault::Hang),
+            ("HTML", Fault::Html(200)),
+            ("lost", Fault::AnswerLost),
+        ],
+        |fault| {
+            let db = Pod::named("default/db-0").stateful_set("db").grace(3);
+            let stage = Stage::with([db.stops_in(Duration::from_millis(1000))]);
+            stage.cluster.add_budget(Budget::named("db").max_unavailable(0));
+            stage.cluster.fail(Class::Status).always().with(fault.clone());
+            let handler = stage.drain(Duration::from_secs(8));
+            handler.table().says("default/db-0", "deleted", "against disruption budget default/db");
+            stage.happens(|what| matches!(what, Happening::Gone { by_itself: true, .. }));
+        },
+    );
+}
+
+#[test]
+fn a_deletion_that_fails_is_asked_again() {
+    at_once(
+        &[
+            ("503", Fault::Code(503)),
+            ("cut", Fault::CutBeforeAnswer),
+            ("HTML", Fault::Html(200)),
+            ("lost", Fault::AnswerLost),
+        ],
+        |fault| {
+            let db = Pod::named("default/db-0").stateful_set("db").grace(4);
+            let stage = Stage::with([db.stops_in(Duration::from_millis(500))]);
+            stage.cluster.add_budget(Budget::named("db").max_unavailable(0));
+            stage.cluster.fail(Class::Delete).times(2).with(fault.clone());
+            let handler = stage.drain(Duration::from_secs(9));
+            handler.table().says("default/db-0", "deleted", "against disruption budget default/db");
+            stage.happens(|what| matches!(what, Happening::Gone { by_itself: true, .. }));
+        },
+    );
+}
+
+#[test]
+fn with_hardly_any_file_descriptors_every_pod_goes_all_the_same() {
+    at_once(&[("11", 11), ("12", 12), ("14", 14), ("20", 20)], |descriptors| {
+        let stage = Stage::with(quick_pods(40));
+        stage.cloud.announce_in(FAR);
+        let handler = stage.handler().descriptors(*descriptors).start();
+        handler.table().all_evicted(&names(40));
+    });
 }
 
 #[test]

@@ -32,6 +32,53 @@ fn a_server_that_streams_no_first_set_is_listed_by_pages_and_evictions_do_not_wa
 }
 
 #[test]
+fn a_web_page_in_place_of_the_watch_is_one_line_and_no_pod() {
+    let stage = Stage::with(quick_pods(5));
+    stage.cluster.fail(Class::Watch).times(2).with(Fault::Html(200));
+    let handler = stage.drain(FAR);
+    handler.table().all_evicted(&names(5));
+    handler.says("what came is no watch of pods: a line of 15 bytes is not an event in JSON");
+    assert_eq!(handler.said("no watch of pods"), 1);
+    assert_eq!(handler.said("could not be read"), 0);
+}
+
+#[test]
+fn what_could_not_be_read_once_and_was_read_later_is_counted_no_more() {
+    let stage = Stage::with([slow("default/slow-0")]);
+    let garbage = Disturbance::Bytes(b"{\"half\n".to_vec());
+    stage.cluster.fail(Class::Watch).with(Fault::Watch(1, garbage));
+    let handler = stage.drain(FAR);
+    handler.says("a pod could not be read and is not in the table");
+    stage.cluster.disturb_watches(Disturbance::Expired);
+    handler.table().all_evicted(&["default/slow-0"]);
+}
+
+#[test]
+fn a_page_that_fails_is_asked_again_and_no_pod_is_lost() {
+    at_once(
+        &[
+            ("410", Fault::Code(410)),
+            ("500", Fault::Code(500)),
+            ("throttled", Fault::Throttled(Some(1))),
+            ("HTML", Fault::Html(200)),
+            ("cut before", Fault::CutBeforeAnswer),
+            ("cut in the body", Fault::CutInBody),
+            ("not UTF-8", Fault::NotUtf8),
+            ("endless", Fault::EndlessBody),
+            ("hangs", Fault::Hang),
+        ],
+        |fault| {
+            let stage = Stage::with(quick_pods(60));
+            stage.cluster.watch_list(WatchList::Refused);
+            stage.cluster.fail(Class::List).after(1).times(2).with(fault.clone());
+            let handler = stage.drain(FAR);
+            handler.table().all_evicted(&names(60));
+            assert_eq!(stage.asked(Class::Evict).len(), 60, "nobody is asked twice");
+        },
+    );
+}
+
+#[test]
 fn a_watch_that_is_disturbed_is_opened_again_and_every_end_is_seen() {
     at_once(
         &[

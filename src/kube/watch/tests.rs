@@ -373,6 +373,22 @@ fn what_cannot_be_read_is_said_and_the_watch_goes_on() {
 }
 
 #[test]
+fn a_web_page_in_place_of_a_watch_is_said_once_and_none_of_its_lines_is_a_pod() {
+    let mut play = Play::begin();
+    for round in 0..3 {
+        play.hear(Heard::Opened);
+        let said = play.line("<html>");
+        assert_eq!(said.len(), usize::from(round == 0), "{said:?}");
+        assert!(said.iter().all(|line| line.starts_with("lost: what came is no watch of pods")));
+        play.pause();
+        assert_eq!(play.step(), asks(Since::Newest));
+    }
+    play.hear(Heard::Opened);
+    play.line(&event("ADDED", "a", "1"));
+    assert!(play.line("<html>")[0].starts_with("unread"), "in the middle it may be a pod");
+}
+
+#[test]
 fn one_pod_that_cannot_be_read_does_not_cost_the_page() {
     let mut play = Play::listing();
     let items = [json!({"metadata": {"name": "a", "namespace": "d"}}), pod("b", "1")];

@@ -82,6 +82,7 @@ fn a_set_with_a_pod_that_cannot_be_read_makes_no_pod_gone() {
     drain.set_begins();
     drain.set_complete(at(secs(2)));
     assert_eq!(drain.verdict(at(secs(2))).rows[0].gone_after, Some(secs(2)));
+    assert!(drain.verdict(at(secs(2))).is_clean(), "all that are there have been read now");
 }
 
 #[test]
