@@ -92,6 +92,8 @@ fn own_node(evidence: &Evidence<'_>, exchange: &Exchange) -> Option<String> {
                 Some(uid) if uid == evidence.own_uid => Some("its own pod".to_owned()),
                 Some(uid) if of_node(uid) => None,
                 Some(uid) => Some(format!("UID {uid} was never on this node")),
+                // The server did not get as far as the body.
+                None if exchange.body.is_null() && !exchange.accepted() => None,
                 None => Some("no UID in the request".to_owned()),
             }
         }
