@@ -3,7 +3,7 @@
 //! at once. A hundred pods behind one budget so cost the API server no more than one.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::sync::Arc;
 
 use crate::drain::ask::Budget;
 use crate::drain::timing::Backoff;
@@ -12,7 +12,7 @@ use crate::moment::Moment;
 /// The budgets that have refused an eviction.
 #[derive(Debug, Default)]
 pub(super) struct Budgets {
-    queues: BTreeMap<Budget, Queue>,
+    queues: BTreeMap<Arc<Budget>, Queue>,
 }
 
 /// How one budget is tried.
@@ -24,7 +24,7 @@ struct Queue {
 }
 
 /// A budget frees when a replacement becomes ready, which can be any moment.
-const TRIES: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(1));
+const TRIES: Backoff = Backoff::from_millis(200, 1000);
 
 impl Budgets {
     /// When the next pod behind `budget` may be tried; `None` while one is being tried.
@@ -51,15 +51,18 @@ impl Budgets {
         }
     }
 
-    /// `budget` has refused; `again`: not for the first time.
+    /// `budget` has refused; `again`: not for the first time. Gives the one copy of the budget that
+    /// everybody shares.
     pub(super) fn refused(
         &mut self,
         now: Moment,
-        budget: &Budget,
+        budget: Budget,
         again: bool,
         jitter: &mut fastrand::Rng,
-    ) {
-        let queue = self.queues.entry(budget.clone()).or_insert(Queue {
+    ) -> Arc<Budget> {
+        let known = self.queues.get_key_value(&budget).map(|(known, _)| Arc::clone(known));
+        let budget = known.unwrap_or_else(|| Arc::new(budget));
+        let queue = self.queues.entry(Arc::clone(&budget)).or_insert(Queue {
             next: now,
             backoff: TRIES,
             trying: false,
@@ -67,6 +70,7 @@ impl Budgets {
         if again || queue.next <= now {
             queue.next = now + queue.backoff.next(jitter);
         }
+        budget
     }
 
     /// `budget` has let a pod go: the next may be tried at once.

@@ -24,7 +24,7 @@ pub struct Drain {
     /// When this process must end, if it must.
     stop: Option<Moment>,
     /// By UID.
-    pub(super) records: BTreeMap<String, Record>,
+    pub(super) records: BTreeMap<String, Box<Record>>,
     pub(super) budgets: Budgets,
     pub(super) sets: Sets,
     pub(super) own_grace: Option<Duration>,
@@ -141,7 +141,7 @@ impl Drain {
 
     /// Whether nothing that was to go is left.
     pub fn is_empty(&self) -> bool {
-        self.sets.listed && self.records.values().all(Record::is_done)
+        self.sets.listed && self.records.values().all(|record| record.is_done())
     }
 
     /// What to do next; `free`: how many requests could be sent at once.

@@ -1,5 +1,6 @@
 //! What happens in a drain, and what it changes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::drain::ask::{Answer, Ask, Budget, Grace};
@@ -45,7 +46,7 @@ impl Drain {
         let uid = pod.reference.uid.clone();
         if !self.records.contains_key(&uid) {
             let record = self.meet(pod.clone());
-            self.records.insert(uid.clone(), record);
+            self.records.insert(uid.clone(), Box::new(record));
         }
         let Some(record) = self.records.get_mut(&uid) else { return };
         record.set = set;
@@ -196,8 +197,8 @@ impl Drain {
     }
 
     fn blocked(&mut self, now: Moment, uid: &str, budget: Budget, sent: &Sent) {
-        let again = sent.tries.as_ref() == Some(&budget);
-        self.budgets.refused(now, &budget, again, &mut self.jitter);
+        let again = sent.tries.as_deref() == Some(&budget);
+        let budget = self.budgets.refused(now, budget, again, &mut self.jitter);
         let Some(record) = self.records.get_mut(uid) else { return };
         record.failure = None;
         record.backoff.reset();
@@ -206,13 +207,13 @@ impl Drain {
         }
         let pod = record.reference().clone();
         if self.plan.dry {
-            record.state = State::Tried(Some(budget.clone()));
+            record.state = State::Tried(Some(Arc::clone(&budget)));
             self.told.push_back(Progress::WouldBlock(pod, budget));
             return;
         }
-        let known = record.state == State::Blocked(budget.clone());
-        record.state = State::Blocked(budget.clone());
-        if !known {
+        let blocked = State::Blocked(Arc::clone(&budget));
+        let known = std::mem::replace(&mut record.state, blocked);
+        if known != record.state {
             self.told.push_back(Progress::Blocked(pod, budget));
         }
     }
@@ -262,7 +263,7 @@ impl Drain {
             matches!(record.failure, Some(Failure::Passing(_)))
                 && record.is_open(now, &self.plan.timing)
         };
-        if self.failed_requests > 0 && !self.records.values().any(failing) {
+        if self.failed_requests > 0 && !self.records.values().any(|record| failing(record)) {
             let failed = std::mem::take(&mut self.failed_requests);
             self.told.push_back(Progress::Recovered { failed });
         }

@@ -40,11 +40,11 @@ pub struct Terminating {
 
 /// The controller of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Controller {
-    /// Such as `ReplicaSet` or `DaemonSet`.
-    pub kind: String,
-    /// Its name.
-    pub name: String,
+pub enum Controller {
+    /// A DaemonSet of this name: it would put the pod back on this very node.
+    DaemonSet(Box<str>),
+    /// Anything else: it starts the pod elsewhere.
+    Other,
 }
 
 /// The order in which pods go (by `spec.priorityClassName`): each tier when the one before is gone.
@@ -124,8 +124,8 @@ impl Rules {
             return None;
         }
         match &pod.controller {
-            Some(owner) if owner.kind == "DaemonSet" && (self.ignore_daemon_sets || late) => {
-                return Some(Exempt::DaemonSet(owner.name.clone()));
+            Some(Controller::DaemonSet(name)) if self.ignore_daemon_sets || late => {
+                return Some(Exempt::DaemonSet(name.clone()));
             }
             None if !self.drain_unmanaged => return Some(Exempt::Unmanaged),
             _ => {}
@@ -142,7 +142,7 @@ pub enum Exempt {
     /// A static pod of the kubelet: its mirror object can be deleted, the pod cannot.
     Mirror,
     /// Its DaemonSet, named here, would put it back on this node.
-    DaemonSet(String),
+    DaemonSet(Box<str>),
     /// It has no controller, and the setting says to leave such pods.
     Unmanaged,
     /// It has an `emptyDir` volume, and the setting says to leave such pods.

@@ -24,7 +24,7 @@ pub enum Progress {
         wanted: Grace,
     },
     /// A budget refused an eviction, for the first time for this pod.
-    Blocked(Arc<PodRef>, Budget),
+    Blocked(Arc<PodRef>, Arc<Budget>),
     /// A pod was deleted against its budget.
     Deleted {
         /// Which.
@@ -32,7 +32,7 @@ pub enum Progress {
         /// What it got.
         grace: Grace,
         /// What stood in the way.
-        budget: Budget,
+        budget: Arc<Budget>,
     },
     /// A pod that was already ending, with more time than there is, got less.
     Shortened {
@@ -51,7 +51,7 @@ pub enum Progress {
     /// A dry run: the eviction would have been accepted.
     WouldEvict(Arc<PodRef>),
     /// A dry run: this budget would have refused it.
-    WouldBlock(Arc<PodRef>, Budget),
+    WouldBlock(Arc<PodRef>, Arc<Budget>),
     /// The namespace is being deleted, and its pods with it.
     NamespaceTerminating(Arc<PodRef>),
     /// The API server forbids something. Said for the first pod only; the table names all.

@@ -48,13 +48,13 @@ pub(super) enum State {
     /// It is to be evicted.
     Pending,
     /// A budget has refused it.
-    Blocked(Budget),
+    Blocked(Arc<Budget>),
     /// It was told to end, and should have at that moment.
     Ending(Moment),
     /// It is gone since.
     Gone(Moment),
     /// A dry run: the answer; a budget if that would refuse.
-    Tried(Option<Budget>),
+    Tried(Option<Arc<Budget>>),
 }
 
 /// A request under way.
@@ -65,7 +65,7 @@ pub(super) struct Sent {
     /// Who will have ended the pod if this is accepted; `None`: it ends nothing.
     pub(super) ends: Option<EndedBy>,
     /// The budget that is being tried with it again.
-    pub(super) tries: Option<Budget>,
+    pub(super) tries: Option<Arc<Budget>>,
 }
 
 /// Who brought a pod to its end.
@@ -74,7 +74,7 @@ pub(super) enum EndedBy {
     /// Our eviction.
     Eviction,
     /// Our deletion, against this budget.
-    Deletion(Budget),
+    Deletion(Arc<Budget>),
     /// Our deletion of a pod that somebody else had told to end too late.
     Shortening,
     /// Somebody else, or itself.
@@ -96,7 +96,7 @@ pub(super) enum Failure {
 }
 
 /// The pause before a failed request is made again.
-const RETRIES: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
+const RETRIES: Backoff = Backoff::from_millis(100, 2000);
 
 /// Clocks of API server and node differ, and a deletion timestamp is in whole seconds: a pod is
 /// hurried only if it would end later than this.

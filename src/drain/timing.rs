@@ -86,23 +86,23 @@ pub fn seconds(grace: Grace) -> Duration {
 /// How long to wait before the same thing is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
-    first: Duration,
-    last: Duration,
+    first_ms: u32,
+    last_ms: u32,
     tries: u32,
 }
 
 impl Backoff {
-    /// From `first`, doubling, up to `last`.
-    pub const fn new(first: Duration, last: Duration) -> Self {
-        Self { first, last, tries: 0 }
+    /// From `first_ms`, doubling, up to `last_ms`.
+    pub const fn from_millis(first_ms: u32, last_ms: u32) -> Self {
+        Self { first_ms, last_ms, tries: 0 }
     }
 
     /// The next pause: between half of its step and all of it, so that a thousand nodes that were
     /// refused together do not come back together.
     pub fn next(&mut self, jitter: &mut fastrand::Rng) -> Duration {
-        let step = self.first.saturating_mul(1 << self.tries.min(16)).min(self.last);
+        let step_ms = self.first_ms.saturating_mul(1 << self.tries.min(16)).min(self.last_ms);
         self.tries = self.tries.saturating_add(1);
-        step.mul_f64(0.5 + jitter.f64() / 2.0)
+        Duration::from_millis(u64::from(step_ms)).mul_f64(0.5 + jitter.f64() / 2.0)
     }
 
     /// It worked: the next pause is a first one again.
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn pauses_double_with_jitter_up_to_the_last() {
         let mut jitter = fastrand::Rng::with_seed(7);
-        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
+        let mut backoff = Backoff::from_millis(100, 1000);
         for step in [100, 200, 400, 800, 1000, 1000] {
             let pause = backoff.next(&mut jitter);
             assert!(

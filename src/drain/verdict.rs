@@ -37,7 +37,7 @@ pub enum Outcome {
     /// Evicted, and gone.
     Evicted(Certainty),
     /// Deleted against this budget, and gone.
-    Deleted(Budget, Certainty),
+    Deleted(Arc<Budget>, Certainty),
     /// It was already ending; its grace was shortened, and it is gone.
     Shortened,
     /// It was ending already when this drain saw it first, and is gone.
@@ -53,7 +53,7 @@ pub enum Outcome {
     /// A dry run: it would be evicted.
     WouldEvict,
     /// A dry run: this budget would refuse.
-    WouldBlock(Budget),
+    WouldBlock(Arc<Budget>),
 }
 
 /// Whether the API server confirmed what it was asked.
@@ -76,7 +76,7 @@ pub enum Reason {
         finalizer: Option<String>,
     },
     /// This budget refused until the end.
-    Blocked(Budget),
+    Blocked(Arc<Budget>),
     /// Requests about it failed until the end.
     Failed(String),
     /// It was never asked.

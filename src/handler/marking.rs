@@ -2,7 +2,6 @@
 //! between. Pure.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::drain::timing::Backoff;
 use crate::handler::world::{NodeAnswer, Order};
@@ -66,7 +65,7 @@ pub enum Progress {
     Nothing,
 }
 
-const RETRIES: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(2));
+const RETRIES: Backoff = Backoff::from_millis(200, 2000);
 
 impl Marking {
     /// Marks to be set as soon as possible.
@@ -167,6 +166,8 @@ impl Marking {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::notice::{Action, Kind, Notice, When};
 

@@ -391,7 +391,7 @@ enum Outcome {
 }
 
 impl Chore {
-    const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
+    const BACKOFF: Backoff = Backoff::from_millis(1000, 30_000);
 
     /// To be done at once.
     fn due() -> Self {

@@ -302,7 +302,10 @@ impl RawPod {
 
 fn controller(owners: Option<Vec<RawOwner>>) -> Option<Controller> {
     let owner = owners?.into_iter().find(|owner| owner.controller == Some(true))?;
-    Some(Controller { kind: owner.kind, name: owner.name })
+    Some(match owner.kind.as_str() {
+        "DaemonSet" => Controller::DaemonSet(owner.name.into()),
+        _ => Controller::Other,
+    })
 }
 
 /// `time` lies in the future, or is over. If it is no time at all, the whole grace still runs.

@@ -239,7 +239,7 @@ pub(crate) fn pod(name: &str) -> Life {
             reference: Arc::new(reference),
             grace: 30,
             tier: Tier::Ordinary,
-            controller: Some(Controller { kind: "ReplicaSet".to_owned(), name: "web".to_owned() }),
+            controller: Some(Controller::Other),
             mirror: false,
             finished: false,
             empty_dir: false,
@@ -288,8 +288,7 @@ impl Life {
     }
 
     pub(crate) fn of_daemon_set(mut self) -> Self {
-        self.pod.controller =
-            Some(Controller { kind: "DaemonSet".to_owned(), name: "logs".to_owned() });
+        self.pod.controller = Some(Controller::DaemonSet("logs".into()));
         self
     }
 

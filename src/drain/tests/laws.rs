@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::drain::BudgetOverride;
-use crate::drain::ask::{Answer, Ask, Grace};
+use crate::drain::ask::{Answer, Ask, Budget, Grace};
 use crate::drain::pod::Tier;
 use crate::drain::progress::Progress;
 use crate::drain::tests::cluster::{MARGIN, ms, secs};
@@ -460,7 +460,7 @@ fn progress_is_true(story: &Story) -> Finding {
                 just(&pod.uid) == Some((Ask::Delete { grace: *grace }, &Answer::Accepted))
             }
             Progress::Blocked(pod, budget) | Progress::WouldBlock(pod, budget) => {
-                just(&pod.uid).is_some_and(|it| *it.1 == Answer::Blocked(budget.clone()))
+                just(&pod.uid).is_some_and(|it| *it.1 == Answer::Blocked(Budget::clone(budget)))
             }
             Progress::WouldEvict(pod) => {
                 just(&pod.uid).is_some_and(|it| *it.1 == Answer::Accepted) && story.cluster.plan.dry

@@ -205,8 +205,8 @@ fn lives() -> impl Strategy<Value = (Life, bool)> {
                 it.finalizer = stuck.then(|| "example.org/wait".to_owned());
                 it.controller = match owner {
                     Owner::None => None,
-                    Owner::DaemonSet | Owner::Own => Some(controller("DaemonSet")),
-                    Owner::ReplicaSet => Some(controller("ReplicaSet")),
+                    Owner::DaemonSet | Owner::Own => Some(Controller::DaemonSet("owner".into())),
+                    Owner::ReplicaSet => Some(Controller::Other),
                 };
                 if owner == Owner::Own {
                     let mut own = (*it.reference).clone();
@@ -221,10 +221,6 @@ fn lives() -> impl Strategy<Value = (Life, bool)> {
             (life, follows)
         },
     )
-}
-
-fn controller(kind: &str) -> Controller {
-    Controller { kind: kind.to_owned(), name: "owner".to_owned() }
 }
 
 /// Whose a pod is.

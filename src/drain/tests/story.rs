@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::drain::ask::{Answer, Ask};
-use crate::drain::pod::Tier;
+use crate::drain::pod::{Controller, Tier};
 use crate::drain::tests::cluster::{Cluster, Life, MARGIN, ms, secs};
 use crate::drain::tests::trace::{Did, Run};
 use crate::moment::Moment;
@@ -190,10 +190,12 @@ impl<'a> Story<'a> {
     pub(super) fn stays(&self, known: &Known) -> bool {
         let (pod, rules) = (&known.life.pod, &self.cluster.plan.rules);
         let own = pod.reference.namespace == "kube-system" && pod.reference.name == "handler";
-        let kind = pod.controller.as_ref().map(|controller| controller.kind.as_str());
-        let by_rule = kind == Some("DaemonSet") && (rules.ignore_daemon_sets || known.late)
-            || kind.is_none() && !rules.drain_unmanaged
-            || pod.empty_dir && !rules.delete_local_data;
+        let by_rule = match &pod.controller {
+            Some(Controller::DaemonSet(_)) => rules.ignore_daemon_sets || known.late,
+            Some(Controller::Other) => false,
+            None => !rules.drain_unmanaged,
+        };
+        let by_rule = by_rule || pod.empty_dir && !rules.delete_local_data;
         own || pod.mirror || !pod.finished && by_rule
     }
 }

@@ -74,7 +74,7 @@ fn every_field_of_a_pod_is_read() {
             reference: Arc::new(reference),
             grace: 60,
             tier: Tier::NodeCritical,
-            controller: Some(Controller { kind: "ReplicaSet".into(), name: "web".into() }),
+            controller: Some(Controller::Other),
             mirror: true,
             finished: true,
             empty_dir: true,
