@@ -6,17 +6,20 @@
 //! | Module | What it is | I/O |
 //! |---|---|---|
 //! | [`moment`] | values of time | none |
+//! | [`clock`] | the machine's clocks | clocks |
 //! | [`notice`] | what the cloud said | none |
 //! | [`intent`] | what is made of it: drain, and by when | none |
 //! | [`node`] | our marks on the Node | none |
 //! | [`drain`] | who goes, when, how; the verdict | none |
-//! | [`settings`] | what the operator wants | arguments and environment, once |
-//! | [`report`] | facts, and the log that says them | the log's thread |
-//! | [`handler`] | the spine; its states; the threads around it | `threads` only |
 //! | [`source`] | the metadata service | HTTP |
 //! | [`kube`] | the API server | TLS |
-//! | [`clock`] | the machine's clocks | clocks |
+//! | [`settings`] | what the operator wants | arguments and environment, once |
+//! | [`report`] | facts, and the log that says them | the log's thread |
+//! | [`handler`] | the event loop; its states; the threads around it | `threads` only |
 //! | [`command`] | what the program can be told to do | |
+//!
+//! [`clock`] is an edge: only [`source`], [`kube`], [`handler::threads`] and [`command`], which
+//! starts it, use it.
 
 pub mod clock;
 pub mod command;

@@ -19,6 +19,17 @@ pub struct Node {
     pub state: Remembered,
 }
 
+/// The API server on the subject of our Node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NodeAnswer {
+    /// As it is now; for a patch, as it became.
+    Is(Node),
+    /// Somebody changed it in between (409).
+    Conflict,
+    /// It could not be read or changed, in words.
+    Failed(String),
+}
+
 /// The content of [`STATE_ANNOTATION`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Remembered {

@@ -1,4 +1,5 @@
-//! What the cloud said: a notice, parsed once at the edge. Nothing after it knows which cloud it was.
+//! What the cloud said: a notice, parsed once at the edge. What comes after it decides by the
+//! notice alone.
 
 use std::fmt;
 use std::time::Duration;
@@ -84,4 +85,33 @@ pub enum When {
     At(WallTime),
     /// No time was given, or none that can be read.
     Unstated,
+}
+
+/// One poll of one path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Polled {
+    /// Which.
+    pub path: NoticePath,
+    /// The HTTP status, if an answer came.
+    pub status: Option<u16>,
+    /// The notice that stands there, `None` if there is none; else what went wrong, in words.
+    pub outcome: Result<Option<Notice>, String>,
+}
+
+/// Where notices are looked for. Each is polled on its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NoticePath {
+    /// `spot/instance-action`.
+    InstanceAction,
+    /// The address in `NOTICE_URL`.
+    NoticeUrl,
+}
+
+impl fmt::Display for NoticePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InstanceAction => "spot/instance-action",
+            Self::NoticeUrl => "NOTICE_URL",
+        })
+    }
 }

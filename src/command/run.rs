@@ -8,13 +8,13 @@ use crate::clock::Clock;
 use crate::handler::run::run as run_spine;
 use crate::handler::state::Config;
 use crate::handler::threads::Threads;
-use crate::handler::world::World;
+use crate::handler::world::{News, World};
 use crate::kube::server::Server;
 use crate::kube::workers::Workers;
 use crate::report::fact::{Fact, Start};
 use crate::report::log::Log;
 use crate::settings::{Settings, WhichNode};
-use crate::source::Source;
+use crate::source::{Report, Source};
 
 /// Runs until the process is told to end.
 ///
@@ -52,11 +52,18 @@ pub(super) fn run(settings: Settings) -> io::Result<()> {
     }
     for poller in source.pollers() {
         let door = threads.door();
-        poller.start(clock, move |news| door.leave(news))?;
+        poller.start(clock, move |report| door.leave(news(report)))?;
     }
     run_spine(config, &mut threads);
     threads.finish();
     Ok(())
+}
+
+fn news(report: Report) -> News {
+    match report {
+        Report::Polled(polled) => News::Polled(polled),
+        Report::WithoutToken { status } => News::WithoutToken { status },
+    }
 }
 
 fn config(settings: &Settings) -> Config {

@@ -6,6 +6,7 @@ mod budgets;
 pub mod machine;
 mod news;
 pub mod pod;
+pub mod pod_news;
 pub mod progress;
 mod record;
 pub mod timing;

@@ -7,13 +7,14 @@ use std::time::Duration;
 use crate::drain::Plan;
 use crate::drain::machine::{self, Drain};
 use crate::drain::pod::OwnPod;
+use crate::drain::pod_news::PodNews;
 use crate::drain::timing::Timing;
 use crate::drain::verdict::Verdict;
 use crate::handler::marking::{self, Marking};
 use crate::handler::state::{Config, Step};
-use crate::handler::world::{News, NodeAnswer, Order, PodNews};
+use crate::handler::world::{News, Order};
 use crate::moment::Moment;
-use crate::node::{Node, Remembered};
+use crate::node::{Node, NodeAnswer, Remembered};
 use crate::notice::NoticeId;
 use crate::report::fact::{Cordon, Fact, Occasion};
 

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use crate::drain::timing::Backoff;
-use crate::handler::world::{NodeAnswer, Order};
+use crate::handler::world::Order;
 use crate::moment::Moment;
-use crate::node::{Marks, Node, Patch, Remembered};
+use crate::node::{Marks, Node, NodeAnswer, Patch, Remembered};
 
 /// Marks on their way to the Node.
 #[derive(Debug)]

@@ -3,8 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::handler::world::{NoticePath, Polled};
-use crate::notice::{Notice, NoticeId};
+use crate::notice::{Notice, NoticeId, NoticePath, Polled};
 
 /// What the paths have said so far.
 #[derive(Debug, Default)]

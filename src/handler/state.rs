@@ -11,11 +11,11 @@ use crate::drain::timing::Backoff;
 use crate::handler::draining::{Course, Draining};
 use crate::handler::lingering::Lingering;
 use crate::handler::sightings::{Change, Health, Sightings};
-use crate::handler::world::{News, Order, Polled};
+use crate::handler::world::{News, Order};
 use crate::intent::Intent;
 use crate::moment::{Moment, Reading};
 use crate::node::Marks;
-use crate::notice::{Notice, NoticeId};
+use crate::notice::{Notice, NoticeId, Polled};
 use crate::report::fact::Fact;
 
 /// What the operator wants of the handler, and what it knows from the start.

@@ -15,7 +15,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use crate::clock::Clock;
 use crate::drain::ask::{Answer, Job};
 use crate::drain::pod::OwnPod;
-use crate::handler::world::{News, NodeAnswer, Order, World};
+use crate::handler::world::{News, Order, World};
 use crate::kube::reply::Reply;
 use crate::kube::request::Request;
 use crate::kube::server::Server;
@@ -23,6 +23,7 @@ use crate::kube::trouble::Trouble;
 use crate::kube::workers::{STACK, Task, Workers};
 use crate::kube::{reply, request, watch};
 use crate::moment::{Moment, Reading};
+use crate::node::NodeAnswer;
 use crate::report::fact::Fact;
 use crate::report::log::Log;
 

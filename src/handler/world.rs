@@ -1,14 +1,14 @@
 //! What the spine needs of the world around it, and what the world tells it. The threads
 //! ([`super::threads`]) are one world, the tests' virtual time is another.
 
-use std::fmt;
 use std::sync::Arc;
 
 use crate::drain::ask::{Answer, Job, PodRef};
-use crate::drain::pod::{OwnPod, Pod};
+use crate::drain::pod::OwnPod;
+use crate::drain::pod_news::PodNews;
 use crate::moment::{Moment, Reading};
-use crate::node::{Node, Patch};
-use crate::notice::Notice;
+use crate::node::{NodeAnswer, Patch};
+use crate::notice::Polled;
 use crate::report::fact::Fact;
 
 /// Everything outside the spine.
@@ -76,70 +76,4 @@ pub enum News {
     },
     /// SIGTERM.
     Terminate,
-}
-
-/// One poll of one path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Polled {
-    /// Which.
-    pub path: NoticePath,
-    /// The HTTP status, if an answer came.
-    pub status: Option<u16>,
-    /// The notice that stands there, `None` if there is none; else what went wrong, in words.
-    pub outcome: Result<Option<Notice>, String>,
-}
-
-/// Where notices are looked for. Each is polled on its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum NoticePath {
-    /// `spot/instance-action`.
-    InstanceAction,
-    /// The address in `NOTICE_URL`.
-    NoticeUrl,
-}
-
-impl fmt::Display for NoticePath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::InstanceAction => "spot/instance-action",
-            Self::NoticeUrl => "NOTICE_URL",
-        })
-    }
-}
-
-/// The API server on the subject of our Node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NodeAnswer {
-    /// As it is now; for a patch, as it became.
-    Is(Node),
-    /// Somebody changed it in between (409).
-    Conflict,
-    /// It could not be read or changed, in words.
-    Failed(String),
-}
-
-/// What the watch of the node's pods said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PodNews {
-    /// A complete set of pods begins.
-    SetBegins,
-    /// The set is complete: a pod not seen since it began is gone.
-    SetComplete,
-    /// A pod is there, as described.
-    Seen(Pod),
-    /// The pod with this UID is gone.
-    Gone {
-        /// Its UID.
-        uid: String,
-    },
-    /// A pod could not be read, and was skipped.
-    Unread {
-        /// Why, in words.
-        why: String,
-    },
-    /// The watch ended, and is opened again.
-    Lost {
-        /// Why, in words.
-        why: String,
-    },
 }

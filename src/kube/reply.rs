@@ -9,8 +9,7 @@ use miniserde::{Deserialize, json};
 
 use super::request::{Method, Request};
 use crate::drain::ask::{Answer, Ask, Budget, Job, PodRef};
-use crate::handler::world::NodeAnswer;
-use crate::node::{Node, Remembered};
+use crate::node::{Node, NodeAnswer, Remembered};
 
 /// A whole reply.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use super::pods::{Event, Page, Scene, Then};
 use super::reply::{Reply, refusal, unexpected};
 use super::request::{Request, Since, list_pods, watch_pods};
 use super::trouble::Trouble;
-use crate::handler::world::PodNews;
+use crate::drain::pod_news::PodNews;
 use crate::moment::{Moment, Reading};
 
 /// How long a connection, a page or the head of a stream may take.

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use crate::drain::progress::Progress;
 use crate::drain::verdict::Verdict;
-use crate::handler::world::NoticePath;
 use crate::intent::Basis;
-use crate::notice::{Notice, NoticeId};
+use crate::notice::{Notice, NoticeId, NoticePath};
 use crate::settings::Remark;
 
 /// Something that an operator may want to know.

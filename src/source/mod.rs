@@ -20,7 +20,7 @@ pub mod url;
 
 use std::time::Duration;
 
-use crate::handler::world::NoticePath;
+use crate::notice::{NoticePath, Polled};
 
 pub use aws::Unreadable;
 pub use http::{BadBody, Silence};
@@ -28,6 +28,18 @@ pub use poller::Poller;
 
 use imds::Client;
 use url::{MetadataUrl, NoticeUrl};
+
+/// What polling tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// A path was polled.
+    Polled(Polled),
+    /// The metadata service offers no IMDSv2; it is asked without a token from now on.
+    WithoutToken {
+        /// Status of the token request: 404 or 405.
+        status: u16,
+    },
+}
 
 /// Where notices are looked for, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]

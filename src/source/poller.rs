@@ -6,14 +6,14 @@ use std::ops::ControlFlow;
 use std::thread;
 use std::time::Duration;
 
+use super::Report;
 use super::aws;
 use super::failure::{Came, Failure};
 use super::http::{self, Reply, Request, Silence};
 use super::imds::Client;
 use crate::clock::Clock;
-use crate::handler::world::{News, NoticePath, Polled};
 use crate::moment::Moment;
-use crate::notice::Notice;
+use crate::notice::{Notice, NoticePath, Polled};
 
 /// Deep enough for an exchange in a debug build; what is not touched takes no memory.
 const STACK_BYTES: usize = 128 * 1024;
@@ -37,7 +37,7 @@ impl Poller {
     }
 
     /// Polls in a new thread until `tell` breaks, which says that nobody listens any more. Each
-    /// poll gives one [`News::Polled`]; the first fallback to IMDSv1 one [`News::WithoutToken`]
+    /// poll gives one [`Report::Polled`]; the first fallback to IMDSv1 one [`Report::WithoutToken`]
     /// before it.
     ///
     /// # Errors
@@ -45,7 +45,7 @@ impl Poller {
     pub fn start(
         self,
         clock: Clock,
-        tell: impl FnMut(News) -> ControlFlow<()> + Send + 'static,
+        tell: impl FnMut(Report) -> ControlFlow<()> + Send + 'static,
     ) -> io::Result<()> {
         let name = match self.path {
             NoticePath::InstanceAction => "instance-action",
@@ -58,13 +58,13 @@ impl Poller {
             .map(drop)
     }
 
-    fn poll_for_ever(mut self, clock: Clock, mut tell: impl FnMut(News) -> ControlFlow<()>) {
+    fn poll_for_ever(mut self, clock: Clock, mut tell: impl FnMut(Report) -> ControlFlow<()>) {
         let mut pace = Pace::new(self.interval);
         loop {
             let began = clock.now();
             let poll = self.poll(began, &mut http::send);
-            let fallback = poll.without_token.map(|status| News::WithoutToken { status });
-            let polled = News::Polled(poll.polled);
+            let fallback = poll.without_token.map(|status| Report::WithoutToken { status });
+            let polled = Report::Polled(poll.polled);
             if fallback.into_iter().chain([polled]).try_for_each(&mut tell).is_break() {
                 return;
             }
@@ -202,7 +202,7 @@ mod tests {
         with_token(move |stream| respond(stream, status, body))
     }
 
-    fn listen(source: &Source) -> Receiver<News> {
+    fn listen(source: &Source) -> Receiver<Report> {
         let (tell, news) = mpsc::channel();
         for poller in source.pollers() {
             let tell = tell.clone();
@@ -213,8 +213,8 @@ mod tests {
         news
     }
 
-    fn path(news: &News) -> NoticePath {
-        let News::Polled(polled) = news else { panic!("{news:?}") };
+    fn path(news: &Report) -> NoticePath {
+        let Report::Polled(polled) = news else { panic!("{news:?}") };
         polled.path
     }
 
@@ -335,13 +335,13 @@ mod tests {
         // On the same service, so that both paths fall back.
         let notice_url = NoticeUrl::parse(&service.url("/latest/meta-data/spot/termination-time"));
         let source = Source { notice_url: Some(notice_url.unwrap()), ..source(&service) };
-        let news: Vec<News> = listen(&source).into_iter().take(20).collect();
-        let fallbacks = news.iter().filter(|&news| *news == News::WithoutToken { status: 405 });
+        let news: Vec<Report> = listen(&source).into_iter().take(20).collect();
+        let fallbacks = news.iter().filter(|&news| *news == Report::WithoutToken { status: 405 });
         assert_eq!(fallbacks.count(), 1);
         let first = news.iter().find(
-            |news| !matches!(news, News::Polled(polled) if polled.path == NoticePath::NoticeUrl),
+            |news| !matches!(news, Report::Polled(polled) if polled.path == NoticePath::NoticeUrl),
         );
-        assert_eq!(first, Some(&News::WithoutToken { status: 405 }));
+        assert_eq!(first, Some(&Report::WithoutToken { status: 405 }));
     }
 
     #[test]

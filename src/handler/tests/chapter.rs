@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use crate::drain::pod_news::PodNews;
 use crate::drain::verdict::Verdict;
 use crate::handler::tests::journal::{Entry, Run};
-use crate::handler::world::{News, PodNews};
+use crate::handler::world::News;
 use crate::moment::Moment;
 use crate::report::fact::Fact;
 

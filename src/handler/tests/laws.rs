@@ -5,16 +5,18 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::drain::ask::Ask;
+use crate::drain::pod_news::PodNews;
 use crate::drain::tests::cluster::{ms, secs};
 use crate::drain::verdict::Verdict;
 use crate::handler::tests::chapter::{Chapter, Chapters};
 use crate::handler::tests::journal::{Entry, Run};
 use crate::handler::tests::script::{BOOT, Script};
-use crate::handler::world::{News, NodeAnswer, NoticePath, Order, PodNews};
+use crate::handler::world::{News, Order};
 use crate::intent::Intent;
 use crate::moment::Moment;
+use crate::node::NodeAnswer;
 use crate::node::STATE_ANNOTATION;
-use crate::notice::NoticeId;
+use crate::notice::{NoticeId, NoticePath};
 use crate::report::fact::{Cordon, Fact, Occasion};
 
 /// What a law finds: nothing, or what is wrong.

@@ -4,9 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::drain::tests::cluster::secs;
 use crate::handler::tests::script::{Says, Script};
-use crate::handler::world::{NoticePath, Polled};
 use crate::moment::{Moment, WallTime};
-use crate::notice::{Action, Kind, Notice, When};
+use crate::notice::{Action, Kind, Notice, NoticePath, Polled, When};
 
 /// The calendar at the start: 2026-11-23T09:00:00Z, in seconds since 1970.
 const START: u64 = 1_795_424_400;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::drain::ask::{Answer, Job, PodRef};
+use crate::drain::pod_news::PodNews;
 use crate::drain::tests::cluster::{Arrival, ms, secs};
 use crate::handler::run;
 use crate::handler::tests::journal::{Entry, Run};
@@ -13,9 +14,10 @@ use crate::handler::tests::metadata::{INTERVAL, poll};
 use crate::handler::tests::node::Object;
 use crate::handler::tests::pods::Pods;
 use crate::handler::tests::script::{Edit, NODE, Script, What, With};
-use crate::handler::world::{News, NodeAnswer, NoticePath, Order, PodNews, World};
+use crate::handler::world::{News, Order, World};
 use crate::moment::{Moment, Reading};
-use crate::node::Patch;
+use crate::node::{NodeAnswer, Patch};
+use crate::notice::NoticePath;
 use crate::report::fact::Fact;
 
 /// Runs the spine until it returns.
@@ -239,6 +241,8 @@ impl World for Model<'_> {
                 assert_eq!(&*name, NODE);
                 self.follow();
             }
+            // This watch never falls silent.
+            Order::ReopenWatch => {}
             Order::Ask(job) => {
                 let patience = job.patience;
                 self.send(Request::Ask(job), patience);

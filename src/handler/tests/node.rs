@@ -3,8 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::handler::tests::script::{Edit, NODE, Script};
-use crate::handler::world::NodeAnswer;
-use crate::node::{Node, Patch, Remembered, STATE_ANNOTATION};
+use crate::node::{Node, NodeAnswer, Patch, Remembered, STATE_ANNOTATION};
 
 /// The Node, as the API server keeps it.
 #[derive(Clone, Debug)]

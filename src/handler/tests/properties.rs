@@ -17,8 +17,8 @@ use crate::handler::tests::model::run;
 use crate::handler::tests::script::{
     BOOT, Edit, Says, Script, Trouble, What, With, annotation, script,
 };
-use crate::handler::world::NoticePath::{InstanceAction, NoticeUrl};
 use crate::notice::Action::{Hibernate, Stop, Terminate};
+use crate::notice::NoticePath::{InstanceAction, NoticeUrl};
 
 /// The last seconds at which something new happens.
 const LONGEST: u64 = 250;

@@ -11,9 +11,8 @@ use crate::drain::pod::{OwnPod, Rules};
 use crate::drain::tests::cluster::{Life, MARGIN, ms, secs};
 use crate::handler::state::Config;
 use crate::handler::tests::metadata::{calendar, milliseconds};
-use crate::handler::world::NoticePath;
 use crate::moment::{Moment, Reading};
-use crate::notice::Action;
+use crate::notice::{Action, NoticePath};
 
 /// A world and what will befall it. All spans are counted from the start of the process.
 #[derive(Clone, Debug)]

@@ -4,8 +4,8 @@ use crate::drain::tests::cluster::pod;
 use crate::handler::tests::model::run;
 use crate::handler::tests::scenarios::are;
 use crate::handler::tests::script::{Edit, Says, Script, What, With, script};
-use crate::handler::world::NoticePath::NoticeUrl;
 use crate::notice::Action::{Stop, Terminate};
+use crate::notice::NoticePath::NoticeUrl;
 
 /// A drain whose cordon is of interest.
 fn cordoned(script: Script) -> Vec<String> {

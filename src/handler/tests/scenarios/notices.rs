@@ -4,8 +4,8 @@ use crate::drain::tests::cluster::pod;
 use crate::handler::tests::model::run;
 use crate::handler::tests::scenarios::are;
 use crate::handler::tests::script::{Says, script};
-use crate::handler::world::NoticePath::NoticeUrl;
 use crate::notice::Action::{Hibernate, Stop, Terminate};
+use crate::notice::NoticePath::NoticeUrl;
 
 /// What is said of notices and what begins with them.
 const NOTICES: [&str; 5] = ["notice", "taken over", "deadline", "follow", "SIGTERM"];
