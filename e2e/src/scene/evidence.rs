@@ -1,0 +1,95 @@
+//! What happened in the scene.
+
+use std::fs;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use jiff::Timestamp;
+use tokio::time::{sleep, timeout};
+
+use super::{SOON, Scene, label};
+use crate::cluster::GLANCE;
+use crate::cluster::audit::{self, Exchange};
+use crate::witness::Sighting;
+
+impl Scene {
+    /// The scene's own pods that were ever on the node.
+    #[must_use]
+    pub fn sightings(&self) -> Vec<Sighting> {
+        let mut pods = self.witness.pods();
+        pods.retain(|pod| pod.namespace() == self.name);
+        pods
+    }
+
+    /// Those of one app.
+    #[must_use]
+    pub fn of(&self, app: &str) -> Vec<Sighting> {
+        let mut pods = self.sightings();
+        pods.retain(|pod| label(pod, "app") == Some(app));
+        pods
+    }
+
+    /// Waits until all pods of the scene that ever were on the node are gone.
+    ///
+    /// # Errors
+    /// They are not by the deadline; without one, within a minute.
+    pub async fn emptied(&self) -> Result<Vec<Sighting>> {
+        let patience = if self.deadline.is_some() { self.time_left() } else { SOON };
+        let all = self
+            .witness
+            .until("every pod of the scene is gone", patience, |all| {
+                all.iter().filter(|pod| pod.namespace() == self.name).all(|pod| pod.gone.is_some())
+            })
+            .await?;
+        Ok(all.into_iter().filter(|pod| pod.namespace() == self.name).collect())
+    }
+
+    /// From now to the deadline.
+    #[must_use]
+    pub fn time_left(&self) -> Duration {
+        let left = self.deadline.map(|end| end.duration_since(Timestamp::now()));
+        left.and_then(|left| Duration::try_from(left).ok()).unwrap_or(Duration::ZERO)
+    }
+
+    /// What the handlers of this node asked so far.
+    ///
+    /// # Errors
+    /// The audit log cannot be read.
+    pub fn exchanges(&self) -> Result<Vec<Exchange>> {
+        let mut exchanges = audit::read(&self.cluster().audit_log())?;
+        exchanges.retain(|exchange| exchange.node == self.name);
+        Ok(exchanges)
+    }
+
+    /// The logs of the handlers of this scene.
+    ///
+    /// # Errors
+    /// One cannot be read.
+    pub fn logs(&self) -> Result<Vec<String>> {
+        let paths = (1..=self.handlers).map(|n| self.folder.join(format!("handler-{n}.log")));
+        paths.map(|path| fs::read_to_string(path).context("reading the handler's log")).collect()
+    }
+
+    /// Whether a text holds a token that a handler of this scene was given.
+    #[must_use]
+    pub fn holds_a_token(&self, text: &str) -> bool {
+        let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        // The signature alone would be as bad as the whole.
+        tokens.iter().any(|token| token.rsplit('.').next().is_some_and(|end| text.contains(end)))
+    }
+
+    /// Waits until what the handler asked is as wanted.
+    ///
+    /// # Errors
+    /// It is not within a minute.
+    pub async fn asked(&self, what: &str, wanted: impl Fn(&[Exchange]) -> bool) -> Result<()> {
+        let waiting = async {
+            while !wanted(&self.exchanges()?) {
+                sleep(GLANCE).await;
+            }
+            anyhow::Ok(())
+        };
+        timeout(SOON, waiting).await.with_context(|| format!("not within {SOON:?}: {what}"))?
+    }
+}

@@ -1,0 +1,118 @@
+//! The place of one scenario: a node that is going to die, a spare one, a
+//! namespace, a metadata service, and somebody who watches.
+
+mod evidence;
+mod node;
+mod service;
+mod work;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::Result;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+
+use crate::cluster::{Binaries, Cluster};
+use crate::manifest;
+use crate::metadata::MetadataMock;
+use crate::witness::{Sighting, Witness};
+
+pub use node::create_node;
+
+/// For what should happen at once, on a busy machine.
+pub const SOON: Duration = Duration::from_mins(1);
+
+/// What a scene stands on.
+#[derive(Clone)]
+pub struct Ground {
+    /// The control plane.
+    pub cluster: Arc<Cluster>,
+    /// The programs, the metadata mock among them.
+    pub binaries: Binaries,
+    /// The program under test.
+    pub handler: PathBuf,
+    /// Where the scenes' folders go.
+    pub folder: PathBuf,
+}
+
+/// See the module.
+pub struct Scene {
+    name: String,
+    ground: Ground,
+    folder: PathBuf,
+    handlers: usize,
+    token_file: PathBuf,
+    tokens: Mutex<Vec<String>>,
+    handler_pod: Pod,
+    deadline: Option<Timestamp>,
+    /// The metadata service.
+    pub metadata: MetadataMock,
+    /// What really happens on the node.
+    pub witness: Witness,
+}
+
+impl Scene {
+    /// Makes node, namespace and the handler's pod with its token.
+    ///
+    /// # Errors
+    /// A part does not come up.
+    pub async fn open(ground: &Ground, name: &str) -> Result<Self> {
+        let folder = ground.folder.join(name);
+        fs::create_dir_all(&folder)?;
+        node::create_namespace(&ground.cluster, name).await?;
+        create_node(&ground.cluster, &node::node(name, name)?).await?;
+        let witness = Witness::start(ground.cluster.client(), name);
+        let handler_pod = manifest::handler_pod(&ground.cluster, name).await?;
+        let scene = Self {
+            name: name.to_owned(),
+            ground: ground.clone(),
+            handlers: 0,
+            token_file: folder.join("token"),
+            tokens: Mutex::default(),
+            handler_pod,
+            deadline: None,
+            metadata: MetadataMock::start(&ground.binaries, &folder).await?,
+            witness,
+            folder,
+        };
+        scene.renew_token().await?;
+        Ok(scene)
+    }
+
+    /// Of node and namespace.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its files.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Its control plane.
+    #[must_use]
+    pub fn cluster(&self) -> &Cluster {
+        &self.ground.cluster
+    }
+
+    /// The handler's pod on the node, the one its token is bound to.
+    #[must_use]
+    pub fn handler_pod(&self) -> &Pod {
+        &self.handler_pod
+    }
+
+    /// When the instance was last announced to end.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Timestamp> {
+        self.deadline
+    }
+}
+
+fn label<'a>(pod: &'a Sighting, name: &str) -> Option<&'a str> {
+    pod.pod.metadata.labels.as_ref()?.get(name).map(String::as_str)
+}

@@ -1,0 +1,123 @@
+//! The handler of the scene: its pod, its token, its process, and what the
+//! metadata service announces to it.
+
+use std::fs;
+use std::path::Path;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, DeleteParams};
+
+use super::{SOON, Scene};
+use crate::handler::Handler;
+use crate::manifest;
+
+impl Scene {
+    /// Starts the handler with the shipped environment and these variables
+    /// besides.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn handler(&mut self, more: &[(&str, &str)]) -> Result<Handler> {
+        self.handlers += 1;
+        let mut environment = manifest::environment(&self.handler_pod)?;
+        let port = self.cluster().port().to_string();
+        let authority = self.cluster().authority();
+        let url = self.metadata.url();
+        let own = [
+            ("KUBERNETES_SERVICE_HOST", "127.0.0.1"),
+            ("KUBERNETES_SERVICE_PORT", &port),
+            ("TOKEN_FILE", text(&self.token_file)?),
+            ("CA_FILE", text(&authority)?),
+            ("INSTANCE_METADATA_URL", &url),
+        ];
+        for (name, value) in own.iter().chain(more) {
+            environment.retain(|(known, _)| known != name);
+            environment.push(((*name).to_owned(), (*value).to_owned()));
+        }
+        let name = format!("handler-{}", self.handlers);
+        Handler::start(&self.ground.handler, &environment, &self.folder, &name)
+    }
+
+    /// Starts the handler and waits until it polls.
+    ///
+    /// # Errors
+    /// It does not.
+    pub async fn polling_handler(&mut self, more: &[(&str, &str)]) -> Result<Handler> {
+        let mut handler = self.handler(more)?;
+        handler.says(&["Polling"], SOON).await?;
+        Ok(handler)
+    }
+
+    /// Announces the end of the instance, `seconds` ahead.
+    ///
+    /// # Errors
+    /// The metadata mock does not start.
+    pub async fn announce(&mut self, seconds: u32) -> Result<Timestamp> {
+        let deadline = self.expect_end_in(seconds)?;
+        self.metadata.announce("terminate", deadline).await?;
+        Ok(deadline)
+    }
+
+    /// Notes a deadline, for those that announce it in another way.
+    ///
+    /// # Errors
+    /// The time is out of range.
+    pub fn expect_end_in(&mut self, seconds: u32) -> Result<Timestamp> {
+        let end = Timestamp::now().checked_add(Duration::from_secs(seconds.into()))?;
+        let deadline = Timestamp::from_second(end.as_second())?;
+        self.deadline = Some(deadline);
+        Ok(deadline)
+    }
+
+    /// Gives the handler a new pod on the node, as a rolling update does; the
+    /// token of the old one is then worth nothing. The file is not written.
+    ///
+    /// # Errors
+    /// The API server refuses, or no new pod comes.
+    pub async fn replace_handler_pod(&mut self) -> Result<()> {
+        let api: Api<Pod> = Api::namespaced(self.cluster().client(), manifest::NAMESPACE);
+        let name = self.handler_pod.metadata.name.clone().unwrap_or_default();
+        api.delete(&name, &DeleteParams::default().grace_period(0)).await?;
+        let before = self.handler_pod.metadata.uid.clone();
+        self.handler_pod = manifest::handler_pod(self.cluster(), &self.name).await?;
+        ensure!(self.handler_pod.metadata.uid != before, "the handler's pod was not replaced");
+        Ok(())
+    }
+
+    /// Gives the handler a pod of its own making, for which the kubelet would
+    /// have so many seconds of patience, and its token.
+    ///
+    /// # Errors
+    /// The API server refuses.
+    pub async fn handler_pod_with_grace(&mut self, seconds: u32) -> Result<()> {
+        let client = self.cluster().client();
+        self.handler_pod = manifest::create_pod(client, &self.name, Some(seconds)).await?;
+        self.renew_token().await
+    }
+
+    /// Writes a token of the handler's pod of now into the file, as the
+    /// kubelet does: whole or not at all.
+    ///
+    /// # Errors
+    /// The API server gives none.
+    pub async fn renew_token(&self) -> Result<()> {
+        let token = manifest::token(self.cluster().client(), &self.handler_pod).await?;
+        self.write_token(&token)
+    }
+
+    fn write_token(&self, token: &str) -> Result<()> {
+        let whole = self.folder.join("token.new");
+        fs::write(&whole, token)?;
+        fs::rename(&whole, &self.token_file)?;
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner).push(token.to_owned());
+        Ok(())
+    }
+}
+
+fn text(path: &Path) -> Result<&str> {
+    path.to_str().context("a path that is not UTF-8")
+}
