@@ -223,6 +223,28 @@ fn a_server_that_closes_each_connection_is_no_trouble() {
 }
 
 #[test]
+fn answers_without_end_fill_no_memory() {
+    let peak = |fault: Option<Fault>| {
+        let stage = Stage::with(quick_pods(3));
+        if let Some(fault) = fault {
+            for class in [Class::NodeGet, Class::NodePatch, Class::Watch, Class::Evict] {
+                stage.cluster.fail(class).with(fault.clone());
+            }
+        }
+        let handler = stage.drain(FAR);
+        handler.says("the node is cordoned");
+        handler.table().all_evicted(&names(3));
+        handler.peak_memory()
+    };
+    let usual = peak(None);
+    for fault in [Fault::EndlessBody, Fault::EndlessHead] {
+        let after = peak(Some(fault.clone()));
+        // The longest line of a watch has 4 MiB, and grows by doubling.
+        assert!(after < usual + 16 * 1024, "{fault:?}: {usual} KiB, then {after} KiB");
+    }
+}
+
+#[test]
 fn everything_at_once_and_still_every_pod_goes() {
     let stage = Stage::with(quick_pods(30));
     stage.cluster.add_budget(

@@ -81,7 +81,7 @@ fn whatever_the_condition_is_answered_the_deletion_follows_in_time() {
         ],
         |fault| {
             let db = Pod::named("default/db-0").stateful_set("db").grace(3);
-            let stage = Stage::with([db.stops_in(Duration::from_millis(1000))]);
+            let stage = Stage::with([db.stops_in(Duration::from_secs(1))]);
             stage.cluster.add_budget(Budget::named("db").max_unavailable(0));
             stage.cluster.fail(Class::Status).always().with(fault.clone());
             let handler = stage.drain(Duration::from_secs(8));

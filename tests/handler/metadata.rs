@@ -112,6 +112,22 @@ fn what_is_no_document_is_told_with_its_length_and_the_next_good_one_drains() {
 }
 
 #[test]
+fn answers_without_end_fill_no_memory() {
+    let stage = Stage::with([]);
+    let usual = stage.start();
+    let before = usual.peak_memory();
+    drop(usual);
+    for endpoint in [Endpoint::Token, Endpoint::InstanceAction] {
+        stage.cloud.fail(endpoint).with(Fault::EndlessBody);
+        stage.cloud.fail(endpoint).with(Fault::EndlessHead);
+    }
+    let handler = stage.handler().start();
+    handler.says("answers again, after 4 failed polls");
+    let after = handler.peak_memory();
+    assert!(after < before + 4 * 1024, "{before} KiB, then {after} KiB");
+}
+
+#[test]
 fn a_redirect_is_not_followed_and_nobody_else_gets_the_token() {
     let stage = Stage::with([]);
     let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
