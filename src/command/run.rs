@@ -5,8 +5,8 @@ use std::io;
 use std::sync::Arc;
 
 use crate::clock::Clock;
+use crate::handler::config::Config;
 use crate::handler::run::run as run_spine;
-use crate::handler::state::Config;
 use crate::handler::threads::Threads;
 use crate::handler::world::{News, World};
 use crate::kube::server::Server;

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::handler::config::Config;
 use crate::handler::draining::Draining;
 use crate::handler::marking::{self, Marking};
-use crate::handler::state::{Config, Step};
+use crate::handler::step::Step;
 use crate::handler::world::{News, Order};
 use crate::moment::Moment;
 use crate::notice::NoticeId;

@@ -1,7 +1,9 @@
 //! THE SPINE. Everything that the program does passes through this loop: ask the handler what is
 //! next, carry it out, and when there is nothing, wait and tell it what came.
 
-use crate::handler::state::{Config, Handler, Step};
+use crate::handler::config::Config;
+use crate::handler::state::Handler;
+use crate::handler::step::Step;
 use crate::handler::world::World;
 
 /// Runs until SIGTERM.

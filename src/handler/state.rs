@@ -4,51 +4,18 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::drain::BudgetOverride;
-use crate::drain::ask::Grace;
-use crate::drain::pod::{OwnPod, Rules};
-use crate::drain::timing::Backoff;
+use crate::drain::pod::OwnPod;
+use crate::handler::config::Config;
 use crate::handler::draining::{Course, Draining};
 use crate::handler::lingering::Lingering;
+use crate::handler::retry::{Retry, Transition};
 use crate::handler::sightings::{Change, Health, Sightings};
+use crate::handler::step::Step;
 use crate::handler::world::{News, Order};
 use crate::intent::Intent;
 use crate::moment::{Moment, Reading};
-use crate::node::Marks;
-use crate::notice::{Notice, NoticeId, Polled};
+use crate::notice::{Notice, Polled};
 use crate::report::fact::Fact;
-
-/// What the operator wants of the handler, and what it knows from the start.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Its node; `None`: that of its own pod, to be asked for.
-    pub node: Option<Arc<str>>,
-    /// This boot of the machine.
-    pub boot_id: String,
-    /// Who goes.
-    pub rules: Rules,
-    /// The longest grace any pod gets; `None`: each pod's own.
-    pub longest_grace: Option<Grace>,
-    /// What becomes of a pod that its budget does not let go.
-    pub budget_override: BudgetOverride,
-    /// How long before the deadline every pod is to have ended.
-    pub margin: Duration,
-    /// How long this process has after SIGTERM, until its own pod was seen.
-    pub shutdown_grace: Duration,
-    /// Nothing is written.
-    pub dry: bool,
-    /// Every poll is said.
-    pub verbose: bool,
-    /// Seed of the jitter.
-    pub seed: u64,
-}
-
-impl Config {
-    /// The marks for `notice`; `drained`: its drain has come to its end.
-    pub(super) fn marks(&self, notice: NoticeId, drained: bool) -> Marks {
-        Marks { notice, boot_id: self.boot_id.clone(), drained }
-    }
-}
 
 /// The handler.
 #[derive(Debug)]
@@ -60,8 +27,8 @@ pub struct Handler {
     waiting: Option<(Notice, Intent)>,
     sightings: Sightings,
     node: Option<Arc<str>>,
-    credentials: Chore,
-    node_search: Chore,
+    credentials: Retry,
+    node_search: Retry,
     /// SIGTERM has come.
     ending: bool,
     jitter: fastrand::Rng,
@@ -79,32 +46,19 @@ enum State {
     Lingering(Box<Lingering>),
 }
 
-/// What is to be done next.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Carry this out.
-    Do(Order),
-    /// Say this.
-    Tell(Fact),
-    /// Wait for news, until that moment if there is one.
-    Wait(Option<Moment>),
-    /// The process ends.
-    End,
-}
-
 impl Handler {
     /// A handler that has done nothing yet.
     pub fn new(config: Config) -> Self {
         let node_search = match config.node {
-            Some(_) => Chore::done(),
-            None => Chore::due(),
+            Some(_) => Retry::done(),
+            None => Retry::due(),
         };
         Self {
             state: State::Watching,
             waiting: None,
             sightings: Sightings::default(),
             node: config.node.clone(),
-            credentials: Chore::due(),
+            credentials: Retry::due(),
             node_search,
             ending: false,
             jitter: fastrand::Rng::with_seed(config.seed),
@@ -127,31 +81,31 @@ impl Handler {
         if let Some(step) = self.todo.pop_front() {
             return step;
         }
-        if let Some(order) = self.chore(now, free) {
+        if let Some(order) = self.prerequisite(now, free) {
             return Step::Do(order);
         }
         let find = self.node_search.wake().filter(|_| free > 0);
-        let chores = earliest(self.credentials.wake(), find);
+        let retry_at = earliest(self.credentials.wake(), find);
         match &mut self.state {
             State::Draining(draining) => {
                 let node = self.node.as_ref();
                 if let Some(step) = draining.next(now, free, node, &mut self.todo) {
-                    return wait_no_longer_than(step, chores);
+                    return wait_no_longer_than(step, retry_at);
                 }
                 self.drained(now);
                 self.choose(now, free)
             }
             State::Watching | State::Lingering(_) if self.ending => Step::End,
-            State::Watching => Step::Wait(chores),
+            State::Watching => Step::Wait(retry_at),
             State::Lingering(lingering) => {
                 let step = lingering.next(now, free, self.node.as_ref());
-                wait_no_longer_than(step, chores)
+                wait_no_longer_than(step, retry_at)
             }
         }
     }
 
     /// What has to be there before anything can be drained, and is due.
-    fn chore(&mut self, now: Moment, free: usize) -> Option<Order> {
+    fn prerequisite(&mut self, now: Moment, free: usize) -> Option<Order> {
         let over = match &self.state {
             State::Draining(draining) => draining.is_over(now),
             State::Watching | State::Lingering(_) => self.ending,
@@ -323,25 +277,27 @@ impl Handler {
 
     fn credentials_read(&mut self, now: Moment, read: Result<OwnPod, String>) {
         let longest = self.longest_pause();
-        let outcome = self.credentials.came(now, read.is_ok(), longest, &mut self.jitter);
+        let transition = self.credentials.finished(now, read.is_ok(), longest, &mut self.jitter);
         match read {
             Ok(own) => {
                 if let State::Draining(draining) = &mut self.state {
                     draining.own_pod(own.clone());
                 }
                 self.config.rules.own.complete(own);
-                if outcome == Outcome::Recovered {
+                if transition == Transition::Recovered {
                     self.tell(Fact::CredentialsFound);
                 }
             }
-            Err(why) if outcome == Outcome::Failing => self.tell(Fact::CredentialsMissing(why)),
+            Err(why) if transition == Transition::Failing => {
+                self.tell(Fact::CredentialsMissing(why))
+            }
             Err(_) => {}
         }
     }
 
     fn node_found(&mut self, now: Moment, found: Result<String, String>) {
         let longest = self.longest_pause();
-        let outcome = self.node_search.came(now, found.is_ok(), longest, &mut self.jitter);
+        let transition = self.node_search.finished(now, found.is_ok(), longest, &mut self.jitter);
         match found {
             Ok(name) => {
                 self.node = Some(Arc::from(name.as_str()));
@@ -350,7 +306,7 @@ impl Handler {
                     self.todo.push_back(Step::Do(Order::Rest));
                 }
             }
-            Err(why) if outcome == Outcome::Failing => self.tell(Fact::NodeUnknown(why)),
+            Err(why) if transition == Transition::Failing => self.tell(Fact::NodeUnknown(why)),
             Err(_) => {}
         }
     }
@@ -365,94 +321,6 @@ impl Handler {
 
     fn tell(&mut self, fact: Fact) {
         self.todo.push_back(Step::Tell(fact));
-    }
-}
-
-/// Something that is tried until it succeeds.
-#[derive(Debug)]
-struct Chore {
-    stage: Stage,
-    backoff: Backoff,
-    failed: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Stage {
-    Due(Moment),
-    UnderWay,
-    Done,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    Failing,
-    Recovered,
-    Nothing,
-}
-
-impl Chore {
-    const BACKOFF: Backoff = Backoff::from_millis(1000, 30_000);
-
-    /// To be done at once.
-    fn due() -> Self {
-        Self { stage: Stage::Due(Moment::START), backoff: Self::BACKOFF, failed: false }
-    }
-
-    /// Not to be done.
-    fn done() -> Self {
-        Self { stage: Stage::Done, ..Self::due() }
-    }
-
-    /// Whether it is to be begun now; it then is under way.
-    fn take(&mut self, now: Moment) -> bool {
-        let due = self.wake().is_some_and(|due| due <= now);
-        if due {
-            self.stage = Stage::UnderWay;
-        }
-        due
-    }
-
-    fn wake(&self) -> Option<Moment> {
-        match self.stage {
-            Stage::Due(due) => Some(due),
-            Stage::UnderWay | Stage::Done => None,
-        }
-    }
-
-    /// If it was under way, its outcome will never be known.
-    fn lost(&mut self, now: Moment) {
-        if let Stage::UnderWay = self.stage {
-            self.stage = Stage::Due(now);
-        }
-    }
-
-    /// If it is to be tried again, then now.
-    fn hurry(&mut self, now: Moment) {
-        if let Stage::Due(due) = &mut self.stage {
-            *due = now.min(*due);
-        }
-        self.backoff = Self::BACKOFF;
-    }
-
-    /// It ended, well or not.
-    fn came(
-        &mut self,
-        now: Moment,
-        well: bool,
-        longest_pause: Duration,
-        jitter: &mut fastrand::Rng,
-    ) -> Outcome {
-        if well {
-            self.stage = Stage::Done;
-            return if std::mem::take(&mut self.failed) {
-                Outcome::Recovered
-            } else {
-                Outcome::Nothing
-            };
-        }
-        let pause = self.backoff.next(jitter).min(longest_pause);
-        self.stage = Stage::Due(now + pause);
-        if std::mem::replace(&mut self.failed, true) { Outcome::Nothing } else { Outcome::Failing }
     }
 }
 

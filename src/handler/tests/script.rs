@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::drain::BudgetOverride;
 use crate::drain::pod::{OwnPod, Rules};
 use crate::drain::tests::cluster::{Life, MARGIN, ms, secs};
-use crate::handler::state::Config;
+use crate::handler::config::Config;
 use crate::handler::tests::metadata::{calendar, milliseconds};
 use crate::moment::{Moment, Reading};
 use crate::notice::{Action, NoticePath};
