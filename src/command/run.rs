@@ -70,7 +70,7 @@ fn config(settings: &Settings) -> Config {
     Config {
         node: match &settings.node {
             WhichNode::Named(name) => Some(Arc::from(name.as_str())),
-            WhichNode::OfPod { .. } => None,
+            WhichNode::OfOwnPod => None,
         },
         boot_id: boot_id(),
         rules: settings.rules.clone(),

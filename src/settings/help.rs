@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::settings::table::{Default, Row, TABLE};
+use crate::settings::table::{DefaultValue, Row, TABLE};
 
 /// What `--help` prints.
 pub fn help() -> String {
@@ -35,7 +35,8 @@ const OTHERS: &str = "  -h, --help
   -V, --version
         name and version
 
-Exit status: 0 when told to end; 64 for bad settings, before anything is done.
+Exit status: 0 when told to end, by SIGTERM or SIGINT. Before anything is done: 64 for bad settings,
+71 where the system gives no thread or no socket to begin with. Nothing else ends it.
 ";
 
 fn describe(text: &mut String, row: &Row) -> std::fmt::Result {
@@ -48,7 +49,7 @@ fn describe(text: &mut String, row: &Row) -> std::fmt::Result {
     for alias in row.aliases {
         write!(text, " or {alias}")?;
     }
-    let (Default::Is(default) | Default::Unset(default)) = row.default;
+    let (DefaultValue::Is(default) | DefaultValue::Unset(default)) = row.default;
     writeln!(
         text,
         "\n        {}\n        valid: {}\n        default: {default}",
@@ -68,7 +69,7 @@ mod tests {
             for name in row.aliases.iter().chain([&row.variable]) {
                 assert!(help.contains(name), "{name}");
             }
-            let (Default::Is(default) | Default::Unset(default)) = row.default;
+            let (DefaultValue::Is(default) | DefaultValue::Unset(default)) = row.default;
             assert!(help.contains(&format!("default: {default}\n")), "{default}");
         }
     }

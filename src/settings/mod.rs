@@ -28,7 +28,6 @@ use crate::source::url::{MetadataUrl, NoticeUrl};
 
 pub use crate::settings::help::help;
 pub use crate::settings::problem::{BadSettings, Problem};
-pub use crate::settings::table::{Default, Row, TABLE};
 
 /// What the program is asked to do.
 #[derive(Debug)]
@@ -79,13 +78,8 @@ pub struct Settings {
 pub enum WhichNode {
     /// The one with this name.
     Named(String),
-    /// The one that this pod runs on.
-    OfPod {
-        /// The pod's name.
-        pod: String,
-        /// Its namespace; `None`: that of the ServiceAccount token.
-        namespace: Option<String>,
-    },
+    /// The one that this process's own pod runs on: [`Rules::own`].
+    OfOwnPod,
 }
 
 /// Where notices come from.

@@ -1,58 +1,137 @@
-//! Names that k8s-spot-handler's and aws-node-termination-handler's users have in their manifests
-//! and that change nothing here. None is an error; each is said once at start.
+//! Names that users of k8s-spot-handler before this one and of aws-node-termination-handler have in
+//! their manifests and that change nothing here. Where that makes a difference it is said once at
+//! start; only what asks for another way of working altogether is an error.
+
+use std::ffi::OsStr;
+
+use crate::settings::value::truth;
 
 /// One such name.
 #[derive(Debug)]
 pub(super) struct Former {
     /// The environment variable.
     pub(super) variable: &'static str,
-    /// Whether its flag stands alone, without a value.
-    pub(super) switch: bool,
-    /// The value with which its absence changes what becomes of the node; `None` if any is worth a
-    /// word.
-    pub(super) matters_if: Option<bool>,
-    /// What is so instead.
-    pub(super) instead: &'static str,
+    /// The value that is no different from what is done here; `None` if any other is worth a word.
+    as_here: Option<&'static str>,
+    /// What becomes of it.
+    pub(super) effect: Effect,
+}
+
+/// What becomes of a value that would make a difference.
+#[derive(Debug)]
+pub(super) enum Effect {
+    /// Nothing; what is so instead.
+    None(&'static str),
+    /// The program does not begin: the whole sentence.
+    Refused(&'static str),
 }
 
 /// All of them.
 pub(super) const FORMER: &[Former] = &[
+    // What begins a drain, and how far it goes.
+    former("ENABLE_SPOT_INTERRUPTION_DRAINING", "true", "a spot interruption drains the node"),
+    former("CORDON_ONLY", "false", "a notice cordons the node AND drains it"),
+    former("ENABLE_SCHEDULED_EVENT_DRAINING", "false", ONLY_SPOT),
+    former("ENABLE_REBALANCE_MONITORING", "false", ONLY_SPOT),
+    former("ENABLE_REBALANCE_DRAINING", "false", ONLY_SPOT),
+    former("ENABLE_ASG_LIFECYCLE_DRAINING", "false", ONLY_SPOT),
     Former {
-        variable: "CORDON_ONLY",
-        switch: true,
-        matters_if: Some(true),
-        instead: "this version does not know it: a notice cordons the node AND drains it",
+        variable: "ENABLE_SQS_TERMINATION_DRAINING",
+        as_here: Some("false"),
+        effect: Effect::Refused(
+            "ENABLE_SQS_TERMINATION_DRAINING asks for the mode in which one process reads a queue \
+             for all nodes; there is no queue mode here: this program runs on each node and asks \
+             the metadata service there; unset it, and run this program as a DaemonSet",
+        ),
     },
-    Former {
-        variable: "ENABLE_SPOT_INTERRUPTION_DRAINING",
-        switch: true,
-        matters_if: Some(false),
-        instead: "this version does not know it: a spot interruption drains the node",
-    },
-    plain("SPOT_POD_IP", "the pod's address is not needed"),
-    plain("KUBE_API_QPS", "requests are not limited here; the API server's Retry-After is obeyed"),
-    plain(
-        "KUBE_API_BURST",
-        "requests are not limited here; the API server's Retry-After is obeyed",
+    any("QUEUE_URL", NO_QUEUE),
+    any("MANAGED_TAG", NO_QUEUE),
+    any("MANAGED_ASG_TAG", NO_QUEUE),
+    any("ASSUME_ASG_TAG_PROPAGATION", NO_QUEUE),
+    any("CHECK_TAG_BEFORE_DRAINING", NO_QUEUE),
+    any("CHECK_ASG_TAG_BEFORE_DRAINING", NO_QUEUE),
+    any("USE_PROVIDER_ID", NO_QUEUE),
+    any("DELETE_SQS_MSG_IF_NODE_NOT_FOUND", NO_QUEUE),
+    any("COMPLETE_LIFECYCLE_ACTION_DELAY_SECONDS", NO_QUEUE),
+    any("HEARTBEAT_INTERVAL", NO_QUEUE),
+    any("HEARTBEAT_UNTIL", NO_QUEUE),
+    // What else is done to the node.
+    former("TAINT_NODE", "false", "the node is cordoned, not tainted"),
+    former("TAINT_EFFECT", "NoSchedule", "the node is cordoned, not tainted"),
+    former("EXCLUDE_FROM_LOAD_BALANCERS", "false", "the node gets no label"),
+    former(
+        "ENABLE_OUT_OF_SERVICE_TAINT",
+        "false",
+        "on a node that still runs that taint corrupts volumes",
     ),
-    plain("METADATA_TRIES", "there is no number of errors after which it gives up"),
-    Former {
-        variable: "USE_APISERVER_CACHE",
-        switch: true,
-        matters_if: None,
-        instead: "pods are read by one watch",
-    },
-    plain("LOG_FORMAT_VERSION", "the log has one form"),
-    plain("UPTIME_FROM_FILE", "the boot id tells a reboot"),
+    former("DETACH_ASG", "false", "the instance stays in its Auto Scaling group"),
+    // Who is told.
+    any("SLACK_URL", NO_MESSAGES),
+    any("SLACK_CHANNEL", NO_MESSAGES),
+    any("WECHAT_URL", NO_MESSAGES),
+    any("WECHAT_KEY", NO_MESSAGES),
+    any("HANGOUTS_URL", NO_MESSAGES),
+    any("SEMATEXT_URL", NO_MESSAGES),
+    any("CLUSTER", NO_MESSAGES),
+    any("AZ_URL", NO_MESSAGES),
+    any("INSTANCE_ID_URL", NO_MESSAGES),
+    any("INSTANCE_TYPE_URL", NO_MESSAGES),
+    any("WEBHOOK_URL", NO_MESSAGES),
+    former("WEBHOOK_HEADERS", r#"{"Content-type":"application/json"}"#, NO_MESSAGES),
+    any("WEBHOOK_TEMPLATE", NO_MESSAGES),
+    any("WEBHOOK_TEMPLATE_FILE", NO_MESSAGES),
+    any("WEBHOOK_PROXY", NO_MESSAGES),
+    former("EMIT_KUBERNETES_EVENTS", "false", NO_EVENTS),
+    any("KUBERNETES_EVENTS_EXTRA_ANNOTATIONS", NO_EVENTS),
+    former("ENABLE_PROMETHEUS_SERVER", "false", NO_METRICS),
+    former("PROMETHEUS_SERVER_PORT", "9092", NO_METRICS),
+    former("ENABLE_PROBES_SERVER", "false", NO_PROBES),
+    former("PROBES_SERVER_PORT", "8080", NO_PROBES),
+    former("PROBES_SERVER_ENDPOINT", "/healthz", NO_PROBES),
+    former("JSON_LOGGING", "false", "the log is lines of text"),
+    former("LOG_LEVEL", "info", "everything is logged; VERBOSE=1 adds each poll"),
+    former("LOG_FORMAT_VERSION", "1", "the log has one form"),
+    // How it works.
+    former("KUBE_API_QPS", "5", NO_RATE),
+    former("KUBE_API_BURST", "10", NO_RATE),
+    former("USE_APISERVER_CACHE", "false", "pods are read by one watch"),
+    former("METADATA_TRIES", "3", "there is no number of errors after which it gives up"),
+    any("UPTIME_FROM_FILE", "the boot id tells a reboot"),
+    any("SPOT_POD_IP", "the pod's address is not needed"),
 ];
 
-const fn plain(variable: &'static str, instead: &'static str) -> Former {
-    Former { variable, switch: false, matters_if: None, instead }
+const ONLY_SPOT: &str = "only spot interruptions are polled";
+const NO_QUEUE: &str = "there is no queue mode here";
+const NO_MESSAGES: &str = "no messages are sent; the log says everything";
+const NO_EVENTS: &str = "no Kubernetes Events are written; the log says everything";
+const NO_METRICS: &str = "there are no metrics";
+const NO_PROBES: &str = "there is no server for probes";
+const NO_RATE: &str = "requests are not limited here; the API server's Retry-After is obeyed";
+
+/// A name that makes no difference if it is `as_here`.
+const fn former(variable: &'static str, as_here: &'static str, instead: &'static str) -> Former {
+    Former { variable, as_here: Some(as_here), effect: Effect::None(instead) }
+}
+
+/// A name that is worth a word with any value.
+const fn any(variable: &'static str, instead: &'static str) -> Former {
+    Former { variable, as_here: None, effect: Effect::None(instead) }
 }
 
 impl Former {
     /// The one whose flag is `--name`.
     pub(super) fn by_flag(name: &str) -> Option<&'static Self> {
         FORMER.iter().find(|former| former.variable.to_ascii_lowercase().replace('_', "-") == name)
+    }
+
+    /// Whether its flag stands alone, without a value.
+    pub(super) fn is_switch(&self) -> bool {
+        self.as_here.and_then(truth).is_some() && self.variable != "LOG_FORMAT_VERSION"
+    }
+
+    /// Whether this value asks for what is done here anyway.
+    pub(super) fn is_as_here(&self, value: &OsStr) -> bool {
+        let (Some(as_here), Some(value)) = (self.as_here, value.to_str()) else { return false };
+        value == as_here || truth(as_here).is_some_and(|so| truth(value) == Some(so))
     }
 }

@@ -56,6 +56,8 @@ pub enum Problem {
     },
     /// A setting that must be given and was not; what that means and what to do, in words.
     Missing(&'static str),
+    /// A setting that asks for what this program does not do; what it does, in words.
+    NotOffered(&'static str),
     /// Two settings that cannot both be meant, in words.
     Contradiction(String),
 }
@@ -77,7 +79,7 @@ impl fmt::Display for Problem {
                 f,
                 "\"{argument}\" is not a flag; the value of a switch is given as --dry-run=false"
             ),
-            Self::Missing(words) => f.write_str(words),
+            Self::Missing(words) | Self::NotOffered(words) => f.write_str(words),
             Self::Contradiction(words) => f.write_str(words),
         }
     }

@@ -8,6 +8,7 @@ use crate::drain::pod::{OwnPod, Rules};
 use crate::kube::server::Address;
 use crate::settings::arguments::Flags;
 use crate::settings::sources::Sources;
+use crate::settings::value::GraceLimit;
 use crate::settings::{ApiServer, BadSettings, Metadata, Problem, Settings, WhichNode, table};
 
 /// Reads every setting.
@@ -33,14 +34,14 @@ fn parse(sources: &mut Sources<'_>) -> Option<Settings> {
     let ignore_daemon_sets = sources.value(&table::IGNORE_DAEMON_SETS);
     let delete_local_data = sources.value(&table::DELETE_LOCAL_DATA);
     let drain_unmanaged = sources.value(&table::DRAIN_UNMANAGED);
-    let longest_grace = longest_grace(sources);
+    let grace_limit = sources.value(&table::POD_TERMINATION_GRACE_PERIOD);
     let window = sources.value(&table::NODE_TERMINATION_GRACE_PERIOD);
     let budget_override = sources.value(&table::BUDGET_OVERRIDE);
     let safety_margin = sources.value(&table::SAFETY_MARGIN);
     let workers = sources.value(&table::WORKERS);
     let shutdown_grace = sources.value(&table::SHUTDOWN_GRACE_PERIOD);
     let verbose = sources.value(&table::VERBOSE);
-    sources.remark_on_former_names();
+    sources.names_without_effect();
 
     let settings = Settings {
         node: node?,
@@ -53,7 +54,7 @@ fn parse(sources: &mut Sources<'_>) -> Option<Settings> {
             delete_local_data: delete_local_data?,
             drain_unmanaged: drain_unmanaged?,
         },
-        longest_grace: longest_grace?,
+        longest_grace: longest_grace(sources, grace_limit?),
         budget_override: budget_override?,
         safety_margin: safety_margin?,
         window: window?,
@@ -77,8 +78,8 @@ fn identity(sources: &mut Sources<'_>) -> (Option<WhichNode>, OwnPod) {
     if unset {
         sources.problems.push(Problem::Missing(NO_NODE));
     }
-    let of_pod = name.clone().map(|pod| WhichNode::OfPod { pod, namespace: namespace.clone() });
-    (node.map(WhichNode::Named).or(of_pod), OwnPod { namespace, name, uid: None })
+    let of_own_pod = name.as_ref().map(|_| WhichNode::OfOwnPod);
+    (node.map(WhichNode::Named).or(of_own_pod), OwnPod { namespace, name, uid: None })
 }
 
 const NO_NODE: &str = "neither NODE_NAME nor POD_NAME is set, so the node is unknown; in the \
@@ -108,19 +109,18 @@ fn api_server(sources: &mut Sources<'_>) -> Option<ApiServer> {
 }
 
 const NO_SERVER: &str = "KUBERNETES_SERVICE_HOST is not set, so the API server is unknown; Kubernetes \
-    sets it in every pod, so this is none, or its environment was cleared; elsewhere give \
+    sets it in every pod, so this does not seem to be one, or its environment was cleared; elsewhere give \
     --kubernetes-service-host and --kubernetes-service-port";
 
 /// A grace of 0 would be a forced deletion, past the kubelet: it counts as 1.
-#[expect(clippy::option_option, reason = "outer: is it valid; inner: is there a limit")]
-fn longest_grace(sources: &mut Sources<'_>) -> Option<Option<Grace>> {
-    let seconds = sources.value(&table::POD_TERMINATION_GRACE_PERIOD)?;
-    if seconds == Some(0) {
+fn longest_grace(sources: &mut Sources<'_>, limit: GraceLimit) -> Option<Grace> {
+    let GraceLimit::AtMost(seconds) = limit else { return None };
+    if seconds == 0 {
         sources.remark(
             "A pod termination grace period of 0 counts as 1 second: 0 would delete pods by force.",
         );
     }
-    Some(seconds.map(|seconds| Grace::new(seconds).unwrap_or(Grace::MIN)))
+    Some(Grace::new(seconds).unwrap_or(Grace::MIN))
 }
 
 /// What is wrong or doubtful only of several settings together.

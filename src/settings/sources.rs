@@ -3,10 +3,9 @@
 use std::ffi::{OsStr, OsString};
 
 use crate::settings::arguments::Flags;
-use crate::settings::predecessors::FORMER;
+use crate::settings::predecessors::{Effect, FORMER};
 use crate::settings::problem::{Problem, shown};
-use crate::settings::table::{Default, Row, Setting};
-use crate::settings::value::truth;
+use crate::settings::table::{DefaultValue, Row, Setting};
 use crate::settings::{Given, Remark};
 
 /// Where settings come from, and what was found on the way.
@@ -63,8 +62,8 @@ impl<'a> Sources<'a> {
             self.given.push(Given { given_as: given_as.clone(), value: shown(value) });
         }
         chosen.or_else(|| match row.default {
-            Default::Is(value) => Some((format!("--{}", row.flag), value.into())),
-            Default::Unset(_) => None,
+            DefaultValue::Is(value) => Some((format!("--{}", row.flag), value.into())),
+            DefaultValue::Unset(_) => None,
         })
     }
 
@@ -88,19 +87,21 @@ impl<'a> Sources<'a> {
         (self.variable)(name).filter(|value| !value.is_empty())
     }
 
-    /// Remarks on names that change nothing here.
-    pub(super) fn remark_on_former_names(&mut self) {
+    /// Remarks on names that change nothing here, where that makes a difference. Their values are
+    /// not shown: some of them are secrets.
+    pub(super) fn names_without_effect(&mut self) {
         for former in FORMER {
-            let by_flag = self.flags.former(former).map(OsStr::to_owned);
+            let by_flag =
+                self.flags.former(former).filter(|value| !value.is_empty()).map(OsStr::to_owned);
             let Some(value) = by_flag.or_else(|| self.set(former.variable)) else { continue };
-            let truth = value.to_str().and_then(truth);
-            if former.matters_if.is_none() || former.matters_if == truth {
-                self.remark(format!(
-                    "{}={} has no effect: {}.",
-                    former.variable,
-                    shown(&value),
-                    former.instead
-                ));
+            if former.is_as_here(&value) {
+                continue;
+            }
+            match former.effect {
+                Effect::None(instead) => {
+                    self.remark(format!("{} has no effect: {instead}.", former.variable));
+                }
+                Effect::Refused(words) => self.problems.push(Problem::NotOffered(words)),
             }
         }
     }

@@ -6,34 +6,34 @@ use std::time::Duration;
 
 use crate::drain::BudgetOverride;
 use crate::settings::value::{
-    at_deadline_or_never, duration, flag_or_count, host, label, number, path, pod_grace, seconds,
-    subdomain, truth,
+    GraceLimit, at_deadline_or_never, duration, flag_or_count, host, label, number, path,
+    pod_grace, seconds, subdomain, truth,
 };
 use crate::source::url::{MetadataUrl, NoticeUrl};
 
 /// What a setting is called, what it is for, and what it is when nobody says.
 #[derive(Debug)]
-pub struct Row {
+pub(super) struct Row {
     /// The flag, without its dashes.
-    pub flag: &'static str,
+    pub(super) flag: &'static str,
     /// The environment variable.
-    pub variable: &'static str,
+    pub(super) variable: &'static str,
     /// Other environment variables that mean the same, in the order in which they are tried.
-    pub aliases: &'static [&'static str],
+    pub(super) aliases: &'static [&'static str],
     /// What stands for the value in the help text. `None` for a switch: `--dry-run` alone means
     /// true.
-    pub placeholder: Option<&'static str>,
+    pub(super) placeholder: Option<&'static str>,
     /// The value when none is given.
-    pub default: Default,
+    pub(super) default: DefaultValue,
     /// What would be a good value.
-    pub valid: &'static str,
+    pub(super) valid: &'static str,
     /// What it is for: one line.
-    pub help: &'static str,
+    pub(super) help: &'static str,
 }
 
 /// The value of a setting that nobody gave.
 #[derive(Clone, Copy, Debug)]
-pub enum Default {
+pub(super) enum DefaultValue {
     /// As if this had been given.
     Is(&'static str),
     /// There is none; what happens then, in words.
@@ -48,7 +48,7 @@ pub(super) struct Setting<T> {
 }
 
 /// Every setting, in the order of the help text.
-pub const TABLE: &[&Row] = &[
+pub(super) const TABLE: &[&Row] = &[
     &NODE_NAME.row,
     &POD_NAME.row,
     &NAMESPACE.row,
@@ -79,9 +79,11 @@ pub(super) const NODE_NAME: Setting<String> = Setting {
         variable: "NODE_NAME",
         aliases: &[],
         placeholder: Some("NAME"),
-        default: Default::Unset("the node of the pod POD_NAME, asked of the API server"),
+        default: DefaultValue::Unset(
+            "that of its own pod: from the token's claims, else the pod is read",
+        ),
         valid: A_SUBDOMAIN,
-        help: "the node that is drained: the one this process runs on",
+        help: "the node that is drained: its own; one of NODE_NAME and POD_NAME is needed",
     },
     parse: subdomain,
 };
@@ -92,7 +94,9 @@ pub(super) const POD_NAME: Setting<String> = Setting {
         variable: "POD_NAME",
         aliases: &[],
         placeholder: Some("NAME"),
-        default: Default::Unset("from the claims of the ServiceAccount token"),
+        default: DefaultValue::Unset(
+            "from the token's claims, if NODE_NAME is set; else it is needed",
+        ),
         valid: A_SUBDOMAIN,
         help: "this process's own pod: it is never evicted",
     },
@@ -105,7 +109,7 @@ pub(super) const NAMESPACE: Setting<String> = Setting {
         variable: "NAMESPACE",
         aliases: &[],
         placeholder: Some("NAME"),
-        default: Default::Unset("from the claims of the ServiceAccount token"),
+        default: DefaultValue::Unset("from the token's claims"),
         valid: "the name of a namespace: at most 63 of a-z, 0-9 and -",
         help: "the namespace of this process's own pod",
     },
@@ -118,7 +122,7 @@ pub(super) const METADATA_URL: Setting<MetadataUrl> = Setting {
         variable: "INSTANCE_METADATA_URL",
         aliases: &[],
         placeholder: Some("URL"),
-        default: Default::Is("http://169.254.169.254"),
+        default: DefaultValue::Is("http://169.254.169.254"),
         valid: "http://HOST[:PORT], with a name or an IPv4 address; no path, no https",
         help: "where the EC2 instance metadata service is",
     },
@@ -131,7 +135,7 @@ pub(super) const NOTICE_URL: Setting<NoticeUrl> = Setting {
         variable: "NOTICE_URL",
         aliases: &[],
         placeholder: Some("URL"),
-        default: Default::Unset("not polled"),
+        default: DefaultValue::Unset("not polled"),
         valid: "http://HOST[:PORT]/PATH, with a name or an IPv4 address; no https",
         help: "polled too; status 200 with an action document or a bare time is a notice",
     },
@@ -144,7 +148,7 @@ pub(super) const POLL_INTERVAL: Setting<Duration> = Setting {
         variable: "POLL_INTERVAL",
         aliases: &[],
         placeholder: Some("DURATION"),
-        default: Default::Is("1s"),
+        default: DefaultValue::Is("1s"),
         valid: "a duration from 1s to 1h; a bare number is seconds",
         help: "how often the metadata service is asked",
     },
@@ -157,7 +161,7 @@ pub(super) const IMDS_V1_FALLBACK: Setting<bool> = Setting {
         variable: "IMDS_V1_FALLBACK",
         aliases: &[],
         placeholder: None,
-        default: Default::Is("true"),
+        default: DefaultValue::Is("true"),
         valid: A_TRUTH,
         help: "ask without a token where the metadata service plainly offers no IMDSv2",
     },
@@ -170,7 +174,7 @@ pub(super) const KUBERNETES_SERVICE_HOST: Setting<String> = Setting {
         variable: "KUBERNETES_SERVICE_HOST",
         aliases: &[],
         placeholder: Some("HOST"),
-        default: Default::Unset("must be given; in a pod Kubernetes sets it"),
+        default: DefaultValue::Unset("must be given; in a pod Kubernetes sets it"),
         valid: "an IPv4 or IPv6 address or a host name, without scheme and port",
         help: "where the API server is",
     },
@@ -183,7 +187,7 @@ pub(super) const KUBERNETES_SERVICE_PORT: Setting<u16> = Setting {
         variable: "KUBERNETES_SERVICE_PORT",
         aliases: &[],
         placeholder: Some("PORT"),
-        default: Default::Is("443"),
+        default: DefaultValue::Is("443"),
         valid: "a whole number from 1 to 65535",
         help: "its port",
     },
@@ -196,7 +200,7 @@ pub(super) const TOKEN_FILE: Setting<PathBuf> = Setting {
         variable: "TOKEN_FILE",
         aliases: &[],
         placeholder: Some("FILE"),
-        default: Default::Is("/var/run/secrets/kubernetes.io/serviceaccount/token"),
+        default: DefaultValue::Is("/var/run/secrets/kubernetes.io/serviceaccount/token"),
         valid: A_PATH,
         help: "the ServiceAccount token; read again whenever a connection is opened",
     },
@@ -209,7 +213,7 @@ pub(super) const CA_FILE: Setting<PathBuf> = Setting {
         variable: "CA_FILE",
         aliases: &[],
         placeholder: Some("FILE"),
-        default: Default::Is("/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"),
+        default: DefaultValue::Is("/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"),
         valid: A_PATH,
         help: "certificates (PEM) that the API server's own must go back to",
     },
@@ -222,7 +226,7 @@ pub(super) const DRY_RUN: Setting<bool> = Setting {
         variable: "DRY_RUN",
         aliases: &[],
         placeholder: None,
-        default: Default::Is("false"),
+        default: DefaultValue::Is("false"),
         valid: A_TRUTH,
         help: "write nothing: evictions are asked for, not done",
     },
@@ -235,7 +239,7 @@ pub(super) const IGNORE_DAEMON_SETS: Setting<bool> = Setting {
         variable: "IGNORE_DAEMON_SETS",
         aliases: &[],
         placeholder: None,
-        default: Default::Is("true"),
+        default: DefaultValue::Is("true"),
         valid: A_TRUTH,
         help: "leave the pods of DaemonSets alone",
     },
@@ -248,7 +252,7 @@ pub(super) const DELETE_LOCAL_DATA: Setting<bool> = Setting {
         variable: "DELETE_LOCAL_DATA",
         aliases: &[],
         placeholder: None,
-        default: Default::Is("true"),
+        default: DefaultValue::Is("true"),
         valid: A_TRUTH,
         help: "evict pods with an emptyDir volume too; its data ends with them",
     },
@@ -261,20 +265,20 @@ pub(super) const DRAIN_UNMANAGED: Setting<bool> = Setting {
         variable: "DRAIN_UNMANAGED",
         aliases: &[],
         placeholder: None,
-        default: Default::Is("true"),
+        default: DefaultValue::Is("true"),
         valid: A_TRUTH,
         help: "evict pods without a controller too; nothing starts them elsewhere",
     },
     parse: truth,
 };
 
-pub(super) const POD_TERMINATION_GRACE_PERIOD: Setting<Option<u32>> = Setting {
+pub(super) const POD_TERMINATION_GRACE_PERIOD: Setting<GraceLimit> = Setting {
     row: Row {
         flag: "pod-termination-grace-period",
         variable: "POD_TERMINATION_GRACE_PERIOD",
         aliases: &["GRACE_PERIOD"],
         placeholder: Some("SECONDS"),
-        default: Default::Is("-1"),
+        default: DefaultValue::Is("-1"),
         valid: "whole seconds, or a duration such as 2m; a negative number means each pod's own",
         help: "the longest grace a pod gets; it only shortens the pod's own",
     },
@@ -287,7 +291,7 @@ pub(super) const NODE_TERMINATION_GRACE_PERIOD: Setting<Duration> = Setting {
         variable: "NODE_TERMINATION_GRACE_PERIOD",
         aliases: &[],
         placeholder: Some("DURATION"),
-        default: Default::Is("120"),
+        default: DefaultValue::Is("120"),
         valid: "a duration from 1s to 168h; a bare number is seconds",
         help: "the time a drain has after a notice that states no usable time",
     },
@@ -300,7 +304,7 @@ pub(super) const BUDGET_OVERRIDE: Setting<BudgetOverride> = Setting {
         variable: "BUDGET_OVERRIDE",
         aliases: &[],
         placeholder: Some("WHEN"),
-        default: Default::Is("at-deadline"),
+        default: DefaultValue::Is("at-deadline"),
         valid: "at-deadline or never",
         help: "whether a pod its budget holds back is deleted in time to end cleanly",
     },
@@ -313,7 +317,7 @@ pub(super) const SAFETY_MARGIN: Setting<Duration> = Setting {
         variable: "SAFETY_MARGIN",
         aliases: &[],
         placeholder: Some("DURATION"),
-        default: Default::Is("2s"),
+        default: DefaultValue::Is("2s"),
         valid: "a duration with its unit from 0s to 1h, such as 500ms or 2s",
         help: "how long before the deadline the last pod is to have ended",
     },
@@ -326,7 +330,7 @@ pub(super) const WORKERS: Setting<NonZeroUsize> = Setting {
         variable: "WORKERS",
         aliases: &[],
         placeholder: Some("NUMBER"),
-        default: Default::Is("32"),
+        default: DefaultValue::Is("32"),
         valid: "a whole number from 1 to 256",
         help: "the most connections to the API server that a drain opens for its requests",
     },
@@ -339,7 +343,7 @@ pub(super) const SHUTDOWN_GRACE_PERIOD: Setting<Duration> = Setting {
         variable: "SHUTDOWN_GRACE_PERIOD",
         aliases: &[],
         placeholder: Some("DURATION"),
-        default: Default::Is("150s"),
+        default: DefaultValue::Is("150s"),
         valid: "a duration from 1s to 168h; a bare number is seconds",
         help: "the time from SIGTERM to SIGKILL, until that of its own pod has been read",
     },
@@ -352,7 +356,7 @@ pub(super) const VERBOSE: Setting<bool> = Setting {
         variable: "VERBOSE",
         aliases: &[],
         placeholder: None,
-        default: Default::Is("0"),
+        default: DefaultValue::Is("0"),
         valid: "0, or 1 for a log line for each poll",
         help: "say each poll of the metadata service and its status",
     },

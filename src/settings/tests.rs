@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::drain::pod::OwnPod;
 use crate::settings::predecessors::FORMER;
+use crate::settings::table::{DefaultValue, TABLE};
 
 /// What a pod of the shipped manifest has.
 const POD: [(&str, &str); 2] = [("NODE_NAME", "node-1"), ("KUBERNETES_SERVICE_HOST", "10.96.0.1")];
@@ -182,14 +183,12 @@ fn a_token_in_the_wrong_place_is_not_shown() {
 fn the_node_is_named_or_found_by_its_pod() {
     let pod = [("NODE_NAME", ""), ("POD_NAME", "me"), ("NAMESPACE", "kube-system")];
     let settings = good(&[], &pod);
-    assert_eq!(
-        settings.node,
-        WhichNode::OfPod { pod: "me".into(), namespace: Some("kube-system".into()) }
-    );
+    assert_eq!(settings.node, WhichNode::OfOwnPod);
     assert_eq!(settings.rules.own.name.as_deref(), Some("me"));
     assert_eq!(settings.rules.own.namespace.as_deref(), Some("kube-system"));
     let without_namespace = good(&[], &pod[..2]);
-    assert_eq!(without_namespace.node, WhichNode::OfPod { pod: "me".into(), namespace: None });
+    assert_eq!(without_namespace.node, WhichNode::OfOwnPod);
+    assert_eq!(without_namespace.rules.own.namespace, None);
     assert_eq!(good(&[], &pod[1..]).node, WhichNode::Named("node-1".into()));
 }
 
@@ -247,12 +246,59 @@ fn a_long_interval_is_remarked() {
 #[test]
 fn names_without_effect_are_said_once_each() {
     let said = remarks(
-        &["--kube-api-qps=5"],
-        &[("SPOT_POD_IP", "10.0.0.1"), ("KUBE_API_QPS", "9"), ("METADATA_TRIES", "")],
+        &["--kube-api-qps=9"],
+        &[("SPOT_POD_IP", "10.0.0.1"), ("KUBE_API_QPS", "5"), ("METADATA_TRIES", "")],
     );
     assert_eq!(said.len(), 2, "{said:?}");
-    assert!(said[0].starts_with("SPOT_POD_IP=10.0.0.1 has no effect: "), "{said:?}");
-    assert!(said[1].starts_with("KUBE_API_QPS=5 has no effect: "), "{said:?}");
+    assert!(said[0].starts_with("KUBE_API_QPS has no effect: "), "{said:?}");
+    assert!(said[1].starts_with("SPOT_POD_IP has no effect: "), "{said:?}");
+}
+
+/// As the chart of aws-node-termination-handler sets them where nobody asks for anything.
+#[test]
+fn what_the_other_handler_does_by_itself_is_not_worth_a_word() {
+    let usual = [
+        ("TAINT_NODE", "false"),
+        ("ENABLE_REBALANCE_DRAINING", "False"),
+        ("WEBHOOK_URL", ""),
+        ("LOG_LEVEL", "info"),
+        ("PROBES_SERVER_PORT", "8080"),
+        ("METADATA_TRIES", "3"),
+        ("ENABLE_SQS_TERMINATION_DRAINING", "false"),
+    ];
+    assert_eq!(remarks(&[], &usual), [""; 0]);
+}
+
+#[test]
+fn what_would_change_something_is_said_without_its_value() {
+    let asked = [
+        ("TAINT_NODE", "true"),
+        ("DETACH_ASG", "yes"),
+        ("SLACK_URL", "https://hooks.example/secret"),
+        ("WEBHOOK_URL", "https://hooks.example/secret"),
+        ("WEBHOOK_HEADERS", r#"{"Authorization":"secret"}"#),
+        ("ENABLE_REBALANCE_MONITORING", "1"),
+        ("ENABLE_SCHEDULED_EVENT_DRAINING", "true"),
+        ("PROBES_SERVER_PORT", "8081"),
+    ];
+    let said = remarks(&[], &asked);
+    assert_eq!(said.len(), asked.len(), "{said:?}");
+    for (name, _) in asked {
+        let beginning = format!("{name} has no effect: ");
+        assert!(said.iter().any(|remark| remark.starts_with(&beginning)), "{name}: {said:?}");
+    }
+    assert!(!said.concat().contains("secret"), "{said:?}");
+    let given = good(&[], &asked).given;
+    assert_eq!(given.len(), POD.len(), "{given:?}");
+}
+
+#[test]
+fn the_mode_with_a_queue_is_refused() {
+    let queue = problems(&[], &[("ENABLE_SQS_TERMINATION_DRAINING", "true")]);
+    assert_eq!(queue.len(), 1);
+    assert!(queue[0].contains("there is no queue mode here"), "{queue:?}");
+    assert_eq!(problems(&["--enable-sqs-termination-draining"], &[]), queue);
+    assert!(settled(&["--enable-sqs-termination-draining=false"], &[]).is_ok());
 }
 
 #[test]
@@ -293,8 +339,8 @@ fn the_readme_has_every_setting_as_it_is() {
             .map(|name| format!("`{name}`"))
             .collect();
         let default = match row.default {
-            Default::Is(value) => format!("`{value}`"),
-            Default::Unset(words) => words.to_owned(),
+            DefaultValue::Is(value) => format!("`{value}`"),
+            DefaultValue::Unset(words) => words.to_owned(),
         };
         let line =
             format!("| `--{}` | {} | {default} | {} |", row.flag, names.join(", "), row.help);

@@ -63,14 +63,26 @@ pub(super) fn seconds(text: &str) -> Option<Duration> {
     text.parse().ok().map(Duration::from_secs).or_else(|| duration(text))
 }
 
-/// Whole seconds; `Some(None)` for a negative number: the pod's own grace.
-#[expect(clippy::option_option, reason = "outer: is it valid; inner: is there a limit")]
-pub(super) fn pod_grace(text: &str) -> Option<Option<u32>> {
-    if let Ok(number) = text.parse::<i64>() {
-        return if number < 0 { Some(None) } else { u32::try_from(number).ok().map(Some) };
-    }
-    let whole = duration(text).filter(|span| span.subsec_nanos() == 0)?;
-    u32::try_from(whole.as_secs()).ok().map(Some)
+/// The longest grace that a pod gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GraceLimit {
+    /// Each pod's own.
+    PodsOwn,
+    /// At most so many seconds.
+    AtMost(u32),
+}
+
+/// Whole seconds; a negative number means the pod's own grace.
+pub(super) fn pod_grace(text: &str) -> Option<GraceLimit> {
+    let seconds = match text.parse::<i64>() {
+        Ok(number) if number < 0 => return Some(GraceLimit::PodsOwn),
+        Ok(number) => u32::try_from(number).ok()?,
+        Err(_) => {
+            let whole = duration(text).filter(|span| span.subsec_nanos() == 0)?;
+            u32::try_from(whole.as_secs()).ok()?
+        }
+    };
+    Some(GraceLimit::AtMost(seconds))
 }
 
 /// `at-deadline` or `never`.
@@ -175,11 +187,11 @@ mod tests {
 
     #[test]
     fn a_negative_pod_grace_is_the_pods_own() {
-        assert_eq!(pod_grace("-1"), Some(None));
-        assert_eq!(pod_grace("-9223372036854775808"), Some(None));
-        assert_eq!(pod_grace("0"), Some(Some(0)));
-        assert_eq!(pod_grace("30"), Some(Some(30)));
-        assert_eq!(pod_grace("2m"), Some(Some(120)));
+        assert_eq!(pod_grace("-1"), Some(GraceLimit::PodsOwn));
+        assert_eq!(pod_grace("-9223372036854775808"), Some(GraceLimit::PodsOwn));
+        assert_eq!(pod_grace("0"), Some(GraceLimit::AtMost(0)));
+        assert_eq!(pod_grace("30"), Some(GraceLimit::AtMost(30)));
+        assert_eq!(pod_grace("2m"), Some(GraceLimit::AtMost(120)));
         for text in ["", "-", "-1s", "1500ms", "4294967296", "1.5", "ten"] {
             assert_eq!(pod_grace(text), None, "{text}");
         }
