@@ -29,8 +29,11 @@ pub enum Basis {
 }
 
 /// EC2 gives an interruption two minutes. A time beyond this is a clock or a text gone wrong, and
-/// believing it would keep the pods until the power goes.
-const FARTHEST: Duration = Duration::from_mins(10);
+/// to believe it would keep pods on the node until it is cut off.
+const FARTHEST: Duration = Duration::from_secs(150);
+
+/// With less than this nobody can be asked anything: such a time counts as over.
+const NEAREST: Duration = Duration::from_secs(1);
 
 impl Intent {
     /// What is made of `notice`, first read at `reading`.
@@ -40,11 +43,13 @@ impl Intent {
         match notice.when {
             When::Unstated => from_now(Basis::Unstated(window)),
             When::At(time) => match reading.moment_of(time) {
-                None => from_now(Basis::Over(time, window)),
-                Some(moment) if reading.now.until(moment) > FARTHEST.max(window) => {
+                Some(deadline) if reading.now.until(deadline) > FARTHEST => {
                     from_now(Basis::TooFar(time, window))
                 }
-                Some(deadline) => Self { deadline, basis: Basis::Stated(time) },
+                Some(deadline) if reading.now.until(deadline) >= NEAREST => {
+                    Self { deadline, basis: Basis::Stated(time) }
+                }
+                Some(_) | None => from_now(Basis::Over(time, window)),
             },
         }
     }
@@ -98,12 +103,15 @@ mod tests {
     #[test]
     fn a_stated_time_is_the_deadline() {
         assert_eq!(intent("2026-11-23T09:01:40Z").deadline, at(1100));
-        assert_eq!(intent("2026-11-23T09:10:00Z").deadline, at(1600));
+        assert_eq!(intent("2026-11-23T09:02:30Z").deadline, at(1150));
+        assert_eq!(intent("2026-11-23T09:00:01Z").deadline, at(1001));
     }
 
     #[test]
     fn a_time_that_cannot_be_true_starts_the_usual_window() {
-        for when in ["2026-11-23T08:59:59Z", "2026-11-23T09:10:01Z", "soon"] {
+        for when in
+            ["2026-11-23T08:59:59Z", "2026-11-23T09:00:00.9Z", "2026-11-23T09:02:31Z", "soon"]
+        {
             let intent = intent(when);
             assert_eq!(intent.deadline, at(1120), "{when}");
             assert!(!matches!(intent.basis, Basis::Stated(_)), "{when}");

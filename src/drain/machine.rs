@@ -9,7 +9,7 @@ use crate::drain::ask::{Ask, Job};
 use crate::drain::budgets::Budgets;
 use crate::drain::pod::{Exempt, OwnPod, Tier};
 use crate::drain::progress::Progress;
-use crate::drain::record::{EndedBy, Record, Sent, State};
+use crate::drain::record::{EndedBy, FailureKind, Record, Sent, State};
 use crate::drain::verdict::{Row, Verdict};
 use crate::drain::{BudgetOverride, Plan};
 use crate::moment::Moment;
@@ -29,8 +29,12 @@ pub struct Drain {
     pub(super) sets: Sets,
     pub(super) own_grace: Option<Duration>,
     pub(super) failed_requests: u32,
+    /// The kinds of failures that were said since the last recovery.
+    pub(super) failures_said: Vec<FailureKind>,
     pub(super) forbidden_said: bool,
     emptied: bool,
+    /// When the watch was last opened anew for want of news.
+    watch_reopened: Option<Moment>,
     pub(super) jitter: fastrand::Rng,
     pub(super) told: VecDeque<Progress>,
 }
@@ -55,6 +59,8 @@ pub enum Step {
     Tell(Progress),
     /// Send this request. It is under way until [`Drain::answered`] is called for its pod.
     Ask(Job),
+    /// Open the watch anew, from where it was: it has not told what must have happened.
+    ReopenWatch,
     /// Nothing before that moment, unless something happens.
     Wait(Moment),
     /// Nothing that was to go is left. Said once; the drain goes on for pods that come late.
@@ -84,8 +90,10 @@ impl Drain {
             sets: Sets::default(),
             own_grace: None,
             failed_requests: 0,
+            failures_said: Vec::new(),
             forbidden_said: false,
             emptied: false,
+            watch_reopened: None,
             jitter: fastrand::Rng::with_seed(plan.seed),
             told: VecDeque::new(),
             plan,
@@ -112,7 +120,7 @@ impl Drain {
         self.plan.rules.own.complete(own);
         let own = &self.plan.rules.own;
         for record in self.records.values_mut().filter(|record| own.is(record.reference())) {
-            self.own_grace = Some(record.own_grace());
+            self.own_grace = Some(record.pod.time_to_end());
             if record.state == State::Pending {
                 record.state = State::Exempt(Exempt::Own);
             }
@@ -157,6 +165,12 @@ impl Drain {
             self.emptied = true;
             return Step::Empty(self.verdict(now));
         }
+        let doubt = self.watch_doubtful_from().unwrap_or(end);
+        if doubt <= now {
+            self.watch_reopened = Some(now);
+            return Step::ReopenWatch;
+        }
+        let end = end.min(doubt);
         if free == 0 {
             return Step::Wait(end);
         }
@@ -181,6 +195,21 @@ impl Drain {
             unread: self.sets.unread,
             took: now.since(self.began),
         }
+    }
+}
+
+/// How long after a pod was told to end the watch may be silent about it, and how long after it
+/// should have ended. A connection whose other side has gone without a word stays silent for ever.
+const WATCH_LAG: Duration = Duration::from_secs(5);
+/// A kubelet may be slow, too: the watch is not opened anew more often than this.
+const WATCH_PAUSE: Duration = Duration::from_secs(15);
+
+impl Drain {
+    /// From when on the watch has kept silent about something that must have happened.
+    fn watch_doubtful_from(&self) -> Option<Moment> {
+        let overdue = self.records.values().filter_map(|record| record.expected_news());
+        let doubtful = overdue.min()? + WATCH_LAG;
+        Some(self.watch_reopened.map_or(doubtful, |before| doubtful.max(before + WATCH_PAUSE)))
     }
 }
 

@@ -7,7 +7,7 @@ use crate::drain::ask::{Answer, Ask, Budget, Grace};
 use crate::drain::machine::Drain;
 use crate::drain::pod::Pod;
 use crate::drain::progress::Progress;
-use crate::drain::record::{EndedBy, Failure, Record, Sent, State};
+use crate::drain::record::{EndedBy, Failure, FailureKind, Record, Sent, State};
 use crate::drain::timing::seconds;
 use crate::moment::Moment;
 
@@ -44,6 +44,9 @@ impl Drain {
     pub fn pod_seen(&mut self, pod: Pod) {
         let set = self.sets.current;
         let uid = pod.reference.uid.clone();
+        if self.plan.rules.own.is(&pod.reference) {
+            self.own_grace = Some(pod.time_to_end());
+        }
         if !self.records.contains_key(&uid) {
             let record = self.meet(pod.clone());
             self.records.insert(uid.clone(), Box::new(record));
@@ -90,9 +93,6 @@ impl Drain {
     /// The record of a pod that was never seen before.
     fn meet(&mut self, pod: Pod) -> Record {
         let reference = &pod.reference;
-        if self.plan.rules.own.is(reference) {
-            self.own_grace = Some(Duration::from_secs(u64::from(pod.grace)));
-        }
         let grace = Grace::new(pod.grace).unwrap_or(Grace::MIN);
         let grace = self.plan.longest_grace.map_or(grace, |longest| longest.min(grace));
         let state = if let Some(why) = self.plan.rules.exempt(&pod, self.sets.listed) {
@@ -133,17 +133,18 @@ impl Drain {
             Answer::NamespaceTerminating => self.namespace_terminating(now, uid),
             Answer::Forbidden(message) => self.forbidden(now, uid, message),
             Answer::Busy { retry_after, why } => {
-                self.failed(now, uid, why, retry_after.unwrap_or_default());
+                let pause = retry_after.unwrap_or_default();
+                self.failed(now, uid, FailureKind::Busy, why, pause);
             }
             Answer::Unauthorized => {
                 let why = "the API server does not accept the token (401)".to_owned();
-                self.failed(now, uid, why, Duration::ZERO);
+                self.failed(now, uid, FailureKind::Unauthorized, why, Duration::ZERO);
             }
             Answer::Broken(why) => {
                 if let Some(record) = self.records.get_mut(uid) {
                     record.unanswered.clone_from(&sent.ends);
                 }
-                self.failed(now, uid, why, Duration::ZERO);
+                self.failed(now, uid, FailureKind::Broken, why, Duration::ZERO);
             }
         }
         if let Some(record) = self.records.get_mut(uid) {
@@ -240,7 +241,14 @@ impl Drain {
     }
 
     /// A failure that passes. `asked_pause`: what the server wants.
-    fn failed(&mut self, now: Moment, uid: &str, why: String, asked_pause: Duration) {
+    fn failed(
+        &mut self,
+        now: Moment,
+        uid: &str,
+        kind: FailureKind,
+        why: String,
+        asked_pause: Duration,
+    ) {
         let Some(record) = self.records.get_mut(uid) else { return };
         let known = record.failure.is_some() || matches!(record.state, State::Blocked(_));
         // What the deadline has cut short says nothing of why the pod is still there.
@@ -252,7 +260,8 @@ impl Drain {
         record.not_before = self.plan.timing.pause(now, pause.max(asked_pause), record.grace);
         record.failure = Some(Failure::Passing(why.clone()));
         self.failed_requests += 1;
-        if self.failed_requests == 1 {
+        if !self.failures_said.contains(&kind) {
+            self.failures_said.push(kind);
             let pod = record.reference().clone();
             self.told.push_back(Progress::Failing { pod, why });
         }
@@ -265,6 +274,7 @@ impl Drain {
         };
         if self.failed_requests > 0 && !self.records.values().any(|record| failing(record)) {
             let failed = std::mem::take(&mut self.failed_requests);
+            self.failures_said.clear();
             self.told.push_back(Progress::Recovered { failed });
         }
     }

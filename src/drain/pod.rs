@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::drain::ask::PodRef;
 use crate::moment::Moment;
@@ -27,6 +28,15 @@ pub struct Pod {
     pub finalizer: Option<String>,
     /// Set once somebody has deleted or evicted it (`metadata.deletionTimestamp`).
     pub terminating: Option<Terminating>,
+}
+
+impl Pod {
+    /// How long it has from SIGTERM to SIGKILL: as it was told when it was told to end, else as its
+    /// spec says.
+    pub fn time_to_end(&self) -> Duration {
+        let grace = self.terminating.map_or(self.grace, |terminating| terminating.grace);
+        Duration::from_secs(u64::from(grace))
+    }
 }
 
 /// A pod that was told to end.

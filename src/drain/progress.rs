@@ -61,7 +61,7 @@ pub enum Progress {
         /// What it said.
         message: String,
     },
-    /// Requests begin to fail. Said once, until [`Progress::Recovered`].
+    /// Requests begin to fail. Said once for each kind of failure, until [`Progress::Recovered`].
     Failing {
         /// About which pod it was first.
         pod: Arc<PodRef>,

@@ -95,6 +95,17 @@ pub(super) enum Failure {
     NamespaceTerminating,
 }
 
+/// What sort of thing passes: the first of each is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FailureKind {
+    /// The server answers, but not now.
+    Busy,
+    /// It does not accept the token.
+    Unauthorized,
+    /// There is no usable answer.
+    Broken,
+}
+
 /// The pause before a failed request is made again.
 const RETRIES: Backoff = Backoff::from_millis(100, 2000);
 
@@ -205,9 +216,14 @@ impl Record {
         }
     }
 
-    /// `spec.terminationGracePeriodSeconds`.
-    pub(super) fn own_grace(&self) -> Duration {
-        Duration::from_secs(u64::from(self.pod.grace))
+    /// When the watch should have told something of it that it has not: that it was told to end
+    /// (once that was accepted), then that it is gone.
+    pub(super) fn expected_news(&self) -> Option<Moment> {
+        let State::Ending(ends) = self.state else { return None };
+        match (self.pod.terminating, self.accepted) {
+            (None, Some((accepted, _))) => Some(accepted),
+            _ => Some(ends),
+        }
     }
 
     /// When it was gone, if it is.

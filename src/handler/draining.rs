@@ -36,6 +36,8 @@ pub struct Draining {
     emptied: Option<Table>,
     /// The first set of pods was read to its end.
     listed: bool,
+    /// When this process was told to end, if it was.
+    told_to_end: Option<Moment>,
 }
 
 /// What a table told, as far as it can change: rows, and pods that could not be read.
@@ -98,6 +100,7 @@ impl Draining {
             following: Following::From(if from_the_start { now + NODE_WAIT } else { now }),
             emptied: None,
             listed: false,
+            told_to_end: None,
         }
     }
 
@@ -131,9 +134,16 @@ impl Draining {
     /// `patience`. Tells how long it goes on.
     pub fn stop(&mut self, now: Moment, patience: Duration) -> Duration {
         let grace = self.drain.own_grace().unwrap_or(patience);
-        let left = grace.saturating_sub(TIME_TO_SAY);
-        self.drain.stop_at(now + left);
-        left.min(now.until(self.drain.deadline()))
+        self.told_to_end = Some(now);
+        self.drain.stop_at(now + grace.saturating_sub(TIME_TO_SAY));
+        now.until(self.drain.end())
+    }
+
+    /// The own pod was seen, and has less time than was thought when this process was told to end.
+    fn stop_earlier(&mut self) {
+        if let (Some(told), Some(grace)) = (self.told_to_end, self.drain.own_grace()) {
+            self.drain.stop_at(told + grace.saturating_sub(TIME_TO_SAY));
+        }
     }
 
     /// Whether nothing is left that is to go, and the table that said so has not changed since.
@@ -187,6 +197,7 @@ impl Draining {
                 self.from_the_start = false;
                 Some(Step::Do(Order::Ask(job)))
             }
+            machine::Step::ReopenWatch => Some(Step::Do(Order::ReopenWatch)),
             machine::Step::Wait(_) if self.drain.is_stopping() && self.drain.is_empty() => {
                 if !self.is_emptied(now) {
                     let verdict = Box::new(self.drain.verdict(now));
@@ -229,7 +240,10 @@ impl Draining {
                 self.drain.set_begins();
             }
             News::Pods(PodNews::SetComplete) => self.drain.set_complete(now),
-            News::Pods(PodNews::Seen(pod)) => self.drain.pod_seen(pod),
+            News::Pods(PodNews::Seen(pod)) => {
+                self.drain.pod_seen(pod);
+                self.stop_earlier();
+            }
             News::Pods(PodNews::Gone { uid }) => self.drain.pod_gone(now, &uid),
             News::Pods(PodNews::Unread { why }) => self.drain.pod_unread(why),
             News::Pods(PodNews::Lost { why }) => self.drain.watch_lost(why),

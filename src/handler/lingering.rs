@@ -91,7 +91,7 @@ impl Lingering {
         if std::mem::replace(&mut self.at_rest, true) {
             Step::Wait(None)
         } else {
-            Step::Do(Order::Rest)
+            Step::Do(Order::Disconnect)
         }
     }
 }

@@ -15,6 +15,8 @@ pub struct Marking {
     phase: Phase,
     backoff: Backoff,
     failed: u32,
+    /// Patches that came too late: somebody had changed the Node in between.
+    conflicts: u32,
 }
 
 #[derive(Debug)]
@@ -65,12 +67,15 @@ pub enum Progress {
     Nothing,
 }
 
+/// So many conflicts may be chance; more are somebody who keeps changing the Node, or refuses it.
+const CHANCE: u32 = 2;
+
 const RETRIES: Backoff = Backoff::from_millis(200, 2000);
 
 impl Marking {
     /// Marks to be set as soon as possible.
     pub fn begin(now: Moment, marks: Marks) -> Self {
-        Self { marks, phase: Phase::ToRead(now), backoff: RETRIES, failed: 0 }
+        Self { marks, phase: Phase::ToRead(now), backoff: RETRIES, failed: 0, conflicts: 0 }
     }
 
     /// Other marks are wanted. What is under way is waited for: its answer must not be taken for
@@ -147,11 +152,20 @@ impl Marking {
                 self.phase = Phase::Set;
                 Progress::Set { was_unschedulable, ours }
             }
-            (NodeAnswer::Conflict, Phase::Patching(_)) | (_, Phase::Outdated) => {
+            (_, Phase::Outdated) => {
                 self.phase = Phase::ToRead(now);
                 Progress::Nothing
             }
-            (NodeAnswer::Conflict, _) => self.failed(now, "conflict".to_owned(), jitter),
+            // Whoever changed the Node is done with it, as a rule.
+            (NodeAnswer::Conflict, Phase::Patching(_)) if self.conflicts < CHANCE => {
+                self.conflicts += 1;
+                self.phase = Phase::ToRead(now);
+                Progress::Nothing
+            }
+            (NodeAnswer::Conflict, _) => {
+                let why = "each change of the Node is refused, for it was changed in between (409)";
+                self.failed(now, why.to_owned(), jitter)
+            }
             (NodeAnswer::Failed(why), _) => self.failed(now, why, jitter),
             (NodeAnswer::Is(_), _) => Progress::Nothing,
         }

@@ -70,7 +70,7 @@ impl Handler {
     /// What to do next; `free`: how many requests could be sent at once.
     pub fn next(&mut self, now: Moment, free: usize) -> Step {
         let step = self.choose(now, free);
-        if step == Step::Do(Order::Rest) {
+        if step == Step::Do(Order::Disconnect) {
             // The answer goes with the connection.
             self.node_search.lost(now);
         }
@@ -184,7 +184,7 @@ impl Handler {
         match &mut self.state {
             State::Watching => self.begin(reading.now, notice, intent, from_the_start),
             State::Lingering(_) => {
-                self.todo.push_back(Step::Do(Order::Rest));
+                self.todo.push_back(Step::Do(Order::Disconnect));
                 self.begin(reading.now, notice, intent, from_the_start);
             }
             State::Draining(draining) => {
@@ -252,7 +252,7 @@ impl Handler {
             return;
         }
         self.state = State::Lingering(Box::new(Lingering::after(now, draining, &self.config)));
-        self.todo.push_back(Step::Do(Order::Rest));
+        self.todo.push_back(Step::Do(Order::Disconnect));
         self.begin_waiting(now);
     }
 
@@ -263,7 +263,7 @@ impl Handler {
         self.state = State::Lingering(Box::new(Lingering::idle(notice)));
         self.todo.clear();
         self.tell(Fact::DrainedBefore(notice));
-        self.todo.push_back(Step::Do(Order::Rest));
+        self.todo.push_back(Step::Do(Order::Disconnect));
         self.begin_waiting(now);
     }
 
@@ -303,7 +303,7 @@ impl Handler {
                 self.node = Some(Arc::from(name.as_str()));
                 self.tell(Fact::NodeFound(name));
                 if !matches!(self.state, State::Draining(_)) {
-                    self.todo.push_back(Step::Do(Order::Rest));
+                    self.todo.push_back(Step::Do(Order::Disconnect));
                 }
             }
             Err(why) if transition == Transition::Failing => self.tell(Fact::NodeUnknown(why)),

@@ -1,5 +1,5 @@
-//! The real world around the spine: an inbox with a bell, the clock, the log, the workers and the
-//! watch. It decides nothing.
+//! The real world around the event loop: a channel with a self-pipe that wakes its reader, the
+//! clock, the log, the workers and the watch. It decides nothing.
 
 use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
@@ -35,32 +35,33 @@ pub struct Threads {
     own_pod: OwnPod,
     seed: u64,
     workers: Workers,
-    /// Which drain's threads are listened to; what late ones of an earlier drain say is nobody's.
-    shift: u32,
-    inbox: Receiver<Letter>,
-    door: Door,
-    bell: UnixStream,
+    /// The watch is to be opened anew.
+    watch_doubted: Arc<AtomicBool>,
+    /// Counts the drains: what late threads of an earlier one say is dropped.
+    generation: u32,
+    receiver: Receiver<Message>,
+    sender: NewsSender,
+    wake_reader: UnixStream,
     /// SIGTERM or SIGINT has come.
     signal: Arc<AtomicBool>,
 }
 
-/// News, and for which drain; `None`: for any.
-struct Letter {
-    shift: Option<u32>,
+/// News, and in which generation it was asked for; `None`: valid in any.
+struct Message {
+    generation: Option<u32>,
     news: News,
 }
 
-/// Where news are left. Leaving them never waits: there is always less under way than workers and
-/// pods.
+/// Sends news to the event loop and wakes it. Never waits.
 #[derive(Clone)]
-pub struct Door {
-    letters: Sender<Letter>,
-    bell: Arc<UnixStream>,
+pub struct NewsSender {
+    messages: Sender<Message>,
+    wake_writer: Arc<UnixStream>,
 }
 
 /// How long the log may take for its last lines.
-const LAST_WORDS: Duration = Duration::from_millis(500);
-/// How long a request about the Node may take: the evictions wait for it no longer than a second.
+const LOG_FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long a request about the Node may take.
 const NODE_PATIENCE: Duration = Duration::from_secs(5);
 
 impl Threads {
@@ -76,42 +77,55 @@ impl Threads {
         own_pod: OwnPod,
         seed: u64,
     ) -> io::Result<Self> {
-        let (bell, rope) = UnixStream::pair()?;
-        // A bell that was rung often enough need not be rung again.
-        rope.set_nonblocking(true)?;
+        let (wake_reader, wake_writer) = UnixStream::pair()?;
+        // A full pipe wakes its reader as well as one more byte.
+        wake_writer.set_nonblocking(true)?;
         let signal = Arc::new(AtomicBool::new(false));
         for number in [SIGTERM, SIGINT] {
             signal_hook::flag::register(number, Arc::clone(&signal))?;
-            signal_hook::low_level::pipe::register(number, rope.try_clone()?)?;
+            signal_hook::low_level::pipe::register(number, wake_writer.try_clone()?)?;
         }
-        let (letters, inbox) = mpsc::channel();
-        let door = Door { letters, bell: Arc::new(rope) };
-        Ok(Self { clock, log, server, own_pod, seed, workers, shift: 0, inbox, door, bell, signal })
+        let (messages, receiver) = mpsc::channel();
+        let sender = NewsSender { messages, wake_writer: Arc::new(wake_writer) };
+        Ok(Self {
+            clock,
+            log,
+            server,
+            own_pod,
+            seed,
+            workers,
+            watch_doubted: Arc::default(),
+            generation: 0,
+            receiver,
+            sender,
+            wake_reader,
+            signal,
+        })
     }
 
-    /// Where the sources leave their news.
-    pub fn door(&self) -> Door {
-        self.door.clone()
+    /// For whatever sends news from a thread of its own.
+    pub fn news_sender(&self) -> NewsSender {
+        self.sender.clone()
     }
 
     /// Gives the log time to write what it has, then leaves everything as it is: the process ends.
     pub fn finish(self) {
-        self.log.finish(LAST_WORDS);
+        self.log.finish(LOG_FLUSH_TIMEOUT);
     }
 }
 
-impl Door {
-    /// Leaves news; breaks if nobody takes them any more.
-    pub fn leave(&self, news: News) -> ControlFlow<()> {
-        self.put(Letter { shift: None, news })
+impl NewsSender {
+    /// Sends news; breaks if nobody receives it any more.
+    pub fn send(&self, news: News) -> ControlFlow<()> {
+        self.send_message(Message { generation: None, news })
     }
 
-    fn put(&self, letter: Letter) -> ControlFlow<()> {
-        if self.letters.send(letter).is_err() {
+    fn send_message(&self, message: Message) -> ControlFlow<()> {
+        if self.messages.send(message).is_err() {
             return ControlFlow::Break(());
         }
-        // It fails only if it was rung so often that it is heard anyway.
-        let _ = (&*self.bell).write(&[1]);
+        // It fails only if the pipe is full.
+        let _ = (&*self.wake_writer).write(&[1]);
         ControlFlow::Continue(())
     }
 }
@@ -126,9 +140,9 @@ impl World for Threads {
             if self.signal.swap(false, Ordering::Relaxed) {
                 return Some(News::Terminate);
             }
-            if let Ok(letter) = self.inbox.try_recv() {
-                if letter.shift.is_none_or(|shift| shift == self.shift) {
-                    return Some(letter.news);
+            if let Ok(message) = self.receiver.try_recv() {
+                if message.generation.is_none_or(|generation| generation == self.generation) {
+                    return Some(message.news);
                 }
                 continue;
             }
@@ -136,9 +150,9 @@ impl World for Threads {
             if left == Some(Duration::ZERO) {
                 return None;
             }
-            // Rung or not, the inbox is looked at again.
-            let _ = self.bell.set_read_timeout(left);
-            let _ = self.bell.read(&mut [0; 64]);
+            // Woken or not, the channel is looked at again.
+            let _ = self.wake_reader.set_read_timeout(left);
+            let _ = self.wake_reader.read(&mut [0; 64]);
         }
     }
 
@@ -152,23 +166,18 @@ impl World for Threads {
             Order::FindNode => self.find_node(),
             Order::ReadNode(name) => {
                 let request = request::read_node(&name);
-                let asked = request.clone();
-                self.send(request, NODE_PATIENCE, move |came| {
-                    News::Node(node_answer(came, |reply| reply::node(&name, &asked, reply)))
-                });
+                self.ask_node(name, request);
             }
             Order::PatchNode(name, patch) => {
                 let request = request::patch_node(&name, &patch);
-                let asked = request.clone();
-                self.send(request, NODE_PATIENCE, move |came| {
-                    News::Node(node_answer(came, |reply| reply::node(&name, &asked, reply)))
-                });
+                self.ask_node(name, request);
             }
             Order::FollowPods(node) => self.follow_pods(&node),
+            Order::ReopenWatch => self.watch_doubted.store(true, Ordering::Relaxed),
             Order::Ask(job) => self.ask(job),
-            Order::Rest => {
-                self.shift = self.shift.wrapping_add(1);
-                self.workers.rest();
+            Order::Disconnect => {
+                self.generation = self.generation.wrapping_add(1);
+                self.workers.disconnect();
             }
         }
     }
@@ -186,21 +195,21 @@ impl Threads {
             name: claims.pod,
             uid: claims.uid,
         });
-        let _ = self.door.leave(News::Credentials(own));
+        let _ = self.sender.send(News::Credentials(own));
     }
 
     /// A token that is bound to a pod tells the node; else the pod is read.
     fn find_node(&mut self) {
         let claims = self.server.claims().unwrap_or_default();
         if let Some(node) = claims.node {
-            let _ = self.door.leave(News::NodeFound(Ok(node)));
+            let _ = self.sender.send(News::NodeFound(Ok(node)));
             return;
         }
         let mut own = self.own_pod.clone();
         own.complete(OwnPod { namespace: claims.namespace, name: claims.pod, uid: claims.uid });
         let (Some(namespace), Some(name)) = (own.namespace, own.name) else {
             let why = "neither the settings nor the token tell the own pod: set NODE_NAME";
-            let _ = self.door.leave(News::NodeFound(Err(why.to_owned())));
+            let _ = self.sender.send(News::NodeFound(Err(why.to_owned())));
             return;
         };
         let request = request::find_pod(&namespace, &name);
@@ -208,6 +217,16 @@ impl Threads {
         self.send(request, NODE_PATIENCE, move |came| {
             let reply = came.map_err(|trouble| trouble.to_string());
             News::NodeFound(reply.and_then(|reply| reply::node_of_pod(&asked, &reply)))
+        });
+    }
+
+    fn ask_node(&mut self, name: Arc<str>, request: Request) {
+        let asked = request.clone();
+        self.send(request, NODE_PATIENCE, move |came| {
+            News::Node(match came {
+                Ok(reply) => reply::node(&name, &asked, &reply),
+                Err(trouble) => NodeAnswer::Failed(trouble.to_string()),
+            })
         });
     }
 
@@ -225,17 +244,19 @@ impl Threads {
     }
 
     fn follow_pods(&mut self, node: &Arc<str>) {
-        let (access, door) = (self.workers.access(), self.door.clone());
-        let (node, seed, shift) = (Arc::clone(node), self.seed, Some(self.shift));
+        let (access, sender) = (self.workers.access(), self.sender.clone());
+        self.watch_doubted = Arc::default();
+        let doubted = Arc::clone(&self.watch_doubted);
+        let (node, seed, generation) = (Arc::clone(node), self.seed, Some(self.generation));
         let started =
             thread::Builder::new().name("watch".to_owned()).stack_size(STACK).spawn(move || {
-                watch::follow(&access, &node, seed, |news| {
-                    door.put(Letter { shift, news: News::Pods(news) })
+                watch::follow(&access, &node, seed, &doubted, |news| {
+                    sender.send_message(Message { generation, news: News::Pods(news) })
                 });
             });
         if let Err(error) = started {
             let why = format!("no thread could be started for it: {error}");
-            let _ = self.door.leave(News::NotFollowing { why });
+            let _ = self.sender.send(News::NotFollowing { why });
         }
     }
 
@@ -246,20 +267,10 @@ impl Threads {
         patience: Duration,
         meaning: impl FnOnce(Result<Reply, Trouble>) -> News + Send + 'static,
     ) {
-        let (door, shift) = (self.door.clone(), Some(self.shift));
+        let (sender, generation) = (self.sender.clone(), Some(self.generation));
         let done = Box::new(move |came| {
-            let _ = door.put(Letter { shift, news: meaning(came) });
+            let _ = sender.send_message(Message { generation, news: meaning(came) });
         });
         self.workers.submit(Task { request, patience, done });
-    }
-}
-
-fn node_answer(
-    came: Result<Reply, Trouble>,
-    meaning: impl FnOnce(&Reply) -> NodeAnswer,
-) -> NodeAnswer {
-    match came {
-        Ok(reply) => meaning(&reply),
-        Err(trouble) => NodeAnswer::Failed(trouble.to_string()),
     }
 }

@@ -36,12 +36,14 @@ pub enum Order {
     ReadNode(Arc<str>),
     /// Change the Node of this name: [`News::Node`].
     PatchNode(Arc<str>, Patch),
-    /// List and follow the pods of the node of this name until [`Order::Rest`]: [`News::Pods`].
+    /// List and follow the pods of the node of this name until [`Order::Disconnect`]: [`News::Pods`].
     FollowPods(Arc<str>),
+    /// Open the watch of the pods anew, from where it was: nothing is missed by that.
+    ReopenWatch,
     /// One request about one pod: [`News::Answered`].
     Ask(Job),
     /// The drain is over: close every connection and end every thread that it needed.
-    Rest,
+    Disconnect,
 }
 
 /// What happened.

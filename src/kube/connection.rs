@@ -69,12 +69,12 @@ impl Connection {
     /// Sends the request and waits for the whole answer, all within `patience`. After a trouble
     /// the connection cannot be used any more.
     ///
-    /// Of an answer with status 2xx all of the body is kept, and more than
+    /// Of an answer with status 2xx [`Request::answer_kept`] bytes are kept, and more than
     /// [`Request::answer_limit`] is a trouble. Of other answers the first 64 KiB are kept.
     pub fn send(&mut self, request: &Request, patience: Duration) -> Result<Reply, Trouble> {
         let exchange = Exchange::new(&self.access, request, patience);
         let (call, head) = self.ask(request, &exchange)?;
-        self.read_rest(call, head, request.answer_limit, &exchange)
+        self.read_rest(call, head, request, &exchange)
     }
 
     /// Sends the request and waits for the head of its answer, all within `patience`. An answer
@@ -86,9 +86,7 @@ impl Connection {
             RecvResponseResult::RecvBody(body) if head.status == StatusCode::OK => {
                 Ok(Streaming::Lines(Lines::new(Body { connection: self, call: body, exchange })))
             }
-            call => {
-                self.read_rest(call, head, request.answer_limit, &exchange).map(Streaming::Refused)
-            }
+            call => self.read_rest(call, head, request, &exchange).map(Streaming::Refused),
         }
     }
 
@@ -203,12 +201,12 @@ impl Connection {
         &mut self,
         call: RecvResponseResult,
         head: Head,
-        answer_limit: usize,
+        request: &Request,
         exchange: &Exchange,
     ) -> Result<Reply, Trouble> {
         let status = head.status.as_u16();
         let (limit, kept) = if head.status.is_success() {
-            (answer_limit, answer_limit)
+            (request.answer_limit, request.answer_kept)
         } else {
             (REFUSAL_READ, REFUSAL_KEPT)
         };

@@ -34,7 +34,7 @@ pub fn retry_after(header: &str) -> Option<Duration> {
 /// otherwise end the pod's turn, while asking once more what was done already does no harm.
 pub fn answer(job: &Job, request: &Request, reply: &Reply) -> Answer {
     if (200..300).contains(&reply.status) {
-        return if confirms(&reply.body) {
+        return if confirms(&reply.body, request.answer_kept) {
             Answer::Accepted
         } else {
             Answer::Broken(unexpected(request, reply))
@@ -135,13 +135,22 @@ fn described(request: &Request, reply: &Reply, status: Option<&Status>) -> Strin
     }
 }
 
-/// Whether the body says that it was done: the object as it is now, or a Status `Success`.
-fn confirms(body: &[u8]) -> bool {
+/// Whether the body says that it was done: the object as it is now, of which only `kept` bytes were
+/// kept, or a Status `Success`.
+fn confirms(body: &[u8], kept: usize) -> bool {
     match read::<Kind>(body).map(|object| object.kind).as_deref() {
         Some("Status") => read::<Status>(body).is_some_and(|status| status.succeeded()),
         Some("Pod" | "Eviction") => true,
-        _ => false,
+        Some(_) => false,
+        None => body.len() >= kept && begins_a_pod(body),
     }
+}
+
+/// Kind and version stand before everything else in what the API server writes.
+fn begins_a_pod(body: &[u8]) -> bool {
+    const KIND: &[u8] = br#""kind":"Pod","#;
+    let beginning = body.get(..64).unwrap_or_default();
+    beginning.starts_with(b"{") && beginning.windows(KIND.len()).any(|part| part == KIND)
 }
 
 fn read<T: Deserialize>(body: &[u8]) -> Option<T> {

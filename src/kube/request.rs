@@ -17,6 +17,10 @@ const OBJECT_LIMIT: usize = 4 << 20;
 /// An answer that is a Status.
 const STATUS_LIMIT: usize = 256 << 10;
 
+/// Of an answer that is a whole pod, and says no more than that it was done: every worker may get
+/// one at once, of up to 1.5 MiB each.
+const BEGINNING: usize = 4 << 10;
+
 /// An answer that is a page of pods.
 const PAGE_LIMIT: usize = 8 << 20;
 
@@ -31,6 +35,8 @@ pub struct Request {
     pub body: Option<Body>,
     /// The most bytes that an answer may have.
     pub answer_limit: usize,
+    /// So many bytes of an answer 2xx are kept; the rest is read and dropped.
+    pub answer_kept: usize,
 }
 
 impl fmt::Display for Request {
@@ -91,6 +97,7 @@ pub fn patch_node(name: &str, patch: &Patch) -> Request {
         path: node_path(name),
         body: Some(Body { content_type: "application/merge-patch+json", text: patch.0.clone() }),
         answer_limit: OBJECT_LIMIT,
+        answer_kept: OBJECT_LIMIT,
     }
 }
 
@@ -152,6 +159,7 @@ pub fn for_job(job: &Job, now: WallTime) -> Request {
             path,
             body: Some(Body::json(&DeleteOptions::new(pod, grace, false))),
             answer_limit: OBJECT_LIMIT,
+            answer_kept: BEGINNING,
         },
     }
 }
@@ -170,6 +178,7 @@ fn evict(path: &str, pod: &PodRef, grace: Grace, dry: bool) -> Request {
         path: format!("{path}/{}{query}", Eviction::URL_PATH_SEGMENT),
         body: Some(Body::json(&body)),
         answer_limit: STATUS_LIMIT,
+        answer_kept: STATUS_LIMIT,
     }
 }
 
@@ -194,11 +203,12 @@ fn mark_disrupted(path: &str, pod: &PodRef, now: WallTime) -> Request {
             text: json::to_string(&body),
         }),
         answer_limit: OBJECT_LIMIT,
+        answer_kept: BEGINNING,
     }
 }
 
 fn get(path: String, answer_limit: usize) -> Request {
-    Request { method: Method::Get, path, body: None, answer_limit }
+    Request { method: Method::Get, path, body: None, answer_limit, answer_kept: answer_limit }
 }
 
 fn node_path(name: &str) -> String {

@@ -241,7 +241,8 @@ pub(super) fn deaf_address() -> SocketAddr {
 
 pub(super) fn get(path: &str) -> Request {
     let path = path.to_owned();
-    Request { method: Method::Get, path, body: None, answer_limit: 64 * 1024 }
+    let limit = 64 * 1024;
+    Request { method: Method::Get, path, body: None, answer_limit: limit, answer_kept: limit }
 }
 
 pub(super) fn delete(path: &str, text: &str) -> Request {

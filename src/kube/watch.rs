@@ -3,6 +3,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::access::Access;
@@ -29,6 +30,9 @@ const SET_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a stream may be silent: the server's bookmarks come every 59 to 62 seconds.
 const SILENCE: Duration = Duration::from_secs(75);
 
+/// How often it is looked whether a silent stream is doubted.
+const GLANCE: Duration = Duration::from_secs(1);
+
 /// A stream that was open for so long was a good one, even if it said nothing.
 const PROVEN: Duration = Duration::from_secs(5);
 
@@ -45,11 +49,13 @@ const LONGEST_OBEYED: Duration = Duration::from_secs(5);
 const PAGE: u32 = 25;
 
 /// Lists and follows the pods of `node` and tells of them, until `tell` breaks or `access` is
-/// closed. The pauses between attempts are jittered by `seed`.
+/// closed. The pauses between attempts are jittered by `seed`. Once `doubted` is set, the stream is
+/// opened anew from where it was, and `doubted` unset.
 pub fn follow(
     access: &Arc<Access>,
     node: &str,
     seed: u64,
+    doubted: &AtomicBool,
     mut tell: impl FnMut(PodNews) -> ControlFlow<()>,
 ) {
     let clock = access.clock();
@@ -63,17 +69,24 @@ pub fn follow(
                 continue;
             }
             Step::List(request) => match open.list(access, &request) {
-                Ok(reply) => watch.hear(clock.read(), Heard::Page(&request, &reply)),
-                Err(trouble) => watch.hear(clock.read(), Heard::Broke(trouble.to_string())),
+                Ok(reply) => watch.observe(clock.read(), Input::Page(&request, &reply)),
+                Err(trouble) => watch.observe(clock.read(), Input::Failed(trouble.to_string())),
             },
             Step::Open(request) => match open.stream(access, &request) {
-                Ok(None) => watch.hear(clock.read(), Heard::Opened),
-                Ok(Some(reply)) => watch.hear(clock.read(), Heard::Refused(&request, &reply)),
-                Err(trouble) => watch.hear(clock.read(), Heard::Broke(trouble.to_string())),
+                Ok(None) => watch.observe(clock.read(), Input::Opened),
+                Ok(Some(reply)) => watch.observe(clock.read(), Input::Refused(&request, &reply)),
+                Err(trouble) => watch.observe(clock.read(), Input::Failed(trouble.to_string())),
             },
             Step::Read(until) => {
-                let line = open.line(clock.now().until(until));
-                watch.hear(clock.read(), Heard::of(line))
+                let now = clock.now();
+                match Input::of(open.line(now.until(until.min(now + GLANCE)))) {
+                    Input::TimedOut if doubted.swap(false, Ordering::Relaxed) => {
+                        let why = "it kept silent about what had happened".to_owned();
+                        watch.observe(clock.read(), Input::Failed(why))
+                    }
+                    Input::TimedOut if clock.now() < until => continue,
+                    input => watch.observe(clock.read(), input),
+                }
             }
         };
         // A closed connection is no news: it was closed because nobody wants any.
@@ -135,9 +148,9 @@ impl Open {
 enum Step {
     /// Nothing until then.
     Rest(Moment),
-    /// Ask for a page of a list: [`Heard::Page`].
+    /// Ask for a page of a list: [`Input::Page`].
     List(Request),
-    /// Open a stream: [`Heard::Opened`] or [`Heard::Refused`].
+    /// Open a stream: [`Input::Opened`] or [`Input::Refused`].
     Open(Request),
     /// Read a line of the stream that is open, and wait for it until then at most.
     Read(Moment),
@@ -145,7 +158,7 @@ enum Step {
 
 /// What came.
 #[derive(Debug)]
-enum Heard<'a> {
+enum Input<'a> {
     /// The answer to a request for a page.
     Page(&'a Request, &'a Reply),
     /// The stream is open.
@@ -155,23 +168,23 @@ enum Heard<'a> {
     /// A line of the stream.
     Line(&'a [u8]),
     /// A line of so many bytes was skipped.
-    TooLong(usize),
+    LineTooLong(usize),
     /// No line came in time.
-    Silence,
+    TimedOut,
     /// The server ended the stream as it should.
     Ended,
     /// The connection failed.
-    Broke(String),
+    Failed(String),
 }
 
-impl<'a> Heard<'a> {
+impl<'a> Input<'a> {
     fn of(line: Result<Option<Line<'a>>, Trouble>) -> Self {
         match line {
             Ok(Some(Line::Text(text))) => Self::Line(text),
-            Ok(Some(Line::TooLong(length))) => Self::TooLong(length),
+            Ok(Some(Line::TooLong(length))) => Self::LineTooLong(length),
             Ok(None) => Self::Ended,
-            Err(Trouble::TimedOut { .. }) => Self::Silence,
-            Err(trouble) => Self::Broke(trouble.to_string()),
+            Err(Trouble::TimedOut { .. }) => Self::TimedOut,
+            Err(trouble) => Self::Failed(trouble.to_string()),
         }
     }
 }
@@ -207,13 +220,13 @@ enum Stage {
     /// A set is to be streamed.
     AskSet,
     /// It is being streamed.
-    ReadSet { opened: Moment, due: Moment, heard: bool },
+    ReadSet { opened: Moment, due: Moment, any_line: bool },
     /// A page of a set is to be listed.
     AskPage { token: Option<String> },
     /// What changed since `version` is to be watched.
     AskChanges { version: String },
     /// It is being watched.
-    ReadChanges { version: String, opened: Moment, heard: Option<Moment> },
+    ReadChanges { version: String, opened: Moment, last_line: Option<Moment> },
 }
 
 impl Watch {
@@ -244,30 +257,30 @@ impl Watch {
             Stage::ReadSet { due, .. } => Step::Read(*due),
             Stage::AskPage { token } => Step::List(list_pods(node, self.page, token.as_deref())),
             Stage::AskChanges { version } => Step::Open(watch_pods(node, Since::Version(version))),
-            Stage::ReadChanges { opened, heard, .. } => {
-                Step::Read(heard.unwrap_or(*opened) + SILENCE)
+            Stage::ReadChanges { opened, last_line, .. } => {
+                Step::Read(last_line.unwrap_or(*opened) + SILENCE)
             }
         }
     }
 
     /// Takes in what came, and answers with what it says of the pods.
-    fn hear(&mut self, at: Reading, heard: Heard<'_>) -> Vec<PodNews> {
-        match heard {
-            Heard::Opened => self.opened(at.now),
-            Heard::Page(request, reply) if reply.status == 200 => self.page(at, request, reply),
-            Heard::Page(request, reply) | Heard::Refused(request, reply) => {
+    fn observe(&mut self, at: Reading, input: Input<'_>) -> Vec<PodNews> {
+        match input {
+            Input::Opened => self.opened(at.now),
+            Input::Page(request, reply) if reply.status == 200 => self.page(at, request, reply),
+            Input::Page(request, reply) | Input::Refused(request, reply) => {
                 self.refused(at.now, request, reply)
             }
-            Heard::Line(line) => self.line(at, line),
-            Heard::TooLong(length) => {
-                self.heard(at.now, None, true);
+            Input::Line(line) => self.line(at, line),
+            Input::LineTooLong(length) => {
+                self.line_came(at.now, None, true);
                 vec![PodNews::Unread {
                     why: format!("a line of {length} bytes in the watch of pods was skipped"),
                 }]
             }
-            Heard::Silence => self.silence(at.now),
-            Heard::Ended => self.ended(at.now),
-            Heard::Broke(why) => {
+            Input::TimedOut => self.silence(at.now),
+            Input::Ended => self.ended(at.now),
+            Input::Failed(why) => {
                 if let Stage::AskPage { .. } = self.stage {
                     self.page = (self.page / 2).max(1);
                 }
@@ -281,12 +294,12 @@ impl Watch {
             Stage::AskSet => {
                 self.untold = false;
                 self.stage =
-                    Stage::ReadSet { opened: now, due: now + BOOKMARK_PATIENCE, heard: false };
+                    Stage::ReadSet { opened: now, due: now + BOOKMARK_PATIENCE, any_line: false };
                 vec![PodNews::SetBegins]
             }
             Stage::AskChanges { version } => {
                 let version = version.clone();
-                self.stage = Stage::ReadChanges { version, opened: now, heard: None };
+                self.stage = Stage::ReadChanges { version, opened: now, last_line: None };
                 Vec::new()
             }
             _ => Vec::new(),
@@ -342,36 +355,36 @@ impl Watch {
     fn line(&mut self, at: Reading, line: &[u8]) -> Vec<PodNews> {
         let event = match Event::read(line, Scene { node: &self.node, at }) {
             Ok(event) => event,
-            Err(why) if self.is_unheard() && !line.trim_ascii_start().starts_with(b"{") => {
+            Err(why) if self.is_without_lines() && !line.trim_ascii_start().starts_with(b"{") => {
                 let why = format!("what came is no watch of pods: {why}");
                 return self.lost(at.now, why, LONGEST_PAUSE, None);
             }
             Err(why) => {
-                self.heard(at.now, None, false);
+                self.line_came(at.now, None, false);
                 return vec![PodNews::Unread { why }];
             }
         };
         match event {
             Event::Seen { pod, added, version } => {
-                self.heard(at.now, version, added);
+                self.line_came(at.now, version, added);
                 vec![match pod {
                     Ok(pod) => PodNews::Seen(pod),
                     Err(why) => PodNews::Unread { why },
                 }]
             }
             Event::Gone { uid, version } => {
-                self.heard(at.now, version, false);
+                self.line_came(at.now, version, false);
                 vec![match uid {
                     Ok(uid) => PodNews::Gone { uid },
                     Err(why) => PodNews::Unread { why },
                 }]
             }
             Event::Bookmark { version, ends_set: true } if self.is_reading_set() => {
-                self.stage = Stage::ReadChanges { version, opened: at.now, heard: None };
+                self.stage = Stage::ReadChanges { version, opened: at.now, last_line: None };
                 vec![PodNews::SetComplete]
             }
             Event::Bookmark { version, .. } => {
-                self.heard(at.now, Some(version), false);
+                self.line_came(at.now, Some(version), false);
                 Vec::new()
             }
             Event::Error { expired, why } => {
@@ -386,16 +399,16 @@ impl Watch {
     }
 
     /// A line came: the stream is alive. A pod of the set, if it is one, lets its end wait.
-    fn heard(&mut self, now: Moment, newer: Option<String>, of_set: bool) {
+    fn line_came(&mut self, now: Moment, newer: Option<String>, of_set: bool) {
         match &mut self.stage {
-            Stage::ReadSet { opened, due, heard } => {
-                *heard = true;
+            Stage::ReadSet { opened, due, any_line } => {
+                *any_line = true;
                 if of_set {
                     *due = (now + BOOKMARK_PATIENCE).min(*opened + SET_PATIENCE);
                 }
             }
-            Stage::ReadChanges { version, heard, .. } => {
-                *heard = Some(now);
+            Stage::ReadChanges { version, last_line, .. } => {
+                *last_line = Some(now);
                 if let Some(newer) = newer {
                     *version = newer;
                 }
@@ -487,10 +500,10 @@ impl Watch {
 
     /// Whether the stream that is open has said nothing yet: what then begins like no event may be
     /// a web page, of which no line is a pod.
-    fn is_unheard(&self) -> bool {
+    fn is_without_lines(&self) -> bool {
         match self.stage {
-            Stage::ReadSet { heard, .. } => !heard,
-            Stage::ReadChanges { heard: last, .. } => last.is_none(),
+            Stage::ReadSet { any_line, .. } => !any_line,
+            Stage::ReadChanges { last_line, .. } => last_line.is_none(),
             Stage::AskSet | Stage::AskPage { .. } | Stage::AskChanges { .. } => false,
         }
     }
@@ -498,8 +511,8 @@ impl Watch {
     /// Whether the stream that is open was of use.
     fn went_well(&self, now: Moment) -> bool {
         match &self.stage {
-            Stage::ReadChanges { opened, heard, .. } => {
-                heard.is_some() || now.since(*opened) >= PROVEN
+            Stage::ReadChanges { opened, last_line, .. } => {
+                last_line.is_some() || now.since(*opened) >= PROVEN
             }
             _ => false,
         }

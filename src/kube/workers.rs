@@ -47,11 +47,11 @@ pub struct Workers {
     clock: Clock,
     most: NonZeroUsize,
     idle_patience: Duration,
-    shift: Option<Shift>,
+    session: Option<Session>,
 }
 
-/// What there is between the first task and [`Workers::rest`].
-struct Shift {
+/// The connections and threads of one drain: from the first task to [`Workers::disconnect`].
+struct Session {
     access: Arc<Access>,
     pool: Arc<Pool>,
 }
@@ -59,42 +59,42 @@ struct Shift {
 impl Workers {
     /// At most `most` threads at a time; none yet.
     pub fn new(server: Arc<Server>, clock: Clock, most: NonZeroUsize) -> Self {
-        Self { server, clock, most, idle_patience: IDLE_PATIENCE, shift: None }
+        Self { server, clock, most, idle_patience: IDLE_PATIENCE, session: None }
     }
 
     /// How many tasks could be started now: workers that are idle or not yet started.
     pub fn free(&self) -> usize {
-        self.shift.as_ref().map_or(self.most.get(), |shift| shift.pool.free())
+        self.session.as_ref().map_or(self.most.get(), |session| session.pool.free())
     }
 
     /// Has the task carried out. Without a free worker it comes back as a trouble at once.
     pub fn submit(&mut self, task: Task) {
-        let shift = self.shift();
-        match shift.pool.admit(&shift.access) {
-            Ok(()) => shift.pool.hand_over(task),
+        let session = self.session();
+        match session.pool.admit(&session.access) {
+            Ok(()) => session.pool.hand_over(task),
             Err(trouble) => (task.done)(Err(trouble)),
         }
     }
 
     /// The way to the API server that the workers use: for a connection beside theirs, which
-    /// [`Workers::rest`] then closes too.
+    /// [`Workers::disconnect`] then closes too.
     pub fn access(&mut self) -> Arc<Access> {
-        Arc::clone(&self.shift().access)
+        Arc::clone(&self.session().access)
     }
 
     /// Closes all connections and lets all threads end, without waiting for them. What is still
     /// under way ends with a trouble. A later task begins anew.
-    pub fn rest(&mut self) {
-        let Some(shift) = self.shift.take() else { return };
-        let left = shift.pool.close();
-        shift.access.close();
+    pub fn disconnect(&mut self) {
+        let Some(session) = self.session.take() else { return };
+        let left = session.pool.close();
+        session.access.close();
         for task in left {
             (task.done)(Err(Trouble::Over));
         }
     }
 
-    fn shift(&mut self) -> &Shift {
-        self.shift.get_or_insert_with(|| Shift {
+    fn session(&mut self) -> &Session {
+        self.session.get_or_insert_with(|| Session {
             access: Arc::new(Access::new(Arc::clone(&self.server), self.clock)),
             pool: Arc::new(Pool::new(self.most.get(), self.idle_patience, self.clock)),
         })
@@ -103,7 +103,7 @@ impl Workers {
 
 impl Drop for Workers {
     fn drop(&mut self) {
-        self.rest();
+        self.disconnect();
     }
 }
 
@@ -112,7 +112,7 @@ struct Pool {
     idle_patience: Duration,
     clock: Clock,
     state: Mutex<State>,
-    bell: Condvar,
+    changed: Condvar,
 }
 
 /// There is always a thread for each task that is not finished: `busy <= threads`.
@@ -129,7 +129,7 @@ struct State {
 impl Pool {
     fn new(most: usize, idle_patience: Duration, clock: Clock) -> Self {
         let state = State { tasks: VecDeque::new(), busy: 0, threads: 0, most, closed: false };
-        Self { idle_patience, clock, state: Mutex::new(state), bell: Condvar::new() }
+        Self { idle_patience, clock, state: Mutex::new(state), changed: Condvar::new() }
     }
 
     fn free(&self) -> usize {
@@ -159,7 +159,7 @@ impl Pool {
     /// Gives a task that was admitted to whichever thread waits.
     fn hand_over(&self, task: Task) {
         self.lock().tasks.push_back(task);
-        self.bell.notify_one();
+        self.changed.notify_one();
     }
 
     /// Waits for a task. `None`: the thread is to end.
@@ -176,7 +176,7 @@ impl Pool {
                 return None;
             }
             (state, _) =
-                self.bell.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
+                self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -197,7 +197,7 @@ impl Pool {
     fn close(&self) -> VecDeque<Task> {
         let mut state = self.lock();
         state.closed = true;
-        self.bell.notify_all();
+        self.changed.notify_all();
         std::mem::take(&mut state.tasks)
     }
 
@@ -363,7 +363,7 @@ mod tests {
         assert_eq!(workers.free(), 0);
         ask(&mut workers, &to, LONG);
         assert_eq!(answers.recv().unwrap(), Err(Trouble::NoWorker));
-        workers.rest();
+        workers.disconnect();
         assert_eq!(answers.recv().unwrap(), Err(Trouble::Over));
         assert_eq!(answers.recv().unwrap(), Err(Trouble::Over));
     }
@@ -486,8 +486,8 @@ mod tests {
         let puppet = Puppet::new(|_, _| Some(OK));
         let mut workers = puppet.server.workers(2);
         assert_eq!(ask_once(&mut workers), Ok(200));
-        workers.rest();
-        workers.rest();
+        workers.disconnect();
+        workers.disconnect();
         assert_eq!(workers.free(), 2);
         assert_eq!(ask_once(&mut workers), Ok(200));
         assert_eq!(puppet.connections(), [0, 1]);

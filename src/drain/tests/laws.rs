@@ -491,18 +491,27 @@ fn progress_is_true(story: &Story) -> Finding {
 
 /// That it fails is said before that it answers again, in turn, and after such an answer each.
 fn server_is_described_truly(story: &Story) -> Finding {
-    let mut failing = false;
+    let mut said = Vec::new();
     let mut last = None;
     for (when, did) in &story.run.trace {
         match did {
-            Did::Answered { answer, .. } => last = Some((*when, fails(answer))),
+            Did::Answered { answer, .. } => {
+                last = Some((*when, fails(answer).then(|| std::mem::discriminant(answer))));
+            }
             Did::Told(Progress::Failing { .. }) => {
-                hold!(!failing && last == Some((*when, true)), "failing, said at {when:?}");
-                failing = true;
+                let Some((answered, Some(kind))) = last else {
+                    return Err(format!("failing, said at {when:?} without a failure"));
+                };
+                hold!(answered == *when, "failing, said at {when:?}, not when it was");
+                hold!(!said.contains(&kind), "the same failure said again at {when:?}");
+                said.push(kind);
             }
             Did::Told(Progress::Recovered { .. }) => {
-                hold!(failing && last == Some((*when, false)), "recovered, said at {when:?}");
-                failing = false;
+                hold!(
+                    !said.is_empty() && last == Some((*when, None)),
+                    "recovered, said at {when:?}"
+                );
+                said.clear();
             }
             _ => {}
         }

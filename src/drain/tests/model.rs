@@ -24,6 +24,7 @@ pub(super) fn run(cluster: &Cluster) -> Run {
             Step::Tell(progress) => model.note(Did::Told(progress)),
             Step::Ask(job) => model.send(job),
             Step::Empty(verdict) => model.note(Did::Empty(verdict)),
+            Step::ReopenWatch => {}
             Step::Wait(until) => {
                 assert!(until > model.now, "to wait until {until:?} at {:?} is to spin", model.now);
                 model.wait(until, &mut drain);

@@ -90,8 +90,9 @@ fn order_words(order: &Order) -> String {
         Order::ReadNode(name) => format!("read {name}"),
         Order::PatchNode(name, patch) => format!("patch {name}: {}", patch_words(patch)),
         Order::FollowPods(name) => format!("follow pods of {name}"),
+        Order::ReopenWatch => "reopen the watch".to_owned(),
         Order::Ask(job) => job_words(job),
-        Order::Rest => "rest".to_owned(),
+        Order::Disconnect => "disconnect".to_owned(),
     }
 }
 

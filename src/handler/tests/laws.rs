@@ -146,7 +146,7 @@ fn nothing_after_the_end(_: &Script, run: &Run) -> Finding {
             Entry::Told(Fact::EndsAfterDrain(left)) => stop = Some(*at + *left),
             Entry::Told(Fact::Ends) => stop = Some(*at),
             Entry::Told(fact) if is_last_word(fact) => end = None,
-            Entry::Ordered(Order::Rest) => {}
+            Entry::Ordered(Order::Disconnect) => {}
             Entry::Ordered(order) => {
                 hold!(end.is_none_or(|end| *at < end), "{order:?} at {at:?}, after the deadline");
                 hold!(stop.is_none_or(|stop| *at < stop), "{order:?} at {at:?}, after the stop");
@@ -238,7 +238,7 @@ fn pods_are_followed(script: &Script, run: &Run) -> Finding {
                 hold!(starts <= 1 + script.no_thread, "followed twice at {at:?}");
                 followed.get_or_insert_default();
             }
-            Entry::Ordered(Order::Rest) => followed = None,
+            Entry::Ordered(Order::Disconnect) => followed = None,
             Entry::Came(Some(News::Pods(PodNews::Seen(pod)))) => {
                 let followed = followed.as_mut().ok_or("the model reports to nobody")?;
                 followed.insert(pod.reference.uid.clone());
@@ -362,7 +362,7 @@ fn idle_is_idle(script: &Script, run: &Run) -> Finding {
     let mut found = named;
     for (at, entry) in &run.journal {
         match entry {
-            Entry::Ordered(Order::Rest) => connected = false,
+            Entry::Ordered(Order::Disconnect) => connected = false,
             Entry::Ordered(Order::CheckCredentials) => {}
             Entry::Ordered(_) => connected = true,
             Entry::Told(Fact::NoticeSeen { .. }) => quiet_since = None,

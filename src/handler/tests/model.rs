@@ -52,14 +52,14 @@ enum Event {
     WatchOpens(u32),
     /// The watch says something.
     Reported(u32, PodNews),
-    /// Whatever happens: for any shift.
+    /// Whatever happens: for any generation.
     Comes(News),
 }
 
 /// A request on its way.
 #[derive(Debug)]
 struct Sent {
-    shift: u32,
+    generation: u32,
     request: Request,
     back: Moment,
     given_up: Moment,
@@ -80,10 +80,10 @@ struct Model<'a> {
     queued: u64,
     node: Object,
     pods: Pods,
-    /// Answers to what was ordered before the last rest are nobody's.
-    shift: u32,
+    /// Answers to what was ordered before the last disconnect are nobody's.
+    generation: u32,
     under_way: usize,
-    /// The watch, by its shift, once its first set was sent.
+    /// The watch, by its generation, once its first set was sent.
     watching: Option<u32>,
     no_thread: u32,
     terminated: bool,
@@ -102,7 +102,7 @@ impl<'a> Model<'a> {
             queued: 0,
             node: Object::new(script),
             pods: Pods::new(&script.pods),
-            shift: 0,
+            generation: 0,
             under_way: 0,
             watching: None,
             no_thread: script.no_thread,
@@ -161,14 +161,18 @@ impl<'a> Model<'a> {
                 }
             }
             Event::Reaches(sent) => self.serve(&sent),
-            Event::Answers(shift, news) => {
-                if shift.is_none_or(|shift| shift == self.shift) {
+            Event::Answers(generation, news) => {
+                if generation.is_none_or(|generation| generation == self.generation) {
                     self.under_way -= 1;
                     return Some(news);
                 }
             }
-            Event::WatchOpens(shift) if shift == self.shift => return Some(self.watch_opens()),
-            Event::Reported(shift, news) if shift == self.shift => return Some(News::Pods(news)),
+            Event::WatchOpens(generation) if generation == self.generation => {
+                return Some(self.watch_opens());
+            }
+            Event::Reported(generation, news) if generation == self.generation => {
+                return Some(News::Pods(news));
+            }
             Event::WatchOpens(_) | Event::Reported(..) => {}
             Event::Comes(news) => {
                 self.terminated |= news == News::Terminate;
@@ -247,8 +251,8 @@ impl World for Model<'_> {
                 let patience = job.patience;
                 self.send(Request::Ask(job), patience);
             }
-            Order::Rest => {
-                self.shift += 1;
+            Order::Disconnect => {
+                self.generation += 1;
                 self.under_way = 0;
                 self.watching = None;
             }
@@ -271,7 +275,10 @@ impl Model<'_> {
         let reaches = self.now + ms(self.random.u64(latency.clone()));
         let back = reaches + ms(self.random.u64(latency));
         let given_up = self.now + patience;
-        self.plan(reaches, Event::Reaches(Sent { shift: self.shift, request, back, given_up }));
+        self.plan(
+            reaches,
+            Event::Reaches(Sent { generation: self.generation, request, back, given_up }),
+        );
     }
 
     fn serve(&mut self, sent: &Sent) {
@@ -293,7 +300,7 @@ impl Model<'_> {
                 }
             }
         };
-        self.plan(when.max(self.now), Event::Answers(Some(sent.shift), news));
+        self.plan(when.max(self.now), Event::Answers(Some(sent.generation), news));
     }
 
     fn trouble(&self, with: With) -> Option<What> {
@@ -367,16 +374,16 @@ impl Model<'_> {
             return;
         }
         let latency = ms(2 * *self.script.latency.end());
-        self.plan(self.now + latency, Event::WatchOpens(self.shift));
+        self.plan(self.now + latency, Event::WatchOpens(self.generation));
     }
 
     fn watch_opens(&mut self) -> News {
         assert_eq!(self.watching, None, "two watches at {:?}", self.now);
         if self.trouble(With::Pods).is_some() {
-            self.plan(self.now + WATCH_AGAIN, Event::WatchOpens(self.shift));
+            self.plan(self.now + WATCH_AGAIN, Event::WatchOpens(self.generation));
             return News::Pods(PodNews::Lost { why: "connection refused".to_owned() });
         }
-        self.watching = Some(self.shift);
+        self.watching = Some(self.generation);
         for pod in self.pods.list() {
             self.report(PodNews::Seen(pod));
         }
@@ -385,8 +392,8 @@ impl Model<'_> {
     }
 
     fn report(&mut self, news: PodNews) {
-        if let Some(shift) = self.watching {
-            self.plan(self.now, Event::Reported(shift, news));
+        if let Some(generation) = self.watching {
+            self.plan(self.now, Event::Reported(generation, news));
         }
     }
 }

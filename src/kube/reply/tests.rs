@@ -343,3 +343,19 @@ fn the_node_of_the_own_pod_is_found_or_the_way_to_it_named() {
     let missing = ask(404, "").unwrap_err();
     assert!(missing.contains("POD_NAME"), "{missing}");
 }
+
+#[test]
+fn of_a_large_pod_the_beginning_is_enough() {
+    let kept = for_job(&job(DELETE), WallTime::parse("2026-11-23T09:00:00Z").unwrap()).answer_kept;
+    let large = |beginning: &str| {
+        let mut body = beginning.as_bytes().to_vec();
+        body.resize(kept, b'x');
+        body
+    };
+    let pod = large(r#"{"kind":"Pod","apiVersion":"v1","metadata":{"name":"#);
+    assert_eq!(answer_to(DELETE, &reply(200, &pod)), Answer::Accepted);
+    let others = [large(r#"{"kind":"Node","apiVersion":"v1""#), large("<html>"), pod[1..].to_vec()];
+    for other in others {
+        assert!(matches!(answer_to(DELETE, &reply(200, &other)), Answer::Broken(_)));
+    }
+}

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::moment::WallTime;
 
-/// A watch, the moment, and what was heard of it.
+/// A watch, the moment, and what it says of the pods.
 struct Play {
     watch: Watch,
     now: Moment,
@@ -18,7 +18,7 @@ impl Play {
     /// A watch that follows from version 50 on; its set was streamed and complete.
     fn following() -> Self {
         let mut play = Self::begin();
-        play.hear(Heard::Opened);
+        play.observe(Input::Opened);
         play.line(&bookmark("50", true));
         assert_eq!(play.step(), Step::Read(play.now + SILENCE));
         play
@@ -47,21 +47,21 @@ impl Play {
         self.now = self.now + Duration::from_secs(seconds);
     }
 
-    fn hear(&mut self, heard: Heard<'_>) -> Vec<String> {
+    fn observe(&mut self, input: Input<'_>) -> Vec<String> {
         let wall = WallTime::parse("2026-11-23T09:00:00Z").unwrap();
-        let news = self.watch.hear(Reading { now: self.now, wall }, heard);
+        let news = self.watch.observe(Reading { now: self.now, wall }, input);
         news.iter().map(in_short).collect()
     }
 
     fn line(&mut self, line: &str) -> Vec<String> {
-        self.hear(Heard::Line(line.as_bytes()))
+        self.observe(Input::Line(line.as_bytes()))
     }
 
     fn refused(&mut self, status: u16, retry_after: Option<Duration>) -> Vec<String> {
         let reply = Reply { status, retry_after, body: b"no".to_vec() };
         match self.step() {
-            Step::List(request) => self.hear(Heard::Page(&request, &reply)),
-            Step::Open(request) => self.hear(Heard::Refused(&request, &reply)),
+            Step::List(request) => self.observe(Input::Page(&request, &reply)),
+            Step::Open(request) => self.observe(Input::Refused(&request, &reply)),
             other => panic!("nothing was asked: {other:?}"),
         }
     }
@@ -76,11 +76,11 @@ impl Play {
     fn answer_page(&mut self, body: &str) -> Vec<String> {
         let Step::List(request) = self.step() else { panic!("no page: {:?}", self.step()) };
         let reply = Reply { status: 200, retry_after: None, body: body.as_bytes().to_vec() };
-        self.hear(Heard::Page(&request, &reply))
+        self.observe(Input::Page(&request, &reply))
     }
 
     fn broke(&mut self) -> Vec<String> {
-        self.hear(Heard::Broke("refused".into()))
+        self.observe(Input::Failed("refused".into()))
     }
 }
 
@@ -133,7 +133,7 @@ const NOTHING: [&str; 0] = [];
 fn pods_are_told_as_they_are_read_and_the_bookmark_completes_the_set() {
     let mut play = Play::begin();
     assert_eq!(play.step(), asks(Since::Cached));
-    assert_eq!(play.hear(Heard::Opened), ["set begins"]);
+    assert_eq!(play.observe(Input::Opened), ["set begins"]);
     assert_eq!(play.line(&event("ADDED", "a", "40")), ["seen a"]);
     assert_eq!(play.line(&event("ADDED", "b", "30")), ["seen b"]);
     assert_eq!(play.line(&bookmark("50", true)), ["set complete"]);
@@ -153,7 +153,7 @@ fn where_no_set_is_streamed_it_is_listed_by_pages() {
         assert_eq!(play.step(), lists(25, Some("t 1")));
         assert_eq!(play.page(&["c"], ""), ["seen c", "set complete"]);
         assert_eq!(play.step(), asks(Since::Version("60")));
-        assert_eq!(play.hear(Heard::Opened), NOTHING);
+        assert_eq!(play.observe(Input::Opened), NOTHING);
         assert_eq!(play.line(&event("DELETED", "c", "61")), ["gone u-c"]);
     }
 }
@@ -161,7 +161,7 @@ fn where_no_set_is_streamed_it_is_listed_by_pages() {
 #[test]
 fn an_old_server_that_says_nothing_after_the_pods_is_listed() {
     let mut play = Play::begin();
-    play.hear(Heard::Opened);
+    play.observe(Input::Opened);
     play.pass(1);
     play.line(&event("ADDED", "a", "40"));
     assert_eq!(play.step(), Step::Read(play.now + Duration::from_secs(2)));
@@ -170,7 +170,7 @@ fn an_old_server_that_says_nothing_after_the_pods_is_listed() {
     assert_eq!(play.line(&event("MODIFIED", "a", "41")), ["seen a"]);
     assert_eq!(play.step(), Step::Read(play.now + Duration::from_secs(1)));
     play.pass(1);
-    assert_eq!(play.hear(Heard::Silence), NOTHING);
+    assert_eq!(play.observe(Input::TimedOut), NOTHING);
     assert_eq!(play.step(), lists(25, None));
     assert_eq!(play.page(&["a"], ""), ["set begins", "seen a", "set complete"]);
 }
@@ -178,17 +178,17 @@ fn an_old_server_that_says_nothing_after_the_pods_is_listed() {
 #[test]
 fn a_node_without_pods_on_an_old_server_has_a_complete_set_too() {
     let mut play = Play::begin();
-    play.hear(Heard::Opened);
+    play.observe(Input::Opened);
     assert_eq!(play.step(), Step::Read(play.now + Duration::from_secs(2)));
     play.pass(2);
-    assert_eq!(play.hear(Heard::Silence), NOTHING);
+    assert_eq!(play.observe(Input::TimedOut), NOTHING);
     assert_eq!(play.page(&[], ""), ["set begins", "set complete"]);
 }
 
 #[test]
 fn a_long_set_is_waited_for_but_not_for_ever() {
     let mut play = Play::begin();
-    play.hear(Heard::Opened);
+    play.observe(Input::Opened);
     let opened = play.now;
     for _ in 0..9 {
         play.pass(1);
@@ -238,12 +238,12 @@ fn after_a_break_the_watch_goes_on_where_it_stood() {
     // Each break is said once.
     assert_eq!(play.broke(), NOTHING);
     play.pause();
-    assert_eq!(play.hear(Heard::Broke("timed out".into())), ["lost: timed out"]);
+    assert_eq!(play.observe(Input::Failed("timed out".into())), ["lost: timed out"]);
     play.pause();
     assert_eq!(play.step(), asks(Since::Version("55")));
-    assert_eq!(play.hear(Heard::Opened), NOTHING);
+    assert_eq!(play.observe(Input::Opened), NOTHING);
     assert_eq!(play.line(&event("DELETED", "a", "56")), ["gone u-a"]);
-    assert_eq!(play.hear(Heard::Broke("timed out".into())), ["lost: timed out"]);
+    assert_eq!(play.observe(Input::Failed("timed out".into())), ["lost: timed out"]);
     play.pause();
     assert_eq!(play.step(), asks(Since::Version("56")));
 }
@@ -268,7 +268,7 @@ fn what_was_forgotten_is_told_as_a_new_set_and_not_from_the_cache() {
         // However long it was away: it is back.
         assert!(play.pause() <= LEAST_PAUSE);
         assert_eq!(play.step(), asks(Since::Newest));
-        assert_eq!(play.hear(Heard::Opened), ["set begins"]);
+        assert_eq!(play.observe(Input::Opened), ["set begins"]);
         assert_eq!(play.line(&event("ADDED", "b", "99")), ["seen b"]);
         assert_eq!(play.line(&bookmark("100", true)), ["set complete"]);
     }
@@ -289,16 +289,16 @@ fn a_version_that_the_server_takes_for_invalid_is_dropped() {
 #[test]
 fn a_break_within_the_first_set_begins_a_new_one() {
     let breaks: [fn(&mut Play) -> Vec<String>; 3] =
-        [Play::broke, |play| play.hear(Heard::Ended), |play| play.line(&error(500, "etcd"))];
+        [Play::broke, |play| play.observe(Input::Ended), |play| play.line(&error(500, "etcd"))];
     for broken in breaks {
         let mut play = Play::begin();
-        play.hear(Heard::Opened);
+        play.observe(Input::Opened);
         play.line(&event("ADDED", "a", "40"));
         let news = broken(&mut play);
         assert!(news.len() == 1 && news.concat().starts_with("lost: "), "{news:?}");
         play.pause();
         assert_eq!(play.step(), asks(Since::Newest));
-        assert_eq!(play.hear(Heard::Opened), ["set begins"]);
+        assert_eq!(play.observe(Input::Opened), ["set begins"]);
     }
 }
 
@@ -326,20 +326,20 @@ fn an_error_that_is_no_410_goes_on_where_it_stood() {
 
 #[test]
 fn a_watch_that_ends_after_a_while_is_no_news() {
-    let mut heard = Play::following();
-    heard.line(&event("MODIFIED", "a", "51"));
-    assert_eq!(heard.hear(Heard::Ended), NOTHING);
-    heard.pause();
-    assert_eq!(heard.step(), asks(Since::Version("51")));
+    let mut talking = Play::following();
+    talking.line(&event("MODIFIED", "a", "51"));
+    assert_eq!(talking.observe(Input::Ended), NOTHING);
+    talking.pause();
+    assert_eq!(talking.step(), asks(Since::Version("51")));
     let mut quiet = Play::following();
     quiet.pass(1800);
-    assert_eq!(quiet.hear(Heard::Ended), NOTHING);
+    assert_eq!(quiet.observe(Input::Ended), NOTHING);
     quiet.pause();
     assert_eq!(quiet.step(), asks(Since::Version("50")));
     // One that ends as soon as it is open is, and it is not asked for again and again at once.
-    quiet.hear(Heard::Opened);
+    quiet.observe(Input::Opened);
     let said = ["lost: the API server ended the watch of pods as soon as it was open"];
-    assert_eq!(quiet.hear(Heard::Ended), said);
+    assert_eq!(quiet.observe(Input::Ended), said);
     assert!(quiet.pause() >= LEAST_PAUSE);
 }
 
@@ -347,7 +347,7 @@ fn a_watch_that_ends_after_a_while_is_no_news() {
 fn a_silent_watch_is_opened_again() {
     let mut play = Play::following();
     play.pass(75);
-    assert_eq!(play.hear(Heard::Silence), ["lost: the watch of pods was silent for 75 s"]);
+    assert_eq!(play.observe(Input::TimedOut), ["lost: the watch of pods was silent for 75 s"]);
     play.pause();
     assert_eq!(play.step(), asks(Since::Version("50")));
 }
@@ -359,9 +359,9 @@ fn what_cannot_be_read_is_said_and_the_watch_goes_on() {
         play.line("{\"type\":\"ADD"),
         ["unread: a line of 12 bytes is not an event in JSON"]
     );
-    assert_eq!(play.hear(Heard::Line(b"\xff")), ["unread: a line of 1 bytes is not UTF-8"]);
+    assert_eq!(play.observe(Input::Line(b"\xff")), ["unread: a line of 1 bytes is not UTF-8"]);
     assert_eq!(
-        play.hear(Heard::TooLong(5_000_000)),
+        play.observe(Input::LineTooLong(5_000_000)),
         ["unread: a line of 5000000 bytes in the watch of pods was skipped"]
     );
     let elsewhere = event("ADDED", "a", "51").replace("\"n\"", "\"m\"");
@@ -376,14 +376,14 @@ fn what_cannot_be_read_is_said_and_the_watch_goes_on() {
 fn a_web_page_in_place_of_a_watch_is_said_once_and_none_of_its_lines_is_a_pod() {
     let mut play = Play::begin();
     for round in 0..3 {
-        play.hear(Heard::Opened);
+        play.observe(Input::Opened);
         let said = play.line("<html>");
         assert_eq!(said.len(), usize::from(round == 0), "{said:?}");
         assert!(said.iter().all(|line| line.starts_with("lost: what came is no watch of pods")));
         play.pause();
         assert_eq!(play.step(), asks(Since::Newest));
     }
-    play.hear(Heard::Opened);
+    play.observe(Input::Opened);
     play.line(&event("ADDED", "a", "1"));
     assert!(play.line("<html>")[0].starts_with("unread"), "in the middle it may be a pod");
 }
@@ -424,7 +424,7 @@ fn where_watching_is_forbidden_pods_are_listed_again_and_again() {
     // Whoever grants it is rewarded.
     play.pause();
     play.page(&[], "");
-    play.hear(Heard::Opened);
+    play.observe(Input::Opened);
     assert_eq!(play.line(&event("ADDED", "b", "61")), ["seen b"]);
 }
 
@@ -537,13 +537,13 @@ proptest! {
             }
             let failed = matches!(chance, Chance::Broke | Chance::Reply(_));
             let news = match (chance, &step) {
-                (Chance::Opened, Step::Open(_)) => play.hear(Heard::Opened),
+                (Chance::Opened, Step::Open(_)) => play.observe(Input::Opened),
                 (Chance::Reply(status), Step::Open(_) | Step::List(_)) => play.refused(status, None),
                 (Chance::Page(last), Step::List(_)) => play.page(&["a"], if last { "" } else { "t" }),
                 (Chance::Line(line), Step::Read(_)) => play.line(&line),
-                (Chance::TooLong, Step::Read(_)) => play.hear(Heard::TooLong(5_000_000)),
-                (Chance::Silence, Step::Read(_)) => play.hear(Heard::Silence),
-                (Chance::Ended, Step::Read(_)) => play.hear(Heard::Ended),
+                (Chance::TooLong, Step::Read(_)) => play.observe(Input::LineTooLong(5_000_000)),
+                (Chance::Silence, Step::Read(_)) => play.observe(Input::TimedOut),
+                (Chance::Ended, Step::Read(_)) => play.observe(Input::Ended),
                 (Chance::Broke, _) => play.broke(),
                 _ => continue,
             };

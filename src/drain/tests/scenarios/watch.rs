@@ -2,6 +2,7 @@
 
 use crate::drain::ask::Answer;
 use crate::drain::machine::{Drain, Step};
+use crate::drain::pod::Terminating;
 use crate::drain::tests::cluster::{Arrival, Cluster, Wrong, at, ms, pod, secs};
 use crate::drain::tests::model::run;
 use crate::drain::tests::scenarios::are;
@@ -99,10 +100,42 @@ fn a_pod_that_is_there_again_is_asked_again() {
     assert_eq!(next_asked(&mut drain, at(ms(60))).as_deref(), Some("a"));
 }
 
+/// A pod was told to end at 0 s, and should be gone at 30 s.
+#[test]
+fn a_watch_that_keeps_silent_is_opened_anew() {
+    let mut drain = Drain::begin(Moment::START, Cluster::with([]).plan);
+    drain.release(Moment::START);
+    drain.set_begins();
+    drain.pod_seen(pod("a").pod);
+    drain.set_complete(Moment::START);
+    next_asked(&mut drain, Moment::START);
+    drain.answered(Moment::START, "a", Answer::Accepted);
+    let doubts = |drain: &mut Drain, from: u64, to: u64| {
+        let doubted = |second: &u64| reopens(drain, at(secs(*second)));
+        (from..to).filter(doubted).collect::<Vec<_>>()
+    };
+    assert_eq!(doubts(&mut drain, 0, 22), [5, 20], "that it is ending should have been told");
+    let ending = Terminating { grace: 30, ends: at(secs(30)) };
+    drain.pod_seen(pod("a").but(|pod| pod.terminating = Some(ending)).pod);
+    assert_eq!(doubts(&mut drain, 22, 52), [35, 50], "that it is gone should have been told");
+    drain.pod_gone(at(secs(52)), "a");
+    assert!(doubts(&mut drain, 52, 119).is_empty());
+}
+
+fn reopens(drain: &mut Drain, now: Moment) -> bool {
+    loop {
+        match drain.next(now, 1) {
+            Step::ReopenWatch => return true,
+            Step::Wait(_) | Step::Done(_) => return false,
+            Step::Tell(_) | Step::Empty(_) | Step::Ask(_) => {}
+        }
+    }
+}
+
 fn next_asked(drain: &mut Drain, now: Moment) -> Option<String> {
     loop {
         match drain.next(now, 1) {
-            Step::Tell(_) | Step::Empty(_) => {}
+            Step::Tell(_) | Step::Empty(_) | Step::ReopenWatch => {}
             Step::Ask(job) => return Some(job.pod.uid.clone()),
             Step::Wait(_) | Step::Done(_) => return None,
         }

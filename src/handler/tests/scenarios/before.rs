@@ -55,7 +55,7 @@ fn the_name_of_the_node_is_asked_for_at_the_start_and_no_connection_is_kept() {
         "0.0 check credentials
          0.0 find node
          0.1 * node found: node-1
-         0.1 rest
+         0.1 disconnect
          60.0 * SIGTERM, ends",
     );
 }
@@ -64,10 +64,10 @@ fn the_name_of_the_node_is_asked_for_at_the_start_and_no_connection_is_kept() {
 fn a_name_that_is_not_known_yet_is_asked_for_again_and_that_is_said_once() {
     let run = run(&nameless().but(|it| it.name = secs(20)).sigterm(&[100]));
     are(
-        &run.lines_with(&["*", "rest"]),
+        &run.lines_with(&["*", "disconnect"]),
         "0.1 * node unknown
          20.6 * node found: node-1
-         20.6 rest
+         20.6 disconnect
          100.0 * SIGTERM, ends",
     );
 }
@@ -103,13 +103,13 @@ fn the_deadline_counts_from_the_notice_not_from_the_name() {
 fn a_node_that_never_gets_a_name_has_a_verdict_all_the_same() {
     let script = nameless().noticed().but(|it| it.name = secs(140));
     are(
-        &run(&script).lines_with(&["*", "node-1", "rest"]),
+        &run(&script).lines_with(&["*", "node-1", "disconnect"]),
         "0.1 * node unknown
          10.0 * notice: terminate, 120 s left
          130.0 * deadline: [] and perhaps more
-         130.0 rest
+         130.0 disconnect
          147.1 * node found: node-1
-         147.1 rest
+         147.1 disconnect
          300.0 * SIGTERM, ends",
     );
 }
@@ -132,13 +132,13 @@ fn a_name_on_its_way_when_a_drain_ends_is_asked_for_again() {
          11.6 find node
          17.8 find node
          20.0 * deadline: [] and perhaps more
-         20.0 rest
+         20.0 disconnect
          20.0 find node
          28.6 find node
          28.7 * node found: node-1
-         28.7 rest
+         28.7 disconnect
          32.0 * notice over
-         60.0 rest
+         60.0 disconnect
          60.0 * notice: terminate, 30 s left
          60.0 read node-1
          60.0 * drain of node-1 begins
@@ -148,10 +148,10 @@ fn a_name_on_its_way_when_a_drain_ends_is_asked_for_again() {
          60.2 evict a 28
          61.2 * empty: [a evicted]
          90.0 * deadline, nothing has changed
-         90.0 rest
+         90.0 disconnect
          90.0 read node-1
          90.1 patch node-1: ours, drained
-         90.2 rest
+         90.2 disconnect
          100.0 * SIGTERM, ends",
     );
 }
@@ -164,7 +164,7 @@ fn a_name_is_not_asked_for_while_nobody_can_ask() {
         "0.0 check credentials
          5.0 find node
          5.1 * node found: node-1
-         5.1 rest
+         5.1 disconnect
          60.0 * SIGTERM, ends",
     );
 }

@@ -215,7 +215,7 @@ fn a_dry_run_reads_and_writes_nothing() {
          10.0 * rehearsed: [a would be evicted, b would be refused]
          50.0 evict c 30 dry
          130.0 * deadline: [a would be evicted, b would be refused, c would be evicted]
-         130.0 rest
+         130.0 disconnect
          300.0 * SIGTERM, ends",
     );
     assert!(!run.node.is_cordoned() && run.node.annotation().is_none());

@@ -6,7 +6,7 @@ use crate::handler::tests::scenarios::are;
 use crate::handler::tests::script::{Edit, What, With, script};
 
 /// The ends of things.
-const ENDS: [&str; 7] = ["empty", "deadline", "late", "noted", "rest", "drained", "SIGTERM"];
+const ENDS: [&str; 7] = ["empty", "deadline", "late", "noted", "disconnect", "drained", "SIGTERM"];
 
 #[test]
 fn nothing_left_is_said_once_and_the_deadline_adds_nothing() {
@@ -15,9 +15,9 @@ fn nothing_left_is_said_once_and_the_deadline_adds_nothing() {
         &run.lines_with(&ENDS),
         "11.2 * empty: [a evicted]
          130.0 * deadline, nothing has changed
-         130.0 rest
+         130.0 disconnect
          130.1 patch node-1: ours, drained
-         130.2 rest
+         130.2 disconnect
          300.0 * SIGTERM, ends",
     );
 }
@@ -30,9 +30,9 @@ fn a_late_pod_is_in_the_table_at_the_deadline() {
         "11.2 * empty: [a evicted]
          50.0 evict late 30
          130.0 * deadline: [a evicted, late evicted]
-         130.0 rest
+         130.0 disconnect
          130.1 patch node-1: ours, drained
-         130.2 rest
+         130.2 disconnect
          300.0 * SIGTERM, ends",
     );
 }
@@ -44,9 +44,9 @@ fn an_empty_node_is_empty() {
         &run.lines_with(&ENDS),
         "10.1 * empty: []
          130.0 * deadline, nothing has changed
-         130.0 rest
+         130.0 disconnect
          130.1 patch node-1: ours, drained
-         130.2 rest
+         130.2 disconnect
          300.0 * SIGTERM, ends",
     );
 }
@@ -60,7 +60,7 @@ fn what_is_still_there_at_the_deadline_is_in_the_table() {
     are(
         &run.lines_with(&ENDS),
         "130.0 * deadline: [] and perhaps more
-         130.0 rest
+         130.0 disconnect
          300.0 * SIGTERM, ends",
     );
 }
@@ -70,9 +70,9 @@ fn pods_that_were_never_seen_are_not_called_drained() {
     let run =
         run(&script().noticed().pods([pod("a")]).trouble(10..131, With::Everything, What::Refuses));
     are(
-        &run.lines_with(&["deadline", "patch", "rest", "SIGTERM"]),
+        &run.lines_with(&["deadline", "patch", "disconnect", "SIGTERM"]),
         "130.0 * deadline: [] and perhaps more
-         130.0 rest
+         130.0 disconnect
          300.0 * SIGTERM, ends",
     );
 }
@@ -81,17 +81,17 @@ fn pods_that_were_never_seen_are_not_called_drained() {
 fn the_end_is_noted_on_the_node_and_nothing_else_is_changed() {
     let run = run(&script().noticed().edit(60_000, Edit::Uncordon).edit(130_070, Edit::Touch));
     are(
-        &run.lines_with(&["node-1", "rest"]),
+        &run.lines_with(&["node-1", "disconnect"]),
         "10.0 read node-1
          10.0 * drain of node-1 begins
          10.0 follow pods of node-1
          10.1 patch node-1: cordon, ours
-         130.0 rest
+         130.0 disconnect
          130.0 read node-1
          130.1 patch node-1: ours, drained
          130.2 read node-1
          130.3 patch node-1: ours, drained
-         130.4 rest",
+         130.4 disconnect",
     );
     assert!(!run.node.is_cordoned());
     assert!(run.node.is_otherwise_untouched());
@@ -102,8 +102,8 @@ fn the_end_is_noted_on_the_node_and_nothing_else_is_changed() {
 fn an_end_that_cannot_be_noted_at_once_is_noted_later() {
     let run = run(&script().noticed().trouble(130..140, With::PatchNode, What::Refuses));
     are(
-        &run.lines_with(&["note", "drained", "rest"]),
-        "130.0 rest
+        &run.lines_with(&["note", "drained", "disconnect"]),
+        "130.0 disconnect
          130.1 patch node-1: ours, drained
          130.5 patch node-1: ours, drained
          131.0 patch node-1: ours, drained
@@ -113,7 +113,7 @@ fn an_end_that_cannot_be_noted_at_once_is_noted_later() {
          136.5 patch node-1: ours, drained
          138.5 patch node-1: ours, drained
          140.5 patch node-1: ours, drained
-         140.6 rest",
+         140.6 disconnect",
     );
 }
 
@@ -121,10 +121,10 @@ fn an_end_that_cannot_be_noted_at_once_is_noted_later() {
 fn an_end_that_cannot_be_noted_is_said() {
     let run = run(&script().noticed().trouble(130..200, With::Everything, What::Hangs));
     are(
-        &run.lines_with(&["note", "drained", "rest"]),
-        "130.0 rest
+        &run.lines_with(&["note", "drained", "disconnect"]),
+        "130.0 disconnect
          160.0 * end not noted: no answer in time
-         160.0 rest",
+         160.0 disconnect",
     );
 }
 
@@ -144,10 +144,10 @@ fn nothing_is_sent_while_nobody_can_send_it() {
          13.2 * cordon: Done
          14.1 * empty: [a evicted]
          130.0 * deadline, nothing has changed
-         130.0 rest
+         130.0 disconnect
          130.0 read node-1
          130.1 patch node-1: ours, drained
-         130.2 rest
+         130.2 disconnect
          300.0 * SIGTERM, ends",
     );
 }
@@ -160,9 +160,9 @@ fn the_end_waits_for_somebody_who_can_note_it() {
         &run.lines_with(&ENDS),
         "10.1 * empty: []
          130.0 * deadline, nothing has changed
-         130.0 rest
+         130.0 disconnect
          132.1 patch node-1: ours, drained
-         132.2 rest
+         132.2 disconnect
          300.0 * SIGTERM, ends",
     );
 }

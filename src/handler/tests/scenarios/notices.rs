@@ -38,10 +38,10 @@ fn a_notice_from_its_beginning_to_its_end() {
          68.0 delete b 60
          69.0 * empty: [a evicted, b deleted]
          130.0 * deadline, nothing has changed
-         130.0 rest
+         130.0 disconnect
          130.0 read node-1
          130.1 patch node-1: ours, drained
-         130.2 rest
+         130.2 disconnect
          300.0 * SIGTERM, ends",
     );
 }
@@ -77,12 +77,12 @@ fn three_answers_without_it_end_a_notice_and_the_same_again_is_a_new_one() {
          10.2 evict a 28
          11.2 * empty: [a evicted]
          40.0 * deadline, nothing has changed
-         40.0 rest
+         40.0 disconnect
          40.0 read node-1
          40.1 patch node-1: ours, drained
-         40.2 rest
+         40.2 disconnect
          62.0 * notice over
-         63.0 rest
+         63.0 disconnect
          63.0 * notice: terminate, 27 s left
          63.0 read node-1
          63.0 * drain of node-1 begins
@@ -92,10 +92,10 @@ fn three_answers_without_it_end_a_notice_and_the_same_again_is_a_new_one() {
          63.2 evict late 25
          64.2 * empty: [late evicted]
          90.0 * deadline, nothing has changed
-         90.0 rest
+         90.0 disconnect
          90.0 read node-1
          90.1 patch node-1: ours, drained
-         90.2 rest
+         90.2 disconnect
          300.0 * SIGTERM, ends",
     );
 }
@@ -133,10 +133,10 @@ fn failures_do_not_end_a_notice_and_are_said_once() {
          10.1 * empty: []
          10.2 * cordon: Done
          40.0 * deadline, nothing has changed
-         40.0 rest
+         40.0 disconnect
          40.0 read node-1
          40.1 patch node-1: ours, drained
-         40.2 rest
+         40.2 disconnect
          62.0 * failing: spot/instance-action
          80.0 * recovered: spot/instance-action, 18 failed
          300.0 * SIGTERM, ends",
@@ -202,10 +202,10 @@ fn another_action_takes_over_a_running_drain() {
          30.2 * cordon: Kept
          31.1 * empty: [a evicted, b deleted]
          60.0 * deadline, nothing has changed
-         60.0 rest
+         60.0 disconnect
          60.0 read node-1
          60.1 patch node-1: ours, drained
-         60.2 rest
+         60.2 disconnect
          300.0 * SIGTERM, ends",
     );
 }
@@ -263,11 +263,11 @@ fn a_notice_that_is_over_in_its_drain_lets_the_drain_go_on_and_makes_room_for_a_
          11.4 * empty: [a deleted]
          22.0 * notice over, drain goes on
          40.0 * deadline, nothing has changed
-         40.0 rest
+         40.0 disconnect
          40.0 read node-1
          40.1 patch node-1: ours, drained
-         40.2 rest
-         60.0 rest
+         40.2 disconnect
+         60.0 disconnect
          60.0 * notice: terminate, 30 s left
          60.0 read node-1
          60.0 * drain of node-1 begins
@@ -276,10 +276,10 @@ fn a_notice_that_is_over_in_its_drain_lets_the_drain_go_on_and_makes_room_for_a_
          60.1 * empty: []
          60.2 * cordon: Kept
          90.0 * deadline, nothing has changed
-         90.0 rest
+         90.0 disconnect
          90.0 read node-1
          90.1 patch node-1: ours, drained
-         90.2 rest
+         90.2 disconnect
          300.0 * SIGTERM, ends",
     );
 }

@@ -25,10 +25,10 @@ fn in_the_middle_of_a_drain_it_is_gone_on_with() {
          0.2 evict a 30
          1.2 * empty: [a evicted]
          40.0 * deadline, nothing has changed
-         40.0 rest
+         40.0 disconnect
          40.0 read node-1
          40.1 patch node-1: ours, drained
-         40.2 rest
+         40.2 disconnect
          100.0 * SIGTERM, ends",
     );
 }
@@ -46,10 +46,10 @@ fn in_the_middle_with_a_foreign_cordon_it_stays_foreign() {
          0.2 evict a 30
          1.2 * empty: [a evicted]
          40.0 * deadline, nothing has changed
-         40.0 rest
+         40.0 disconnect
          40.0 read node-1
          40.1 patch node-1: not ours, drained
-         40.2 rest
+         40.2 disconnect
          100.0 * SIGTERM, ends",
     );
 }
@@ -62,7 +62,7 @@ fn after_the_end_nothing_is_done() {
          0.0 * notice: terminate, 40 s left
          0.0 read node-1
          0.1 * drained before
-         0.1 rest
+         0.1 disconnect
          100.0 * SIGTERM, ends",
     );
 }
@@ -81,10 +81,10 @@ fn after_the_end_in_another_boot_it_is_drained() {
          0.2 evict a 30
          1.2 * empty: [a evicted]
          40.0 * deadline, nothing has changed
-         40.0 rest
+         40.0 disconnect
          40.0 read node-1
          40.1 patch node-1: ours, drained
-         40.2 rest
+         40.2 disconnect
          100.0 * SIGTERM, ends",
     );
 }
@@ -103,10 +103,10 @@ fn after_the_end_of_another_notice_it_is_drained() {
          0.2 * cordon: Kept
          0.2 * empty: []
          40.0 * deadline, nothing has changed
-         40.0 rest
+         40.0 disconnect
          40.0 read node-1
          40.1 patch node-1: ours, drained
-         40.2 rest
+         40.2 disconnect
          100.0 * SIGTERM, ends",
     );
 }
@@ -125,10 +125,10 @@ fn the_same_notice_once_more_after_it_was_absent_is_drained() {
          1.1 * empty: []
          1.2 * cordon: Kept
          40.0 * deadline, nothing has changed
-         40.0 rest
+         40.0 disconnect
          40.0 read node-1
          40.1 patch node-1: ours, drained
-         40.2 rest
+         40.2 disconnect
          100.0 * SIGTERM, ends",
     );
 }
@@ -148,10 +148,10 @@ fn an_annotation_that_cannot_be_read_is_none() {
          0.2 evict a 30
          1.2 * empty: [a evicted]
          40.0 * deadline, nothing has changed
-         40.0 rest
+         40.0 disconnect
          40.0 read node-1
          40.1 patch node-1: ours, drained
-         40.2 rest
+         40.2 disconnect
          100.0 * SIGTERM, ends",
     );
 }
@@ -169,9 +169,9 @@ fn what_was_drained_before_may_be_noticed_anew() {
          0.0 * notice: terminate in the past, 120 s left
          0.0 read node-1
          0.1 * drained before
-         0.1 rest
+         0.1 disconnect
          22.0 * notice over
-         30.0 rest
+         30.0 disconnect
          30.0 * notice: terminate, 30 s left
          30.0 read node-1
          30.0 * drain of node-1 begins
@@ -180,10 +180,10 @@ fn what_was_drained_before_may_be_noticed_anew() {
          30.1 * empty: []
          30.2 * cordon: Kept
          60.0 * deadline, nothing has changed
-         60.0 rest
+         60.0 disconnect
          60.0 read node-1
          60.1 patch node-1: ours, drained
-         60.2 rest
+         60.2 disconnect
          100.0 * SIGTERM, ends",
     );
 }
@@ -211,7 +211,7 @@ fn after_the_end_in_a_dry_run_nothing_is_done() {
          0.0 * notice: terminate, 40 s left
          0.0 read node-1
          0.1 * drained before
-         0.1 rest
+         0.1 disconnect
          100.0 * SIGTERM, ends",
     );
 }
