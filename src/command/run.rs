@@ -51,8 +51,8 @@ pub(super) fn run(settings: Settings) -> io::Result<()> {
         threads.tell(Fact::Remark(remark));
     }
     for poller in source.pollers() {
-        let door = threads.door();
-        poller.start(clock, move |report| door.leave(news(report)))?;
+        let sender = threads.news_sender();
+        poller.start(clock, move |report| sender.send(news(report)))?;
     }
     run_spine(config, &mut threads);
     threads.finish();
