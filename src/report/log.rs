@@ -14,7 +14,7 @@ use crate::report::fact::{Fact, Level};
 /// The log's end at which facts go in. Its thread ends with [`Log::finish`], else with the process.
 #[derive(Debug)]
 pub struct Log {
-    desk: Arc<Desk>,
+    queue: Arc<Queue>,
 }
 
 impl Log {
@@ -23,26 +23,25 @@ impl Log {
     /// # Errors
     /// The system gives no thread.
     pub fn start(out: impl Write + Send + 'static) -> io::Result<Self> {
-        let desk = Arc::new(Desk::default());
-        let writer = Arc::clone(&desk);
+        let queue = Arc::new(Queue::default());
+        let writer = Arc::clone(&queue);
         thread::Builder::new()
             .name("log".to_owned())
             .stack_size(STACK)
             .spawn(move || write_all(&writer, out))?;
-        Ok(Self { desk })
+        Ok(Self { queue })
     }
 
     /// Passes on a fact that became known at `at`. Never waits: if the queue is full, the fact is
     /// counted as lost, and that is said in its place.
     pub fn tell(&self, at: WallTime, fact: Fact) {
-        self.desk.put(at, fact);
+        self.queue.push(at, fact);
     }
 
-    /// Gives the thread until `patience` is over to write what is queued, and leaves it then.
-    /// Whether everything was written.
-    pub fn finish(self, patience: Duration) -> bool {
-        self.desk.close();
-        self.desk.wait_until_left(patience)
+    /// Gives the thread until `timeout` is over to write what is queued, and leaves it then.
+    pub fn finish(self, timeout: Duration) {
+        self.queue.close();
+        self.queue.wait_until_done(timeout);
     }
 }
 
@@ -53,20 +52,20 @@ const CAPACITY: usize = 1024;
 /// Room that the queue keeps when it is empty.
 const QUIET: usize = 16;
 
-/// Where facts are left for the writer.
+/// Facts on their way to the writer.
 #[derive(Debug, Default)]
-struct Desk {
-    pile: Mutex<Pile>,
+struct Queue {
+    state: Mutex<QueueState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct Pile {
+struct QueueState {
     entries: VecDeque<Entry>,
     /// Nothing more will come.
     closed: bool,
     /// The writer has written everything and is gone.
-    left: bool,
+    done: bool,
 }
 
 #[derive(Debug)]
@@ -76,66 +75,66 @@ enum Entry {
     Lost(WallTime, usize),
 }
 
-impl Desk {
-    fn put(&self, at: WallTime, fact: Fact) {
-        let mut pile = self.pile();
-        if pile.entries.len() < CAPACITY {
-            pile.entries.push_back(Entry::Fact(at, fact));
-        } else if let Some(Entry::Lost(last, count)) = pile.entries.back_mut() {
+impl Queue {
+    fn push(&self, at: WallTime, fact: Fact) {
+        let mut state = self.state();
+        if state.entries.len() < CAPACITY {
+            state.entries.push_back(Entry::Fact(at, fact));
+        } else if let Some(Entry::Lost(last, count)) = state.entries.back_mut() {
             (*last, *count) = (at, *count + 1);
         } else {
-            pile.entries.push_back(Entry::Lost(at, 1));
+            state.entries.push_back(Entry::Lost(at, 1));
         }
-        drop(pile);
+        drop(state);
         self.changed.notify_all();
     }
 
     /// Waits for the next entry. `None`: there will be none.
-    fn take(&self) -> Option<Entry> {
-        let idle = |pile: &mut Pile| pile.entries.is_empty() && !pile.closed;
-        let waited = self.changed.wait_while(self.pile(), idle);
-        let mut pile = waited.unwrap_or_else(PoisonError::into_inner);
-        let entry = pile.entries.pop_front();
-        if pile.entries.is_empty() {
-            pile.entries.shrink_to(QUIET);
+    fn pop(&self) -> Option<Entry> {
+        let idle = |state: &mut QueueState| state.entries.is_empty() && !state.closed;
+        let waited = self.changed.wait_while(self.state(), idle);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        let entry = state.entries.pop_front();
+        if state.entries.is_empty() {
+            state.entries.shrink_to(QUIET);
         }
         entry
     }
 
     fn close(&self) {
-        self.pile().closed = true;
+        self.state().closed = true;
         self.changed.notify_all();
     }
 
-    fn leave(&self) {
-        self.pile().left = true;
+    fn mark_done(&self) {
+        self.state().done = true;
         self.changed.notify_all();
     }
 
-    fn wait_until_left(&self, patience: Duration) -> bool {
-        let at_work = |pile: &mut Pile| !pile.left;
-        let waited = self.changed.wait_timeout_while(self.pile(), patience, at_work);
-        waited.unwrap_or_else(PoisonError::into_inner).0.left
+    fn wait_until_done(&self, timeout: Duration) {
+        let at_work = |state: &mut QueueState| !state.done;
+        // Whether it is done by then makes no difference: there is nobody left to tell.
+        drop(self.changed.wait_timeout_while(self.state(), timeout, at_work));
     }
 
     /// Held only to move an entry, never while writing.
-    fn pile(&self) -> MutexGuard<'_, Pile> {
-        self.pile.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, QueueState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn write_all(desk: &Desk, mut out: impl Write) {
-    while let Some(entry) = desk.take() {
+fn write_all(queue: &Queue, mut out: impl Write) {
+    while let Some(entry) = queue.pop() {
         // A closed pipe or a full disk: there is nobody to tell, and no reason to stop.
         let _ = write_entry(&mut out, &entry);
     }
-    desk.leave();
+    queue.mark_done();
 }
 
 fn write_entry(out: &mut impl Write, entry: &Entry) -> fmt::Result {
     match entry {
-        Entry::Fact(at, fact) => Lines::new(out, *at, fact.level()).write(fact),
-        Entry::Lost(at, count) => Lines::new(out, *at, Level::Warn).write(&format_args!(
+        Entry::Fact(at, fact) => LineWriter::new(out, *at, fact.level()).write(fact),
+        Entry::Lost(at, count) => LineWriter::new(out, *at, Level::Warn).write(&format_args!(
             "{count} {} lost: the log could not keep up.",
             if *count == 1 { "message was" } else { "messages were" }
         )),
@@ -144,14 +143,14 @@ fn write_entry(out: &mut impl Write, entry: &Entry) -> fmt::Result {
 
 /// Writes a text of one or more lines, each with time and level before it: log collectors take
 /// lines one by one. Control characters are escaped: much of the text comes from outside.
-struct Lines<'a, W> {
+struct LineWriter<'a, W> {
     out: &'a mut W,
     /// `2026-11-23T09:00:00.123Z INFO  `
     head: String,
     line: String,
 }
 
-impl<'a, W: Write> Lines<'a, W> {
+impl<'a, W: Write> LineWriter<'a, W> {
     fn new(out: &'a mut W, at: WallTime, level: Level) -> Self {
         // Padded: whole seconds are written without a fraction.
         let head = format!("{:<24} {level:<5} ", at.to_string());
@@ -174,7 +173,7 @@ impl<'a, W: Write> Lines<'a, W> {
     }
 }
 
-impl<W: Write> fmt::Write for Lines<'_, W> {
+impl<W: Write> fmt::Write for LineWriter<'_, W> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for c in text.chars() {
             match c {
@@ -248,13 +247,20 @@ mod tests {
         }
     }
 
+    /// Lets it write everything.
+    fn finish(log: Log) {
+        let queue = Arc::clone(&log.queue);
+        log.finish(LONG);
+        assert!(queue.state().done);
+    }
+
     fn written(facts: &[&str]) -> String {
         let paper = Paper::default();
         let log = Log::start(paper.clone()).unwrap();
         for words in facts {
             log.tell(noon(), fact(words));
         }
-        assert!(log.finish(LONG));
+        finish(log);
         paper.text()
     }
 
@@ -304,7 +310,7 @@ mod tests {
         arrival.recv().unwrap();
         log.tell(noon(), fact("after the gap"));
         drop(allow);
-        assert!(log.finish(LONG));
+        finish(log);
 
         let text = paper.text();
         let lines: Vec<_> = text.lines().collect();
@@ -327,7 +333,7 @@ mod tests {
         arrival.recv().unwrap();
         log.tell(noon(), fact("behind it"));
         // Would not come back if it waited for the pipe.
-        assert!(!log.finish(Duration::from_millis(10)));
+        log.finish(Duration::from_millis(10));
         assert_eq!(paper.text(), "");
         drop(allow);
     }
@@ -339,7 +345,7 @@ mod tests {
         let log = Log::start(writer).unwrap();
         log.tell(noon(), fact("to nobody"));
         log.tell(noon(), fact("nor this"));
-        assert!(log.finish(LONG));
+        finish(log);
     }
 
     #[test]
@@ -360,20 +366,20 @@ mod tests {
         let log = Log::start(Hiccup(true, paper.clone())).unwrap();
         log.tell(noon(), fact("lost"));
         log.tell(noon(), fact("kept"));
-        assert!(log.finish(LONG));
+        finish(log);
         assert_eq!(paper.text().lines().count(), 1);
         assert!(paper.text().ends_with("kept\n"));
     }
 
     #[test]
     fn an_empty_queue_keeps_little_room() {
-        let desk = Desk::default();
+        let queue = Queue::default();
         for _ in 0..CAPACITY {
-            desk.put(noon(), fact("x"));
+            queue.push(noon(), fact("x"));
         }
         for _ in 0..CAPACITY {
-            desk.take();
+            queue.pop();
         }
-        assert!(desk.pile().entries.capacity() <= 2 * QUIET);
+        assert!(queue.state().entries.capacity() <= 2 * QUIET);
     }
 }
