@@ -94,7 +94,7 @@ pub struct Polled {
     pub path: NoticePath,
     /// The HTTP status, if an answer came.
     pub status: Option<u16>,
-    /// The notice that stands there, `None` if there is none; else what went wrong, in words.
+    /// The notice that it says, `None` if there is none; else what went wrong, in words.
     pub outcome: Result<Option<Notice>, String>,
 }
 

@@ -25,7 +25,7 @@ pub struct Draining {
     notice: NoticeId,
     boot_id: String,
     dry: bool,
-    /// The notice stood there before this process did: it may have been drained for already. Not
+    /// The notice is older than this process: it may have been drained for already. Not
     /// asked any more once a pod was told to go.
     from_the_start: bool,
     /// `None` once the node is marked, or in a dry run looked at.
@@ -56,14 +56,14 @@ enum Following {
 
 /// How it goes on after something has happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Course {
+pub enum Flow {
     /// As before.
-    On,
+    Continue,
     /// Not at all: the Node says that this notice was drained for before this process started.
-    DrainedBefore,
+    Abandon,
 }
 
-/// A notice that stood there before this process may have been drained for: the Node tells. No
+/// A notice that is older than this process may have been drained for: the Node tells. No
 /// longer than this is that waited for.
 const NODE_WAIT: Duration = Duration::from_secs(1);
 
@@ -174,9 +174,9 @@ impl Draining {
         {
             if free > 0
                 && let Some(marking) = &mut self.marking
-                && let Some(ask) = marking.next(now)
+                && let Some(request) = marking.next(now)
             {
-                return Some(Step::Do(ask.order(node)));
+                return Some(Step::Do(request.order(node)));
             }
             match self.following {
                 Following::From(due) if due <= now => {
@@ -228,7 +228,7 @@ impl Draining {
         news: News,
         jitter: &mut fastrand::Rng,
         todo: &mut VecDeque<Step>,
-    ) -> Course {
+    ) -> Flow {
         match news {
             News::Node(answer) => return self.node_answered(now, answer, jitter, todo),
             News::Pods(PodNews::SetBegins) => {
@@ -254,7 +254,7 @@ impl Draining {
             News::Answered { pod, answer } => self.drain.answered(now, &pod.uid, answer),
             _ => {}
         }
-        Course::On
+        Flow::Continue
     }
 
     /// When something beside the drain is due.
@@ -274,11 +274,11 @@ impl Draining {
         answer: NodeAnswer,
         jitter: &mut fastrand::Rng,
         todo: &mut VecDeque<Step>,
-    ) -> Course {
-        let Some(marking) = &mut self.marking else { return Course::On };
+    ) -> Flow {
+        let Some(marking) = &mut self.marking else { return Flow::Continue };
         match marking.observe(now, answer, jitter) {
-            marking::Progress::Read(node) => return self.node_read(now, &node, todo),
-            marking::Progress::Set { was_unschedulable, ours } => {
+            marking::Event::Read(node) => return self.node_read(now, &node, todo),
+            marking::Event::Set { was_unschedulable, ours } => {
                 let cordon = match (was_unschedulable, ours) {
                     (false, _) => Cordon::Done,
                     (true, true) => Cordon::Kept,
@@ -286,15 +286,15 @@ impl Draining {
                 };
                 self.cordoned(now, todo, cordon);
             }
-            marking::Progress::Failing(why) => {
+            marking::Event::Failing(why) => {
                 todo.push_back(Step::Tell(Fact::CordonFailing(why)));
             }
-            marking::Progress::Nothing => {}
+            marking::Event::Nothing => {}
         }
-        Course::On
+        Flow::Continue
     }
 
-    fn node_read(&mut self, now: Moment, node: &Node, todo: &mut VecDeque<Step>) -> Course {
+    fn node_read(&mut self, now: Moment, node: &Node, todo: &mut VecDeque<Step>) -> Flow {
         let state = match &node.state {
             Remembered::State(state) => Some(state),
             Remembered::Nothing | Remembered::Unreadable => None,
@@ -302,7 +302,7 @@ impl Draining {
         if self.from_the_start
             && state.is_some_and(|state| state.has_drained(self.notice, &self.boot_id))
         {
-            return Course::DrainedBefore;
+            return Flow::Abandon;
         }
         if let Following::From(due) = &mut self.following {
             *due = now.min(*due);
@@ -314,7 +314,7 @@ impl Draining {
             let cordon = if node.unschedulable { Cordon::Foreign } else { Cordon::Would };
             self.cordoned(now, todo, cordon);
         }
-        Course::On
+        Flow::Continue
     }
 
     fn cordoned(&mut self, now: Moment, todo: &mut VecDeque<Step>, cordon: Cordon) {

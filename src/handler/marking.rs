@@ -32,14 +32,14 @@ enum Phase {
 
 /// What is to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ask {
+pub enum NodeRequest {
     /// The Node is to be read.
     Read,
     /// The Node is to be changed.
     Patch(Patch),
 }
 
-impl Ask {
+impl NodeRequest {
     /// As an order about the Node of this name.
     pub fn order(self, node: &Arc<str>) -> Order {
         match self {
@@ -49,9 +49,9 @@ impl Ask {
     }
 }
 
-/// How far it is.
+/// What an answer has led to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Progress {
+pub enum Event {
     /// The Node was read, as told.
     Read(Node),
     /// The marks are there.
@@ -90,16 +90,16 @@ impl Marking {
     }
 
     /// What is to be sent now, and is under way from now on.
-    pub fn next(&mut self, now: Moment) -> Option<Ask> {
+    pub fn next(&mut self, now: Moment) -> Option<NodeRequest> {
         match &self.phase {
             Phase::ToRead(due) if *due <= now => {
                 self.phase = Phase::Reading;
-                Some(Ask::Read)
+                Some(NodeRequest::Read)
             }
             Phase::ToPatch(node, patch) => {
-                let (ask, node) = (Ask::Patch(patch.clone()), node.clone());
+                let (request, node) = (NodeRequest::Patch(patch.clone()), node.clone());
                 self.phase = Phase::Patching(node);
-                Some(ask)
+                Some(request)
             }
             Phase::ToRead(_)
             | Phase::Reading
@@ -136,10 +136,10 @@ impl Marking {
         now: Moment,
         answer: NodeAnswer,
         jitter: &mut fastrand::Rng,
-    ) -> Progress {
+    ) -> Event {
         match (answer, &self.phase) {
             (NodeAnswer::Is(node), Phase::Reading) => {
-                let read = Progress::Read(node.clone());
+                let read = Event::Read(node.clone());
                 self.phase = match self.marks.patch(&node) {
                     Some(patch) => Phase::ToPatch(node, patch),
                     None => Phase::Set,
@@ -150,31 +150,31 @@ impl Marking {
                 let was_unschedulable = before.unschedulable;
                 let ours = matches!(&before.state, Remembered::State(state) if state.cordoned);
                 self.phase = Phase::Set;
-                Progress::Set { was_unschedulable, ours }
+                Event::Set { was_unschedulable, ours }
             }
             (_, Phase::Outdated) => {
                 self.phase = Phase::ToRead(now);
-                Progress::Nothing
+                Event::Nothing
             }
             // Whoever changed the Node is done with it, as a rule.
             (NodeAnswer::Conflict, Phase::Patching(_)) if self.conflicts < CHANCE => {
                 self.conflicts += 1;
                 self.phase = Phase::ToRead(now);
-                Progress::Nothing
+                Event::Nothing
             }
             (NodeAnswer::Conflict, _) => {
                 let why = "each change of the Node is refused, for it was changed in between (409)";
                 self.failed(now, why.to_owned(), jitter)
             }
             (NodeAnswer::Failed(why), _) => self.failed(now, why, jitter),
-            (NodeAnswer::Is(_), _) => Progress::Nothing,
+            (NodeAnswer::Is(_), _) => Event::Nothing,
         }
     }
 
-    fn failed(&mut self, now: Moment, why: String, jitter: &mut fastrand::Rng) -> Progress {
+    fn failed(&mut self, now: Moment, why: String, jitter: &mut fastrand::Rng) -> Event {
         self.phase = Phase::ToRead(now + self.backoff.next(jitter));
         self.failed += 1;
-        if self.failed == 1 { Progress::Failing(why) } else { Progress::Nothing }
+        if self.failed == 1 { Event::Failing(why) } else { Event::Nothing }
     }
 }
 
@@ -198,11 +198,11 @@ mod tests {
         let marks = Marks { notice: notice.id(), boot_id: "boot".to_owned(), drained: false };
         let mut jitter = fastrand::Rng::with_seed(1);
         let mut marking = Marking::begin(at(0), marks);
-        assert_eq!(marking.next(at(0)), Some(Ask::Read));
+        assert_eq!(marking.next(at(0)), Some(NodeRequest::Read));
         marking.observe(at(0), NodeAnswer::Failed("away".to_owned()), &mut jitter);
         assert_eq!(marking.next(at(10)), None);
         marking.hurry(at(10));
-        assert_eq!(marking.next(at(10)), Some(Ask::Read));
+        assert_eq!(marking.next(at(10)), Some(NodeRequest::Read));
         marking.hurry(at(20));
         assert_eq!(marking.next(at(20)), None, "one is under way");
     }

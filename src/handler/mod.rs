@@ -1,12 +1,12 @@
 //! The spine: what the handler does from its start to its end, its states, and the world around it.
 
+pub mod after_drain;
 pub mod config;
 pub mod draining;
-pub mod lingering;
 pub mod marking;
+pub mod notices;
 mod retry;
 pub mod run;
-pub mod sightings;
 pub mod state;
 pub mod step;
 pub mod threads;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::drain::pod::OwnPod;
+use crate::handler::after_drain::AfterDrain;
 use crate::handler::config::Config;
-use crate::handler::draining::{Course, Draining};
-use crate::handler::lingering::Lingering;
+use crate::handler::draining::{Draining, Flow};
+use crate::handler::notices::{Change, Health, Notices};
 use crate::handler::retry::{Retry, Transition};
-use crate::handler::sightings::{Change, Health, Sightings};
 use crate::handler::step::Step;
 use crate::handler::world::{News, Order};
 use crate::intent::Intent;
@@ -25,7 +25,7 @@ pub struct Handler {
     /// A new notice, of the same words as that of the drain under way, which is over. It waits for
     /// the end of that drain, whose deadline cannot move later.
     waiting: Option<(Notice, Intent)>,
-    sightings: Sightings,
+    notices: Notices,
     node: Option<Arc<str>>,
     credentials: Retry,
     node_search: Retry,
@@ -38,12 +38,12 @@ pub struct Handler {
 /// What it is doing.
 #[derive(Debug)]
 enum State {
-    /// No notice stands that is not done with.
+    /// No notice is active that is not done with.
     Watching,
     /// A drain is under way.
     Draining(Box<Draining>),
-    /// The notice that was drained for may still stand.
-    Lingering(Box<Lingering>),
+    /// The notice that was drained for may still be active.
+    AfterDrain(Box<AfterDrain>),
 }
 
 impl Handler {
@@ -56,7 +56,7 @@ impl Handler {
         Self {
             state: State::Watching,
             waiting: None,
-            sightings: Sightings::default(),
+            notices: Notices::default(),
             node: config.node.clone(),
             credentials: Retry::due(),
             node_search,
@@ -95,10 +95,10 @@ impl Handler {
                 self.drained(now);
                 self.choose(now, free)
             }
-            State::Watching | State::Lingering(_) if self.ending => Step::End,
+            State::Watching | State::AfterDrain(_) if self.ending => Step::End,
             State::Watching => Step::Wait(retry_at),
-            State::Lingering(lingering) => {
-                let step = lingering.next(now, free, self.node.as_ref());
+            State::AfterDrain(after_drain) => {
+                let step = after_drain.next(now, free, self.node.as_ref());
                 wait_no_longer_than(step, retry_at)
             }
         }
@@ -108,7 +108,7 @@ impl Handler {
     fn prerequisite(&mut self, now: Moment, free: usize) -> Option<Order> {
         let over = match &self.state {
             State::Draining(draining) => draining.is_over(now),
-            State::Watching | State::Lingering(_) => self.ending,
+            State::Watching | State::AfterDrain(_) => self.ending,
         };
         if over {
             None
@@ -133,13 +133,13 @@ impl Handler {
             News::Node(_) | News::Pods(_) | News::NotFollowing { .. } | News::Answered { .. } => {
                 match &mut self.state {
                     State::Draining(draining) => {
-                        let course = draining.observe(now, news, &mut self.jitter, &mut self.todo);
-                        if course == Course::DrainedBefore {
+                        let flow = draining.observe(now, news, &mut self.jitter, &mut self.todo);
+                        if flow == Flow::Abandon {
                             self.abandon(now);
                         }
                     }
-                    State::Lingering(lingering) => {
-                        lingering.observe(now, news, &mut self.jitter);
+                    State::AfterDrain(after_drain) => {
+                        after_drain.observe(now, news, &mut self.jitter);
                     }
                     State::Watching => {}
                 }
@@ -148,30 +148,30 @@ impl Handler {
     }
 }
 
-/// What stands on the paths.
+/// What the paths say.
 impl Handler {
     fn polled(&mut self, reading: Reading, polled: Polled) {
         let path = polled.path;
         if self.config.verbose {
             self.tell(Fact::Polled(path, polled.status));
         }
-        let (health, change) = self.sightings.observe(polled);
+        let (health, change) = self.notices.observe(polled);
         match health {
             Some(Health::Failing(why)) => self.tell(Fact::MetadataFailing(path, why)),
             Some(Health::Recovered(failed)) => self.tell(Fact::MetadataRecovered(path, failed)),
             None => {}
         }
         match change {
-            Some(Change::Stands { notice, from_the_start }) => {
-                self.stands(reading, notice, from_the_start);
+            Some(Change::Appeared { notice, from_the_start }) => {
+                self.appeared(reading, notice, from_the_start);
             }
-            Some(Change::Repeated(notice)) => self.pull_in(reading, &notice),
-            Some(Change::Over(notice)) => match &self.state {
+            Some(Change::Updated(notice)) => self.pull_in(reading, &notice),
+            Some(Change::Withdrawn(notice)) => match &self.state {
                 State::Draining(draining) if draining.notice() == notice => {
-                    self.tell(Fact::NoticeOver { notice, draining: true });
+                    self.tell(Fact::NoticeWithdrawn { notice, draining: true });
                 }
-                State::Lingering(lingering) if lingering.notice() == notice => {
-                    self.tell(Fact::NoticeOver { notice, draining: false });
+                State::AfterDrain(after_drain) if after_drain.notice() == notice => {
+                    self.tell(Fact::NoticeWithdrawn { notice, draining: false });
                 }
                 _ => {}
             },
@@ -179,11 +179,11 @@ impl Handler {
         }
     }
 
-    fn stands(&mut self, reading: Reading, notice: Notice, from_the_start: bool) {
+    fn appeared(&mut self, reading: Reading, notice: Notice, from_the_start: bool) {
         let intent = Intent::of(&notice, reading);
         match &mut self.state {
             State::Watching => self.begin(reading.now, notice, intent, from_the_start),
-            State::Lingering(_) => {
+            State::AfterDrain(_) => {
                 self.todo.push_back(Step::Do(Order::Disconnect));
                 self.begin(reading.now, notice, intent, from_the_start);
             }
@@ -236,7 +236,7 @@ impl Handler {
             State::Draining(draining) if !draining.is_emptied(now) => {
                 Fact::EndsAfterDrain(draining.stop(now, self.config.shutdown_grace))
             }
-            State::Watching | State::Lingering(_) | State::Draining(_) => {
+            State::Watching | State::AfterDrain(_) | State::Draining(_) => {
                 self.state = State::Watching;
                 Fact::Ends
             }
@@ -251,7 +251,7 @@ impl Handler {
             self.state = State::Watching;
             return;
         }
-        self.state = State::Lingering(Box::new(Lingering::after(now, draining, &self.config)));
+        self.state = State::AfterDrain(Box::new(AfterDrain::of(now, draining, &self.config)));
         self.todo.push_back(Step::Do(Order::Disconnect));
         self.begin_waiting(now);
     }
@@ -260,17 +260,17 @@ impl Handler {
     fn abandon(&mut self, now: Moment) {
         let State::Draining(draining) = &self.state else { return };
         let notice = draining.notice();
-        self.state = State::Lingering(Box::new(Lingering::idle(notice)));
+        self.state = State::AfterDrain(Box::new(AfterDrain::idle(notice)));
         self.todo.clear();
         self.tell(Fact::DrainedBefore(notice));
         self.todo.push_back(Step::Do(Order::Disconnect));
         self.begin_waiting(now);
     }
 
-    /// Drains for the notice that waited, if it still stands and leaves time.
+    /// Drains for the notice that waited, if it is still active and leaves time.
     fn begin_waiting(&mut self, now: Moment) {
         let Some((notice, intent)) = self.waiting.take() else { return };
-        if now < intent.deadline && self.sightings.is_standing(notice.id()) {
+        if now < intent.deadline && self.notices.is_active(notice.id()) {
             self.begin(now, notice, intent, false);
         }
     }
@@ -315,7 +315,7 @@ impl Handler {
     fn longest_pause(&self) -> Duration {
         match self.state {
             State::Draining(_) => Duration::from_secs(2),
-            State::Watching | State::Lingering(_) => Duration::from_secs(30),
+            State::Watching | State::AfterDrain(_) => Duration::from_secs(30),
         }
     }
 

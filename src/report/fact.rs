@@ -33,7 +33,7 @@ pub enum Fact {
     MetadataFailing(NoticePath, String),
     /// It answers again, after so many failed polls.
     MetadataRecovered(NoticePath, u32),
-    /// A notice stands, and a drain begins.
+    /// A notice has appeared, and a drain begins.
     NoticeSeen {
         /// Which.
         notice: Box<Notice>,
@@ -53,8 +53,8 @@ pub enum Fact {
     },
     /// Another notice takes over the drain under way.
     TakenOver(Box<Notice>),
-    /// The notice stands no more.
-    NoticeOver {
+    /// The notice was withdrawn.
+    NoticeWithdrawn {
         /// Which.
         notice: NoticeId,
         /// A drain for it is under way, and goes on.
@@ -215,16 +215,16 @@ impl fmt::Display for Fact {
                 Will(notice),
                 notice.wording
             ),
-            Self::NoticeOver { notice, draining: true } => write!(
+            Self::NoticeWithdrawn { notice, draining: true } => write!(
                 f,
-                "notice {notice} stands no more; the drain goes on, for pods are on their way out"
+                "notice {notice} was withdrawn; the drain goes on, for pods are on their way out"
             ),
-            Self::NoticeOver { notice, draining: false } => {
-                write!(f, "notice {notice} stands no more; a new one would be drained for again")
+            Self::NoticeWithdrawn { notice, draining: false } => {
+                write!(f, "notice {notice} was withdrawn; a new one would be drained for again")
             }
             Self::DrainedBefore(notice) => write!(
                 f,
-                "notice {notice} stands since before this start, and the Node says that it was \
+                "notice {notice} is older than this start, and the Node says that it was \
                  drained to its end: nothing to do"
             ),
             Self::Cordon(cordon) => f.write_str(match cordon {

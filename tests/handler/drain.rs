@@ -258,7 +258,7 @@ fn a_second_different_notice_is_drained_for() {
     handler.table().all_evicted(&names(2));
     handler.says("the deadline is reached");
     stage.cloud.clear();
-    handler.says("stands no more");
+    handler.says("was withdrawn");
     stage.cluster.add_pod(quick("default/later"));
     stage.cloud.announce("stop", &crate::stage::time_in(FAR));
     handler.says("spot interruption: the instance will stop");
@@ -271,7 +271,7 @@ fn the_same_words_after_they_were_gone_are_a_new_notice() {
     let handler = stage.drain(Duration::from_secs(4));
     handler.says("the deadline is reached");
     stage.cloud.clear();
-    handler.says("stands no more");
+    handler.says("was withdrawn");
     stage.cluster.add_pod(quick("default/later"));
     stage.cloud.announce_in(FAR);
     handler.nth_table(2).all_evicted(&["default/later"]);

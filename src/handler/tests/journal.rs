@@ -135,8 +135,10 @@ fn fact_words(fact: &Fact) -> Option<String> {
             format!("* deadline moved{}, {} s left", basis_words(*basis), left.as_secs_f64())
         }
         Fact::TakenOver(notice) => format!("* taken over: {}", notice.action),
-        Fact::NoticeOver { draining: true, .. } => "* notice over, drain goes on".to_owned(),
-        Fact::NoticeOver { draining: false, .. } => "* notice over".to_owned(),
+        Fact::NoticeWithdrawn { draining: true, .. } => {
+            "* notice withdrawn, drain goes on".to_owned()
+        }
+        Fact::NoticeWithdrawn { draining: false, .. } => "* notice withdrawn".to_owned(),
         Fact::DrainedBefore(_) => "* drained before".to_owned(),
         Fact::Cordon(cordon) => format!("* cordon: {cordon:?}"),
         Fact::CordonFailing(why) => format!("* cordon failing: {why}"),

@@ -137,7 +137,7 @@ fn a_name_on_its_way_when_a_drain_ends_is_asked_for_again() {
          28.6 find node
          28.7 * node found: node-1
          28.7 disconnect
-         32.0 * notice over
+         32.0 * notice withdrawn
          60.0 disconnect
          60.0 * notice: terminate, 30 s left
          60.0 read node-1

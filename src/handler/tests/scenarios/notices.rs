@@ -81,7 +81,7 @@ fn three_answers_without_it_end_a_notice_and_the_same_again_is_a_new_one() {
          40.0 read node-1
          40.1 patch node-1: ours, drained
          40.2 disconnect
-         62.0 * notice over
+         62.0 * notice withdrawn
          63.0 disconnect
          63.0 * notice: terminate, 27 s left
          63.0 read node-1
@@ -261,7 +261,7 @@ fn a_notice_that_is_over_in_its_drain_lets_the_drain_go_on_and_makes_room_for_a_
          10.3 mark a
          10.4 delete a 28
          11.4 * empty: [a deleted]
-         22.0 * notice over, drain goes on
+         22.0 * notice withdrawn, drain goes on
          40.0 * deadline, nothing has changed
          40.0 disconnect
          40.0 read node-1
@@ -295,7 +295,7 @@ fn a_notice_that_comes_back_in_its_drain_with_the_same_time_is_the_same_drain() 
         &run.lines_with(&NOTICES),
         "10.0 * notice: terminate, 60 s left
          10.0 follow pods of node-1
-         22.0 * notice over, drain goes on
+         22.0 * notice withdrawn, drain goes on
          70.0 * deadline, nothing has changed
          100.0 * SIGTERM, ends",
     );
@@ -312,7 +312,7 @@ fn a_notice_that_comes_back_in_its_drain_with_more_time_is_drained_for_after_it(
         &run.lines_with(&NOTICES),
         "10.0 * notice: terminate, 60 s left
          10.0 follow pods of node-1
-         22.0 * notice over, drain goes on
+         22.0 * notice withdrawn, drain goes on
          70.0 * deadline, nothing has changed
          70.0 * notice: terminate, 20 s left
          70.0 follow pods of node-1

@@ -170,7 +170,7 @@ fn what_was_drained_before_may_be_noticed_anew() {
          0.0 read node-1
          0.1 * drained before
          0.1 disconnect
-         22.0 * notice over
+         22.0 * notice withdrawn
          30.0 disconnect
          30.0 * notice: terminate, 30 s left
          30.0 read node-1

@@ -1,4 +1,4 @@
-//! What remains of a drain while its notice still stands: the note on the Node that it has come to
+//! What remains of a drain while its notice is still active: the note on the Node that it has come to
 //! its end, and the memory of which notice it was. Pure.
 
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use crate::moment::Moment;
 use crate::notice::NoticeId;
 use crate::report::fact::Fact;
 
-/// After a drain, while its notice still stands.
+/// After a drain, while its notice is still active.
 #[derive(Debug)]
-pub struct Lingering {
+pub struct AfterDrain {
     notice: NoticeId,
     note: Option<Note>,
-    at_rest: bool,
+    disconnected: bool,
 }
 
 /// The note on the Node that the drain has come to its end.
@@ -34,20 +34,20 @@ struct Note {
 /// How long it is tried to note the end of a drain.
 const NOTE_PATIENCE: Duration = Duration::from_secs(30);
 
-impl Lingering {
+impl AfterDrain {
     /// After this drain.
-    pub fn after(now: Moment, draining: &Draining, config: &Config) -> Self {
+    pub fn of(now: Moment, draining: &Draining, config: &Config) -> Self {
         let marks = config.marks(draining.notice(), true);
         let marking = Marking::begin(now, marks);
         let note = Note { marking, until: now + NOTE_PATIENCE, failed: None };
         // Pods that were never seen were not drained: a restart is to try again.
         let note = (draining.has_listed() && !config.dry).then_some(note);
-        Self { notice: draining.notice(), note, at_rest: true }
+        Self { notice: draining.notice(), note, disconnected: true }
     }
 
     /// Nothing was drained.
     pub fn idle(notice: NoticeId) -> Self {
-        Self { notice, note: None, at_rest: true }
+        Self { notice, note: None, disconnected: true }
     }
 
     /// For which notice.
@@ -58,11 +58,11 @@ impl Lingering {
     /// The next step.
     pub fn next(&mut self, now: Moment, free: usize, node: Option<&Arc<str>>) -> Step {
         let (Some(Note { marking, until, failed }), Some(node)) = (&mut self.note, node) else {
-            return self.rest();
+            return self.disconnect();
         };
         if marking.is_set() {
             self.note = None;
-            return self.rest();
+            return self.disconnect();
         }
         if now >= *until {
             let why = failed.take().unwrap_or_else(|| "no answer came".to_owned());
@@ -70,10 +70,10 @@ impl Lingering {
             return Step::Tell(Fact::NotNoted(why));
         }
         if free > 0
-            && let Some(ask) = marking.next(now)
+            && let Some(request) = marking.next(now)
         {
-            self.at_rest = false;
-            return Step::Do(ask.order(node));
+            self.disconnected = false;
+            return Step::Do(request.order(node));
         }
         let wake = marking.wake().filter(|_| free > 0);
         Step::Wait(Some(wake.map_or(*until, |wake| wake.min(*until))))
@@ -82,13 +82,13 @@ impl Lingering {
     /// Something happened.
     pub fn observe(&mut self, now: Moment, news: News, jitter: &mut fastrand::Rng) {
         let (News::Node(answer), Some(note)) = (news, &mut self.note) else { return };
-        if let marking::Progress::Failing(why) = note.marking.observe(now, answer, jitter) {
+        if let marking::Event::Failing(why) = note.marking.observe(now, answer, jitter) {
             note.failed = Some(why);
         }
     }
 
-    fn rest(&mut self) -> Step {
-        if std::mem::replace(&mut self.at_rest, true) {
+    fn disconnect(&mut self) -> Step {
+        if std::mem::replace(&mut self.disconnected, true) {
             Step::Wait(None)
         } else {
             Step::Do(Order::Disconnect)

@@ -1,5 +1,5 @@
-//! What stands on the paths of the metadata service: which answers are one notice, and when a notice
-//! is over. Pure.
+//! The notices that the paths of the metadata service say: which answers are one notice, and when a
+//! notice counts as withdrawn. Pure.
 
 use std::collections::BTreeMap;
 
@@ -7,14 +7,14 @@ use crate::notice::{Notice, NoticeId, NoticePath, Polled};
 
 /// What the paths have said so far.
 #[derive(Debug, Default)]
-pub struct Sightings {
-    paths: BTreeMap<NoticePath, Sight>,
+pub struct Notices {
+    paths: BTreeMap<NoticePath, PathState>,
 }
 
 /// What one path says.
 #[derive(Debug, Default)]
-struct Sight {
-    standing: Option<Notice>,
+struct PathState {
+    active: Option<Notice>,
     /// Answers without a notice, one after the other.
     absent: u8,
     /// Whether it has ever answered without a notice.
@@ -26,17 +26,17 @@ struct Sight {
 /// What a poll has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// A notice stands that stood nowhere before.
-    Stands {
+    /// A notice is there that no path said before.
+    Appeared {
         /// What it says now.
         notice: Notice,
-        /// It stood there already when this process first asked.
+        /// It was there already when this process first asked.
         from_the_start: bool,
     },
-    /// A notice that stands already is said with another time, or by another path.
-    Repeated(Notice),
-    /// A notice that stood there stands nowhere any more.
-    Over(NoticeId),
+    /// An active notice is said with another time, or by another path.
+    Updated(Notice),
+    /// No path says the notice any more.
+    Withdrawn(NoticeId),
 }
 
 /// A path's health, when it changes.
@@ -48,76 +48,78 @@ pub enum Health {
     Recovered(u32),
 }
 
-/// A notice is over when its path has answered without it so many times running: a metadata service
-/// that restarts may lose it for a moment.
-const OVER_AFTER: u8 = 3;
+/// A notice is withdrawn when its path has answered without it so many times running: a metadata
+/// service that restarts may lose it for a moment.
+const WITHDRAWN_AFTER: u8 = 3;
 
-impl Sightings {
+impl Notices {
     /// A poll has ended.
     pub fn observe(&mut self, polled: Polled) -> (Option<Health>, Option<Change>) {
-        let sight = self.paths.entry(polled.path).or_default();
+        let state = self.paths.entry(polled.path).or_default();
         let found = match polled.outcome {
             Ok(found) => found,
             Err(why) => {
-                sight.failed = sight.failed.saturating_add(1);
-                let begins = sight.failed == 1;
+                state.failed = state.failed.saturating_add(1);
+                let begins = state.failed == 1;
                 return (begins.then_some(Health::Failing(why)), None);
             }
         };
-        let failed = std::mem::take(&mut sight.failed);
+        let failed = std::mem::take(&mut state.failed);
         let health = (failed > 0).then_some(Health::Recovered(failed));
         let change = match found {
-            Some(notice) => self.stands(polled.path, notice),
-            None => sight.is_absent().and_then(|id| self.over(id)),
+            Some(notice) => self.found(polled.path, notice),
+            None => state.found_none().and_then(|id| self.withdrawn(id)),
         };
         (health, change)
     }
 
-    fn stands(&mut self, path: NoticePath, notice: Notice) -> Option<Change> {
-        let stood = self.is_standing(notice.id());
-        let sight = self.paths.entry(path).or_default();
-        let from_the_start = !sight.was_absent;
-        if !sight.stands(&notice) {
+    /// `path` says `notice`.
+    fn found(&mut self, path: NoticePath, notice: Notice) -> Option<Change> {
+        let was_active = self.is_active(notice.id());
+        let state = self.paths.entry(path).or_default();
+        let from_the_start = !state.was_absent;
+        if !state.found(&notice) {
             return None;
         }
-        Some(if stood {
-            Change::Repeated(notice)
+        Some(if was_active {
+            Change::Updated(notice)
         } else {
-            Change::Stands { notice, from_the_start }
+            Change::Appeared { notice, from_the_start }
         })
     }
 
-    /// `id` is over once no other path says it.
-    fn over(&self, id: NoticeId) -> Option<Change> {
-        (!self.is_standing(id)).then_some(Change::Over(id))
+    /// `id` is withdrawn once no other path says it.
+    fn withdrawn(&self, id: NoticeId) -> Option<Change> {
+        (!self.is_active(id)).then_some(Change::Withdrawn(id))
     }
 
     /// Whether any path says it.
-    pub fn is_standing(&self, id: NoticeId) -> bool {
-        let mut standing = self.paths.values().filter_map(|sight| sight.standing.as_ref());
-        standing.any(|notice| notice.id() == id)
+    pub fn is_active(&self, id: NoticeId) -> bool {
+        let mut active = self.paths.values().filter_map(|state| state.active.as_ref());
+        active.any(|notice| notice.id() == id)
     }
 }
 
-impl Sight {
-    /// Whether that is something else than before.
-    fn stands(&mut self, notice: &Notice) -> bool {
+impl PathState {
+    /// It says `notice`. Whether that is something else than before.
+    fn found(&mut self, notice: &Notice) -> bool {
         self.absent = 0;
-        let known = self.standing.as_ref();
+        let known = self.active.as_ref();
         if known.is_some_and(|known| known.id() == notice.id() && known.when == notice.when) {
             return false;
         }
-        self.standing = Some(notice.clone());
+        self.active = Some(notice.clone());
         true
     }
 
-    fn is_absent(&mut self) -> Option<NoticeId> {
+    /// The notice that this path says no more, if that is now certain.
+    fn found_none(&mut self) -> Option<NoticeId> {
         self.was_absent = true;
         self.absent = self.absent.saturating_add(1);
-        if self.absent < OVER_AFTER {
+        if self.absent < WITHDRAWN_AFTER {
             return None;
         }
-        self.standing.take().map(|notice| notice.id())
+        self.active.take().map(|notice| notice.id())
     }
 }
 
@@ -139,7 +141,7 @@ mod tests {
         }
     }
 
-    struct Paths(Sightings);
+    struct Paths(Notices);
 
     impl Paths {
         fn says(&mut self, path: NoticePath, found: Option<Notice>) -> Option<Change> {
@@ -153,72 +155,72 @@ mod tests {
     }
 
     fn paths() -> Paths {
-        Paths(Sightings::default())
+        Paths(Notices::default())
     }
 
     use NoticePath::{InstanceAction, NoticeUrl};
 
     #[test]
-    fn a_notice_is_news_once_and_repeated_when_its_time_moves() {
+    fn a_notice_appears_once_and_is_updated_when_its_time_moves() {
         let mut paths = paths();
         assert_eq!(paths.says(InstanceAction, None), None);
         let first = notice(Action::Terminate, 1);
         assert_eq!(
             paths.says(InstanceAction, Some(first.clone())),
-            Some(Change::Stands { notice: first.clone(), from_the_start: false })
+            Some(Change::Appeared { notice: first.clone(), from_the_start: false })
         );
         assert_eq!(paths.says(InstanceAction, Some(first)), None);
         let moved = notice(Action::Terminate, 2);
         assert_eq!(
             paths.says(InstanceAction, Some(moved.clone())),
-            Some(Change::Repeated(moved.clone()))
+            Some(Change::Updated(moved.clone()))
         );
-        assert_eq!(paths.says(NoticeUrl, Some(moved.clone())), Some(Change::Repeated(moved)));
+        assert_eq!(paths.says(NoticeUrl, Some(moved.clone())), Some(Change::Updated(moved)));
         let other = notice(Action::Stop, 2);
         assert!(matches!(
             paths.says(InstanceAction, Some(other)),
-            Some(Change::Stands { from_the_start: false, .. })
+            Some(Change::Appeared { from_the_start: false, .. })
         ));
     }
 
     #[test]
-    fn what_the_first_poll_finds_stood_there_from_the_start() {
+    fn what_the_first_poll_finds_was_there_from_the_start() {
         let found = paths().says(InstanceAction, Some(notice(Action::Stop, 1)));
-        assert!(matches!(found, Some(Change::Stands { from_the_start: true, .. })));
+        assert!(matches!(found, Some(Change::Appeared { from_the_start: true, .. })));
     }
 
     #[test]
-    fn it_is_over_after_three_answers_without_it_and_failures_do_not_count() {
+    fn it_is_withdrawn_after_three_answers_without_it_and_failures_do_not_count() {
         let mut paths = paths();
-        let stood = notice(Action::Terminate, 1);
-        paths.says(InstanceAction, Some(stood.clone()));
+        let active = notice(Action::Terminate, 1);
+        paths.says(InstanceAction, Some(active.clone()));
         assert_eq!(paths.says(InstanceAction, None), None);
         assert_eq!(paths.says(InstanceAction, None), None);
         assert!(paths.fails(InstanceAction).is_some());
-        assert_eq!(paths.says(InstanceAction, Some(stood.clone())), None);
+        assert_eq!(paths.says(InstanceAction, Some(active.clone())), None);
         for _ in 0..2 {
             assert_eq!(paths.says(InstanceAction, None), None);
         }
-        assert_eq!(paths.says(InstanceAction, None), Some(Change::Over(stood.id())));
+        assert_eq!(paths.says(InstanceAction, None), Some(Change::Withdrawn(active.id())));
         assert_eq!(paths.says(InstanceAction, None), None);
         assert!(matches!(
-            paths.says(InstanceAction, Some(stood)),
-            Some(Change::Stands { from_the_start: false, .. })
+            paths.says(InstanceAction, Some(active)),
+            Some(Change::Appeared { from_the_start: false, .. })
         ));
     }
 
     #[test]
-    fn it_is_not_over_while_another_path_says_it() {
+    fn it_is_not_withdrawn_while_another_path_says_it() {
         let mut paths = paths();
-        let stood = notice(Action::Terminate, 1);
-        paths.says(InstanceAction, Some(stood.clone()));
-        paths.says(NoticeUrl, Some(stood.clone()));
+        let active = notice(Action::Terminate, 1);
+        paths.says(InstanceAction, Some(active.clone()));
+        paths.says(NoticeUrl, Some(active.clone()));
         for _ in 0..9 {
             assert_eq!(paths.says(NoticeUrl, None), None);
         }
         paths.says(InstanceAction, None);
         paths.says(InstanceAction, None);
-        assert_eq!(paths.says(InstanceAction, None), Some(Change::Over(stood.id())));
+        assert_eq!(paths.says(InstanceAction, None), Some(Change::Withdrawn(active.id())));
     }
 
     #[test]
