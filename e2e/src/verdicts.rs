@@ -122,7 +122,7 @@ mod tests {
 2026-11-23T09:00:00.123Z INFO  ns/web-2     deleted              38.0  against disruption budget ns/web
 2026-11-23T09:00:00.123Z WARN  ns/web-3     still there             -  was not asked
 2026-11-23T09:00:00.123Z INFO  kube-system/x  left alone            -  belongs to a DaemonSet
-2026-11-23T09:00:00.123Z INFO  1 evicted, 1 deleted, 1 still there, 1 left alone in 38.1 s
+2026-11-23T09:00:00.123Z INFO  1 left alone, 1 evicted, 1 deleted, 1 still there in 38.1 s
 2026-11-23T09:00:00.123Z INFO  something else
 ";
         let tables = Verdicts::all(log);

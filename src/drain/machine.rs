@@ -9,8 +9,8 @@ use crate::drain::ask::{Ask, Job};
 use crate::drain::budgets::Budgets;
 use crate::drain::pod::{Exempt, OwnPod, Tier};
 use crate::drain::progress::Progress;
-use crate::drain::record::{EndedBy, FailureKind, Record, Sent, State};
-use crate::drain::verdict::{Row, Verdict};
+use crate::drain::record::{FailureKind, Record, Sent, State};
+use crate::drain::verdict::{EndedBy, Row, Verdict};
 use crate::drain::{BudgetOverride, Plan};
 use crate::moment::Moment;
 

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::drain::BudgetOverride;
 use crate::drain::ask::{Answer, Ask, Budget, Grace};
 use crate::drain::machine::Drain;
 use crate::drain::pod::Pod;
 use crate::drain::progress::Progress;
-use crate::drain::record::{EndedBy, Failure, FailureKind, Record, Sent, State};
+use crate::drain::record::{Failure, FailureKind, Record, Sent, State};
 use crate::drain::timing::seconds;
+use crate::drain::verdict::EndedBy;
 use crate::moment::Moment;
 
 /// What a 403 needs to pass takes longer than other failures: a person.
@@ -215,7 +217,10 @@ impl Drain {
         let blocked = State::Blocked(Arc::clone(&budget));
         let known = std::mem::replace(&mut record.state, blocked);
         if known != record.state {
-            self.told.push_back(Progress::Blocked(pod, budget));
+            let own_time = self.plan.timing.own_time(record.grace);
+            let deleted_in = (self.plan.budget_override == BudgetOverride::AtDeadline)
+                .then(|| now.until(own_time));
+            self.told.push_back(Progress::Blocked { pod, budget, deleted_in });
         }
     }
 

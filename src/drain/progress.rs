@@ -24,7 +24,14 @@ pub enum Progress {
         wanted: Grace,
     },
     /// A budget refused an eviction, for the first time for this pod.
-    Blocked(Arc<PodRef>, Arc<Budget>),
+    Blocked {
+        /// Whose.
+        pod: Arc<PodRef>,
+        /// Which refused.
+        budget: Arc<Budget>,
+        /// How long it is until the pod is deleted instead; `None`: that will not be.
+        deleted_in: Option<Duration>,
+    },
     /// A pod was deleted against its budget.
     Deleted {
         /// Which.
@@ -85,21 +92,33 @@ pub enum Progress {
     },
 }
 
+/// Seconds by which a grace may be cut without a word.
+const SLIGHT_CUT: u32 = 5;
+
 impl fmt::Display for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::LeftAlone(pod, why) => write!(f, "{pod}: left alone ({why})"),
             Self::Late(pod) => write!(f, "{pod}: arrived late, goes too"),
-            Self::Evicted { pod, grace, wanted } if grace < wanted => write!(
-                f,
-                "{pod}: eviction accepted, {grace} s to end instead of {wanted} s: the deadline \
+            Self::Evicted { pod, grace, wanted } if wanted.get() - grace.get() > SLIGHT_CUT => {
+                write!(
+                    f,
+                    "{pod}: eviction accepted, {grace} s to end instead of {wanted} s: the deadline \
                  leaves no more"
-            ),
+                )
+            }
             Self::Evicted { pod, grace, .. } => {
                 write!(f, "{pod}: eviction accepted, {grace} s to end")
             }
-            Self::Blocked(pod, budget) => {
-                write!(f, "{pod}: eviction refused by disruption budget {budget}, trying on")
+            Self::Blocked { pod, budget, deleted_in } => {
+                write!(f, "{pod}: eviction refused by disruption budget {budget}; ")?;
+                match deleted_in {
+                    Some(Duration::ZERO) => f.write_str("its time is up, it is deleted"),
+                    Some(left) => {
+                        write!(f, "tried on for {} s, then deleted", left.as_secs())
+                    }
+                    None => f.write_str("tried on until the deadline"),
+                }
             }
             Self::Deleted { pod, grace, budget } => write!(
                 f,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::drain::ask::{Ask, Budget, Grace, PodRef};
 use crate::drain::pod::{Exempt, Pod};
 use crate::drain::timing::{Backoff, Timing, seconds};
-use crate::drain::verdict::{Certainty, Outcome, Reason};
+use crate::drain::verdict::{Certainty, EndedBy, Outcome, Reason};
 use crate::moment::Moment;
 
 /// One pod, from when it was first seen.
@@ -66,22 +66,6 @@ pub(super) struct Sent {
     pub(super) ends: Option<EndedBy>,
     /// The budget that is being tried with it again.
     pub(super) tries: Option<Arc<Budget>>,
-}
-
-/// Who brought a pod to its end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum EndedBy {
-    /// Our eviction.
-    Eviction,
-    /// Our deletion, against this budget.
-    Deletion(Arc<Budget>),
-    /// Our deletion of a pod that somebody else had told to end too late.
-    Shortening,
-    /// Somebody else, or itself.
-    Others,
-    /// It was told to end before this drain saw it: by others, or by a process of this program
-    /// that was ended.
-    Earlier,
 }
 
 /// Why the last request about a pod came to nothing.
@@ -237,15 +221,7 @@ impl Record {
     fn reason(&self) -> Reason {
         match (&self.state, &self.failure) {
             (State::Ending(_), _) => Reason::Ending {
-                how: match self.probably_ended_by() {
-                    Some(EndedBy::Eviction) => "evicted".to_owned(),
-                    Some(EndedBy::Deletion(budget)) => {
-                        format!("deleted against disruption budget {budget}")
-                    }
-                    Some(EndedBy::Shortening) => "was already ending, shortened".to_owned(),
-                    Some(EndedBy::Earlier) => "was ending already".to_owned(),
-                    Some(EndedBy::Others) | None => "told to end by others".to_owned(),
-                },
+                by: self.probably_ended_by().cloned(),
                 finalizer: self.pod.finalizer.clone(),
             },
             (_, Some(Failure::Passing(why) | Failure::Forbidden(why))) => {

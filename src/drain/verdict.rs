@@ -70,8 +70,8 @@ pub enum Certainty {
 pub enum Reason {
     /// It was told to end and has not yet.
     Ending {
-        /// By whom and how: in words.
-        how: String,
+        /// By whom, as far as that is known.
+        by: Option<EndedBy>,
         /// A finalizer that holds the object.
         finalizer: Option<String>,
     },
@@ -81,6 +81,22 @@ pub enum Reason {
     Failed(String),
     /// It was never asked.
     NotAsked,
+}
+
+/// Who brought a pod to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EndedBy {
+    /// Our eviction.
+    Eviction,
+    /// Our deletion, against this budget.
+    Deletion(Arc<Budget>),
+    /// Our deletion of a pod that somebody else had told to end too late.
+    Shortening,
+    /// Somebody else, or itself.
+    Others,
+    /// It was told to end before this drain saw it: by others, or by a process of this program
+    /// that was ended.
+    Earlier,
 }
 
 impl Verdict {
@@ -94,28 +110,22 @@ impl Verdict {
                 .any(|row| matches!(row.outcome, Outcome::StillThere(_) | Outcome::HandedOver(_)))
     }
 
-    /// How many pods came to each outcome, in the order of [`Outcome`]: `12 evicted, 1 still there`.
-    fn counts(&self) -> String {
-        const ORDER: [&str; 10] = [
-            "evicted",
-            "deleted",
-            "shortened",
-            "ending already",
-            "ended by others",
-            "still there",
-            "handed over",
-            "left alone",
-            "would be evicted",
-            "would be refused",
-        ];
-        let counts: Vec<String> = ORDER
-            .iter()
-            .map(|name| (name, self.rows.iter().filter(|row| row.outcome.name() == *name).count()))
-            .filter(|(_, count)| *count > 0)
-            .map(|(name, count)| format!("{count} {name}"))
-            .collect();
-        if counts.is_empty() { "no pods".to_owned() } else { counts.join(", ") }
+    /// The rows as the table has them: what ended badly stands last, where the eye of somebody who
+    /// reads the end of a log falls.
+    fn in_order(&self) -> Vec<&Row> {
+        let mut rows: Vec<&Row> = self.rows.iter().collect();
+        rows.sort_by_key(|row| (row.outcome.weight(), &row.pod));
+        rows
     }
+}
+
+/// How many pods came to each outcome: `12 evicted, 1 still there`. `rows` are in order.
+fn counts(rows: &[&Row]) -> String {
+    let same = rows.chunk_by(|one, other| one.outcome.name() == other.outcome.name());
+    let counts: Vec<String> = same
+        .filter_map(|rows| Some(format!("{} {}", rows.len(), rows.first()?.outcome.name())))
+        .collect();
+    if counts.is_empty() { "no pods".to_owned() } else { counts.join(", ") }
 }
 
 impl Outcome {
@@ -173,9 +183,21 @@ impl fmt::Display for Certainty {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ending { how, finalizer: None } => write!(f, "{how}, has not ended"),
-            Self::Ending { how, finalizer: Some(finalizer) } => {
-                write!(f, "{how}, has not ended: held by finalizer {finalizer}")
+            Self::Ending { by, finalizer } => {
+                match by {
+                    Some(EndedBy::Eviction) => f.write_str("evicted")?,
+                    Some(EndedBy::Deletion(budget)) => {
+                        write!(f, "deleted against disruption budget {budget}")?;
+                    }
+                    Some(EndedBy::Shortening) => f.write_str("was already ending, shortened")?,
+                    Some(EndedBy::Earlier) => f.write_str("was ending already")?,
+                    Some(EndedBy::Others) | None => f.write_str("told to end by others")?,
+                }
+                f.write_str(", has not ended")?;
+                match finalizer {
+                    Some(finalizer) => write!(f, ": held by finalizer {finalizer}"),
+                    None => Ok(()),
+                }
             }
             Self::Blocked(budget) => write!(f, "refused by disruption budget {budget}"),
             Self::Failed(why) => f.write_str(why),
@@ -185,11 +207,9 @@ impl fmt::Display for Reason {
 }
 
 impl fmt::Display for Verdict {
-    /// The table, one line for each pod, then the counts. What ended badly stands last, where the
-    /// eye of somebody who reads the end of a log falls.
+    /// The table, one line for each pod, then the counts.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut rows: Vec<&Row> = self.rows.iter().collect();
-        rows.sort_by_key(|row| (row.outcome.weight(), &row.pod));
+        let rows = self.in_order();
         let names: Vec<String> = rows.iter().map(|row| row.pod.to_string()).collect();
         let width = names.iter().map(String::len).max().unwrap_or(0).max("POD".len());
         writeln!(f, "{:width$}  {:<16}  {:>7}  NOTE", "POD", "OUTCOME", "SECONDS")?;
@@ -202,7 +222,7 @@ impl fmt::Display for Verdict {
                 format!("{name:width$}  {:<16}  {seconds:>7}  {}", row.outcome.name(), row.outcome);
             writeln!(f, "{}", line.trim_end())?;
         }
-        write!(f, "{} in {:.1} s", self.counts(), self.took.as_secs_f64())?;
+        write!(f, "{} in {:.1} s", counts(&rows), self.took.as_secs_f64())?;
         if !self.listed {
             write!(f, "; the list of pods was not read to its end, there may be more")?;
         }

@@ -236,10 +236,11 @@ impl Handler {
             State::Draining(draining) if !draining.is_emptied(now) => {
                 Fact::EndsAfterDrain(draining.stop(now, self.config.shutdown_grace))
             }
-            State::Watching | State::AfterDrain(_) | State::Draining(_) => {
+            State::Draining(_) => {
                 self.state = State::Watching;
-                Fact::Ends
+                Fact::EndsDrained
             }
+            State::Watching | State::AfterDrain(_) => Fact::Ends,
         };
         self.tell(fact);
     }

@@ -76,6 +76,8 @@ pub enum Fact {
     NotNoted(String),
     /// SIGTERM came and there was nothing to do.
     Ends,
+    /// SIGTERM came when every pod that was to go had gone.
+    EndsDrained,
     /// SIGTERM came in a drain, which goes on for so long.
     EndsAfterDrain(Duration),
 }
@@ -158,6 +160,7 @@ impl Fact {
             | Self::NotNoted(_)
             | Self::NoticeSeen { .. }
             | Self::TakenOver(_)
+            | Self::EndsAfterDrain(_)
             | Self::Drain(
                 Progress::Deleted { .. }
                 | Progress::Failing { .. }
@@ -165,7 +168,32 @@ impl Fact {
                 | Progress::WatchLost { .. },
             ) => Level::Warn,
             Self::Verdict(_, verdict) if !verdict.is_clean() => Level::Error,
-            _ => Level::Info,
+            Self::Started(_)
+            | Self::CredentialsFound
+            | Self::NodeFound(_)
+            | Self::Polled(..)
+            | Self::MetadataRecovered(..)
+            | Self::DrainBegins(_)
+            | Self::DeadlineMoved { .. }
+            | Self::NoticeWithdrawn { .. }
+            | Self::DrainedBefore(_)
+            | Self::Cordon(_)
+            | Self::Verdict(..)
+            | Self::DeadlineReached
+            | Self::Ends
+            | Self::EndsDrained
+            | Self::Drain(
+                Progress::LeftAlone(..)
+                | Progress::Late(_)
+                | Progress::Evicted { .. }
+                | Progress::Blocked { .. }
+                | Progress::Shortened { .. }
+                | Progress::Gone { .. }
+                | Progress::WouldEvict(_)
+                | Progress::WouldBlock(..)
+                | Progress::NamespaceTerminating(_)
+                | Progress::Recovered { .. },
+            ) => Level::Info,
         }
     }
 }
@@ -259,6 +287,7 @@ impl fmt::Display for Fact {
                  again"
             ),
             Self::Ends => f.write_str("SIGTERM: ends, nothing was under way"),
+            Self::EndsDrained => f.write_str("SIGTERM: ends, nothing is left that was to go"),
             Self::EndsAfterDrain(left) => write!(
                 f,
                 "SIGTERM: the drain goes on, for {} s at most; its deadline stays",

@@ -48,7 +48,7 @@ fn unmanaged_and_empty_dir_pods_go_daemons_static_pods_and_the_handler_stay() {
     table.says("kube-system/static", "left alone", "static pod");
     table.says(HANDLER_POD, "left alone", "own pod");
     assert_eq!(table.rows.len(), 12);
-    assert_eq!(table.sum.split(" in ").next(), Some("9 evicted, 3 left alone"));
+    assert_eq!(table.sum.split(" in ").next(), Some("3 left alone, 9 evicted"));
     table.is_clean();
     for pod in ["kube-system/daemon", "kube-system/static", HANDLER_POD] {
         assert!(stage.cluster.journal().of_pod(pod).is_empty(), "{pod}");
@@ -65,7 +65,7 @@ fn the_operator_may_let_unmanaged_and_empty_dir_pods_stay() {
     table.says("default/bare", "left alone", "no controller");
     table.says("default/merely-owned", "left alone", "no controller");
     table.says("default/scratch", "left alone", "emptyDir");
-    assert_eq!(table.sum.split(" in ").next(), Some("6 evicted, 6 left alone"));
+    assert_eq!(table.sum.split(" in ").next(), Some("6 left alone, 6 evicted"));
 }
 
 #[test]

@@ -459,7 +459,7 @@ fn progress_is_true(story: &Story) -> Finding {
             Progress::Deleted { pod, grace, .. } | Progress::Shortened { pod, grace } => {
                 just(&pod.uid) == Some((Ask::Delete { grace: *grace }, &Answer::Accepted))
             }
-            Progress::Blocked(pod, budget) | Progress::WouldBlock(pod, budget) => {
+            Progress::Blocked { pod, budget, .. } | Progress::WouldBlock(pod, budget) => {
                 just(&pod.uid).is_some_and(|it| *it.1 == Answer::Blocked(Budget::clone(budget)))
             }
             Progress::WouldEvict(pod) => {

@@ -1,4 +1,4 @@
-//! What the spine ordered, said and was told, with times, and how a scenario writes it down.
+//! What the handler ordered, said and was told, with times, and how a scenario writes it down.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ pub(super) struct Run {
     pub(super) node: Object,
 }
 
-/// One thing that went into the spine or came out of it.
+/// One thing that went into the handler or came out of it.
 #[derive(Clone, Debug)]
 pub(super) enum Entry {
     /// It waited and this came; `None`: nothing, until the moment it had named.
@@ -149,7 +149,7 @@ fn fact_words(fact: &Fact) -> Option<String> {
         Fact::Verdict(Occasion::Deadline, verdict) => format!("* deadline: {}", rows(verdict)),
         Fact::Verdict(Occasion::Stopped, verdict) => format!("* stopped: {}", rows(verdict)),
         Fact::DeadlineReached => "* deadline, nothing has changed".to_owned(),
-        Fact::Ends => "* SIGTERM, ends".to_owned(),
+        Fact::Ends | Fact::EndsDrained => "* SIGTERM, ends".to_owned(),
         Fact::EndsAfterDrain(left) => format!("* SIGTERM, ends within {} s", left.as_secs_f64()),
         Fact::CredentialsMissing(_) => "* credentials missing".to_owned(),
         Fact::CredentialsFound => "* credentials found".to_owned(),
@@ -161,7 +161,7 @@ fn fact_words(fact: &Fact) -> Option<String> {
         Fact::Polled(path, status) => format!("* polled: {path}, {status:?}"),
         Fact::Drain(Progress::WatchLost { why }) => format!("* watch lost: {why}"),
         Fact::Drain(_) => return None,
-        Fact::Started(_) | Fact::Remark(_) => panic!("said by others than the spine: {fact}"),
+        Fact::Started(_) | Fact::Remark(_) => panic!("said by others than the handler: {fact}"),
     })
 }
 

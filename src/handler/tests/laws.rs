@@ -90,7 +90,7 @@ fn one_drain_for_one_notice(script: &Script, run: &Run) -> Finding {
                 fresh.retain(|id, _| Some(*id) != drained_for);
                 drained_for = Some(id);
             }
-            Entry::Told(Fact::Ends | Fact::EndsAfterDrain(_)) => return Ok(()),
+            Entry::Told(Fact::Ends | Fact::EndsDrained | Fact::EndsAfterDrain(_)) => return Ok(()),
             Entry::Told(fact) if is_last_word(fact) => drained_for = None,
             _ => {}
         }
@@ -144,7 +144,7 @@ fn nothing_after_the_end(_: &Script, run: &Run) -> Finding {
                 end = Some(*at + *left);
             }
             Entry::Told(Fact::EndsAfterDrain(left)) => stop = Some(*at + *left),
-            Entry::Told(Fact::Ends) => stop = Some(*at),
+            Entry::Told(Fact::Ends | Fact::EndsDrained) => stop = Some(*at),
             Entry::Told(fact) if is_last_word(fact) => end = None,
             Entry::Ordered(Order::Disconnect) => {}
             Entry::Ordered(order) => {
@@ -174,7 +174,7 @@ fn one_last_word(_: &Script, run: &Run) -> Finding {
                 hold!(draining && emptied, "nothing has changed since which table? {at:?}");
                 draining = false;
             }
-            Fact::Ends => {
+            Fact::Ends | Fact::EndsDrained => {
                 hold!(!draining || emptied, "a drain was under way at {at:?}");
                 (draining, ending) = (false, true);
             }
@@ -202,7 +202,7 @@ fn ends_by_sigterm(script: &Script, run: &Run) -> Finding {
     let said: Vec<Moment> = run
         .facts()
         .filter_map(|(at, fact)| match fact {
-            Fact::Ends => Some(at),
+            Fact::Ends | Fact::EndsDrained => Some(at),
             Fact::EndsAfterDrain(left) => Some(at + *left + ms(script.oversleep)),
             _ => None,
         })

@@ -1,4 +1,4 @@
-//! Tests of the spine in virtual time: scenarios by name, and laws that random worlds must keep.
+//! Tests of the handler in virtual time: scenarios by name, and laws that random worlds must keep.
 
 mod chapter;
 mod journal;

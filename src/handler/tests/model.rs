@@ -1,4 +1,4 @@
-//! A world in virtual time. Events stand in a queue by moment; time passes only while the spine
+//! A world in virtual time. Events stand in a queue by moment; time passes only while the loop
 //! waits. Nothing sleeps, no clock is read.
 
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use crate::node::{NodeAnswer, Patch};
 use crate::notice::NoticePath;
 use crate::report::fact::Fact;
 
-/// Runs the spine until it returns.
+/// Runs the event loop until it returns.
 pub(super) fn run(script: &Script) -> Run {
     let mut model = Model::new(script);
     run::run(script.config.clone(), &mut model);
@@ -143,7 +143,7 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// News for the spine, if what happens is any.
+    /// News for the handler, if what happens is any.
     fn happens(&mut self, event: Event) -> Option<News> {
         match event {
             Event::Polls(path) => {

@@ -1,4 +1,4 @@
-//! The pods at the API server, as far as the spine's tests need them: an eviction is accepted
+//! The pods at the API server, as far as the handler's tests need them: an eviction is accepted
 //! unless a budget covers the pod, and then never.
 
 use std::sync::Arc;

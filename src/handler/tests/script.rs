@@ -1,4 +1,4 @@
-//! What happens around the spine, written down before it runs: what the metadata service says and
+//! What happens around the handler, written down before it runs: what the metadata service says and
 //! when, the Node and who else changes it, pods, troubles, SIGTERM.
 
 use std::collections::BTreeMap;

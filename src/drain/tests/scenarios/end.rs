@@ -140,6 +140,6 @@ shop/old              ending already        1.0  told to end before this drain s
 shop/batch            shortened            30.1  was already ending, with more time than was left
 shop/web-7d4b9-zzzzz  deleted              89.0  against disruption budget shop/web
 shop/stuck            still there             -  evicted, has not ended: held by finalizer example.org/wait
-2 evicted, 1 deleted, 1 shortened, 1 ending already, 1 still there, 1 left alone in 120.0 s";
+1 left alone, 2 evicted, 1 ending already, 1 shortened, 1 deleted, 1 still there in 120.0 s";
     assert_eq!(run.verdict.to_string(), text);
 }

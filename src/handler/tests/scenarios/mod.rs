@@ -1,4 +1,4 @@
-//! Named scenarios. Each says what there is, and then, line by line, what the spine orders and says
+//! Named scenarios. Each says what there is, and then, line by line, what the handler orders and says
 //! (`*`) at which second.
 //!
 //! Unless a scenario says otherwise: one node, `node-1`; a poll every second; every answer of the
