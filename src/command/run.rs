@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::handler::config::Config;
-use crate::handler::run::run as run_spine;
+use crate::handler::run::run as run_event_loop;
 use crate::handler::threads::Threads;
 use crate::handler::world::{News, World};
 use crate::kube::server::Server;
@@ -54,7 +54,7 @@ pub(super) fn run(settings: Settings) -> io::Result<()> {
         let sender = threads.news_sender();
         poller.start(clock, move |report| sender.send(news(report)))?;
     }
-    run_spine(config, &mut threads);
+    run_event_loop(config, &mut threads);
     threads.finish();
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! What remains of a drain while its notice is still active: the note on the Node that it has come to
-//! its end, and the memory of which notice it was. Pure.
+//! What remains of a drain while its notice is still active: the note on the Node that it has come
+//! to its end, and the memory of which notice it was. Pure.
 
 use std::sync::Arc;
 use std::time::Duration;

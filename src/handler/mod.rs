@@ -1,4 +1,5 @@
-//! The spine: what the handler does from its start to its end, its states, and the world around it.
+//! What the handler does from its start to its end: the event loop, its states, and the world
+//! around it.
 
 pub mod after_drain;
 pub mod config;

@@ -1,4 +1,4 @@
-//! THE SPINE. Everything that the program does passes through this loop: ask the handler what is
+//! The event loop. Everything that the program does passes through it: ask the handler what is
 //! next, carry it out, and when there is nothing, wait and tell it what came.
 
 use crate::handler::config::Config;

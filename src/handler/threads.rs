@@ -52,8 +52,8 @@ struct Message {
     news: News,
 }
 
-/// Sends news to the event loop and wakes it. Never waits: the channel has no bound, and needs none,
-/// for there is never more under way than workers and pods.
+/// Sends news to the event loop and wakes it. Never waits: the channel has no bound, and needs
+/// none, for there is never more under way than workers and pods.
 #[derive(Clone)]
 pub struct NewsSender {
     messages: Sender<Message>,

@@ -1,4 +1,4 @@
-//! What the spine needs of the world around it, and what the world tells it. The threads
+//! What the event loop needs of the world around it, and what the world tells it. The threads
 //! ([`super::threads`]) are one world, the tests' virtual time is another.
 
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::node::{NodeAnswer, Patch};
 use crate::notice::Polled;
 use crate::report::fact::Fact;
 
-/// Everything outside the spine.
+/// Everything outside the event loop.
 pub trait World {
     /// Both clocks.
     fn read_clock(&self) -> Reading;
@@ -25,7 +25,7 @@ pub trait World {
     fn tell(&mut self, fact: Fact);
 }
 
-/// What the spine orders. Each order is answered by the news named.
+/// What the event loop orders. Each order is answered by the news named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
     /// See whether address, roots and token are there: [`News::Credentials`].
@@ -36,7 +36,8 @@ pub enum Order {
     ReadNode(Arc<str>),
     /// Change the Node of this name: [`News::Node`].
     PatchNode(Arc<str>, Patch),
-    /// List and follow the pods of the node of this name until [`Order::Disconnect`]: [`News::Pods`].
+    /// List and follow the pods of the node of this name, until [`Order::Disconnect`]:
+    /// [`News::Pods`].
     FollowPods(Arc<str>),
     /// Open the watch of the pods anew, from where it was: nothing is missed by that.
     ReopenWatch,

@@ -1,5 +1,6 @@
 //! A model of API server, kubelet and watch in virtual time. Events stand in a queue by moment; the
-//! machine is driven between any two of them as the handler drives it. Nothing sleeps, no clock is read.
+//! machine is driven between any two of them as the handler drives it. Nothing sleeps, no clock is
+//! read.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Named scenarios. Each says what there is, and then, line by line, what the handler orders and says
-//! (`*`) at which second.
+//! Named scenarios. Each says what there is, and then, line by line, what the handler orders and
+//! says (`*`) at which second.
 //!
 //! Unless a scenario says otherwise: one node, `node-1`; a poll every second; every answer of the
 //! API server takes 0.1 s; the margin is 2 s; a pod has a grace of 30 s, of which it needs one;
