@@ -10,7 +10,7 @@ use rustls::ClientConfig;
 
 use crate::clock::Clock;
 use crate::kube::server::Server;
-use crate::kube::trouble::Trouble;
+use crate::kube::trouble::{Trouble, is_out_of_descriptors};
 use crate::moment::Moment;
 
 /// How long one address may take to accept a connection: what has no socket yet cannot be ended
@@ -166,12 +166,6 @@ enum Sockets {
     Closed,
 }
 
-/// EMFILE, ENFILE: the same numbers on every architecture of Linux; the standard library has no
-/// kind for them.
-pub(super) fn is_out_of_descriptors(e: &io::Error) -> bool {
-    matches!(e.raw_os_error(), Some(23 | 24))
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -179,8 +173,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kube::address::Address;
     use crate::kube::connection::Connection;
-    use crate::kube::server::Address;
     use crate::kube::stand_in::{LONG, SHORT, StandIn, deaf_address, get};
     use std::io::{Read, Write};
     use std::net::TcpListener;

@@ -10,10 +10,9 @@ use ureq_proto::client::{Call, RecvBodyResult, RecvResponseResult, SendRequestRe
 use ureq_proto::http::{self, StatusCode, header};
 
 use crate::kube::access::Access;
-use crate::kube::lines::Lines;
 use crate::kube::reply::{self, Reply};
 use crate::kube::request::{Method, Request};
-use crate::kube::server::Token;
+use crate::kube::token::Token;
 use crate::kube::trouble::Trouble;
 use crate::kube::wire::{Fault, Wire};
 use crate::moment::Moment;
@@ -39,7 +38,7 @@ const PIECE: usize = 1024;
 const FRAMING_LIMIT: usize = 8 * 1024;
 
 /// An open connection.
-pub struct Connection {
+pub(super) struct Connection {
     access: Arc<Access>,
     wire: Wire,
     token: Token,
@@ -49,17 +48,17 @@ pub struct Connection {
 }
 
 /// The answer to a request for a stream.
-pub enum Streaming {
+pub(super) enum Streaming {
     /// Any status but 200.
     Refused(Reply),
-    /// The lines of the body, as they come.
-    Lines(Lines),
+    /// Status 200, and its body as it comes.
+    Body(Box<Body>),
 }
 
 impl Connection {
     /// Connects within `patience`, and to each address of the API server within 2 s, with the
     /// token that its file has now.
-    pub fn open(access: &Arc<Access>, patience: Duration) -> Result<Self, Trouble> {
+    pub(super) fn open(access: &Arc<Access>, patience: Duration) -> Result<Self, Trouble> {
         let token = access.server().token()?;
         let wire = Wire::open(access, patience)?;
         let access = Arc::clone(access);
@@ -71,7 +70,7 @@ impl Connection {
     ///
     /// Of an answer with status 2xx [`Request::answer_kept`] bytes are kept, and more than
     /// [`Request::answer_limit`] is a trouble. Of other answers the first 64 KiB are kept.
-    pub fn send(&mut self, request: &Request, patience: Duration) -> Result<Reply, Trouble> {
+    pub(super) fn send(&mut self, request: &Request, patience: Duration) -> Result<Reply, Trouble> {
         let exchange = Exchange::new(&self.access, request, patience);
         let (call, head) = self.ask(request, &exchange)?;
         self.read_rest(call, head, request, &exchange)
@@ -79,19 +78,23 @@ impl Connection {
 
     /// Sends the request and waits for the head of its answer, all within `patience`. An answer
     /// other than 200 is read to its end.
-    pub fn stream(mut self, request: &Request, patience: Duration) -> Result<Streaming, Trouble> {
+    pub(super) fn stream(
+        mut self,
+        request: &Request,
+        patience: Duration,
+    ) -> Result<Streaming, Trouble> {
         let exchange = Exchange::new(&self.access, request, patience);
         let (call, head) = self.ask(request, &exchange)?;
         match call {
             RecvResponseResult::RecvBody(body) if head.status == StatusCode::OK => {
-                Ok(Streaming::Lines(Lines::new(Body { connection: self, call: body, exchange })))
+                Ok(Streaming::Body(Box::new(Body { connection: self, call: body, exchange })))
             }
             call => self.read_rest(call, head, request, &exchange).map(Streaming::Refused),
         }
     }
 
     /// Whether the last exchange left it ready for another one.
-    pub fn is_reusable(&self) -> bool {
+    pub(super) fn is_reusable(&self) -> bool {
         self.reusable
     }
 
@@ -114,7 +117,7 @@ impl Connection {
         let (bytes, call) = self.write(request).map_err(|why| unsendable(why.to_string()))?;
         self.wire
             .send(&bytes, exchange.until)
-            .map_err(|fault| exchange.trouble(&self.access, fault, Progress::Nothing))?;
+            .map_err(|fault| exchange.trouble(&self.access, fault, Received::Nothing))?;
         self.read_head(call, exchange)
     }
 
@@ -186,11 +189,11 @@ impl Connection {
             if used > 0 {
                 continue;
             }
-            let progress = if length == 0 { Progress::Nothing } else { Progress::Head(length) };
-            if self.fill(exchange.until).map_err(|f| exchange.trouble(&self.access, f, progress))?
+            let received = if length == 0 { Received::Nothing } else { Received::Head(length) };
+            if self.fill(exchange.until).map_err(|f| exchange.trouble(&self.access, f, received))?
                 == 0
             {
-                return Err(exchange.trouble(&self.access, ended(), progress));
+                return Err(exchange.trouble(&self.access, ended(), received));
             }
         }
     }
@@ -280,13 +283,13 @@ impl Connection {
             if self.inbox.len() > FRAMING_LIMIT {
                 return Err(not_http("a chunk has no readable length".to_owned()));
             }
-            let progress = Progress::Body(status, before);
+            let received = Received::Body(status, before);
             match self.fill(exchange.until) {
                 // TLS says goodbye at a true end, so this body is not cut short.
                 Ok(0) if until_close => return Ok(0),
-                Ok(0) => return Err(exchange.trouble(&self.access, ended(), progress)),
+                Ok(0) => return Err(exchange.trouble(&self.access, ended(), received)),
                 Ok(_) => {}
-                Err(fault) => return Err(exchange.trouble(&self.access, fault, progress)),
+                Err(fault) => return Err(exchange.trouble(&self.access, fault, received)),
             }
         }
     }
@@ -363,7 +366,7 @@ struct Exchange {
 
 /// How far an answer has come.
 #[derive(Clone, Copy)]
-enum Progress {
+enum Received {
     Nothing,
     Head(usize),
     /// Status, and bytes of the body.
@@ -375,18 +378,18 @@ impl Exchange {
         Self { asked: request.to_string(), patience, until: access.clock().now() + patience }
     }
 
-    fn trouble(&self, access: &Access, fault: Fault, progress: Progress) -> Trouble {
+    fn trouble(&self, access: &Access, fault: Fault, received: Received) -> Trouble {
         if access.is_closed() {
             return Trouble::Over;
         }
         let asked = self.asked.clone();
-        match (fault, progress) {
+        match (fault, received) {
             (Fault::TimedOut, _) => Trouble::TimedOut { asked, patience: self.patience },
-            (Fault::Gone(why), Progress::Nothing) => Trouble::Unanswered { asked, why },
-            (Fault::Gone(_), Progress::Head(length)) => {
+            (Fault::Gone(why), Received::Nothing) => Trouble::Unanswered { asked, why },
+            (Fault::Gone(_), Received::Head(length)) => {
                 Trouble::CutShort { asked, status: None, length }
             }
-            (Fault::Gone(_), Progress::Body(status, length)) => {
+            (Fault::Gone(_), Received::Body(status, length)) => {
                 Trouble::CutShort { asked, status: Some(status), length }
             }
             (Fault::Tls(error), _) => {
@@ -417,7 +420,7 @@ fn method(method: Method) -> http::Method {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kube::lines::Line;
+    use crate::kube::lines::{Line, Lines};
     use crate::kube::stand_in::{LONG, SHORT, StandIn, delete, get};
     use std::sync::{Mutex, mpsc};
 
@@ -718,7 +721,7 @@ mod tests {
 
     fn stream_of(server: &StandIn) -> Lines {
         match server.connection().stream(&get("/w"), LONG) {
-            Ok(Streaming::Lines(lines)) => lines,
+            Ok(Streaming::Body(body)) => Lines::new(body),
             Ok(Streaming::Refused(reply)) => panic!("{reply:?}"),
             Err(trouble) => panic!("{trouble}"),
         }

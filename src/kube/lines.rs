@@ -17,9 +17,9 @@ const KEPT: usize = 64 * 1024;
 const CHUNK: usize = 4 * 1024;
 
 /// The lines of an answer, as they come.
-pub struct Lines {
+pub(super) struct Lines {
     body: Box<Body>,
-    cutter: Cutter,
+    splitter: LineSplitter,
     /// Bytes of the body so far.
     length: usize,
     ended: bool,
@@ -27,7 +27,7 @@ pub struct Lines {
 
 /// One line, without its newline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Line<'a> {
+pub(super) enum Line<'a> {
     /// As it came.
     Text(&'a [u8]),
     /// A line of so many bytes, above 4 MiB: skipped to its end.
@@ -35,51 +35,51 @@ pub enum Line<'a> {
 }
 
 impl Lines {
-    pub(super) fn new(body: Body) -> Self {
-        Self { body: Box::new(body), cutter: Cutter::new(LINE_LIMIT), length: 0, ended: false }
+    pub(super) fn new(body: Box<Body>) -> Self {
+        Self { body, splitter: LineSplitter::new(LINE_LIMIT), length: 0, ended: false }
     }
 
     /// Waits for the next line for at most `patience`; `None` if the server has ended the answer in
     /// good order. After [`Trouble::TimedOut`] it may be called again; nothing is lost.
-    pub fn next_line(&mut self, patience: Duration) -> Result<Option<Line<'_>>, Trouble> {
+    pub(super) fn next_line(&mut self, patience: Duration) -> Result<Option<Line<'_>>, Trouble> {
         let until = self.body.begin(patience);
         let mut piece = [0; CHUNK];
-        let mut cut = self.cutter.next();
-        while cut.is_none() && !self.ended {
+        let mut split = self.splitter.next();
+        while split.is_none() && !self.ended {
             let read = self.body.read(&mut piece, self.length, until)?;
             self.length = self.length.saturating_add(read);
             self.ended = read == 0;
-            self.cutter.push(piece.get(..read).unwrap_or_default());
-            cut = if self.ended { self.cutter.last() } else { self.cutter.next() };
+            self.splitter.push(piece.get(..read).unwrap_or_default());
+            split = if self.ended { self.splitter.last() } else { self.splitter.next() };
         }
-        Ok(cut.map(|cut| match cut {
-            Cut::Text(range) => Line::Text(self.cutter.text(range)),
-            Cut::TooLong(length) => Line::TooLong(length),
+        Ok(split.map(|split| match split {
+            Split::Text(range) => Line::Text(self.splitter.text(range)),
+            Split::TooLong(length) => Line::TooLong(length),
         }))
     }
 }
 
-/// Cuts a stream of bytes into lines.
-struct Cutter {
+/// Splits a stream of bytes into lines.
+struct LineSplitter {
     limit: usize,
     buffer: Vec<u8>,
     /// Bytes at the beginning that belong to the line given out last.
-    given: usize,
+    consumed: usize,
     /// Bytes at the beginning that have no newline in them.
     searched: usize,
     /// Bytes of the present line that were dropped, because it is too long.
     dropped: usize,
 }
 
-/// A line as the cutter finds it.
-enum Cut {
+/// A line as it is found in the buffer.
+enum Split {
     Text(Range<usize>),
     TooLong(usize),
 }
 
-impl Cutter {
+impl LineSplitter {
     fn new(limit: usize) -> Self {
-        Self { limit, buffer: Vec::new(), given: 0, searched: 0, dropped: 0 }
+        Self { limit, buffer: Vec::new(), consumed: 0, searched: 0, dropped: 0 }
     }
 
     fn push(&mut self, bytes: &[u8]) {
@@ -87,14 +87,14 @@ impl Cutter {
     }
 
     /// The next whole line. What was given out before is gone then.
-    fn next(&mut self) -> Option<Cut> {
-        self.forget();
+    fn next(&mut self) -> Option<Split> {
+        self.discard_consumed();
         let unsearched = self.buffer.get(self.searched..).unwrap_or_default();
         if let Some(newline) = unsearched.iter().position(|byte| *byte == b'\n') {
             let end = self.searched + newline;
             self.searched = 0;
-            self.given = end + 1;
-            return Some(self.cut(end));
+            self.consumed = end + 1;
+            return Some(self.line(end));
         }
         self.searched = self.buffer.len();
         if self.dropped > 0 || self.searched > self.limit {
@@ -107,26 +107,26 @@ impl Cutter {
     }
 
     /// What follows the last newline.
-    fn last(&mut self) -> Option<Cut> {
-        self.forget();
+    fn last(&mut self) -> Option<Split> {
+        self.discard_consumed();
         let end = self.buffer.len();
         self.searched = 0;
-        self.given = end;
-        (end > 0 || self.dropped > 0).then(|| self.cut(end))
+        self.consumed = end;
+        (end > 0 || self.dropped > 0).then(|| self.line(end))
     }
 
     fn text(&self, range: Range<usize>) -> &[u8] {
         self.buffer.get(range).unwrap_or_default()
     }
 
-    fn cut(&mut self, end: usize) -> Cut {
+    fn line(&mut self, end: usize) -> Split {
         let length = std::mem::take(&mut self.dropped).saturating_add(end);
-        if length > self.limit { Cut::TooLong(length) } else { Cut::Text(0..end) }
+        if length > self.limit { Split::TooLong(length) } else { Split::Text(0..end) }
     }
 
-    fn forget(&mut self) {
-        self.buffer.drain(..self.given);
-        self.given = 0;
+    fn discard_consumed(&mut self) {
+        self.buffer.drain(..self.consumed);
+        self.consumed = 0;
         if self.buffer.len() <= KEPT {
             self.buffer.shrink_to(KEPT);
         }
@@ -138,26 +138,26 @@ mod tests {
     use super::*;
 
     /// What comes out when `text` comes in `step` bytes at a time.
-    fn cut(limit: usize, step: usize, text: &[u8]) -> Vec<Result<String, usize>> {
-        let mut cutter = Cutter::new(limit);
-        let mut cuts = Vec::new();
-        let mut keep = |cutter: &Cutter, cut| {
-            cuts.push(match cut {
-                Cut::Text(range) => Ok(String::from_utf8(cutter.text(range).to_vec()).unwrap()),
-                Cut::TooLong(length) => Err(length),
+    fn split(limit: usize, step: usize, text: &[u8]) -> Vec<Result<String, usize>> {
+        let mut splitter = LineSplitter::new(limit);
+        let mut splits = Vec::new();
+        let mut keep = |splitter: &LineSplitter, line| {
+            splits.push(match line {
+                Split::Text(range) => Ok(String::from_utf8(splitter.text(range).to_vec()).unwrap()),
+                Split::TooLong(length) => Err(length),
             });
         };
         for piece in text.chunks(step) {
-            cutter.push(piece);
-            while let Some(cut) = cutter.next() {
-                keep(&cutter, cut);
+            splitter.push(piece);
+            while let Some(line) = splitter.next() {
+                keep(&splitter, line);
             }
         }
-        if let Some(cut) = cutter.last() {
-            keep(&cutter, cut);
+        if let Some(line) = splitter.last() {
+            keep(&splitter, line);
         }
-        assert!(cutter.next().is_none() && cutter.last().is_none());
-        cuts
+        assert!(splitter.next().is_none() && splitter.last().is_none());
+        splits
     }
 
     #[test]
@@ -173,37 +173,37 @@ mod tests {
             Ok("last".to_owned()),
         ];
         for step in 1..=text.len() {
-            assert_eq!(cut(7, step, text), lines, "{step} bytes at a time");
+            assert_eq!(split(7, step, text), lines, "{step} bytes at a time");
         }
     }
 
     #[test]
     fn a_long_line_at_the_end_is_told_once() {
         for step in 1..=12 {
-            assert_eq!(cut(7, step, b"0123456789ab"), [Err(12)], "{step} bytes at a time");
+            assert_eq!(split(7, step, b"0123456789ab"), [Err(12)], "{step} bytes at a time");
         }
     }
 
     #[test]
     fn memory_is_given_back_after_a_long_line() {
-        let mut cutter = Cutter::new(LINE_LIMIT);
-        cutter.push(&vec![b'a'; 1024 * 1024]);
-        assert!(cutter.next().is_none());
-        cutter.push(b"\nshort\n");
-        assert!(matches!(cutter.next(), Some(Cut::Text(_))));
-        assert!(matches!(cutter.next(), Some(Cut::Text(_))));
-        assert!(cutter.buffer.capacity() <= KEPT, "{} bytes", cutter.buffer.capacity());
+        let mut splitter = LineSplitter::new(LINE_LIMIT);
+        splitter.push(&vec![b'a'; 1024 * 1024]);
+        assert!(splitter.next().is_none());
+        splitter.push(b"\nshort\n");
+        assert!(matches!(splitter.next(), Some(Split::Text(_))));
+        assert!(matches!(splitter.next(), Some(Split::Text(_))));
+        assert!(splitter.buffer.capacity() <= KEPT, "{} bytes", splitter.buffer.capacity());
     }
 
     #[test]
     fn a_line_that_is_skipped_takes_no_memory() {
-        let mut cutter = Cutter::new(LINE_LIMIT);
+        let mut splitter = LineSplitter::new(LINE_LIMIT);
         for _ in 0..100 {
-            cutter.push(&vec![b'a'; 1024 * 1024]);
-            assert!(cutter.next().is_none());
-            assert!(cutter.buffer.len() <= LINE_LIMIT);
+            splitter.push(&vec![b'a'; 1024 * 1024]);
+            assert!(splitter.next().is_none());
+            assert!(splitter.buffer.len() <= LINE_LIMIT);
         }
-        cutter.push(b"\n");
-        assert!(matches!(cutter.next(), Some(Cut::TooLong(length)) if length == 100 << 20));
+        splitter.push(b"\n");
+        assert!(matches!(splitter.next(), Some(Split::TooLong(length)) if length == 100 << 20));
     }
 }

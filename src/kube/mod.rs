@@ -2,25 +2,31 @@
 //!
 //! | Module | What it is |
 //! |---|---|
-//! | [`server`] | where it is; the cluster's CA; the ServiceAccount's token |
-//! | [`access`] | one drain's way to it: roots, addresses, the sockets that are open |
+//! | [`address`] | where it is |
 //! | [`trouble`] | what can go wrong on the way, in words |
-//! | [`wire`] | bytes over TLS, each read and write with a deadline |
+//! | `token` | the ServiceAccount's token, and its claims |
+//! | [`server`] | its address, the cluster's CA and the token's file |
+//! | `access` | one drain's way to it: roots, addresses, the sockets that are open |
+//! | `wire` | bytes over TLS, each read and write with a deadline |
 //! | [`request`], [`reply`] | what is asked; what an answer means |
-//! | [`connection`] | one exchange after the other over one connection |
-//! | [`lines`] | an answer without end, line by line |
+//! | `connection` | one exchange after the other over one connection |
+//! | `lines` | an answer without end, line by line |
 //! | [`workers`] | the threads that carry requests out |
-//! | [`pods`], [`watch`] | pods as the drain sees them; the watch that lists and follows them |
+//! | `pods`, [`watch`] | pods as the drain sees them; the watch that lists and follows them |
+//!
+//! Each uses only what stands before it.
 
-pub mod access;
-pub mod connection;
-pub mod lines;
-pub mod pods;
+mod access;
+pub mod address;
+mod connection;
+mod lines;
+mod pods;
 pub mod reply;
 pub mod request;
 pub mod server;
 #[cfg(test)]
 mod stand_in;
+mod token;
 pub mod trouble;
 pub mod watch;
 mod wire;

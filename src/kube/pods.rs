@@ -8,9 +8,9 @@ use k8s_openapi::api::core::v1::Pod as PodKind;
 use k8s_openapi::{ListableResource, Resource};
 use miniserde::{Deserialize, json};
 
-use super::reply::{Status, excerpt};
 use crate::drain::ask::PodRef;
 use crate::drain::pod::{Controller, Pod, Terminating, Tier};
+use crate::kube::reply::{Status, excerpt};
 use crate::moment::{Moment, Reading, WallTime};
 
 /// What Kubernetes takes where `spec.terminationGracePeriodSeconds` is not set.
@@ -18,16 +18,16 @@ const DEFAULT_GRACE: u32 = 30;
 
 /// The node of which pods are told, and when that is.
 #[derive(Clone, Copy, Debug)]
-pub struct Scene<'a> {
+pub(super) struct Context<'a> {
     /// A pod of any other node is an error: it is not for this handler to drain.
-    pub node: &'a str,
+    pub(super) node: &'a str,
     /// Turns times of the calendar into moments.
-    pub at: Reading,
+    pub(super) at: Reading,
 }
 
 /// One line of a watch.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Event {
+pub(super) enum Event {
     /// A pod is there, or changed. In words why not, if it cannot be read.
     Seen {
         /// The pod.
@@ -62,7 +62,7 @@ pub enum Event {
 
 impl Event {
     /// Reads a line of a watch. An error says what is wrong with it.
-    pub fn read(line: &[u8], scene: Scene<'_>) -> Result<Self, String> {
+    pub(super) fn read(line: &[u8], context: Context<'_>) -> Result<Self, String> {
         let unread = |what: &str| format!("a line of {} bytes is {what}", line.len());
         let text = std::str::from_utf8(line).map_err(|_| unread("not UTF-8"))?;
         let kind = parse::<Typed>(text).ok_or_else(|| unread("not an event in JSON"))?.kind;
@@ -71,7 +71,7 @@ impl Event {
             "ADDED" | "MODIFIED" => {
                 let raw = parse::<Holding<RawPod>>(text).ok_or_else(broken)?.object;
                 let version = version(raw.metadata.as_ref());
-                Ok(Self::Seen { pod: raw.parse(scene), added: kind == "ADDED", version })
+                Ok(Self::Seen { pod: raw.parse(context), added: kind == "ADDED", version })
             }
             "DELETED" => {
                 let raw = parse::<Holding<RawPod>>(text).ok_or_else(broken)?.object;
@@ -103,16 +103,16 @@ impl Event {
 
 /// A page of a list.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Page {
+pub(super) struct Page {
     /// The pods; in words why not, where one cannot be read.
-    pub pods: Vec<Result<Pod, String>>,
+    pub(super) pods: Vec<Result<Pod, String>>,
     /// What comes after it.
-    pub then: Then,
+    pub(super) then: Then,
 }
 
 /// What comes after a page.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Then {
+pub(super) enum Then {
     /// The next page, for which this token stands.
     Page(String),
     /// Nothing: the list is complete, as of this resource version.
@@ -121,7 +121,7 @@ pub enum Then {
 
 impl Page {
     /// Reads a page; `None` if the body is anything else.
-    pub fn read(body: &[u8], scene: Scene<'_>) -> Option<Self> {
+    pub(super) fn read(body: &[u8], context: Context<'_>) -> Option<Self> {
         let list: RawList = parse(std::str::from_utf8(body).ok()?)?;
         if list.kind != PodKind::LIST_KIND {
             return None;
@@ -131,7 +131,7 @@ impl Page {
             Some(token) => Then::Page(token),
             None => Then::End(list.metadata.resource_version.filter(|text| is_version(text))?),
         };
-        let pods = list.items.unwrap_or_default().into_iter().map(|raw| raw.parse(scene));
+        let pods = list.items.unwrap_or_default().into_iter().map(|raw| raw.parse(context));
         Some(Self { pods: pods.collect(), then })
     }
 }
@@ -254,7 +254,7 @@ impl RawPod {
             .ok_or_else(|| "a pod was deleted, but its UID is not given".to_owned())
     }
 
-    fn parse(self, scene: Scene<'_>) -> Result<Pod, String> {
+    fn parse(self, context: Context<'_>) -> Result<Pod, String> {
         let metadata = self.metadata.ok_or("a pod has no metadata")?;
         let name = metadata.name.ok_or("a pod has no name")?;
         let namespace = metadata
@@ -274,8 +274,8 @@ impl RawPod {
             .ok_or_else(|| format!("the pod {called} has no UID"))?;
         let spec = self.spec.ok_or_else(|| format!("the pod {called} has no spec"))?;
         let node = spec.node_name.unwrap_or_default();
-        if node != scene.node {
-            let (node, ours) = (excerpt(&node), scene.node);
+        if node != context.node {
+            let (node, ours) = (excerpt(&node), context.node);
             return Err(format!("the pod {called} is on the node \"{node}\", not on {ours}"));
         }
         let grace = spec.grace.map_or(DEFAULT_GRACE, seconds);
@@ -294,7 +294,7 @@ impl RawPod {
                 .is_some_and(|volumes| volumes.iter().any(|volume| volume.empty_dir.is_some())),
             finalizer: metadata.finalizers.and_then(|these| these.into_iter().next()),
             terminating: metadata.deletion_timestamp.map(|time| {
-                terminating(&time, metadata.deletion_grace.map_or(grace, clamped), scene.at)
+                terminating(&time, metadata.deletion_grace.map_or(grace, clamped), context.at)
             }),
         })
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use miniserde::{Deserialize, json};
 
-use super::request::{Method, Request};
 use crate::drain::ask::{Answer, Ask, Budget, Job, PodRef};
+use crate::kube::request::{Method, Request};
 use crate::node::{Node, NodeAnswer, Remembered};
 
 /// A whole reply.
@@ -83,7 +83,7 @@ pub fn node(name: &str, request: &Request, reply: &Reply) -> NodeAnswer {
     }
 }
 
-/// On which node a pod runs, by the reply to [`super::request::find_pod`].
+/// On which node a pod runs, by the reply to [`find_pod`](crate::kube::request::find_pod).
 pub fn node_of_pod(request: &Request, reply: &Reply) -> Result<String, String> {
     let status = Status::read(&reply.body);
     let why = described(request, reply, status.as_ref());

@@ -1,73 +1,20 @@
-//! Where the API server is, by which roots it is known, and by which token we are known to it.
+//! The API server as the settings describe it: its address, the roots by which it is known, the
+//! token by which we are known to it.
 
-use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use miniserde::{Deserialize, json};
 use rustls::client::Resumption;
 use rustls::crypto::ring;
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use ureq_proto::http::HeaderValue;
 
-use crate::kube::access::is_out_of_descriptors;
-use crate::kube::trouble::{Credential, Trouble};
-
-/// Host and port of the API server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Address {
-    /// The host: what its certificate must be for.
-    host: ServerName<'static>,
-    port: u16,
-}
-
-impl Address {
-    /// Takes a DNS name or a literal address, an IPv6 one with or without brackets. `None` if it
-    /// is neither.
-    pub fn parse(host: &str, port: u16) -> Option<Self> {
-        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-        let host = match bare {
-            Some(v6) => ServerName::from(IpAddr::V6(v6.parse().ok()?)),
-            None => ServerName::try_from(host.to_owned()).ok()?,
-        };
-        Some(Self { host, port })
-    }
-
-    /// What the certificate must be for.
-    pub(super) fn host(&self) -> &ServerName<'static> {
-        &self.host
-    }
-
-    /// The port.
-    pub(super) fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// The address, where the host is a literal one.
-    pub(super) fn ip(&self) -> Option<IpAddr> {
-        match &self.host {
-            ServerName::IpAddress(ip) => Some(IpAddr::from(*ip)),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Address {
-    /// As a URL has it, and the `Host` header: `10.0.0.1:443`, `[::1]:6443`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.ip() {
-            Some(IpAddr::V6(v6)) => write!(f, "[{v6}]:{}", self.port),
-            _ => write!(f, "{}:{}", self.host.to_str(), self.port),
-        }
-    }
-}
+use crate::kube::address::Address;
+use crate::kube::token::{Claims, Token};
+use crate::kube::trouble::{Credential, Trouble, is_out_of_descriptors};
 
 /// The API server as the settings describe it. Its files are read when they are needed, not before.
 #[derive(Debug)]
@@ -105,7 +52,7 @@ impl Server {
     /// Whose token it is, as far as the token itself says so. Nothing is verified: the API server
     /// does that.
     pub fn claims(&self) -> Result<Claims, Trouble> {
-        Ok(Claims::read(self.token()?.secret()))
+        Ok(Claims::of(&self.token()?))
     }
 
     /// The token as it is in its file now: the kubelet replaces it every hour or so. If the file
@@ -186,100 +133,6 @@ fn read(file: &Path, limit: usize, what: Credential) -> Result<Vec<u8>, Trouble>
     })
 }
 
-/// A bearer token, as the header that carries it. Never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct Token(HeaderValue);
-
-impl Token {
-    /// Takes the content of a token file, white space around it allowed.
-    fn parse(content: &[u8]) -> Result<Self, &'static str> {
-        let token = content.trim_ascii();
-        if token.is_empty() {
-            return Err("it is empty");
-        }
-        // Anything else could smuggle a header into the request.
-        if !token.iter().all(u8::is_ascii_graphic) {
-            return Err("it has characters that no token has");
-        }
-        let header = [BEARER, token].concat();
-        let mut header =
-            HeaderValue::try_from(header).map_err(|_| "it has characters that no token has")?;
-        header.set_sensitive(true);
-        Ok(Self(header))
-    }
-
-    /// The value of the `Authorization` header.
-    pub(super) fn header(&self) -> HeaderValue {
-        self.0.clone()
-    }
-
-    fn secret(&self) -> &[u8] {
-        let header = self.0.as_bytes();
-        header.strip_prefix(BEARER).unwrap_or(header)
-    }
-}
-
-const BEARER: &[u8] = b"Bearer ";
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(not shown)")
-    }
-}
-
-/// Whose token it is: claims of a token that is bound to a pod (Kubernetes 1.21 and later; the
-/// node since 1.30). What is not there is `None`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Claims {
-    /// The namespace of ServiceAccount and pod.
-    pub namespace: Option<String>,
-    /// The name of the pod.
-    pub pod: Option<String>,
-    /// The UID of the pod.
-    pub uid: Option<String>,
-    /// The name of the node that the pod runs on.
-    pub node: Option<String>,
-}
-
-impl Claims {
-    /// Reads the payload of a JSON Web Token (RFC 7519); no claims if it is anything else.
-    fn read(token: &[u8]) -> Self {
-        Self::payload(token).unwrap_or_default()
-    }
-
-    fn payload(token: &[u8]) -> Option<Self> {
-        let payload = token.split(|byte| *byte == b'.').nth(1)?;
-        let payload = String::from_utf8(URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
-        let claims = json::from_str::<Payload>(&payload).ok()?.kubernetes?;
-        let pod = claims.pod.unwrap_or_default();
-        Some(Self {
-            namespace: claims.namespace,
-            pod: pod.name,
-            uid: pod.uid,
-            node: claims.node.and_then(|node| node.name),
-        })
-    }
-}
-
-#[derive(Deserialize)]
-struct Payload {
-    #[serde(rename = "kubernetes.io")]
-    kubernetes: Option<Bound>,
-}
-
-#[derive(Deserialize)]
-struct Bound {
-    namespace: Option<String>,
-    pod: Option<Object>,
-    node: Option<Object>,
-}
-
-#[derive(Default, Deserialize)]
-struct Object {
-    name: Option<String>,
-    uid: Option<String>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -287,29 +140,6 @@ mod tests {
     use crate::kube::access::Access;
     use crate::kube::connection::Connection;
     use crate::kube::stand_in::{Files, Identity, LONG, StandIn, get};
-
-    fn address(host: &str) -> String {
-        Address::parse(host, 6443).map_or_else(|| "none".to_owned(), |a| a.to_string())
-    }
-
-    #[test]
-    fn an_address_is_shown_as_in_a_url() {
-        assert_eq!(address("10.0.0.1"), "10.0.0.1:6443");
-        assert_eq!(address("fd00:10::1"), "[fd00:10::1]:6443");
-        assert_eq!(address("[::1]"), "[::1]:6443");
-        assert_eq!(address("kubernetes.default.svc"), "kubernetes.default.svc:6443");
-        for wrong in ["", "[", "[10.0.0.1]", "[::1", "a b", "https://a", "a:443", "a/b"] {
-            assert_eq!(address(wrong), "none", "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_literal_address_is_not_looked_up() {
-        let ip = |host| Address::parse(host, 1).unwrap().ip();
-        assert_eq!(ip("[fd00::1]"), Some("fd00::1".parse().unwrap()));
-        assert_eq!(ip("10.0.0.1"), Some("10.0.0.1".parse().unwrap()));
-        assert_eq!(ip("localhost"), None);
-    }
 
     fn server_with(authority: &str, token: &str) -> (Files, Server) {
         let files = Files::new(authority, token);
@@ -363,15 +193,6 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_visible_ascii() {
-        let header = |content: &[u8]| Token::parse(content).map(|token| token.header());
-        assert_eq!(header(b" \na.b-c_d\r\n").unwrap(), "Bearer a.b-c_d");
-        for wrong in [&b""[..], b" \n", b"a b", b"a\r\nX-Evil: 1", b"a\0", "ä".as_bytes()] {
-            assert!(header(wrong).is_err(), "{wrong:?}");
-        }
-    }
-
-    #[test]
     fn the_token_is_read_anew_and_the_last_good_one_kept() {
         let (files, server) = server_with(authority(), "first");
         let secret = || String::from_utf8(server.token().unwrap().secret().to_vec()).unwrap();
@@ -393,37 +214,6 @@ mod tests {
         let fresh = Server::new(server.address.clone(), files.token(), files.authority());
         let trouble = fresh.check().unwrap_err();
         assert!(!format!("{trouble} {trouble:?}").contains("s3cret"));
-    }
-
-    #[test]
-    fn the_claims_tell_whose_token_it_is() {
-        let claims = |payload: &str| {
-            let token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(payload));
-            let (_files, server) = server_with(authority(), &token);
-            server.claims().unwrap()
-        };
-        let payload = r#"{"aud":["x"],"exp":1,"kubernetes.io":{"namespace":"kube-system",
-            "node":{"name":"n1","uid":"1"},"pod":{"name":"p","uid":"2"},
-            "serviceaccount":{"name":"s","uid":"3"}},"sub":"system:serviceaccount:a:b?>~"}"#;
-        let some = |text: &str| Some(text.to_owned());
-        assert_eq!(
-            claims(payload),
-            Claims {
-                namespace: some("kube-system"),
-                pod: some("p"),
-                uid: some("2"),
-                node: some("n1")
-            }
-        );
-        let unbound = Claims { namespace: some("a"), ..Claims::default() };
-        assert_eq!(claims(r#"{"kubernetes.io":{"namespace":"a"}}"#), unbound);
-        for end in 0..payload.len() {
-            assert_eq!(claims(&payload[..end]), Claims::default());
-        }
-        for token in ["opaque", "a.b", "a.!.c", "..", "a.eyJ.c"] {
-            let (_files, server) = server_with(authority(), token);
-            assert_eq!(server.claims(), Ok(Claims::default()), "{token}");
-        }
     }
 
     #[test]

@@ -14,12 +14,13 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsage
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use super::access::Access;
-use super::connection::Connection;
-use super::request::{Body, Method, Request};
-use super::server::{Address, Server};
-use super::workers::Workers;
 use crate::clock::Clock;
+use crate::kube::access::Access;
+use crate::kube::address::Address;
+use crate::kube::connection::Connection;
+use crate::kube::request::{Body, Method, Request};
+use crate::kube::server::Server;
+use crate::kube::workers::Workers;
 
 /// Long enough for any machine; a test that waits for it has failed.
 pub(super) const LONG: Duration = Duration::from_mins(1);

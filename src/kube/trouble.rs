@@ -1,10 +1,11 @@
 //! What can go wrong on the way to the API server, in the user's words.
 
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::kube::server::Address;
+use crate::kube::address::Address;
 
 /// Why there is no answer of the API server. No variant holds a token or a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,10 +88,8 @@ pub enum Trouble {
         /// What was wrong.
         why: String,
     },
-    /// No answer, or no whole one, in time. From [`Lines::next_line`] it only means that nothing
-    /// was said for so long: the next line can still be asked for.
-    ///
-    /// [`Lines::next_line`]: crate::kube::lines::Lines::next_line
+    /// No answer, or no whole one, in time. Of a stream it only means that nothing was said for
+    /// so long: the next line can still be asked for.
     TimedOut {
         /// Method and path.
         asked: String,
@@ -167,6 +166,12 @@ impl fmt::Display for Credential {
             Self::Roots => "the CA of the cluster",
         })
     }
+}
+
+/// EMFILE, ENFILE: the same numbers on every architecture of Linux; the standard library has no
+/// kind for them.
+pub(super) fn is_out_of_descriptors(e: &io::Error) -> bool {
+    matches!(e.raw_os_error(), Some(23 | 24))
 }
 
 impl std::error::Error for Trouble {}

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::access::Access;
-use super::connection::{Connection, Streaming};
-use super::lines::{Line, Lines};
-use super::pods::{Event, Page, Scene, Then};
-use super::reply::{Reply, refusal, unexpected};
-use super::request::{Request, Since, list_pods, watch_pods};
-use super::trouble::Trouble;
 use crate::drain::pod_news::PodNews;
+use crate::kube::access::Access;
+use crate::kube::connection::{Connection, Streaming};
+use crate::kube::lines::{Line, Lines};
+use crate::kube::pods::{Context, Event, Page, Then};
+use crate::kube::reply::{Reply, refusal, unexpected};
+use crate::kube::request::{Request, Since, list_pods, watch_pods};
+use crate::kube::trouble::Trouble;
 use crate::moment::{Moment, Reading};
 
 /// How long a connection, a page or the head of a stream may take.
@@ -127,8 +127,8 @@ impl Open {
     ) -> Result<Option<Reply>, Trouble> {
         match self.take(access)?.stream(request, PATIENCE)? {
             Streaming::Refused(reply) => Ok(Some(reply)),
-            Streaming::Lines(lines) => {
-                *self = Self::Lines(lines);
+            Streaming::Body(body) => {
+                *self = Self::Lines(Lines::new(body));
                 Ok(None)
             }
         }
@@ -307,8 +307,8 @@ impl Watch {
     }
 
     fn page(&mut self, at: Reading, request: &Request, reply: &Reply) -> Vec<PodNews> {
-        let scene = Scene { node: &self.node, at };
-        let Some(page) = Page::read(&reply.body, scene) else {
+        let context = Context { node: &self.node, at };
+        let Some(page) = Page::read(&reply.body, context) else {
             return self.lost(at.now, unexpected(request, reply), LONGEST_PAUSE, None);
         };
         self.untold = false;
@@ -353,7 +353,7 @@ impl Watch {
     }
 
     fn line(&mut self, at: Reading, line: &[u8]) -> Vec<PodNews> {
-        let event = match Event::read(line, Scene { node: &self.node, at }) {
+        let event = match Event::read(line, Context { node: &self.node, at }) {
             Ok(event) => event,
             Err(why) if self.is_without_lines() && !line.trim_ascii_start().starts_with(b"{") => {
                 let why = format!("what came is no watch of pods: {why}");

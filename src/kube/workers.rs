@@ -14,7 +14,8 @@ use crate::kube::access::Access;
 use crate::kube::connection::Connection;
 use crate::kube::reply::Reply;
 use crate::kube::request::Request;
-use crate::kube::server::{Server, Token};
+use crate::kube::server::Server;
+use crate::kube::token::Token;
 use crate::kube::trouble::Trouble;
 use crate::moment::Moment;
 

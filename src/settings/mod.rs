@@ -21,7 +21,7 @@ use std::time::Duration;
 use crate::drain::BudgetOverride;
 use crate::drain::ask::Grace;
 use crate::drain::pod::Rules;
-use crate::kube::server::Address;
+use crate::kube::address::Address;
 use crate::settings::arguments::Asked;
 use crate::settings::settle::settle;
 use crate::source::url::{MetadataUrl, NoticeUrl};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::drain::ask::Grace;
 use crate::drain::pod::{OwnPod, Rules};
-use crate::kube::server::Address;
+use crate::kube::address::Address;
 use crate::settings::arguments::Flags;
 use crate::settings::sources::Sources;
 use crate::settings::value::GraceLimit;

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::drain::BudgetOverride;
-use crate::kube::server::Address;
+use crate::kube::address::Address;
 
 /// A truth value as Go's `strconv.ParseBool` reads it: what users of Go programs write.
 pub(super) fn truth(text: &str) -> Option<bool> {

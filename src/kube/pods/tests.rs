@@ -3,9 +3,9 @@ use serde_json::{Value, json};
 
 use super::*;
 
-fn scene() -> Scene<'static> {
+fn context() -> Context<'static> {
     let wall = WallTime::parse("2026-11-23T09:00:00Z").unwrap();
-    Scene { node: "n", at: Reading { now: moment(100), wall } }
+    Context { node: "n", at: Reading { now: moment(100), wall } }
 }
 
 fn moment(seconds: u64) -> Moment {
@@ -53,7 +53,7 @@ fn plain() -> Value {
 
 fn parse_pod(pod: &Value) -> Result<Pod, String> {
     let raw: RawPod = super::parse(&pod.to_string()).expect("a RawPod");
-    raw.parse(scene())
+    raw.parse(context())
 }
 
 fn event(kind: &str, object: &Value) -> String {
@@ -61,7 +61,7 @@ fn event(kind: &str, object: &Value) -> String {
 }
 
 fn read(line: &str) -> Result<Event, String> {
-    Event::read(line.as_bytes(), scene())
+    Event::read(line.as_bytes(), context())
 }
 
 #[test]
@@ -261,7 +261,7 @@ fn a_line_that_is_no_event_says_what_it_is_and_not_what_it_holds() {
         (b"{\"type\":\"ADDED\",\"object\":[]}", "a line of 28 bytes is no event of type ADDED"),
     ];
     for (line, said) in cases {
-        assert_eq!(Event::read(line, scene()).unwrap_err(), said);
+        assert_eq!(Event::read(line, context()).unwrap_err(), said);
     }
     // A watch must never go on from there.
     for version in ["", "0"] {
@@ -280,7 +280,7 @@ fn no_prefix_of_an_event_is_an_event() {
     }
     let line = event("ERROR", &json!({"kind": "Status", "code": 410, "message": "é"}));
     for end in 0..line.len() {
-        assert!(Event::read(&line.as_bytes()[..end], scene()).is_err(), "{end}");
+        assert!(Event::read(&line.as_bytes()[..end], context()).is_err(), "{end}");
     }
 }
 
@@ -294,12 +294,12 @@ fn a_page_has_its_pods_and_what_comes_after() {
     unreadable["metadata"]["uid"] = json!(null);
     let items = json!([whole(), unreadable, plain()]);
     let body = page(&json!({"resourceVersion": "71", "continue": "t"}), &items);
-    let read = Page::read(body.as_bytes(), scene()).unwrap();
+    let read = Page::read(body.as_bytes(), context()).unwrap();
     assert_eq!(read.then, Then::Page("t".into()));
     assert_eq!(read.pods.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
     for items in [json!([]), json!(null)] {
         let body = page(&json!({"resourceVersion": "71", "continue": ""}), &items);
-        let read = Page::read(body.as_bytes(), scene()).unwrap();
+        let read = Page::read(body.as_bytes(), context()).unwrap();
         assert_eq!(read, Page { pods: Vec::new(), then: Then::End("71".into()) });
     }
 }
@@ -307,9 +307,9 @@ fn a_page_has_its_pods_and_what_comes_after() {
 #[test]
 fn no_prefix_of_a_page_and_no_other_body_is_a_page() {
     let whole = page(&json!({"resourceVersion": "71"}), &json!([whole()]));
-    assert!(Page::read(whole.as_bytes(), scene()).is_some());
+    assert!(Page::read(whole.as_bytes(), context()).is_some());
     for end in 0..whole.len() {
-        assert_eq!(Page::read(&whole.as_bytes()[..end], scene()), None, "{end}");
+        assert_eq!(Page::read(&whole.as_bytes()[..end], context()), None, "{end}");
     }
     let others = [
         whole.replace("PodList", "NodeList"),
@@ -319,7 +319,7 @@ fn no_prefix_of_a_page_and_no_other_body_is_a_page() {
         "<html></html>".to_owned(),
     ];
     for other in others {
-        let read = Page::read(other.as_bytes(), scene());
+        let read = Page::read(other.as_bytes(), context());
         assert_eq!(read, None, "{other}");
     }
 }
