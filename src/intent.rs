@@ -81,7 +81,7 @@ mod tests {
     use super::*;
     use crate::notice::{Action, Kind};
 
-    const WINDOW: Duration = Duration::from_secs(120);
+    const WINDOW: Duration = Duration::from_mins(2);
 
     fn intent(when: &str) -> Intent {
         let when = WallTime::parse(when).map_or(When::Unstated, When::At);

@@ -166,7 +166,7 @@ mod tests {
             kind: Kind::SpotInterruption,
             action: Action::Terminate,
             when: When::Unstated,
-            window: Duration::from_secs(120),
+            window: Duration::from_mins(2),
             wording: String::new(),
         };
         Marks { notice: notice.id(), boot_id: "boot-1".to_owned(), drained }

@@ -115,7 +115,7 @@ impl Backoff {
 mod tests {
     use super::*;
 
-    const D: Moment = Moment::at(Duration::from_secs(120));
+    const D: Moment = Moment::at(Duration::from_mins(2));
 
     fn timing() -> Timing {
         Timing::new(D, Duration::from_secs(2))
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_pause_ends_with_the_own_time_of_the_pod_and_is_short_after_it() {
-        let minute = Duration::from_secs(60);
+        let minute = Duration::from_mins(1);
         assert_eq!(timing().pause(at(10), minute, grace(30)), at(70));
         assert_eq!(timing().pause(at(50), minute, grace(30)), at(88));
         assert_eq!(timing().pause(at(90), minute, grace(30)), at(91));

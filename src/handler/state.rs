@@ -290,7 +290,7 @@ impl Handler {
                 }
             }
             Err(why) if transition == Transition::Failing => {
-                self.tell(Fact::CredentialsMissing(why))
+                self.tell(Fact::CredentialsMissing(why));
             }
             Err(_) => {}
         }
