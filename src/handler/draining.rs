@@ -14,6 +14,7 @@ use crate::handler::config::Config;
 use crate::handler::marking::{self, Marking};
 use crate::handler::step::Step;
 use crate::handler::world::{News, Order};
+use crate::intent::{Basis, Intent};
 use crate::moment::Moment;
 use crate::node::{Node, NodeAnswer, Remembered};
 use crate::notice::NoticeId;
@@ -28,6 +29,8 @@ pub struct Draining {
     /// The notice is older than this process: it may have been drained for already. Not
     /// asked any more once a pod was told to go.
     from_the_start: bool,
+    /// Where its deadline came from at first.
+    basis: Basis,
     /// `None` once the node is marked, or in a dry run looked at.
     marking: Option<Marking>,
     drain: Drain,
@@ -79,11 +82,11 @@ impl Draining {
         now: Moment,
         config: &Config,
         notice: NoticeId,
-        deadline: Moment,
+        intent: Intent,
         from_the_start: bool,
     ) -> Self {
         let plan = Plan {
-            timing: Timing::new(deadline, config.margin),
+            timing: Timing::new(intent.deadline, config.margin),
             rules: config.rules.clone(),
             longest_grace: config.longest_grace,
             budget_override: config.budget_override,
@@ -94,6 +97,7 @@ impl Draining {
             notice,
             boot_id: config.boot_id.clone(),
             dry: config.dry,
+            basis: intent.basis,
             from_the_start,
             marking: Some(Marking::begin(now, config.marks(notice, false))),
             drain: Drain::begin(now, plan),
@@ -299,7 +303,10 @@ impl Draining {
             Remembered::State(state) => Some(state),
             Remembered::Nothing | Remembered::Unreadable => None,
         };
+        // A node that somebody has uncordoned since, under a time yet to come, is in use again.
+        let in_use = !node.unschedulable && matches!(self.basis, Basis::Stated(_));
         if self.from_the_start
+            && !in_use
             && state.is_some_and(|state| state.has_drained(self.notice, &self.boot_id))
         {
             return Flow::Abandon;

@@ -204,7 +204,7 @@ impl Handler {
         let Intent { deadline, basis } = intent;
         self.credentials.hurry(now);
         self.node_search.hurry(now);
-        let draining = Draining::begin(now, &self.config, notice.id(), deadline, from_the_start);
+        let draining = Draining::begin(now, &self.config, notice.id(), intent, from_the_start);
         let left = now.until(deadline);
         self.tell(Fact::NoticeSeen { notice: Box::new(notice), basis, left });
         self.state = State::Draining(Box::new(draining));

@@ -78,7 +78,8 @@ enum Entry {
 impl Queue {
     fn push(&self, at: WallTime, fact: Fact) {
         let mut state = self.state();
-        if state.entries.len() < CAPACITY {
+        // What became of every pod is said whatever happens; there is one table for a drain.
+        if state.entries.len() < CAPACITY || matches!(fact, Fact::Verdict(..)) {
             state.entries.push_back(Entry::Fact(at, fact));
         } else if let Some(Entry::Lost(last, count)) = state.entries.back_mut() {
             (*last, *count) = (at, *count + 1);
@@ -191,6 +192,8 @@ mod tests {
     use std::sync::mpsc::{Receiver, Sender, channel};
 
     use super::*;
+    use crate::drain::verdict::Verdict;
+    use crate::report::fact::Occasion;
     use crate::settings::Remark;
 
     const LONG: Duration = Duration::from_mins(1);
@@ -321,6 +324,18 @@ mod tests {
                 .ends_with("WARN  37 messages were lost: the log could not keep up.")
         );
         assert!(lines[CAPACITY + 2].ends_with("after the gap"));
+    }
+
+    #[test]
+    fn the_table_of_verdicts_always_finds_room() {
+        let queue = Queue::default();
+        for n in 0..=CAPACITY {
+            queue.push(noon(), fact(&format!("queued {n}")));
+        }
+        let verdict = Verdict { rows: vec![], listed: true, unread: 0, took: Duration::ZERO };
+        queue.push(noon(), Fact::Verdict(Occasion::Empty, Box::new(verdict)));
+        let last = queue.state().entries.pop_back();
+        assert!(matches!(last, Some(Entry::Fact(_, Fact::Verdict(..)))), "{last:?}");
     }
 
     #[test]

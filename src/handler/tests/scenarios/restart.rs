@@ -68,6 +68,13 @@ fn after_the_end_nothing_is_done() {
 }
 
 #[test]
+fn after_the_end_a_node_that_was_uncordoned_since_is_in_use_and_drained() {
+    let uncordoned = script().remembers(BOOT, true, true).but(|script| script.cordoned = false);
+    let lines = restarted(uncordoned);
+    assert!(lines.contains(&"0.2 evict a 30".to_owned()), "{lines:#?}");
+}
+
+#[test]
 fn after_the_end_in_another_boot_it_is_drained() {
     are(
         &restarted(script().remembers("boot-0", true, true)),
