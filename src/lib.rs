@@ -6,6 +6,7 @@
 //! | Module | What it is | I/O |
 //! |---|---|---|
 //! | [`moment`] | values of time | none |
+//! | [`excerpt`] | text from outside, made fit for the log | none |
 //! | [`clock`] | the machine's clocks | clocks |
 //! | [`notice`] | what the cloud said | none |
 //! | [`intent`] | what is made of it: drain, and by when | none |
@@ -24,6 +25,7 @@
 pub mod clock;
 pub mod command;
 pub mod drain;
+pub mod excerpt;
 pub mod handler;
 pub mod intent;
 pub mod kube;

@@ -2,6 +2,7 @@
 //!
 //! | Module | What it is |
 //! |---|---|
+//! | [`name`] | what it takes for a name |
 //! | [`address`] | where it is |
 //! | [`trouble`] | what can go wrong on the way, in words |
 //! | `token` | the ServiceAccount's token, and its claims |
@@ -20,6 +21,7 @@ mod access;
 pub mod address;
 mod connection;
 mod lines;
+pub mod name;
 mod pods;
 pub mod reply;
 pub mod request;

@@ -10,11 +10,16 @@ use miniserde::{Deserialize, json};
 
 use crate::drain::ask::PodRef;
 use crate::drain::pod::{Controller, Pod, Terminating, Tier};
-use crate::kube::reply::{Status, excerpt};
+use crate::excerpt::excerpt;
+use crate::kube::name::{is_label, is_subdomain};
+use crate::kube::reply::Status;
 use crate::moment::{Moment, Reading, WallTime};
 
 /// What Kubernetes takes where `spec.terminationGracePeriodSeconds` is not set.
 const DEFAULT_GRACE: u32 = 30;
+
+/// In the message of a 410 (`storage/cacher` in k8s.io/apiserver).
+const TOO_OLD: &str = "too old resource version";
 
 /// The node of which pods are told, and when that is.
 #[derive(Clone, Copy, Debug)]
@@ -95,7 +100,7 @@ impl Event {
         let message = excerpt(status.message.as_deref().unwrap_or("no message"));
         let expired = status.code == Some(410)
             || matches!(status.reason.as_deref(), Some("Expired" | "Gone"))
-            || message.contains("too old resource version");
+            || message.contains(TOO_OLD);
         let code = status.code.map(|code| format!("{code}: ")).unwrap_or_default();
         Self::Error { expired, why: format!("{code}{message}") }
     }
@@ -262,7 +267,7 @@ impl RawPod {
             .ok_or_else(|| format!("the pod {} has no namespace", excerpt(&name)))?;
         let called = excerpt(&format!("{namespace}/{name}"));
         // They become parts of a path: `..` must never get there.
-        if !is_dns_name(&namespace) || !is_dns_name(&name) {
+        if !is_label(&namespace) || !is_subdomain(&name) {
             return Err(format!("the pod {called} has a name that no pod can have"));
         }
         if self.kind.is_some_and(|kind| kind != PodKind::KIND) {
@@ -325,17 +330,6 @@ fn seconds(grace: i64) -> u32 {
 /// A grace within the range of seconds that there can be.
 fn clamped(grace: i64) -> u32 {
     u32::try_from(grace.max(0)).unwrap_or(u32::MAX)
-}
-
-/// RFC 1123, as Kubernetes wants it of namespaces and pods: lower-case letters, digits, `-` and
-/// `.`, ends that are neither, at most 253 of them.
-fn is_dns_name(name: &str) -> bool {
-    let inner = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.');
-    let outer = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
-    name.len() <= 253
-        && name.bytes().all(inner)
-        && outer(name.bytes().next())
-        && outer(name.bytes().last())
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! What the API server's replies mean, each read once. Pure.
 //!
-//! The wording and the causes are those of kube-apiserver 1.34 to 1.37 (`registry/core/pod/storage`,
-//! `apimachinery/pkg/api/errors`).
+//! The wording and the causes are those of kube-apiserver 1.34 to 1.37.
 
 use std::time::Duration;
 
 use miniserde::{Deserialize, json};
 
 use crate::drain::ask::{Answer, Ask, Budget, Job, PodRef};
+use crate::excerpt::excerpt;
 use crate::kube::request::{Method, Request};
 use crate::node::{Node, NodeAnswer, Remembered};
 
@@ -106,24 +106,6 @@ pub(super) fn unexpected(request: &Request, reply: &Reply) -> String {
     format!("{request}: {status}, but its {length} bytes are not what was asked for")
 }
 
-/// Of a text from outside at most 200 characters, none of which moves a terminal's cursor or
-/// turns the direction of writing.
-pub(super) fn excerpt(text: &str) -> String {
-    const MOST: usize = 200;
-    let shown = |c: char| {
-        let hidden = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
-            || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}');
-        if c.is_control() || hidden { ' ' } else { c }
-    };
-    let text = text.trim_matches(|c| shown(c) == ' ');
-    let mut excerpt: String = text.chars().take(MOST).map(shown).collect();
-    if text.chars().nth(MOST).is_some() {
-        excerpt.pop();
-        excerpt.push('…');
-    }
-    excerpt
-}
-
 fn described(request: &Request, reply: &Reply, status: Option<&Status>) -> String {
     let code = reply.status;
     if code == 401 {
@@ -174,6 +156,24 @@ pub(super) struct Status {
     details: Option<Details>,
 }
 
+/// The cause of a refusal by a budget (`DisruptionBudgetCause` in `policy/v1`).
+const BUDGET_CAUSE: &str = "DisruptionBudget";
+
+/// What stands before the budget's name in the cause's message (`registry/core/pod/storage`,
+/// eviction.go).
+const BUDGET_NAMED: &str = "The disruption budget ";
+
+/// In the message of a 500: such a pod is never evicted (eviction.go, too).
+const SEVERAL_BUDGETS: &str = "more than one PodDisruptionBudget";
+
+/// The cause of a refusal to create in a namespace that is being deleted
+/// (`NamespaceTerminatingCause` in `core/v1`).
+const NAMESPACE_CAUSE: &str = "NamespaceTerminating";
+
+/// In the message of a 409 by another UID: of `registry/rest` (delete.go) and eviction.go, and of
+/// the storage (`storage/interfaces.go`), both in k8s.io/apiserver.
+const UID_PRECONDITION: [&str; 2] = ["UID in the precondition", "UID in precondition"];
+
 #[derive(Deserialize)]
 struct Details {
     group: Option<String>,
@@ -219,21 +219,20 @@ impl Status {
     /// off answers 403 with the same cause, and two budgets over one pod answer 500 without one.
     fn budget(&self, pod: &PodRef) -> Option<Budget> {
         let named = |name: String| Budget { namespace: pod.namespace.clone(), name };
-        let by_budget = |cause: &&Cause| cause.reason.as_deref() == Some("DisruptionBudget");
+        let by_budget = |cause: &&Cause| cause.reason.as_deref() == Some(BUDGET_CAUSE);
         if let Some(cause) = self.causes().iter().find(by_budget) {
             let said = cause.message.as_deref().unwrap_or_else(|| self.message());
             let name = said
-                .strip_prefix("The disruption budget ")
+                .strip_prefix(BUDGET_NAMED)
                 .and_then(|rest| rest.split(' ').next())
                 .filter(|name| !name.is_empty());
             return Some(named(excerpt(name.unwrap_or(said))));
         }
-        let several = "more than one PodDisruptionBudget";
-        self.message().contains(several).then(|| named("(more than one)".to_owned()))
+        self.message().contains(SEVERAL_BUDGETS).then(|| named("(more than one)".to_owned()))
     }
 
     fn says_namespace_terminates(&self, _: &Job) -> bool {
-        self.causes().iter().any(|cause| cause.reason.as_deref() == Some("NamespaceTerminating"))
+        self.causes().iter().any(|cause| cause.reason.as_deref() == Some(NAMESPACE_CAUSE))
     }
 
     /// Whether it says that this very pod does not exist: a wrong path is a 404, too.
@@ -256,8 +255,7 @@ impl Status {
     /// wordings, for a patch as the immutable field that it would change.
     fn says_uid_differs(&self, job: &Job) -> bool {
         let message = self.message();
-        let precondition =
-            message.contains("UID in the precondition") || message.contains("UID in precondition");
+        let precondition = UID_PRECONDITION.iter().any(|words| message.contains(words));
         match job.ask {
             Ask::Evict { .. } | Ask::Delete { .. } => {
                 precondition && message.contains(job.pod.uid.as_str())

@@ -8,6 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use crate::excerpt::is_hidden;
 use crate::moment::WallTime;
 use crate::report::fact::{Fact, Level};
 
@@ -143,7 +144,7 @@ fn write_entry(out: &mut impl Write, entry: &Entry) -> fmt::Result {
 }
 
 /// Writes a text of one or more lines, each with time and level before it: log collectors take
-/// lines one by one. Control characters are escaped: much of the text comes from outside.
+/// lines one by one. Hidden characters are escaped: much of the text comes from outside.
 struct LineWriter<'a, W> {
     out: &'a mut W,
     /// `2026-11-23T09:00:00.123Z INFO  `
@@ -179,7 +180,7 @@ impl<W: Write> fmt::Write for LineWriter<'_, W> {
         for c in text.chars() {
             match c {
                 '\n' => self.end_line()?,
-                c if c.is_control() => self.line.extend(c.escape_default()),
+                c if is_hidden(c) => self.line.extend(c.escape_default()),
                 c => self.line.push(c),
             }
         }
@@ -291,8 +292,9 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_are_escaped() {
-        assert!(written(&["a\u{1b}[31mb\rc\u{0}"]).contains("a\\u{1b}[31mb\\rc\\u{0}\n"));
+    fn hidden_characters_are_escaped() {
+        let text = written(&["a\u{1b}[31mb\rc\u{0}\u{202e}"]);
+        assert!(text.contains("a\\u{1b}[31mb\\rc\\u{0}\\u{202e}\n"), "{text}");
     }
 
     #[test]

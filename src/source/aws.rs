@@ -9,6 +9,7 @@ use std::time::Duration;
 use miniserde::Deserialize;
 use miniserde::json::{self, Value};
 
+use crate::excerpt::excerpt;
 use crate::moment::WallTime;
 use crate::notice::{Action, Kind, Notice, When};
 
@@ -16,8 +17,6 @@ use crate::notice::{Action, Kind, Notice, When};
 pub(super) const INSTANCE_ACTION: &str = "/latest/meta-data/spot/instance-action";
 /// The older path, for `terminate` only: 404, or a bare time.
 const TERMINATION_TIME: &str = "/spot/termination-time";
-/// Of [`Notice::wording`], in characters.
-const LONGEST_WORDING: usize = 200;
 
 /// A body with status 200 that is no notice, and not the absence of one either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +75,7 @@ pub(super) fn notice_url(
     if when == When::Unstated && path.ends_with(TERMINATION_TIME) {
         return Ok(None);
     }
-    Ok(Some(notice(Action::Terminate, when, window, wording(text))))
+    Ok(Some(notice(Action::Terminate, when, window, excerpt(text))))
 }
 
 /// The keys of the document. Values of any type are taken, so that a bad one does not hide the
@@ -100,8 +99,8 @@ fn document(text: &str, window: Duration) -> Result<Notice, Unreadable> {
         _ => None,
     };
     let wording = match known {
-        Some(_) => wording(text),
-        None => wording(&format!("unknown action, taken for terminate: {text}")),
+        Some(_) => excerpt(text),
+        None => excerpt(&format!("unknown action, taken for terminate: {text}")),
     };
     Ok(notice(known.unwrap_or(Action::Terminate), when, window, wording))
 }
@@ -125,20 +124,6 @@ fn text(body: &[u8]) -> Result<&str, Unreadable> {
         Some(b'<') => Err(Unreadable::Html),
         Some(_) => Ok(text),
     }
-}
-
-/// One line for the log: white space made single spaces, nothing that could steer a terminal, at
-/// most [`LONGEST_WORDING`] characters.
-fn wording(text: &str) -> String {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    words.join(" ").chars().filter(|&c| is_visible(c)).take(LONGEST_WORDING).collect()
-}
-
-/// Neither a control character nor one that changes the direction or the width of what follows.
-fn is_visible(c: char) -> bool {
-    let is_format = matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    !c.is_control() && !is_format
 }
 
 #[cfg(test)]
@@ -259,12 +244,5 @@ mod tests {
             assert_eq!(notice_url(path, b"<html>", WINDOW), Err(Unreadable::Html));
             assert_eq!(notice_url(path, b"\xff", WINDOW), Err(Unreadable::NotUtf8));
         }
-    }
-
-    #[test]
-    fn the_wording_is_one_short_harmless_line() {
-        assert_eq!(wording("{\n\t\"a\":\r\n 1\u{2028}}"), "{ \"a\": 1 }");
-        assert_eq!(wording("a\u{1b}[31mb\0c\u{202e}d\u{85}e"), "a[31mbcd e");
-        assert_eq!(wording(&"ä".repeat(500)), "ä".repeat(LONGEST_WORDING));
     }
 }

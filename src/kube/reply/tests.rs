@@ -236,14 +236,6 @@ fn no_prefix_of_a_refusal_is_more_than_busy() {
     }
 }
 
-#[test]
-fn an_excerpt_is_short_and_plain() {
-    assert_eq!(excerpt("  a\r\n\u{1b}[31mb\u{202e}c\u{2028}d\0 "), "a   [31mb c d");
-    assert_eq!(excerpt("é".repeat(200).as_str()).chars().count(), 200);
-    let long = excerpt("é".repeat(201).as_str());
-    assert_eq!((long.chars().count(), long.ends_with('…')), (200, true));
-}
-
 fn official_node() -> Value {
     let node = json!({
         "apiVersion": "v1", "kind": "Node",
