@@ -10,8 +10,9 @@ use crate::cluster::audit::Exchange;
 use crate::verdicts::{Row, Verdicts};
 use crate::witness::Sighting;
 
-/// The handler and the tests see the same event on two watches.
-const APART: Duration = Duration::from_secs(1);
+/// The handler and the tests see the same event on two watches; those of a busy
+/// server lag, each in its own way.
+const APART: Duration = Duration::from_secs(5);
 
 /// Checks every table of one handler's log.
 ///

@@ -6,9 +6,9 @@ use super::AHEAD;
 use crate::scene::{SOON, Scene};
 use crate::workload::Shape;
 
-/// Requests besides one for each pod: the Node twice read and twice changed,
-/// the watch, and one to spare.
-const BESIDES: usize = 6;
+/// Requests besides one for each pod: the Node twice read and twice changed, and
+/// one to spare. Watches are not counted: a busy server ends them as it likes.
+const BESIDES: usize = 5;
 
 /// All pods of a Deployment are evicted, each with one request.
 pub async fn drained(scene: &mut Scene, count: usize) -> Result<()> {
@@ -24,6 +24,7 @@ pub async fn drained(scene: &mut Scene, count: usize) -> Result<()> {
     let exchanges = scene.exchanges()?;
     let refused = exchanges.iter().filter(|exchange| !exchange.accepted()).count();
     ensure!(refused == 0, "{refused} requests were refused");
-    ensure!(exchanges.len() <= count + BESIDES, "{} requests for {count} pods", exchanges.len());
+    let requests = exchanges.iter().filter(|exchange| exchange.verb != "watch").count();
+    ensure!(requests <= count + BESIDES, "{requests} requests for {count} pods");
     handler.stop(SOON).await
 }

@@ -111,7 +111,7 @@ pub async fn critical_last(scene: &mut Scene) -> Result<()> {
         ("node", Some("system-node-critical")),
     ];
     for (app, priority_class) in tiers {
-        let shape = Shape { grace: 5, exits_after: 3, priority_class, ..Shape::default() };
+        let shape = Shape { grace: 10, exits_after: 8, priority_class, ..Shape::default() };
         scene.pods(app, 2, &shape).await?;
     }
     let mut handler = scene.polling_handler(&[]).await?;
@@ -127,9 +127,9 @@ pub async fn critical_last(scene: &mut Scene) -> Result<()> {
         let gone = scene.of(before).iter().filter_map(|pod| pod.gone).max();
         let asked = first_asked(&exchanges, &scene.of(after));
         let (gone, asked) = (gone.context("not gone")?, asked.context("not asked")?);
-        // The two saw the same deletion on two watches.
+        // The two saw the same deletion on two watches, of which one may lag.
         let early = gone.duration_since(asked);
-        ensure!(early.as_millis() < 500, "{after} asked {early} before {before} was gone");
+        ensure!(early.as_secs() < 5, "{after} asked {early} before {before} was gone");
     }
     handler.stop(SOON).await
 }
