@@ -43,7 +43,7 @@ fn a_pod_of_the_manifest_needs_no_more_than_its_node() {
         Settings {
             node: WhichNode::Named("node-1".into()),
             metadata: Metadata {
-                url: MetadataUrl::default(),
+                url: MetadataUrl::parse("http://169.254.169.254").unwrap(),
                 notice_url: None,
                 poll_interval: Duration::from_secs(1),
                 v1_fallback: true,

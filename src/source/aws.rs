@@ -20,7 +20,7 @@ const TERMINATION_TIME: &str = "/spot/termination-time";
 
 /// A body with status 200 that is no notice, and not the absence of one either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unreadable {
+pub(super) enum Unreadable {
     /// No body, or white space.
     Empty,
     /// Not UTF-8.

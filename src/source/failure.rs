@@ -5,23 +5,23 @@
 
 use std::fmt;
 
-use super::aws::Unreadable;
-use super::http::{BadBody, Silence};
+use crate::source::aws::Unreadable;
+use crate::source::http::{BodyError, NoResponse};
 
 /// One request that did not give what it was sent for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub(super) struct Failure {
     /// Method and address.
-    pub asked: String,
+    pub(super) asked: String,
     /// What came.
-    pub came: Came,
+    pub(super) cause: Cause,
 }
 
 /// What came instead of the answer that was wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Came {
+pub(super) enum Cause {
     /// Nothing.
-    Silence(Silence),
+    NoResponse(NoResponse),
     /// Nothing for the token's request, in time.
     TokenTimedOut,
     /// No token, and the operator forbids to go on without one.
@@ -51,7 +51,7 @@ pub enum Came {
         length: Option<u64>,
     },
     /// Status 200, and a body that did not come whole.
-    BadBody(BadBody),
+    BodyError(BodyError),
     /// Status 200, and a whole body that says nothing known.
     Unreadable {
         /// Its length in bytes.
@@ -63,38 +63,38 @@ pub enum Came {
 
 impl Failure {
     /// The status that came, if one came.
-    pub fn status(&self) -> Option<u16> {
-        match self.came {
-            Came::Silence(_) | Came::TokenTimedOut => None,
-            Came::NoVersion2 { status }
-            | Came::Redirect { status }
-            | Came::Status { status, .. } => Some(status),
-            Came::NoToken { .. } | Came::BadBody(_) | Came::Unreadable { .. } => Some(200),
-            Came::Unauthorized => Some(401),
-            Came::Forbidden => Some(403),
+    pub(super) fn status(&self) -> Option<u16> {
+        match self.cause {
+            Cause::NoResponse(_) | Cause::TokenTimedOut => None,
+            Cause::NoVersion2 { status }
+            | Cause::Redirect { status }
+            | Cause::Status { status, .. } => Some(status),
+            Cause::NoToken { .. } | Cause::BodyError(_) | Cause::Unreadable { .. } => Some(200),
+            Cause::Unauthorized => Some(401),
+            Cause::Forbidden => Some(403),
         }
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.asked, self.came)
+        write!(f, "{}: {}", self.asked, self.cause)
     }
 }
 
 impl std::error::Error for Failure {}
 
-impl fmt::Display for Came {
+impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Silence(why) => write!(f, "{why}"),
+            Self::NoResponse(why) => write!(f, "{why}"),
             Self::TokenTimedOut => write!(
                 f,
                 "{}. A token's answer passes as many network hops as the instance's hop limit \
                  says; with the usual limit of 1 it never reaches a pod network. Give the pod \
                  hostNetwork: true, or raise the limit: aws ec2 modify-instance-metadata-options \
                  --instance-id INSTANCE --http-put-response-hop-limit 2",
-                Silence::TimedOut
+                NoResponse::TimedOut
             ),
             Self::NoVersion2 { status } => write!(
                 f,
@@ -118,7 +118,7 @@ impl fmt::Display for Came {
                 write!(f, "status {status}, {length} bytes")
             }
             Self::Status { status, length: None } => write!(f, "status {status}"),
-            Self::BadBody(why) => write!(f, "status 200, {why}"),
+            Self::BodyError(why) => write!(f, "status 200, {why}"),
             Self::Unreadable { length, why } => write!(f, "status 200, {length} bytes: {why}"),
         }
     }

@@ -10,7 +10,7 @@ use std::mem;
 use std::net::ToSocketAddrs;
 use std::thread;
 
-use super::url::Address;
+use crate::source::url::Address;
 
 /// For connection, head and body together, in seconds. minreq takes whole seconds only.
 pub(super) const PATIENCE_SECONDS: u64 = 1;
@@ -55,7 +55,7 @@ pub(super) struct Reply {
     /// Names in lower case.
     pub(super) headers: Vec<(String, String)>,
     /// Read for status 200 only, else empty.
-    pub(super) body: Result<Vec<u8>, BadBody>,
+    pub(super) body: Result<Vec<u8>, BodyError>,
 }
 
 impl Reply {
@@ -74,7 +74,7 @@ impl fmt::Debug for Reply {
 
 /// A body of which not all came, or too much.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BadBody {
+pub(super) enum BodyError {
     /// More than the limit.
     TooLong,
     /// The connection was closed early.
@@ -93,7 +93,7 @@ pub enum BadBody {
     },
 }
 
-impl fmt::Display for BadBody {
+impl fmt::Display for BodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLong => write!(f, "more than {LONGEST_BODY} bytes"),
@@ -107,7 +107,7 @@ impl fmt::Display for BadBody {
 
 /// Why no answer came.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Silence {
+pub(super) enum NoResponse {
     /// Not within [`PATIENCE_SECONDS`].
     TimedOut,
     /// The name has no address.
@@ -120,7 +120,7 @@ pub enum Silence {
     NoThread(String),
 }
 
-impl fmt::Display for Silence {
+impl fmt::Display for NoResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TimedOut => write!(f, "no answer within {PATIENCE_SECONDS} s"),
@@ -134,9 +134,9 @@ impl fmt::Display for Silence {
 
 /// Sends one request and reads its answer, within [`PATIENCE_SECONDS`] and the time that the
 /// resolver takes for a name.
-pub(super) fn send(request: &Request) -> Result<Reply, Silence> {
+pub(super) fn send(request: &Request) -> Result<Reply, NoResponse> {
     resolve(&request.address)?;
-    try_a_thread().map_err(|why| Silence::NoThread(why.to_string()))?;
+    try_a_thread().map_err(|why| NoResponse::NoThread(why.to_string()))?;
     let method = match request.method {
         Method::Get => minreq::Method::Get,
         Method::Put => minreq::Method::Put,
@@ -150,10 +150,10 @@ pub(super) fn send(request: &Request) -> Result<Reply, Silence> {
         .with_max_status_line_length(LONGEST_STATUS_LINE)
         .with_max_headers_size(LONGEST_HEADERS)
         .send_lazy()
-        .map_err(silence)?;
+        .map_err(no_response)?;
     // How minreq reports a connection that was closed before a status line, or gave none.
     if answer.status_code == 503 && answer.reason_phrase == "Server did not provide a status line" {
-        return Err(Silence::NotHttp("it has no status line".to_owned()));
+        return Err(NoResponse::NotHttp("it has no status line".to_owned()));
     }
     let status = answer.status_code;
     let headers = mem::take(&mut answer.headers);
@@ -163,12 +163,13 @@ pub(super) fn send(request: &Request) -> Result<Reply, Silence> {
 
 /// Waits for the resolver here, where only one request is under way: minreq asks it again in a
 /// thread of its own, and such threads would pile up if it never answered.
-fn resolve(address: &Address) -> Result<(), Silence> {
+fn resolve(address: &Address) -> Result<(), NoResponse> {
     let Some(name) = address.name() else { return Ok(()) };
-    let mut found = name.to_socket_addrs().map_err(|why| Silence::Unresolved(why.to_string()))?;
+    let mut found =
+        name.to_socket_addrs().map_err(|why| NoResponse::Unresolved(why.to_string()))?;
     match found.next() {
         Some(_) => Ok(()),
-        None => Err(Silence::Unresolved("it has no address".to_owned())),
+        None => Err(NoResponse::Unresolved("it has no address".to_owned())),
     }
 }
 
@@ -182,41 +183,43 @@ fn try_a_thread() -> io::Result<()> {
     Ok(())
 }
 
-fn silence(error: minreq::Error) -> Silence {
+fn no_response(error: minreq::Error) -> NoResponse {
     match error {
-        minreq::Error::IoError(why) if why.kind() == io::ErrorKind::TimedOut => Silence::TimedOut,
-        minreq::Error::IoError(why) => Silence::Unconnected(why.to_string()),
-        minreq::Error::AddressNotFound => Silence::Unresolved("it has no address".to_owned()),
+        minreq::Error::IoError(why) if why.kind() == io::ErrorKind::TimedOut => {
+            NoResponse::TimedOut
+        }
+        minreq::Error::IoError(why) => NoResponse::Unconnected(why.to_string()),
+        minreq::Error::AddressNotFound => NoResponse::Unresolved("it has no address".to_owned()),
         minreq::Error::HeadersOverflow => {
-            Silence::NotHttp(format!("its headers are longer than {LONGEST_HEADERS} bytes"))
+            NoResponse::NotHttp(format!("its headers are longer than {LONGEST_HEADERS} bytes"))
         }
-        minreq::Error::StatusLineOverflow => {
-            Silence::NotHttp(format!("its status line is longer than {LONGEST_STATUS_LINE} bytes"))
-        }
+        minreq::Error::StatusLineOverflow => NoResponse::NotHttp(format!(
+            "its status line is longer than {LONGEST_STATUS_LINE} bytes"
+        )),
         minreq::Error::InvalidUtf8InResponse => {
-            Silence::NotHttp("its head is not UTF-8".to_owned())
+            NoResponse::NotHttp("its head is not UTF-8".to_owned())
         }
-        other => Silence::NotHttp(other.to_string()),
+        other => NoResponse::NotHttp(other.to_string()),
     }
 }
 
 fn read_body(
     answer: minreq::ResponseLazy,
     headers: &[(String, String)],
-) -> Result<Vec<u8>, BadBody> {
+) -> Result<Vec<u8>, BodyError> {
     let mut body = Vec::new();
     let read = answer.take(LONGEST_BODY as u64 + 1).read_to_end(&mut body);
     let came = body.len();
     if came > LONGEST_BODY {
-        return Err(BadBody::TooLong);
+        return Err(BodyError::TooLong);
     }
     if let Err(why) = read {
-        return Err(BadBody::Broken { came, why: why.to_string() });
+        return Err(BodyError::Broken { came, why: why.to_string() });
     }
     let is_chunked = headers.iter().any(|(name, _)| name.trim() == "transfer-encoding");
     match number(headers, "content-length") {
         Some(announced) if !is_chunked && announced != came as u64 => {
-            Err(BadBody::Cut { came, announced })
+            Err(BodyError::Cut { came, announced })
         }
         _ => Ok(body),
     }
@@ -234,9 +237,9 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use super::super::stand_in::{StandIn, until_hung_up};
-    use super::super::url::NoticeUrl;
     use super::*;
+    use crate::source::stand_in::{StandIn, until_hung_up};
+    use crate::source::url::NoticeUrl;
 
     fn get(url: &str) -> Request {
         Request { method: Method::Get, address: NoticeUrl::parse(url).unwrap().0, header: None }
@@ -245,19 +248,19 @@ mod tests {
     /// What comes of a GET when the server does that.
     fn ask(
         answer: impl FnMut(&mut TcpStream) -> io::Result<()> + Send + 'static,
-    ) -> Result<Reply, Silence> {
+    ) -> Result<Reply, NoResponse> {
         let mut answer = answer;
         let server = StandIn::start(move |_, stream| answer(stream));
         send(&get(&server.url("/a?b=c")))
     }
 
-    fn ask_for(answer: &'static [u8]) -> Result<Reply, Silence> {
+    fn ask_for(answer: &'static [u8]) -> Result<Reply, NoResponse> {
         ask(|stream| stream.write_all(answer))
     }
 
-    fn not_http(answer: Result<Reply, Silence>) -> String {
+    fn not_http(answer: Result<Reply, NoResponse>) -> String {
         match answer {
-            Err(Silence::NotHttp(why)) => why,
+            Err(NoResponse::NotHttp(why)) => why,
             other => panic!("{other:?}"),
         }
     }
@@ -300,9 +303,9 @@ mod tests {
     #[test]
     fn a_body_that_is_cut_is_an_error() {
         let cut = ask_for(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{\"action\"");
-        assert_eq!(cut.unwrap().body, Err(BadBody::Cut { came: 9, announced: 50 }));
+        assert_eq!(cut.unwrap().body, Err(BodyError::Cut { came: 9, announced: 50 }));
         let broken = ask_for(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n");
-        assert!(matches!(broken.unwrap().body, Err(BadBody::Broken { came: 0, .. })));
+        assert!(matches!(broken.unwrap().body, Err(BodyError::Broken { came: 0, .. })));
     }
 
     #[test]
@@ -320,7 +323,7 @@ mod tests {
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{\"action\"")?;
             until_hung_up(stream)
         });
-        assert!(matches!(stalled.unwrap().body, Err(BadBody::Broken { came: 9, .. })));
+        assert!(matches!(stalled.unwrap().body, Err(BodyError::Broken { came: 9, .. })));
     }
 
     #[test]
@@ -336,7 +339,7 @@ mod tests {
                     sending.fetch_add(chunk.len(), Ordering::Relaxed);
                 }
             });
-            assert_eq!(reply.unwrap().body, Err(BadBody::TooLong), "{head}");
+            assert_eq!(reply.unwrap().body, Err(BodyError::TooLong), "{head}");
             // What the kernel holds between the two.
             let sent = sent.load(Ordering::Relaxed);
             assert!(sent < 32_000_000, "{sent}");
@@ -377,7 +380,7 @@ mod tests {
     fn a_refused_connection_is_said() {
         // Nobody listens on the port of tcpmux any more.
         let answer = send(&get("http://127.0.0.1:1/"));
-        assert!(matches!(answer, Err(Silence::Unconnected(_))), "{answer:?}");
+        assert!(matches!(answer, Err(NoResponse::Unconnected(_))), "{answer:?}");
     }
 
     /// Threads of this process that have this name, which a thread gives to those it starts.
@@ -398,7 +401,7 @@ mod tests {
         let name = "black-hole";
         let asking = thread::Builder::new().name(name.to_owned()).spawn(move || {
             for _ in 0..4 {
-                assert_eq!(send(&get(&url)).unwrap_err(), Silence::TimedOut);
+                assert_eq!(send(&get(&url)).unwrap_err(), NoResponse::TimedOut);
                 // This one, and at most the last exchange's, at its end.
                 assert!(threads_named(name) <= 2);
             }

@@ -6,10 +6,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::failure::{Came, Failure};
-use super::http::{Method, Reply, Request, Silence};
-use super::url::{Address, MetadataUrl};
 use crate::moment::Moment;
+use crate::source::failure::{Cause, Failure};
+use crate::source::http::{Method, NoResponse, Reply, Request};
+use crate::source::url::{Address, MetadataUrl};
 
 const TOKEN_PATH: &str = "/latest/api/token";
 const LIFETIME_HEADER: &str = "X-aws-ec2-metadata-token-ttl-seconds";
@@ -26,7 +26,7 @@ const FALLBACK_RETRY: Duration = Duration::from_mins(10);
 
 /// Reads one address, with a token where one is due.
 pub(super) struct Client {
-    page: Address,
+    target: Address,
     token: Address,
     v1_fallback: bool,
     session: Session,
@@ -52,18 +52,18 @@ enum Session {
 }
 
 impl Client {
-    /// A client for `page`. It shows tokens only if that is on `service`. Without `v1_fallback`
+    /// A client for `target`. It shows tokens only if that is on `service`. Without `v1_fallback`
     /// it never asks the service without one.
-    pub(super) fn new(service: &MetadataUrl, page: Address, v1_fallback: bool) -> Self {
-        let session = if page.is_on(service) { Session::Unopened } else { Session::Elsewhere };
-        Self { page, token: service.at(TOKEN_PATH), v1_fallback, session, fell_back: None }
+    pub(super) fn new(service: &MetadataUrl, target: Address, v1_fallback: bool) -> Self {
+        let session = if target.is_on(service) { Session::Unopened } else { Session::Elsewhere };
+        Self { target, token: service.at(TOKEN_PATH), v1_fallback, session, fell_back: None }
     }
 
     /// The body at the address; `None` if it answers 404. At most four exchanges.
     pub(super) fn read(
         &mut self,
         now: Moment,
-        send: &mut impl FnMut(&Request) -> Result<Reply, Silence>,
+        send: &mut impl FnMut(&Request) -> Result<Reply, NoResponse>,
     ) -> Result<Option<Vec<u8>>, Failure> {
         let mut request = self.request(now, send)?;
         let mut answer = send(&request);
@@ -73,7 +73,7 @@ impl Client {
             request = self.request(now, send)?;
             answer = send(&request);
         }
-        page(answer, &self.session).map_err(|came| Failure { asked: request.to_string(), came })
+        body(answer, &self.session).map_err(|cause| Failure { asked: request.to_string(), cause })
     }
 
     /// The status of the token's request (404 or 405) after the first fallback to IMDSv1, once.
@@ -81,14 +81,14 @@ impl Client {
         self.fell_back.take()
     }
 
-    pub(super) fn page(&self) -> &Address {
-        &self.page
+    pub(super) fn target(&self) -> &Address {
+        &self.target
     }
 
     fn request(
         &mut self,
         now: Moment,
-        send: &mut impl FnMut(&Request) -> Result<Reply, Silence>,
+        send: &mut impl FnMut(&Request) -> Result<Reply, NoResponse>,
     ) -> Result<Request, Failure> {
         if self.session.is_due(now) {
             self.open(now, send)?;
@@ -97,14 +97,14 @@ impl Client {
             Session::Token { token, .. } => Some((TOKEN_HEADER, token.0.clone())),
             Session::Elsewhere | Session::Unopened | Session::WithoutToken { .. } => None,
         };
-        Ok(Request { method: Method::Get, address: self.page.clone(), header })
+        Ok(Request { method: Method::Get, address: self.target.clone(), header })
     }
 
     /// Asks for a token. A failure counts only if there is no other way to go on.
     fn open(
         &mut self,
         now: Moment,
-        send: &mut impl FnMut(&Request) -> Result<Reply, Silence>,
+        send: &mut impl FnMut(&Request) -> Result<Reply, NoResponse>,
     ) -> Result<(), Failure> {
         let header = Some((LIFETIME_HEADER, LONGEST_LIFETIME.to_string()));
         let request = Request { method: Method::Put, address: self.token.clone(), header };
@@ -117,13 +117,13 @@ impl Client {
                 *renew_at = now + RENEWAL_RETRY;
             }
             (Err(_), Session::WithoutToken { retry_at }) => *retry_at = now + FALLBACK_RETRY,
-            (Err(Came::NoVersion2 { status }), session) if self.v1_fallback => {
+            (Err(Cause::NoVersion2 { status }), session) if self.v1_fallback => {
                 *session = Session::WithoutToken { retry_at: now + FALLBACK_RETRY };
                 self.fell_back = Some(status);
             }
-            (Err(came), session) => {
+            (Err(cause), session) => {
                 *session = Session::Unopened;
-                return Err(Failure { asked: request.to_string(), came });
+                return Err(Failure { asked: request.to_string(), cause });
             }
         }
         Ok(())
@@ -164,47 +164,47 @@ impl fmt::Debug for Token {
 }
 
 /// The token in the answer to its request, and how long it holds.
-fn granted(answer: Result<Reply, Silence>) -> Result<(Token, Duration), Came> {
+fn granted(answer: Result<Reply, NoResponse>) -> Result<(Token, Duration), Cause> {
     let reply = match answer {
-        Err(Silence::TimedOut) => return Err(Came::TokenTimedOut),
-        Err(why) => return Err(Came::Silence(why)),
+        Err(NoResponse::TimedOut) => return Err(Cause::TokenTimedOut),
+        Err(why) => return Err(Cause::NoResponse(why)),
         Ok(reply) => reply,
     };
     match reply.status {
         200 => {}
-        status @ (404 | 405) => return Err(Came::NoVersion2 { status }),
+        status @ (404 | 405) => return Err(Cause::NoVersion2 { status }),
         _ => return Err(refusal(&reply, &Session::Unopened)),
     }
     // The service says what it granted; more than was asked for is not believed.
     let lifetime = reply.number(&LIFETIME_HEADER.to_ascii_lowercase()).unwrap_or(LONGEST_LIFETIME);
     let lifetime = Duration::from_secs(lifetime.clamp(1, LONGEST_LIFETIME));
-    let body = reply.body.map_err(Came::BadBody)?;
+    let body = reply.body.map_err(Cause::BodyError)?;
     match Token::parse(&body) {
         Some(token) => Ok((token, lifetime)),
-        None => Err(Came::NoToken { length: body.len() }),
+        None => Err(Cause::NoToken { length: body.len() }),
     }
 }
 
 /// The body in the answer to a GET.
-fn page(answer: Result<Reply, Silence>, session: &Session) -> Result<Option<Vec<u8>>, Came> {
-    let reply = answer.map_err(Came::Silence)?;
+fn body(answer: Result<Reply, NoResponse>, session: &Session) -> Result<Option<Vec<u8>>, Cause> {
+    let reply = answer.map_err(Cause::NoResponse)?;
     match reply.status {
-        200 => reply.body.map(Some).map_err(Came::BadBody),
+        200 => reply.body.map(Some).map_err(Cause::BodyError),
         404 => Ok(None),
         _ => Err(refusal(&reply, session)),
     }
 }
 
 /// A status that neither request wants, in an answer to a request of this session.
-fn refusal(reply: &Reply, session: &Session) -> Came {
+fn refusal(reply: &Reply, session: &Session) -> Cause {
     match (reply.status, session) {
-        (status @ 300..=399, _) => Came::Redirect { status },
-        (401, Session::Token { .. }) => Came::Unauthorized,
+        (status @ 300..=399, _) => Cause::Redirect { status },
+        (401, Session::Token { .. }) => Cause::Unauthorized,
         // Elsewhere it has no meaning of its own.
         (403, Session::Unopened | Session::Token { .. } | Session::WithoutToken { .. }) => {
-            Came::Forbidden
+            Cause::Forbidden
         }
-        (status, _) => Came::Status { status, length: reply.number("content-length") },
+        (status, _) => Cause::Status { status, length: reply.number("content-length") },
     }
 }
 
@@ -212,16 +212,16 @@ fn refusal(reply: &Reply, session: &Session) -> Came {
 mod tests {
     use std::collections::VecDeque;
 
-    use super::super::http::BadBody;
     use super::*;
+    use crate::source::http::BodyError;
 
-    const PAGE: &str = "/latest/meta-data/spot/instance-action";
+    const TARGET: &str = "/latest/meta-data/spot/instance-action";
     const HOURS_5: Duration = Duration::from_hours(5);
 
     /// Answers in the order given, and notes what was asked: `PUT`, `GET`, `GET one` with a token.
     #[derive(Default)]
     struct Script {
-        answers: VecDeque<Result<Reply, Silence>>,
+        answers: VecDeque<Result<Reply, NoResponse>>,
         asked: Vec<String>,
     }
 
@@ -231,7 +231,7 @@ mod tests {
             self
         }
 
-        fn then_silence(mut self, why: Silence) -> Self {
+        fn then_no_response(mut self, why: NoResponse) -> Self {
             self.answers.push_back(Err(why));
             self
         }
@@ -241,7 +241,7 @@ mod tests {
             &mut self,
             client: &mut Client,
             seconds: u64,
-        ) -> (Result<Option<Vec<u8>>, Came>, String) {
+        ) -> (Result<Option<Vec<u8>>, Cause>, String) {
             let now = Moment::at(Duration::from_secs(seconds));
             self.asked.clear();
             let got = client.read(now, &mut |request| {
@@ -255,7 +255,7 @@ mod tests {
                 });
                 self.answers.pop_front().expect("no more answers")
             });
-            (got.map_err(|failure| failure.came), self.asked.join(", "))
+            (got.map_err(|failure| failure.cause), self.asked.join(", "))
         }
     }
 
@@ -264,11 +264,11 @@ mod tests {
     }
 
     fn client(v1_fallback: bool) -> Client {
-        let service = MetadataUrl::default();
-        Client::new(&service, service.at(PAGE), v1_fallback)
+        let service = MetadataUrl::parse("http://169.254.169.254").unwrap();
+        Client::new(&service, service.at(TARGET), v1_fallback)
     }
 
-    fn asked(text: &str) -> (Result<Option<Vec<u8>>, Came>, String) {
+    fn asked(text: &str) -> (Result<Option<Vec<u8>>, Cause>, String) {
         (Ok(None), text.to_owned())
     }
 
@@ -293,7 +293,7 @@ mod tests {
         script.read(&mut client, 0).0.unwrap();
 
         script = script
-            .then_silence(Silence::TimedOut)
+            .then_no_response(NoResponse::TimedOut)
             .then(404, "")
             .then(404, "")
             .then(405, "")
@@ -302,8 +302,8 @@ mod tests {
         assert_eq!(script.read(&mut client, 18_059), asked("GET one"));
         assert_eq!(script.read(&mut client, 18_060), asked("PUT, GET one"));
 
-        script = script.then_silence(Silence::TimedOut);
-        assert_eq!(script.read(&mut client, 21_600), (Err(Came::TokenTimedOut), "PUT".to_owned()));
+        script = script.then_no_response(NoResponse::TimedOut);
+        assert_eq!(script.read(&mut client, 21_600), (Err(Cause::TokenTimedOut), "PUT".to_owned()));
         assert_eq!(client.take_fallback(), None);
     }
 
@@ -330,11 +330,11 @@ mod tests {
         assert_eq!(script.read(&mut client, 0), (page, "PUT, GET one, PUT, GET two".to_owned()));
 
         script = script.then(401, "").then(200, "three").then(401, "");
-        let refused = (Err(Came::Unauthorized), "GET two, PUT, GET three".to_owned());
+        let refused = (Err(Cause::Unauthorized), "GET two, PUT, GET three".to_owned());
         assert_eq!(script.read(&mut client, 1), refused);
 
         script = script.then(401, "").then(500, "");
-        let failed = Err(Came::Status { status: 500, length: None });
+        let failed = Err(Cause::Status { status: 500, length: None });
         assert_eq!(script.read(&mut client, 2), (failed, "GET three, PUT".to_owned()));
         script = script.then(200, "four").then(404, "");
         assert_eq!(script.read(&mut client, 3), asked("PUT, GET four"));
@@ -350,7 +350,7 @@ mod tests {
             assert_eq!(script.read(&mut client, 599), asked("GET"));
 
             // It is tried again, whatever comes of that, and a 401 opens the way to tokens at once.
-            script = script.then_silence(Silence::TimedOut).then(404, "");
+            script = script.then_no_response(NoResponse::TimedOut).then(404, "");
             assert_eq!(script.read(&mut client, 600), asked("PUT, GET"));
             script = script.then(401, "").then(200, "one").then(404, "");
             assert_eq!(script.read(&mut client, 601), asked("GET, PUT, GET one"));
@@ -360,25 +360,25 @@ mod tests {
 
     #[test]
     fn no_other_trouble_leads_to_version_1() {
-        let refused = Silence::Unconnected("refused".to_owned());
+        let refused = NoResponse::Unconnected("refused".to_owned());
         let cases = [
-            (Err(Silence::TimedOut), Came::TokenTimedOut),
-            (Err(refused.clone()), Came::Silence(refused)),
-            (Ok(reply(400, "")), Came::Status { status: 400, length: None }),
-            (Ok(reply(401, "")), Came::Status { status: 401, length: None }),
-            (Ok(reply(403, "")), Came::Forbidden),
-            (Ok(reply(302, "")), Came::Redirect { status: 302 }),
-            (Ok(reply(503, "")), Came::Status { status: 503, length: None }),
-            (Ok(reply(200, "")), Came::NoToken { length: 0 }),
+            (Err(NoResponse::TimedOut), Cause::TokenTimedOut),
+            (Err(refused.clone()), Cause::NoResponse(refused)),
+            (Ok(reply(400, "")), Cause::Status { status: 400, length: None }),
+            (Ok(reply(401, "")), Cause::Status { status: 401, length: None }),
+            (Ok(reply(403, "")), Cause::Forbidden),
+            (Ok(reply(302, "")), Cause::Redirect { status: 302 }),
+            (Ok(reply(503, "")), Cause::Status { status: 503, length: None }),
+            (Ok(reply(200, "")), Cause::NoToken { length: 0 }),
             (
-                Ok(Reply { body: Err(BadBody::TooLong), ..reply(200, "") }),
-                Came::BadBody(BadBody::TooLong),
+                Ok(Reply { body: Err(BodyError::TooLong), ..reply(200, "") }),
+                Cause::BodyError(BodyError::TooLong),
             ),
         ];
-        for (answer, came) in cases {
+        for (answer, cause) in cases {
             let mut script = Script { answers: [answer].into(), ..Script::default() };
             let mut client = client(true);
-            assert_eq!(script.read(&mut client, 0), (Err(came), "PUT".to_owned()));
+            assert_eq!(script.read(&mut client, 0), (Err(cause), "PUT".to_owned()));
             assert_eq!(client.take_fallback(), None);
         }
     }
@@ -388,19 +388,20 @@ mod tests {
         let mut client = client(false);
         for seconds in 0..3 {
             let mut script = Script::default().then(405, "");
-            let refused = (Err(Came::NoVersion2 { status: 405 }), "PUT".to_owned());
+            let refused = (Err(Cause::NoVersion2 { status: 405 }), "PUT".to_owned());
             assert_eq!(script.read(&mut client, seconds), refused);
         }
     }
 
     #[test]
     fn another_server_never_gets_a_token() {
-        let page = super::super::url::NoticeUrl::parse("http://notices.example/").unwrap();
-        let mut client = Client::new(&MetadataUrl::default(), page.0, false);
+        let elsewhere = crate::source::url::NoticeUrl::parse("http://notices.example/").unwrap();
+        let mut client =
+            Client::new(&MetadataUrl::parse("http://169.254.169.254").unwrap(), elsewhere.0, false);
         let mut script = Script::default().then(404, "").then(401, "").then(403, "");
         assert_eq!(script.read(&mut client, 0), asked("GET"));
         for status in [401, 403] {
-            let refused = (Err(Came::Status { status, length: None }), "GET".to_owned());
+            let refused = (Err(Cause::Status { status, length: None }), "GET".to_owned());
             assert_eq!(script.read(&mut client, 1), refused);
         }
     }
@@ -420,20 +421,20 @@ mod tests {
     }
 
     #[test]
-    fn what_came_decides_what_a_page_is() {
-        let cut = BadBody::Cut { came: 3, announced: 50 };
+    fn what_came_decides_what_a_body_is() {
+        let cut = BodyError::Cut { came: 3, announced: 50 };
         let cases = [
             (Ok(reply(200, "x")), Ok(Some(b"x".to_vec()))),
-            (Ok(Reply { body: Err(cut.clone()), ..reply(200, "") }), Err(Came::BadBody(cut))),
+            (Ok(Reply { body: Err(cut.clone()), ..reply(200, "") }), Err(Cause::BodyError(cut))),
             (Ok(reply(404, "")), Ok(None)),
-            (Ok(reply(403, "")), Err(Came::Forbidden)),
-            (Ok(reply(301, "")), Err(Came::Redirect { status: 301 })),
-            (Ok(reply(204, "")), Err(Came::Status { status: 204, length: None })),
-            (Ok(reply(40, "")), Err(Came::Status { status: 40, length: None })),
-            (Err(Silence::TimedOut), Err(Came::Silence(Silence::TimedOut))),
+            (Ok(reply(403, "")), Err(Cause::Forbidden)),
+            (Ok(reply(301, "")), Err(Cause::Redirect { status: 301 })),
+            (Ok(reply(204, "")), Err(Cause::Status { status: 204, length: None })),
+            (Ok(reply(40, "")), Err(Cause::Status { status: 40, length: None })),
+            (Err(NoResponse::TimedOut), Err(Cause::NoResponse(NoResponse::TimedOut))),
         ];
         for (answer, expected) in cases {
-            assert_eq!(page(answer, &Session::Unopened), expected);
+            assert_eq!(body(answer, &Session::Unopened), expected);
         }
     }
 }

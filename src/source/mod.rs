@@ -5,12 +5,12 @@
 //! | [`url`] | addresses that can be asked | none |
 //! | `aws` | paths, and bodies → [`Notice`](crate::notice::Notice) | none |
 //! | `imds` | tokens, and what a status means | none |
-//! | [`failure`] | what went wrong, in words | none |
+//! | `failure` | what went wrong, in words | none |
 //! | `http` | one exchange | HTTP |
 //! | `poller` | one path, asked for ever | its thread |
 
 mod aws;
-pub mod failure;
+mod failure;
 mod http;
 mod imds;
 mod poller;
@@ -21,13 +21,10 @@ pub mod url;
 use std::time::Duration;
 
 use crate::notice::{NoticePath, Polled};
+use crate::source::imds::Client;
+use crate::source::url::{MetadataUrl, NoticeUrl};
 
-pub use aws::Unreadable;
-pub use http::{BadBody, Silence};
-pub use poller::Poller;
-
-use imds::Client;
-use url::{MetadataUrl, NoticeUrl};
+pub use crate::source::poller::Poller;
 
 /// What polling tells.
 #[derive(Clone, Debug, PartialEq, Eq)]

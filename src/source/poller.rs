@@ -6,14 +6,14 @@ use std::ops::ControlFlow;
 use std::thread;
 use std::time::Duration;
 
-use super::Report;
-use super::aws;
-use super::failure::{Came, Failure};
-use super::http::{self, Reply, Request, Silence};
-use super::imds::Client;
 use crate::clock::Clock;
 use crate::moment::Moment;
 use crate::notice::{Notice, NoticePath, Polled};
+use crate::source::Report;
+use crate::source::aws;
+use crate::source::failure::{Cause, Failure};
+use crate::source::http::{self, NoResponse, Reply, Request};
+use crate::source::imds::Client;
 
 /// Deep enough for an exchange in a debug build; what is not touched takes no memory.
 const STACK_BYTES: usize = 128 * 1024;
@@ -31,11 +31,6 @@ pub struct Poller {
 }
 
 impl Poller {
-    /// Which path.
-    pub fn path(&self) -> NoticePath {
-        self.path
-    }
-
     /// Polls in a new thread until `tell` breaks, which says that nobody listens any more. Each
     /// poll gives one [`Report::Polled`]; the first fallback to IMDSv1 one [`Report::WithoutToken`]
     /// before it.
@@ -75,7 +70,7 @@ impl Poller {
     fn poll(
         &mut self,
         now: Moment,
-        send: &mut impl FnMut(&Request) -> Result<Reply, Silence>,
+        send: &mut impl FnMut(&Request) -> Result<Reply, NoResponse>,
     ) -> Poll {
         let answer = self.client.read(now, send);
         // Two paths on one service fall back together: one of them says it.
@@ -99,14 +94,14 @@ impl Poller {
     }
 
     fn notice(&self, body: &[u8]) -> Result<Option<Notice>, Failure> {
-        let page = self.client.page();
+        let target = self.client.target();
         match self.path {
             NoticePath::InstanceAction => aws::instance_action(body, self.window).map(Some),
-            NoticePath::NoticeUrl => aws::notice_url(page.path(), body, self.window),
+            NoticePath::NoticeUrl => aws::notice_url(target.path(), body, self.window),
         }
         .map_err(|why| Failure {
-            asked: format!("GET {page}"),
-            came: Came::Unreadable { length: body.len(), why },
+            asked: format!("GET {target}"),
+            cause: Cause::Unreadable { length: body.len(), why },
         })
     }
 }
@@ -159,12 +154,12 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
     use std::sync::mpsc::{self, Receiver};
 
-    use super::super::Source;
-    use super::super::stand_in::{StandIn, until_hung_up};
-    use super::super::url::{MetadataUrl, NoticeUrl};
     use super::Health::{Answering, Failing};
     use super::*;
     use crate::notice::{Action, When};
+    use crate::source::Source;
+    use crate::source::stand_in::{StandIn, until_hung_up};
+    use crate::source::url::{MetadataUrl, NoticeUrl};
 
     const GOOD: &str = r#"{"action": "terminate", "time": "2017-09-18T08:22:00Z"}"#;
 

@@ -27,18 +27,6 @@ impl MetadataUrl {
     }
 }
 
-impl Default for MetadataUrl {
-    /// `http://169.254.169.254`, the same on every instance.
-    fn default() -> Self {
-        Self(Address {
-            host: Ipv4Addr::new(169, 254, 169, 254).to_string(),
-            port: HTTP_PORT,
-            path: "/".to_owned(),
-            query: None,
-        })
-    }
-}
-
 impl fmt::Display for MetadataUrl {
     /// Without the final slash.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -197,7 +185,8 @@ mod tests {
         for good in
             ["http://169.254.169.254", "http://169.254.169.254/", "http://169.254.169.254:80"]
         {
-            assert_eq!(MetadataUrl::parse(good), Ok(MetadataUrl::default()), "{good}");
+            let shown = MetadataUrl::parse(good).map(|url| url.to_string());
+            assert_eq!(shown.as_deref(), Ok("http://169.254.169.254"), "{good}");
         }
         let mock = MetadataUrl::parse("http://Metadata-Mock.default.:1338/").unwrap();
         assert_eq!(mock.to_string(), "http://metadata-mock.default.:1338");
