@@ -277,3 +277,22 @@ fn everything_at_once_and_still_every_pod_goes() {
 fn is_at_the_deadline(table: &Table) {
     assert!(table.occasion.contains("the deadline is reached"), "{table:?}");
 }
+
+#[test]
+fn each_kind_of_failure_is_said_when_it_first_happens() {
+    let stage = Stage::with(quick_pods(2));
+    let fail = |pod, fault| stage.cluster.fail(Class::Evict).always().pod(pod).with(fault);
+    fail("default/web-0", Fault::Throttled(None));
+    fail("default/web-1", Fault::Html(200));
+    let handler = stage.drain(FAR);
+    let said = "It is tried again until the deadline";
+    handler.says_times(said, 2);
+    let first = handler.says("default/web-0: ");
+    assert!(first.contains("429: too many requests") && first.contains(said), "{first}");
+    let second = handler.says("default/web-1: ");
+    assert!(second.contains("59 bytes are not what was asked for") && second.contains(said));
+    stage.asks(Class::Evict, 12);
+    assert_eq!(handler.said(said), 2, "once each");
+    stage.cluster.heal();
+    handler.table().all_evicted(&names(2));
+}

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
 
-use simulator::{Class, Endpoint, Fault, Version};
+use simulator::{Class, Endpoint, Fault, Pod, Version};
 
 use crate::stage::{FAR, Stage, at_once, names, quick_pods, time_ago, time_in};
 
@@ -229,4 +229,23 @@ fn a_time_that_cannot_be_used_drains_at_once_and_says_so() {
             handler.table().all_evicted(&names(2));
         },
     );
+}
+
+#[test]
+fn a_time_too_far_ahead_to_be_true_counts_as_the_usual_window_from_now() {
+    let stage = Stage::with([]);
+    let handler = stage.drain(Duration::from_mins(7));
+    let line = handler.says("which is too far ahead to be true: taken as 120 s from now");
+    assert!(line.contains("; 120 s left"), "{line}");
+}
+
+#[test]
+fn a_time_too_far_ahead_counts_as_the_window_that_the_operator_has_set() {
+    let stage = Stage::with([Pod::named("default/stuck").stuck().grace(1)]);
+    stage.cloud.announce_in(Duration::from_mins(7));
+    let handler = stage.handler().with("NODE_TERMINATION_GRACE_PERIOD", "6").start();
+    handler.says("which is too far ahead to be true: taken as 6 s from now");
+    let table = handler.table();
+    assert!(table.occasion.contains("the deadline is reached"), "{table:?}");
+    table.says("default/stuck", "still there", "evicted, has not ended");
 }

@@ -1,7 +1,9 @@
 //! The cordon and the note on the Node, and who else writes there.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
-use simulator::{Class, Fault, Happening, Node};
+use simulator::{Class, Fault, Happening, Node, Pod};
 
 use crate::stage::{FAR, NODE, Stage, names, quick, quick_pods};
 
@@ -117,4 +119,21 @@ fn a_handler_that_is_killed_in_the_middle_goes_on_after_its_restart() {
     second.says("the node was cordoned already, by this handler");
     second.table().all_evicted(&["default/web-3"]);
     assert_eq!(note(&stage)["cordoned"], true);
+}
+
+#[test]
+fn a_node_that_takes_no_patch_is_asked_calmly_and_pods_go_all_the_same() {
+    let stage = Stage::with(quick_pods(3));
+    stage.cluster.add_pod(Pod::named("default/stuck").stuck().grace(1));
+    stage.cluster.fail(Class::NodePatch).always().with(Fault::Code(409));
+    let handler = stage.drain(Duration::from_secs(10));
+    let table = handler.table();
+    let patches = stage.asked(Class::NodePatch).len();
+    assert!((4..40).contains(&patches), "{patches} patches");
+    let line = handler.says("the node is not cordoned");
+    assert!(line.contains("409"), "{line}");
+    assert_eq!(handler.said("the node is not cordoned"), 1);
+    for pod in names(3) {
+        table.says(&pod, "evicted", "");
+    }
 }

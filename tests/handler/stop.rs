@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use simulator::{Class, HANDLER_POD, Pod};
+use serde_json::json;
+use simulator::{Class, Disturbance, HANDLER_POD, Pod};
 
-use crate::stage::{FAR, Stage, names, quick, quick_pods};
+use crate::child::Handler;
+use crate::stage::{FAR, Stage, names, quick, quick_pods, time_in};
 
 #[test]
 fn an_idle_handler_ends_at_once_with_0() {
@@ -66,4 +68,47 @@ fn sigterm_twice_is_sigterm() {
     assert_eq!(handler.ended().code(), Some(0));
     assert_eq!(handler.said("SIGTERM"), 1);
     handler.table().all_evicted(&names(1));
+}
+
+/// The watch tells that the own pod was deleted with this grace, in seconds.
+fn own_pod_is_deleted(stage: &Stage, grace: u64) {
+    let mut pod = stage.cluster.pod(HANDLER_POD).unwrap();
+    pod["metadata"]["deletionGracePeriodSeconds"] = json!(grace);
+    pod["metadata"]["deletionTimestamp"] = json!(time_in(Duration::from_secs(grace)));
+    let line = format!("{}\n", json!({ "type": "MODIFIED", "object": pod }));
+    stage.cluster.disturb_watches(Disturbance::Bytes(line.into_bytes()));
+}
+
+/// It has handed over what was open, long before the deadline.
+fn has_handed_over(handler: &mut Handler<'_>) {
+    assert_eq!(handler.ended().code(), Some(0));
+    let table = handler.table();
+    assert!(table.occasion.contains("this process has to end"), "{table:?}");
+    table.says("default/stuck", "handed over", "evicted, has not ended");
+    table.says(HANDLER_POD, "left alone", "own pod");
+}
+
+#[test]
+fn a_grace_that_the_own_pod_was_deleted_with_counts_and_not_that_of_its_spec() {
+    let stage = Stage::with([Pod::handler(), Pod::named("default/stuck").stuck()]);
+    let mut handler = stage.drain(FAR);
+    handler.says("default/stuck: eviction accepted");
+    own_pod_is_deleted(&stage, 8);
+    // What comes after it was read after it.
+    stage.cluster.add_pod(quick("default/late"));
+    handler.says("default/late: gone after");
+    handler.terminate();
+    handler.says("SIGTERM: the drain goes on, for 6 s at most");
+    has_handed_over(&mut handler);
+}
+
+#[test]
+fn a_deletion_of_the_own_pod_that_is_seen_after_sigterm_counts_too() {
+    let stage = Stage::with([Pod::handler(), Pod::named("default/stuck").stuck()]);
+    let mut handler = stage.drain(FAR);
+    handler.says("default/stuck: eviction accepted");
+    handler.terminate();
+    handler.says("SIGTERM: the drain goes on, for 1");
+    own_pod_is_deleted(&stage, 8);
+    has_handed_over(&mut handler);
 }

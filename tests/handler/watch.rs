@@ -231,3 +231,38 @@ fn where_watching_is_forbidden_pods_are_listed_again_and_again() {
     handler.table().all_evicted(&["default/slow-0"]);
     stage.happens(|what| matches!(what, Happening::Gone { by_itself: true, .. }));
 }
+
+#[test]
+fn a_watch_that_tells_nothing_any_more_is_opened_anew_from_where_it_was() {
+    // Its first set is told: two pods and the bookmark.
+    let silent = Fault::Watch(3, Disturbance::Silence);
+    let ended = Fault::Watch(3, Disturbance::Ended);
+    at_once(
+        &[
+            ("it is silent", vec![silent]),
+            ("it is one line without end", vec![ended, Fault::EndlessBody]),
+        ],
+        |faults| {
+            let stage = Stage::with([slow("default/slow-0"), slow("default/slow-1")]);
+            for fault in faults {
+                stage.cluster.fail(Class::Watch).with(fault.clone());
+            }
+            let handler = stage.drain(FAR);
+            handler.says_times("eviction accepted", 2);
+            stage.asks(Class::Watch, faults.len());
+            stage.cluster.add_pod(quick("default/late"));
+            handler.says("was lost and is opened again: it kept silent about what had happened");
+            handler.says("default/late: arrived late, goes too");
+            handler.table().all_evicted(&["default/slow-0", "default/slow-1", "default/late"]);
+            let watches = stage.asked(Class::Watch);
+            assert_eq!(watches.len(), faults.len() + 1);
+            for watch in &watches[1..] {
+                assert!(
+                    watch.parameter("sendInitialEvents").is_none(),
+                    "all is told anew: {watch}"
+                );
+            }
+            assert_eq!(stage.asked(Class::List).len(), 0);
+        },
+    );
+}
