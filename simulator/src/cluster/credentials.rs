@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,10 +44,6 @@ impl Credentials {
         fs::write(credentials.folder.join("namespace"), "kube-system")?;
         credentials.issue()?;
         Ok(credentials)
-    }
-
-    pub(super) fn folder(&self) -> &Path {
-        &self.folder
     }
 
     pub(super) fn token_file(&self) -> PathBuf {

@@ -18,7 +18,7 @@ mod watching;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -107,12 +107,6 @@ impl ApiServer {
             ("CA_FILE", self.authority_file().display().to_string()),
             ("NODE_NAME", lock(&self.api.store).node_name().to_owned()),
         ]
-    }
-
-    /// The folder with `token`, `ca.crt` and `namespace`.
-    #[must_use]
-    pub fn service_account(&self) -> &Path {
-        self.api.credentials.folder()
     }
 
     /// The file with the token.
@@ -288,12 +282,6 @@ impl ApiServer {
     /// How long each answer takes.
     pub fn latency(&self, time: Duration) {
         lock(&self.api.manners).latency = time;
-    }
-
-    /// How often a watch gets a bookmark (60 s without this), from the next
-    /// watch on.
-    pub fn bookmark_every(&self, time: Duration) {
-        lock(&self.api.manners).bookmark_every = time;
     }
 
     /// Whether each answer ends its connection.

@@ -37,7 +37,6 @@ pub(super) struct Manners {
     pub(super) watch_list: WatchList,
     pub(super) framing: Framing,
     pub(super) latency: Duration,
-    pub(super) bookmark_every: Duration,
     pub(super) closes_after_each: bool,
 }
 
@@ -47,7 +46,6 @@ impl Default for Manners {
             watch_list: WatchList::default(),
             framing: Framing::default(),
             latency: Duration::ZERO,
-            bookmark_every: Duration::from_mins(1),
             closes_after_each: false,
         }
     }
@@ -158,7 +156,7 @@ impl Api {
             .parameter("timeoutSeconds")
             .and_then(|text| text.parse().ok())
             .map(Duration::from_secs);
-        Sending::new(self, watcher, disturbance, manners.bookmark_every, lasts).run(wire)
+        Sending::new(self, watcher, disturbance, lasts).run(wire)
     }
 
     fn send(

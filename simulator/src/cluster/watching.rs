@@ -19,6 +19,9 @@ use crate::lock;
 /// How long a watch sleeps at most before it looks whether it is still heard.
 const GLANCE: Duration = Duration::from_millis(50);
 
+/// How often a watch gets a bookmark.
+const BOOKMARKS: Duration = Duration::from_mins(1);
+
 /// A watch that is being sent.
 pub(super) struct Sending<'a> {
     api: &'a Api,
@@ -26,8 +29,6 @@ pub(super) struct Sending<'a> {
     /// After so many lines this happens.
     disturbance: Option<(usize, Disturbance)>,
     sent: usize,
-    /// How often a bookmark comes.
-    bookmark_every: Duration,
     ends_at: Option<Instant>,
 }
 
@@ -48,11 +49,10 @@ impl<'a> Sending<'a> {
         api: &'a Api,
         watcher: Watcher,
         disturbance: Option<(usize, Disturbance)>,
-        bookmark_every: Duration,
         lasts: Option<Duration>,
     ) -> Self {
         let ends_at = lasts.map(|time| Instant::now() + time);
-        Self { api, watcher, disturbance, sent: 0, bookmark_every, ends_at }
+        Self { api, watcher, disturbance, sent: 0, ends_at }
     }
 
     /// Sends until the watch ends or the client hangs up.
@@ -85,7 +85,7 @@ impl<'a> Sending<'a> {
             if self.watcher.ends || over {
                 return body.end().map(|()| After::Keep);
             }
-            if self.watcher.bookmarks && last_bookmark.elapsed() >= self.bookmark_every {
+            if self.watcher.bookmarks && last_bookmark.elapsed() >= BOOKMARKS {
                 last_bookmark = Instant::now();
                 let bookmark = lock(&self.api.store).bookmark(false);
                 body.piece(&bookmark)?;
