@@ -204,9 +204,11 @@ impl Record {
     /// (once that was accepted), then that it is gone.
     pub(super) fn expected_news(&self) -> Option<Moment> {
         let State::Ending(ends) = self.state else { return None };
-        match (self.pod.terminating, self.accepted) {
-            (None, Some((accepted, _))) => Some(accepted),
-            _ => Some(ends),
+        match (self.pod.terminating, self.accepted, &self.pod.finalizer) {
+            (None, Some((accepted, _)), _) => Some(accepted),
+            (_, _, None) => Some(ends),
+            // It stays as an object until others let it go.
+            (_, _, Some(_)) => None,
         }
     }
 

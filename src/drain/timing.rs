@@ -23,9 +23,10 @@ impl Timing {
         self.deadline
     }
 
-    /// Moves the deadline, if `earlier` is earlier. It never moves later.
+    /// Moves the deadline, if `earlier` is earlier; true if by a second or more. It never moves later.
     pub fn pull_in(&mut self, earlier: Moment) -> bool {
-        let moved = earlier < self.deadline;
+        // Two readings of one time differ by fractions of a second.
+        let moved = earlier + Duration::from_secs(1) <= self.deadline;
         self.deadline = self.deadline.min(earlier);
         moved
     }

@@ -80,9 +80,9 @@ pub fn follow(
             Step::Read(until) => {
                 let now = clock.now();
                 match Input::of(open.line(now.until(until.min(now + GLANCE)))) {
+                    // Maybe there is nothing to tell: a pod may end late. So it is no news either.
                     Input::TimedOut if doubted.swap(false, Ordering::Relaxed) => {
-                        let why = "it kept silent about what had happened".to_owned();
-                        watch.observe(clock.read(), Input::Failed(why))
+                        watch.observe(clock.read(), Input::Ended)
                     }
                     Input::TimedOut if clock.now() < until => continue,
                     input => watch.observe(clock.read(), input),

@@ -251,7 +251,6 @@ fn a_watch_that_tells_nothing_any_more_is_opened_anew_from_where_it_was() {
             handler.says_times("eviction accepted", 2);
             stage.asks(Class::Watch, faults.len());
             stage.cluster.add_pod(quick("default/late"));
-            handler.says("was lost and is opened again: it kept silent about what had happened");
             handler.says("default/late: arrived late, goes too");
             handler.table().all_evicted(&["default/slow-0", "default/slow-1", "default/late"]);
             let watches = stage.asked(Class::Watch);
