@@ -23,6 +23,9 @@ struct Queue {
     trying: bool,
 }
 
+/// Where every pod has a budget of its own, all budgets together are tried about so often.
+const TRIES_A_SECOND: usize = 50;
+
 /// A budget frees when a replacement becomes ready, which can be any moment.
 const TRIES: Backoff = Backoff::from_millis(200, 1000);
 
@@ -68,7 +71,11 @@ impl Budgets {
             trying: false,
         });
         if again || queue.next <= now {
-            queue.next = now + queue.backoff.next(jitter);
+            let pause = queue.backoff.next(jitter);
+            let crowd = u32::try_from(self.queues.len() / TRIES_A_SECOND).unwrap_or(u32::MAX);
+            if let Some(queue) = self.queues.get_mut(&budget) {
+                queue.next = now + pause * crowd.max(1);
+            }
         }
         budget
     }
@@ -79,5 +86,35 @@ impl Budgets {
             queue.next = now;
             queue.backoff.reset();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// The longest pause of a budget that has refused often, beside so many others.
+    fn longest_pause(others: usize) -> Duration {
+        let mut budgets = Budgets::default();
+        let mut jitter = fastrand::Rng::with_seed(1);
+        let named = |name: String| Budget { namespace: "shop".to_owned(), name };
+        for other in 0..others {
+            budgets.refused(Moment::START, named(format!("other-{other}")), false, &mut jitter);
+        }
+        let pauses = (0..20).map(|_| {
+            let budget = budgets.refused(Moment::START, named("web".to_owned()), true, &mut jitter);
+            budgets.next_try(&budget).map_or(Duration::MAX, |next| next.since(Moment::START))
+        });
+        pauses.max().unwrap_or_default()
+    }
+
+    #[test]
+    fn many_budgets_share_the_api_server() {
+        assert!(longest_pause(0) <= Duration::from_secs(1));
+        assert!(longest_pause(98) <= Duration::from_secs(1));
+        let crowded = longest_pause(249);
+        assert!(crowded > Duration::from_secs(3) && crowded <= Duration::from_secs(5));
     }
 }
