@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::clock::Clock;
@@ -52,7 +53,10 @@ pub(super) fn run(settings: Settings) -> io::Result<()> {
     }
     for poller in source.pollers() {
         let sender = threads.news_sender();
-        poller.start(clock, move |report| sender.send(news(report)))?;
+        poller.start(clock, move |report| {
+            sender.send(news(report));
+            ControlFlow::Continue(())
+        })?;
     }
     run_event_loop(config, &mut threads);
     threads.finish();

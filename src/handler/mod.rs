@@ -4,6 +4,7 @@
 pub mod after_drain;
 pub mod config;
 pub mod draining;
+mod inbox;
 pub mod marking;
 pub mod notices;
 mod retry;

@@ -1,4 +1,4 @@
-//! The real world around the event loop: a channel with a self-pipe that wakes its reader, the
+//! The real world around the event loop: an inbox with a self-pipe that wakes its reader, the
 //! clock, the log, the workers and the watch. It decides nothing.
 
 use std::io::{self, Read, Write};
@@ -6,7 +6,6 @@ use std::ops::ControlFlow;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use crate::clock::Clock;
 use crate::drain::ask::{Answer, Job};
 use crate::drain::pod::OwnPod;
+use crate::handler::inbox::Inbox;
 use crate::handler::world::{News, Order, World};
 use crate::kube::reply::Reply;
 use crate::kube::request::Request;
@@ -39,7 +39,6 @@ pub struct Threads {
     watch_doubted: Arc<AtomicBool>,
     /// Counts the drains: what late threads of an earlier one say is dropped.
     generation: u32,
-    receiver: Receiver<Message>,
     sender: NewsSender,
     wake_reader: UnixStream,
     /// SIGTERM or SIGINT has come.
@@ -52,11 +51,11 @@ struct Message {
     news: News,
 }
 
-/// Sends news to the event loop and wakes it. Never waits: the channel has no bound, and needs
-/// none, for there is never more under way than workers and pods.
+/// Sends news to the event loop and wakes it. Never waits: the inbox has no bound, and needs none,
+/// for there is never more under way than workers and pods.
 #[derive(Clone)]
 pub struct NewsSender {
-    messages: Sender<Message>,
+    inbox: Arc<Inbox<Message>>,
     wake_writer: Arc<UnixStream>,
 }
 
@@ -86,8 +85,7 @@ impl Threads {
             signal_hook::flag::register(number, Arc::clone(&signal))?;
             signal_hook::low_level::pipe::register(number, wake_writer.try_clone()?)?;
         }
-        let (messages, receiver) = mpsc::channel();
-        let sender = NewsSender { messages, wake_writer: Arc::new(wake_writer) };
+        let sender = NewsSender { inbox: Arc::default(), wake_writer: Arc::new(wake_writer) };
         Ok(Self {
             clock,
             log,
@@ -97,7 +95,6 @@ impl Threads {
             workers,
             watch_doubted: Arc::default(),
             generation: 0,
-            receiver,
             sender,
             wake_reader,
             signal,
@@ -116,18 +113,15 @@ impl Threads {
 }
 
 impl NewsSender {
-    /// Sends news; breaks if nobody receives it any more.
-    pub fn send(&self, news: News) -> ControlFlow<()> {
-        self.send_message(Message { generation: None, news })
+    /// Sends news.
+    pub fn send(&self, news: News) {
+        self.send_message(Message { generation: None, news });
     }
 
-    fn send_message(&self, message: Message) -> ControlFlow<()> {
-        if self.messages.send(message).is_err() {
-            return ControlFlow::Break(());
-        }
+    fn send_message(&self, message: Message) {
+        self.inbox.push(message);
         // It fails only if the pipe is full.
         let _ = (&*self.wake_writer).write(&[1]);
-        ControlFlow::Continue(())
     }
 }
 
@@ -141,7 +135,7 @@ impl World for Threads {
             if self.signal.swap(false, Ordering::Relaxed) {
                 return Some(News::Terminate);
             }
-            if let Ok(message) = self.receiver.try_recv() {
+            if let Some(message) = self.sender.inbox.pop() {
                 if message.generation.is_none_or(|generation| generation == self.generation) {
                     return Some(message.news);
                 }
@@ -151,7 +145,7 @@ impl World for Threads {
             if left == Some(Duration::ZERO) {
                 return None;
             }
-            // Woken or not, the channel is looked at again.
+            // Woken or not, the inbox is looked at again.
             let _ = self.wake_reader.set_read_timeout(left);
             let _ = self.wake_reader.read(&mut [0; 64]);
         }
@@ -196,21 +190,21 @@ impl Threads {
             name: claims.pod,
             uid: claims.uid,
         });
-        let _ = self.sender.send(News::Credentials(own));
+        self.sender.send(News::Credentials(own));
     }
 
     /// A token that is bound to a pod tells the node; else the pod is read.
     fn find_node(&mut self) {
         let claims = self.server.claims().unwrap_or_default();
         if let Some(node) = claims.node {
-            let _ = self.sender.send(News::NodeFound(Ok(node)));
+            self.sender.send(News::NodeFound(Ok(node)));
             return;
         }
         let mut own = self.own_pod.clone();
         own.complete(OwnPod { namespace: claims.namespace, name: claims.pod, uid: claims.uid });
         let (Some(namespace), Some(name)) = (own.namespace, own.name) else {
             let why = "neither the settings nor the token tell the own pod: set NODE_NAME";
-            let _ = self.sender.send(News::NodeFound(Err(why.to_owned())));
+            self.sender.send(News::NodeFound(Err(why.to_owned())));
             return;
         };
         let request = request::find_pod(&namespace, &name);
@@ -252,12 +246,13 @@ impl Threads {
         let started =
             thread::Builder::new().name("watch".to_owned()).stack_size(STACK).spawn(move || {
                 watch::follow(&access, &node, seed, &doubted, |news| {
-                    sender.send_message(Message { generation, news: News::Pods(news) })
+                    sender.send_message(Message { generation, news: News::Pods(news) });
+                    ControlFlow::Continue(())
                 });
             });
         if let Err(error) = started {
             let why = format!("no thread could be started for it: {error}");
-            let _ = self.sender.send(News::NotFollowing { why });
+            self.sender.send(News::NotFollowing { why });
         }
     }
 
@@ -270,7 +265,7 @@ impl Threads {
     ) {
         let (sender, generation) = (self.sender.clone(), Some(self.generation));
         let done = Box::new(move |came| {
-            let _ = sender.send_message(Message { generation, news: meaning(came) });
+            sender.send_message(Message { generation, news: meaning(came) });
         });
         self.workers.submit(Task { request, patience, done });
     }
