@@ -324,6 +324,11 @@ pub(super) const SAFETY_MARGIN: Setting<Duration> = Setting {
     parse: |text| duration(text).filter(|span| *span <= ONE_HOUR),
 };
 
+// One for each pod that is asked at once, and 32 at most. An API server since 1.31 answers an eviction
+// at the next of its ticks of 100 ms (it waits until its cache is as new as etcd), so a drain takes
+// about pods / workers ticks whatever the machine: with 32, one tick for up to 32 pods, four for
+// 110, eight for 250. Each worker is 29 kB at the peak; with 48 a drain of 250 pods needs more than
+// 3 MiB in all. `bench/run workers` measures both.
 pub(super) const WORKERS: Setting<NonZeroUsize> = Setting {
     row: Row {
         flag: "workers",
