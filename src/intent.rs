@@ -44,7 +44,9 @@ impl Intent {
             When::Unstated => from_now(Basis::Unstated(window)),
             When::At(time) => match reading.moment_of(time) {
                 Some(deadline) if reading.now.until(deadline) > FARTHEST => {
-                    from_now(Basis::TooFar(time, window))
+                    // Whatever is wrong with the time, the instance stays no longer than it says.
+                    let window = window.min(reading.now.until(deadline));
+                    Self { deadline: reading.now + window, basis: Basis::TooFar(time, window) }
                 }
                 Some(deadline) if reading.now.until(deadline) >= NEAREST => {
                     Self { deadline, basis: Basis::Stated(time) }

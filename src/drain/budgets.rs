@@ -54,13 +54,15 @@ impl Budgets {
         }
     }
 
-    /// `budget` has refused; `again`: not for the first time. Gives the one copy of the budget that
+    /// `budget` has refused; `again`: not for the first time; `waiting`: so many budgets hold pods back.
+    /// Gives the one copy of the budget that
     /// everybody shares.
     pub(super) fn refused(
         &mut self,
         now: Moment,
         budget: Budget,
         again: bool,
+        waiting: usize,
         jitter: &mut fastrand::Rng,
     ) -> Arc<Budget> {
         let known = self.queues.get_key_value(&budget).map(|(known, _)| Arc::clone(known));
@@ -72,7 +74,7 @@ impl Budgets {
         });
         if again || queue.next <= now {
             let pause = queue.backoff.next(jitter);
-            let crowd = u32::try_from(self.queues.len() / TRIES_A_SECOND).unwrap_or(u32::MAX);
+            let crowd = u32::try_from(waiting / TRIES_A_SECOND).unwrap_or(u32::MAX);
             if let Some(queue) = self.queues.get_mut(&budget) {
                 queue.next = now + pause * crowd.max(1);
             }
@@ -100,11 +102,14 @@ mod tests {
         let mut budgets = Budgets::default();
         let mut jitter = fastrand::Rng::with_seed(1);
         let named = |name: String| Budget { namespace: "shop".to_owned(), name };
-        for other in 0..others {
-            budgets.refused(Moment::START, named(format!("other-{other}")), false, &mut jitter);
-        }
         let pauses = (0..20).map(|_| {
-            let budget = budgets.refused(Moment::START, named("web".to_owned()), true, &mut jitter);
+            let budget = budgets.refused(
+                Moment::START,
+                named("web".to_owned()),
+                true,
+                others + 1,
+                &mut jitter,
+            );
             budgets.next_try(&budget).map_or(Duration::MAX, |next| next.since(Moment::START))
         });
         pauses.max().unwrap_or_default()

@@ -207,8 +207,12 @@ const WATCH_PAUSE: Duration = Duration::from_secs(15);
 impl Drain {
     /// From when on the watch has kept silent about something that must have happened.
     fn watch_doubtful_from(&self) -> Option<Moment> {
-        let overdue = self.records.values().filter_map(|record| record.expected_news());
-        let doubtful = overdue.min()? + WATCH_LAG;
+        if !self.sets.listed {
+            return None;
+        }
+        let expected = self.records.values().filter_map(|record| record.expected_news());
+        // What was overdue when this drain began is the kubelet's, not the watch's.
+        let doubtful = expected.filter(|moment| *moment >= self.began).min()? + WATCH_LAG;
         Some(self.watch_reopened.map_or(doubtful, |before| doubtful.max(before + WATCH_PAUSE)))
     }
 }

@@ -1,5 +1,6 @@
 //! What happens in a drain, and what it changes.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -201,7 +202,12 @@ impl Drain {
 
     fn blocked(&mut self, now: Moment, uid: &str, budget: Budget, sent: &Sent) {
         let again = sent.tries.as_deref() == Some(&budget);
-        let budget = self.budgets.refused(now, budget, again, &mut self.jitter);
+        let holding = self.records.values().filter_map(|record| match &record.state {
+            State::Blocked(budget) => Some(budget),
+            _ => None,
+        });
+        let waiting = holding.collect::<BTreeSet<_>>().len();
+        let budget = self.budgets.refused(now, budget, again, waiting, &mut self.jitter);
         let Some(record) = self.records.get_mut(uid) else { return };
         record.failure = None;
         record.backoff.reset();

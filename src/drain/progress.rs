@@ -113,9 +113,11 @@ impl fmt::Display for Progress {
             Self::Blocked { pod, budget, deleted_in } => {
                 write!(f, "{pod}: eviction refused by disruption budget {budget}; ")?;
                 match deleted_in {
-                    Some(Duration::ZERO) => f.write_str("its time is up, it is deleted"),
+                    Some(left) if *left < Duration::from_secs(1) => {
+                        f.write_str("its time is up, it is to be deleted")
+                    }
                     Some(left) => {
-                        write!(f, "tried on for {} s, then deleted", left.as_secs())
+                        write!(f, "tried on for {} s, then to be deleted", left.as_secs())
                     }
                     None => f.write_str("tried on until the deadline"),
                 }

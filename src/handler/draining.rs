@@ -127,6 +127,7 @@ impl Draining {
     /// More is known of the own pod than at the beginning.
     pub fn own_pod(&mut self, own: OwnPod) {
         self.drain.own_pod(own);
+        self.stop_earlier();
     }
 
     /// The instance goes earlier than was said; true if that is news.

@@ -73,16 +73,19 @@ pub fn follow(
                 Err(trouble) => watch.observe(clock.read(), Input::Failed(trouble.to_string())),
             },
             Step::Open(request) => match open.stream(access, &request) {
-                Ok(None) => watch.observe(clock.read(), Input::Opened),
+                Ok(None) => {
+                    // It was about the stream before.
+                    doubted.store(false, Ordering::Relaxed);
+                    watch.observe(clock.read(), Input::Opened)
+                }
                 Ok(Some(reply)) => watch.observe(clock.read(), Input::Refused(&request, &reply)),
                 Err(trouble) => watch.observe(clock.read(), Input::Failed(trouble.to_string())),
             },
             Step::Read(until) => {
                 let now = clock.now();
                 match Input::of(open.line(now.until(until.min(now + GLANCE)))) {
-                    // Maybe there is nothing to tell: a pod may end late. So it is no news either.
                     Input::TimedOut if doubted.swap(false, Ordering::Relaxed) => {
-                        watch.observe(clock.read(), Input::Ended)
+                        watch.observe(clock.read(), Input::Doubted)
                     }
                     Input::TimedOut if clock.now() < until => continue,
                     input => watch.observe(clock.read(), input),
@@ -173,6 +176,8 @@ enum Input<'a> {
     TimedOut,
     /// The server ended the stream as it should.
     Ended,
+    /// The stream says nothing where something must have happened.
+    Doubted,
     /// The connection failed.
     Failed(String),
 }
@@ -280,6 +285,14 @@ impl Watch {
             }
             Input::TimedOut => self.silence(at.now),
             Input::Ended => self.ended(at.now),
+            Input::Doubted => {
+                // Maybe there is nothing to tell, for a pod may end late: so this is no failure and
+                // no news. A set has time limits of its own.
+                if let Stage::ReadChanges { version, .. } = &self.stage {
+                    self.stage = Stage::AskChanges { version: version.clone() };
+                }
+                Vec::new()
+            }
             Input::Failed(why) => {
                 if let Stage::AskPage { .. } = self.stage {
                     self.page = (self.page / 2).max(1);

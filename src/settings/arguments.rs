@@ -72,7 +72,7 @@ pub(super) fn read(arguments: impl IntoIterator<Item = OsString>) -> Asked {
                     None => flags.problems.push(no_value(row)),
                 },
                 Long::Former(former) => {
-                    let value = value(&mut parser, former.is_switch()).unwrap_or_default();
+                    let value = value(&mut parser, former.is_switch).unwrap_or_default();
                     flags.former.push((former.variable, value));
                 }
                 Long::Unknown(problem) => {

@@ -13,6 +13,8 @@ pub(super) struct Former {
     pub(super) variable: &'static str,
     /// The value that is no different from what is done here; `None` if any other is worth a word.
     as_here: Option<&'static str>,
+    /// Its flag stands alone, without a value.
+    pub(super) is_switch: bool,
     /// What becomes of it.
     pub(super) effect: Effect,
 }
@@ -38,6 +40,7 @@ pub(super) const FORMER: &[Former] = &[
     Former {
         variable: "ENABLE_SQS_TERMINATION_DRAINING",
         as_here: Some("false"),
+        is_switch: true,
         effect: Effect::Refused(
             "ENABLE_SQS_TERMINATION_DRAINING asks for the mode in which one process reads a queue \
              for all nodes; there is no queue mode here: this program runs on each node and asks \
@@ -47,11 +50,11 @@ pub(super) const FORMER: &[Former] = &[
     any("QUEUE_URL", NO_QUEUE),
     any("MANAGED_TAG", NO_QUEUE),
     any("MANAGED_ASG_TAG", NO_QUEUE),
-    any("ASSUME_ASG_TAG_PROPAGATION", NO_QUEUE),
-    any("CHECK_TAG_BEFORE_DRAINING", NO_QUEUE),
-    any("CHECK_ASG_TAG_BEFORE_DRAINING", NO_QUEUE),
-    any("USE_PROVIDER_ID", NO_QUEUE),
-    any("DELETE_SQS_MSG_IF_NODE_NOT_FOUND", NO_QUEUE),
+    former("ASSUME_ASG_TAG_PROPAGATION", "false", NO_QUEUE),
+    switch("CHECK_TAG_BEFORE_DRAINING", NO_QUEUE),
+    switch("CHECK_ASG_TAG_BEFORE_DRAINING", NO_QUEUE),
+    former("USE_PROVIDER_ID", "false", NO_QUEUE),
+    former("DELETE_SQS_MSG_IF_NODE_NOT_FOUND", "false", NO_QUEUE),
     any("COMPLETE_LIFECYCLE_ACTION_DELAY_SECONDS", NO_QUEUE),
     any("HEARTBEAT_INTERVAL", NO_QUEUE),
     any("HEARTBEAT_UNTIL", NO_QUEUE),
@@ -110,23 +113,24 @@ const NO_RATE: &str = "requests are not limited here; the API server's Retry-Aft
 
 /// A name that makes no difference if it is `as_here`.
 const fn former(variable: &'static str, as_here: &'static str, instead: &'static str) -> Former {
-    Former { variable, as_here: Some(as_here), effect: Effect::None(instead) }
+    let is_switch = matches!(as_here.as_bytes(), b"true" | b"false");
+    Former { variable, as_here: Some(as_here), is_switch, effect: Effect::None(instead) }
 }
 
 /// A name that is worth a word with any value.
 const fn any(variable: &'static str, instead: &'static str) -> Former {
-    Former { variable, as_here: None, effect: Effect::None(instead) }
+    Former { variable, as_here: None, is_switch: false, effect: Effect::None(instead) }
+}
+
+/// The same, of a flag that stands alone.
+const fn switch(variable: &'static str, instead: &'static str) -> Former {
+    Former { variable, as_here: None, is_switch: true, effect: Effect::None(instead) }
 }
 
 impl Former {
     /// The one whose flag is `--name`.
     pub(super) fn by_flag(name: &str) -> Option<&'static Self> {
         FORMER.iter().find(|former| former.variable.to_ascii_lowercase().replace('_', "-") == name)
-    }
-
-    /// Whether its flag stands alone, without a value.
-    pub(super) fn is_switch(&self) -> bool {
-        self.as_here.and_then(truth).is_some() && self.variable != "LOG_FORMAT_VERSION"
     }
 
     /// Whether this value asks for what is done here anyway.

@@ -223,6 +223,21 @@ fn an_old_name_counts_where_the_new_one_is_unset() {
 }
 
 #[test]
+fn a_switch_of_another_handler_takes_no_flag_for_its_value() {
+    for former in FORMER
+        .iter()
+        .filter(|former| former.is_switch && former.variable != "ENABLE_SQS_TERMINATION_DRAINING")
+    {
+        let flag = format!("--{}", former.variable.to_ascii_lowercase().replace('_', "-"));
+        assert!(good(&[&flag, "--dry-run"], &[]).dry_run, "{flag}");
+    }
+    let switches = ["USE_PROVIDER_ID", "CHECK_TAG_BEFORE_DRAINING", "CORDON_ONLY"];
+    for name in switches {
+        assert!(FORMER.iter().any(|former| former.variable == name && former.is_switch), "{name}");
+    }
+}
+
+#[test]
 fn a_grace_of_nought_is_one_and_that_is_said() {
     let settings = good(&["--pod-termination-grace-period=0"], &[]);
     assert_eq!(settings.longest_grace, Some(Grace::MIN));

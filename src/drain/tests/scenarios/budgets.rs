@@ -83,7 +83,7 @@ fn a_budget_that_never_frees_is_overridden_when_the_pods_own_time_is_up() {
     are(
         &run.said(),
         &[
-            "0.1 shop/a: eviction refused by disruption budget shop/web; tried on for 87 s, then deleted",
+            "0.1 shop/a: eviction refused by disruption budget shop/web; tried on for 87 s, then to be deleted",
             "88.1 shop/a: deleted, 30 s to end: its time was up and disruption budget shop/web had not let it go",
             "118.0 shop/a: gone after 118.0 s",
         ],
@@ -142,7 +142,7 @@ fn what_a_403_means_for_a_status_patch_is_not_said() {
     are(
         &run.said(),
         &[
-            "0.1 shop/a: eviction refused by disruption budget shop/web; tried on for 87 s, then deleted",
+            "0.1 shop/a: eviction refused by disruption budget shop/web; tried on for 87 s, then to be deleted",
             "88.1 shop/a: deleted, 30 s to end: its time was up and disruption budget shop/web had not let it go",
             "89.0 shop/a: gone after 89.0 s",
         ],
