@@ -198,8 +198,8 @@ impl Drain {
     }
 }
 
-/// How long after a pod was told to end the watch may be silent about it, and how long after it
-/// should have ended. A connection whose other side has gone without a word stays silent for ever.
+/// How long after a pod was told to end the watch may be silent about that, and how long after it
+/// should be gone. A connection whose other side has gone without a word stays silent for ever.
 const WATCH_LAG: Duration = Duration::from_secs(5);
 /// A kubelet may be slow, too: the watch is not opened anew more often than this.
 const WATCH_PAUSE: Duration = Duration::from_secs(15);

@@ -122,6 +122,22 @@ fn a_watch_that_keeps_silent_is_opened_anew() {
     assert!(doubts(&mut drain, 52, 119).is_empty());
 }
 
+/// It may have been gone for long: few pods need all of their grace.
+#[test]
+fn a_watch_is_doubted_before_a_long_grace_is_over() {
+    let mut drain = Drain::begin(Moment::START, Cluster::with([]).plan);
+    drain.release(Moment::START);
+    drain.set_begins();
+    drain.pod_seen(pod("a").grace(100).pod);
+    drain.set_complete(Moment::START);
+    next_asked(&mut drain, Moment::START);
+    drain.answered(Moment::START, "a", Answer::Accepted);
+    let ending = Terminating { grace: 100, ends: at(secs(100)) };
+    drain.pod_seen(pod("a").grace(100).but(|pod| pod.terminating = Some(ending)).pod);
+    let doubts: Vec<u64> = (0..50).filter(|s| reopens(&mut drain, at(secs(*s)))).collect();
+    assert_eq!(doubts, [15, 30, 45]);
+}
+
 fn reopens(drain: &mut Drain, now: Moment) -> bool {
     loop {
         match drain.next(now, 1) {

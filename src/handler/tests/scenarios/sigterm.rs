@@ -87,6 +87,8 @@ fn in_a_drain_it_goes_on_until_its_own_grace_is_nearly_over() {
          10.2 evict b 30
          10.2 evict c 30
          20.0 * SIGTERM, ends within 28 s
+         25.2 reopen the watch
+         40.2 reopen the watch
          48.0 * stopped: [a evicted, b handed over, c evicted, handler left alone]",
     );
 }
@@ -158,6 +160,8 @@ fn it_ends_as_soon_as_nothing_is_left() {
          10.2 * cordon: Done
          10.2 evict a 30
          20.0 * SIGTERM, ends within 110 s
+         25.2 reopen the watch
+         40.2 reopen the watch
          40.2 * empty: [a evicted]",
     );
 }
@@ -195,6 +199,8 @@ fn a_late_pod_after_nothing_was_left_is_gone_on_with() {
          11.2 * empty: [a evicted]
          20.0 evict late 30
          25.0 * SIGTERM, ends within 105 s
+         35.0 reopen the watch
+         50.0 reopen the watch
          50.0 * stopped: [a evicted, late evicted]",
     );
 }
