@@ -127,6 +127,11 @@ impl Drain {
         }
     }
 
+    /// Whether a first set of pods was read to its end.
+    pub fn has_listed(&self) -> bool {
+        self.sets.listed
+    }
+
     /// Whether this process must end.
     pub fn is_stopping(&self) -> bool {
         self.stop.is_some()

@@ -50,13 +50,14 @@ impl Drain {
         if self.plan.rules.own.is(&pod.reference) {
             self.own_grace = Some(pod.time_to_end());
         }
-        if !self.records.contains_key(&uid) {
-            let record = self.meet(pod.clone());
-            self.records.insert(uid.clone(), Box::new(record));
+        if let Some(record) = self.records.get_mut(&uid) {
+            record.pod = pod;
+        } else {
+            let record = Box::new(self.meet(pod));
+            self.records.insert(uid.clone(), record);
         }
         let Some(record) = self.records.get_mut(&uid) else { return };
         record.set = set;
-        record.pod = pod;
         match (&record.state, record.pod.terminating) {
             // That it is gone was read from a 404 or from a set without it, and another server
             // says otherwise. To ask once more costs a request; not to may cost a pod.

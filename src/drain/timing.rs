@@ -101,9 +101,15 @@ impl Backoff {
     /// The next pause: between half of its step and all of it, so that a thousand nodes that were
     /// refused together do not come back together.
     pub fn next(&mut self, jitter: &mut fastrand::Rng) -> Duration {
+        self.next_within(Duration::MAX, jitter)
+    }
+
+    /// The next pause, of a step that this time is no longer than `longest`.
+    pub fn next_within(&mut self, longest: Duration, jitter: &mut fastrand::Rng) -> Duration {
         let step_ms = self.first_ms.saturating_mul(1 << self.tries.min(16)).min(self.last_ms);
         self.tries = self.tries.saturating_add(1);
-        Duration::from_millis(u64::from(step_ms)).mul_f64(0.5 + jitter.f64() / 2.0)
+        let step = Duration::from_millis(u64::from(step_ms)).min(longest);
+        step.mul_f64(0.5 + jitter.f64() / 2.0)
     }
 
     /// It worked: the next pause is a first one again.

@@ -37,8 +37,6 @@ pub struct Draining {
     following: Following,
     /// The table that was told when nothing was left.
     emptied: Option<Table>,
-    /// The first set of pods was read to its end.
-    listed: bool,
     /// When this process was told to end, if it was.
     told_to_end: Option<Moment>,
 }
@@ -103,7 +101,6 @@ impl Draining {
             drain: Drain::begin(now, plan),
             following: Following::From(if from_the_start { now + NODE_WAIT } else { now }),
             emptied: None,
-            listed: false,
             told_to_end: None,
         }
     }
@@ -163,7 +160,7 @@ impl Draining {
 
     /// Whether the node's pods are known, so that it can be said what became of them.
     pub fn has_listed(&self) -> bool {
-        self.listed
+        self.drain.has_listed()
     }
 
     /// The next step; `None`: the drain is over, and said so in `todo`.
@@ -219,7 +216,6 @@ impl Draining {
                 Some(Step::Tell(Fact::Verdict(occasion, Box::new(verdict))))
             }
             machine::Step::Done(verdict) => {
-                self.listed = verdict.listed;
                 todo.push_back(Step::Tell(self.last_word(now, verdict)));
                 None
             }

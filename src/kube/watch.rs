@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::drain::pod_news::PodNews;
+use crate::drain::timing::Backoff;
 use crate::kube::access::Access;
 use crate::kube::connection::{Connection, Streaming};
 use crate::kube::lines::{Line, Lines};
@@ -36,8 +37,8 @@ const GLANCE: Duration = Duration::from_secs(1);
 /// A stream that was open for so long was a good one, even if it said nothing.
 const PROVEN: Duration = Duration::from_secs(5);
 
-/// The pause after a first failure; it doubles with each further one.
-const LEAST_PAUSE: Duration = Duration::from_millis(100);
+/// The pauses after failures, one after the other; each cause has its longest.
+const PAUSES: Backoff = Backoff::from_millis(100, 5000);
 
 /// The longest pause after failures.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -214,7 +215,7 @@ struct Watch {
     /// Nothing is asked before then.
     rest: Option<Moment>,
     /// Failures since something went well.
-    failures: u32,
+    backoff: Backoff,
     /// What was last said of the present break.
     said: Option<String>,
     jitter: fastrand::Rng,
@@ -243,7 +244,7 @@ impl Watch {
             streams: true,
             page: PAGE,
             rest: None,
-            failures: 0,
+            backoff: PAUSES,
             said: None,
             jitter: fastrand::Rng::with_seed(seed),
         }
@@ -445,7 +446,7 @@ impl Watch {
             // The server ends every watch after a while: that is no news.
             Stage::ReadChanges { version, .. } if self.went_well(now) => {
                 self.stage = Stage::AskChanges { version: version.clone() };
-                self.failures = 0;
+                self.backoff.reset();
                 self.said = None;
                 self.pause(now, LONGEST_PAUSE, None);
                 Vec::new()
@@ -470,7 +471,7 @@ impl Watch {
         retry_after: Option<Duration>,
     ) -> Vec<PodNews> {
         if self.went_well(now) {
-            self.failures = 0;
+            self.backoff.reset();
             self.said = None;
         }
         self.stage = match &self.stage {
@@ -488,17 +489,15 @@ impl Watch {
     }
 
     fn pause(&mut self, now: Moment, longest: Duration, retry_after: Option<Duration>) {
-        let doubled = LEAST_PAUSE.saturating_mul(1 << self.failures.min(10)).min(longest);
-        let jittered = doubled.mul_f64(self.jitter.f64().mul_add(0.5, 0.5));
+        let pause = self.backoff.next_within(longest, &mut self.jitter);
         let asked_for = retry_after.unwrap_or_default().min(LONGEST_OBEYED);
-        self.failures = self.failures.saturating_add(1);
-        self.rest = Some(now + jittered.max(asked_for));
+        self.rest = Some(now + pause.max(asked_for));
     }
 
     /// The version is of no use any more. A server that says so is back: that is no failure.
     fn forget(&mut self) {
         if let Stage::AskChanges { .. } | Stage::ReadChanges { .. } = self.stage {
-            self.failures = 0;
+            self.backoff.reset();
         }
         self.stage = self.new_set();
     }

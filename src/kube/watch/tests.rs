@@ -4,6 +4,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::moment::WallTime;
 
+/// The pause after a first failure, at most.
+const LEAST_PAUSE: Duration = Duration::from_millis(100);
+
 /// A watch, the moment, and what it says of the pods.
 struct Play {
     watch: Watch,
