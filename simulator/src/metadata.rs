@@ -1,11 +1,13 @@
 //! A stand-in for the EC2 instance metadata service: plain HTTP on loopback.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
+use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -18,6 +20,14 @@ use crate::lock;
 const INSTANCE_ACTION: &str = "spot/instance-action";
 /// Where its time stands for programs of old, below `/latest/meta-data/`.
 const TERMINATION_TIME: &str = "spot/termination-time";
+/// Where the recommendation to leave stands, below `/latest/meta-data/`.
+const REBALANCE: &str = "events/recommendations/rebalance";
+/// Where planned maintenance stands, below `/latest/meta-data/`.
+const SCHEDULED: &str = "events/maintenance/scheduled";
+/// Where maintenance that is over stands, below `/latest/meta-data/`.
+const HISTORY: &str = "events/maintenance/history";
+/// Where the wish of an Auto Scaling group stands, below `/latest/meta-data/`.
+const LIFECYCLE_STATE: &str = "autoscaling/target-lifecycle-state";
 
 /// The kinds of requests the metadata service gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +38,14 @@ pub enum Endpoint {
     InstanceAction,
     /// `spot/termination-time`.
     TerminationTime,
+    /// `events/recommendations/rebalance`.
+    Rebalance,
+    /// `events/maintenance/scheduled`.
+    Scheduled,
+    /// `events/maintenance/history`.
+    History,
+    /// `autoscaling/target-lifecycle-state`.
+    LifecycleState,
     /// Anything else.
     Other,
 }
@@ -110,16 +128,81 @@ impl Metadata {
             0 => moment,
             part => moment + Duration::from_nanos(1_000_000_000 - u64::from(part)),
         };
-        // Only years beyond 9999 have no such form.
-        self.announce("terminate", &second.format(&Rfc3339).unwrap_or_default());
+        self.announce("terminate", &Self::timestamp(second.into()));
         second.into()
     }
 
-    /// Takes the announcement back: 404 again.
+    /// Takes the announcement of an interruption back: 404 again.
     pub fn clear(&self) {
         let mut state = lock(&self.service.state);
         state.documents.remove(INSTANCE_ACTION);
         state.documents.remove(TERMINATION_TIME);
+    }
+
+    /// Recommends to leave: `events/recommendations/rebalance` with this time,
+    /// word for word. EC2 is not known to take that back.
+    pub fn recommend_rebalance(&self, time: &str) {
+        self.set(REBALANCE, serde_json::json!({ "noticeTime": time }).to_string());
+    }
+
+    /// Plans maintenance: these and no other events stand in
+    /// `events/maintenance/scheduled`. See [`Metadata::event`].
+    pub fn schedule(&self, events: &[Value]) {
+        self.set(SCHEDULED, list(events));
+    }
+
+    /// Has these and no other events in `events/maintenance/history`: what is
+    /// active is called completed there, as EC2 does it.
+    pub fn history(&self, events: &[Value]) {
+        let mut events = events.to_vec();
+        for event in events.iter_mut().filter(|event| event["State"] == "active") {
+            let description = event["Description"].as_str().unwrap_or_default();
+            event["Description"] = format!("[Completed] {description}").into();
+            event["State"] = "completed".into();
+        }
+        self.set(HISTORY, list(&events));
+    }
+
+    /// An event as EC2 writes it, active, two hours long. Its keys may be
+    /// changed before it is planned: `event["State"] = "canceled".into()`.
+    #[must_use]
+    pub fn event(code: &str, id: &str, not_before: SystemTime) -> Value {
+        serde_json::json!({
+            "NotBefore": Self::date(not_before),
+            "Code": code,
+            "Description": format!("The instance is scheduled for {code}"),
+            "EventId": id,
+            "NotAfter": Self::date(not_before + Duration::from_hours(2)),
+            "State": "active",
+        })
+    }
+
+    /// A time as EC2 writes it for maintenance: `21 Jan 2019 09:00:43 GMT`, a
+    /// part of a second left out.
+    #[must_use]
+    pub fn date(time: SystemTime) -> String {
+        let time = OffsetDateTime::from(time);
+        let month: String = time.month().to_string().chars().take(3).collect();
+        let (day, year) = (time.day(), time.year());
+        let (hour, minute, second) = time.to_hms();
+        format!("{day} {month} {year} {hour:02}:{minute:02}:{second:02} GMT")
+    }
+
+    /// A time as EC2 writes it for interruptions: `2017-09-18T08:22:00Z`, a part
+    /// of a second left out.
+    #[must_use]
+    pub fn timestamp(time: SystemTime) -> String {
+        let time = OffsetDateTime::from(time);
+        let second = time.replace_nanosecond(0).unwrap_or(time);
+        // Only years beyond 9999 have no such form.
+        second.format(&Rfc3339).unwrap_or_default()
+    }
+
+    /// What an Auto Scaling group wants of the instance, in
+    /// `autoscaling/target-lifecycle-state`: `InService`, `Terminated`, …
+    /// Without this the instance is in no group: 404.
+    pub fn target_lifecycle_state(&self, state: &str) {
+        self.set(LIFECYCLE_STATE, state);
     }
 
     /// Puts a document below `/latest/meta-data/`, byte for byte.
@@ -233,12 +316,34 @@ impl Wording for Imds {
     }
 }
 
+impl fmt::Display for Endpoint {
+    /// The path, below `/latest/meta-data/` where it is there.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Token => "/latest/api/token",
+            Self::InstanceAction => INSTANCE_ACTION,
+            Self::TerminationTime => TERMINATION_TIME,
+            Self::Rebalance => REBALANCE,
+            Self::Scheduled => SCHEDULED,
+            Self::History => HISTORY,
+            Self::LifecycleState => LIFECYCLE_STATE,
+            Self::Other => "another path",
+        })
+    }
+}
+
 impl Endpoint {
     fn of(request: &Request) -> Self {
-        match request.path.strip_prefix("/latest/") {
-            Some("api/token") => Self::Token,
-            Some("meta-data/spot/instance-action") => Self::InstanceAction,
-            Some("meta-data/spot/termination-time") => Self::TerminationTime,
+        if request.path == "/latest/api/token" {
+            return Self::Token;
+        }
+        match request.path.strip_prefix("/latest/meta-data/") {
+            Some(INSTANCE_ACTION) => Self::InstanceAction,
+            Some(TERMINATION_TIME) => Self::TerminationTime,
+            Some(REBALANCE) => Self::Rebalance,
+            Some(SCHEDULED) => Self::Scheduled,
+            Some(HISTORY) => Self::History,
+            Some(LIFECYCLE_STATE) => Self::LifecycleState,
             _ => Self::Other,
         }
     }
@@ -302,6 +407,11 @@ impl State {
     }
 }
 
+/// Indented as EC2 does it.
+fn list(events: &[Value]) -> String {
+    format!("{:#}", Value::from(events))
+}
+
 /// What every spot instance has, notice or not.
 fn instance_documents() -> BTreeMap<String, Vec<u8>> {
     let identity = r#"{
@@ -315,7 +425,8 @@ fn instance_documents() -> BTreeMap<String, Vec<u8>> {
 }"#;
     [
         ("ami-id", "ami-0123456789abcdef0"),
-        ("events/maintenance/scheduled", "[]"),
+        (HISTORY, "[]"),
+        (SCHEDULED, "[]"),
         ("instance-id", "i-0123456789abcdef0"),
         ("instance-life-cycle", "spot"),
         ("instance-type", "m7i.large"),

@@ -4,6 +4,7 @@ mod budget;
 mod class;
 mod credentials;
 mod discovery;
+mod fields;
 mod happening;
 mod node;
 mod patch;
@@ -193,10 +194,7 @@ impl ApiServer {
 
     /// Changes the Node, as if somebody else did.
     pub fn change_node(&self, change: impl FnOnce(&mut Value)) {
-        self.change(|store| {
-            change(&mut store.node);
-            store.touch_node();
-        });
+        self.change(|store| store.interfere(change));
     }
 
     /// Changes the Node just before the next PATCH of it is looked at, so that
@@ -233,9 +231,16 @@ impl ApiServer {
         self.change(|store| store.lines.push(Line::Disturbed(disturbance)));
     }
 
+    /// Hears so many requests more. Every other one has its connection cut,
+    /// does nothing, and is not written down.
+    pub fn hear_only(&self, more: usize) {
+        lock(&self.api.manners).hears = Some(more);
+    }
+
     /// Ends all faults.
     pub fn heal(&self) {
         self.api.faults.clear();
+        lock(&self.api.manners).hears = None;
         self.server.be_silent(false);
     }
 

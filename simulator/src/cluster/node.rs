@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::fields;
+
 /// The UID of the Node.
 pub(super) const NODE_UID: &str = "0e5b7a52-4f0e-4f5e-9c55-6d7e3c1a9d01";
 
@@ -10,7 +12,8 @@ pub(super) const NODE_UID: &str = "0e5b7a52-4f0e-4f5e-9c55-6d7e3c1a9d01";
 #[derive(Debug, Clone)]
 pub struct Node {
     name: String,
-    unschedulable: bool,
+    /// Who has cordoned it.
+    cordoned_by: Option<String>,
     labels: Vec<(String, String)>,
     annotations: Vec<(String, String)>,
     taints: Vec<Value>,
@@ -22,7 +25,7 @@ impl Node {
     pub fn named(name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            unschedulable: false,
+            cordoned_by: None,
             labels: Vec::new(),
             annotations: Vec::new(),
             taints: Vec::new(),
@@ -31,8 +34,14 @@ impl Node {
 
     /// Cordoned beforehand, by somebody else.
     #[must_use]
-    pub fn cordoned(mut self) -> Self {
-        self.unschedulable = true;
+    pub fn cordoned(self) -> Self {
+        self.cordoned_by(fields::OTHERS)
+    }
+
+    /// Cordoned beforehand, under this name (`fieldManager`).
+    #[must_use]
+    pub fn cordoned_by(mut self, manager: &str) -> Self {
+        self.cordoned_by = Some(manager.to_owned());
         self
     }
 
@@ -84,7 +93,7 @@ impl Node {
             "podCIDRs": ["10.244.3.0/24"],
             "providerID": "aws:///eu-central-1a/i-0123456789abcdef0",
         });
-        if self.unschedulable {
+        if self.cordoned_by.is_some() {
             spec["unschedulable"] = json!(true);
         }
         if !self.taints.is_empty() {
@@ -94,7 +103,7 @@ impl Node {
             "cpu": "2", "ephemeral-storage": "83873772Ki", "hugepages-2Mi": "0",
             "memory": "7934380Ki", "pods": "250",
         });
-        json!({
+        let mut node = json!({
             "kind": "Node",
             "apiVersion": "v1",
             "metadata": {
@@ -132,7 +141,11 @@ impl Node {
                     "systemUUID": "ec2b0f6d-9a8c-4c0e-8e3f-7a6b5c4d3e2f",
                 },
             },
-        })
+        });
+        if let Some(manager) = self.cordoned_by {
+            fields::note(&mut node, &Value::Null, &manager);
+        }
+        node
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::fields;
 use super::happening::Happening;
 use super::refusal::Refusal;
 use super::store::{Key, Store, timestamp};
@@ -21,23 +22,31 @@ impl Store {
     pub(super) fn patch_node(&mut self, request: &Request) -> Result<Response, Refusal> {
         let (_, patch) = read(request)?;
         if let Some(interfere) = self.interferences.pop_front() {
-            interfere(&mut self.node);
-            self.touch_node();
+            self.interfere(interfere);
         }
         let name = self.node_name().to_owned();
         check(&self.node, &patch, "nodes", &name)?;
-        let was_cordoned = self.node["spec"]["unschedulable"] == true;
         let mut node = self.node.clone();
         merge(&mut node, &patch);
-        // False is the same as absent, and is not written.
-        if node["spec"]["unschedulable"] == false
-            && let Some(spec) = node["spec"].as_object_mut()
-        {
-            spec.remove("unschedulable");
-        }
+        settle(&mut node, &self.node, &fields::manager(request));
         if request.parameter("dryRun") == Some("All") {
             return Ok(Response::json(200, &node));
         }
+        Ok(self.replace_node(node))
+    }
+
+    /// Somebody else changes the Node.
+    pub(super) fn interfere(&mut self, change: impl FnOnce(&mut Value)) {
+        let mut node = self.node.clone();
+        change(&mut node);
+        settle(&mut node, &self.node, fields::OTHERS);
+        self.replace_node(node);
+    }
+
+    /// The Node becomes this. It is answered with before the control plane
+    /// follows.
+    fn replace_node(&mut self, node: Value) -> Response {
+        let was_cordoned = self.node["spec"]["unschedulable"] == true;
         self.node = node;
         self.touch_node();
         let response = Response::json(200, &self.node);
@@ -46,7 +55,7 @@ impl Store {
             self.happen(if cordoned { Happening::Cordoned } else { Happening::Uncordoned });
             self.taint_for_cordon(cordoned);
         }
-        Ok(response)
+        response
     }
 
     /// PATCH of a pod's status.
@@ -121,6 +130,15 @@ fn read(request: &Request) -> Result<(Form, Value), Refusal> {
     } else {
         Err(Refusal::new(400, "the patch is not an object"))
     }
+}
+
+/// A Node that was changed, as it is written: false and an empty list are the
+/// same as absent, and who did it is noted.
+fn settle(node: &mut Value, before: &Value, manager: &str) {
+    if let Some(spec) = node["spec"].as_object_mut() {
+        spec.retain(|_, value| *value != json!(false) && *value != json!([]));
+    }
+    fields::note(node, &before["spec"]["unschedulable"], manager);
 }
 
 /// A patch that names a UID or a resourceVersion is for that one only.

@@ -38,6 +38,8 @@ pub(super) struct Manners {
     pub(super) framing: Framing,
     pub(super) latency: Duration,
     pub(super) closes_after_each: bool,
+    /// How many requests it hears yet; `None`: all.
+    pub(super) hears: Option<usize>,
 }
 
 impl Default for Manners {
@@ -47,12 +49,16 @@ impl Default for Manners {
             framing: Framing::default(),
             latency: Duration::ZERO,
             closes_after_each: false,
+            hears: None,
         }
     }
 }
 
 impl Service for Api {
     fn answer(&self, request: Request, wire: &mut Wire) -> io::Result<After> {
+        if !self.hears() {
+            return Ok(After::Cut);
+        }
         let route = Route::of(&request);
         let pod = route.pod();
         let line = self.journal.open(route.class, pod.clone(), wire.number, &request);
@@ -87,6 +93,17 @@ impl Wording for Api {
 }
 
 impl Api {
+    fn hears(&self) -> bool {
+        match &mut lock(&self.manners).hears {
+            None => true,
+            Some(0) => false,
+            Some(more) => {
+                *more -= 1;
+                true
+            }
+        }
+    }
+
     fn admit(&self, route: &Route, request: &Request) -> Result<(), Refusal> {
         if !self.credentials.accepts(request.header("authorization")) {
             return Err(Refusal::new(401, "Unauthorized"));

@@ -125,7 +125,8 @@ fn exchange(
     let length = body.len();
     write!(
         stream,
-        "{request} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n{headers}Content-Length: {length}\r\n\r\n{body}"
+        "{request} HTTP/1.1\r\nHost: here\r\nUser-Agent: stand-ins-test/1.0\r\n\
+         Connection: close\r\n{headers}Content-Length: {length}\r\n\r\n{body}"
     )?;
     stream.flush()?;
     // A time-out, or a cut without a farewell, ends the reading as well.

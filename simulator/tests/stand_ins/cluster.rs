@@ -221,6 +221,56 @@ fn patches_keep_what_they_do_not_name_and_refuse_what_is_stale() -> Result<()> {
 }
 
 #[test]
+fn who_cordoned_the_node_last_is_kept() -> Result<()> {
+    let (cluster, client) = start()?;
+    let managers = || {
+        let node = cluster.node();
+        let managed = node["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
+        let about = managed
+            .iter()
+            .filter(|entry| entry["fieldsV1"]["f:spec"]["f:unschedulable"].is_object())
+            .map(|entry| entry["manager"].as_str().unwrap_or_default().to_owned());
+        about.collect::<Vec<_>>()
+    };
+    let patch = |target: &str, unschedulable: Value| {
+        let patch = json!({ "spec": { "unschedulable": unschedulable } });
+        client.ask("PATCH", target, MERGE, &patch.to_string())
+    };
+    assert!(managers().is_empty());
+    let node: core::Node =
+        serde_json::from_slice(&patch("/api/v1/nodes/n1?fieldManager=a", json!(true))?.body)?;
+    assert_eq!(node.metadata.managed_fields.map(|all| all.len()), Some(1));
+    assert_eq!(managers(), ["a"]);
+    patch("/api/v1/nodes/n1?fieldManager=b", json!(true))?;
+    assert_eq!(managers(), ["a"], "what is so already is changed by nobody");
+    cluster.change_node(|node| node["metadata"]["labels"]["theirs"] = json!("1"));
+    assert_eq!(managers(), ["a"], "that is about another field");
+    patch("/api/v1/nodes/n1", json!(null))?;
+    assert!(managers().is_empty(), "nobody has removed it");
+    patch("/api/v1/nodes/n1", json!(true))?;
+    assert_eq!(managers(), ["stand-ins-test"], "by the program's name");
+    cluster.change_node(|node| node["spec"]["unschedulable"] = json!(false));
+    assert!(managers().is_empty());
+    cluster.change_node(|node| node["spec"]["unschedulable"] = json!(true));
+    assert_eq!(managers(), ["kubectl-cordon"]);
+    Ok(())
+}
+
+#[test]
+fn what_is_not_heard_is_not_done() -> Result<()> {
+    let (cluster, client) = start()?;
+    cluster.add_pods([Pod::named("default/a"), Pod::named("default/b")]);
+    cluster.hear_only(1);
+    assert_eq!(client.evict("default", "a", "{}")?.code, 201);
+    assert!(client.evict("default", "b", "{}").is_err());
+    assert_eq!(cluster.journal().len(), 1);
+    assert!(cluster.happened_to("default/b").is_empty());
+    cluster.heal();
+    assert_eq!(client.evict("default", "b", "{}")?.code, 201);
+    Ok(())
+}
+
+#[test]
 fn tokens_rotate_and_rights_are_taken() -> Result<()> {
     let (cluster, client) = start()?;
     cluster.rotate_token()?;

@@ -1,7 +1,7 @@
 //! The stand-in metadata service, as a client sees it.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::client::{Answer, Patience, Result, ask, ask_with};
 use simulator::{Endpoint, Fault, Metadata, Version};
@@ -49,6 +49,52 @@ fn a_notice_comes_and_goes_behind_a_token_that_expires() -> Result<()> {
     let journal = cloud.journal();
     assert_eq!((journal.count(Endpoint::Token), journal.count(Endpoint::InstanceAction)), (3, 5));
     assert_eq!(journal.most_in_flight(Endpoint::InstanceAction), 1);
+    Ok(())
+}
+
+#[test]
+fn every_other_document_comes_and_goes_too_and_can_be_made_to_fail() -> Result<()> {
+    let cloud = Metadata::start()?;
+    cloud.speak(Version::Both);
+    let get = |path: &str| ask(address(&cloud)?, &format!("GET /latest/meta-data/{path}"), "");
+    let (rebalance, state) =
+        ("events/recommendations/rebalance", "autoscaling/target-lifecycle-state");
+    let (scheduled, history) = ("events/maintenance/scheduled", "events/maintenance/history");
+    assert_eq!((get(rebalance)?.code, get(state)?.code), (404, 404));
+    assert_eq!((get(scheduled)?.body, get(history)?.body), (b"[]".to_vec(), b"[]".to_vec()));
+
+    cloud.recommend_rebalance("2020-10-27T08:22:00Z");
+    assert_eq!(get(rebalance)?.json()["noticeTime"], "2020-10-27T08:22:00Z");
+    cloud.target_lifecycle_state("Terminated");
+    assert_eq!(get(state)?.body, b"Terminated");
+
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_548_061_243);
+    let mut event = Metadata::event("system-reboot", "instance-event-1", time);
+    cloud.schedule(&[event.clone(), Metadata::event("instance-stop", "2", time)]);
+    let planned = get(scheduled)?.json();
+    assert_eq!(planned[0]["NotBefore"], "21 Jan 2019 09:00:43 GMT");
+    assert_eq!(planned[0]["NotAfter"], "21 Jan 2019 11:00:43 GMT");
+    assert_eq!((&planned[0]["State"], &planned[1]["EventId"]), (&"active".into(), &"2".into()));
+    cloud.history(std::slice::from_ref(&event));
+    event["State"] = "canceled".into();
+    cloud.schedule(&[]);
+    assert_eq!(get(scheduled)?.body, b"[]");
+    let past = get(history)?.json();
+    assert_eq!(past[0]["State"], "completed");
+    assert_eq!(past[0]["Description"], "[Completed] The instance is scheduled for system-reboot");
+    cloud.history(&[event]);
+    assert_eq!(get(history)?.json()[0]["State"], "canceled");
+
+    for (endpoint, path) in [
+        (Endpoint::Rebalance, rebalance),
+        (Endpoint::Scheduled, scheduled),
+        (Endpoint::History, history),
+        (Endpoint::LifecycleState, state),
+    ] {
+        cloud.fail(endpoint).with(Fault::Code(503));
+        assert_eq!((get(path)?.code, get(path)?.code), (503, 200), "{path}");
+    }
+    assert_eq!(cloud.journal().count(Endpoint::Other), 0);
     Ok(())
 }
 

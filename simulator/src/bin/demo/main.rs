@@ -6,6 +6,7 @@
 
 mod arguments;
 mod handler;
+mod notice;
 mod play;
 mod review;
 mod screen;

@@ -4,20 +4,18 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use simulator::{ApiServer, Class, Happened, Metadata};
 
 use crate::arguments::Arguments;
 use crate::handler::{Handler, build};
 use crate::review::{Record, review};
-use crate::screen::{Screen, Voice, seconds};
+use crate::screen::{Screen, Voice};
 use crate::stage::{Expected, Role, cast, set};
 
 /// How long the handler watches before anything happens.
 const CALM: Duration = Duration::from_secs(3);
-/// How far ahead the end is announced.
-const WINDOW: Duration = Duration::from_secs(30);
 /// How long the handler may take to end after SIGTERM and the announced end.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -36,7 +34,9 @@ pub(crate) fn play(arguments: &Arguments) -> io::Result<bool> {
     let cloud = Metadata::start()?;
     let roles = cast();
     let cluster = set(&roles)?;
-    let announced_at = Instant::now() + CALM;
+    let notice = arguments.notice;
+    let opening_at = Instant::now() + CALM;
+    let announced_at = opening_at + notice.prelude();
     let mut screen = Screen::new(announced_at);
     introduce(&screen, &roles)?;
 
@@ -46,15 +46,21 @@ pub(crate) fn play(arguments: &Arguments) -> io::Result<bool> {
     forward(lines, &sender, News::Handler);
     let environment =
         cluster.environment().into_iter().chain([("INSTANCE_METADATA_URL", cloud.url())]);
+    let environment = environment.chain(notice.settings());
     let mut handler = Handler::start(&path, arguments, environment, log)?;
 
     let mut record = Record::default();
-    let calm = show(&news, announced_at, &mut screen, &mut record, &mut handler, |_| false)?;
+    let mut calm = show(&news, opening_at, &mut screen, &mut record, &mut handler, |_| false)?;
+    record.opened = cluster.journal().now();
+    if let Some(words) = notice.open(&cloud) {
+        screen.say(Voice::Cloud, &words)?;
+        calm &= show(&news, announced_at, &mut screen, &mut record, &mut handler, |_| false)?;
+    }
     if calm {
         record.announced = cluster.journal().now();
-        record.left = announce(&cloud);
-        let notice = format!("spot/instance-action: terminate, {} from now", seconds(record.left));
-        screen.say(Voice::Cloud, &notice)?;
+        let (left, words) = notice.announce(&cloud);
+        record.left = left;
+        screen.say(Voice::Cloud, &words)?;
         // One second more: whoever says something at the end is heard.
         let curtain = Instant::now() + record.left + Duration::from_secs(1);
         let names: Vec<_> = roles.iter().map(|role| role.name.as_str()).collect();
@@ -90,12 +96,6 @@ fn introduce(screen: &Screen, roles: &[Role]) -> io::Result<()> {
     }
     println!("Seconds are counted from the notice.\n");
     screen.say(Voice::Demo, "the handler starts")
-}
-
-/// Announces the end; how far ahead it is.
-fn announce(cloud: &Metadata) -> Duration {
-    let end = cloud.announce_in(WINDOW);
-    end.duration_since(SystemTime::now()).unwrap_or(WINDOW)
 }
 
 /// Shows what comes until that moment, or until `enough`, or until the handler

@@ -16,6 +16,8 @@ pub(crate) struct Record {
     at_last_departure: usize,
     /// How the handler ended; `None`: it did not.
     pub(crate) status: Option<ExitStatus>,
+    /// When the cloud first said something, on the journal's clock.
+    pub(crate) opened: Duration,
     /// When the notice was given, on the journal's clock.
     pub(crate) announced: Duration,
     /// How far ahead the end was then.
@@ -143,7 +145,7 @@ fn judge_order(roles: &[Role], happened: &[Happened], record: &Record) -> Vec<St
     };
     match when(&|what| *what == Happening::Cordoned) {
         None => wrong.push("the node was not cordoned".to_owned()),
-        Some(at) if at < record.announced => wrong.push("cordoned without a notice".to_owned()),
+        Some(at) if at < record.opened => wrong.push("cordoned without a notice".to_owned()),
         Some(_) => {}
     }
     let critical = when(&|what| matches!(what, Happening::Evicted { pod, .. } if pod == CRITICAL));
