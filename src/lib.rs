@@ -9,8 +9,8 @@
 //! | [`excerpt`] | text from outside, made fit for the log | none |
 //! | [`clock`] | the machine's clocks | clocks |
 //! | [`notice`] | what the cloud said | none |
-//! | [`intent`] | what is made of it: drain, and by when | none |
-//! | [`node`] | our marks on the Node | none |
+//! | [`intent`] | what is made of it: marks or a drain; from when, by when | none |
+//! | [`node`] | our marks on the Node, and their reverse | none |
 //! | [`drain`] | who goes, when, how; the verdict | none |
 //! | [`source`] | the metadata service | HTTP |
 //! | [`kube`] | the API server | TLS |

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 use time::UtcOffset;
-use time::format_description::well_known::Rfc3339;
+use time::format_description::well_known::{Rfc2822, Rfc3339};
 
 /// A point on the monotonic clock: the time since the process started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,12 +59,39 @@ impl WallTime {
     /// `None` if it is anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let read = OffsetDateTime::parse(text.trim(), &Rfc3339).ok()?;
-        Some(Self(read.to_offset(UtcOffset::UTC)))
+        read.checked_to_offset(UtcOffset::UTC).map(Self)
+    }
+
+    /// Reads a time such as `21 Jan 2019 09:00:43 GMT`, as e-mail has it (RFC 2822) and EC2 writes
+    /// it for planned maintenance. `None` if it is anything else.
+    pub fn parse_rfc2822(text: &str) -> Option<Self> {
+        let read = OffsetDateTime::parse(text.trim(), &Rfc2822).ok()?;
+        read.checked_to_offset(UtcOffset::UTC).map(Self)
     }
 
     /// How long it is until `later`; `None` if that is over.
     pub fn until(self, later: Self) -> Option<Duration> {
         Duration::try_from(later.0 - self.0).ok()
+    }
+}
+
+impl Add<Duration> for WallTime {
+    type Output = Self;
+
+    /// Later by `span`; stops at the end of the calendar instead of overflowing.
+    fn add(self, span: Duration) -> Self {
+        let span = time::Duration::try_from(span).unwrap_or(time::Duration::MAX);
+        Self(self.0.saturating_add(span))
+    }
+}
+
+impl Sub<Duration> for WallTime {
+    type Output = Self;
+
+    /// Earlier by `span`; stops at the beginning of the calendar.
+    fn sub(self, span: Duration) -> Self {
+        let span = time::Duration::try_from(span).unwrap_or(time::Duration::MAX);
+        Self(self.0.saturating_sub(span))
     }
 }
 
@@ -132,6 +159,30 @@ mod tests {
             assert_eq!(WallTime::parse(&whole[..end]), None, "{}", &whole[..end]);
         }
         assert_eq!(WallTime::parse("soon"), None);
+        // Read well, these lie beyond the calendar in UTC.
+        assert_eq!(WallTime::parse("9999-12-31T23:59:59-01:00"), None);
+        assert_eq!(WallTime::parse_rfc2822("31 Dec 9999 23:59:59 -0100"), None);
+    }
+
+    #[test]
+    fn a_time_of_e_mail_is_read_with_and_without_its_weekday() {
+        for same in [
+            "21 Jan 2019 09:00:43 GMT",
+            " 21 Jan 2019 09:00:43 GMT\n",
+            "Mon, 21 Jan 2019 09:00:43 +0000",
+            "21 Jan 2019 11:00:43 +0200",
+        ] {
+            let read = WallTime::parse_rfc2822(same);
+            assert_eq!(read, Some(wall("2019-01-21T09:00:43Z")), "{same}");
+        }
+        assert!(WallTime::parse_rfc2822("5 Dec 2026 00:00:00 GMT").is_some());
+        for other in ["", "soon", "2019-01-21T09:00:43Z", "32 Jan 2019 09:00:43 GMT"] {
+            assert_eq!(WallTime::parse_rfc2822(other), None, "{other}");
+        }
+        let whole = "21 Jan 2019 09:00:43 GMT";
+        for end in 0.."21 Jan 2019 09:00:43 ".len() {
+            assert_eq!(WallTime::parse_rfc2822(&whole[..end]), None, "{}", &whole[..end]);
+        }
     }
 
     #[test]

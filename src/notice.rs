@@ -2,59 +2,35 @@
 //! notice alone.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::moment::WallTime;
 
-/// A notice that this instance will be taken back.
+/// A notice about this instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// Why the instance goes.
-    pub kind: Kind,
-    /// What will be done to the instance.
-    pub action: Action,
-    /// When.
+    /// What it is about, and which one it is.
+    pub id: NoticeId,
+    /// When the cloud acts.
     pub when: When,
-    /// How long after its notice this cloud acts, where the notice itself gives no usable time.
+    /// How long after its notice the cloud acts, where the notice itself gives no usable time.
     pub window: Duration,
     /// The answer as it came, for the log: at most 200 characters, without line breaks.
     pub wording: String,
 }
 
-impl Notice {
-    /// What makes two answers the same notice. Its time is no part of it: that may move.
-    pub fn id(&self) -> NoticeId {
-        NoticeId { kind: self.kind, action: self.action }
-    }
-}
-
-/// Identity of a notice: free of any clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct NoticeId {
-    kind: Kind,
-    action: Action,
-}
-
-impl fmt::Display for NoticeId {
-    /// `spot-interruption/terminate`: also how the annotation on the Node names it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.kind, self.action)
-    }
-}
-
-/// Why an instance goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+/// What makes two answers the same notice. Its time is no part of it: that may move.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NoticeId {
     /// A spot instance is taken back.
-    SpotInterruption,
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::SpotInterruption => "spot-interruption",
-        })
-    }
+    Interruption(Action),
+    /// A spot instance is more likely than others to be taken back.
+    Rebalance,
+    /// Maintenance of the instance or its host is planned.
+    Maintenance(Event),
+    /// The Auto Scaling group takes the instance out of service.
+    Lifecycle(Action),
 }
 
 /// What is done to the instance (EC2 user guide, "Spot Instance interruption notices").
@@ -64,8 +40,64 @@ pub enum Action {
     Terminate,
     /// It is stopped, and may be started again.
     Stop,
-    /// Its memory is saved to disk; that begins with the notice, not two minutes later.
+    /// Its memory is saved to disk; in an interruption that begins with the notice, not two minutes
+    /// later.
     Hibernate,
+}
+
+/// One planned maintenance.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Event {
+    /// What is planned.
+    pub code: Code,
+    /// The cloud's name for it, as it came: `instance-event-0d59937288b749b32`.
+    pub id: Arc<str>,
+    /// One name may stand for several events at once; which of them by their times, from 0.
+    pub nth: u8,
+}
+
+/// What maintenance does to an instance (EC2 user guide, "Scheduled events for your instances").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Code {
+    /// `instance-reboot`: the instance is started anew.
+    InstanceReboot,
+    /// `system-reboot`: the host is started anew, and the instance with it.
+    SystemReboot,
+    /// `system-maintenance`: network or power of the host; the instance may be cut off for a while.
+    SystemMaintenance,
+    /// `instance-retirement`: the instance is stopped or ended, because its host is worn out.
+    InstanceRetirement,
+    /// `instance-stop`: the instance is stopped; started again it is on another host.
+    InstanceStop,
+}
+
+impl Code {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::InstanceReboot,
+        Self::SystemReboot,
+        Self::SystemMaintenance,
+        Self::InstanceRetirement,
+        Self::InstanceStop,
+    ];
+
+    /// Whether the maintenance is done once the machine has been started anew.
+    pub fn ends_with_reboot(self) -> bool {
+        matches!(self, Self::InstanceReboot | Self::SystemReboot)
+    }
+}
+
+impl fmt::Display for Code {
+    /// As EC2 writes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InstanceReboot => "instance-reboot",
+            Self::SystemReboot => "system-reboot",
+            Self::SystemMaintenance => "system-maintenance",
+            Self::InstanceRetirement => "instance-retirement",
+            Self::InstanceStop => "instance-stop",
+        })
+    }
 }
 
 impl fmt::Display for Action {
@@ -76,6 +108,54 @@ impl fmt::Display for Action {
             Self::Hibernate => "hibernate",
         })
     }
+}
+
+impl fmt::Display for NoticeId {
+    /// `spot-interruption/terminate`: also how the annotation on the Node names it, and what
+    /// [`NoticeId::parse`] reads.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Interruption(action) => write!(f, "{INTERRUPTION}/{action}"),
+            Self::Rebalance => f.write_str(REBALANCE),
+            Self::Maintenance(Event { code, id, nth: 0 }) => {
+                write!(f, "{MAINTENANCE}/{code}/{id}")
+            }
+            Self::Maintenance(Event { code, id, nth }) => {
+                write!(f, "{MAINTENANCE}/{code}/{id}/{nth}")
+            }
+            Self::Lifecycle(action) => write!(f, "{LIFECYCLE}/{action}"),
+        }
+    }
+}
+
+const INTERRUPTION: &str = "spot-interruption";
+const REBALANCE: &str = "rebalance-recommendation";
+const MAINTENANCE: &str = "scheduled-maintenance";
+const LIFECYCLE: &str = "asg-lifecycle";
+
+impl NoticeId {
+    /// Reads what `Display` wrote. `None` if it is anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('/');
+        let id = match (parts.next()?, parts.next()) {
+            (INTERRUPTION, Some(action)) => Self::Interruption(parse_action(action)?),
+            (LIFECYCLE, Some(action)) => Self::Lifecycle(parse_action(action)?),
+            (REBALANCE, None) => Self::Rebalance,
+            (MAINTENANCE, Some(code)) => {
+                let code = Code::ALL.into_iter().find(|known| known.to_string() == code)?;
+                let id = parts.next().filter(|id| !id.is_empty())?;
+                let nth = parts.next().map_or(Some(0), |nth| nth.parse().ok())?;
+                Self::Maintenance(Event { code, id: Arc::from(id), nth })
+            }
+            _ => return None,
+        };
+        (id.to_string() == text).then_some(id)
+    }
+}
+
+fn parse_action(text: &str) -> Option<Action> {
+    let actions = [Action::Terminate, Action::Stop, Action::Hibernate];
+    actions.into_iter().find(|action| action.to_string() == text)
 }
 
 /// When the cloud says that it will act.
@@ -94,8 +174,24 @@ pub struct Polled {
     pub path: NoticePath,
     /// The HTTP status, if an answer came.
     pub status: Option<u16>,
-    /// The notice that it says, `None` if there is none; else what went wrong, in words.
-    pub outcome: Result<Option<Notice>, String>,
+    /// What it says; else what went wrong, in words.
+    pub outcome: Result<Answer, String>,
+}
+
+/// What a path says. That there is nothing is an answer, too.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// The notices that stand, each identity once.
+    pub standing: Vec<Notice>,
+    /// The cloud's names of maintenance that it calls completed or cancelled, and of which nothing
+    /// stands any more.
+    pub over: Vec<Arc<str>>,
+}
+
+impl From<Option<Notice>> for Answer {
+    fn from(notice: Option<Notice>) -> Self {
+        Self { standing: notice.into_iter().collect(), over: Vec::new() }
+    }
 }
 
 /// Where notices are looked for. Each is polled on its own.
@@ -103,15 +199,77 @@ pub struct Polled {
 pub enum NoticePath {
     /// `spot/instance-action`.
     InstanceAction,
+    /// `spot/termination-time`, the older one: for `terminate` only. A time that is over says
+    /// nothing there: if EC2 fails to take the instance back, it stays for ever.
+    TerminationTime,
     /// The address in `NOTICE_URL`.
     NoticeUrl,
+    /// `events/recommendations/rebalance`.
+    Rebalance,
+    /// `events/maintenance/scheduled`, and `events/maintenance/history` with it.
+    Maintenance,
+    /// `autoscaling/target-lifecycle-state`.
+    Lifecycle,
+}
+
+impl NoticePath {
+    /// Whether it may say an interruption.
+    pub fn may_say_interruptions(self) -> bool {
+        matches!(self, Self::InstanceAction | Self::TerminationTime | Self::NoticeUrl)
+    }
+
+    /// Whether it may say a notice of this identity.
+    pub fn may_say(self, id: &NoticeId) -> bool {
+        match self {
+            Self::InstanceAction | Self::TerminationTime | Self::NoticeUrl => {
+                matches!(id, NoticeId::Interruption(_))
+            }
+            Self::Rebalance => matches!(id, NoticeId::Rebalance),
+            Self::Maintenance => matches!(id, NoticeId::Maintenance(_)),
+            Self::Lifecycle => matches!(id, NoticeId::Lifecycle(_)),
+        }
+    }
 }
 
 impl fmt::Display for NoticePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::InstanceAction => "spot/instance-action",
+            Self::TerminationTime => "spot/termination-time",
             Self::NoticeUrl => "NOTICE_URL",
+            Self::Rebalance => "events/recommendations/rebalance",
+            Self::Maintenance => "events/maintenance/scheduled",
+            Self::Lifecycle => "autoscaling/target-lifecycle-state",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(code: Code, nth: u8) -> NoticeId {
+        NoticeId::Maintenance(Event { code, id: Arc::from("instance-event-0d59"), nth })
+    }
+
+    #[test]
+    fn an_identity_is_read_as_it_was_written() {
+        let actions = [Action::Terminate, Action::Stop, Action::Hibernate];
+        let all = actions
+            .into_iter()
+            .flat_map(|action| [NoticeId::Interruption(action), NoticeId::Lifecycle(action)])
+            .chain(Code::ALL.into_iter().flat_map(|code| [event(code, 0), event(code, 3)]))
+            .chain([NoticeId::Rebalance]);
+        for id in all {
+            let text = id.to_string();
+            assert_eq!(NoticeId::parse(&text), Some(id), "{text}");
+            for end in 0..text.len() {
+                let read = NoticeId::parse(&text[..end]);
+                assert!(read.is_none_or(|read| read.to_string() == text[..end]), "{text} {end}");
+            }
+        }
+        for other in ["", "/", "spot-interruption/recycle", "rebalance-recommendation/", "x/y/z"] {
+            assert_eq!(NoticeId::parse(other), None, "{other}");
+        }
     }
 }

@@ -41,3 +41,27 @@ fn help_and_version_go_to_standard_output() {
         concat!("k8s-spot-handler ", env!("CARGO_PKG_VERSION"), "\n")
     );
 }
+
+#[test]
+fn the_settings_are_printed_to_standard_output() {
+    let pod = [("NODE_NAME", "node-1"), ("KUBERNETES_SERVICE_HOST", "::1"), ("WORKERS", "8")];
+    let output = handler(&["--print-settings", "--dry-run"], &pod);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(text(&output.stderr), "");
+    let printed = text(&output.stdout);
+    for (name, origin) in [("WORKERS ", "environment WORKERS"), ("DRY_RUN ", "flag --dry-run")] {
+        let line = printed.lines().find(|line| line.starts_with(name)).unwrap();
+        assert!(line.ends_with(origin), "{line}");
+    }
+}
+
+#[test]
+fn outside_a_cluster_the_settings_are_printed_with_what_is_missing() {
+    let output = handler(&["--print-settings"], &[]);
+    assert_eq!(output.status.code(), Some(64));
+    let (printed, said) = (text(&output.stdout), text(&output.stderr));
+    assert!(printed.contains("(missing)") && printed.contains("SAFETY_MARGIN"), "{printed}");
+    for name in ["NODE_NAME", "KUBERNETES_SERVICE_HOST"] {
+        assert!(said.contains(&format!("{name} ")), "{name} in {said}");
+    }
+}

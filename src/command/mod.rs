@@ -1,10 +1,12 @@
 //! What the program can be told to do. Each command is another wiring of the same parts.
 
+mod look;
 mod run;
 
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write};
+use std::process::ExitCode;
 
 use crate::settings::{self, BadSettings, Wanted};
 
@@ -46,13 +48,22 @@ impl fmt::Display for Failure {
 ///
 /// # Errors
 /// Nothing was done.
-pub fn start(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
-    match settings::read(arguments, &settings::environment).map_err(Failure::Settings)? {
+pub fn start(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, Failure> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let wanted = settings::read(arguments.iter().cloned(), &settings::environment);
+    match wanted.map_err(Failure::Settings)? {
         Wanted::Help => print(&settings::help()),
         Wanted::Version => print(VERSION),
-        Wanted::Run(settings) => return run::run(*settings).map_err(Failure::System),
+        Wanted::Print(overview) => {
+            print(&overview.text);
+            if let Some(bad) = overview.bad {
+                return Err(Failure::Settings(bad));
+            }
+        }
+        Wanted::Look(settings) => return Ok(look::look(*settings)),
+        Wanted::Run(settings) => run::run(*settings, arguments).map_err(Failure::System)?,
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 const VERSION: &str = concat!("k8s-spot-handler ", env!("CARGO_PKG_VERSION"), "\n");

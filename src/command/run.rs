@@ -1,27 +1,30 @@
 //! `run`: watch the metadata service, and drain when a notice comes.
 
+use std::ffi::OsString;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::handler::config::Config;
+use crate::handler::config::{Boot, Config};
 use crate::handler::run::run as run_event_loop;
-use crate::handler::threads::Threads;
+use crate::handler::threads::{Look, Threads};
 use crate::handler::world::{News, World};
 use crate::kube::server::Server;
 use crate::kube::workers::Workers;
+use crate::moment::{Reading, WallTime};
 use crate::report::fact::{Fact, Start};
 use crate::report::log::Log;
 use crate::settings::{Settings, WhichNode};
 use crate::source::{Report, Source};
 
-/// Runs until the process is told to end.
+/// Runs until the process is told to end. `arguments`: those that it was started with.
 ///
 /// # Errors
 /// The system gives no thread or no socket to begin with.
-pub(super) fn run(settings: Settings) -> io::Result<()> {
+pub(super) fn run(settings: Settings, arguments: Vec<OsString>) -> io::Result<()> {
     let clock = Clock::start();
     let log = Log::start(io::stderr())?;
     let source = Source {
@@ -29,14 +32,17 @@ pub(super) fn run(settings: Settings) -> io::Result<()> {
         notice_url: settings.metadata.notice_url.clone(),
         interval: settings.metadata.poll_interval,
         v1_fallback: settings.metadata.v1_fallback,
+        watched: settings.watched,
         window: settings.window,
+        lifecycle_window: settings.lifecycle_window,
     };
-    let config = config(&settings);
+    let config = config(&settings, &source, clock.read());
     let start = Start {
         version: env!("CARGO_PKG_VERSION"),
         node: config.node.as_deref().map(str::to_owned),
         polled: source.addresses(),
-        interval: source.interval,
+        interruptions: config.paths.iter().any(|path| path.may_say_interruptions()),
+        marks_only: config.policy.marks_only,
         dry: config.dry,
         given: settings.given.iter().map(ToString::to_string).collect(),
     };
@@ -45,7 +51,8 @@ pub(super) fn run(settings: Settings) -> io::Result<()> {
     let server = Arc::new(server);
     let workers = Workers::new(Arc::clone(&server), clock, settings.workers);
     let own = config.rules.own.clone();
-    let mut threads = Threads::new(clock, log, server, workers, own, config.seed)?;
+    let look = Look { arguments };
+    let mut threads = Threads::new(clock, log, server, workers, own, look, config.seed)?;
 
     threads.tell(Fact::Started(Box::new(start)));
     for remark in settings.remarks {
@@ -70,13 +77,17 @@ fn news(report: Report) -> News {
     }
 }
 
-fn config(settings: &Settings) -> Config {
+fn config(settings: &Settings, source: &Source, now: Reading) -> Config {
     Config {
         node: match &settings.node {
             WhichNode::Named(name) => Some(Arc::from(name.as_str())),
             WhichNode::OfOwnPod => None,
         },
-        boot_id: boot_id(),
+        boot: boot(now.wall),
+        paths: source.paths(),
+        policy: settings.policy.clone(),
+        marks: settings.marks,
+        load_balancer_hold: settings.load_balancer_hold,
         rules: settings.rules.clone(),
         longest_grace: settings.longest_grace,
         budget_override: settings.budget_override,
@@ -89,12 +100,20 @@ fn config(settings: &Settings) -> Config {
     }
 }
 
-/// Differs from boot to boot (proc(5)). Where it cannot be read, every boot counts as the same.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "an edge: the one file that is read beside token and roots"
-)]
-fn boot_id() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
-        .map_or_else(|_| "unknown".to_owned(), |id| id.trim().to_owned())
+/// This boot of the machine (proc(5)). Where its id cannot be read, every boot counts as the same.
+fn boot(now: WallTime) -> Boot {
+    let id = read("/proc/sys/kernel/random/boot_id");
+    let up = read("/proc/uptime").and_then(|text| {
+        let (seconds, _) = text.split_once('.')?;
+        seconds.parse().ok().map(Duration::from_secs)
+    });
+    Boot {
+        id: id.map_or_else(|| "unknown".to_owned(), |id| id.trim().to_owned()),
+        began: up.map(|up| now - up),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "an edge: what the kernel tells of this boot")]
+fn read(path: &str) -> Option<String> {
+    std::fs::read_to_string(path).ok()
 }

@@ -10,7 +10,8 @@ use crate::drain::budgets::Budgets;
 use crate::drain::pod::{Exempt, OwnPod, Tier};
 use crate::drain::progress::Progress;
 use crate::drain::record::{FailureKind, Record, Sent, State};
-use crate::drain::verdict::{EndedBy, Row, Verdict};
+use crate::drain::timing::Timing;
+use crate::drain::verdict::{End, EndedBy, Row, Verdict};
 use crate::drain::{BudgetOverride, Plan};
 use crate::moment::Moment;
 
@@ -21,6 +22,8 @@ pub struct Drain {
     pub(super) began: Moment,
     /// Evictions wait for the cordon until then, and no longer.
     hold: Moment,
+    /// Evictions wait for the load balancers until then, but no pod beyond its own time.
+    balancer_hold: Moment,
     /// When this process must end, if it must.
     stop: Option<Moment>,
     /// By UID.
@@ -33,10 +36,20 @@ pub struct Drain {
     pub(super) failures_said: Vec<FailureKind>,
     pub(super) forbidden_said: bool,
     emptied: bool,
+    /// The last words, once it is called off: nothing that happens later changes them.
+    called_off: Option<LastWords>,
     /// When the watch was last opened anew for want of news.
     watch_reopened: Option<Moment>,
     pub(super) jitter: fastrand::Rng,
     pub(super) told: VecDeque<Progress>,
+}
+
+/// What a drain that is called off still has to say.
+#[derive(Debug)]
+struct LastWords {
+    told: VecDeque<Progress>,
+    /// But for how long it took.
+    verdict: Verdict,
 }
 
 /// How much of the node's pods has been read.
@@ -63,9 +76,10 @@ pub enum Step {
     ReopenWatch,
     /// Nothing before that moment, unless something happens.
     Wait(Moment),
-    /// Nothing that was to go is left. Said once; the drain goes on for pods that come late.
+    /// Nothing that was to go is left. Said once; the drain goes on for pods that come late, or with
+    /// nothing but patience is over.
     Empty(Verdict),
-    /// The drain is over: its deadline is there, or the moment at which this process must end.
+    /// The drain is over. How, the verdict says.
     Done(Verdict),
 }
 
@@ -84,6 +98,7 @@ impl Drain {
         Self {
             began: now,
             hold: now + CORDON_WAIT,
+            balancer_hold: Moment::START,
             stop: None,
             records: BTreeMap::new(),
             budgets: Budgets::default(),
@@ -93,6 +108,7 @@ impl Drain {
             failures_said: Vec::new(),
             forbidden_said: false,
             emptied: false,
+            called_off: None,
             watch_reopened: None,
             jitter: fastrand::Rng::with_seed(plan.seed),
             told: VecDeque::new(),
@@ -105,9 +121,43 @@ impl Drain {
         self.hold = self.hold.min(now);
     }
 
+    /// The label was set that takes the node out of load balancers: evictions wait until `moment`,
+    /// in which traffic finds other ways. It takes only what the deadline leaves: no pod waits
+    /// beyond its own time. A later call replaces an earlier one; a dry run does not wait.
+    pub fn hold_evictions_until(&mut self, moment: Moment) {
+        self.balancer_hold = moment;
+    }
+
     /// The instance goes earlier than was said; true if that is news. It never goes later.
     pub fn pull_in(&mut self, deadline: Moment) -> bool {
-        self.plan.timing.pull_in(deadline)
+        self.called_off.is_none() && self.plan.timing.pull_in(deadline)
+    }
+
+    /// Another notice takes over, with a limit of its own; see [`Timing::taken_over`] for which one
+    /// holds. Whoever is not gone is judged by it anew. `budget_override` comes with the limit: it
+    /// replaces what held before only where that limit ends the graces. True if the end moved
+    /// earlier by a second or more. A drain that was called off stays so.
+    pub fn retime(&mut self, timing: Timing, budget_override: BudgetOverride) -> bool {
+        if self.called_off.is_some() {
+            return false;
+        }
+        let before = self.plan.timing;
+        let after = before.taken_over(timing);
+        if after.end_of_grace() == timing.end_of_grace() {
+            self.plan.budget_override = budget_override;
+        }
+        self.plan.timing = after;
+        after.is_earlier_than(&before)
+    }
+
+    /// What was noticed will not happen: no further request, and the next verdict is the last
+    /// word. What was told to end cannot be taken back.
+    pub fn call_off(&mut self) {
+        if self.called_off.is_none() {
+            let verdict = self.judge(self.began, Some(End::CalledOff));
+            let told = std::mem::take(&mut self.told);
+            self.called_off = Some(LastWords { told, verdict });
+        }
     }
 
     /// This process must end at `moment`. The deadline stays where it is.
@@ -137,14 +187,30 @@ impl Drain {
         self.stop.is_some()
     }
 
-    /// D.
-    pub fn deadline(&self) -> Moment {
-        self.plan.timing.deadline()
+    /// The limit that holds.
+    pub fn timing(&self) -> Timing {
+        self.plan.timing
     }
 
-    /// When it is over, come what may: D, or the moment at which this process must end.
+    /// When it is over, come what may: at its deadline or the end of its patience, or when this
+    /// process must end.
     pub fn end(&self) -> Moment {
-        self.stop.map_or(self.deadline(), |stop| stop.min(self.deadline()))
+        let end = self.plan.timing.end();
+        self.stop.map_or(end, |stop| stop.min(end))
+    }
+
+    /// How it has ended by now; `None`: it goes on.
+    pub fn ended(&self, now: Moment) -> Option<End> {
+        let timing = &self.plan.timing;
+        if self.called_off.is_some() {
+            Some(End::CalledOff)
+        } else if timing.is_patience() && self.emptied && self.is_empty() {
+            Some(End::Empty)
+        } else if timing.end() <= now {
+            Some(if timing.is_patience() { End::Patience } else { End::Deadline })
+        } else {
+            self.stop.filter(|stop| *stop <= now).map(|_| End::Stopped)
+        }
     }
 
     /// How long the own pod has after SIGTERM (`terminationGracePeriodSeconds`), once it was seen.
@@ -159,17 +225,18 @@ impl Drain {
 
     /// What to do next; `free`: how many requests could be sent at once.
     pub fn next(&mut self, now: Moment, free: usize) -> Step {
-        if let Some(progress) = self.told.pop_front() {
+        let told = self.called_off.as_mut().map_or(&mut self.told, |last| &mut last.told);
+        if let Some(progress) = told.pop_front() {
             return Step::Tell(progress);
         }
-        let end = self.end();
-        if now >= end {
+        if self.ended(now).is_some() {
             return Step::Done(self.verdict(now));
         }
         if self.is_empty() && !self.emptied {
             self.emptied = true;
             return Step::Empty(self.verdict(now));
         }
+        let end = self.end();
         let doubt = self.watch_doubtful_from().unwrap_or(end);
         if doubt <= now {
             self.watch_reopened = Some(now);
@@ -188,10 +255,16 @@ impl Drain {
 
     /// What became of every pod so far.
     pub fn verdict(&self, now: Moment) -> Verdict {
-        let handing_over = now < self.deadline();
+        match &self.called_off {
+            Some(last) => Verdict { took: now.since(self.began), ..last.verdict.clone() },
+            None => self.judge(now, self.ended(now)),
+        }
+    }
+
+    fn judge(&self, now: Moment, end: Option<End>) -> Verdict {
         let rows = self.records.values().map(|record| Row {
             pod: record.reference().clone(),
-            outcome: record.outcome(handing_over),
+            outcome: record.outcome(end),
             gone_after: record.gone_at().map(|at| at.since(self.began)),
         });
         Verdict {
@@ -199,6 +272,7 @@ impl Drain {
             listed: self.sets.listed,
             unread: self.sets.unread,
             took: now.since(self.began),
+            end,
         }
     }
 }
@@ -246,7 +320,7 @@ impl Drain {
         let mut later: Option<Moment> = None;
         for (uid, record) in &self.records {
             let Some((due, ask)) = self.wish(now, record, tier) else { continue };
-            let due = due.max(self.hold).max(record.not_before);
+            let due = due.max(self.hold).max(record.not_before(&self.plan.timing));
             if due > now {
                 later = Some(later.map_or(due, |later| later.min(due)));
                 continue;
@@ -283,15 +357,15 @@ impl Drain {
         let timing = &self.plan.timing;
         let grace = timing.cut(now, record.grace);
         let evict = Ask::Evict { grace, dry: self.plan.dry };
+        let held = self.held_until(record);
         match &record.state {
-            State::Pending if record.pod.tier <= open => Some((Moment::START, evict)),
-            State::Pending => Some((timing.own_time(record.grace), evict)),
+            State::Pending if record.pod.tier <= open => Some((held, evict)),
+            State::Pending => timing.own_time(record.grace).map(|own_time| (own_time, evict)),
             State::Blocked(budget) => {
-                let again = self.budgets.next_try(budget).map(|next| (next, evict));
-                if self.plan.budget_override == BudgetOverride::Never {
-                    return again;
-                }
-                let time_is_up = timing.own_time(record.grace);
+                let longest = timing.budget_pause(now, record.grace);
+                let next = self.budgets.next_try(budget, longest);
+                let again = next.map(|next| (next.max(held), evict));
+                let Some(time_is_up) = self.plan.overrides_at(record.grace) else { return again };
                 let (due, instead) = if record.marked {
                     (time_is_up, Ask::Delete { grace })
                 } else {
@@ -304,6 +378,15 @@ impl Drain {
             }
             State::Ending(_) | State::Exempt(_) | State::Gone(_) | State::Tried(_) => None,
         }
+    }
+
+    /// How long the load balancers hold up the eviction of this pod.
+    fn held_until(&self, record: &Record) -> Moment {
+        if self.plan.dry {
+            return Moment::START;
+        }
+        let own_time = self.plan.timing.own_time(record.grace);
+        own_time.map_or(self.balancer_hold, |own_time| self.balancer_hold.min(own_time))
     }
 
     fn send(&mut self, now: Moment, uid: &str, ask: Ask) -> Option<Step> {
@@ -321,13 +404,12 @@ impl Drain {
             }
             (Ask::Delete { .. }, None, Some(by)) => Some(by.clone()),
         };
-        let mut patience = self.plan.timing.patience(now, ask);
+        let mut patience = self.plan.timing.time_to_answer(now, ask);
         let tries = blocked_by.filter(|_| matches!(ask, Ask::Evict { .. }));
         if let Some(budget) = &tries {
             self.budgets.trying(budget);
-            if self.plan.budget_override == BudgetOverride::AtDeadline {
+            if let Some(own_time) = self.plan.overrides_at(record.grace) {
                 // A server that is silent now must not keep the pod from being deleted in time.
-                let own_time = self.plan.timing.own_time(record.grace);
                 patience = patience.min(now.until(own_time).max(LAST_TRY));
             }
         }

@@ -18,11 +18,12 @@ pub(crate) mod tests;
 use crate::drain::ask::Grace;
 use crate::drain::pod::Rules;
 use crate::drain::timing::Timing;
+use crate::moment::Moment;
 
 /// What a drain is to do, and by when.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The deadline and the margin before it.
+    /// By when, and what urges.
     pub timing: Timing,
     /// Who goes.
     pub rules: Rules,
@@ -34,6 +35,16 @@ pub struct Plan {
     pub dry: bool,
     /// Seed of the jitter.
     pub seed: u64,
+}
+
+impl Plan {
+    /// When a budget is overridden that holds a pod of this grace; `None`: never.
+    fn overrides_at(&self, grace: Grace) -> Option<Moment> {
+        match self.budget_override {
+            BudgetOverride::AtDeadline => self.timing.own_time(grace),
+            BudgetOverride::Never => None,
+        }
+    }
 }
 
 /// What becomes of a pod that its disruption budget has not let go when its own time is up.

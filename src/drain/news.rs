@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::drain::BudgetOverride;
 use crate::drain::ask::{Answer, Ask, Budget, Grace};
+use crate::drain::budgets::Refusal;
 use crate::drain::machine::Drain;
 use crate::drain::pod::Pod;
 use crate::drain::progress::Progress;
-use crate::drain::record::{Failure, FailureKind, Record, Sent, State};
+use crate::drain::record::{Failure, FailureKind, Pause, Record, Sent, State};
 use crate::drain::timing::seconds;
 use crate::drain::verdict::EndedBy;
 use crate::moment::Moment;
@@ -202,13 +202,18 @@ impl Drain {
     }
 
     fn blocked(&mut self, now: Moment, uid: &str, budget: Budget, sent: &Sent) {
-        let again = sent.tries.as_deref() == Some(&budget);
+        let Some(record) = self.records.get(uid) else { return };
         let holding = self.records.values().filter_map(|record| match &record.state {
             State::Blocked(budget) => Some(budget),
             _ => None,
         });
-        let waiting = holding.collect::<BTreeSet<_>>().len();
-        let budget = self.budgets.refused(now, budget, again, waiting, &mut self.jitter);
+        let refusal = Refusal {
+            again: sent.tries.as_deref() == Some(&budget),
+            waiting: holding.collect::<BTreeSet<_>>().len(),
+            longest_pause: self.plan.timing.budget_pause(now, record.grace),
+        };
+        let overridden_at = self.plan.overrides_at(record.grace);
+        let budget = self.budgets.refused(now, budget, refusal, &mut self.jitter);
         let Some(record) = self.records.get_mut(uid) else { return };
         record.failure = None;
         record.backoff.reset();
@@ -224,16 +229,14 @@ impl Drain {
         let blocked = State::Blocked(Arc::clone(&budget));
         let known = std::mem::replace(&mut record.state, blocked);
         if known != record.state {
-            let own_time = self.plan.timing.own_time(record.grace);
-            let deleted_in = (self.plan.budget_override == BudgetOverride::AtDeadline)
-                .then(|| now.until(own_time));
+            let deleted_in = overridden_at.map(|moment| now.until(moment));
             self.told.push_back(Progress::Blocked { pod, budget, deleted_in });
         }
     }
 
     fn namespace_terminating(&mut self, now: Moment, uid: &str) {
         let Some(record) = self.records.get_mut(uid) else { return };
-        record.not_before = self.plan.timing.pause(now, NAMESPACE_PAUSE, record.grace);
+        record.pause = Some(Pause { since: now, length: NAMESPACE_PAUSE });
         if record.failure.replace(Failure::NamespaceTerminating)
             != Some(Failure::NamespaceTerminating)
         {
@@ -243,7 +246,7 @@ impl Drain {
 
     fn forbidden(&mut self, now: Moment, uid: &str, message: String) {
         let Some(record) = self.records.get_mut(uid) else { return };
-        record.not_before = self.plan.timing.pause(now, FORBIDDEN_PAUSE, record.grace);
+        record.pause = Some(Pause { since: now, length: FORBIDDEN_PAUSE });
         record.failure = Some(Failure::Forbidden(message.clone()));
         if !self.forbidden_said {
             self.forbidden_said = true;
@@ -263,13 +266,13 @@ impl Drain {
     ) {
         let Some(record) = self.records.get_mut(uid) else { return };
         let known = record.failure.is_some() || matches!(record.state, State::Blocked(_));
-        // What the deadline has cut short says nothing of why the pod is still there.
-        let cut_short = known && now >= self.plan.timing.deadline();
+        // What the end has cut short says nothing of why the pod is still there.
+        let cut_short = known && now >= self.plan.timing.end();
         if cut_short || !record.is_open(now, &self.plan.timing) {
             return;
         }
         let pause = record.backoff.next(&mut self.jitter);
-        record.not_before = self.plan.timing.pause(now, pause.max(asked_pause), record.grace);
+        record.pause = Some(Pause { since: now, length: pause.max(asked_pause) });
         record.failure = Some(Failure::Passing(why.clone()));
         self.failed_requests += 1;
         if !self.failures_said.contains(&kind) {

@@ -103,8 +103,8 @@ impl fmt::Display for Progress {
             Self::Evicted { pod, grace, wanted } if wanted.get() - grace.get() > SLIGHT_CUT => {
                 write!(
                     f,
-                    "{pod}: eviction accepted, {grace} s to end instead of {wanted} s: the deadline \
-                 leaves no more"
+                    "{pod}: eviction accepted, {grace} s to end instead of {wanted} s: no more \
+                     time is left"
                 )
             }
             Self::Evicted { pod, grace, .. } => {
@@ -119,7 +119,7 @@ impl fmt::Display for Progress {
                     Some(left) => {
                         write!(f, "tried on for {} s, then to be deleted", left.as_secs())
                     }
-                    None => f.write_str("tried on until the deadline"),
+                    None => f.write_str("tried on until the drain ends"),
                 }
             }
             Self::Deleted { pod, grace, budget } => write!(
@@ -146,7 +146,7 @@ impl fmt::Display for Progress {
                 "{pod}: the API server forbids it: {message}. Other pods go on; it is tried again"
             ),
             Self::Failing { pod, why } => {
-                write!(f, "{pod}: {why}. It is tried again until the deadline")
+                write!(f, "{pod}: {why}. It is tried again until the drain ends")
             }
             Self::Recovered { failed } => {
                 write!(f, "the API server answers again, after {failed} failed requests")

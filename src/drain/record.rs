@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::drain::ask::{Ask, Budget, Grace, PodRef};
 use crate::drain::pod::{Exempt, Pod};
 use crate::drain::timing::{Backoff, Timing, seconds};
-use crate::drain::verdict::{Certainty, EndedBy, Outcome, Reason};
+use crate::drain::verdict::{Certainty, End, EndedBy, Outcome, Reason};
 use crate::moment::Moment;
 
 /// One pod, from when it was first seen.
@@ -30,8 +30,8 @@ pub(super) struct Record {
     pub(super) marked: bool,
     /// What the last request failed for, if it did.
     pub(super) failure: Option<Failure>,
-    /// No request before that.
-    pub(super) not_before: Moment,
+    /// The pause after a request that came to nothing.
+    pub(super) pause: Option<Pause>,
     /// The pauses between failed requests.
     pub(super) backoff: Backoff,
     /// When it was last asked.
@@ -55,6 +55,15 @@ pub(super) enum State {
     Gone(Moment),
     /// A dry run: the answer; a budget if that would refuse.
     Tried(Option<Arc<Budget>>),
+}
+
+/// A pause, as it began. When it ends depends on the time that is left by then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pause {
+    /// When it began.
+    pub(super) since: Moment,
+    /// How long it is to be.
+    pub(super) length: Duration,
 }
 
 /// A request under way.
@@ -113,7 +122,7 @@ impl Record {
             accepted: None,
             marked: false,
             failure: None,
-            not_before: Moment::START,
+            pause: None,
             backoff: RETRIES,
             last_asked: None,
             set: 0,
@@ -139,9 +148,17 @@ impl Record {
     /// Whether it was told to end with more time than there is, and would end sooner if it were
     /// told again now.
     pub(super) fn ends_too_late(&self, now: Moment, timing: &Timing) -> bool {
-        let State::Ending(ends) = self.state else { return false };
+        let (State::Ending(ends), Some(end_of_grace)) = (&self.state, timing.end_of_grace()) else {
+            return false;
+        };
         let at_best = now + seconds(timing.cut(now, self.grace));
-        ends > at_best.max(timing.end_of_grace()) + TOLERANCE
+        *ends > at_best.max(end_of_grace) + TOLERANCE
+    }
+
+    /// No request before that.
+    pub(super) fn not_before(&self, timing: &Timing) -> Moment {
+        self.pause
+            .map_or(Moment::START, |pause| timing.pause(pause.since, pause.length, self.grace))
     }
 
     /// Whether something is still wanted of it.
@@ -177,8 +194,8 @@ impl Record {
         self.ended_by.as_ref().or(asked).or(self.unanswered.as_ref())
     }
 
-    /// What became of it so far; `handing_over`: this process ends before the deadline.
-    pub(super) fn outcome(&self, handing_over: bool) -> Outcome {
+    /// What became of it so far; `end`: how the drain ended, if it has.
+    pub(super) fn outcome(&self, end: Option<End>) -> Outcome {
         let certainty = match self.accepted {
             Some(_) => Certainty::Confirmed,
             None => Certainty::AnswerLost,
@@ -194,12 +211,27 @@ impl Record {
                 Some(EndedBy::Earlier) => Outcome::EndingAlready,
                 Some(EndedBy::Others) | None => Outcome::EndedByOthers,
             },
-            State::Pending | State::Blocked(_) | State::Ending(_) if handing_over => {
-                Outcome::HandedOver(self.reason())
+            State::Pending | State::Blocked(_) | State::Ending(_) => match end {
+                Some(End::Stopped) => Outcome::HandedOver(self.reason()),
+                Some(End::CalledOff) => self.called_off(),
+                Some(End::Deadline | End::Patience | End::Empty) | None => {
+                    Outcome::StillThere(self.reason())
+                }
+            },
+        }
+    }
+
+    /// What the end of a drain that is called off means for a pod that is still there.
+    fn called_off(&self) -> Outcome {
+        // The API server may have done what it did not answer, unless it has refused since.
+        let refused = matches!(self.state, State::Blocked(_)) && self.failure.is_none();
+        let asked = self.in_flight.as_ref().is_some_and(|sent| sent.ends.is_some());
+        match self.state {
+            State::Ending(_) => Outcome::ToldToEnd(self.reason()),
+            _ if asked || self.unanswered.is_some() && !refused => {
+                Outcome::ToldToEnd(Reason::Unanswered)
             }
-            State::Pending | State::Blocked(_) | State::Ending(_) => {
-                Outcome::StillThere(self.reason())
-            }
+            _ => Outcome::CalledOff,
         }
     }
 
@@ -238,6 +270,7 @@ impl Record {
                 Reason::Failed("its namespace is being deleted".to_owned())
             }
             (State::Blocked(budget), None) => Reason::Blocked(budget.clone()),
+            (_, None) if self.in_flight.is_some() => Reason::Unanswered,
             (_, None) => Reason::NotAsked,
         }
     }

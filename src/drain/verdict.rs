@@ -18,6 +18,23 @@ pub struct Verdict {
     pub unread: u32,
     /// How long the drain took until now.
     pub took: Duration,
+    /// How the drain ended; `None`: it goes on.
+    pub end: Option<End>,
+}
+
+/// How a drain ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Its deadline is there: the instance goes.
+    Deadline,
+    /// The patience is over; the instance stays.
+    Patience,
+    /// Nothing that was to go is left, and it had nothing but patience to wait for.
+    Empty,
+    /// This process had to end; the next one goes on.
+    Stopped,
+    /// What was noticed will not happen.
+    CalledOff,
 }
 
 /// One pod's row.
@@ -44,10 +61,14 @@ pub enum Outcome {
     EndingAlready,
     /// Gone, and not by our doing.
     EndedByOthers,
-    /// It was still there when the deadline came.
+    /// It was still there when the deadline came or the patience was over, or still is.
     StillThere(Reason),
     /// It was still there when this process had to end; the next one goes on.
     HandedOver(Reason),
+    /// It was not told to end before the drain was called off, and stays.
+    CalledOff,
+    /// It was told to end before the drain was called off, which cannot be taken back.
+    ToldToEnd(Reason),
     /// It was not to go.
     LeftAlone(Exempt),
     /// A dry run: it would be evicted.
@@ -79,6 +100,8 @@ pub enum Reason {
     Blocked(Arc<Budget>),
     /// Requests about it failed until the end.
     Failed(String),
+    /// It was asked, and no answer had come.
+    Unanswered,
     /// It was never asked.
     NotAsked,
 }
@@ -100,14 +123,12 @@ pub enum EndedBy {
 }
 
 impl Verdict {
-    /// Whether nothing that was to go is left.
+    /// Whether nothing that was to go is left. Of a drain that was called off, nothing is to go.
     pub fn is_clean(&self) -> bool {
-        self.listed
-            && self.unread == 0
-            && !self
-                .rows
-                .iter()
-                .any(|row| matches!(row.outcome, Outcome::StillThere(_) | Outcome::HandedOver(_)))
+        let stays =
+            |row: &Row| matches!(row.outcome, Outcome::StillThere(_) | Outcome::HandedOver(_));
+        let all_went = self.listed && self.unread == 0 && !self.rows.iter().any(stays);
+        all_went || self.end == Some(End::CalledOff)
     }
 
     /// The rows as the table has them: what ended badly stands last, where the eye of somebody who
@@ -139,6 +160,8 @@ impl Outcome {
             Self::EndedByOthers => "ended by others",
             Self::StillThere(_) => "still there",
             Self::HandedOver(_) => "handed over",
+            Self::CalledOff => "called off",
+            Self::ToldToEnd(_) => "told to end",
             Self::LeftAlone(_) => "left alone",
             Self::WouldEvict => "would be evicted",
             Self::WouldBlock(_) => "would be refused",
@@ -163,8 +186,10 @@ impl fmt::Display for Outcome {
             }
             Self::Shortened => f.write_str("was already ending, with more time than was left"),
             Self::EndingAlready => f.write_str("told to end before this drain saw it"),
-            Self::EndedByOthers | Self::WouldEvict => Ok(()),
-            Self::StillThere(reason) | Self::HandedOver(reason) => write!(f, "{reason}"),
+            Self::EndedByOthers | Self::CalledOff | Self::WouldEvict => Ok(()),
+            Self::StillThere(reason) | Self::HandedOver(reason) | Self::ToldToEnd(reason) => {
+                write!(f, "{reason}")
+            }
             Self::LeftAlone(exempt) => write!(f, "{exempt}"),
             Self::WouldBlock(budget) => write!(f, "by disruption budget {budget}"),
         }
@@ -201,6 +226,7 @@ impl fmt::Display for Reason {
             }
             Self::Blocked(budget) => write!(f, "refused by disruption budget {budget}"),
             Self::Failed(why) => f.write_str(why),
+            Self::Unanswered => f.write_str("was asked, and no answer had come"),
             Self::NotAsked => f.write_str("was not asked: its turn had not come"),
         }
     }
@@ -237,15 +263,17 @@ impl Outcome {
     fn weight(&self) -> u8 {
         match self {
             Self::LeftAlone(_) => 0,
-            Self::WouldEvict => 1,
-            Self::Evicted(_) => 2,
-            Self::EndingAlready => 3,
-            Self::EndedByOthers => 4,
-            Self::Shortened => 5,
-            Self::Deleted(..) => 6,
-            Self::WouldBlock(_) => 7,
-            Self::HandedOver(_) => 8,
-            Self::StillThere(_) => 9,
+            Self::CalledOff => 1,
+            Self::WouldEvict => 2,
+            Self::Evicted(_) => 3,
+            Self::EndingAlready => 4,
+            Self::EndedByOthers => 5,
+            Self::Shortened => 6,
+            Self::Deleted(..) => 7,
+            Self::WouldBlock(_) => 8,
+            Self::ToldToEnd(_) => 9,
+            Self::HandedOver(_) => 10,
+            Self::StillThere(_) => 11,
         }
     }
 }

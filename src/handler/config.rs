@@ -6,8 +6,10 @@ use std::time::Duration;
 use crate::drain::BudgetOverride;
 use crate::drain::ask::Grace;
 use crate::drain::pod::Rules;
-use crate::node::Marks;
-use crate::notice::NoticeId;
+use crate::intent::Policy;
+use crate::moment::WallTime;
+use crate::node::MarkPolicy;
+use crate::notice::NoticePath;
 
 /// What the operator wants of the handler, and what it knows from the start.
 #[derive(Clone, Debug)]
@@ -15,7 +17,16 @@ pub struct Config {
     /// Its node; `None`: that of its own pod, to be asked for.
     pub node: Option<Arc<str>>,
     /// This boot of the machine.
-    pub boot_id: String,
+    pub boot: Boot,
+    /// Where notices are looked for.
+    pub paths: Vec<NoticePath>,
+    /// What is made of notices.
+    pub policy: Policy,
+    /// How the node is marked.
+    pub marks: MarkPolicy,
+    /// How long load balancers get to let go of the node before the first eviction, where the
+    /// deadline leaves so much.
+    pub load_balancer_hold: Duration,
     /// Who goes.
     pub rules: Rules,
     /// The longest grace any pod gets; `None`: each pod's own.
@@ -34,9 +45,11 @@ pub struct Config {
     pub seed: u64,
 }
 
-impl Config {
-    /// The marks for `notice`; `drained`: its drain has come to its end.
-    pub(super) fn marks(&self, notice: NoticeId, drained: bool) -> Marks {
-        Marks { notice, boot_id: self.boot_id.clone(), drained }
-    }
+/// One boot of the machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Boot {
+    /// Differs from boot to boot (`/proc/sys/kernel/random/boot_id`).
+    pub id: String,
+    /// When it began (by `/proc/uptime`), if that is known.
+    pub began: Option<WallTime>,
 }

@@ -1,38 +1,37 @@
-//! A drain and the marks that go with it. Pure.
+//! The drain of this node, for a notice. Pure.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::drain::BudgetOverride;
 use crate::drain::Plan;
 use crate::drain::machine::{self, Drain};
 use crate::drain::pod::OwnPod;
 use crate::drain::pod_news::PodNews;
 use crate::drain::timing::Timing;
-use crate::drain::verdict::Verdict;
+use crate::drain::verdict::{End, Verdict};
 use crate::handler::config::Config;
-use crate::handler::marking::{self, Marking};
+use crate::handler::entry::Item;
+use crate::handler::marker::Exclusion;
 use crate::handler::step::Step;
 use crate::handler::world::{News, Order};
-use crate::intent::{Basis, Intent};
+use crate::intent::Limit;
 use crate::moment::Moment;
-use crate::node::{Node, NodeAnswer, Remembered};
-use crate::notice::NoticeId;
-use crate::report::fact::{Cordon, Fact, Occasion};
+use crate::report::fact::{Fact, Occasion};
 
 /// A drain under way.
 #[derive(Debug)]
 pub struct Draining {
-    notice: NoticeId,
-    boot_id: String,
+    item: Item,
+    /// Of the notices that it was for so far, the limit that counts; its end may have moved since.
+    limit: Limit,
     dry: bool,
-    /// The notice is older than this process: it may have been drained for already. Not
-    /// asked any more once a pod was told to go.
-    from_the_start: bool,
-    /// Where its deadline came from at first.
-    basis: Basis,
-    /// `None` once the node is marked, or in a dry run looked at.
-    marking: Option<Marking>,
+    /// The notice is older than this process, and what the Node remembers of it is not known: it may
+    /// have been drained for already. Not asked any more once a pod was told to go.
+    undecided: bool,
+    /// Evictions wait for load balancers so long, once the node is out of them.
+    hold: Duration,
     drain: Drain,
     following: Following,
     /// The table that was told when nothing was left.
@@ -55,15 +54,6 @@ enum Following {
     Again(Moment),
 }
 
-/// How it goes on after something has happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flow {
-    /// As before.
-    Continue,
-    /// Not at all: the Node says that this notice was drained for before this process started.
-    Abandon,
-}
-
 /// A notice that is older than this process may have been drained for: the Node tells. No
 /// longer than this is that waited for.
 const NODE_WAIT: Duration = Duration::from_secs(1);
@@ -75,49 +65,76 @@ const FOLLOW_AGAIN: Duration = Duration::from_millis(500);
 const TIME_TO_SAY: Duration = Duration::from_secs(2);
 
 impl Draining {
-    /// A drain begins.
-    pub fn begin(
-        now: Moment,
-        config: &Config,
-        notice: NoticeId,
-        intent: Intent,
-        from_the_start: bool,
-    ) -> Self {
+    /// A drain begins. `undecided`: it may have been done before; the Node tells.
+    pub fn begin(now: Moment, config: &Config, item: Item, limit: Limit, undecided: bool) -> Self {
         let plan = Plan {
-            timing: Timing::new(intent.deadline, config.margin),
+            timing: timing(now, limit, config.margin),
             rules: config.rules.clone(),
             longest_grace: config.longest_grace,
-            budget_override: config.budget_override,
+            budget_override: budget_override(limit, config),
             dry: config.dry,
             seed: config.seed,
         };
+        let mut drain = Drain::begin(now, plan);
+        if config.marks.exclude_from_load_balancers {
+            // Until it is known whether the node leaves them.
+            drain.hold_evictions_until(now + config.load_balancer_hold);
+        }
         Self {
-            notice,
-            boot_id: config.boot_id.clone(),
+            item,
+            limit,
             dry: config.dry,
-            basis: intent.basis,
-            from_the_start,
-            marking: Some(Marking::begin(now, config.marks(notice, false))),
-            drain: Drain::begin(now, plan),
-            following: Following::From(if from_the_start { now + NODE_WAIT } else { now }),
+            undecided,
+            hold: config.load_balancer_hold,
+            drain,
+            following: Following::From(if undecided { now + NODE_WAIT } else { now }),
             emptied: None,
             told_to_end: None,
         }
     }
 
     /// For which notice.
-    pub fn notice(&self) -> NoticeId {
-        self.notice
+    pub fn item(&self) -> &Item {
+        &self.item
     }
 
-    /// Another notice takes over: what is gone stays gone, and the Node is to say so.
-    pub fn taken_over(&mut self, now: Moment, config: &Config, notice: NoticeId) {
-        self.notice = notice;
-        self.from_the_start = false;
-        let marks = config.marks(notice, false);
-        match &mut self.marking {
-            Some(marking) => marking.change(now, marks),
-            None => self.marking = Some(Marking::begin(now, marks)),
+    /// Whether it may turn out to have been done before.
+    pub fn is_undecided(&self) -> bool {
+        self.undecided
+    }
+
+    /// What the Node remembers is known: it was not done before.
+    pub fn decided(&mut self, now: Moment) {
+        self.undecided = false;
+        if let Following::From(due) = &mut self.following {
+            *due = now.min(*due);
+        }
+    }
+
+    /// Another notice takes over: what is gone stays gone, grace and budgets are decided anew. True
+    /// if the instance goes earlier than was said.
+    pub fn taken_over(&mut self, now: Moment, config: &Config, item: Item, limit: Limit) -> bool {
+        self.item = item;
+        self.decided(now);
+        if limit.urgency() < self.limit().urgency() {
+            self.limit = limit;
+        }
+        self.drain.retime(timing(now, limit, config.margin), budget_override(limit, config))
+    }
+
+    /// What was noticed will not happen.
+    pub fn call_off(&mut self) {
+        self.drain.call_off();
+    }
+
+    /// The node is marked.
+    pub fn marked(&mut self, now: Moment, exclusion: Exclusion) {
+        self.drain.release(now);
+        match exclusion {
+            Exclusion::Now => self.drain.hold_evictions_until(now + self.hold),
+            // They had the time since the drain began, or longer.
+            Exclusion::Before => {}
+            Exclusion::None => self.drain.hold_evictions_until(now),
         }
     }
 
@@ -132,6 +149,16 @@ impl Draining {
         self.drain.pull_in(deadline)
     }
 
+    /// The limit that holds.
+    pub fn limit(&self) -> Limit {
+        self.limit.with_end(self.drain.timing().end())
+    }
+
+    /// Whether its instance goes.
+    pub fn has_deadline(&self) -> bool {
+        !matches!(self.limit, Limit::Patience(_))
+    }
+
     /// This process has to end, within its own pod's grace or, as long as that is not known,
     /// `patience`. Tells how long it goes on.
     pub fn stop(&mut self, now: Moment, patience: Duration) -> Duration {
@@ -139,6 +166,11 @@ impl Draining {
         self.told_to_end = Some(now);
         self.drain.stop_at(now + grace.saturating_sub(TIME_TO_SAY));
         now.until(self.drain.end())
+    }
+
+    /// How long it goes on, if this process was told to end.
+    pub fn ends_within(&self, now: Moment) -> Option<Duration> {
+        self.told_to_end.map(|_| now.until(self.drain.end()))
     }
 
     /// The own pod was seen, and has less time than was thought when this process was told to end.
@@ -153,9 +185,14 @@ impl Draining {
         self.drain.is_empty() && self.emptied == Some(table(&self.drain.verdict(now)))
     }
 
-    /// Whether its deadline is there, or the moment at which this process must end.
+    /// Whether it has come to its end, or this process must end.
     pub fn is_over(&self, now: Moment) -> bool {
-        now >= self.drain.end()
+        self.drain.ended(now).is_some()
+    }
+
+    /// Whether what was noticed will not happen.
+    pub fn is_called_off(&self, now: Moment) -> bool {
+        self.drain.ended(now) == Some(End::CalledOff)
     }
 
     /// Whether the node's pods are known, so that it can be said what became of them.
@@ -174,12 +211,6 @@ impl Draining {
         if let Some(node) = node
             && !self.is_over(now)
         {
-            if free > 0
-                && let Some(marking) = &mut self.marking
-                && let Some(request) = marking.next(now)
-            {
-                return Some(Step::Do(request.order(node)));
-            }
             match self.following {
                 Following::From(due) if due <= now => {
                     self.following = Following::Now;
@@ -196,7 +227,7 @@ impl Draining {
         match self.drain.next(now, free) {
             machine::Step::Tell(progress) => Some(Step::Tell(Fact::Drain(progress))),
             machine::Step::Ask(job) => {
-                self.from_the_start = false;
+                self.undecided = false;
                 Some(Step::Do(Order::Ask(job)))
             }
             machine::Step::ReopenWatch => Some(Step::Do(Order::ReopenWatch)),
@@ -207,39 +238,34 @@ impl Draining {
                 }
                 None
             }
-            machine::Step::Wait(until) => Some(Step::Wait(Some(
-                self.wake(free, node.is_some()).map_or(until, |w| w.min(until)),
-            ))),
+            machine::Step::Wait(until) => {
+                let following = self.wake().filter(|_| node.is_some());
+                Some(Step::Wait(Some(following.map_or(until, |wake| wake.min(until)))))
+            }
             machine::Step::Empty(verdict) => {
                 self.emptied = Some(table(&verdict));
                 let occasion = if self.dry { Occasion::Rehearsed } else { Occasion::Empty };
                 Some(Step::Tell(Fact::Verdict(occasion, Box::new(verdict))))
             }
             machine::Step::Done(verdict) => {
-                todo.push_back(Step::Tell(self.last_word(now, verdict)));
+                todo.extend(self.last_word(verdict).map(Step::Tell));
                 None
             }
         }
     }
 
+    /// When the watch is to be started.
+    fn wake(&self) -> Option<Moment> {
+        match self.following {
+            Following::From(due) | Following::Again(due) => Some(due),
+            Following::Now => None,
+        }
+    }
+
     /// Something happened.
-    pub fn observe(
-        &mut self,
-        now: Moment,
-        news: News,
-        jitter: &mut fastrand::Rng,
-        todo: &mut VecDeque<Step>,
-    ) -> Flow {
+    pub fn observe(&mut self, now: Moment, news: News) {
         match news {
-            News::Node(answer) => return self.node_answered(now, answer, jitter, todo),
-            News::Pods(PodNews::SetBegins) => {
-                // After an outage: a cordon that came later than the first evictions would let
-                // replacements of these pods come back to this node.
-                if let Some(marking) = &mut self.marking {
-                    marking.hurry(now);
-                }
-                self.drain.set_begins();
-            }
+            News::Pods(PodNews::SetBegins) => self.drain.set_begins(),
             News::Pods(PodNews::SetComplete) => self.drain.set_complete(now),
             News::Pods(PodNews::Seen(pod)) => {
                 self.drain.pod_seen(pod);
@@ -255,86 +281,36 @@ impl Draining {
             News::Answered { pod, answer } => self.drain.answered(now, &pod.uid, answer),
             _ => {}
         }
-        Flow::Continue
     }
 
-    /// When something beside the drain is due.
-    fn wake(&self, free: usize, node_known: bool) -> Option<Moment> {
-        let marking = self.marking.as_ref().and_then(Marking::wake).filter(|_| free > 0);
-        let following = match self.following {
-            Following::From(due) | Following::Again(due) => Some(due),
-            Following::Now => None,
+    /// `None`: everything was said when nothing was left, and there was nothing to wait for.
+    fn last_word(&self, verdict: Verdict) -> Option<Fact> {
+        let said = self.emptied == Some(table(&verdict)) && self.drain.is_empty();
+        let occasion = match verdict.end {
+            Some(End::Stopped) => Occasion::Stopped,
+            Some(End::Empty | End::CalledOff) if said => return None,
+            Some(End::CalledOff) => Occasion::CalledOff,
+            Some(End::Deadline) | None if said => return Some(Fact::DeadlineReached),
+            Some(End::Patience | End::Empty) => Occasion::PatienceOver,
+            Some(End::Deadline) | None => Occasion::Deadline,
         };
-        let wakes = [marking, following].into_iter().flatten();
-        wakes.min().filter(|_| node_known)
+        Some(Fact::Verdict(occasion, Box::new(verdict)))
     }
+}
 
-    fn node_answered(
-        &mut self,
-        now: Moment,
-        answer: NodeAnswer,
-        jitter: &mut fastrand::Rng,
-        todo: &mut VecDeque<Step>,
-    ) -> Flow {
-        let Some(marking) = &mut self.marking else { return Flow::Continue };
-        match marking.observe(now, answer, jitter) {
-            marking::Event::Read(node) => return self.node_read(now, &node, todo),
-            marking::Event::Set { was_unschedulable, ours } => {
-                let cordon = match (was_unschedulable, ours) {
-                    (false, _) => Cordon::Done,
-                    (true, true) => Cordon::Kept,
-                    (true, false) => Cordon::Foreign,
-                };
-                self.cordoned(now, todo, cordon);
-            }
-            marking::Event::Failing(why) => {
-                todo.push_back(Step::Tell(Fact::CordonFailing(why)));
-            }
-            marking::Event::Nothing => {}
-        }
-        Flow::Continue
+fn timing(now: Moment, limit: Limit, margin: Duration) -> Timing {
+    match limit {
+        Limit::Deadline(at) => Timing::deadline(at, margin),
+        Limit::AtOnce(end) => Timing::at_once(end, now),
+        Limit::Patience(until) => Timing::patience(until),
     }
+}
 
-    fn node_read(&mut self, now: Moment, node: &Node, todo: &mut VecDeque<Step>) -> Flow {
-        let state = match &node.state {
-            Remembered::State(state) => Some(state),
-            Remembered::Nothing | Remembered::Unreadable => None,
-        };
-        // A node that somebody has uncordoned since, under a time yet to come, is in use again.
-        let in_use = !node.unschedulable && matches!(self.basis, Basis::Stated(_));
-        if self.from_the_start
-            && !in_use
-            && state.is_some_and(|state| state.has_drained(self.notice, &self.boot_id))
-        {
-            return Flow::Abandon;
-        }
-        if let Following::From(due) = &mut self.following {
-            *due = now.min(*due);
-        }
-        if self.marking.as_ref().is_some_and(Marking::is_set) {
-            let ours = state.is_some_and(|state| state.cordoned);
-            self.cordoned(now, todo, if ours { Cordon::Kept } else { Cordon::Foreign });
-        } else if self.dry {
-            let cordon = if node.unschedulable { Cordon::Foreign } else { Cordon::Would };
-            self.cordoned(now, todo, cordon);
-        }
-        Flow::Continue
-    }
-
-    fn cordoned(&mut self, now: Moment, todo: &mut VecDeque<Step>, cordon: Cordon) {
-        self.marking = None;
-        self.drain.release(now);
-        todo.push_back(Step::Tell(Fact::Cordon(cordon)));
-    }
-
-    fn last_word(&self, now: Moment, verdict: Verdict) -> Fact {
-        if now < self.drain.deadline() {
-            return Fact::Verdict(Occasion::Stopped, Box::new(verdict));
-        }
-        if self.emptied == Some(table(&verdict)) && self.drain.is_empty() {
-            return Fact::DeadlineReached;
-        }
-        Fact::Verdict(Occasion::Deadline, Box::new(verdict))
+/// Where nothing happens to the instance, nobody is deleted against a budget.
+fn budget_override(limit: Limit, config: &Config) -> BudgetOverride {
+    match limit {
+        Limit::Deadline(_) | Limit::AtOnce(_) => config.budget_override,
+        Limit::Patience(_) => BudgetOverride::Never,
     }
 }
 

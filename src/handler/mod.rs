@@ -1,12 +1,14 @@
 //! What the handler does from its start to its end: the event loop, its states, and the world
 //! around it.
 
-pub mod after_drain;
+pub mod agenda;
 pub mod config;
 pub mod draining;
+pub mod entry;
 mod inbox;
-pub mod marking;
+pub mod marker;
 pub mod notices;
+pub mod recall;
 mod retry;
 pub mod run;
 pub mod state;

@@ -60,6 +60,16 @@ impl Retry {
         }
     }
 
+    /// Whether it has succeeded.
+    pub(super) fn is_done(&self) -> bool {
+        matches!(self.stage, Stage::Done)
+    }
+
+    /// Whether its outcome is waited for.
+    pub(super) fn is_under_way(&self) -> bool {
+        matches!(self.stage, Stage::UnderWay)
+    }
+
     /// If it was under way, its outcome will never be known.
     pub(super) fn lost(&mut self, now: Moment) {
         if let Stage::UnderWay = self.stage {

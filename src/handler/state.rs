@@ -1,49 +1,49 @@
 //! What the handler is doing, and what follows from what it is told. Pure.
 
+mod heard;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::drain::pod::OwnPod;
-use crate::handler::after_drain::AfterDrain;
+use crate::drain::pod_news::PodNews;
+use crate::handler::agenda::{Agenda, Ending};
 use crate::handler::config::Config;
-use crate::handler::draining::{Draining, Flow};
-use crate::handler::notices::{Change, Health, Notices};
+use crate::handler::draining::Draining;
+use crate::handler::entry::Entry;
+use crate::handler::marker::{Event, Marker, Move};
+use crate::handler::notices::{Notices, WITHDRAWN_AFTER};
 use crate::handler::retry::{Retry, Transition};
 use crate::handler::step::Step;
 use crate::handler::world::{News, Order};
-use crate::intent::Intent;
+use crate::intent::{Effect, Limit};
 use crate::moment::{Moment, Reading};
-use crate::notice::{Notice, Polled};
-use crate::report::fact::Fact;
+use crate::node::state::Remembered;
+use crate::node::{Node, NodeAnswer};
+use crate::report::fact::{Fact, Purpose};
 
 /// The handler.
 #[derive(Debug)]
 pub struct Handler {
     config: Config,
-    state: State,
-    /// A new notice, of the same words as that of the drain under way, which is over. It waits for
-    /// the end of that drain, whose deadline cannot move later.
-    waiting: Option<(Notice, Intent)>,
     notices: Notices,
+    agenda: Agenda,
+    marker: Marker,
+    draining: Option<Box<Draining>>,
     node: Option<Arc<str>>,
     credentials: Retry,
     node_search: Retry,
+    /// The Node can not be read or changed, and that was told with what it was wanted for.
+    node_fails: Option<Purpose>,
+    /// From when on something else may be to be done than was planned.
+    plan_from: Option<Moment>,
+    /// There may be a connection to the API server.
+    connected: bool,
     /// SIGTERM has come.
     ending: bool,
     jitter: fastrand::Rng,
     todo: VecDeque<Step>,
-}
-
-/// What it is doing.
-#[derive(Debug)]
-enum State {
-    /// No notice is active that is not done with.
-    Watching,
-    /// A drain is under way.
-    Draining(Box<Draining>),
-    /// The notice that was drained for may still be active.
-    AfterDrain(Box<AfterDrain>),
 }
 
 impl Handler {
@@ -54,12 +54,16 @@ impl Handler {
             None => Retry::due(),
         };
         Self {
-            state: State::Watching,
-            waiting: None,
-            notices: Notices::default(),
+            notices: Notices::new(&config.paths),
+            agenda: Agenda::new(config.policy.clone(), config.marks, config.boot.clone()),
+            marker: Marker::new(config.dry),
+            draining: None,
             node: config.node.clone(),
             credentials: Retry::due(),
             node_search,
+            node_fails: None,
+            plan_from: None,
+            connected: false,
             ending: false,
             jitter: fastrand::Rng::with_seed(config.seed),
             todo: VecDeque::new(),
@@ -70,49 +74,70 @@ impl Handler {
     /// What to do next; `free`: how many requests could be sent at once.
     pub fn next(&mut self, now: Moment, free: usize) -> Step {
         let step = self.choose(now, free);
-        if step == Step::Do(Order::Disconnect) {
-            // The answer goes with the connection.
-            self.node_search.lost(now);
+        match &step {
+            Step::Do(Order::Disconnect) => {
+                // The answers go with the connection.
+                self.node_search.lost(now);
+                self.marker.lost(now);
+                self.connected = false;
+            }
+            Step::Do(order) => self.connected |= order.connects(),
+            Step::Tell(_) | Step::Wait(_) | Step::End => {}
         }
         step
     }
 
     fn choose(&mut self, now: Moment, free: usize) -> Step {
-        if let Some(step) = self.todo.pop_front() {
-            return step;
-        }
-        if let Some(order) = self.prerequisite(now, free) {
-            return Step::Do(order);
-        }
-        let find = self.node_search.wake().filter(|_| free > 0);
-        let retry_at = earliest(self.credentials.wake(), find);
-        match &mut self.state {
-            State::Draining(draining) => {
-                let node = self.node.as_ref();
-                if let Some(step) = draining.next(now, free, node, &mut self.todo) {
-                    return wait_no_longer_than(step, retry_at);
-                }
+        loop {
+            if let Some(step) = self.todo.pop_front() {
+                return step;
+            }
+            if self.ending && self.draining.is_none() {
+                return Step::End;
+            }
+            if self.plan_from.is_some_and(|from| from <= now) {
+                self.plan(now);
+                continue;
+            }
+            let over = self.draining.as_ref().is_some_and(|draining| draining.is_over(now));
+            if !over && let Some(order) = self.prerequisite(now, free) {
+                return Step::Do(order);
+            }
+            if !over && let Some(step) = self.mark(now, free) {
+                return step;
+            }
+            let Some(draining) = &mut self.draining else { return self.idle(free) };
+            let Some(step) = draining.next(now, free, self.node.as_ref(), &mut self.todo) else {
                 self.drained(now);
-                self.choose(now, free)
-            }
-            State::Watching | State::AfterDrain(_) if self.ending => Step::End,
-            State::Watching => Step::Wait(retry_at),
-            State::AfterDrain(after_drain) => {
-                let step = after_drain.next(now, free, self.node.as_ref());
-                wait_no_longer_than(step, retry_at)
-            }
+                continue;
+            };
+            return match step {
+                Step::Wait(until) => Step::Wait(earliest([until, self.wake(free)])),
+                other => other,
+            };
         }
     }
 
-    /// What has to be there before anything can be drained, and is due.
+    /// No drain is under way.
+    fn idle(&self, free: usize) -> Step {
+        let marks = self.marker.is_busy() && self.may_mark();
+        let busy = marks || self.node_search.is_under_way();
+        if self.connected && !busy {
+            return Step::Do(Order::Disconnect);
+        }
+        Step::Wait(self.wake(free))
+    }
+
+    /// When something beside a drain is due.
+    fn wake(&self, free: usize) -> Option<Moment> {
+        let find = self.node_search.wake().filter(|_| free > 0);
+        let mark = self.marker.wake().filter(|_| free > 0 && self.may_mark());
+        earliest([self.credentials.wake(), find, mark, self.plan_from])
+    }
+
+    /// What has to be there before anything can be done at the API server, and is due.
     fn prerequisite(&mut self, now: Moment, free: usize) -> Option<Order> {
-        let over = match &self.state {
-            State::Draining(draining) => draining.is_over(now),
-            State::Watching | State::AfterDrain(_) => self.ending,
-        };
-        if over {
-            None
-        } else if self.credentials.take(now) {
+        if self.credentials.take(now) {
             Some(Order::CheckCredentials)
         } else if free > 0 && self.node_search.take(now) {
             Some(Order::FindNode)
@@ -121,107 +146,223 @@ impl Handler {
         }
     }
 
+    /// Whether the Node can be asked for. What is missing for the API server is said once, by what
+    /// looks for it, unless a drain cannot wait.
+    fn may_mark(&self) -> bool {
+        self.node.is_some() && (self.credentials.is_done() || self.draining.is_some())
+    }
+
+    /// Gives the Node the marks that are wanted.
+    fn mark(&mut self, now: Moment, free: usize) -> Option<Step> {
+        let node = self.node.clone().filter(|_| free > 0 && self.may_mark())?;
+        match self.marker.next(now)? {
+            Move::Look => Some(Step::Do(Order::LookAtNode(node))),
+            Move::Read => Some(Step::Do(Order::ReadNode(node))),
+            Move::Patch(patch) => Some(Step::Do(Order::PatchNode(node, patch))),
+            Move::Settled { changes, exclusion, failed } => {
+                if failed > 0 {
+                    self.node_fails = None;
+                    self.tell(Fact::NodeRecovered(failed));
+                }
+                if let Some(draining) = &mut self.draining {
+                    draining.marked(now, exclusion);
+                }
+                let dry = self.config.dry;
+                let draining = self.draining.as_ref().map(|draining| draining.item());
+                let until = self.agenda.marks_until(now, draining).filter(|_| !changes.is_empty());
+                let changes = changes.into_iter().map(Box::new);
+                self.todo.extend(changes.map(|change| Step::Tell(Fact::Marks { change, dry })));
+                if let Some(until) = until {
+                    self.tell(Fact::MarksLast(now.until(until)));
+                }
+                self.todo.pop_front()
+            }
+        }
+    }
+
     /// Something happened.
     pub fn observe(&mut self, reading: Reading, news: News) {
         let now = reading.now;
+        if news.may_change_plans() {
+            self.plan_from = Some(now);
+        }
         match news {
             News::Polled(polled) => self.polled(reading, polled),
             News::WithoutToken { status } => self.tell(Fact::WithoutToken(status)),
             News::Credentials(found) => self.credentials_read(now, found),
             News::NodeFound(found) => self.node_found(now, found),
             News::Terminate => self.terminate(now),
-            News::Node(_) | News::Pods(_) | News::NotFollowing { .. } | News::Answered { .. } => {
-                match &mut self.state {
-                    State::Draining(draining) => {
-                        let flow = draining.observe(now, news, &mut self.jitter, &mut self.todo);
-                        if flow == Flow::Abandon {
-                            self.abandon(now);
-                        }
-                    }
-                    State::AfterDrain(after_drain) => {
-                        after_drain.observe(now, news, &mut self.jitter);
-                    }
-                    State::Watching => {}
+            News::LookedAtNode { unmarked } => {
+                if self.marker.looked(now, unmarked) {
+                    self.agenda.nothing_to_recall();
+                }
+            }
+            News::Node(answer) => self.node_answered(reading, answer),
+            News::Pods(_) | News::NotFollowing { .. } | News::Answered { .. } => {
+                if news == News::Pods(PodNews::SetBegins) {
+                    // After an outage: a cordon that came later than the first evictions would let
+                    // replacements of these pods come back to this node.
+                    self.marker.hurry(now);
+                }
+                if let Some(draining) = &mut self.draining {
+                    draining.observe(now, news);
                 }
             }
         }
     }
 }
 
-/// What the paths say.
+/// What is to be done, by what stands.
 impl Handler {
-    fn polled(&mut self, reading: Reading, polled: Polled) {
-        let path = polled.path;
-        if self.config.verbose {
-            self.tell(Fact::Polled(path, polled.status));
-        }
-        let (health, change) = self.notices.observe(polled);
-        match health {
-            Some(Health::Failing(why)) => self.tell(Fact::MetadataFailing(path, why)),
-            Some(Health::Recovered(failed)) => self.tell(Fact::MetadataRecovered(path, failed)),
+    fn plan(&mut self, now: Moment) {
+        let draining = self.draining.as_ref().map(|draining| draining.item());
+        match self.agenda.expire(now, draining) {
+            Some(Ending::Expired(id)) => self.tell(Fact::MarksExpired(id)),
+            Some(Ending::Gone(id)) => self.tell(Fact::StaysWithdrawn(id)),
             None => {}
         }
-        match change {
-            Some(Change::Appeared { notice, from_the_start }) => {
-                self.appeared(reading, notice, from_the_start);
-            }
-            Some(Change::Updated(notice)) => self.pull_in(reading, &notice),
-            Some(Change::Withdrawn(notice)) => match &self.state {
-                State::Draining(draining) if draining.notice() == notice => {
-                    self.tell(Fact::NoticeWithdrawn { notice, draining: true });
-                }
-                State::AfterDrain(after_drain) if after_drain.notice() == notice => {
-                    self.tell(Fact::NoticeWithdrawn { notice, draining: false });
-                }
-                _ => {}
-            },
-            None => {}
+        if let Some(entry) = self.agenda.due(now).cloned() {
+            self.drain_for(now, &entry);
+        }
+        self.speak_of_others(now);
+        let draining = self.draining.as_ref().map(|draining| draining.item());
+        let marks = self.agenda.marks(now, draining);
+        self.marker.want(now, marks);
+        self.plan_from = self.agenda.wake(now);
+    }
+
+    /// Begins a drain for this notice, or has it take over the one under way if its instance goes
+    /// earlier.
+    fn drain_for(&mut self, now: Moment, entry: &Entry) {
+        let Effect::Drain(limit) = entry.intent.effect else { return };
+        match &self.draining {
+            None if self.ending => {}
+            None => self.begin(now, entry, limit),
+            Some(draining) if *draining.item() == entry.item() => {}
+            // It is over with the next step.
+            Some(draining) if draining.is_called_off(now) => {}
+            Some(draining) if draining.limit().urgency() <= limit.urgency() => {}
+            Some(_) => self.take_over(now, entry, limit),
         }
     }
 
-    fn appeared(&mut self, reading: Reading, notice: Notice, from_the_start: bool) {
-        let intent = Intent::of(&notice, reading);
-        match &mut self.state {
-            State::Watching => self.begin(reading.now, notice, intent, from_the_start),
-            State::AfterDrain(_) => {
-                self.todo.push_back(Step::Do(Order::Disconnect));
-                self.begin(reading.now, notice, intent, from_the_start);
-            }
-            State::Draining(draining) => {
-                self.waiting = None;
-                if draining.notice() == notice.id() {
-                    self.waiting = Some((notice.clone(), intent));
-                } else {
-                    draining.taken_over(reading.now, &self.config, notice.id());
-                    self.todo.push_back(Step::Tell(Fact::TakenOver(Box::new(notice.clone()))));
-                }
-                self.pull_in(reading, &notice);
-            }
+    /// What stands beside the drain that is under way, or asks for marks only.
+    fn speak_of_others(&mut self, now: Moment) {
+        let draining = self.draining.as_ref().map(|draining| draining.item());
+        while let Some(entry) = self.agenda.unspoken(now, draining) {
+            let (notice, basis) = (Box::new(entry.notice.clone()), entry.intent.basis);
+            let marks_only = entry.intent.effect == Effect::Mark;
+            self.agenda.spoken_of(&notice.id);
+            self.todo.push_back(Step::Tell(if marks_only {
+                Fact::NoticeMarks { notice, basis }
+            } else {
+                Fact::NoticeBeside { notice, basis }
+            }));
         }
     }
 
-    fn begin(&mut self, now: Moment, notice: Notice, intent: Intent, from_the_start: bool) {
-        let Intent { deadline, basis } = intent;
+    fn begin(&mut self, now: Moment, entry: &Entry, limit: Limit) {
         self.credentials.hurry(now);
         self.node_search.hurry(now);
-        let draining = Draining::begin(now, &self.config, notice.id(), intent, from_the_start);
-        let left = now.until(deadline);
-        self.tell(Fact::NoticeSeen { notice: Box::new(notice), basis, left });
-        self.state = State::Draining(Box::new(draining));
+        let undecided = entry.from_the_start && !self.agenda.memory().is_read();
+        let draining = Draining::begin(now, &self.config, entry.item(), limit, undecided);
+        self.draining = Some(Box::new(draining));
+        self.marker.renew(now);
+        self.agenda.spoken_of(&entry.notice.id);
+        let (notice, basis) = (Box::new(entry.notice.clone()), entry.intent.basis);
+        self.tell(Fact::NoticeSeen { notice, basis, left: now.until(limit.end()) });
     }
 
-    /// What is said of a time in a drain can only move its deadline earlier.
-    fn pull_in(&mut self, reading: Reading, notice: &Notice) {
-        let State::Draining(draining) = &mut self.state else { return };
-        let intent = Intent::of(notice, reading);
-        if let Some((_, waiting)) = &mut self.waiting
-            && intent.deadline < waiting.deadline
-        {
-            *waiting = intent;
+    fn take_over(&mut self, now: Moment, entry: &Entry, limit: Limit) {
+        let Some(draining) = &mut self.draining else { return };
+        let (same, had_deadline) = (draining.item().id == entry.notice.id, draining.has_deadline());
+        let earlier = draining.taken_over(now, &self.config, entry.item(), limit);
+        let ends_within = draining.ends_within(now);
+        self.agenda.spoken_of(&entry.notice.id);
+        let (basis, left) = (entry.intent.basis, now.until(draining.limit().end()));
+        if !same {
+            self.marker.renew(now);
+            self.tell(Fact::TakenOver { notice: Box::new(entry.notice.clone()), basis, left });
         }
-        if draining.pull_in(intent.deadline) {
-            let left = reading.now.until(intent.deadline);
-            self.tell(Fact::DeadlineMoved { basis: intent.basis, left });
+        if earlier && had_deadline {
+            self.tell(Fact::DeadlineMoved { basis, left });
+        }
+        if let Some(left) = ends_within.filter(|_| !same) {
+            self.tell(Fact::EndsAfterDrain(left));
+        }
+    }
+}
+
+/// What the API server says of the Node.
+impl Handler {
+    fn node_answered(&mut self, reading: Reading, answer: NodeAnswer) {
+        let longest = self.longest_pause();
+        match self.marker.observe(reading.now, answer, longest, &mut self.jitter) {
+            Some(Event::Read(node)) => self.node_read(reading, &node),
+            Some(Event::Failing(why)) => {
+                let purpose = match (&self.draining, self.marker.wants_marks()) {
+                    (Some(_), _) => Purpose::Drain,
+                    (None, true) => Purpose::Mark,
+                    (None, false) if self.agenda.memory().is_read() => Purpose::TakeBack,
+                    (None, false) => Purpose::Recall,
+                };
+                if self.node_fails.replace(purpose) != Some(purpose) {
+                    self.tell(Fact::NodeFailing(purpose, why));
+                }
+            }
+            None => {}
+        }
+    }
+
+    fn node_read(&mut self, reading: Reading, node: &Node) {
+        if self.agenda.memory().is_read() {
+            return;
+        }
+        if node.state == Remembered::Unreadable {
+            self.tell(Fact::MarksUnreadable);
+        }
+        let decided = self.draining.as_ref().filter(|draining| !draining.is_undecided());
+        let done = self.agenda.recall(reading, node, decided.map(|draining| draining.item()));
+        let memory = self.agenda.memory();
+        if !memory.is_empty() {
+            let same_boot = memory.is_of_this_boot();
+            let answers = if same_boot { WITHDRAWN_AFTER } else { 1 };
+            let open = memory.open();
+            if let Some(state) = node.state.state()
+                && let Some(notice) = state.notice.clone()
+            {
+                self.tell(Fact::MarksFound { notice, same_boot });
+            }
+            for id in open {
+                if !self.notices.recall(&id, answers) {
+                    self.agenda.withdrawn(reading.now, &id, false);
+                }
+            }
+        }
+        for id in done {
+            if self.is_draining_for(&id) {
+                self.draining = None;
+                self.marker.keep();
+                self.todo.push_back(Step::Do(Order::Disconnect));
+            }
+            self.tell(Fact::DrainedBefore(id));
+        }
+        if self.draining.is_some() {
+            self.go_on_with_drain(reading.now);
+        } else if let Some(until) = self.agenda.marks_until(reading.now, None) {
+            self.tell(Fact::MarksLast(reading.now.until(until)));
+        }
+    }
+
+    /// The drain under way was not done before. An earlier process may have begun it, and set its
+    /// end.
+    fn go_on_with_drain(&mut self, now: Moment) {
+        let Some(draining) = &mut self.draining else { return };
+        draining.decided(now);
+        let Some(Entry { intent, .. }) = self.agenda.entry(&draining.item().id) else { return };
+        let (basis, end) = (intent.basis, intent.effect.end());
+        if let Some(end) = end.filter(|end| draining.pull_in(*end)) {
+            self.tell(Fact::DeadlineMoved { basis, left: now.until(end) });
         }
     }
 }
@@ -232,48 +373,31 @@ impl Handler {
         if std::mem::replace(&mut self.ending, true) {
             return;
         }
-        let fact = match &mut self.state {
-            State::Draining(draining) if !draining.is_emptied(now) => {
+        let fact = match &mut self.draining {
+            Some(draining) if !draining.is_emptied(now) => {
                 Fact::EndsAfterDrain(draining.stop(now, self.config.shutdown_grace))
             }
-            State::Draining(_) => {
-                self.state = State::Watching;
+            Some(_) => {
+                self.draining = None;
                 Fact::EndsDrained
             }
-            State::Watching | State::AfterDrain(_) => Fact::Ends,
+            None => Fact::Ends { unsettled: self.marker.is_unsettled() },
         };
         self.tell(fact);
     }
 
     /// The drain is over; what became of every pod is told, or about to be.
     fn drained(&mut self, now: Moment) {
-        let State::Draining(draining) = &self.state else { return };
+        let Some(draining) = self.draining.take() else { return };
         if self.ending {
-            self.state = State::Watching;
             return;
         }
-        self.state = State::AfterDrain(Box::new(AfterDrain::of(now, draining, &self.config)));
-        self.todo.push_back(Step::Do(Order::Disconnect));
-        self.begin_waiting(now);
-    }
-
-    /// The drain turned out to have been done before this process started.
-    fn abandon(&mut self, now: Moment) {
-        let State::Draining(draining) = &self.state else { return };
-        let notice = draining.notice();
-        self.state = State::AfterDrain(Box::new(AfterDrain::idle(notice)));
-        self.todo.clear();
-        self.tell(Fact::DrainedBefore(notice));
-        self.todo.push_back(Step::Do(Order::Disconnect));
-        self.begin_waiting(now);
-    }
-
-    /// Drains for the notice that waited, if it is still active and leaves time.
-    fn begin_waiting(&mut self, now: Moment) {
-        let Some((notice, intent)) = self.waiting.take() else { return };
-        if now < intent.deadline && self.notices.is_active(notice.id()) {
-            self.begin(now, notice, intent, false);
+        if !draining.is_called_off(now) {
+            // Pods that were never seen were not drained: a restart is to try again.
+            self.agenda.drained(now, draining.item(), draining.limit(), draining.has_listed());
         }
+        self.plan_from = Some(now);
+        self.todo.push_back(Step::Do(Order::Disconnect));
     }
 
     fn credentials_read(&mut self, now: Moment, read: Result<OwnPod, String>) {
@@ -281,7 +405,7 @@ impl Handler {
         let transition = self.credentials.finished(now, read.is_ok(), longest, &mut self.jitter);
         match read {
             Ok(own) => {
-                if let State::Draining(draining) = &mut self.state {
+                if let Some(draining) = &mut self.draining {
                     draining.own_pod(own.clone());
                 }
                 self.config.rules.own.complete(own);
@@ -303,9 +427,6 @@ impl Handler {
             Ok(name) => {
                 self.node = Some(Arc::from(name.as_str()));
                 self.tell(Fact::NodeFound(name));
-                if !matches!(self.state, State::Draining(_)) {
-                    self.todo.push_back(Step::Do(Order::Disconnect));
-                }
             }
             Err(why) if transition == Transition::Failing => self.tell(Fact::NodeUnknown(why)),
             Err(_) => {}
@@ -314,9 +435,9 @@ impl Handler {
 
     /// Before what is missing is looked for again.
     fn longest_pause(&self) -> Duration {
-        match self.state {
-            State::Draining(_) => Duration::from_secs(2),
-            State::Watching | State::AfterDrain(_) => Duration::from_secs(30),
+        match self.draining {
+            Some(_) => Duration::from_secs(2),
+            None => Duration::from_secs(30),
         }
     }
 
@@ -325,16 +446,6 @@ impl Handler {
     }
 }
 
-fn earliest(one: Option<Moment>, other: Option<Moment>) -> Option<Moment> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
-    }
-}
-
-fn wait_no_longer_than(step: Step, moment: Option<Moment>) -> Step {
-    match step {
-        Step::Wait(until) => Step::Wait(earliest(until, moment)),
-        other => other,
-    }
+fn earliest<const N: usize>(moments: [Option<Moment>; N]) -> Option<Moment> {
+    moments.into_iter().flatten().min()
 }

@@ -7,7 +7,8 @@ use crate::drain::ask::{Answer, Job, PodRef};
 use crate::drain::pod::OwnPod;
 use crate::drain::pod_news::PodNews;
 use crate::moment::{Moment, Reading};
-use crate::node::{NodeAnswer, Patch};
+use crate::node::NodeAnswer;
+use crate::node::marks::Patch;
 use crate::notice::Polled;
 use crate::report::fact::Fact;
 
@@ -32,6 +33,9 @@ pub enum Order {
     CheckCredentials,
     /// Find the node of the handler's own pod: [`News::NodeFound`].
     FindNode,
+    /// Look, without a connection that stays open, whether an earlier process has left anything on
+    /// the Node of this name: [`News::LookedAtNode`].
+    LookAtNode(Arc<str>),
     /// Read the Node of this name: [`News::Node`].
     ReadNode(Arc<str>),
     /// Change the Node of this name: [`News::Node`].
@@ -43,8 +47,25 @@ pub enum Order {
     ReopenWatch,
     /// One request about one pod: [`News::Answered`].
     Ask(Job),
-    /// The drain is over: close every connection and end every thread that it needed.
+    /// Nothing is asked for now: close every connection and end every thread that a drain needed.
     Disconnect,
+}
+
+impl News {
+    /// Whether another notice may be the one that counts after it, or other marks be wanted.
+    pub fn may_change_plans(&self) -> bool {
+        matches!(
+            self,
+            Self::Polled(_) | Self::LookedAtNode { .. } | Self::Node(_) | Self::Terminate
+        )
+    }
+}
+
+impl Order {
+    /// Whether a connection to the API server may be open after it.
+    pub fn connects(&self) -> bool {
+        !matches!(self, Self::CheckCredentials | Self::LookAtNode(_) | Self::Disconnect)
+    }
 }
 
 /// What happened.
@@ -61,6 +82,11 @@ pub enum News {
     Credentials(Result<OwnPod, String>),
     /// The node on which the own pod runs.
     NodeFound(Result<String, String>),
+    /// The answer to a [`Order::LookAtNode`].
+    LookedAtNode {
+        /// Nothing is there; `false`: something is, or it could not be seen.
+        unmarked: bool,
+    },
     /// The answer to a [`Order::ReadNode`] or [`Order::PatchNode`].
     Node(NodeAnswer),
     /// What the watch said.

@@ -4,12 +4,15 @@
 
 use std::time::Duration;
 
-use miniserde::{Deserialize, json};
+use miniserde::Deserialize;
+use miniserde::json::{self, Value};
 
 use crate::drain::ask::{Answer, Ask, Budget, Job, PodRef};
 use crate::excerpt::excerpt;
 use crate::kube::request::{Method, Request};
-use crate::node::{Node, NodeAnswer, Remembered};
+use crate::node::Taint;
+use crate::node::state::Remembered;
+use crate::node::{FIELD_MANAGER, Node, NodeAnswer, Setter};
 
 /// A whole reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +71,7 @@ pub fn node(name: &str, request: &Request, reply: &Reply) -> NodeAnswer {
     let why = || described(request, reply, status.as_ref());
     match reply.status {
         200 | 201 => match NodeObject::read(name, &reply.body) {
-            Some(node) => NodeAnswer::Is(node),
+            Some(node) => NodeAnswer::Is(Box::new(node)),
             None => NodeAnswer::Failed(unexpected(request, reply)),
         },
         409 => NodeAnswer::Conflict,
@@ -281,30 +284,85 @@ struct NodeMeta {
     #[serde(rename = "resourceVersion")]
     resource_version: String,
     annotations: Option<NodeAnnotations>,
+    labels: Option<NodeLabels>,
+    #[serde(rename = "managedFields")]
+    managed_fields: Option<Vec<ManagedFields>>,
 }
 
 #[derive(Deserialize)]
 struct NodeAnnotations {
-    // crate::node::STATE_ANNOTATION; an attribute takes no constant.
+    // crate::node::state::STATE_ANNOTATION; an attribute takes no constant.
     #[serde(rename = "k8s-spot-handler/state")]
     state: Option<String>,
 }
 
 #[derive(Deserialize)]
+struct NodeLabels {
+    // crate::node::EXCLUSION_LABEL
+    #[serde(rename = "node.kubernetes.io/exclude-from-external-load-balancers")]
+    exclusion: Option<String>,
+}
+
+#[derive(Deserialize)]
 struct NodeSpec {
     unschedulable: Option<bool>,
+    taints: Option<Vec<Taint>>,
+}
+
+/// The fields of which somebody was the last to change the value.
+#[derive(Deserialize)]
+struct ManagedFields {
+    manager: Option<String>,
+    #[serde(rename = "fieldsV1")]
+    fields: Option<Fields>,
+}
+
+#[derive(Deserialize)]
+struct Fields {
+    #[serde(rename = "f:spec")]
+    spec: Option<SpecFields>,
+}
+
+#[derive(Deserialize)]
+struct SpecFields {
+    #[serde(rename = "f:unschedulable")]
+    unschedulable: Option<Value>,
+}
+
+impl ManagedFields {
+    fn cordons(&self) -> bool {
+        let spec = self.fields.as_ref().and_then(|fields| fields.spec.as_ref());
+        spec.is_some_and(|spec| spec.unschedulable.is_some())
+    }
+}
+
+impl NodeMeta {
+    fn cordoned_by(&self) -> Setter {
+        let managers = self.managed_fields.iter().flatten().filter(|fields| fields.cordons());
+        managers.fold(Setter::Unknown, |before, fields| {
+            match (before, fields.manager.as_deref() == Some(FIELD_MANAGER)) {
+                (Setter::Unknown | Setter::Us, true) => Setter::Us,
+                _ => Setter::Others,
+            }
+        })
+    }
 }
 
 impl NodeObject {
     fn read(name: &str, body: &[u8]) -> Option<Node> {
-        let object: Self = read(body)?;
-        let is_it = object.kind == "Node"
-            && object.metadata.name == name
-            && !object.metadata.resource_version.is_empty();
-        let state = object.metadata.annotations.and_then(|annotations| annotations.state);
+        let Self { kind, metadata, spec } = read(body)?;
+        let is_it =
+            kind == "Node" && metadata.name == name && !metadata.resource_version.is_empty();
+        let cordoned_by = metadata.cordoned_by();
+        let state = metadata.annotations.and_then(|annotations| annotations.state);
+        let (unschedulable, taints) =
+            spec.map_or((None, None), |spec| (spec.unschedulable, spec.taints));
         is_it.then(|| Node {
-            resource_version: object.metadata.resource_version,
-            unschedulable: object.spec.and_then(|spec| spec.unschedulable).unwrap_or(false),
+            resource_version: metadata.resource_version,
+            unschedulable: unschedulable.unwrap_or(false),
+            cordoned_by,
+            taints: taints.unwrap_or_default(),
+            exclusion: metadata.labels.and_then(|labels| labels.exclusion),
             state: Remembered::parse(state.as_deref()),
         })
     }

@@ -9,7 +9,8 @@ use miniserde::{Serialize, json};
 
 use crate::drain::ask::{Ask, Grace, Job, PodRef};
 use crate::moment::WallTime;
-use crate::node::Patch;
+use crate::node::FIELD_MANAGER;
+use crate::node::marks::Patch;
 
 /// An answer that is one object: etcd holds objects of up to 1.5 MiB.
 const OBJECT_LIMIT: usize = 4 << 20;
@@ -94,7 +95,7 @@ pub fn read_node(name: &str) -> Request {
 pub fn patch_node(name: &str, patch: &Patch) -> Request {
     Request {
         method: Method::Patch,
-        path: node_path(name),
+        path: format!("{}?fieldManager={FIELD_MANAGER}", node_path(name)),
         body: Some(Body { content_type: "application/merge-patch+json", text: patch.0.clone() }),
         answer_limit: OBJECT_LIMIT,
         answer_kept: OBJECT_LIMIT,

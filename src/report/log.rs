@@ -334,7 +334,8 @@ mod tests {
         for n in 0..=CAPACITY {
             queue.push(noon(), fact(&format!("queued {n}")));
         }
-        let verdict = Verdict { rows: vec![], listed: true, unread: 0, took: Duration::ZERO };
+        let verdict =
+            Verdict { rows: vec![], listed: true, unread: 0, took: Duration::ZERO, end: None };
         queue.push(noon(), Fact::Verdict(Occasion::Empty, Box::new(verdict)));
         let last = queue.state().entries.pop_back();
         assert!(matches!(last, Some(Entry::Fact(_, Fact::Verdict(..)))), "{last:?}");

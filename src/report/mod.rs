@@ -2,3 +2,4 @@
 
 pub mod fact;
 pub mod log;
+mod words;

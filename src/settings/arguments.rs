@@ -6,7 +6,7 @@ use lexopt::{Arg, Parser};
 
 use crate::settings::predecessors::Former;
 use crate::settings::problem::{Problem, nearest, shown};
-use crate::settings::table::{Row, TABLE};
+use crate::settings::table::{Row, rows};
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub(super) enum Asked {
     Help,
     /// `--version`, wherever it stands.
     Version,
-    /// To run, with these flags.
+    /// To run with these flags, or to tell what that would be.
     Run(Flags),
 }
 
@@ -26,6 +26,10 @@ pub(super) struct Flags {
     given: Vec<(&'static str, OsString)>,
     /// Flags of the predecessors that change nothing here.
     former: Vec<(&'static str, OsString)>,
+    /// `look`, the first of the arguments: see what an earlier process has left on the Node.
+    pub(super) look: bool,
+    /// `--print-settings`: say what is in force, and do nothing.
+    pub(super) print: bool,
     /// What could not be understood.
     pub(super) problems: Vec<Problem>,
 }
@@ -52,6 +56,7 @@ pub(super) fn read(arguments: impl IntoIterator<Item = OsString>) -> Asked {
     let mut flags = Flags::default();
     // The value of an unknown flag is not a second mistake.
     let mut follows_unknown = false;
+    let mut is_first_argument = true;
     loop {
         let argument = match parser.next() {
             Ok(Some(argument)) => argument,
@@ -63,9 +68,11 @@ pub(super) fn read(arguments: impl IntoIterator<Item = OsString>) -> Asked {
             }
         };
         let after_unknown = std::mem::take(&mut follows_unknown);
+        let is_first = std::mem::take(&mut is_first_argument);
         match argument {
             Arg::Long("help") | Arg::Short('h') => return Asked::Help,
             Arg::Long("version") | Arg::Short('V') => return Asked::Version,
+            Arg::Long("print-settings") => flags.print = true,
             Arg::Long(name) => match Long::of(name) {
                 Long::Ours(row) => match value(&mut parser, row.placeholder.is_none()) {
                     Some(value) => flags.given.push((row.flag, value)),
@@ -90,6 +97,7 @@ pub(super) fn read(arguments: impl IntoIterator<Item = OsString>) -> Asked {
                 follows_unknown = true;
             }
             Arg::Value(_) if after_unknown => {}
+            Arg::Value(value) if is_first && value == "look" => flags.look = true,
             Arg::Value(value) => {
                 flags.problems.push(Problem::Unexpected { argument: shown(&value) });
             }
@@ -106,7 +114,7 @@ enum Long {
 
 impl Long {
     fn of(name: &str) -> Self {
-        let ours = TABLE.iter().find(|row| row.flag == name).map(|row| Self::Ours(row));
+        let ours = rows().find(|row| row.flag == name).map(Self::Ours);
         ours.or_else(|| Former::by_flag(name).map(Self::Former)).unwrap_or_else(|| {
             let flag = format!("--{}", shown(OsStr::new(name)));
             Self::Unknown(Problem::UnknownFlag { flag, near: nearest(name) })
@@ -172,11 +180,28 @@ mod tests {
     }
 
     #[test]
+    fn look_is_a_word_only_at_the_beginning() {
+        assert!(flags(&["look", "--workers", "8"]).look);
+        assert!(!flags(&["--workers", "8"]).look);
+        assert_eq!(problems(&["--dry-run", "look"]).len(), 1);
+        assert_eq!(problems(&["look", "look"]).len(), 1);
+    }
+
+    #[test]
     fn help_and_version_win_over_mistakes_before_them() {
         assert!(matches!(asked(&["--nonsense", "--help"]), Asked::Help));
         assert!(matches!(asked(&["-h"]), Asked::Help));
         assert!(matches!(asked(&["--version", "--nonsense"]), Asked::Version));
         assert!(matches!(asked(&["-V"]), Asked::Version));
+    }
+
+    #[test]
+    fn to_print_the_settings_goes_with_any_flag() {
+        assert!(!flags(&["--dry-run"]).print);
+        let both = flags(&["--print-settings", "--workers=8"]);
+        assert!(both.print && both.value(&table::WORKERS.row).is_some());
+        assert_eq!(problems(&["--print-settings=yes"]).len(), 1);
+        assert!(matches!(asked(&["--print-settings", "--help"]), Asked::Help));
     }
 
     #[test]

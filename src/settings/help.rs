@@ -2,14 +2,19 @@
 
 use std::fmt::Write;
 
-use crate::settings::table::{DefaultValue, Row, TABLE};
+use crate::settings::table::{DefaultValue, GROUPS, Row};
 
 /// What `--help` prints.
 pub fn help() -> String {
     let mut text = String::from(INTRODUCTION);
-    for row in TABLE {
-        // Writing to a String does not fail.
-        let _ = describe(&mut text, row);
+    for group in GROUPS {
+        text.push_str(group.title);
+        text.push_str(":\n");
+        for row in group.rows {
+            // Writing to a String does not fail.
+            let _ = describe(&mut text, row);
+        }
+        text.push('\n');
     }
     text.push_str(OTHERS);
     text
@@ -19,8 +24,8 @@ const INTRODUCTION: &str = concat!(
     "k8s-spot-handler ",
     env!("CARGO_PKG_VERSION"),
     "
-Polls the EC2 metadata service for a spot interruption of this Kubernetes node, cordons the node
-and gets its pods off it in time.
+Polls the EC2 metadata service for notices that this Kubernetes node is to go, marks the node and
+gets its pods off it in time.
 
 Usage: k8s-spot-handler [FLAG]...
 
@@ -30,10 +35,17 @@ the default. Durations have units: 500ms, 90s, 2m, 1m30s.
 "
 );
 
-const OTHERS: &str = "  -h, --help
+const OTHERS: &str = "Instead of running:
+  -h, --help
         this text
   -V, --version
         name and version
+  --print-settings
+        what is in force with these flags and this environment, and where it comes from; what is
+        wrong is said on standard error, with exit status 64
+  look, the first of the arguments
+        see once whether an earlier process has left anything on the node: exit status 0 if
+        nothing is there, 1 if something is or it cannot be seen
 
 Exit status: 0 when told to end, by SIGTERM or SIGINT. Before anything is done: 64 for bad settings,
 71 where the system gives no thread or no socket to begin with. Nothing else ends it.
@@ -50,34 +62,69 @@ fn describe(text: &mut String, row: &Row) -> std::fmt::Result {
         write!(text, " or {alias}")?;
     }
     let (DefaultValue::Is(default) | DefaultValue::Unset(default)) = row.default;
-    writeln!(
-        text,
-        "\n        {}\n        valid: {}\n        default: {default}",
-        row.help, row.valid
-    )
+    text.push('\n');
+    paragraph(text, row.help);
+    paragraph(text, &format!("valid: {}", row.valid));
+    paragraph(text, &format!("default: {default}"));
+    Ok(())
+}
+
+/// The widest line that most terminals show.
+const WIDTH: usize = 100;
+const INDENT: &str = "        ";
+
+/// Words on lines that are not too long; what goes on is set in deeper.
+fn paragraph(text: &mut String, words: &str) {
+    let mut line = INDENT.to_owned();
+    let mut is_empty = true;
+    for word in words.split(' ') {
+        if !is_empty && line.len() + 1 + word.len() > WIDTH {
+            text.push_str(&line);
+            text.push('\n');
+            line = format!("{INDENT}  ");
+            is_empty = true;
+        }
+        if !is_empty {
+            line.push(' ');
+        }
+        line.push_str(word);
+        is_empty = false;
+    }
+    text.push_str(&line);
+    text.push('\n');
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::table::rows;
+
+    /// The text without its line breaks.
+    fn flowing(text: &str) -> String {
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
 
     #[test]
     fn every_name_and_default_of_the_table_is_in_the_help() {
-        let help = help();
-        for row in TABLE {
+        let (help, words) = (help(), flowing(&help()));
+        for group in GROUPS {
+            assert!(help.contains(&format!("\n{}:\n", group.title)), "{}", group.title);
+        }
+        for row in rows() {
             assert!(help.contains(&format!("  --{}", row.flag)), "{}", row.flag);
             for name in row.aliases.iter().chain([&row.variable]) {
                 assert!(help.contains(name), "{name}");
             }
             let (DefaultValue::Is(default) | DefaultValue::Unset(default)) = row.default;
-            assert!(help.contains(&format!("default: {default}\n")), "{default}");
+            let rest = format!("{} valid: {} default: {default}", row.help, row.valid);
+            assert!(words.contains(&rest), "{rest}");
         }
     }
 
     #[test]
     fn no_line_is_too_long_for_a_terminal() {
         for line in help().lines() {
-            assert!(line.chars().count() <= 100, "{line}");
+            assert!(line.chars().count() <= WIDTH, "{line}");
         }
     }
 }

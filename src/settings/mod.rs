@@ -2,7 +2,10 @@
 //! wrong before anything else happens.
 
 mod arguments;
+mod compare;
 mod help;
+mod list;
+mod overview;
 mod predecessors;
 mod problem;
 mod settle;
@@ -21,13 +24,19 @@ use std::time::Duration;
 use crate::drain::BudgetOverride;
 use crate::drain::ask::Grace;
 use crate::drain::pod::Rules;
+use crate::intent::Policy;
 use crate::kube::address::Address;
+use crate::node::MarkPolicy;
 use crate::settings::arguments::Asked;
+use crate::settings::overview::overview;
 use crate::settings::settle::settle;
 use crate::source::url::{MetadataUrl, NoticeUrl};
 
 pub use crate::settings::help::help;
+pub use crate::settings::list::BadItem;
+pub use crate::settings::overview::Overview;
 pub use crate::settings::problem::{BadSettings, Problem};
+pub use crate::source::Watched;
 
 /// What the program is asked to do.
 #[derive(Debug)]
@@ -36,6 +45,10 @@ pub enum Wanted {
     Help,
     /// Print name and version.
     Version,
+    /// Print what is in force.
+    Print(Overview),
+    /// See once whether an earlier process has left anything on the Node.
+    Look(Box<Settings>),
     /// Watch the metadata service, and drain when a notice comes.
     Run(Box<Settings>),
 }
@@ -47,6 +60,18 @@ pub struct Settings {
     pub node: WhichNode,
     /// Where notices come from.
     pub metadata: Metadata,
+    /// Which kinds of notices are looked for.
+    pub watched: Watched,
+    /// What is done about them.
+    pub policy: Policy,
+    /// How the node is marked.
+    pub marks: MarkPolicy,
+    /// From the label that takes the node out of load balancers to the first eviction. Taken from
+    /// the drain's time; it moves no deadline.
+    pub load_balancer_hold: Duration,
+    /// From when the Auto Scaling group's `Terminated` is first seen to the drain's deadline; at
+    /// least 1 s.
+    pub lifecycle_window: Duration,
     /// Where requests go.
     pub api_server: ApiServer,
     /// Write nothing: ask for evictions with `dryRun`.
@@ -139,7 +164,7 @@ impl fmt::Display for Remark {
 /// Reads the arguments (without the program's name), then what `variable` finds, then the defaults.
 ///
 /// # Errors
-/// All that is wrong, together.
+/// All that is wrong, together. Where only [`Wanted::Print`] is asked for, it is in there.
 pub fn read(
     arguments: impl IntoIterator<Item = OsString>,
     variable: &dyn Fn(&str) -> Option<OsString>,
@@ -147,6 +172,10 @@ pub fn read(
     match arguments::read(arguments) {
         Asked::Help => Ok(Wanted::Help),
         Asked::Version => Ok(Wanted::Version),
+        Asked::Run(flags) if flags.print => Ok(Wanted::Print(overview(flags, variable))),
+        Asked::Run(flags) if flags.look => {
+            settle(flags, variable).map(|settings| Wanted::Look(Box::new(settings)))
+        }
         Asked::Run(flags) => {
             settle(flags, variable).map(|settings| Wanted::Run(Box::new(settings)))
         }

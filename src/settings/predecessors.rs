@@ -12,7 +12,7 @@ pub(super) struct Former {
     /// The environment variable.
     pub(super) variable: &'static str,
     /// The value that is no different from what is done here; `None` if any other is worth a word.
-    as_here: Option<&'static str>,
+    pub(super) as_here: Option<&'static str>,
     /// Its flag stands alone, without a value.
     pub(super) is_switch: bool,
     /// What becomes of it.
@@ -30,13 +30,7 @@ pub(super) enum Effect {
 
 /// All of them.
 pub(super) const FORMER: &[Former] = &[
-    // What begins a drain, and how far it goes.
-    former("ENABLE_SPOT_INTERRUPTION_DRAINING", "true", "a spot interruption drains the node"),
-    former("CORDON_ONLY", "false", "a notice cordons the node AND drains it"),
-    former("ENABLE_SCHEDULED_EVENT_DRAINING", "false", ONLY_SPOT),
-    former("ENABLE_REBALANCE_MONITORING", "false", ONLY_SPOT),
-    former("ENABLE_REBALANCE_DRAINING", "false", ONLY_SPOT),
-    former("ENABLE_ASG_LIFECYCLE_DRAINING", "false", ONLY_SPOT),
+    // What begins a drain.
     Former {
         variable: "ENABLE_SQS_TERMINATION_DRAINING",
         as_here: Some("false"),
@@ -58,10 +52,8 @@ pub(super) const FORMER: &[Former] = &[
     any("COMPLETE_LIFECYCLE_ACTION_DELAY_SECONDS", NO_QUEUE),
     any("HEARTBEAT_INTERVAL", NO_QUEUE),
     any("HEARTBEAT_UNTIL", NO_QUEUE),
+    any("SQS_MSG_VISIBILITY_TIMEOUT_SEC", NO_QUEUE),
     // What else is done to the node.
-    former("TAINT_NODE", "false", "the node is cordoned, not tainted"),
-    former("TAINT_EFFECT", "NoSchedule", "the node is cordoned, not tainted"),
-    former("EXCLUDE_FROM_LOAD_BALANCERS", "false", "the node gets no label"),
     former(
         "ENABLE_OUT_OF_SERVICE_TAINT",
         "false",
@@ -75,6 +67,11 @@ pub(super) const FORMER: &[Former] = &[
     any("WECHAT_KEY", NO_MESSAGES),
     any("HANGOUTS_URL", NO_MESSAGES),
     any("SEMATEXT_URL", NO_MESSAGES),
+    any("HIPCHAT_ROOM_ID", NO_MESSAGES),
+    any("HIPCHAT_AUTH_TOKEN", NO_MESSAGES),
+    any("GMAIL_USER", NO_MESSAGES),
+    any("GMAIL_PASS", NO_MESSAGES),
+    any("GMAIL_EMAILTO", NO_MESSAGES),
     any("CLUSTER", NO_MESSAGES),
     any("AZ_URL", NO_MESSAGES),
     any("INSTANCE_ID_URL", NO_MESSAGES),
@@ -99,11 +96,10 @@ pub(super) const FORMER: &[Former] = &[
     former("KUBE_API_BURST", "10", NO_RATE),
     former("USE_APISERVER_CACHE", "false", "pods are read by one watch"),
     former("METADATA_TRIES", "3", "there is no number of errors after which it gives up"),
-    any("UPTIME_FROM_FILE", "the boot id tells a reboot"),
+    former("UPTIME_FROM_FILE", "/proc/uptime", "the boot id tells a reboot"),
     any("SPOT_POD_IP", "the pod's address is not needed"),
 ];
 
-const ONLY_SPOT: &str = "only spot interruptions are polled";
 const NO_QUEUE: &str = "there is no queue mode here";
 const NO_MESSAGES: &str = "no messages are sent; the log says everything";
 const NO_EVENTS: &str = "no Kubernetes Events are written; the log says everything";

@@ -3,7 +3,8 @@
 use std::ffi::OsStr;
 use std::fmt;
 
-use crate::settings::table::TABLE;
+use crate::settings::list::BadItem;
+use crate::settings::table::rows;
 
 /// Everything that is wrong with the settings, found in one go. The program has done nothing yet,
 /// and does not begin.
@@ -32,6 +33,17 @@ pub enum Problem {
         given_as: String,
         /// The value, fit to be shown.
         value: String,
+        /// What would be valid.
+        valid: &'static str,
+    },
+    /// A list with an item that is not valid.
+    BadItem {
+        /// The flag or variable that it came by.
+        given_as: String,
+        /// The whole list, fit to be shown.
+        value: String,
+        /// The item, and what is wrong with it.
+        item: BadItem,
         /// What would be valid.
         valid: &'static str,
     },
@@ -67,6 +79,9 @@ impl fmt::Display for Problem {
         match self {
             Self::BadValue { given_as, value, valid } => {
                 write!(f, "{given_as} is \"{value}\"; valid is {valid}")
+            }
+            Self::BadItem { given_as, value, item, valid } => {
+                write!(f, "{given_as} is \"{value}\"; {item}; valid is {valid}")
             }
             Self::NoValue { flag, valid } => {
                 write!(f, "--{flag} came without a value; valid is {valid}")
@@ -116,8 +131,7 @@ pub(super) fn nearest(name: &str) -> Option<&'static str> {
         return None;
     }
     let name = name.to_ascii_lowercase().replace('_', "-");
-    TABLE
-        .iter()
+    rows()
         .map(|row| (distance(&name, row.flag), row.flag))
         .min()
         .filter(|(distance, flag)| *distance <= flag.len() / 3)

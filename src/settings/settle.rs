@@ -1,15 +1,21 @@
-//! From the table's values to [`Settings`], and what is wrong only of several of them together.
+//! From the table's values to [`Settings`].
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::time::Duration;
 
 use crate::drain::ask::Grace;
 use crate::drain::pod::{OwnPod, Rules};
+use crate::intent::{LeadTimes, Policy, Rebalance};
 use crate::kube::address::Address;
+use crate::node::MarkPolicy;
+use crate::notice::Code;
 use crate::settings::arguments::Flags;
+use crate::settings::compare::compare;
+use crate::settings::overview::Origin;
 use crate::settings::sources::Sources;
-use crate::settings::value::GraceLimit;
-use crate::settings::{ApiServer, BadSettings, Metadata, Problem, Settings, WhichNode, table};
+use crate::settings::value::{GraceLimit, written};
+use crate::settings::{ApiServer, BadSettings, Metadata, Settings, Watched, WhichNode, table};
 
 /// Reads every setting.
 pub(super) fn settle(
@@ -21,63 +27,75 @@ pub(super) fn settle(
         Some(settings) if sources.problems.is_empty() => {
             Ok(Settings { given: sources.given, remarks: sources.remarks, ..settings })
         }
-        _ => Err(BadSettings(sources.problems)),
+        _ => Err(refused(sources)),
     }
 }
 
+/// What was found to be wrong.
+pub(super) fn refused(sources: Sources<'_>) -> BadSettings {
+    BadSettings(sources.problems)
+}
+
 /// Reads every setting before it gives up on any: `None` only if there are problems.
-fn parse(sources: &mut Sources<'_>) -> Option<Settings> {
+pub(super) fn parse(sources: &mut Sources<'_>) -> Option<Settings> {
     let (node, own) = identity(sources);
     let metadata = metadata(sources);
-    let api_server = api_server(sources);
-    let dry_run = sources.value(&table::DRY_RUN);
+    let notices = notices(sources);
+    let marking = marking(sources);
     let ignore_daemon_sets = sources.value(&table::IGNORE_DAEMON_SETS);
     let delete_local_data = sources.value(&table::DELETE_LOCAL_DATA);
     let drain_unmanaged = sources.value(&table::DRAIN_UNMANAGED);
     let grace_limit = sources.value(&table::POD_TERMINATION_GRACE_PERIOD);
-    let window = sources.value(&table::NODE_TERMINATION_GRACE_PERIOD);
     let budget_override = sources.value(&table::BUDGET_OVERRIDE);
     let safety_margin = sources.value(&table::SAFETY_MARGIN);
     let workers = sources.value(&table::WORKERS);
     let shutdown_grace = sources.value(&table::SHUTDOWN_GRACE_PERIOD);
+    let api_server = api_server(sources);
     let verbose = sources.value(&table::VERBOSE);
     sources.names_without_effect();
+    let longest_grace = grace_limit.map(|limit| longest_grace(sources, limit));
+    // Before anything that is missing ends this: what is wrong is said in one go.
+    compare(sources, metadata.as_ref(), notices.as_ref(), marking.as_ref(), safety_margin);
 
-    let settings = Settings {
+    let Notices { watched, policy, dry_run, window, lifecycle_window } = notices?;
+    let Marking { marks, load_balancer_hold } = marking?;
+    Some(Settings {
         node: node?,
         metadata: metadata?,
+        watched,
+        policy,
+        marks,
+        load_balancer_hold,
+        lifecycle_window,
         api_server: api_server?,
-        dry_run: dry_run?,
+        dry_run,
         rules: Rules {
             own,
             ignore_daemon_sets: ignore_daemon_sets?,
             delete_local_data: delete_local_data?,
             drain_unmanaged: drain_unmanaged?,
         },
-        longest_grace: longest_grace(sources, grace_limit?),
+        longest_grace: longest_grace?,
         budget_override: budget_override?,
         safety_margin: safety_margin?,
-        window: window?,
+        window,
         workers: workers?,
         shutdown_grace: shutdown_grace?,
         verbose: verbose?,
         given: Vec::new(),
         remarks: Vec::new(),
-    };
-    compare(sources, &settings);
-    Some(settings)
+    })
 }
 
 /// The node to drain, and the own pod as far as it was named.
 fn identity(sources: &mut Sources<'_>) -> (Option<WhichNode>, OwnPod) {
-    let namespace = sources.value(&table::NAMESPACE);
     let before = sources.problems.len();
-    let name = sources.value(&table::POD_NAME);
     let node = sources.value(&table::NODE_NAME);
-    let unset = name.is_none() && node.is_none() && sources.problems.len() == before;
-    if unset {
-        sources.problems.push(Problem::Missing(NO_NODE));
+    let name = sources.value(&table::POD_NAME);
+    if name.is_none() && node.is_none() && sources.problems.len() == before {
+        sources.missing(&table::NODE_NAME.row, NO_NODE);
     }
+    let namespace = sources.value(&table::NAMESPACE);
     let of_own_pod = name.as_ref().map(|_| WhichNode::OfOwnPod);
     (node.map(WhichNode::Named).or(of_own_pod), OwnPod { namespace, name, uid: None })
 }
@@ -97,6 +115,102 @@ fn metadata(sources: &mut Sources<'_>) -> Option<Metadata> {
         poll_interval: poll_interval?,
         v1_fallback: v1_fallback?,
     })
+}
+
+/// What is done about which notice.
+pub(super) struct Notices {
+    pub(super) watched: Watched,
+    pub(super) policy: Policy,
+    pub(super) dry_run: bool,
+    pub(super) window: Duration,
+    pub(super) lifecycle_window: Duration,
+}
+
+fn notices(sources: &mut Sources<'_>) -> Option<Notices> {
+    let interruption = sources.value(&table::ENABLE_SPOT_INTERRUPTION_DRAINING);
+    let maintenance = sources.value(&table::ENABLE_SCHEDULED_EVENT_DRAINING);
+    let rebalance_marks = sources.value(&table::ENABLE_REBALANCE_MONITORING);
+    let rebalance_drains = sources.value(&table::ENABLE_REBALANCE_DRAINING);
+    let lifecycle = sources.value(&table::ENABLE_ASG_LIFECYCLE_DRAINING);
+    let cordon_only = sources.value(&table::CORDON_ONLY);
+    let dry_run = sources.value(&table::DRY_RUN);
+    let window = sources.value(&table::NODE_TERMINATION_GRACE_PERIOD);
+    let named = sources.value(&table::MAINTENANCE_LEAD_TIMES);
+    let patience = sources.value(&table::REBALANCE_PATIENCE);
+    let lifecycle_window = sources.value(&table::ASG_LIFECYCLE_WINDOW);
+    let mark_duration = sources.value(&table::REBALANCE_MARK_DURATION);
+
+    let patience = patience?;
+    let rebalance = if rebalance_drains? { Rebalance::Drain { patience } } else { Rebalance::Mark };
+    Some(Notices {
+        watched: Watched {
+            interruption: interruption?,
+            rebalance: rebalance_marks? || rebalance_drains?,
+            maintenance: maintenance?,
+            lifecycle: lifecycle?,
+        },
+        policy: Policy {
+            marks_only: cordon_only?,
+            lead_times: lead_times(sources, &named?, window?),
+            rebalance,
+            rebalance_marks: mark_duration?,
+        },
+        dry_run: dry_run?,
+        window: window?,
+        lifecycle_window: lifecycle_window?,
+    })
+}
+
+/// What the operator's list names; else the node termination grace period, where somebody chose
+/// one; else what is usual. 120 is no choice: every manifest of aws-node-termination-handler has it,
+/// and for a machine that does not come back it would be little.
+fn lead_times(
+    sources: &mut Sources<'_>,
+    list: &BTreeMap<Code, Duration>,
+    window: Duration,
+) -> LeadTimes {
+    let listed = sources.is_given(&table::MAINTENANCE_LEAD_TIMES.row);
+    let chosen = sources.is_changed(&table::NODE_TERMINATION_GRACE_PERIOD.row).then_some(window);
+    let of = |code, usual| {
+        let named = list.get(&code).copied().filter(|_| listed);
+        named.or(chosen).unwrap_or(usual)
+    };
+    let times = LeadTimes {
+        instance_reboot: of(Code::InstanceReboot, BACK_SOON),
+        system_reboot: of(Code::SystemReboot, BACK_SOON),
+        system_maintenance: of(Code::SystemMaintenance, BACK_SOON),
+        instance_retirement: of(Code::InstanceRetirement, GONE),
+        instance_stop: of(Code::InstanceStop, GONE),
+    };
+    let all = Code::ALL.map(|code| format!("{code}={}", written(times.of(code)))).join(",");
+    let origin = chosen.map(|_| Origin::Follows(table::NODE_TERMINATION_GRACE_PERIOD.row.variable));
+    sources.made(&table::MAINTENANCE_LEAD_TIMES.row, all, origin.filter(|_| !listed));
+    times
+}
+
+/// Enough to move pods from a machine that is back in minutes.
+const BACK_SOON: Duration = Duration::from_mins(10);
+/// For a machine that does not come back by itself.
+const GONE: Duration = Duration::from_hours(1);
+
+/// How the node is marked.
+pub(super) struct Marking {
+    pub(super) marks: MarkPolicy,
+    pub(super) load_balancer_hold: Duration,
+}
+
+fn marking(sources: &mut Sources<'_>) -> Option<Marking> {
+    let taint = sources.value(&table::TAINT_NODE);
+    let effect = sources.value(&table::TAINT_EFFECT);
+    let exclude = sources.value(&table::EXCLUDE_FROM_LOAD_BALANCERS);
+    let load_balancer_hold = sources.value(&table::LOAD_BALANCER_HOLD);
+    let rebalance_mark = sources.value(&table::REBALANCE_MARK);
+    let marks = MarkPolicy {
+        taint: effect.filter(|_| taint == Some(true)),
+        exclude_from_load_balancers: exclude?,
+        rebalance_mark: rebalance_mark?,
+    };
+    Some(Marking { marks, load_balancer_hold: load_balancer_hold? })
 }
 
 fn api_server(sources: &mut Sources<'_>) -> Option<ApiServer> {
@@ -122,24 +236,3 @@ fn longest_grace(sources: &mut Sources<'_>, limit: GraceLimit) -> Option<Grace> 
     }
     Some(Grace::new(seconds).unwrap_or(Grace::MIN))
 }
-
-/// What is wrong or doubtful only of several settings together.
-fn compare(sources: &mut Sources<'_>, settings: &Settings) {
-    let Settings { safety_margin, window, .. } = settings;
-    if safety_margin >= window {
-        sources.problems.push(Problem::Contradiction(format!(
-            "the safety margin ({safety_margin:?}) must be shorter than the node termination grace \
-             period ({window:?}), or no time is left for the pods"
-        )));
-    }
-    let interval = settings.metadata.poll_interval;
-    if interval > LONG_INTERVAL {
-        sources.remark(format!(
-            "With {interval:?} between polls, up to so much of the two minutes after a notice is \
-             lost; EC2 advises 5 seconds."
-        ));
-    }
-}
-
-/// Twice what the EC2 user guide advises.
-const LONG_INTERVAL: Duration = Duration::from_secs(10);

@@ -1,11 +1,14 @@
 //! Flag, environment, default: which of them a value comes from, and what it is.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 
 use crate::settings::arguments::Flags;
+use crate::settings::list::BadItem;
+use crate::settings::overview::{Fault, InForce, Origin};
 use crate::settings::predecessors::{Effect, FORMER};
-use crate::settings::problem::{Problem, shown};
-use crate::settings::table::{DefaultValue, Row, Setting};
+use crate::settings::problem::Problem;
+use crate::settings::table::{DefaultValue, Parse, Row, Setting};
 use crate::settings::{Given, Remark};
 
 /// Where settings come from, and what was found on the way.
@@ -18,25 +21,101 @@ pub(super) struct Sources<'a> {
     pub(super) remarks: Vec<Remark>,
     /// What was given, by whatever means.
     pub(super) given: Vec<Given>,
+    /// Every setting that was asked for.
+    pub(super) in_force: Vec<InForce>,
+    /// Names that are set and change nothing here.
+    pub(super) without_effect: Vec<&'static str>,
 }
 
 impl<'a> Sources<'a> {
     /// The flags, and a way to look up environment variables.
     pub(super) fn new(mut flags: Flags, variable: &'a dyn Fn(&str) -> Option<OsString>) -> Self {
         let problems = std::mem::take(&mut flags.problems);
-        Self { flags, variable, problems, remarks: Vec::new(), given: Vec::new() }
+        Self {
+            flags,
+            variable,
+            problems,
+            remarks: Vec::new(),
+            given: Vec::new(),
+            in_force: Vec::new(),
+            without_effect: Vec::new(),
+        }
     }
 
     /// The value that is in force. `None` if it is unset, or if it is bad and has been noted as a
     /// problem.
     pub(super) fn value<T>(&mut self, setting: &Setting<T>) -> Option<T> {
-        let (given_as, value) = self.choose(&setting.row)?;
-        let parsed = value.to_str().and_then(setting.parse);
-        if parsed.is_none() {
-            let value = shown(&value);
-            self.problems.push(Problem::BadValue { given_as, value, valid: setting.row.valid });
+        let Row { variable: name, valid, default, .. } = setting.row;
+        let Some((origin, value)) = self.choose(&setting.row) else {
+            let origin = match default {
+                DefaultValue::Unset(words) => Origin::Unset(words),
+                DefaultValue::Is(_) => Origin::Default,
+            };
+            self.in_force.push(InForce { name, value: None, origin, fault: None });
+            return None;
+        };
+        let shown = setting.row.shown(&value);
+        let given_as = match origin {
+            Origin::Variable(name) => name.to_owned(),
+            _ => format!("--{}", setting.row.flag),
+        };
+        if matches!(origin, Origin::Flag(_) | Origin::Variable(_)) {
+            self.given.push(Given { given_as: given_as.clone(), value: shown.clone() });
         }
+        let (parsed, problems) = match read(&setting.parse, &value) {
+            Ok(parsed) => (Some(parsed), Vec::new()),
+            Err(items) if items.is_empty() => {
+                let value = shown.clone();
+                (None, vec![Problem::BadValue { given_as, value, valid }])
+            }
+            Err(items) => {
+                let problem = |item| Problem::BadItem {
+                    given_as: given_as.clone(),
+                    value: shown.clone(),
+                    item,
+                    valid,
+                };
+                (None, items.into_iter().map(problem).collect())
+            }
+        };
+        self.problems.extend(problems);
+        let fault = parsed.is_none().then_some(Fault::Bad);
+        self.in_force.push(InForce { name, value: Some(Cow::Owned(shown)), origin, fault });
         parsed
+    }
+
+    /// What was made of this setting and others, for those who want to know what is in force.
+    pub(super) fn made(&mut self, row: &Row, value: String, origin: Option<Origin>) {
+        if let Some(setting) = self.in_force.iter_mut().find(|known| known.name == row.variable) {
+            setting.value = Some(Cow::Owned(value));
+            setting.origin = origin.unwrap_or(setting.origin);
+        }
+    }
+
+    /// Notes that a setting is needed and unset; `words` tell what that means and what to do.
+    pub(super) fn missing(&mut self, row: &Row, words: &'static str) {
+        self.problems.push(Problem::Missing(words));
+        if let Some(setting) = self.in_force.iter_mut().find(|known| known.name == row.variable) {
+            setting.fault = Some(Fault::Missing);
+        }
+    }
+
+    /// Whether somebody gave it a value, good or bad.
+    pub(super) fn is_given(&self, row: &Row) -> bool {
+        self.given_to(row).is_some()
+    }
+
+    /// Whether somebody gave it another value than it has anyway.
+    pub(super) fn is_changed(&self, row: &Row) -> bool {
+        self.given_to(row).is_some_and(|value| match row.default {
+            DefaultValue::Is(default) => value != default,
+            DefaultValue::Unset(_) => true,
+        })
+    }
+
+    fn given_to(&self, row: &Row) -> Option<OsString> {
+        let by_flag = self.by_flag(row).map(|(_, value)| value);
+        by_flag.or_else(|| names(row).find_map(|name| self.set(name)))
     }
 
     /// A value without which nothing goes: if it is unset, that is a problem, told in `words`.
@@ -44,7 +123,7 @@ impl<'a> Sources<'a> {
         let before = self.problems.len();
         let value = self.value(setting);
         if value.is_none() && self.problems.len() == before {
-            self.problems.push(Problem::Missing(words));
+            self.missing(&setting.row, words);
         }
         value
     }
@@ -54,33 +133,28 @@ impl<'a> Sources<'a> {
         self.remarks.push(Remark::new(words));
     }
 
-    /// The flag or variable that decides, and its value. An empty one counts as unset: templates
-    /// make such.
-    fn choose(&mut self, row: &Row) -> Option<(String, OsString)> {
-        let chosen = self.by_flag(row).or_else(|| self.by_variable(row));
-        if let Some((given_as, value)) = &chosen {
-            self.given.push(Given { given_as: given_as.clone(), value: shown(value) });
-        }
-        chosen.or_else(|| match row.default {
-            DefaultValue::Is(value) => Some((format!("--{}", row.flag), value.into())),
+    /// The value that decides, and where it comes from. An empty one counts as unset: templates make
+    /// such.
+    fn choose(&mut self, row: &Row) -> Option<(Origin, OsString)> {
+        self.by_flag(row).or_else(|| self.by_variable(row)).or_else(|| match row.default {
+            DefaultValue::Is(value) => Some((Origin::Default, value.into())),
             DefaultValue::Unset(_) => None,
         })
     }
 
-    fn by_flag(&self, row: &Row) -> Option<(String, OsString)> {
+    fn by_flag(&self, row: &Row) -> Option<(Origin, OsString)> {
         let value = self.flags.value(row).filter(|value| !value.is_empty())?;
-        Some((format!("--{}", row.flag), value.to_owned()))
+        Some((Origin::Flag(row.flag), value.to_owned()))
     }
 
-    fn by_variable(&mut self, row: &Row) -> Option<(String, OsString)> {
-        let names = || std::iter::once(&row.variable).chain(row.aliases);
-        let mut set = names().filter_map(|name| Some((*name, self.set(name)?)));
+    fn by_variable(&mut self, row: &Row) -> Option<(Origin, OsString)> {
+        let mut set = names(row).filter_map(|name| Some((name, self.set(name)?)));
         let (name, value) = set.next()?;
         let shadowed: Vec<_> = set.filter(|(_, other)| *other != value).collect();
         self.remarks.extend(shadowed.into_iter().map(|(other, _)| {
             Remark::new(format!("{other} is set too, but not used: {name} comes first."))
         }));
-        Some((name.to_owned(), value))
+        Some((Origin::Variable(name), value))
     }
 
     fn set(&self, name: &str) -> Option<OsString> {
@@ -94,6 +168,7 @@ impl<'a> Sources<'a> {
             let by_flag =
                 self.flags.former(former).filter(|value| !value.is_empty()).map(OsStr::to_owned);
             let Some(value) = by_flag.or_else(|| self.set(former.variable)) else { continue };
+            self.without_effect.push(former.variable);
             if former.is_as_here(&value) {
                 continue;
             }
@@ -104,5 +179,19 @@ impl<'a> Sources<'a> {
                 Effect::Refused(words) => self.problems.push(Problem::NotOffered(words)),
             }
         }
+    }
+}
+
+/// The environment variables of a setting, the first first.
+fn names(row: &Row) -> impl Iterator<Item = &'static str> + use<> {
+    std::iter::once(row.variable).chain(row.aliases.iter().copied())
+}
+
+/// What `value` says; if it is not valid, the items that are not, or none if it has no items.
+fn read<T>(parse: &Parse<T>, value: &OsStr) -> Result<T, Vec<BadItem>> {
+    match (parse, value.to_str()) {
+        (Parse::One(parse), Some(text)) => parse(text).ok_or_else(Vec::new),
+        (Parse::Items(parse), Some(text)) => parse(text),
+        (_, None) => Err(Vec::new()),
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::drain::BudgetOverride;
 use crate::kube::address::Address;
 use crate::kube::name::{is_label, is_subdomain};
+use crate::node::{RebalanceMark, TaintEffect};
 
 /// A truth value as Go's `strconv.ParseBool` reads it: what users of Go programs write.
 pub(super) fn truth(text: &str) -> Option<bool> {
@@ -64,6 +65,26 @@ pub(super) fn seconds(text: &str) -> Option<Duration> {
     text.parse().ok().map(Duration::from_secs).or_else(|| duration(text))
 }
 
+/// How long before maintenance its drain begins.
+pub(super) fn lead_time(text: &str) -> Option<Duration> {
+    let valid = Duration::from_secs(1)..=Duration::from_hours(7 * 24);
+    duration(text).filter(|span| valid.contains(span))
+}
+
+/// A duration as [`duration`] reads it, in the largest units: `1h`, `1m30s`, `0s`.
+pub(super) fn written(span: Duration) -> String {
+    let seconds = span.as_secs();
+    let parts = [
+        (seconds / 3600, "h"),
+        (seconds / 60 % 60, "m"),
+        (seconds % 60, "s"),
+        (u64::from(span.subsec_millis()), "ms"),
+    ];
+    let parts = parts.into_iter().filter(|(number, _)| *number > 0);
+    let text = parts.fold(String::new(), |text, (number, unit)| text + &number.to_string() + unit);
+    if text.is_empty() { "0s".to_owned() } else { text }
+}
+
 /// The longest grace that a pod gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum GraceLimit {
@@ -91,6 +112,25 @@ pub(super) fn at_deadline_or_never(text: &str) -> Option<BudgetOverride> {
     match text {
         "at-deadline" => Some(BudgetOverride::AtDeadline),
         "never" => Some(BudgetOverride::Never),
+        _ => None,
+    }
+}
+
+/// The effect of a taint, as Kubernetes writes it.
+pub(super) fn taint_effect(text: &str) -> Option<TaintEffect> {
+    match text {
+        "NoSchedule" => Some(TaintEffect::NoSchedule),
+        "PreferNoSchedule" => Some(TaintEffect::PreferNoSchedule),
+        "NoExecute" => Some(TaintEffect::NoExecute),
+        _ => None,
+    }
+}
+
+/// `cordon` or `soft-taint`.
+pub(super) fn rebalance_mark(text: &str) -> Option<RebalanceMark> {
+    match text {
+        "cordon" => Some(RebalanceMark::Cordon),
+        "soft-taint" => Some(RebalanceMark::SoftTaint),
         _ => None,
     }
 }
@@ -175,6 +215,14 @@ mod tests {
         assert_eq!(seconds("-5"), None);
         assert_eq!(seconds("5 "), None);
         assert_eq!(seconds(""), None);
+    }
+
+    #[test]
+    fn a_duration_is_written_as_it_is_read() {
+        for text in ["0s", "500ms", "2s", "1m30s", "10m", "1h", "168h", "1h1m1s1ms"] {
+            assert_eq!(duration(text).map(written).as_deref(), Some(text));
+        }
+        assert_eq!(duration("90s").map(written).as_deref(), Some("1m30s"));
     }
 
     #[test]

@@ -14,7 +14,9 @@ use crate::source::url::Address;
 
 /// For connection, head and body together, in seconds. minreq takes whole seconds only.
 pub(super) const PATIENCE_SECONDS: u64 = 1;
-/// The longest body that is read. The answers that matter have under 100 bytes.
+/// The longest body that is read, whatever the path. Most answers have under 100 bytes; a planned
+/// maintenance takes some 250, so there is room for 60 of them, and an instance has one or two. A
+/// history of more is not read, which hides nothing that is planned.
 pub(super) const LONGEST_BODY: usize = 16 * 1024;
 /// In bytes, line ends included. minreq counts a bare line feed as two bytes, so a line that ends
 /// at the limit wraps its counter and lifts the limit; as 8190 + 1 is a prime, lines of one length

@@ -24,20 +24,17 @@ const RENEWAL_RETRY: Duration = Duration::from_mins(1);
 /// have been the cause.
 const FALLBACK_RETRY: Duration = Duration::from_mins(10);
 
-/// Reads one address, with a token where one is due.
+/// Reads addresses, one after the other. Those on the metadata service share one token.
 pub(super) struct Client {
-    target: Address,
-    token: Address,
+    service: MetadataUrl,
     v1_fallback: bool,
     session: Session,
     /// The status that led to the first fallback.
     fell_back: Option<u16>,
 }
 
-/// How requests show who sends them.
+/// How requests to the service show who sends them.
 enum Session {
-    /// The address is not on the metadata service: it gets no token, ever.
-    Elsewhere,
     /// The service has not been asked for a token, or refused the last one.
     Unopened,
     Token {
@@ -52,28 +49,31 @@ enum Session {
 }
 
 impl Client {
-    /// A client for `target`. It shows tokens only if that is on `service`. Without `v1_fallback`
-    /// it never asks the service without one.
-    pub(super) fn new(service: &MetadataUrl, target: Address, v1_fallback: bool) -> Self {
-        let session = if target.is_on(service) { Session::Unopened } else { Session::Elsewhere };
-        Self { target, token: service.at(TOKEN_PATH), v1_fallback, session, fell_back: None }
+    /// A client that shows tokens only to `service`. Without `v1_fallback` it never asks that
+    /// without one.
+    pub(super) fn new(service: MetadataUrl, v1_fallback: bool) -> Self {
+        Self { service, v1_fallback, session: Session::Unopened, fell_back: None }
     }
 
-    /// The body at the address; `None` if it answers 404. At most four exchanges.
+    /// The body at `target`; `None` if it answers 404. At most four exchanges.
     pub(super) fn read(
         &mut self,
+        target: &Address,
         now: Moment,
         send: &mut impl FnMut(&Request) -> Result<Reply, NoResponse>,
     ) -> Result<Option<Vec<u8>>, Failure> {
-        let mut request = self.request(now, send)?;
+        if !target.is_on(&self.service) {
+            let request = get(target, None);
+            return body(send(&request), None).map_err(|cause| failure(&request, cause));
+        }
+        let mut request = self.request(target, now, send)?;
         let mut answer = send(&request);
-        let is_refused = matches!(&answer, Ok(reply) if reply.status == 401);
-        if is_refused && !matches!(self.session, Session::Elsewhere) {
+        if matches!(&answer, Ok(reply) if reply.status == 401) {
             self.session = Session::Unopened;
-            request = self.request(now, send)?;
+            request = self.request(target, now, send)?;
             answer = send(&request);
         }
-        body(answer, &self.session).map_err(|cause| Failure { asked: request.to_string(), cause })
+        body(answer, Some(&self.session)).map_err(|cause| failure(&request, cause))
     }
 
     /// The status of the token's request (404 or 405) after the first fallback to IMDSv1, once.
@@ -81,23 +81,17 @@ impl Client {
         self.fell_back.take()
     }
 
-    pub(super) fn target(&self) -> &Address {
-        &self.target
-    }
-
+    /// A request to the service, which is asked for a token first if one is due.
     fn request(
         &mut self,
+        target: &Address,
         now: Moment,
         send: &mut impl FnMut(&Request) -> Result<Reply, NoResponse>,
     ) -> Result<Request, Failure> {
         if self.session.is_due(now) {
             self.open(now, send)?;
         }
-        let header = match &self.session {
-            Session::Token { token, .. } => Some((TOKEN_HEADER, token.0.clone())),
-            Session::Elsewhere | Session::Unopened | Session::WithoutToken { .. } => None,
-        };
-        Ok(Request { method: Method::Get, address: self.target.clone(), header })
+        Ok(get(target, self.session.token()))
     }
 
     /// Asks for a token. A failure counts only if there is no other way to go on.
@@ -107,7 +101,8 @@ impl Client {
         send: &mut impl FnMut(&Request) -> Result<Reply, NoResponse>,
     ) -> Result<(), Failure> {
         let header = Some((LIFETIME_HEADER, LONGEST_LIFETIME.to_string()));
-        let request = Request { method: Method::Put, address: self.token.clone(), header };
+        let address = self.service.at(TOKEN_PATH);
+        let request = Request { method: Method::Put, address, header };
         match (granted(send(&request)), &mut self.session) {
             (Ok((token, lifetime)), session) => {
                 let (renew_at, ends_at) = (now + lifetime * 5 / 6, now + lifetime);
@@ -123,7 +118,7 @@ impl Client {
             }
             (Err(cause), session) => {
                 *session = Session::Unopened;
-                return Err(Failure { asked: request.to_string(), cause });
+                return Err(failure(&request, cause));
             }
         }
         Ok(())
@@ -134,12 +129,27 @@ impl Session {
     /// Whether a token is to be asked for before the next request.
     fn is_due(&self, now: Moment) -> bool {
         match self {
-            Self::Elsewhere => false,
             Self::Unopened => true,
             Self::Token { renew_at, .. } => *renew_at <= now,
             Self::WithoutToken { retry_at } => *retry_at <= now,
         }
     }
+
+    fn token(&self) -> Option<&Token> {
+        match self {
+            Self::Token { token, .. } => Some(token),
+            Self::Unopened | Self::WithoutToken { .. } => None,
+        }
+    }
+}
+
+fn get(target: &Address, token: Option<&Token>) -> Request {
+    let header = token.map(|token| (TOKEN_HEADER, token.0.clone()));
+    Request { method: Method::Get, address: target.clone(), header }
+}
+
+fn failure(request: &Request, cause: Cause) -> Failure {
+    Failure { asked: request.to_string(), cause }
 }
 
 /// What opens the metadata service: a secret, and safe to stand in a header.
@@ -173,7 +183,7 @@ fn granted(answer: Result<Reply, NoResponse>) -> Result<(Token, Duration), Cause
     match reply.status {
         200 => {}
         status @ (404 | 405) => return Err(Cause::NoVersion2 { status }),
-        _ => return Err(refusal(&reply, &Session::Unopened)),
+        _ => return Err(refusal(&reply, Some(&Session::Unopened))),
     }
     // The service says what it granted; more than was asked for is not believed.
     let lifetime = reply.number(&LIFETIME_HEADER.to_ascii_lowercase()).unwrap_or(LONGEST_LIFETIME);
@@ -185,8 +195,11 @@ fn granted(answer: Result<Reply, NoResponse>) -> Result<(Token, Duration), Cause
     }
 }
 
-/// The body in the answer to a GET.
-fn body(answer: Result<Reply, NoResponse>, session: &Session) -> Result<Option<Vec<u8>>, Cause> {
+/// The body in the answer to a GET; `session` is that with the service, if the service was asked.
+fn body(
+    answer: Result<Reply, NoResponse>,
+    session: Option<&Session>,
+) -> Result<Option<Vec<u8>>, Cause> {
     let reply = answer.map_err(Cause::NoResponse)?;
     match reply.status {
         200 => reply.body.map(Some).map_err(Cause::BodyError),
@@ -195,15 +208,13 @@ fn body(answer: Result<Reply, NoResponse>, session: &Session) -> Result<Option<V
     }
 }
 
-/// A status that neither request wants, in an answer to a request of this session.
-fn refusal(reply: &Reply, session: &Session) -> Cause {
+/// A status that neither request wants. Elsewhere than at the service, 401 and 403 have no meaning
+/// of their own.
+fn refusal(reply: &Reply, session: Option<&Session>) -> Cause {
     match (reply.status, session) {
         (status @ 300..=399, _) => Cause::Redirect { status },
-        (401, Session::Token { .. }) => Cause::Unauthorized,
-        // Elsewhere it has no meaning of its own.
-        (403, Session::Unopened | Session::Token { .. } | Session::WithoutToken { .. }) => {
-            Cause::Forbidden
-        }
+        (401, Some(Session::Token { .. })) => Cause::Unauthorized,
+        (403, Some(_)) => Cause::Forbidden,
         (status, _) => Cause::Status { status, length: reply.number("content-length") },
     }
 }
@@ -242,9 +253,18 @@ mod tests {
             client: &mut Client,
             seconds: u64,
         ) -> (Result<Option<Vec<u8>>, Cause>, String) {
+            self.read_at(&service().at(TARGET), client, seconds)
+        }
+
+        fn read_at(
+            &mut self,
+            target: &Address,
+            client: &mut Client,
+            seconds: u64,
+        ) -> (Result<Option<Vec<u8>>, Cause>, String) {
             let now = Moment::at(Duration::from_secs(seconds));
             self.asked.clear();
-            let got = client.read(now, &mut |request| {
+            let got = client.read(target, now, &mut |request| {
                 self.asked.push(match (&request.method, &request.header) {
                     (Method::Put, Some((LIFETIME_HEADER, value))) if value == "21600" => {
                         "PUT".into()
@@ -264,8 +284,11 @@ mod tests {
     }
 
     fn client(v1_fallback: bool) -> Client {
-        let service = MetadataUrl::parse("http://169.254.169.254").unwrap();
-        Client::new(&service, service.at(TARGET), v1_fallback)
+        Client::new(service(), v1_fallback)
+    }
+
+    fn service() -> MetadataUrl {
+        MetadataUrl::parse("http://169.254.169.254").unwrap()
     }
 
     fn asked(text: &str) -> (Result<Option<Vec<u8>>, Cause>, String) {
@@ -394,16 +417,32 @@ mod tests {
     }
 
     #[test]
-    fn another_server_never_gets_a_token() {
-        let elsewhere = crate::source::url::NoticeUrl::parse("http://notices.example/").unwrap();
-        let mut client =
-            Client::new(&MetadataUrl::parse("http://169.254.169.254").unwrap(), elsewhere.0, false);
-        let mut script = Script::default().then(404, "").then(401, "").then(403, "");
-        assert_eq!(script.read(&mut client, 0), asked("GET"));
+    fn addresses_of_the_service_share_one_token_and_a_fresh_one() {
+        let mut client = client(true);
+        let other = service().at("/latest/meta-data/events/maintenance/scheduled");
+        let mut script = Script::default().then(200, "one").then(404, "").then(404, "");
+        assert_eq!(script.read(&mut client, 0), asked("PUT, GET one"));
+        assert_eq!(script.read_at(&other, &mut client, 1), asked("GET one"));
+        script = script.then(401, "").then(200, "two").then(404, "").then(404, "");
+        assert_eq!(script.read_at(&other, &mut client, 2), asked("GET one, PUT, GET two"));
+        assert_eq!(script.read(&mut client, 3), asked("GET two"));
+    }
+
+    #[test]
+    fn another_server_never_gets_a_token_not_even_from_a_client_that_has_one() {
+        let elsewhere = crate::source::url::NoticeUrl::parse("http://notices.example/").unwrap().0;
+        let mut client = client(false);
+        let mut script = Script::default().then(404, "").then(200, "one").then(404, "");
+        assert_eq!(script.read_at(&elsewhere, &mut client, 0), asked("GET"));
+        assert_eq!(script.read(&mut client, 0), asked("PUT, GET one"));
+        script = script.then(404, "").then(401, "").then(403, "");
+        assert_eq!(script.read_at(&elsewhere, &mut client, 0), asked("GET"));
         for status in [401, 403] {
             let refused = (Err(Cause::Status { status, length: None }), "GET".to_owned());
-            assert_eq!(script.read(&mut client, 1), refused);
+            assert_eq!(script.read_at(&elsewhere, &mut client, 1), refused);
         }
+        script = script.then(404, "");
+        assert_eq!(script.read(&mut client, 1), asked("GET one"), "a 401 elsewhere is no matter");
     }
 
     #[test]
@@ -434,7 +473,7 @@ mod tests {
             (Err(NoResponse::TimedOut), Err(Cause::NoResponse(NoResponse::TimedOut))),
         ];
         for (answer, expected) in cases {
-            assert_eq!(body(answer, &Session::Unopened), expected);
+            assert_eq!(body(answer, Some(&Session::Unopened)), expected);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use simulator::{Budget, Class, Fault, Happening, Pod};
+use simulator::{Budget, Class, Endpoint, Fault, Happening, Pod};
 
 use crate::stage::{FAR, Stage, at_once, names, quick, quick_pods};
 
@@ -139,7 +139,7 @@ fn a_grace_is_cut_to_what_is_left_and_the_log_says_so() {
     let stage = Stage::with([quick("default/web-0").grace(300)]);
     let handler = stage.drain(Duration::from_secs(20));
     handler.table().all_evicted(&names(1));
-    let line = handler.says("instead of 300 s: the deadline leaves no more");
+    let line = handler.says("instead of 300 s: no more time is left");
     let grace = stage.asked(Class::Evict)[0].json()["deleteOptions"]["gracePeriodSeconds"].clone();
     assert!((2..=19).contains(&grace.as_u64().unwrap()), "{grace}");
     assert!(line.contains(&format!("{grace} s to end")), "{line}");
@@ -246,7 +246,7 @@ fn a_notice_that_was_drained_for_is_not_drained_for_again_after_a_restart() {
     drop(handler);
     stage.cluster.add_pod(quick("default/later"));
     let second = stage.handler().start();
-    second.says("drained to its end: nothing to do");
+    second.says("was dealt with before this start: nothing to do");
     stage.polled_on(stage.polls(), 3);
     assert_eq!(stage.asked(Class::Evict).len(), 2);
 }
@@ -276,6 +276,22 @@ fn the_same_words_after_they_were_gone_are_a_new_notice() {
     stage.cloud.announce_in(FAR);
     handler.nth_table(2).all_evicted(&["default/later"]);
     assert_eq!(handler.said("spot interruption: "), 2);
+}
+
+#[test]
+fn an_interruption_that_did_not_come_gives_the_node_back() {
+    let stage = Stage::with(quick_pods(2));
+    let before = stage.cluster.node();
+    let handler = stage.drain(Duration::from_secs(4));
+    handler.table().all_evicted(&names(2));
+    handler.says("the deadline is reached");
+    stage.cloud.clear();
+    handler.says("notice spot-interruption/terminate was withdrawn");
+    // The instance may be on its way out all the same: it is not in a hurry with that.
+    stage.polled_more(Endpoint::InstanceAction, 20);
+    assert!(stage.cluster.is_cordoned());
+    handler.says("the node is uncordoned");
+    stage.gives_back(&before);
 }
 
 #[test]

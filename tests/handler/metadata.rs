@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use simulator::{Class, Endpoint, Fault, Pod, Version};
 
-use crate::stage::{FAR, Stage, at_once, names, quick_pods, time_ago, time_in};
+use crate::stage::{
+    FAR, Stage, at_once, has_only_read_the_node, names, quick_pods, time_ago, time_in,
+};
 
 const ACTION: &str = "/latest/meta-data/spot/instance-action";
 const TERMINATION_TIME: &str = "/latest/meta-data/spot/termination-time";
@@ -17,11 +19,14 @@ fn one_token_serves_many_polls_and_a_refused_one_is_renewed() {
     let stage = Stage::with(quick_pods(2));
     let handler = stage.start();
     stage.polled_on(0, 4);
+    stage.polled(Endpoint::Scheduled, 1);
     let tokens = || stage.cloud.journal().count(Endpoint::Token);
-    assert_eq!(tokens(), 1);
+    // One for the path whose seconds count, and one for all others.
+    assert_eq!(tokens(), 2);
     stage.cloud.expire_tokens();
     stage.polled_on(stage.polls(), 4);
-    assert_eq!(tokens(), 2);
+    stage.polled(Endpoint::Scheduled, 3);
+    assert_eq!(tokens(), 4);
     assert_eq!(handler.said("cannot be polled"), 0, "that is the usual course of things");
     stage.cloud.announce_in(FAR);
     handler.table().all_evicted(&names(2));
@@ -37,7 +42,9 @@ fn where_no_tokens_are_offered_it_goes_on_without_and_says_so_once() {
         assert!(line.contains(&code.to_string()) && line.contains("IMDSv1 is used"), "{line}");
         stage.polled_on(0, 4);
         assert_eq!(handler.said("IMDSv1"), 1);
-        assert_eq!(stage.cloud.journal().count(Endpoint::Token), 1);
+        stage.polled(Endpoint::Scheduled, 1);
+        // One for the path whose seconds count, and one for all others.
+        assert_eq!(stage.cloud.journal().count(Endpoint::Token), 2);
         stage.cloud.announce_in(FAR);
         handler.table().all_evicted(&names(2));
     });
@@ -48,12 +55,12 @@ fn where_no_tokens_are_offered_and_the_operator_insists_it_asks_nothing_without(
     let stage = Stage::with([]);
     stage.cloud.speak(Version::V1Only(404));
     let handler = stage.handler().with("IMDS_V1_FALLBACK", "false").start();
-    let line = handler.says("cannot be polled");
+    let line = handler.says("spot/instance-action cannot be polled");
     assert!(line.contains("IMDS_V1_FALLBACK=false forbids") && line.contains("404"), "{line}");
-    let asked = |entries: &[simulator::Entry<Endpoint>]| entries.len() >= 2;
-    assert!(stage.cloud.journal().wait_until(crate::child::PATIENCE, asked));
-    assert_eq!(stage.polls(), 0);
-    assert_eq!(handler.said("cannot be polled"), 1);
+    // One for each path, and one of them again.
+    stage.polled(Endpoint::Token, 4);
+    assert_eq!(stage.cloud.journal().len(), stage.cloud.journal().count(Endpoint::Token));
+    assert_eq!(handler.said("spot/instance-action cannot be polled"), 1);
 }
 
 #[test]
@@ -104,7 +111,7 @@ fn what_is_no_document_is_told_with_its_length_and_the_next_good_one_drains() {
             assert!(line.contains(words), "{line}");
             stage.polled_on(stage.polls(), 3);
             assert_eq!(handler.said("cannot be polled"), 1);
-            assert_eq!(stage.cluster.journal().len(), 0, "no notice, no drain");
+            has_only_read_the_node(&stage.cluster);
             stage.cloud.announce_in(FAR);
             handler.table().all_evicted(&names(2));
         },
@@ -122,7 +129,8 @@ fn answers_without_end_fill_no_memory() {
         stage.cloud.fail(endpoint).with(Fault::EndlessHead);
     }
     let handler = stage.handler().start();
-    handler.says("answers again, after 4 failed polls");
+    // Then none is left of those answers, whoever got them.
+    handler.says("spot/instance-action answers again, after ");
     let after = handler.peak_memory();
     assert!(after < before + 4 * 1024, "{before} KiB, then {after} KiB");
 }
@@ -139,7 +147,8 @@ fn a_redirect_is_not_followed_and_nobody_else_gets_the_token() {
     let handler = stage.handler().start();
     let line = handler.says("cannot be polled");
     assert!(line.contains("status 302, a redirect. It is not followed"), "{line}");
-    handler.says("answers again, after 2 failed polls");
+    // Then none is left of those answers, whoever got them.
+    handler.says("spot/instance-action answers again, after ");
     let nobody = elsewhere.accept().map(|(_, address)| address);
     assert!(
         nobody.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock),
@@ -154,18 +163,19 @@ fn a_black_hole_does_not_pile_up_threads_or_lines() {
     let handler = stage.handler().with("NOTICE_URL", notice_url).start();
     stage.polled_on(0, 1);
     stage.cloud.become_silent();
-    handler.says_times("cannot be polled", 2);
+    handler.says_times("cannot be polled", 3);
     let mut most = 0;
     for _ in 0..50 {
         most = most.max(handler.threads());
         thread::sleep(Duration::from_millis(100));
     }
-    // Main, the log, a poller for each of two paths, and two at most that ask for each.
-    assert!(most <= 8, "{most} threads");
-    assert!(stage.cloud.open_connections() <= 4, "{}", stage.cloud.open_connections());
-    assert_eq!(handler.said("cannot be polled"), 2, "once for each path");
+    // Main, the log, a poller for each of two paths whose seconds count and one for the maintenance,
+    // and two at most that ask for each.
+    assert!(most <= 11, "{most} threads");
+    assert!(stage.cloud.open_connections() <= 6, "{}", stage.cloud.open_connections());
+    assert_eq!(handler.said("cannot be polled"), 3, "once for each path");
     stage.cloud.heal();
-    handler.says_times("answers again", 2);
+    handler.says_times("answers again", 3);
     stage.cloud.announce_in(FAR);
     handler.table().all_evicted(&names(2));
 }
@@ -194,7 +204,7 @@ fn a_termination_time_that_is_no_time_is_no_notice() {
         entries.iter().filter(|entry| entry.kind == Endpoint::TerminationTime).count() > 3
     };
     assert!(stage.cloud.journal().wait_until(crate::child::PATIENCE, asked));
-    assert!(stage.cluster.journal().is_empty());
+    has_only_read_the_node(&stage.cluster);
     assert_eq!(handler.said("cannot be polled") + handler.said("spot interruption: "), 0);
 }
 

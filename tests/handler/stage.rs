@@ -9,14 +9,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use simulator::{ApiServer, Class, Endpoint, Entry, Happening, Metadata, Node, Pod};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-
 use crate::child::{Handler, Launch, PATIENCE};
+use serde_json::{Value, json};
+use simulator::{ApiServer, Class, Endpoint, Entry, Happening, Metadata, Node, Pod};
 
 /// The node.
 pub(crate) const NODE: &str = "ip-10-0-1-17";
+
+/// The annotation in which the handler remembers what it did.
+pub(crate) const NOTE: &str = "k8s-spot-handler/state";
 
 /// A notice that far ahead leaves time for everything; a drain ends when nothing is left.
 pub(crate) const FAR: Duration = Duration::from_mins(2);
@@ -56,11 +57,17 @@ impl Stage {
         Launch::on(self, environment.collect()).with("INSTANCE_METADATA_URL", self.cloud.url())
     }
 
-    /// Starts a handler with nothing special, and waits until it polls.
+    /// Starts a handler with nothing special, and waits until it polls and has read the Node.
     pub(crate) fn start(&self) -> Handler<'_> {
-        let before = self.polls();
-        let handler = self.handler().start();
-        self.polled_on(before, 1);
+        self.started(self.handler())
+    }
+
+    /// Starts this one, and waits until it polls and has read the Node.
+    pub(crate) fn started<'a>(&self, launch: Launch<'a>) -> Handler<'a> {
+        let (polls, reads) = (self.polls(), self.asked(Class::NodeGet).len());
+        let handler = launch.start();
+        self.polled_on(polls, 1);
+        self.answers(Class::NodeGet, reads + 1);
         handler
     }
 
@@ -77,11 +84,21 @@ impl Stage {
 
     /// Waits until it was asked for so many times more than `before`.
     pub(crate) fn polled_on(&self, before: usize, more: usize) {
+        self.polled(Endpoint::InstanceAction, before + more);
+    }
+
+    /// Waits until so many polls of this path were answered.
+    pub(crate) fn polled(&self, endpoint: Endpoint, times: usize) {
         let asked = self.cloud.journal().wait_until(PATIENCE, |entries| {
-            let polls = entries.iter().filter(|entry| entry.kind == Endpoint::InstanceAction);
-            polls.filter(|entry| entry.answered.is_some()).count() >= before + more
+            let polls = entries.iter().filter(|entry| entry.kind == endpoint);
+            polls.filter(|entry| entry.answered.is_some()).count() >= times
         });
-        assert!(asked, "it does not poll");
+        assert!(asked, "it does not poll {endpoint:?}");
+    }
+
+    /// Waits until this path was asked for so many times more from now on.
+    pub(crate) fn polled_more(&self, endpoint: Endpoint, more: usize) {
+        self.polled(endpoint, self.cloud.journal().count(endpoint) + more);
     }
 
     /// Waits until the pods that are there are these.
@@ -109,9 +126,36 @@ impl Stage {
         first.unwrap_or_else(|| panic!("it is not in {happened:#?}")).at
     }
 
+    /// What the handler remembers on the Node; `None`: nothing.
+    pub(crate) fn note(&self) -> Option<Value> {
+        let text = self.cluster.node()["metadata"]["annotations"][NOTE].as_str()?.to_owned();
+        Some(serde_json::from_str(&text).unwrap())
+    }
+
+    /// Waits until the Node is as it was `before`: nothing of the handler is left there.
+    pub(crate) fn gives_back(&self, before: &Value) {
+        let before = bare(before);
+        let is_back = |cluster: &ApiServer| bare(&cluster.node()) == before;
+        assert!(self.cluster.wait_until(PATIENCE, is_back), "{:#}", self.cluster.node());
+    }
+
+    /// Waits until the node is cordoned.
+    pub(crate) fn cordons(&self) {
+        assert!(self.cluster.wait_until(PATIENCE, ApiServer::is_cordoned), "it does not cordon");
+    }
+
     /// Requests of one kind to the API server.
     pub(crate) fn asked(&self, class: Class) -> Vec<Entry<Class>> {
         self.cluster.journal().of(class)
+    }
+
+    /// Waits until so many requests of this kind were answered, in whatever way.
+    pub(crate) fn answers(&self, class: Class, times: usize) {
+        let answered = self.cluster.journal().wait_until(PATIENCE, |entries| {
+            let of_class = entries.iter().filter(|entry| entry.kind == class);
+            of_class.filter(|entry| entry.answered.is_some()).count() >= times
+        });
+        assert!(answered, "not {times} × {class:?}:\n{}", self.cluster.journal());
     }
 
     /// Waits until requests of this kind have come so many times.
@@ -121,6 +165,18 @@ impl Stage {
         });
         assert!(asked, "not {times} × {class:?}:\n{}", self.cluster.journal());
     }
+}
+
+/// What a handler does at the API server that has nothing to do: it reads the Node once, when it
+/// starts, to learn what an earlier process has left there.
+pub(crate) fn has_only_read_the_node(cluster: &ApiServer) {
+    let journal = cluster.journal();
+    assert!(journal.len() == 1 && journal.count(Class::NodeGet) == 1, "{journal}");
+}
+
+/// What of a Node is set by whoever wants something of it.
+fn bare(node: &Value) -> Value {
+    json!([node["metadata"]["labels"], node["metadata"]["annotations"], node["spec"]])
 }
 
 /// A pod of a ReplicaSet that stops at once.
@@ -140,17 +196,12 @@ pub(crate) fn names(count: usize) -> Vec<String> {
 
 /// A time as EC2 writes it, so far ahead.
 pub(crate) fn time_in(ahead: Duration) -> String {
-    rfc3339(SystemTime::now() + ahead)
+    Metadata::timestamp(SystemTime::now() + ahead)
 }
 
 /// A time as EC2 writes it, so long ago.
 pub(crate) fn time_ago(past: Duration) -> String {
-    rfc3339(SystemTime::now() - past)
-}
-
-fn rfc3339(time: SystemTime) -> String {
-    let second = OffsetDateTime::from(time).replace_nanosecond(0).unwrap();
-    second.format(&Rfc3339).unwrap()
+    Metadata::timestamp(SystemTime::now() - past)
 }
 
 /// Plays every case at the same time, each in a thread of its own: they mostly wait. A case that

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use simulator::{ApiServer, Class, Endpoint, Fault, HANDLER_POD, Node};
 
-use crate::stage::{FAR, Folder, NODE, Stage, at_once, content, names, quick_pods};
+use crate::child::PATIENCE;
+use crate::stage::{
+    FAR, Folder, NODE, Stage, at_once, content, has_only_read_the_node, names, quick_pods,
+};
 
 #[test]
 fn it_says_what_it_is_what_it_will_do_and_what_it_polls() {
@@ -17,9 +20,19 @@ fn it_says_what_it_is_what_it_will_do_and_what_it_polls() {
     let url = stage.cloud.url();
     let polling = "/latest/meta-data/spot/instance-action every 1 second(s)";
     handler.says(&format!("Polling {url}{polling}"));
-    stage.polled_on(0, 2);
-    assert!(stage.cluster.journal().is_empty(), "it asks the API server nothing while it waits");
-    assert_eq!(stage.cluster.connections(), 0);
+}
+
+#[test]
+fn it_reads_the_node_once_and_then_has_nothing_to_do_with_the_api_server() {
+    let stage = Stage::with(quick_pods(2));
+    let handler = stage.start();
+    assert!(stage.cluster.wait_until(PATIENCE, |cluster| cluster.open_connections() == 0));
+    stage.polled_on(stage.polls(), 3);
+    has_only_read_the_node(&stage.cluster);
+    let read = &stage.asked(Class::NodeGet)[0];
+    assert_eq!((read.path.as_str(), read.code), (&*format!("/api/v1/nodes/{NODE}"), Some(200)));
+    assert_eq!((stage.cluster.connections(), stage.cluster.open_connections()), (1, 0));
+    assert_eq!(handler.said("earlier"), 0, "there was nothing to find");
 }
 
 #[test]
@@ -105,7 +118,7 @@ fn a_token_file_that_comes_in_the_middle_of_a_drain_is_in_time() {
     stage.cloud.announce_in(FAR);
     let file = folder.file("token");
     let handler = stage.handler().with("TOKEN_FILE", &file).start();
-    handler.says("the node is not cordoned");
+    handler.says("the node is not marked");
     handler.says("the watch of this node's pods was lost");
     folder.put("token", stage.cluster.token());
     handler.table().all_evicted(&names(2));
@@ -160,13 +173,13 @@ fn an_unreachable_metadata_service_is_said_once_and_asked_until_it_answers() {
     let stage = Stage::with(quick_pods(2));
     stage.cloud.stop();
     let handler = stage.handler().start();
-    let line = handler.says("cannot be polled");
+    let line = handler.says("spot/instance-action cannot be polled");
     assert!(line.contains("/latest/api/token: no answer: "), "{line}");
     assert!(line.contains(&stage.cloud.url()), "{line}");
     std::thread::sleep(Duration::from_secs(1));
     stage.cloud.start_again().unwrap();
-    handler.says("answers again, after ");
-    assert_eq!(handler.said("cannot be polled"), 1);
+    handler.says("spot/instance-action answers again, after ");
+    assert_eq!(handler.said("spot/instance-action cannot be polled"), 1);
     stage.cloud.announce_in(FAR);
     handler.table().all_evicted(&names(2));
 }
@@ -176,7 +189,7 @@ fn a_token_request_that_hangs_names_the_hop_limit_and_what_to_change() {
     let stage = Stage::with([]);
     stage.cloud.fail(Endpoint::Token).always().with(Fault::Hang);
     let handler = stage.handler().start();
-    let line = handler.says("cannot be polled");
+    let line = handler.says("spot/instance-action cannot be polled");
     for words in [
         "PUT ",
         "/latest/api/token",
@@ -188,8 +201,8 @@ fn a_token_request_that_hangs_names_the_hop_limit_and_what_to_change() {
     }
     assert_eq!(stage.polls(), 0, "it does not fall back to IMDSv1");
     stage.cloud.heal();
-    handler.says("answers again");
-    assert_eq!(handler.said("hop limit"), 1);
+    handler.says("spot/instance-action answers again");
+    assert_eq!(handler.said("spot/instance-action cannot be polled"), 1);
 }
 
 #[test]

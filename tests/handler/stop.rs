@@ -6,7 +6,7 @@ use serde_json::json;
 use simulator::{Class, Disturbance, HANDLER_POD, Pod};
 
 use crate::child::Handler;
-use crate::stage::{FAR, Stage, names, quick, quick_pods, time_in};
+use crate::stage::{FAR, Stage, has_only_read_the_node, names, quick, quick_pods, time_in};
 
 #[test]
 fn an_idle_handler_ends_at_once_with_0() {
@@ -15,7 +15,7 @@ fn an_idle_handler_ends_at_once_with_0() {
     handler.terminate();
     assert_eq!(handler.ended().code(), Some(0));
     assert_eq!(handler.said("SIGTERM: ends, nothing was under way"), 1);
-    assert!(stage.cluster.journal().is_empty());
+    has_only_read_the_node(&stage.cluster);
 }
 
 #[test]

@@ -37,7 +37,8 @@ impl Table {
     pub(crate) fn says(&self, pod: &str, outcome: &str, note: &str) {
         let row = self.row(pod);
         assert!(row.outcome == outcome && row.note.contains(note), "{pod}: {self:#?}");
-        let is_gone = !["still there", "handed over", "left alone"].contains(&outcome)
+        let is_gone = !["still there", "told to end", "handed over", "left alone"]
+            .contains(&outcome)
             && !outcome.starts_with("would");
         assert_eq!(row.seconds.parse::<f64>().is_ok(), is_gone, "{row:?}");
     }

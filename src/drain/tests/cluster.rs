@@ -26,6 +26,12 @@ pub(crate) struct Cluster {
     pub(crate) workers: usize,
     /// The deadline is pulled in: when, and to when.
     pub(crate) pulled_in: Vec<(Duration, Duration)>,
+    /// Other notices take over: when, and with what.
+    pub(crate) taken_over: Vec<(Duration, Timing, BudgetOverride)>,
+    /// What was noticed will not happen: when that is known.
+    pub(crate) called_off: Option<Duration>,
+    /// The node is taken out of load balancers: when, and until when evictions wait for that.
+    pub(crate) balanced: Option<(Duration, Duration)>,
     /// The process is told to end: when, and by when.
     pub(crate) stopped: Option<(Duration, Duration)>,
     /// Seed of everything random in the model.
@@ -151,7 +157,7 @@ impl Cluster {
         };
         Self {
             plan: Plan {
-                timing: Timing::new(at(secs(120)), MARGIN),
+                timing: Timing::deadline(at(secs(120)), MARGIN),
                 rules: Rules {
                     own,
                     ignore_daemon_sets: true,
@@ -177,6 +183,9 @@ impl Cluster {
             latency: 50..=50,
             workers: 32,
             pulled_in: Vec::new(),
+            taken_over: Vec::new(),
+            called_off: None,
+            balanced: None,
             stopped: None,
             seed: 1,
         }
@@ -184,7 +193,31 @@ impl Cluster {
 
     /// The instance goes so many seconds after the start.
     pub(crate) fn deadline(mut self, seconds: u64) -> Self {
-        self.plan.timing = Timing::new(at(secs(seconds)), MARGIN);
+        self.plan.timing = Timing::deadline(at(secs(seconds)), MARGIN);
+        self
+    }
+
+    /// Nothing happens to the instance; the drain has so many seconds.
+    pub(crate) fn patience(mut self, seconds: u64) -> Self {
+        self.plan.timing = Timing::patience(at(secs(seconds)));
+        self
+    }
+
+    /// The instance is going already; requests may go on for so many seconds.
+    pub(crate) fn at_once(mut self, seconds: u64) -> Self {
+        self.plan.timing = Timing::at_once(at(secs(seconds)), Moment::START);
+        self
+    }
+
+    /// Another notice takes over after so many seconds, and may override budgets.
+    pub(crate) fn taken_over(mut self, seconds: u64, timing: Timing) -> Self {
+        self.taken_over.push((secs(seconds), timing, BudgetOverride::AtDeadline));
+        self
+    }
+
+    /// The label is set after so many seconds of the range, and evictions wait until its end.
+    pub(crate) fn balanced(mut self, seconds: RangeInclusive<u64>) -> Self {
+        self.balanced = Some((secs(*seconds.start()), secs(*seconds.end())));
         self
     }
 

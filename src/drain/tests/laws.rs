@@ -1,15 +1,16 @@
 //! What holds in every drain, whatever happens.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::drain::BudgetOverride;
 use crate::drain::ask::{Answer, Ask, Budget, Grace};
 use crate::drain::pod::Tier;
 use crate::drain::progress::Progress;
-use crate::drain::tests::cluster::{MARGIN, ms, secs};
-use crate::drain::tests::story::{Exchange, Story, fails, pauses};
+use crate::drain::tests::cluster::{ms, secs};
+use crate::drain::tests::story::{Exchange, NEVER, Story, fails, pauses};
 use crate::drain::tests::trace::{Cause, Did};
-use crate::drain::verdict::{Certainty, Outcome, Verdict};
+use crate::drain::verdict::{Certainty, End, Outcome, Verdict};
 use crate::moment::Moment;
 
 /// What a law finds: nothing, or what is wrong.
@@ -27,10 +28,13 @@ macro_rules! hold {
 type Law = (&'static str, fn(&Story) -> Finding);
 
 /// All of them.
-pub(super) const LAWS: [Law; 14] = [
+pub(super) const LAWS: [Law; 17] = [
     ("requests are well formed, to known pods that go, and in time", requests_are_well_formed),
     ("one request for a pod at a time, and no more than there are workers", requests_are_few),
     ("who is due is asked as soon as a worker is free", nobody_waits_in_vain),
+    ("an eviction waits for the load balancers, and costs no grace", evictions_are_held),
+    ("with patience nobody is deleted, and no grace is cut", patience_hurts_nobody),
+    ("a deadline never moves later, and it is said when it moves", deadlines_move_earlier),
     ("a tier waits for those before it, until its own time", tiers_wait),
     ("a pod is deleted only after a refusal, or if it is ending", deleted_after_refusal),
     ("DisruptionTarget once, before the deletion", marked_once),
@@ -67,11 +71,11 @@ fn requests_are_well_formed(story: &Story) -> Finding {
         hold!(*when < story.end(*when), "{uid} asked at {when:?}, after the end");
         hold!(*when >= story.released, "{uid} asked at {when:?}, before the cordon");
         hold!(
-            job.patience <= when.until(story.deadline(*when)).min(secs(5)),
+            job.patience <= when.until(story.limit(*when).end).min(secs(5)),
             "{job:?} waits too long"
         );
         // To the nearest second.
-        let left = (when.until(story.deadline(*when) - MARGIN) + ms(500)).as_secs();
+        let left = when.until(story.limit(*when).end_of_grace).saturating_add(ms(500)).as_secs();
         let due = story.grace(known).as_secs().min(left).max(1);
         let due = Grace::new(u32::try_from(due).unwrap()).unwrap();
         let dry = story.cluster.plan.dry;
@@ -119,13 +123,73 @@ fn nobody_waits_in_vain(story: &Story) -> Finding {
             Tier::Ordinary => Moment::START,
             _ => story.own_time_came(known),
         };
-        let due = known.seen.max(story.released).max(turn);
+        let due = known.seen.max(story.released).max(turn).max(story.let_go(known));
         let asked = known.first_asked().unwrap_or(story.run.ended).min(known.let_be());
         hold!(
             !story.idled(due, asked),
             "{uid} was due at {due:?}, asked at {:?}",
             known.first_asked()
         );
+    }
+    Ok(())
+}
+
+fn evictions_are_held(story: &Story) -> Finding {
+    for (uid, known) in &story.pods {
+        let evictions = known.asked.iter().filter(|it| matches!(it.ask, Ask::Evict { .. }));
+        for when in evictions.map(|it| it.asked) {
+            // At one moment either may have come first.
+            let is_later = story.balanced.is_none_or(|(since, _)| since < when);
+            let held = if is_later { story.held_until(known, when) } else { when };
+            hold!(when >= held, "{uid} evicted at {when:?}, held until {held:?}");
+        }
+        let Some((since, _)) = story.balanced else { continue };
+        let first = known.asked.first().filter(|it| it.asked > since);
+        let Some(Exchange { asked, ask: Ask::Evict { grace, .. }, .. }) = first else { continue };
+        // What cut its grace was a limit that came late, or the crowd, but no hold.
+        let due = known.seen.max(story.released).max(story.own_time_came(known));
+        let whole = u64::from(grace.get()) == story.grace(known).as_secs();
+        hold!(
+            whole || *asked <= due || !story.idled(due, *asked),
+            "{uid} lost grace to a hold: {grace} s at {asked:?}"
+        );
+    }
+    Ok(())
+}
+
+fn patience_hurts_nobody(story: &Story) -> Finding {
+    for (when, job) in story.run.asked() {
+        if !story.limit(when).is_patience() {
+            continue;
+        }
+        let known = &story.pods[job.pod.uid.as_str()];
+        let unhurried = match job.ask {
+            Ask::Evict { grace, .. } => u64::from(grace.get()) == story.grace(known).as_secs(),
+            Ask::MarkDisrupted | Ask::Delete { .. } => false,
+        };
+        hold!(unhurried, "{} got {:?} at {when:?}, with patience", job.pod.uid, job.ask);
+    }
+    Ok(())
+}
+
+fn deadlines_move_earlier(story: &Story) -> Finding {
+    for pair in story.limits.windows(2) {
+        let (before, after) = (pair[0], pair[1]);
+        hold!(
+            before.is_patience() || after.end <= before.end && !after.is_patience(),
+            "{before:?} became {after:?}"
+        );
+    }
+    let mut end = story.cluster.plan.timing.end();
+    let changes = story.run.trace.iter().filter_map(|(when, did)| match did {
+        Did::PulledIn(_) => Some((when, None)),
+        Did::TakenOver(.., moved) => Some((when, Some(*moved))),
+        _ => None,
+    });
+    for ((when, said), limit) in changes.zip(story.limits.iter().skip(1)) {
+        let moved = limit.end + secs(1) <= end;
+        hold!(said.is_none_or(|said| said == moved), "moved at {when:?}: said {said:?}");
+        end = limit.end;
     }
     Ok(())
 }
@@ -153,11 +217,11 @@ fn tiers_wait(story: &Story) -> Finding {
 }
 
 fn deleted_after_refusal(story: &Story) -> Finding {
-    let at_deadline = story.cluster.plan.budget_override == BudgetOverride::AtDeadline;
     for (uid, known) in &story.pods {
         for exchange in &known.asked {
             let (Ask::Delete { .. }, when) = (exchange.ask, exchange.asked) else { continue };
             let ending = known.leaving.is_some_and(|leaving| leaving <= when);
+            let at_deadline = story.limit(when).budget_override == BudgetOverride::AtDeadline;
             let overridden =
                 at_deadline && known.refused(when) && when >= story.own_time(known, when);
             hold!(ending || overridden, "{uid} deleted at {when:?}");
@@ -196,7 +260,7 @@ fn ending_pods_are_let_be(story: &Story) -> Finding {
         let in_vain =
             after.clone().filter(|it| !matches!(it.answered, Some((_, Answer::Accepted))));
         // One deletion for each thing that could be a reason for one.
-        let reasons = 1 + known.reported_ending + story.deadlines.len() - 1 + in_vain.count();
+        let reasons = 1 + known.reported_ending + story.limits.len() - 1 + in_vain.count();
         hold!(
             after.count() <= reasons,
             "{uid} was hurried more often than there was reason: {known:#?}"
@@ -211,6 +275,9 @@ fn failures_are_retried(story: &Story) -> Finding {
         for (exchange, next) in known.asked.iter().zip(next) {
             let Some((answered, answer)) = &exchange.answered else { continue };
             if exchange.ask == Ask::MarkDisrupted {
+                if !story.overrides_from(*answered) {
+                    continue;
+                }
                 // Whatever the answer, the deletion follows when the pod's own time is up.
                 let due = story.own_time(known, *answered).max(*answered);
                 let asked = next.map_or(story.run.ended, |next| next.asked).min(known.let_be());
@@ -218,25 +285,31 @@ fn failures_are_retried(story: &Story) -> Finding {
                 continue;
             }
             let Some((shortest, longest)) = pauses(answer) else { continue };
-            let own_time = story.own_time(known, *answered);
-            let last = if *answered < own_time { own_time } else { *answered + secs(1) };
+            // How long a pause of this length may be under the limit that holds then.
+            let until = |pause: Duration, then: Moment| {
+                let own_time = story.own_time(known, then);
+                let last = if *answered < own_time { own_time } else { *answered + secs(1) };
+                (*answered + pause).min(last)
+            };
             if let Some(next) = next {
-                let soonest = (*answered + shortest).min(last);
                 hold!(
-                    next.asked >= soonest,
+                    next.asked >= until(shortest, next.asked),
                     "{uid} asked at {:?}, {answer:?} at {answered:?}",
                     next.asked
                 );
             }
             // A budget that had refused it has its own turns, and so have tiers.
-            let early = *answered < own_time;
-            let never = story.cluster.plan.budget_override == BudgetOverride::Never;
+            let early = *answered < story.own_time(known, *answered);
+            let never = !story.overrides_from(*answered);
             if known.refused(*answered) && (early || never)
                 || known.tier() > Tier::Ordinary && early
             {
                 continue;
             }
-            let latest = (*answered + longest).min(last);
+            let later = story.limits.iter().map(|limit| limit.since);
+            let limits = later.filter(|since| since > answered).chain([*answered]);
+            let latest = limits.map(|then| then.max(until(longest, then))).min().unwrap();
+            let latest = latest.max(story.let_go(known));
             let asked = next.map_or(story.run.ended, |next| next.asked).min(known.let_be());
             hold!(!story.idled(latest, asked), "{uid} not asked again: {answer:?} at {answered:?}");
         }
@@ -292,9 +365,15 @@ fn budgets_are_tried(story: &Story) -> Finding {
                     if story.cluster.plan.dry || !open || known.is_asked(*when) {
                         continue;
                     }
-                    let latest = heard[budget].0 + secs(1);
+                    let left = when.until(story.own_time(known, *when).min(story.limit(*when).end));
+                    let longest = match left.as_secs() {
+                        300.. => secs(5),
+                        120.. => secs(1) + left.saturating_sub(secs(120)) / 45,
+                        _ => secs(1),
+                    };
+                    let latest = (heard[budget].0 + longest).max(story.held_until(known, *when));
                     hold!(*until <= latest, "{uid} waits beyond {latest:?} for {budget}");
-                    if story.cluster.plan.budget_override == BudgetOverride::AtDeadline {
+                    if story.limit(*when).budget_override == BudgetOverride::AtDeadline {
                         let own_time = story.own_time(known, *when);
                         hold!(*until <= own_time, "{uid} waits for {budget} beyond {own_time:?}");
                     }
@@ -308,9 +387,34 @@ fn budgets_are_tried(story: &Story) -> Finding {
 
 fn ends_in_time(story: &Story) -> Finding {
     let ended = story.run.ended;
+    let limit = story.limit(ended);
+    let everybody = || story.pods.values().all(|known| story.is_done(known, ended));
+    let right = match story.run.verdict.end {
+        Some(End::CalledOff) => story.called_off == Some(ended),
+        Some(End::Empty) => {
+            limit.is_patience() && story.run.emptied().first() <= Some(&ended) && everybody()
+        }
+        Some(End::Patience) => limit.is_patience() && ended >= limit.end,
+        Some(End::Deadline) => !limit.is_patience() && ended >= limit.end,
+        Some(End::Stopped) => ended < limit.end && ended >= story.end(ended),
+        None => false,
+    };
+    hold!(right, "ended at {ended:?}: {:?}, {limit:?}", story.run.verdict.end);
+    let emptied = story.run.emptied();
+    for (when, _) in story.idle.iter().filter(|(when, _)| story.limit(*when).is_patience()) {
+        let known = story.pods.values();
+        let busy = known.into_iter().any(|known| {
+            known.seen <= *when && (!story.is_done(known, *when) || known.is_asked(*when))
+        });
+        let over = emptied.first().is_some_and(|empty| empty < when) && !busy;
+        hold!(!over, "nothing left to be patient for, and it waits at {when:?}");
+    }
+    if matches!(story.run.verdict.end, Some(End::CalledOff | End::Empty)) {
+        return Ok(());
+    }
     let expected = story.end(ended);
-    let told =
-        story.deadlines.iter().map(|(when, _)| *when).chain(story.stop.map(|(when, _)| when));
+    let told = story.limits.iter().map(|limit| limit.since);
+    let told = told.chain(story.stop.map(|(when, _)| when));
     let in_time =
         ended == expected || ended > expected && told.into_iter().any(|when| when == ended);
     hold!(in_time, "ended at {ended:?} instead of {expected:?}");
@@ -347,6 +451,15 @@ fn rows_are_true(story: &Story, verdict: &Verdict, then: Moment) -> Finding {
             ends(&it.ask)
                 && !matches!(&it.answered, Some((_, answer)) if !matches!(answer, Answer::Broken(_)))
         };
+        // Whether a request to end it is without an answer, and no refusal came after it.
+        let in_doubt = || {
+            let since_refusal = known
+                .asked
+                .iter()
+                .rev()
+                .take_while(|it| !matches!(it.answered, Some((_, Answer::Blocked(_)))));
+            since_refusal.into_iter().any(lost)
+        };
         let certain = |certainty: Certainty| match certainty {
             Certainty::Confirmed => answered(ends, accepted),
             Certainty::AnswerLost => !answered(ends, accepted) && known.asked.iter().any(lost),
@@ -361,8 +474,21 @@ fn rows_are_true(story: &Story, verdict: &Verdict, then: Moment) -> Finding {
             Outcome::Shortened => (answered(delete, accepted), true),
             Outcome::EndingAlready => (first_seen_ending(story, uid), true),
             Outcome::EndedByOthers => (matches!(truth.cause, None | Some(Cause::Others)), true),
-            Outcome::StillThere(_) => (then >= story.deadline(then) && known.gone.is_none(), false),
-            Outcome::HandedOver(_) => (then < story.deadline(then) && known.gone.is_none(), false),
+            Outcome::StillThere(_) => (
+                matches!(verdict.end, Some(End::Deadline | End::Patience)) && known.gone.is_none(),
+                false,
+            ),
+            Outcome::HandedOver(_) => {
+                (verdict.end == Some(End::Stopped) && known.gone.is_none(), false)
+            }
+            Outcome::CalledOff => {
+                let open = known.leaving.is_none() && known.gone.is_none();
+                (verdict.end == Some(End::CalledOff) && open && !in_doubt(), false)
+            }
+            Outcome::ToldToEnd(_) => {
+                let told = known.leaving.is_some() || in_doubt();
+                (verdict.end == Some(End::CalledOff) && told && known.gone.is_none(), false)
+            }
             Outcome::LeftAlone(_) => (story.stays(known), false),
             Outcome::WouldEvict => {
                 (dry && answered(|ask| matches!(ask, Ask::Evict { .. }), accepted), false)
@@ -459,7 +585,15 @@ fn progress_is_true(story: &Story) -> Finding {
             Progress::Deleted { pod, grace, .. } | Progress::Shortened { pod, grace } => {
                 just(&pod.uid) == Some((Ask::Delete { grace: *grace }, &Answer::Accepted))
             }
-            Progress::Blocked { pod, budget, .. } | Progress::WouldBlock(pod, budget) => {
+            Progress::Blocked { pod, budget, deleted_in } => {
+                let own_time = story.own_time(&story.pods[pod.uid.as_str()], *when);
+                let never = story.limit(*when).budget_override == BudgetOverride::Never;
+                let due = (!never && own_time != NEVER).then(|| when.until(own_time));
+                *deleted_in == due
+                    && just(&pod.uid)
+                        .is_some_and(|it| *it.1 == Answer::Blocked(Budget::clone(budget)))
+            }
+            Progress::WouldBlock(pod, budget) => {
                 just(&pod.uid).is_some_and(|it| *it.1 == Answer::Blocked(Budget::clone(budget)))
             }
             Progress::WouldEvict(pod) => {

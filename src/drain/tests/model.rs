@@ -6,11 +6,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::drain::BudgetOverride;
 use crate::drain::ask::{Answer, Ask, Budget, Job, PodRef};
 use crate::drain::machine::{Drain, Step};
 use crate::drain::pod::{Pod, Terminating};
 use crate::drain::tests::cluster::{Arrival, Cluster, Verb, Wrong, at, ms, secs};
 use crate::drain::tests::trace::{Cause, Did, Run, Truth};
+use crate::drain::timing::Timing;
 use crate::moment::Moment;
 
 /// More steps than any drain here can need: a machine that reaches them does not end.
@@ -61,6 +63,9 @@ enum Event {
     Reported(u32, Report),
     Cordoned,
     PulledIn(Moment),
+    TakenOver(Timing, BudgetOverride),
+    CalledOff,
+    Balanced(Moment),
     Stopped(Moment),
 }
 
@@ -149,6 +154,15 @@ impl<'a> Model<'a> {
         for (when, deadline) in &cluster.pulled_in {
             model.plan(at(*when), Event::PulledIn(at(*deadline)));
         }
+        for (when, timing, budget_override) in &cluster.taken_over {
+            model.plan(at(*when), Event::TakenOver(*timing, *budget_override));
+        }
+        if let Some(when) = cluster.called_off {
+            model.plan(at(when), Event::CalledOff);
+        }
+        if let Some((when, until)) = cluster.balanced {
+            model.plan(at(when), Event::Balanced(at(until)));
+        }
         if let Some((when, stop)) = cluster.stopped {
             model.plan(at(when), Event::Stopped(at(stop)));
         }
@@ -214,6 +228,18 @@ impl<'a> Model<'a> {
             Event::PulledIn(deadline) => {
                 self.note(Did::PulledIn(deadline));
                 drain.pull_in(deadline);
+            }
+            Event::TakenOver(timing, budget_override) => {
+                let moved = drain.retime(timing, budget_override);
+                self.note(Did::TakenOver(timing, budget_override, moved));
+            }
+            Event::CalledOff => {
+                self.note(Did::CalledOff);
+                drain.call_off();
+            }
+            Event::Balanced(until) => {
+                self.note(Did::Balanced(until));
+                drain.hold_evictions_until(until);
             }
             Event::Stopped(moment) => {
                 self.note(Did::StopAt(moment));

@@ -23,6 +23,7 @@ use crate::drain::tests::laws::LAWS;
 use crate::drain::tests::model::run;
 use crate::drain::tests::story::Story;
 use crate::drain::timing::Timing;
+use crate::moment::Moment;
 
 /// A drain is at most this long.
 const LONGEST: u64 = 100;
@@ -83,7 +84,7 @@ fn random_drains_come_to_every_outcome_and_need_every_request() {
         }
     }
     let rare: Vec<_> = met.iter().filter(|(_, times)| **times < 10).collect();
-    assert!(met.len() == 10 + 4 && rare.is_empty(), "{met:#?}");
+    assert!(met.len() == 12 + 4 && rare.is_empty(), "{met:#?}");
 }
 
 /// Anything.
@@ -105,14 +106,19 @@ fn clusters() -> impl Strategy<Value = Cluster> {
 
 /// No faults, a watch that holds, answers within half a second.
 fn calm_clusters() -> impl Strategy<Value = Cluster> {
-    let end = (3..LONGEST, vec((span(LONGEST * 1000), span(LONGEST * 1000)), 0..2));
-    let stop = option::weighted(0.2, (span(100_000), span(60_000)));
+    let taken_over = vec((span(LONGEST * 1000), limits(), overrides()), 0..3);
+    let end = (limits(), vec((span(LONGEST * 1000), span(LONGEST * 1000)), 0..2), taken_over);
+    let stop = (
+        option::weighted(0.2, (span(100_000), span(60_000))),
+        option::weighted(0.1, span(30_000)),
+        option::weighted(0.3, (span(3_000), span(60_000))),
+    );
     let budgets = vec((select(vec![0, 0, 1, 2]), option::of(span(10_000))), 0..3);
     let watch = (span(3_000), span(300), span(1_000), -1500..1500_i32);
     let plan = (
         prop::bool::weighted(0.15),
         option::weighted(0.2, 1..100_u32),
-        prop::bool::weighted(0.7),
+        overrides(),
         any::<[bool; 3]>(),
     );
     let around =
@@ -121,8 +127,8 @@ fn calm_clusters() -> impl Strategy<Value = Cluster> {
         |(
             lives,
             budgets,
-            (end, pulled_in),
-            stop,
+            (limit, pulled_in, taken_over),
+            (stop, called_off, balanced),
             watch,
             plan,
             (cordoned, latency, workers, seed),
@@ -132,12 +138,10 @@ fn calm_clusters() -> impl Strategy<Value = Cluster> {
                 cluster = cluster.budget(&format!("budget-{number}"), at_once, replaced_after);
             }
             cluster.pods = named(lives, &cluster.budgets);
-            cluster.plan.timing = Timing::new(at(secs(end)), MARGIN);
+            cluster.plan.timing = limit.timing(Moment::START);
             cluster.plan.dry = plan.0;
             cluster.plan.longest_grace = plan.1.map(grace);
-            if !plan.2 {
-                cluster.plan.budget_override = BudgetOverride::Never;
-            }
+            cluster.plan.budget_override = plan.2;
             let rules = &mut cluster.plan.rules;
             [rules.ignore_daemon_sets, rules.delete_local_data, rules.drain_unmanaged] = plan.3;
             cluster.plan.seed = seed;
@@ -146,12 +150,52 @@ fn calm_clusters() -> impl Strategy<Value = Cluster> {
             cluster.latency = 1..=latency;
             cluster.workers = workers;
             cluster.pulled_in = pulled_in;
+            cluster.taken_over = taken_over
+                .into_iter()
+                .map(|(when, limit, overrides)| (when, limit.timing(at(when)), overrides))
+                .collect();
+            cluster.called_off = called_off;
+            cluster.balanced = balanced.map(|(when, more)| (when, when + more));
             cluster.stopped = stop.map(|(when, more)| (when, when + more));
             let (opens, pace, delay, skew) = watch;
             cluster.watch = Watch { opens, pace, delay, skew, breaks: Vec::new() };
             cluster
         },
     )
+}
+
+/// What limits a drain, counted from when it is told.
+#[derive(Clone, Copy, Debug)]
+enum Limit {
+    Deadline(Duration),
+    AtOnce(Duration),
+    Patience(Duration),
+}
+
+impl Limit {
+    fn timing(self, now: Moment) -> Timing {
+        match self {
+            Self::Deadline(left) => Timing::deadline(now + left, MARGIN),
+            Self::AtOnce(left) => Timing::at_once(now + left, now),
+            Self::Patience(left) => Timing::patience(now + left),
+        }
+    }
+}
+
+/// Mostly such as leave no time for long pauses, which make for long tests.
+fn limits() -> impl Strategy<Value = Limit> {
+    let left = (3..LONGEST).prop_map(secs);
+    prop_oneof![
+        12 => left.clone().prop_map(Limit::Deadline),
+        3 => left.clone().prop_map(Limit::AtOnce),
+        4 => left.prop_map(Limit::Patience),
+        1 => (LONGEST..500).prop_map(|left| Limit::Deadline(secs(left))),
+        1 => (LONGEST..500).prop_map(|left| Limit::Patience(secs(left))),
+    ]
+}
+
+fn overrides() -> impl Strategy<Value = BudgetOverride> {
+    prop_oneof![7 => Just(BudgetOverride::AtDeadline), 3 => Just(BudgetOverride::Never)]
 }
 
 /// Names and UIDs; a pod that follows another has its name.

@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::drain::BudgetOverride;
 use crate::drain::ask::{Answer, Ask};
 use crate::drain::pod::{Controller, Tier};
-use crate::drain::tests::cluster::{Cluster, Life, MARGIN, ms, secs};
+use crate::drain::tests::cluster::{Cluster, Life, ms, secs};
 use crate::drain::tests::trace::{Did, Run};
+use crate::drain::timing::Timing;
 use crate::moment::Moment;
 
 /// A run, worked out.
@@ -21,12 +23,57 @@ pub(super) struct Story<'a> {
     pub(super) listed: Option<Moment>,
     /// When evictions no longer waited for the cordon.
     pub(super) released: Moment,
-    /// From when which deadline held. It never grows.
-    pub(super) deadlines: Vec<(Moment, Moment)>,
+    /// What limited it, from the beginning on.
+    pub(super) limits: Vec<Limit>,
+    /// When it was known that what was noticed will not happen.
+    pub(super) called_off: Option<Moment>,
+    /// From when evictions waited for the load balancers, and until when.
+    pub(super) balanced: Option<(Moment, Moment)>,
     /// When which stop was told.
     pub(super) stop: Option<(Moment, Moment)>,
     /// When something could have been sent, and nothing was: from, until.
     pub(super) idle: Vec<(Moment, Moment)>,
+}
+
+/// What limits a drain for a while.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limit {
+    pub(super) since: Moment,
+    pub(super) end: Moment,
+    /// D − m; at once: when that was known. `NEVER` with patience.
+    pub(super) end_of_grace: Moment,
+    pub(super) budget_override: BudgetOverride,
+}
+
+/// No moment comes after it.
+pub(super) const NEVER: Moment = Moment::at(Duration::MAX);
+
+impl Limit {
+    fn of(since: Moment, timing: Timing, budget_override: BudgetOverride) -> Self {
+        let end_of_grace = timing.end_of_grace().unwrap_or(NEVER);
+        Self { since, end: timing.end(), end_of_grace, budget_override }
+    }
+
+    pub(super) fn is_patience(&self) -> bool {
+        self.end_of_grace == NEVER
+    }
+
+    /// What holds if this comes after `before`.
+    fn after(self, before: Self) -> Self {
+        if before.is_patience() {
+            self
+        } else if self.is_patience() {
+            Self { since: self.since, ..before }
+        } else {
+            let binding = if self.end_of_grace <= before.end_of_grace { self } else { before };
+            Self { since: self.since, end: self.end.min(before.end), ..binding }
+        }
+    }
+
+    /// D − m − g.
+    fn own_time(&self, grace: Duration) -> Moment {
+        if self.is_patience() { NEVER } else { self.end_of_grace - grace }
+    }
 }
 
 /// What the machine knew of a pod, and asked it.
@@ -63,7 +110,13 @@ impl<'a> Story<'a> {
             pods: BTreeMap::new(),
             listed: None,
             released: Moment::at(secs(1)),
-            deadlines: vec![(Moment::START, cluster.plan.timing.deadline())],
+            limits: vec![Limit::of(
+                Moment::START,
+                cluster.plan.timing,
+                cluster.plan.budget_override,
+            )],
+            called_off: None,
+            balanced: None,
             stop: None,
             idle: Vec::new(),
         };
@@ -108,8 +161,22 @@ impl<'a> Story<'a> {
             }
             Did::Released => self.released = self.released.min(when),
             Did::PulledIn(deadline) => {
-                let before = self.deadline(when);
-                self.deadlines.push((when, before.min(*deadline)));
+                let before = self.limit(when);
+                let end = before.end.min(*deadline);
+                let end_of_grace = if before.is_patience() {
+                    NEVER
+                } else {
+                    before.end_of_grace - before.end.since(end)
+                };
+                self.limits.push(Limit { since: when, end, end_of_grace, ..before });
+            }
+            Did::TakenOver(timing, budget_override, _) => {
+                let next = Limit::of(when, *timing, *budget_override);
+                self.limits.push(next.after(self.limit(when)));
+            }
+            Did::CalledOff => self.called_off = Some(when),
+            Did::Balanced(until) => {
+                self.balanced = Some((when, *until)).filter(|_| !self.cluster.plan.dry);
             }
             Did::StopAt(moment) => self.stop = Some((when, *moment)),
             Did::Idle { until } => self.idle.push((when, *until)),
@@ -139,16 +206,16 @@ impl<'a> Story<'a> {
         }
     }
 
-    /// D, as it stood then.
-    pub(super) fn deadline(&self, then: Moment) -> Moment {
-        let known = self.deadlines.iter().take_while(|(when, _)| *when <= then);
-        known.last().unwrap().1
+    /// The limit that held then.
+    pub(super) fn limit(&self, then: Moment) -> Limit {
+        let known = self.limits.iter().take_while(|limit| limit.since <= then);
+        *known.last().unwrap()
     }
 
-    /// The end of the drain, as it stood then: D, or the stop.
+    /// The end of the drain, as it stood then: by its limit, or the stop.
     pub(super) fn end(&self, then: Moment) -> Moment {
         let stop = self.stop.filter(|(when, _)| *when <= then).map(|(_, stop)| stop);
-        stop.map_or(self.deadline(then), |stop| stop.min(self.deadline(then)))
+        stop.map_or(self.limit(then).end, |stop| stop.min(self.limit(then).end))
     }
 
     /// The grace that a pod is to get at best.
@@ -159,13 +226,31 @@ impl<'a> Story<'a> {
 
     /// D − m − g of a pod, as it stood then.
     pub(super) fn own_time(&self, known: &Known, then: Moment) -> Moment {
-        self.deadline(then) - MARGIN - self.grace(known)
+        self.limit(then).own_time(self.grace(known))
     }
 
     /// The first moment at which D − m − g of a pod was over.
     pub(super) fn own_time_came(&self, known: &Known) -> Moment {
         let grace = self.grace(known);
-        self.deadlines.iter().map(|(since, end)| (*end - MARGIN - grace).max(*since)).min().unwrap()
+        self.limits.iter().map(|limit| limit.own_time(grace).max(limit.since)).min().unwrap()
+    }
+
+    /// Until when the load balancers hold up the eviction of a pod, as it stood then.
+    pub(super) fn held_until(&self, known: &Known, then: Moment) -> Moment {
+        let held = self.balanced.filter(|(since, _)| *since <= then);
+        held.map_or(Moment::START, |(_, until)| until.min(self.own_time(known, then)))
+    }
+
+    /// From when the load balancers surely did not hold it up any more.
+    pub(super) fn let_go(&self, known: &Known) -> Moment {
+        self.balanced
+            .map_or(Moment::START, |(since, until)| since.max(until.min(self.own_time_came(known))))
+    }
+
+    /// Whether budgets were to be overridden all the time from then on.
+    pub(super) fn overrides_from(&self, then: Moment) -> bool {
+        let later = self.limits.iter().filter(|limit| limit.since > then);
+        later.chain([&self.limit(then)]).all(|it| it.budget_override == BudgetOverride::AtDeadline)
     }
 
     /// Whether something could have been sent between these two moments, and nothing was.
@@ -208,8 +293,7 @@ impl Known<'_> {
 
     /// From when the machine wanted nothing more of it, if it was not ending too late.
     pub(super) fn let_be(&self) -> Moment {
-        let never = Moment::at(Duration::MAX);
-        self.leaving.unwrap_or(never).min(self.gone.unwrap_or(never))
+        self.leaving.unwrap_or(NEVER).min(self.gone.unwrap_or(NEVER))
     }
 
     /// Whether a request about it is under way then.

@@ -39,7 +39,12 @@ impl Chapters {
                     chapter.ended = Some(*at);
                 }
                 // Then nothing need be told of the pods.
-                Entry::Told(Fact::DrainedBefore(_)) => chapter.last_table = None,
+                Entry::Told(Fact::DrainedBefore(_)) if chapter.seen.is_empty() => {
+                    chapter.last_table = None;
+                }
+                Entry::BeginsAnew => {
+                    chapter.last_table = chapter.last_table.filter(|table| table.end.is_some());
+                }
                 _ => {}
             }
         }

@@ -9,8 +9,10 @@ use crate::handler::tests::node::Object;
 use crate::handler::world::{News, Order};
 use crate::intent::Basis;
 use crate::moment::Moment;
-use crate::node::Patch;
-use crate::report::fact::{Fact, Occasion};
+use crate::node::marks::{Change, Cordon, Patch};
+use crate::node::state::STATE_ANNOTATION;
+use crate::notice::NoticeId;
+use crate::report::fact::{Fact, Occasion, Withdrawal};
 
 /// One run, from the start of the process to its end.
 #[derive(Debug)]
@@ -18,6 +20,7 @@ pub(super) struct Run {
     pub(super) journal: Vec<(Moment, Entry)>,
     pub(super) ended: Moment,
     pub(super) node: Object,
+    pods_left: usize,
 }
 
 /// One thing that went into the handler or came out of it.
@@ -31,9 +34,25 @@ pub(super) enum Entry {
     NodeIs {
         annotation: Option<String>,
     },
+    /// The process has ended before its time, and another one begins.
+    BeginsAnew,
 }
 
 impl Run {
+    pub(super) fn new(
+        journal: Vec<(Moment, Entry)>,
+        ended: Moment,
+        node: Object,
+        pods_left: usize,
+    ) -> Self {
+        Self { journal, ended, node, pods_left }
+    }
+
+    /// How many pods are still there.
+    pub(super) fn pods_left(&self) -> usize {
+        self.pods_left
+    }
+
     /// Orders and facts, one line each, without what is said of single pods. Of what a pod is asked
     /// again and again in one drain, only the first time.
     pub(super) fn lines(&self) -> Vec<String> {
@@ -45,6 +64,7 @@ impl Run {
                 }
                 Entry::Ordered(order) => order_words(order),
                 Entry::Told(fact) => fact_words(fact)?,
+                Entry::BeginsAnew => "- another process begins".to_owned(),
                 Entry::Came(_) | Entry::NodeIs { .. } => return None,
             };
             if matches!(entry, Entry::Told(Fact::NoticeSeen { .. })) {
@@ -87,6 +107,7 @@ fn order_words(order: &Order) -> String {
     match order {
         Order::CheckCredentials => "check credentials".to_owned(),
         Order::FindNode => "find node".to_owned(),
+        Order::LookAtNode(name) => format!("look at {name}"),
         Order::ReadNode(name) => format!("read {name}"),
         Order::PatchNode(name, patch) => format!("patch {name}: {}", patch_words(patch)),
         Order::FollowPods(name) => format!("follow pods of {name}"),
@@ -98,13 +119,42 @@ fn order_words(order: &Order) -> String {
 
 fn patch_words(patch: &Patch) -> String {
     let patch: serde_json::Value = serde_json::from_str(&patch.0).unwrap();
-    let annotations = &patch["metadata"]["annotations"];
-    let state = annotations[crate::node::STATE_ANNOTATION].as_str().unwrap();
+    let mut words = Vec::new();
+    match patch["spec"].get("unschedulable") {
+        Some(value) if *value == true => words.push("cordon".to_owned()),
+        Some(_) => words.push("uncordon".to_owned()),
+        None => {}
+    }
+    if let Some(taints) = patch["spec"]["taints"].as_array() {
+        let key = |taint: &serde_json::Value| taint["key"].as_str().unwrap().to_owned();
+        words.push(format!("taints [{}]", taints.iter().map(key).collect::<Vec<_>>().join(", ")));
+    }
+    if let Some(labels) = patch["metadata"]["labels"].as_object() {
+        let is_set = labels.values().all(serde_json::Value::is_string);
+        words.push(if is_set { "label" } else { "unlabel" }.to_owned());
+    }
+    let annotation = &patch["metadata"]["annotations"][STATE_ANNOTATION];
+    let Some(state) = annotation.as_str() else {
+        words.push("forget".to_owned());
+        return words.join(", ");
+    };
     let state: serde_json::Value = serde_json::from_str(state).unwrap();
-    let cordon = if patch["spec"]["unschedulable"] == true { "cordon, " } else { "" };
-    let ours = if state["cordoned"] == true { "ours" } else { "not ours" };
-    let drained = if state["drained"] == true { ", drained" } else { "" };
-    format!("{cordon}{ours}{drained}")
+    match state["notice"].as_str() {
+        Some(_) => {
+            words.push(if state["cordoned"] == true { "ours" } else { "not ours" }.to_owned());
+        }
+        None => words.push("remember".to_owned()),
+    }
+    for known in state["notices"].as_array().unwrap() {
+        let (notice, progress) = (known["notice"].as_str(), known["progress"].as_str().unwrap());
+        let notice = notice.and_then(|notice| notice.split('@').next()).unwrap();
+        match progress {
+            "open" => {}
+            _ if *notice == state["notice"] => words.push(progress.to_owned()),
+            _ => words.push(format!("{progress} {notice}")),
+        }
+    }
+    words.join(", ")
 }
 
 fn verb(ask: Ask) -> u8 {
@@ -129,27 +179,52 @@ fn fact_words(fact: &Fact) -> Option<String> {
     Some(match fact {
         Fact::NoticeSeen { notice, basis, left } => {
             let basis = basis_words(*basis);
-            format!("* notice: {}{basis}, {} s left", notice.action, left.as_secs_f64())
+            format!("* notice: {}{basis}, {} s left", short(&notice.id), left.as_secs_f64())
         }
+        Fact::NoticeScheduled { notice, ahead, moved, .. } => {
+            let moved = if *moved { ", moved" } else { "" };
+            format!("* scheduled: {} in {} s{moved}", short(&notice.id), ahead.as_secs_f64())
+        }
+        Fact::NoticeMarks { notice, .. } => format!("* marks: {}", short(&notice.id)),
+        Fact::NoticeBeside { notice, .. } => format!("* beside: {}", short(&notice.id)),
         Fact::DeadlineMoved { basis, left } => {
             format!("* deadline moved{}, {} s left", basis_words(*basis), left.as_secs_f64())
         }
-        Fact::TakenOver(notice) => format!("* taken over: {}", notice.action),
-        Fact::NoticeWithdrawn { draining: true, .. } => {
+        Fact::TakenOver { notice, .. } => format!("* taken over: {}", short(&notice.id)),
+        Fact::NoticeWithdrawn(_, Withdrawal::DrainGoesOn) => {
             "* notice withdrawn, drain goes on".to_owned()
         }
-        Fact::NoticeWithdrawn { draining: false, .. } => "* notice withdrawn".to_owned(),
+        Fact::NoticeWithdrawn(_, Withdrawal::DrainCalledOff) => {
+            "* notice withdrawn, drain called off".to_owned()
+        }
+        Fact::NoticeWithdrawn(_, Withdrawal::Quiet) => "* notice withdrawn".to_owned(),
+        Fact::MarksLast(left) => format!("* marks last {:.1} s", left.as_secs_f64()),
+        Fact::StaysWithdrawn(id) => format!("* stays withdrawn: {}", short(id)),
+        Fact::MarksUnreadable => "* marks unreadable".to_owned(),
+        Fact::MarksExpired(id) => format!("* marks expired: {}", short(id)),
         Fact::DrainedBefore(_) => "* drained before".to_owned(),
-        Fact::Cordon(cordon) => format!("* cordon: {cordon:?}"),
-        Fact::CordonFailing(why) => format!("* cordon failing: {why}"),
-        Fact::NotNoted(why) => format!("* end not noted: {why}"),
+        Fact::MarksFound { notice, same_boot } => {
+            let boot = if *same_boot { "" } else { " of an earlier boot" };
+            format!("* marks found{boot}: {notice}")
+        }
+        Fact::Marks { change, dry } => match (&**change, dry) {
+            (Change::Cordon(Cordon::Done), true) => "* cordon: Would".to_owned(),
+            (Change::Cordon(cordon), _) => format!("* cordon: {cordon:?}"),
+            (change, true) => format!("* would: {change}"),
+            (change, false) => format!("* {change}"),
+        },
+        Fact::NodeFailing(purpose, why) => format!("* node failing: {purpose:?}, {why}"),
+        Fact::NodeRecovered(failed) => format!("* node answers, {failed} failed"),
         Fact::DrainBegins(name) => format!("* drain of {name} begins"),
         Fact::Verdict(Occasion::Rehearsed, verdict) => format!("* rehearsed: {}", rows(verdict)),
         Fact::Verdict(Occasion::Empty, verdict) => format!("* empty: {}", rows(verdict)),
         Fact::Verdict(Occasion::Deadline, verdict) => format!("* deadline: {}", rows(verdict)),
+        Fact::Verdict(Occasion::PatienceOver, verdict) => format!("* patience: {}", rows(verdict)),
+        Fact::Verdict(Occasion::CalledOff, verdict) => format!("* called off: {}", rows(verdict)),
         Fact::Verdict(Occasion::Stopped, verdict) => format!("* stopped: {}", rows(verdict)),
         Fact::DeadlineReached => "* deadline, nothing has changed".to_owned(),
-        Fact::Ends | Fact::EndsDrained => "* SIGTERM, ends".to_owned(),
+        Fact::Ends { unsettled: true } => "* SIGTERM, ends with unsettled marks".to_owned(),
+        Fact::Ends { unsettled: false } | Fact::EndsDrained => "* SIGTERM, ends".to_owned(),
         Fact::EndsAfterDrain(left) => format!("* SIGTERM, ends within {} s", left.as_secs_f64()),
         Fact::CredentialsMissing(_) => "* credentials missing".to_owned(),
         Fact::CredentialsFound => "* credentials found".to_owned(),
@@ -165,12 +240,23 @@ fn fact_words(fact: &Fact) -> Option<String> {
     })
 }
 
+/// An interruption by its action, anything else by all that names it.
+fn short(id: &NoticeId) -> String {
+    match id {
+        NoticeId::Interruption(action) => action.to_string(),
+        other => other.to_string(),
+    }
+}
+
 fn basis_words(basis: Basis) -> &'static str {
     match basis {
         Basis::Stated(_) => "",
         Basis::Over(..) => " in the past",
         Basis::TooFar(..) => " too far",
         Basis::Unstated(_) => " some time",
+        Basis::AtOnce => " at once",
+        Basis::NoDeadline => " without a deadline",
+        Basis::Remembered => " as before",
     }
 }
 

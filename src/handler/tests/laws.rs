@@ -9,15 +9,18 @@ use crate::drain::pod_news::PodNews;
 use crate::drain::tests::cluster::{ms, secs};
 use crate::drain::verdict::Verdict;
 use crate::handler::tests::chapter::{Chapter, Chapters};
+use crate::handler::tests::course::{Course, Turn};
 use crate::handler::tests::journal::{Entry, Run};
-use crate::handler::tests::script::{BOOT, Script};
+use crate::handler::tests::script::{BOOT, End, Script};
+use crate::handler::tests::standing::Standing;
 use crate::handler::world::{News, Order};
-use crate::intent::Intent;
+use crate::intent::{Effect, Limit};
 use crate::moment::Moment;
 use crate::node::NodeAnswer;
-use crate::node::STATE_ANNOTATION;
-use crate::notice::{NoticeId, NoticePath};
-use crate::report::fact::{Cordon, Fact, Occasion};
+use crate::node::marks::{Change, Cordon};
+use crate::node::state::STATE_ANNOTATION;
+use crate::notice::NoticeId;
+use crate::report::fact::{Fact, Occasion};
 
 /// What a law finds: nothing, or what is wrong.
 pub(super) type Finding = Result<(), String>;
@@ -33,122 +36,197 @@ macro_rules! hold {
 type Law = fn(&Script, &Run) -> Finding;
 
 /// Each with its name.
-pub(super) const LAWS: [(&str, Law); 13] = [
-    ("one drain for one standing notice, and none without", one_drain_for_one_notice),
+pub(super) const LAWS: [(&str, Law); 17] = [
+    ("each notice is spoken of when it appears, and a drain is for one that stands", spoken_of),
+    ("a notice whose time has come is drained for", drained_for_in_time),
     ("a deadline never moves later, and is kept", deadlines_are_kept),
     ("nothing is ordered once a drain is over or the process must end", nothing_after_the_end),
     ("every drain has one last word", one_last_word),
     ("the process ends by SIGTERM, and when it should", ends_by_sigterm),
     ("no busy loop", no_busy_loop),
     ("pods are asked only while they are followed", pods_are_followed),
+    ("nobody is deleted without a deadline, and nobody asked where marks are all", nobody_dies),
     ("a patch is about what was read, and changes only what is ours", patches_are_ours),
+    ("a node that was drained keeps its cordon while the notice stands", marks_stay),
     ("a dry run writes nothing", a_dry_run_writes_nothing),
     ("evictions wait for the cordon, for a second at most", evictions_wait_for_the_cordon),
     ("what is said of the cordon is so", cordon_is_true),
     ("the last table has a row for each pod that was seen", tables_are_complete),
-    ("what is missing is said once and found, and idle means no connection", idle_is_idle),
+    ("what is missing is said once and found", what_is_missing_is_found),
+    ("idle means no connection", idle_is_idle),
 ];
 
-fn one_drain_for_one_notice(script: &Script, run: &Run) -> Finding {
-    let mut paths: BTreeMap<NoticePath, (Option<NoticeId>, u8)> = BTreeMap::new();
-    // Those that began to stand and are not yet drained for, and by when they want to be.
-    let mut fresh: BTreeMap<NoticeId, Moment> = BTreeMap::new();
-    let mut drained_for = None;
+/// Holds at the end of a run in which everything has calmed down.
+pub(super) fn as_others_want_it(script: &Script, run: &Run) -> Finding {
+    let node = &run.node;
+    let forgot = node.annotation() == script.annotation.as_deref() && script.config.dry
+        || node.annotation().is_none();
+    hold!(forgot, "the Node still bears {:?}", node.annotation());
+    hold!(script.config.dry || node.is_as_others_want_it(), "{node:?}");
+    Ok(())
+}
+
+fn spoken_of(script: &Script, run: &Run) -> Finding {
+    let mut standing = Standing::new(script);
+    // What has appeared and was not spoken of yet.
+    let mut fresh = BTreeSet::new();
+    let mut course = Course::default();
     for (at, entry) in &run.journal {
+        course.observe(*at, entry);
         match entry {
             Entry::Came(news) => {
-                // One that came back within its own drain waits for its end.
-                let missed = fresh.iter().find(|(id, due)| Some(**id) != drained_for && *due > at);
-                hold!(missed.is_none(), "nothing was done for {missed:?} by {at:?}");
-                fresh.retain(|id, _| Some(*id) == drained_for);
+                fresh.retain(|id| standing.stands(id) && course.draining.as_ref() != Some(id));
+                hold!(course.ending || fresh.is_empty(), "{fresh:?} not spoken of by {at:?}");
                 let Some(News::Polled(polled)) = news else { continue };
-                let Ok(found) = &polled.outcome else { continue };
-                let before: BTreeSet<_> = paths.values().filter_map(|(id, _)| *id).collect();
-                let (standing, absent) = paths.entry(polled.path).or_default();
-                if let Some(notice) = found {
-                    (*standing, *absent) = (Some(notice.id()), 0);
-                    let due = Intent::of(notice, script.reading(*at)).deadline;
-                    fresh.entry(notice.id()).and_modify(|before| *before = due.min(*before));
-                } else {
-                    *absent += u8::from(*absent < 3);
-                    *standing = standing.filter(|_| *absent < 3);
+                fresh.extend(standing.observe(*at, polled));
+            }
+            Entry::Told(fact) => {
+                if let Fact::NoticeSeen { notice, .. } | Fact::TakenOver { notice, .. } = fact {
+                    hold!(standing.stands(&notice.id), "{} at {at:?} does not stand", notice.id);
                 }
-                let after: BTreeSet<_> = paths.values().filter_map(|(id, _)| *id).collect();
-                fresh.retain(|id, _| after.contains(id));
-                if let Some(notice) = found
-                    && !before.contains(&notice.id())
-                {
-                    let due = Intent::of(notice, script.reading(*at)).deadline;
-                    fresh.insert(notice.id(), due);
+                if let Some(id) = spoken_about(fact) {
+                    fresh.remove(id);
                 }
             }
-            Entry::Told(Fact::NoticeSeen { notice, .. } | Fact::TakenOver(notice)) => {
-                let id = notice.id();
-                let wanted = fresh.remove(&id).is_some();
-                hold!(wanted, "{id} at {at:?} was drained for already");
-                // What it takes over, and what waited behind that, it is drained for with it.
-                fresh.retain(|id, _| Some(*id) != drained_for);
-                drained_for = Some(id);
+            Entry::BeginsAnew => {
+                standing = Standing::new(script);
+                fresh.clear();
             }
-            Entry::Told(Fact::Ends | Fact::EndsDrained | Fact::EndsAfterDrain(_)) => return Ok(()),
-            Entry::Told(fact) if is_last_word(fact) => drained_for = None,
-            _ => {}
+            Entry::Ordered(_) | Entry::NodeIs { .. } => {}
         }
     }
     Ok(())
 }
 
-fn is_last_word(fact: &Fact) -> bool {
-    matches!(
-        fact,
-        Fact::DeadlineReached
-            | Fact::DrainedBefore(_)
-            | Fact::Verdict(Occasion::Deadline | Occasion::Stopped, _)
-    )
+fn spoken_about(fact: &Fact) -> Option<&NoticeId> {
+    match fact {
+        Fact::NoticeSeen { notice, .. }
+        | Fact::TakenOver { notice, .. }
+        | Fact::NoticeScheduled { notice, .. }
+        | Fact::NoticeMarks { notice, .. }
+        | Fact::NoticeBeside { notice, .. } => Some(&notice.id),
+        Fact::DrainedBefore(id) => Some(id),
+        _ => None,
+    }
+}
+
+fn drained_for_in_time(script: &Script, run: &Run) -> Finding {
+    if script.clock_set.is_some() {
+        // When its time has come is then another question at every poll.
+        return Ok(());
+    }
+    let mut standing = Standing::new(script);
+    let mut course = Course::default();
+    // Dealt with, each in the appearance and for the end that it had then.
+    let mut done: BTreeMap<NoticeId, (u32, Option<Moment>)> = BTreeMap::new();
+    for (at, entry) in &run.journal {
+        let (deadline, end, drained) = (course.deadline, course.end, course.draining.clone());
+        let turn = course.observe(*at, entry);
+        if course.ending {
+            return Ok(());
+        }
+        match entry {
+            Entry::Came(news) => {
+                for (id, seen) in standing.all() {
+                    let Some(end) = seen.end else { continue };
+                    // Two readings of one time differ by fractions of a second.
+                    let latest = seen.intent.from + ms(script.oversleep) + secs(1);
+                    let due = latest < *at && *at < end;
+                    let before = done.get(id).filter(|(number, _)| *number == seen.appearance);
+                    let served = before.is_some_and(|(_, before)| !is_later(id, end, *before));
+                    hold!(
+                        !due || served || course.draining.is_some(),
+                        "{id} is not drained for at {at:?}"
+                    );
+                }
+                if let Some(News::Polled(polled)) = news {
+                    standing.observe(*at, polled);
+                }
+            }
+            Entry::Told(fact) => {
+                let named = match fact {
+                    Fact::NoticeSeen { notice, .. } | Fact::TakenOver { notice, .. } => {
+                        Some(&notice.id)
+                    }
+                    Fact::DrainedBefore(id) => Some(id),
+                    _ => None,
+                };
+                let named = named.and_then(|id| Some((id, standing.get(id)?)));
+                done.extend(named.map(|(id, seen)| (id.clone(), (seen.appearance, seen.end))));
+                // What was over with a drain was drained for by it, and so was what it was for.
+                let called_off = matches!(fact, Fact::Verdict(Occasion::CalledOff, _));
+                if turn == Some(Turn::Ends) && !called_off {
+                    let over = standing.all().filter(|(id, seen)| {
+                        let covered = match seen.intent.effect {
+                            // What was only a wish, a drain for an instance that goes has granted.
+                            Effect::Drain(Limit::Patience(_)) => deadline.is_some(),
+                            _ => seen.end <= end.map(|end| end + secs(1)),
+                        };
+                        drained.as_ref() == Some(id) || covered
+                    });
+                    done.extend(over.map(|(id, seen)| (id.clone(), (seen.appearance, seen.end))));
+                }
+            }
+            Entry::BeginsAnew => {
+                standing.begin_anew();
+                done.clear();
+            }
+            Entry::Ordered(_) | Entry::NodeIs { .. } => {}
+        }
+    }
+    Ok(())
+}
+
+/// Whether maintenance was planned for a later time than it was drained for.
+fn is_later(id: &NoticeId, end: Moment, before: Option<Moment>) -> bool {
+    matches!(id, NoticeId::Maintenance(_)) && before.is_some_and(|before| before + secs(1) < end)
 }
 
 fn deadlines_are_kept(script: &Script, run: &Run) -> Finding {
     let late = ms(script.oversleep);
-    let mut deadline = None;
-    for (at, fact) in run.facts() {
-        match fact {
-            Fact::NoticeSeen { left, .. } => {
-                hold!(*left <= secs(600), "{left:?} are not to be believed");
-                deadline = Some(at + *left);
-            }
-            Fact::DeadlineMoved { left, .. } => {
-                let moved = at + *left;
-                hold!(deadline.is_some_and(|before| moved < before), "moved later at {at:?}");
-                deadline = Some(moved);
-            }
+    let mut course = Course::default();
+    for (at, entry) in &run.journal {
+        let (deadline, end) = (course.deadline, course.end);
+        let turn = course.observe(*at, entry);
+        let Entry::Told(fact) = entry else { continue };
+        if matches!(fact, Fact::DeadlineMoved { .. }) || turn == Some(Turn::IsTakenOver) {
+            let earlier = course.deadline <= deadline.map(|before| before + secs(1));
+            hold!(deadline.is_none() || earlier, "moved later at {at:?}: {fact}");
+        }
+        let due = match fact {
             Fact::DeadlineReached | Fact::Verdict(Occasion::Deadline, _) => {
-                let due = deadline.take().ok_or("no deadline")?;
-                hold!(due <= at && at <= due + late, "due at {due:?}, said at {at:?}");
+                deadline.ok_or("no deadline")?
+            }
+            Fact::Verdict(Occasion::PatienceOver, _) => {
+                hold!(deadline.is_none(), "patience at {at:?}, and there was a deadline");
+                end.ok_or("no patience")?
             }
             Fact::Verdict(Occasion::Stopped, _) => {
-                hold!(deadline.take().is_some_and(|due| at < due), "stopped after its deadline");
+                hold!(end.is_some_and(|end| *at < end), "stopped after its end at {at:?}");
+                continue;
             }
-            Fact::DrainedBefore(_) => deadline = None,
-            _ => {}
-        }
+            _ => continue,
+        };
+        // It moves by fractions of a second without a word: two readings of one time differ.
+        hold!(due <= *at + secs(1) && *at <= due + late, "due at {due:?}, said at {at:?}");
     }
-    hold!(deadline.is_none_or(|due| run.ended <= due + late), "ended after the deadline");
+    hold!(course.end.is_none_or(|due| run.ended <= due + late), "ended after the deadline");
     Ok(())
 }
 
 fn nothing_after_the_end(_: &Script, run: &Run) -> Finding {
-    let (mut end, mut stop): (Option<Moment>, Option<Moment>) = (None, None);
+    let mut course = Course::default();
+    let mut stop: Option<Moment> = None;
     for (at, entry) in &run.journal {
+        course.observe(*at, entry);
         match entry {
-            Entry::Told(Fact::NoticeSeen { left, .. } | Fact::DeadlineMoved { left, .. }) => {
-                end = Some(*at + *left);
-            }
             Entry::Told(Fact::EndsAfterDrain(left)) => stop = Some(*at + *left),
-            Entry::Told(Fact::Ends | Fact::EndsDrained) => stop = Some(*at),
-            Entry::Told(fact) if is_last_word(fact) => end = None,
+            Entry::Told(Fact::Ends { .. } | Fact::EndsDrained) => stop = Some(*at),
+            Entry::BeginsAnew => stop = None,
             Entry::Ordered(Order::Disconnect) => {}
             Entry::Ordered(order) => {
-                hold!(end.is_none_or(|end| *at < end), "{order:?} at {at:?}, after the deadline");
+                let end = course.end;
+                hold!(end.is_none_or(|end| *at < end), "{order:?} at {at:?}, after the end");
                 hold!(stop.is_none_or(|stop| *at < stop), "{order:?} at {at:?}, after the stop");
             }
             _ => {}
@@ -158,41 +236,38 @@ fn nothing_after_the_end(_: &Script, run: &Run) -> Finding {
 }
 
 fn one_last_word(_: &Script, run: &Run) -> Finding {
-    let (mut draining, mut emptied, mut ending) = (false, false, false);
-    for (at, fact) in run.facts() {
+    let mut course = Course::default();
+    let mut emptied = false;
+    for (at, entry) in &run.journal {
+        let before = course.draining.clone();
+        let turn = course.observe(*at, entry);
+        let Entry::Told(fact) = entry else {
+            emptied &= !matches!(entry, Entry::BeginsAnew);
+            continue;
+        };
+        if turn == Some(Turn::Begins) {
+            hold!(before.is_none(), "a drain in a drain at {at:?}");
+            emptied = false;
+        }
         match fact {
-            Fact::NoticeSeen { .. } => {
-                hold!(!draining, "a drain in a drain at {at:?}");
-                (draining, emptied) = (true, false);
-            }
             Fact::Verdict(Occasion::Empty | Occasion::Rehearsed, verdict) => {
-                hold!(draining && !emptied, "empty again at {at:?}");
+                hold!(before.is_some() && !emptied, "empty again at {at:?}");
                 hold!(verdict.listed, "empty before it is known at {at:?}");
                 emptied = true;
             }
             Fact::DeadlineReached => {
-                hold!(draining && emptied, "nothing has changed since which table? {at:?}");
-                draining = false;
+                hold!(before.is_some() && emptied, "nothing has changed since which table? {at:?}");
             }
-            Fact::Ends | Fact::EndsDrained => {
-                hold!(!draining || emptied, "a drain was under way at {at:?}");
-                (draining, ending) = (false, true);
+            Fact::Verdict(..) | Fact::DrainBegins(_) | Fact::TakenOver { .. } => {
+                hold!(before.is_some(), "{fact:?} without a drain at {at:?}");
             }
-            Fact::EndsAfterDrain(_) => {
-                hold!(draining, "no drain was under way at {at:?}");
-                ending = true;
-            }
-            Fact::DrainBegins(_) | Fact::Cordon(_) | Fact::TakenOver(_) => {
-                hold!(draining, "{fact:?} without a drain at {at:?}");
-            }
-            fact if is_last_word(fact) => {
-                hold!(draining, "a last word without a drain at {at:?}");
-                draining = false;
-            }
+            Fact::Ends { .. } => hold!(before.is_none(), "a drain was under way at {at:?}"),
+            Fact::EndsDrained => hold!(before.is_some() && emptied, "not drained at {at:?}"),
+            Fact::EndsAfterDrain(_) => hold!(before.is_some(), "no drain at {at:?}"),
             _ => {}
         }
     }
-    hold!(!draining || emptied && ending, "a drain without a last word");
+    hold!(course.draining.is_none() || emptied && course.ending, "a drain without a last word");
     Ok(())
 }
 
@@ -202,13 +277,20 @@ fn ends_by_sigterm(script: &Script, run: &Run) -> Finding {
     let said: Vec<Moment> = run
         .facts()
         .filter_map(|(at, fact)| match fact {
-            Fact::Ends | Fact::EndsDrained => Some(at),
+            Fact::Ends { .. } | Fact::EndsDrained => Some(at),
             Fact::EndsAfterDrain(left) => Some(at + *left + ms(script.oversleep)),
             _ => None,
         })
         .collect();
-    hold!(said.len() == 1, "SIGTERM was spoken of {} times", said.len());
-    hold!(came <= run.ended && run.ended <= said[0], "to end by {:?}: {:?}", said[0], run.ended);
+    let killed = !script.ends.is_empty() || script.killed_after.is_some();
+    // Said once more with each notice that takes over.
+    let mut anew = 0;
+    for (at, fact) in run.facts() {
+        anew += usize::from(came <= at && matches!(fact, Fact::TakenOver { .. }));
+    }
+    hold!(said.len() == 1 + anew || killed, "SIGTERM was spoken of {} times", said.len());
+    let last = said.last().copied().ok_or("SIGTERM was not spoken of")?;
+    hold!(came <= run.ended && run.ended <= last, "to end by {last:?}: {:?}", run.ended);
     Ok(())
 }
 
@@ -226,19 +308,20 @@ fn no_busy_loop(_: &Script, run: &Run) -> Finding {
 
 fn pods_are_followed(script: &Script, run: &Run) -> Finding {
     let mut followed: Option<BTreeSet<String>> = None;
-    let mut draining = false;
+    let mut course = Course::default();
     let mut starts = 0;
     for (at, entry) in &run.journal {
+        if course.observe(*at, entry) == Some(Turn::Begins) {
+            starts = 0;
+        }
         match entry {
-            Entry::Told(Fact::NoticeSeen { .. }) => (draining, starts) = (true, 0),
-            Entry::Told(fact) if is_last_word(fact) => draining = false,
             Entry::Ordered(Order::FollowPods(_)) => {
                 starts += 1;
-                hold!(draining, "followed without a drain at {at:?}");
+                hold!(course.draining.is_some(), "followed without a drain at {at:?}");
                 hold!(starts <= 1 + script.no_thread, "followed twice at {at:?}");
                 followed.get_or_insert_default();
             }
-            Entry::Ordered(Order::Disconnect) => followed = None,
+            Entry::Ordered(Order::Disconnect) | Entry::BeginsAnew => followed = None,
             Entry::Came(Some(News::Pods(PodNews::Seen(pod)))) => {
                 let followed = followed.as_mut().ok_or("the model reports to nobody")?;
                 followed.insert(pod.reference.uid.clone());
@@ -253,43 +336,102 @@ fn pods_are_followed(script: &Script, run: &Run) -> Finding {
     Ok(())
 }
 
+fn nobody_dies(script: &Script, run: &Run) -> Finding {
+    let mut course = Course::default();
+    for (at, entry) in &run.journal {
+        course.observe(*at, entry);
+        let Entry::Ordered(Order::Ask(job)) = entry else { continue };
+        hold!(!script.config.policy.marks_only, "{job:?} at {at:?}");
+        let evicts = matches!(job.ask, Ask::Evict { .. });
+        hold!(evicts || course.deadline.is_some(), "{job:?} at {at:?}, without a deadline");
+    }
+    Ok(())
+}
+
 fn patches_are_ours(_: &Script, run: &Run) -> Finding {
     let mut version = None;
-    let (mut draining, mut listed) = (None, false);
+    let mut course = Course::default();
     for (at, entry) in &run.journal {
+        course.observe(*at, entry);
         match entry {
             Entry::Came(Some(News::Node(NodeAnswer::Is(node)))) => {
                 version = Some(node.resource_version.clone());
             }
-            Entry::Told(Fact::NoticeSeen { notice, .. } | Fact::TakenOver(notice)) => {
-                draining = Some(notice.id());
-            }
-            Entry::Told(Fact::Verdict(occasion, verdict)) => {
-                listed = verdict.listed;
-                draining = draining.filter(|_| *occasion == Occasion::Empty);
-            }
-            Entry::Told(Fact::DeadlineReached | Fact::DrainedBefore(_)) => draining = None,
             Entry::Ordered(Order::PatchNode(_, patch)) => {
                 let patch: Value = serde_json::from_str(&patch.0).unwrap();
                 let asked = patch["metadata"]["resourceVersion"].as_str();
                 hold!(asked.is_some() && asked == version.as_deref(), "{patch} at {at:?}");
-                let state = &patch["metadata"]["annotations"][STATE_ANNOTATION];
-                let state: Value = serde_json::from_str(state.as_str().unwrap()).unwrap();
-                let drained = state["drained"] == true;
-                hold!(drained == draining.is_none(), "{patch} at {at:?}, draining: {draining:?}");
-                hold!(!drained || listed, "{patch} at {at:?}, and no pod was seen");
+                let state = patch["metadata"]["annotations"][STATE_ANNOTATION].as_str();
+                let state: Option<Value> = state.map(|it| serde_json::from_str(it).unwrap());
+                let notice = state.as_ref().and_then(|state| state["notice"].as_str());
+                let notice = notice.and_then(NoticeId::parse);
+                let cordons = patch["spec"]["unschedulable"] == true;
+                hold!(!cordons || notice.is_some(), "{patch} at {at:?}, for no notice");
                 hold!(
-                    draining.is_none_or(|id| state["notice"] == id.to_string()),
-                    "{patch} at {at:?} is not for {draining:?}"
+                    is_for_drain(notice.as_ref(), &course),
+                    "{patch} at {at:?} is not for {:?}",
+                    course.draining
                 );
-                hold!(patch["spec"]["unschedulable"] == !drained || drained, "{patch} at {at:?}");
-                hold!(!drained || patch.get("spec").is_none(), "{patch} at {at:?}");
             }
             _ => {}
         }
     }
     hold!(run.node.is_otherwise_untouched(), "{:?}", run.node);
     Ok(())
+}
+
+fn marks_stay(script: &Script, run: &Run) -> Finding {
+    let mut standing = Standing::new(script);
+    let mut course = Course::default();
+    let mut drained: BTreeSet<NoticeId> = BTreeSet::new();
+    // By an earlier process, and this one has not heard of it yet.
+    let mut before: BTreeSet<NoticeId> = BTreeSet::new();
+    let reboots = script.ends.iter().any(|(_, end)| *end != End::Killed);
+    for (at, entry) in &run.journal {
+        let (was_for, kept) = (course.draining.clone(), course.deadline.is_some());
+        let turn = course.observe(*at, entry);
+        match entry {
+            Entry::Came(Some(News::Polled(polled))) => {
+                standing.observe(*at, polled);
+                drained.append(&mut before.extract_if(.., |id| standing.stands(id)).collect());
+                drained.retain(|id| standing.stands(id));
+            }
+            Entry::Told(Fact::Verdict(Occasion::Deadline, _) | Fact::DeadlineReached)
+                if turn == Some(Turn::Ends) && kept =>
+            {
+                drained.extend(was_for);
+            }
+            // It is planned for another time.
+            Entry::Told(Fact::NoticeScheduled { notice, .. }) => {
+                drained.remove(&notice.id);
+            }
+            Entry::Ordered(Order::PatchNode(_, patch)) => {
+                let patch: Value = serde_json::from_str(&patch.0).unwrap();
+                let uncordons = patch["spec"].get("unschedulable").is_some_and(Value::is_null);
+                hold!(drained.is_empty() || !uncordons, "{drained:?} stand, {patch} at {at:?}");
+            }
+            Entry::BeginsAnew => {
+                standing.begin_anew();
+                before.append(&mut drained);
+                // What another boot of the machine makes of them is another question.
+                before.retain(|_| !reboots);
+            }
+            Entry::Told(_) | Entry::Ordered(_) | Entry::Came(_) | Entry::NodeIs { .. } => {}
+        }
+    }
+    Ok(())
+}
+
+/// Whether the marks are for what the node is drained for, or for what is more certain to come.
+fn is_for_drain(marked: Option<&NoticeId>, course: &Course) -> bool {
+    let doubt = |id: &NoticeId| match id {
+        NoticeId::Interruption(_) => 0,
+        NoticeId::Lifecycle(_) => 1,
+        NoticeId::Maintenance(_) => 2,
+        NoticeId::Rebalance => 3,
+    };
+    let Some(drained) = &course.draining else { return true };
+    marked.is_some_and(|id| id == drained || doubt(id) < doubt(drained))
 }
 
 fn a_dry_run_writes_nothing(script: &Script, run: &Run) -> Finding {
@@ -305,11 +447,16 @@ fn a_dry_run_writes_nothing(script: &Script, run: &Run) -> Finding {
 }
 
 fn evictions_wait_for_the_cordon(_: &Script, run: &Run) -> Finding {
+    let mut course = Course::default();
     let mut from: Option<Moment> = None;
     for (at, entry) in &run.journal {
+        if course.observe(*at, entry) == Some(Turn::Begins) {
+            from = Some(*at + secs(1));
+        }
         match entry {
-            Entry::Told(Fact::NoticeSeen { .. }) => from = Some(*at + secs(1)),
-            Entry::Told(Fact::Cordon(_)) => from = from.map(|from| from.min(*at)),
+            Entry::Told(Fact::Marks { change, .. }) if matches!(**change, Change::Cordon(_)) => {
+                from = from.map(|from| from.min(*at));
+            }
             Entry::Ordered(Order::Ask(job)) => {
                 hold!(from.is_some_and(|from| from <= *at), "{job:?} at {at:?}");
             }
@@ -320,29 +467,26 @@ fn evictions_wait_for_the_cordon(_: &Script, run: &Run) -> Finding {
 }
 
 fn cordon_is_true(script: &Script, run: &Run) -> Finding {
-    let mut current = None;
+    let mut course = Course::default();
     for pair in run.journal.windows(2) {
-        match (&pair[0], &pair[1].1) {
-            ((_, Entry::Told(Fact::NoticeSeen { notice, .. } | Fact::TakenOver(notice))), _) => {
-                current = Some(notice.id());
-            }
-            ((at, Entry::Told(Fact::Cordon(cordon))), Entry::NodeIs { annotation }) => {
-                if script.config.dry {
-                    hold!(matches!(cordon, Cordon::Would | Cordon::Foreign | Cordon::Kept), "dry");
-                    continue;
-                }
-                let state = annotation.as_deref().unwrap_or("{}");
-                let state: Value = serde_json::from_str(state).unwrap();
-                let ours = matches!(cordon, Cordon::Done | Cordon::Kept);
-                hold!(
-                    state["cordoned"] == ours
-                        && state["bootId"] == BOOT
-                        && current.is_some_and(|id| state["notice"] == id.to_string()),
-                    "{cordon:?} at {at:?}, and the Node says {state}"
-                );
-            }
-            _ => {}
-        }
+        let (at, entry) = &pair[0];
+        course.observe(*at, entry);
+        let Entry::Told(Fact::Marks { change, dry: false }) = entry else { continue };
+        let (Change::Cordon(cordon), (_, Entry::NodeIs { annotation })) = (&**change, &pair[1])
+        else {
+            continue;
+        };
+        let state = annotation.as_deref().unwrap_or("{}");
+        let state: Value = serde_json::from_str(state).unwrap();
+        let notice = state["notice"].as_str().and_then(NoticeId::parse);
+        let ours = matches!(cordon, Cordon::Done | Cordon::Kept);
+        hold!(
+            state["cordoned"] == ours
+                && state["bootId"].as_str().is_some_and(|boot| boot.starts_with(BOOT))
+                && is_for_drain(notice.as_ref(), &course),
+            "{cordon:?} at {at:?}, and the Node says {state}"
+        );
+        hold!(!script.config.dry, "{cordon:?} at {at:?} in a dry run");
     }
     Ok(())
 }
@@ -356,35 +500,43 @@ fn tables_are_complete(_: &Script, run: &Run) -> Finding {
     Ok(())
 }
 
+fn what_is_missing_is_found(script: &Script, run: &Run) -> Finding {
+    let killed = !script.ends.is_empty() || script.killed_after.is_some();
+    let said = |wanted: fn(&Fact) -> bool| run.facts().filter(|(_, fact)| wanted(fact)).count();
+    let found = script.config.node.is_some() || said(|it| matches!(it, Fact::NodeFound(_))) > 0;
+    // The longest pause, and the longest request before it.
+    let settled = script.last_trouble() + secs(30 + 5 + 5);
+    hold!(found || run.ended < Moment::at(settled.max(script.name + secs(40))), "no name");
+    let missing = said(|fact| matches!(fact, Fact::CredentialsMissing(_)));
+    let there = said(|fact| matches!(fact, Fact::CredentialsFound));
+    let settled = run.ended > Moment::at(script.credentials + secs(31));
+    hold!(there <= missing, "missing {missing} times, there {there} times");
+    hold!(killed || missing <= 1, "missing {missing} times");
+    hold!(killed || !settled || missing == there, "credentials were not looked for again");
+    let unknown = said(|fact| matches!(fact, Fact::NodeUnknown(_)));
+    hold!(killed || unknown <= 1, "unknown again and again");
+    Ok(())
+}
+
 fn idle_is_idle(script: &Script, run: &Run) -> Finding {
-    let named = script.config.node.is_some();
-    let (mut connected, mut quiet_since) = (false, Some(Moment::START));
-    let mut found = named;
+    let busy = |at: Moment| script.busy.iter().any(|busy| busy.contains(&at.since(Moment::START)));
+    let mut course = Course::default();
+    // When something was last asked over the connection that is open.
+    let mut open: Option<Moment> = None;
     for (at, entry) in &run.journal {
+        course.observe(*at, entry);
         match entry {
-            Entry::Ordered(Order::Disconnect) => connected = false,
-            Entry::Ordered(Order::CheckCredentials) => {}
-            Entry::Ordered(_) => connected = true,
-            Entry::Told(Fact::NoticeSeen { .. }) => quiet_since = None,
-            Entry::Told(Fact::NodeFound(_)) => found = true,
-            Entry::Told(fact) if is_last_word(fact) => quiet_since = Some(*at),
+            Entry::Ordered(Order::Disconnect) | Entry::BeginsAnew => open = None,
+            Entry::Ordered(Order::CheckCredentials | Order::LookAtNode(_)) => {}
+            Entry::Ordered(_) => open = Some(*at),
+            Entry::Came(_) if busy(*at) => open = open.map(|_| *at),
             Entry::Came(_) => {
-                // A note on the Node is tried for 30 s.
-                let idle = quiet_since.is_some_and(|since| at.since(since) > secs(31));
-                hold!(!idle || !connected || !found, "still connected at {at:?}");
+                // What failed is tried again after 30 s at most, and a request takes 5 s at most.
+                let idle = open.is_some_and(|since| at.since(since) > secs(30 + 5 + 1));
+                hold!(course.draining.is_some() || !idle, "still connected at {at:?}");
             }
             _ => {}
         }
     }
-    // The longest pause, and the longest request before it.
-    let settled = script.last_trouble() + secs(30 + 5 + 5);
-    hold!(found || run.ended < Moment::at(settled.max(script.name + secs(40))), "no name");
-    let said = |wanted: fn(&Fact) -> bool| run.facts().filter(|(_, fact)| wanted(fact)).count();
-    let missing = said(|fact| matches!(fact, Fact::CredentialsMissing(_)));
-    let there = said(|fact| matches!(fact, Fact::CredentialsFound));
-    let settled = run.ended > Moment::at(script.credentials + secs(31));
-    hold!(missing <= 1 && there <= missing, "missing {missing} times, there {there} times");
-    hold!(!settled || missing == there, "credentials were not looked for again");
-    hold!(said(|fact| matches!(fact, Fact::NodeUnknown(_))) <= 1, "unknown again and again");
     Ok(())
 }

@@ -3,14 +3,16 @@
 use std::time::{Duration, SystemTime};
 
 use crate::drain::tests::cluster::secs;
-use crate::handler::tests::script::{Says, Script};
+use crate::handler::tests::script::{Planned, Says, Script};
 use crate::moment::{Moment, WallTime};
-use crate::notice::{Action, Kind, Notice, NoticePath, Polled, When};
+use crate::notice::{Answer, Event, Notice, NoticeId, NoticePath, Polled, When};
 
 /// The calendar at the start: 2026-11-23T09:00:00Z, in seconds since 1970.
 const START: u64 = 1_795_424_400;
 /// What EC2 gives.
 pub(super) const WINDOW: Duration = secs(120);
+/// What the lifecycle hook gives.
+const LIFECYCLE_WINDOW: Duration = Duration::from_mins(55);
 /// Between two polls of one path.
 pub(super) const INTERVAL: Duration = secs(1);
 
@@ -29,20 +31,44 @@ pub(super) fn poll(script: &Script, path: NoticePath, now: Moment) -> Polled {
     let since_start = now.since(Moment::START);
     let said = script.paths[&path].iter().rev().find(|(from, _)| *from <= since_start);
     let at = |second: i64| When::At(calendar(second * 1000));
-    let (status, outcome) = match said.map_or(Says::Nothing, |(_, says)| *says) {
-        Says::Nothing => (Some(404), Ok(None)),
-        Says::Fails => (None, Err("no answer".to_owned())),
-        Says::At(action, second) => (Some(200), Ok(Some(notice(action, at(second))))),
+    let interruption = |action, when| vec![notice(NoticeId::Interruption(action), when, WINDOW)];
+    let standing = match said.map_or(&Says::Nothing, |(_, says)| says) {
+        Says::Nothing => Vec::new(),
+        Says::Fails => {
+            return Polled { path, status: None, outcome: Err("no answer".to_owned()) };
+        }
+        Says::At(action, second) => interruption(*action, at(*second)),
         Says::In(action, seconds) => {
             let when = When::At(calendar(milliseconds(now) + seconds * 1000));
-            (Some(200), Ok(Some(notice(action, when))))
+            interruption(*action, when)
         }
-        Says::Soon(action) => (Some(200), Ok(Some(notice(action, When::Unstated)))),
+        Says::Soon(action) => interruption(*action, When::Unstated),
+        Says::Recommended => vec![notice(NoticeId::Rebalance, When::Unstated, WINDOW)],
+        Says::Leaves(action) => {
+            vec![notice(NoticeId::Lifecycle(*action), When::Unstated, LIFECYCLE_WINDOW)]
+        }
+        Says::Planned(planned) => {
+            let standing = planned.iter().filter(|planned| !planned.over);
+            let notices = standing.map(|planned| {
+                notice(NoticeId::Maintenance(planned.event()), at(planned.at), WINDOW)
+            });
+            let over = planned.iter().filter(|planned| planned.over);
+            let over = over.map(|planned| planned.event().id).collect();
+            let answer = Answer { standing: notices.collect(), over };
+            return Polled { path, status: Some(200), outcome: Ok(answer) };
+        }
     };
-    Polled { path, status, outcome }
+    let status = if standing.is_empty() { 404 } else { 200 };
+    Polled { path, status: Some(status), outcome: Ok(Answer { standing, over: Vec::new() }) }
 }
 
-fn notice(action: Action, when: When) -> Notice {
-    let wording = format!("{action}");
-    Notice { kind: Kind::SpotInterruption, action, when, window: WINDOW, wording }
+fn notice(id: NoticeId, when: When, window: Duration) -> Notice {
+    let wording = id.to_string();
+    Notice { id, when, window, wording }
+}
+
+impl Planned {
+    fn event(&self) -> Event {
+        Event { code: self.code, id: self.name.into(), nth: self.nth }
+    }
 }

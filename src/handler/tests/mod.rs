@@ -1,6 +1,7 @@
 //! Tests of the handler in virtual time: scenarios by name, and laws that random worlds must keep.
 
 mod chapter;
+mod course;
 mod journal;
 mod laws;
 mod metadata;
@@ -10,3 +11,4 @@ mod pods;
 mod properties;
 mod scenarios;
 mod script;
+mod standing;

@@ -8,32 +8,72 @@ use std::time::Duration;
 use crate::drain::ask::{Answer, Job, PodRef};
 use crate::drain::pod_news::PodNews;
 use crate::drain::tests::cluster::{Arrival, ms, secs};
+use crate::handler::config::Config;
 use crate::handler::run;
+use crate::handler::state::Handler;
+use crate::handler::step::Step;
 use crate::handler::tests::journal::{Entry, Run};
 use crate::handler::tests::metadata::{INTERVAL, poll};
 use crate::handler::tests::node::Object;
 use crate::handler::tests::pods::Pods;
-use crate::handler::tests::script::{Edit, NODE, Script, What, With};
+use crate::handler::tests::script::{Edit, End, NODE, Script, What, With};
 use crate::handler::world::{News, Order, World};
 use crate::moment::{Moment, Reading};
-use crate::node::{NodeAnswer, Patch};
+use crate::node::NodeAnswer;
+use crate::node::marks::Patch;
 use crate::notice::NoticePath;
 use crate::report::fact::Fact;
 
 /// Runs the event loop until it returns.
 pub(super) fn run(script: &Script) -> Run {
     let mut model = Model::new(script);
-    run::run(script.config.clone(), &mut model);
+    if script.ends.is_empty() && script.killed_after.is_none() {
+        run::run(script.config.clone(), &mut model);
+    } else {
+        run_on(script.config.clone(), &mut model);
+    }
     assert!(model.terminated, "the process ended by itself at {:?}", model.now);
-    Run { journal: model.journal, ended: model.now, node: model.node }
+    let pods_left = model.pods.list().len();
+    Run::new(model.journal, model.now, model.node, pods_left)
+}
+
+/// The same, through the ends of processes. Each begins as if it were the first.
+fn run_on(mut config: Config, model: &mut Model<'_>) {
+    loop {
+        let mut handler = Handler::new(config.clone());
+        model.killed = None;
+        // As the event loop does it, but that it may end between any two of its steps.
+        loop {
+            match handler.next(model.read_clock().now, model.free()) {
+                Step::Do(order) => model.carry_out(order),
+                Step::Tell(fact) => model.tell(fact),
+                Step::Wait(until) => {
+                    if let Some(news) = model.wait(until) {
+                        handler.observe(model.read_clock(), news);
+                    }
+                }
+                Step::End => return,
+            }
+            if let Some(end) = model.killed {
+                model.begin_anew();
+                if end == End::Rebooted {
+                    config.boot.id.push('+');
+                    config.boot.began = Some(model.read_clock().wall);
+                }
+                break;
+            }
+        }
+    }
 }
 
 /// More steps than any run here can need between two moments.
 const MOST_STEPS: u32 = 5000;
 /// No run here goes on so long: one that does has missed its SIGTERM.
-const END_OF_TIME: Moment = Moment::at(Duration::from_mins(30));
+const END_OF_TIME: Moment = Moment::at(Duration::from_hours(2));
 /// How long a request that is not about a pod may take.
 const PATIENCE: Duration = secs(5);
+/// Before another process begins: no request of the one before is under way any more.
+const RESTART: Duration = secs(2);
 /// Before a watch that was refused is opened again.
 const WATCH_AGAIN: Duration = secs(1);
 
@@ -54,6 +94,10 @@ enum Event {
     Reported(u32, PodNews),
     /// Whatever happens: for any generation.
     Comes(News),
+    /// A look reaches the API server.
+    LooksAtNode,
+    /// The process ends before its time.
+    Ends(End),
 }
 
 /// A request on its way.
@@ -87,6 +131,9 @@ struct Model<'a> {
     watching: Option<u32>,
     no_thread: u32,
     terminated: bool,
+    /// The process has ended before its time, so that its next step is another's.
+    killed: Option<End>,
+    orders: u32,
     /// Since time last went on.
     steps: std::cell::Cell<u32>,
     random: fastrand::Rng,
@@ -107,6 +154,8 @@ impl<'a> Model<'a> {
             watching: None,
             no_thread: script.no_thread,
             terminated: false,
+            killed: None,
+            orders: 0,
             steps: std::cell::Cell::new(0),
             random: fastrand::Rng::with_seed(script.seed),
             journal: Vec::new(),
@@ -121,6 +170,9 @@ impl<'a> Model<'a> {
         for (when, edit) in &script.edits {
             model.plan(Moment::at(*when), Event::OthersEdit(edit.clone()));
         }
+        for (when, end) in &script.ends {
+            model.plan(Moment::at(*when), Event::Ends(*end));
+        }
         for when in &script.sigterm {
             model.plan(Moment::at(*when), Event::Comes(News::Terminate));
         }
@@ -130,6 +182,34 @@ impl<'a> Model<'a> {
     fn plan(&mut self, when: Moment, event: Event) {
         self.queued += 1;
         self.queue.insert((when.max(self.now), self.queued), event);
+    }
+
+    /// Another process begins: nothing comes to it that was asked by the one before, though the API
+    /// server may still be doing it.
+    fn begin_anew(&mut self) {
+        self.note(Entry::BeginsAnew);
+        self.generation += 1;
+        self.under_way = 0;
+        self.watching = None;
+        let begins = self.now + RESTART;
+        while let Some((when, event)) = self.queue.pop_first() {
+            if when.0 >= begins {
+                self.queue.insert(when, event);
+                break;
+            }
+            self.go_on(when.0);
+            match event {
+                // SIGTERM finds the next process.
+                Event::Comes(News::Terminate) => self.plan(begins, event),
+                event => drop(self.happens(event)),
+            }
+        }
+        self.go_on(begins);
+        self.killed = None;
+        if self.terminated {
+            // Whoever wanted the process gone wants the next one gone.
+            self.plan(begins, Event::Comes(News::Terminate));
+        }
     }
 
     fn note(&mut self, entry: Entry) {
@@ -174,6 +254,8 @@ impl<'a> Model<'a> {
                 return Some(News::Pods(news));
             }
             Event::WatchOpens(_) | Event::Reported(..) => {}
+            Event::LooksAtNode => self.looks_at_node(),
+            Event::Ends(end) => self.killed = Some(end),
             Event::Comes(news) => {
                 self.terminated |= news == News::Terminate;
                 return Some(news);
@@ -207,8 +289,9 @@ impl World for Model<'_> {
             };
             let Some((_, event)) = self.queue.pop_first() else { continue };
             self.go_on(when);
-            if let Some(news) = self.happens(event) {
-                break Some(news);
+            let news = self.happens(event);
+            if news.is_some() || self.killed.is_some() {
+                break news;
             }
         };
         self.note(Entry::Came(news.clone()));
@@ -225,6 +308,10 @@ impl World for Model<'_> {
 
     fn carry_out(&mut self, order: Order) {
         self.note(Entry::Ordered(order.clone()));
+        self.orders += 1;
+        if self.script.killed_after == Some(self.orders) {
+            self.killed = Some(End::Killed);
+        }
         match order {
             Order::CheckCredentials => {
                 let there = self.now >= Moment::at(self.script.credentials);
@@ -233,6 +320,11 @@ impl World for Model<'_> {
                 self.plan(self.now, Event::Comes(News::Credentials(read)));
             }
             Order::FindNode => self.send(Request::FindNode, PATIENCE),
+            Order::LookAtNode(name) => {
+                assert_eq!(&*name, NODE);
+                let reaches = self.now + ms(self.random.u64(self.script.latency.clone()));
+                self.plan(reaches, Event::LooksAtNode);
+            }
             Order::ReadNode(name) => {
                 assert_eq!(&*name, NODE);
                 self.send(Request::ReadNode, PATIENCE);
@@ -268,6 +360,13 @@ impl World for Model<'_> {
 
 /// Requests.
 impl Model<'_> {
+    /// A process of its own: no worker and no connection of this one.
+    fn looks_at_node(&mut self) {
+        let unmarked = self.trouble(With::ReadNode).is_none() && self.node.annotation().is_none();
+        let back = self.now + ms(self.random.u64(self.script.latency.clone()));
+        self.plan(back, Event::Comes(News::LookedAtNode { unmarked }));
+    }
+
     fn send(&mut self, request: Request, patience: Duration) {
         assert!(self.free() > 0, "{request:?} at {:?}, and nobody to send it", self.now);
         self.under_way += 1;

@@ -12,13 +12,20 @@ use proptest::sample::select;
 
 use crate::drain::tests::cluster::{Life, ms, pod, secs};
 use crate::drain::tests::properties::config;
-use crate::handler::tests::laws::LAWS;
+use crate::handler::tests::journal::Run;
+use crate::handler::tests::laws::{Finding, LAWS, as_others_want_it};
 use crate::handler::tests::model::run;
 use crate::handler::tests::script::{
-    BOOT, Edit, Says, Script, Trouble, What, With, annotation, script,
+    BOOT, Edit, End, Planned, Says, Script, Trouble, What, With, annotation, script,
 };
+use crate::intent::Rebalance;
+use crate::node::{RebalanceMark, TaintEffect};
 use crate::notice::Action::{Hibernate, Stop, Terminate};
-use crate::notice::NoticePath::{InstanceAction, NoticeUrl};
+use crate::notice::Code;
+use crate::notice::NoticePath::{
+    self, InstanceAction, Lifecycle, Maintenance, NoticeUrl, Rebalance as Recommendations,
+    TerminationTime,
+};
 
 /// The last seconds at which something new happens.
 const LONGEST: u64 = 250;
@@ -35,17 +42,176 @@ proptest! {
     fn the_laws_hold_whatever_fails(script in troubled()) {
         holds(&script)?;
     }
+
+    #[test]
+    fn the_laws_hold_for_every_notice(script in every_notice(troubled())) {
+        holds(&script)?;
+    }
+
+    #[test]
+    fn the_laws_hold_through_the_ends_of_processes(script in interrupted(every_notice(troubled()))) {
+        holds(&script)?;
+    }
+
+    #[test]
+    fn any_order_ends_with_what_others_set(
+        script in calmed(interrupted(every_notice(troubled()))),
+    ) {
+        let run = run(&script);
+        check(&run, "what others set stands in the end", as_others_want_it(&script, &run))?;
+    }
 }
 
 fn holds(script: &Script) -> Result<(), TestCaseError> {
     let run = run(script);
-    for (name, law) in LAWS {
-        if let Err(found) = law(script, &run) {
-            let lines = run.lines().join("\n  ");
-            return Err(TestCaseError::fail(format!("{name}: {found}\n  {lines}")));
+    LAWS.iter().try_for_each(|(name, law)| check(&run, name, law(script, &run)))
+}
+
+fn check(run: &Run, name: &str, finding: Finding) -> Result<(), TestCaseError> {
+    finding.map_err(|found| {
+        let lines = run.lines().join("\n  ");
+        TestCaseError::fail(format!("{name}: {found}\n  {lines}"))
+    })
+}
+
+/// Notices of every kind, and all that is set about them.
+fn every_notice(scripts: impl Strategy<Value = Script>) -> impl Strategy<Value = Script> {
+    let others = (
+        option::weighted(0.6, vec(events(), 0..6)),
+        option::weighted(0.6, vec(recommends(), 0..4)),
+        option::weighted(0.6, vec(leaves(), 0..4)),
+        option::weighted(0.3, vec(says(), 0..3)),
+    );
+    let rebalance = prop_oneof![
+        Just(Rebalance::Mark),
+        (10..150_u64).prop_map(|patience| Rebalance::Drain { patience: secs(patience) }),
+    ];
+    let policy = (prop::bool::weighted(0.1), rebalance, 10..200_u64, vec(5..200_u64, 5));
+    let effects = [TaintEffect::NoSchedule, TaintEffect::PreferNoSchedule, TaintEffect::NoExecute];
+    let marks = (option::of(select(effects.to_vec())), any::<bool>(), any::<bool>(), 0..20_u64);
+    let edited = vec((span(LONGEST * 1000), edits_of_marks()), 0..6);
+    (scripts, others, policy, marks, edited).prop_map(
+        |(mut script, others, policy, (taint, exclude, soft, hold), edited)| {
+            script = add(script, Maintenance, others.0);
+            script = add(script, Recommendations, others.1);
+            script = add(script, Lifecycle, others.2);
+            script = add(script, TerminationTime, others.3);
+            let (marks_only, rebalance, lasts, leads) = policy;
+            let it = &mut script.config.policy;
+            (it.marks_only, it.rebalance) = (marks_only, rebalance);
+            it.rebalance_marks = secs(lasts);
+            it.lead_times.instance_reboot = secs(leads[0]);
+            it.lead_times.system_reboot = secs(leads[1]);
+            it.lead_times.system_maintenance = secs(leads[2]);
+            it.lead_times.instance_retirement = secs(leads[3]);
+            it.lead_times.instance_stop = secs(leads[4]);
+            let marks = &mut script.config.marks;
+            (marks.taint, marks.exclude_from_load_balancers) = (taint, exclude);
+            if soft {
+                marks.rebalance_mark = RebalanceMark::SoftTaint;
+            }
+            script.config.load_balancer_hold = secs(hold);
+            script.edits.extend(edited);
+            script
+        },
+    )
+}
+
+fn add(mut script: Script, path: NoticePath, says: Option<Vec<(Duration, Says)>>) -> Script {
+    if let Some(says) = says {
+        script.polls(path);
+        script.paths.insert(path, in_order(says));
+    }
+    script
+}
+
+/// Processes that end before their time, and machines.
+fn interrupted(scripts: impl Strategy<Value = Script>) -> impl Strategy<Value = Script> {
+    let ends =
+        vec((span(LONGEST * 1000), select(vec![End::Killed, End::Killed, End::Rebooted])), 0..4);
+    (scripts, ends, option::weighted(0.5, 1..60_u32)).prop_map(|(mut script, ends, orders)| {
+        script.ends = ends;
+        script.killed_after = orders;
+        script
+    })
+}
+
+/// In the end nothing stands, nobody changes anything, and the API server answers for long enough.
+fn calmed(scripts: impl Strategy<Value = Script>) -> impl Strategy<Value = Script> {
+    scripts.prop_map(|mut script| {
+        for says in script.paths.values_mut() {
+            says.push((secs(LONGEST), Says::Nothing));
+        }
+        script.clock_set = None;
+        // The last interruption announced, the longest of drains, what lingers, and retries.
+        script.sigterm = vec![secs(LONGEST + 60 + 310 + 120 + 30 + 60)];
+        script
+    })
+}
+
+fn events() -> impl Strategy<Value = (Duration, Says)> {
+    let planned =
+        (select(Code::ALL.to_vec()), 0..2_u8, 0..2_u8, -20..400_i64, prop::bool::weighted(0.2));
+    let planned = planned.prop_map(|(code, name, nth, at, over)| Planned {
+        code,
+        name: if name == 0 { "event-0" } else { "event-1" },
+        nth,
+        at,
+        over,
+    });
+    let says = prop_oneof![
+        1 => Just(Says::Nothing),
+        1 => Just(Says::Fails),
+        4 => vec(planned, 1..4).prop_map(|planned| Says::Planned(consistent(planned))),
+    ];
+    (span(LONGEST * 1000), says)
+}
+
+/// As the parser gives them: each identity once, and nothing of what stands is over.
+fn consistent(planned: Vec<Planned>) -> Vec<Planned> {
+    let mut kept: Vec<Planned> = Vec::new();
+    for one in planned {
+        let clashes = kept.iter().any(|other| {
+            other.name == one.name && (other.nth == one.nth || other.over != one.over)
+        });
+        if !clashes {
+            kept.push(one);
         }
     }
-    Ok(())
+    kept
+}
+
+fn recommends() -> impl Strategy<Value = (Duration, Says)> {
+    let says = select(vec![Says::Nothing, Says::Recommended, Says::Recommended, Says::Fails]);
+    (span(LONGEST * 1000), says)
+}
+
+fn leaves() -> impl Strategy<Value = (Duration, Says)> {
+    let says = select(vec![
+        Says::Nothing,
+        Says::Leaves(Terminate),
+        Says::Leaves(Terminate),
+        Says::Leaves(Stop),
+        Says::Fails,
+    ]);
+    (span(LONGEST * 1000), says)
+}
+
+fn edits_of_marks() -> impl Strategy<Value = Edit> {
+    const SPOT: &str = "aws-node-termination-handler/spot-itn";
+    const PLANNED: &str = "aws-node-termination-handler/scheduled-maintenance";
+    select(vec![
+        Edit::Cordon,
+        Edit::Uncordon,
+        Edit::Taint("dedicated", "gpu", "NoSchedule"),
+        Edit::Untaint("dedicated"),
+        Edit::Taint(SPOT, "mine", "NoSchedule"),
+        Edit::Untaint(SPOT),
+        Edit::Taint(PLANNED, "mine", "NoExecute"),
+        Edit::Untaint(PLANNED),
+        Edit::Label(Some("true")),
+        Edit::Label(None),
+    ])
 }
 
 /// Notices, pods, others at the Node, an earlier process, SIGTERM.

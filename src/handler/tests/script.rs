@@ -9,10 +9,12 @@ use std::time::Duration;
 use crate::drain::BudgetOverride;
 use crate::drain::pod::{OwnPod, Rules};
 use crate::drain::tests::cluster::{Life, MARGIN, ms, secs};
-use crate::handler::config::Config;
+use crate::handler::config::{Boot, Config};
 use crate::handler::tests::metadata::{calendar, milliseconds};
+use crate::intent::{LeadTimes, Policy, Rebalance};
 use crate::moment::{Moment, Reading};
-use crate::notice::{Action, NoticePath};
+use crate::node::{MarkPolicy, RebalanceMark};
+use crate::notice::{Action, Code, NoticePath};
 
 /// A world and what will befall it. All spans are counted from the start of the process.
 #[derive(Clone, Debug)]
@@ -44,6 +46,10 @@ pub(super) struct Script {
     pub(super) name: Duration,
     /// So many times the watch cannot be started.
     pub(super) no_thread: u32,
+    /// When a process ends before its time.
+    pub(super) ends: Vec<(Duration, End)>,
+    /// The process is killed when it has carried out so many orders, and started anew; once.
+    pub(super) killed_after: Option<u32>,
     /// When SIGTERM comes. The first one ends the run.
     pub(super) sigterm: Vec<Duration>,
     /// The calendar is set: when, and by how many seconds.
@@ -53,7 +59,7 @@ pub(super) struct Script {
 }
 
 /// What a path of the metadata service says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Says {
     /// 404.
     Nothing,
@@ -63,8 +69,40 @@ pub(super) enum Says {
     In(Action, i64),
     /// This will be done, no telling when.
     Soon(Action),
+    /// A rebalance recommendation.
+    Recommended,
+    /// The Auto Scaling group does this to the instance.
+    Leaves(Action),
+    /// Maintenance is planned.
+    Planned(Vec<Planned>),
     /// No answer.
     Fails,
+}
+
+/// One planned maintenance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Planned {
+    pub(super) code: Code,
+    pub(super) name: &'static str,
+    pub(super) nth: u8,
+    /// Seconds after the start.
+    pub(super) at: i64,
+    /// The cloud calls it completed or cancelled.
+    pub(super) over: bool,
+}
+
+/// Maintenance of this code, called `event`, so many seconds after the start.
+pub(super) fn planned(code: Code, at: i64) -> Planned {
+    Planned { code, name: "event", nth: 0, at, over: false }
+}
+
+/// How a process ends before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// By SIGKILL; another is started.
+    Killed,
+    /// The machine is started anew.
+    Rebooted,
 }
 
 /// What others do to the Node.
@@ -74,6 +112,12 @@ pub(super) enum Edit {
     Touch,
     Cordon,
     Uncordon,
+    /// A taint with this key, value and effect takes its place.
+    Taint(&'static str, &'static str, &'static str),
+    /// The taints with this key go.
+    Untaint(&'static str),
+    /// The label that excludes the node from load balancers.
+    Label(Option<&'static str>),
 }
 
 /// The API server is in trouble from then until then.
@@ -119,7 +163,15 @@ pub(super) fn script() -> Script {
     Script {
         config: Config {
             node: Some(Arc::from(NODE)),
-            boot_id: BOOT.to_owned(),
+            boot: Boot { id: BOOT.to_owned(), began: None },
+            paths: vec![NoticePath::InstanceAction],
+            policy: policy(),
+            marks: MarkPolicy {
+                taint: None,
+                exclude_from_load_balancers: false,
+                rebalance_mark: RebalanceMark::Cordon,
+            },
+            load_balancer_hold: Duration::ZERO,
             rules,
             longest_grace: None,
             budget_override: BudgetOverride::AtDeadline,
@@ -147,9 +199,28 @@ pub(super) fn script() -> Script {
         },
         name: Duration::ZERO,
         no_thread: 0,
+        ends: Vec::new(),
+        killed_after: None,
         sigterm: vec![secs(300)],
         clock_set: None,
         seed: 1,
+    }
+}
+
+/// Reboots and maintenance ten minutes ahead, the rest an hour; recommendations mark for an hour.
+fn policy() -> Policy {
+    let (reboot, rest) = (secs(600), secs(3600));
+    Policy {
+        marks_only: false,
+        lead_times: LeadTimes {
+            instance_reboot: reboot,
+            system_reboot: reboot,
+            system_maintenance: reboot,
+            instance_retirement: rest,
+            instance_stop: rest,
+        },
+        rebalance: Rebalance::Mark,
+        rebalance_marks: secs(3600),
     }
 }
 
@@ -161,7 +232,22 @@ impl Script {
 
     /// From that second on, that path says this.
     pub(super) fn path_says(mut self, path: NoticePath, second: u64, says: Says) -> Self {
+        self.polls(path);
         self.paths.entry(path).or_default().push((secs(second), says));
+        self
+    }
+
+    /// That path is polled, too.
+    pub(super) fn polls(&mut self, path: NoticePath) {
+        self.paths.entry(path).or_default();
+        if !self.config.paths.contains(&path) {
+            self.config.paths.push(path);
+        }
+    }
+
+    /// A process ends before its time.
+    pub(super) fn ends(mut self, second: u64, end: End) -> Self {
+        self.ends.push((secs(second), end));
         self
     }
 
@@ -220,12 +306,18 @@ impl Script {
 
 /// The annotation for a termination.
 pub(super) fn annotation(boot: &str, cordoned: bool, drained: bool) -> String {
+    let notice = "spot-interruption/terminate";
+    let known = serde_json::json!({
+        "notice": notice, "progress": "drained", "end": null, "marksUntil": null,
+    });
     serde_json::json!({
         "version": 1,
-        "notice": "spot-interruption/terminate",
         "bootId": boot,
+        "notice": notice,
         "cordoned": cordoned,
-        "drained": drained,
+        "taint": null,
+        "excluded": false,
+        "notices": if drained { vec![known] } else { Vec::new() },
     })
     .to_string()
 }

@@ -8,7 +8,9 @@ use super::*;
 use crate::drain::ask::Grace;
 use crate::kube::request::{find_pod, for_job, patch_node, read_node};
 use crate::moment::WallTime;
-use crate::node::{Patch, STATE_ANNOTATION};
+use crate::node::EXCLUSION_LABEL;
+use crate::node::marks::Patch;
+use crate::node::state::STATE_ANNOTATION;
 
 const GRACE: Grace = NonZeroU32::MIN;
 const EVICT: Ask = Ask::Evict { grace: GRACE, dry: false };
@@ -257,17 +259,67 @@ fn read_as_n(status: u16, body: impl AsRef<[u8]>) -> NodeAnswer {
 
 #[test]
 fn a_node_is_read_with_what_we_need_of_it() {
+    let is = |whole: &Value| match read_as_n(200, whole.to_string()) {
+        NodeAnswer::Is(node) => *node,
+        other => panic!("{other:?}"),
+    };
     let mut whole = official_node();
-    let plain =
-        Node { resource_version: "71".into(), unschedulable: false, state: Remembered::Nothing };
-    assert_eq!(read_as_n(200, whole.to_string()), NodeAnswer::Is(plain.clone()));
+    let plain = Node {
+        resource_version: "71".into(),
+        unschedulable: false,
+        cordoned_by: Setter::Unknown,
+        taints: vec![Taint {
+            key: "k".into(),
+            value: None,
+            effect: "NoSchedule".into(),
+            time_added: None,
+        }],
+        exclusion: None,
+        state: Remembered::Nothing,
+    };
+    assert_eq!(is(&whole), plain);
     whole["spec"]["unschedulable"] = json!(true);
     whole["metadata"]["annotations"] = json!({STATE_ANNOTATION: "{}"});
-    let marked = Node { unschedulable: true, state: Remembered::Unreadable, ..plain.clone() };
-    assert_eq!(read_as_n(200, whole.to_string()), NodeAnswer::Is(marked));
+    whole["metadata"]["labels"] = json!({EXCLUSION_LABEL: "x"});
+    let marked = Node {
+        unschedulable: true,
+        exclusion: Some("x".into()),
+        state: Remembered::Unreadable,
+        ..plain.clone()
+    };
+    assert_eq!(is(&whole), marked);
     whole["spec"] = json!({});
     whole["metadata"]["annotations"] = json!(null);
-    assert_eq!(read_as_n(200, whole.to_string()), NodeAnswer::Is(plain));
+    whole["metadata"]["labels"] = json!(null);
+    assert_eq!(is(&whole), Node { taints: vec![], ..plain });
+}
+
+#[test]
+fn who_cordoned_a_node_is_read_from_its_managed_fields() {
+    let by = |managers: &[(&str, &str)]| {
+        let mut whole = official_node();
+        let fields = managers.iter().map(|(manager, field)| {
+            json!({
+                "manager": manager, "operation": "Update", "apiVersion": "v1",
+                "time": "2026-11-25T10:00:00Z", "fieldsType": "FieldsV1",
+                "fieldsV1": {"f:metadata": {"f:labels": {"f:a": {}}}, "f:spec": {*field: {}}},
+            })
+        });
+        whole["metadata"]["managedFields"] = fields.collect();
+        let official: OfficialNode = serde_json::from_value(whole.clone()).unwrap();
+        assert_eq!(serde_json::to_value(official).unwrap(), whole);
+        match read_as_n(200, whole.to_string()) {
+            NodeAnswer::Is(node) => node.cordoned_by,
+            other => panic!("{other:?}"),
+        }
+    };
+    let (ours, theirs) = ((FIELD_MANAGER, "f:unschedulable"), ("kubectl", "f:unschedulable"));
+    assert_eq!(by(&[]), Setter::Unknown);
+    assert_eq!(by(&[(FIELD_MANAGER, "f:taints"), ("kubelet", "f:providerID")]), Setter::Unknown);
+    assert_eq!(by(&[("kubelet", "f:providerID"), ours]), Setter::Us);
+    assert_eq!(by(&[theirs]), Setter::Others);
+    assert_eq!(by(&[ours, theirs]), Setter::Others);
+    assert_eq!(by(&[theirs, ours]), Setter::Others);
 }
 
 #[test]

@@ -52,7 +52,7 @@ fn a_missing_permission_is_said_once_and_the_others_go_on() {
         &run.said(),
         &[
             "0.1 shop/a: the API server forbids it: not for you. Other pods go on; it is tried again",
-            "0.1 shop/c: eviction accepted, 18 s to end instead of 30 s: the deadline leaves no more",
+            "0.1 shop/c: eviction accepted, 18 s to end instead of 30 s: no more time is left",
             "1.1 shop/c: gone after 1.1 s",
         ],
     );
@@ -130,7 +130,7 @@ fn it_is_not_said_that_the_server_answers_again_while_it_does_not() {
     let away = Wrong::CutOff { carried_out: false };
     let cluster = Cluster::with([pod("a").slow().deleted(0, 600)]).fault(0..=120, away);
     let run = run(&cluster);
-    are(&run.said(), &["0.1 shop/a: connection cut off. It is tried again until the deadline"]);
+    are(&run.said(), &["0.1 shop/a: connection cut off. It is tried again until the drain ends"]);
     are(&run.outcomes(), &["a still there, was ending already, has not ended"]);
 }
 

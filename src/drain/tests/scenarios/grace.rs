@@ -10,9 +10,7 @@ fn a_grace_longer_than_the_time_left_is_cut() {
     are(&run.requests(), &["0.0 a evict 118"]);
     are(
         &run.said()[..1],
-        &[
-            "0.1 shop/a: eviction accepted, 118 s to end instead of 300 s: the deadline leaves no more",
-        ],
+        &["0.1 shop/a: eviction accepted, 118 s to end instead of 300 s: no more time is left"],
     );
     are(&run.outcomes(), &["a evicted"]);
 }

@@ -3,10 +3,15 @@
 //! Unless a scenario says otherwise, the instance goes at 120 s with a margin of 2 s, every answer
 //! takes 0.1 s, and a pod has a grace of 30 s, of which it needs one. So its own time is up at 88 s.
 
+mod at_once;
 mod budgets;
+mod called_off;
 mod end;
 mod faults;
 mod grace;
+mod hold;
+mod patience;
+mod takeover;
 mod watch;
 mod who;
 

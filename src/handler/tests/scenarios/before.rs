@@ -55,6 +55,7 @@ fn the_name_of_the_node_is_asked_for_at_the_start_and_no_connection_is_kept() {
         "0.0 check credentials
          0.0 find node
          0.1 * node found: node-1
+         0.1 look at node-1
          0.1 disconnect
          60.0 * SIGTERM, ends",
     );
@@ -66,6 +67,11 @@ fn a_name_that_is_not_known_yet_is_asked_for_again_and_that_is_said_once() {
     are(
         &run.lines_with(&["*", "disconnect"]),
         "0.1 * node unknown
+         0.1 disconnect
+         1.0 disconnect
+         2.7 disconnect
+         5.2 disconnect
+         12.5 disconnect
          20.6 * node found: node-1
          20.6 disconnect
          100.0 * SIGTERM, ends",
@@ -80,9 +86,13 @@ fn the_deadline_counts_from_the_notice_not_from_the_name() {
         "0.0 check credentials
          0.0 find node
          0.1 * node unknown
+         0.1 disconnect
          0.9 find node
+         1.0 disconnect
          2.6 find node
+         2.7 disconnect
          5.1 find node
+         5.2 disconnect
          10.0 * notice: terminate, 120 s left
          10.0 find node
          10.6 find node
@@ -105,11 +115,19 @@ fn a_node_that_never_gets_a_name_has_a_verdict_all_the_same() {
     are(
         &run(&script).lines_with(&["*", "node-1", "disconnect"]),
         "0.1 * node unknown
+         0.1 disconnect
+         1.0 disconnect
+         2.7 disconnect
+         5.2 disconnect
          10.0 * notice: terminate, 120 s left
          130.0 * deadline: [] and perhaps more
          130.0 disconnect
+         130.2 disconnect
          147.1 * node found: node-1
-         147.1 disconnect
+         147.1 read node-1
+         147.2 patch node-1: cordon, ours
+         147.3 * cordon: Done
+         147.3 disconnect
          300.0 * SIGTERM, ends",
     );
 }
@@ -127,6 +145,7 @@ fn a_name_on_its_way_when_a_drain_ends_is_asked_for_again() {
         "0.0 check credentials
          0.0 find node
          5.0 * node unknown
+         5.0 disconnect
          5.8 find node
          10.0 * notice: terminate, 10 s left
          11.6 find node
@@ -134,19 +153,21 @@ fn a_name_on_its_way_when_a_drain_ends_is_asked_for_again() {
          20.0 * deadline: [] and perhaps more
          20.0 disconnect
          20.0 find node
+         25.0 disconnect
          28.6 find node
          28.7 * node found: node-1
-         28.7 disconnect
+         28.7 read node-1
+         28.8 patch node-1: cordon, ours
+         28.9 * cordon: Done
+         28.9 disconnect
          32.0 * notice withdrawn
-         60.0 disconnect
          60.0 * notice: terminate, 30 s left
          60.0 read node-1
          60.0 * drain of node-1 begins
          60.0 follow pods of node-1
-         60.1 patch node-1: cordon, ours
-         60.2 * cordon: Done
-         60.2 evict a 28
-         61.2 * empty: [a evicted]
+         60.1 * cordon: Kept
+         60.1 evict a 28
+         61.1 * empty: [a evicted]
          90.0 * deadline, nothing has changed
          90.0 disconnect
          90.0 read node-1
@@ -164,6 +185,7 @@ fn a_name_is_not_asked_for_while_nobody_can_ask() {
         "0.0 check credentials
          5.0 find node
          5.1 * node found: node-1
+         5.1 look at node-1
          5.1 disconnect
          60.0 * SIGTERM, ends",
     );

@@ -19,6 +19,7 @@ fn the_node_is_cordoned_before_the_first_eviction() {
     are(
         &cordoned(script()),
         "0.0 check credentials
+         0.0 look at node-1
          10.0 * notice: terminate, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -36,6 +37,7 @@ fn the_evictions_wait_a_second_for_a_cordon_that_hangs() {
     are(
         &cordoned(script().trouble(10..13, With::PatchNode, What::Hangs)),
         "0.0 check credentials
+         0.0 look at node-1
          10.0 * notice: terminate, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -43,9 +45,10 @@ fn the_evictions_wait_a_second_for_a_cordon_that_hangs() {
          10.1 patch node-1: cordon, ours
          11.0 evict a 30
          12.1 * empty: [a evicted]
-         15.1 * cordon failing: no answer in time
+         15.1 * node failing: Drain, no answer in time
          15.3 read node-1
          15.4 patch node-1: cordon, ours
+         15.5 * node answers, 1 failed
          15.5 * cordon: Done
          100.0 * SIGTERM, ends",
     );
@@ -56,11 +59,12 @@ fn the_evictions_wait_a_second_for_a_node_that_cannot_be_read() {
     are(
         &cordoned(script().trouble(10..13, With::ReadNode, What::Refuses)),
         "0.0 check credentials
+         0.0 look at node-1
          10.0 * notice: terminate, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
          10.0 follow pods of node-1
-         10.1 * cordon failing: connection refused
+         10.1 * node failing: Drain, connection refused
          10.3 read node-1
          10.7 read node-1
          11.0 evict a 30
@@ -69,6 +73,7 @@ fn the_evictions_wait_a_second_for_a_node_that_cannot_be_read() {
          12.8 read node-1
          13.9 read node-1
          14.0 patch node-1: cordon, ours
+         14.1 * node answers, 5 failed
          14.1 * cordon: Done
          100.0 * SIGTERM, ends",
     );
@@ -79,12 +84,13 @@ fn a_cordon_that_is_refused_is_tried_beside_the_evictions_and_said_once() {
     are(
         &cordoned(script().trouble(10..16, With::PatchNode, What::Refuses)),
         "0.0 check credentials
+         0.0 look at node-1
          10.0 * notice: terminate, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
          10.0 follow pods of node-1
          10.1 patch node-1: cordon, ours
-         10.2 * cordon failing: connection refused
+         10.2 * node failing: Drain, connection refused
          10.4 read node-1
          10.5 patch node-1: cordon, ours
          10.9 read node-1
@@ -99,6 +105,7 @@ fn a_cordon_that_is_refused_is_tried_beside_the_evictions_and_said_once() {
          14.5 patch node-1: cordon, ours
          16.4 read node-1
          16.5 patch node-1: cordon, ours
+         16.6 * node answers, 6 failed
          16.6 * cordon: Done
          100.0 * SIGTERM, ends",
     );
@@ -109,6 +116,7 @@ fn a_cordon_whose_answer_was_lost_is_ours() {
     are(
         &cordoned(script().trouble(10..11, With::PatchNode, What::LosesAnswer)),
         "0.0 check credentials
+         0.0 look at node-1
          10.0 * notice: terminate, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -116,8 +124,9 @@ fn a_cordon_whose_answer_was_lost_is_ours() {
          10.1 patch node-1: cordon, ours
          11.0 evict a 30
          12.1 * empty: [a evicted]
-         15.1 * cordon failing: no answer in time
+         15.1 * node failing: Drain, no answer in time
          15.3 read node-1
+         15.4 * node answers, 1 failed
          15.4 * cordon: Kept
          100.0 * SIGTERM, ends",
     );
@@ -128,6 +137,7 @@ fn a_node_that_somebody_changed_in_between_is_read_again() {
     are(
         &cordoned(script().edit(10_120, Edit::Touch).edit(10_320, Edit::Touch)),
         "0.0 check credentials
+         0.0 look at node-1
          10.0 * notice: terminate, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -149,13 +159,14 @@ fn a_node_that_somebody_cordoned_in_between_is_not_our_cordon() {
     are(
         &cordoned(script().edit(10_120, Edit::Cordon)),
         "0.0 check credentials
+         0.0 look at node-1
          10.0 * notice: terminate, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
          10.0 follow pods of node-1
          10.1 patch node-1: cordon, ours
          10.2 read node-1
-         10.3 patch node-1: cordon, not ours
+         10.3 patch node-1: not ours
          10.4 * cordon: Foreign
          10.4 evict a 30
          11.4 * empty: [a evicted]
@@ -168,11 +179,12 @@ fn a_cordon_of_somebody_else_is_remembered_as_not_ours() {
     are(
         &cordoned(script().but(|it| it.cordoned = true)),
         "0.0 check credentials
+         0.0 look at node-1
          10.0 * notice: terminate, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
          10.0 follow pods of node-1
-         10.1 patch node-1: cordon, not ours
+         10.1 patch node-1: not ours
          10.2 * cordon: Foreign
          10.2 evict a 30
          11.2 * empty: [a evicted]
@@ -186,7 +198,8 @@ fn a_cordon_that_somebody_lifts_in_the_drain_stays_lifted() {
     let run = run(&script);
     are(
         &run.lines_with(&["node-1", "cordon"]),
-        "10.0 read node-1
+        "0.0 look at node-1
+         10.0 read node-1
          10.0 * drain of node-1 begins
          10.0 follow pods of node-1
          10.1 patch node-1: cordon, ours
@@ -205,6 +218,7 @@ fn a_dry_run_reads_and_writes_nothing() {
     are(
         &run.lines(),
         "0.0 check credentials
+         0.0 look at node-1
          10.0 * notice: terminate, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -227,6 +241,7 @@ fn a_dry_run_on_a_cordoned_node_says_so() {
     are(
         &cordoned(script),
         "0.0 check credentials
+         0.0 look at node-1
          10.0 * notice: terminate, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -246,18 +261,20 @@ fn a_second_drain_finds_its_own_cordon() {
         .says(80, Says::At(Terminate, 110));
     are(
         &run(&script).lines_with(&["node-1", "cordon"]),
-        "10.0 read node-1
+        "0.0 look at node-1
+         10.0 read node-1
          10.0 * drain of node-1 begins
          10.0 follow pods of node-1
          10.1 patch node-1: cordon, ours
          10.2 * cordon: Done
          40.0 read node-1
          40.1 patch node-1: ours, drained
+         62.0 read node-1
+         62.1 patch node-1: ours
          80.0 read node-1
          80.0 * drain of node-1 begins
          80.0 follow pods of node-1
-         80.1 patch node-1: cordon, ours
-         80.2 * cordon: Kept
+         80.1 * cordon: Kept
          110.0 read node-1
          110.1 patch node-1: ours, drained",
     );
@@ -273,6 +290,7 @@ fn a_notice_that_takes_over_while_the_cordon_is_under_way_waits_for_its_answer()
     are(
         &run(&read).lines(),
         "0.0 check credentials
+         0.0 look at node-1
          10.0 * notice: stop, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -287,6 +305,7 @@ fn a_notice_that_takes_over_while_the_cordon_is_under_way_waits_for_its_answer()
     are(
         &run(&patched).lines(),
         "0.0 check credentials
+         0.0 look at node-1
          10.0 * notice: stop, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -295,7 +314,7 @@ fn a_notice_that_takes_over_while_the_cordon_is_under_way_waits_for_its_answer()
          10.7 * empty: []
          11.0 * taken over: terminate
          11.4 read node-1
-         12.1 patch node-1: cordon, ours
+         12.1 patch node-1: ours
          12.8 * cordon: Kept
          40.0 * SIGTERM, ends",
     );

@@ -10,7 +10,8 @@ use crate::notice::Action::{Stop, Terminate};
 const DEADLINES: [&str; 4] = ["notice", "deadline", "taken over", "evict"];
 
 fn deadlines(says: &[(u64, Says)]) -> Vec<String> {
-    let script = says.iter().fold(script(), |script, (second, says)| script.says(*second, *says));
+    let script =
+        says.iter().fold(script(), |script, (second, says)| script.says(*second, says.clone()));
     run(&script.pods([pod("a").grace(600)])).lines_with(&DEADLINES)
 }
 

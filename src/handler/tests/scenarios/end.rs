@@ -73,6 +73,8 @@ fn pods_that_were_never_seen_are_not_called_drained() {
         &run.lines_with(&["deadline", "patch", "disconnect", "SIGTERM"]),
         "130.0 * deadline: [] and perhaps more
          130.0 disconnect
+         131.2 patch node-1: cordon, ours
+         131.3 disconnect
          300.0 * SIGTERM, ends",
     );
 }
@@ -82,7 +84,8 @@ fn the_end_is_noted_on_the_node_and_nothing_else_is_changed() {
     let run = run(&script().noticed().edit(60_000, Edit::Uncordon).edit(130_070, Edit::Touch));
     are(
         &run.lines_with(&["node-1", "disconnect"]),
-        "10.0 read node-1
+        "0.0 look at node-1
+         10.0 read node-1
          10.0 * drain of node-1 begins
          10.0 follow pods of node-1
          10.1 patch node-1: cordon, ours
@@ -95,7 +98,7 @@ fn the_end_is_noted_on_the_node_and_nothing_else_is_changed() {
     );
     assert!(!run.node.is_cordoned());
     assert!(run.node.is_otherwise_untouched());
-    assert!(run.node.annotation().unwrap().contains(r#""drained":true"#));
+    assert!(run.node.annotation().unwrap().contains(r#""progress":"drained""#));
 }
 
 #[test]
@@ -109,22 +112,22 @@ fn an_end_that_cannot_be_noted_at_once_is_noted_later() {
          131.0 patch node-1: ours, drained
          131.7 patch node-1: ours, drained
          133.3 patch node-1: ours, drained
-         134.5 patch node-1: ours, drained
-         136.5 patch node-1: ours, drained
-         138.5 patch node-1: ours, drained
-         140.5 patch node-1: ours, drained
-         140.6 disconnect",
+         135.1 patch node-1: ours, drained
+         141.0 patch node-1: ours, drained
+         141.1 disconnect",
     );
 }
 
 #[test]
-fn an_end_that_cannot_be_noted_is_said() {
+fn an_end_that_cannot_be_noted_is_said_once_and_noted_when_it_can_be() {
     let run = run(&script().noticed().trouble(130..200, With::Everything, What::Hangs));
     are(
-        &run.lines_with(&["note", "drained", "disconnect"]),
+        &run.lines_with(&["failing", "answers", "drained", "disconnect"]),
         "130.0 disconnect
-         160.0 * end not noted: no answer in time
-         160.0 disconnect",
+         135.0 * node failing: Mark, no answer in time
+         214.8 patch node-1: ours, drained
+         214.9 * node answers, 8 failed
+         214.9 disconnect",
     );
 }
 
@@ -135,6 +138,7 @@ fn nothing_is_sent_while_nobody_can_send_it() {
     are(
         &run.lines(),
         "0.0 check credentials
+         0.0 look at node-1
          10.0 * notice: terminate, 120 s left
          10.0 * drain of node-1 begins
          10.0 follow pods of node-1
@@ -173,6 +177,7 @@ fn a_watch_that_cannot_be_started_is_started_again() {
     are(
         &run.lines(),
         "0.0 check credentials
+         0.0 look at node-1
          10.0 * notice: terminate, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins

@@ -9,8 +9,14 @@ mod before;
 mod cordon;
 mod deadlines;
 mod end;
+mod lifecycle;
+mod maintenance;
+mod marks;
 mod notices;
+mod reboot;
+mod recommendations;
 mod restart;
+mod several;
 mod sigterm;
 
 /// Compares with a block of lines.

@@ -16,6 +16,7 @@ fn nothing_is_done_while_there_is_no_notice() {
     are(
         &run.lines(),
         "0.0 check credentials
+         0.0 look at node-1
          300.0 * SIGTERM, ends",
     );
 }
@@ -26,6 +27,7 @@ fn a_notice_from_its_beginning_to_its_end() {
     are(
         &run.lines(),
         "0.0 check credentials
+         0.0 look at node-1
          10.0 * notice: terminate, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -68,6 +70,7 @@ fn three_answers_without_it_end_a_notice_and_the_same_again_is_a_new_one() {
     are(
         &run.lines(),
         "0.0 check credentials
+         0.0 look at node-1
          10.0 * notice: terminate, 30 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -82,14 +85,15 @@ fn three_answers_without_it_end_a_notice_and_the_same_again_is_a_new_one() {
          40.1 patch node-1: ours, drained
          40.2 disconnect
          62.0 * notice withdrawn
-         63.0 disconnect
+         62.0 read node-1
+         62.1 patch node-1: ours
+         62.2 disconnect
          63.0 * notice: terminate, 27 s left
          63.0 read node-1
          63.0 * drain of node-1 begins
          63.0 follow pods of node-1
-         63.1 patch node-1: cordon, ours
-         63.2 * cordon: Kept
-         63.2 evict late 25
+         63.1 * cordon: Kept
+         63.1 evict late 25
          64.2 * empty: [late evicted]
          90.0 * deadline, nothing has changed
          90.0 disconnect
@@ -125,6 +129,7 @@ fn failures_do_not_end_a_notice_and_are_said_once() {
     are(
         &run.lines(),
         "0.0 check credentials
+         0.0 look at node-1
          10.0 * notice: terminate, 30 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -181,6 +186,7 @@ fn another_action_takes_over_a_running_drain() {
     are(
         &run.lines(),
         "0.0 check credentials
+         0.0 look at node-1
          10.0 * notice: stop, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -191,14 +197,14 @@ fn another_action_takes_over_a_running_drain() {
          10.2 evict b 30
          20.0 * taken over: terminate
          20.0 read node-1
-         20.1 patch node-1: cordon, ours
+         20.1 patch node-1: ours
          20.2 * cordon: Kept
          30.0 * taken over: hibernate
-         30.0 * deadline moved, 30 s left
+         30.0 * deadline moved at once, 30 s left
          30.0 read node-1
          30.0 mark b
-         30.1 patch node-1: cordon, ours
-         30.1 delete b 28
+         30.1 patch node-1: ours
+         30.1 delete b 1
          30.2 * cordon: Kept
          31.1 * empty: [a evicted, b deleted]
          60.0 * deadline, nothing has changed
@@ -251,6 +257,7 @@ fn a_notice_that_is_over_in_its_drain_lets_the_drain_go_on_and_makes_room_for_a_
     are(
         &run.lines(),
         "0.0 check credentials
+         0.0 look at node-1
          10.0 * notice: terminate, 30 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -264,17 +271,12 @@ fn a_notice_that_is_over_in_its_drain_lets_the_drain_go_on_and_makes_room_for_a_
          22.0 * notice withdrawn, drain goes on
          40.0 * deadline, nothing has changed
          40.0 disconnect
-         40.0 read node-1
-         40.1 patch node-1: ours, drained
-         40.2 disconnect
-         60.0 disconnect
          60.0 * notice: terminate, 30 s left
          60.0 read node-1
          60.0 * drain of node-1 begins
          60.0 follow pods of node-1
-         60.1 patch node-1: cordon, ours
+         60.1 * cordon: Kept
          60.1 * empty: []
-         60.2 * cordon: Kept
          90.0 * deadline, nothing has changed
          90.0 disconnect
          90.0 read node-1

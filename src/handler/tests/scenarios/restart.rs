@@ -1,15 +1,25 @@
 //! A process that finds a notice which stood there before it.
 
-use crate::drain::tests::cluster::pod;
+use crate::drain::tests::cluster::{pod, secs};
 use crate::handler::tests::model::run;
 use crate::handler::tests::scenarios::are;
-use crate::handler::tests::script::{BOOT, Says, Script, What, With, script};
+use crate::handler::tests::script::{BOOT, Edit, End, Says, Script, What, With, script};
+use crate::intent;
 use crate::notice::Action::{Stop, Terminate};
+use crate::notice::NoticePath::{Lifecycle, Rebalance};
 
 /// Restarted at 0 s, in the middle or after the end of a drain; the instance goes at 40 s.
 fn restarted(script: Script) -> Vec<String> {
     let run = run(&script.says(0, Says::At(Terminate, 40)).pods([pod("a")]).sigterm(&[100]));
     run.lines()
+}
+
+/// From 10 s on a recommendation, drained for with a minute's patience.
+fn recommended() -> Script {
+    script().path_says(Rebalance, 10, Says::Recommended).but(|it| {
+        it.config.policy.rebalance = intent::Rebalance::Drain { patience: secs(60) };
+        it.config.policy.rebalance_marks = secs(200);
+    })
 }
 
 #[test]
@@ -19,6 +29,7 @@ fn in_the_middle_of_a_drain_it_is_gone_on_with() {
         "0.0 check credentials
          0.0 * notice: terminate, 40 s left
          0.0 read node-1
+         0.1 * marks found: spot-interruption/terminate
          0.1 * cordon: Kept
          0.1 * drain of node-1 begins
          0.1 follow pods of node-1
@@ -40,6 +51,7 @@ fn in_the_middle_with_a_foreign_cordon_it_stays_foreign() {
         "0.0 check credentials
          0.0 * notice: terminate, 40 s left
          0.0 read node-1
+         0.1 * marks found: spot-interruption/terminate
          0.1 * cordon: Foreign
          0.1 * drain of node-1 begins
          0.1 follow pods of node-1
@@ -61,8 +73,9 @@ fn after_the_end_nothing_is_done() {
         "0.0 check credentials
          0.0 * notice: terminate, 40 s left
          0.0 read node-1
-         0.1 * drained before
+         0.1 * marks found: spot-interruption/terminate
          0.1 disconnect
+         0.1 * drained before
          100.0 * SIGTERM, ends",
     );
 }
@@ -81,7 +94,8 @@ fn after_the_end_in_another_boot_it_is_drained() {
         "0.0 check credentials
          0.0 * notice: terminate, 40 s left
          0.0 read node-1
-         0.1 patch node-1: cordon, ours
+         0.1 * marks found of an earlier boot: spot-interruption/terminate
+         0.1 patch node-1: ours
          0.1 * drain of node-1 begins
          0.1 follow pods of node-1
          0.2 * cordon: Kept
@@ -104,11 +118,14 @@ fn after_the_end_of_another_notice_it_is_drained() {
         "0.0 check credentials
          0.0 * notice: stop, 40 s left
          0.0 read node-1
-         0.1 patch node-1: cordon, ours
+         0.1 * marks found: spot-interruption/terminate
+         0.1 patch node-1: ours, drained spot-interruption/terminate
          0.1 * drain of node-1 begins
          0.1 follow pods of node-1
          0.2 * cordon: Kept
          0.2 * empty: []
+         2.0 read node-1
+         2.1 patch node-1: ours
          40.0 * deadline, nothing has changed
          40.0 disconnect
          40.0 read node-1
@@ -124,11 +141,15 @@ fn the_same_notice_once_more_after_it_was_absent_is_drained() {
     are(
         &run(&script.sigterm(&[100])).lines(),
         "0.0 check credentials
+         0.0 look at node-1
+         0.1 read node-1
+         0.2 * marks found: spot-interruption/terminate
+         0.2 disconnect
          1.0 * notice: terminate, 39 s left
          1.0 read node-1
          1.0 * drain of node-1 begins
          1.0 follow pods of node-1
-         1.1 patch node-1: cordon, ours
+         1.1 patch node-1: ours
          1.1 * empty: []
          1.2 * cordon: Kept
          40.0 * deadline, nothing has changed
@@ -148,6 +169,7 @@ fn an_annotation_that_cannot_be_read_is_none() {
         "0.0 check credentials
          0.0 * notice: terminate, 40 s left
          0.0 read node-1
+         0.1 * marks unreadable
          0.1 patch node-1: cordon, ours
          0.1 * drain of node-1 begins
          0.1 follow pods of node-1
@@ -175,17 +197,19 @@ fn what_was_drained_before_may_be_noticed_anew() {
         "0.0 check credentials
          0.0 * notice: terminate in the past, 120 s left
          0.0 read node-1
-         0.1 * drained before
+         0.1 * marks found: spot-interruption/terminate
          0.1 disconnect
+         0.1 * drained before
          22.0 * notice withdrawn
-         30.0 disconnect
+         22.0 read node-1
+         22.1 patch node-1: ours
+         22.2 disconnect
          30.0 * notice: terminate, 30 s left
          30.0 read node-1
          30.0 * drain of node-1 begins
          30.0 follow pods of node-1
-         30.1 patch node-1: cordon, ours
+         30.1 * cordon: Kept
          30.1 * empty: []
-         30.2 * cordon: Kept
          60.0 * deadline, nothing has changed
          60.0 disconnect
          60.0 read node-1
@@ -217,8 +241,133 @@ fn after_the_end_in_a_dry_run_nothing_is_done() {
         "0.0 check credentials
          0.0 * notice: terminate, 40 s left
          0.0 read node-1
-         0.1 * drained before
+         0.1 * marks found: spot-interruption/terminate
          0.1 disconnect
+         0.1 * drained before
          100.0 * SIGTERM, ends",
+    );
+}
+
+#[test]
+fn the_end_that_was_taken_for_granted_is_not_put_off() {
+    let script = script()
+        .path_says(Lifecycle, 10, Says::Leaves(Terminate))
+        .ends(2000, End::Killed)
+        .ends(2500, End::Killed)
+        .sigterm(&[4000]);
+    are(
+        &run(&script.pods([pod("a"), pod("b").covered()])).lines(),
+        "0.0 check credentials
+         0.0 look at node-1
+         10.0 * notice: asg-lifecycle/terminate some time, 3300 s left
+         10.0 read node-1
+         10.0 * drain of node-1 begins
+         10.0 follow pods of node-1
+         10.1 patch node-1: cordon, ours
+         10.2 * cordon: Done
+         10.2 evict a 30
+         10.2 evict b 30
+         2000.0 - another process begins
+         2002.0 check credentials
+         2002.0 * notice: asg-lifecycle/terminate some time, 3300 s left
+         2002.0 read node-1
+         2002.1 * marks found: asg-lifecycle/terminate
+         2002.1 * deadline moved as before, 1307.9 s left
+         2002.1 * cordon: Kept
+         2002.1 * drain of node-1 begins
+         2002.1 follow pods of node-1
+         2002.2 evict b 30
+         2500.0 - another process begins
+         2502.0 check credentials
+         2502.0 * notice: asg-lifecycle/terminate some time, 3300 s left
+         2502.0 read node-1
+         2502.1 * marks found: asg-lifecycle/terminate
+         2502.1 * deadline moved as before, 807.9 s left
+         2502.1 * cordon: Kept
+         2502.1 * drain of node-1 begins
+         2502.1 follow pods of node-1
+         2502.2 evict b 30
+         3277.0 mark b
+         3278.1 delete b 30
+         3279.1 * empty: [b deleted]
+         3310.0 * deadline, nothing has changed
+         3310.0 disconnect
+         3310.0 read node-1
+         3310.1 patch node-1: ours, drained
+         3310.2 disconnect
+         4000.0 * SIGTERM, ends",
+    );
+}
+
+#[test]
+fn patience_is_not_begun_anew() {
+    let script = recommended().ends(40, End::Killed).ends(80, End::Killed);
+    are(
+        &run(&script.pods([pod("a"), pod("b").covered()])).lines(),
+        "0.0 check credentials
+         0.0 look at node-1
+         10.0 * notice: rebalance-recommendation without a deadline, 60 s left
+         10.0 read node-1
+         10.0 * drain of node-1 begins
+         10.0 follow pods of node-1
+         10.1 patch node-1: cordon, ours
+         10.2 * cordon: Done
+         10.2 * marks last 199.8 s
+         10.2 evict a 30
+         10.2 evict b 30
+         40.0 - another process begins
+         42.0 check credentials
+         42.0 * notice: rebalance-recommendation without a deadline, 60 s left
+         42.0 read node-1
+         42.1 * marks found: rebalance-recommendation
+         42.1 * deadline moved without a deadline, 27.9 s left
+         42.1 * cordon: Kept
+         42.1 * marks last 167.9 s
+         42.1 * drain of node-1 begins
+         42.1 follow pods of node-1
+         42.2 evict b 30
+         70.0 * patience: [b still there]
+         70.0 disconnect
+         70.0 read node-1
+         70.1 patch node-1: ours, drained
+         70.2 disconnect
+         80.0 - another process begins
+         82.0 check credentials
+         82.0 * notice: rebalance-recommendation without a deadline, 60 s left
+         82.0 read node-1
+         82.1 * marks found: rebalance-recommendation
+         82.1 disconnect
+         82.1 * drained before
+         82.1 * marks last 127.9 s
+         210.0 * marks expired: rebalance-recommendation
+         210.0 read node-1
+         210.1 patch node-1: uncordon, remember, over rebalance-recommendation
+         210.2 * the node is uncordoned
+         210.2 disconnect
+         300.0 * SIGTERM, ends",
+    );
+}
+
+#[test]
+fn a_node_that_was_drained_and_uncordoned_since_stays_uncordoned() {
+    let script = recommended().edit(60_000, Edit::Uncordon).ends(80, End::Killed);
+    let lines = ["node-1", "notice", "before", "cordon"];
+    are(
+        &run(&script.pods([pod("a")])).lines_with(&lines),
+        "0.0 look at node-1
+         10.0 * notice: rebalance-recommendation without a deadline, 60 s left
+         10.0 read node-1
+         10.0 * drain of node-1 begins
+         10.0 follow pods of node-1
+         10.1 patch node-1: cordon, ours
+         10.2 * cordon: Done
+         11.2 read node-1
+         11.3 patch node-1: ours, drained
+         82.0 * notice: rebalance-recommendation without a deadline, 60 s left
+         82.0 read node-1
+         82.1 * drained before
+         210.0 read node-1
+         210.1 patch node-1: remember, over rebalance-recommendation
+         210.2 * the node is cordoned no longer: somebody else has uncordoned it",
     );
 }

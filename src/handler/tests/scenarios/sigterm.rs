@@ -31,6 +31,7 @@ fn at_once_when_nothing_is_under_way() {
     are(
         &run(&script().sigterm(&[7, 8])).lines(),
         "0.0 check credentials
+         0.0 look at node-1
          7.0 * SIGTERM, ends",
     );
 }
@@ -41,12 +42,13 @@ fn at_once_while_the_end_is_being_noted() {
         script().says(10, Says::At(Terminate, 40)).trouble(40..60, With::Everything, What::Hangs);
     are(
         &run(&script.sigterm(&[43])).lines_with(&["node-1", "SIGTERM"]),
-        "10.0 read node-1
+        "0.0 look at node-1
+         10.0 read node-1
          10.0 * drain of node-1 begins
          10.0 follow pods of node-1
          10.1 patch node-1: cordon, ours
          40.0 read node-1
-         43.0 * SIGTERM, ends",
+         43.0 * SIGTERM, ends with unsettled marks",
     );
 }
 
@@ -56,6 +58,7 @@ fn in_a_drain_it_goes_on_until_the_deadline_if_that_comes_first() {
     are(
         &run.lines(),
         "0.0 check credentials
+         0.0 look at node-1
          10.0 * notice: terminate, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -77,6 +80,7 @@ fn in_a_drain_it_goes_on_until_its_own_grace_is_nearly_over() {
     are(
         &run(&script.sigterm(&[20, 25])).lines(),
         "0.0 check credentials
+         0.0 look at node-1
          10.0 * notice: terminate, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -99,6 +103,7 @@ fn the_setting_counts_while_the_own_pod_was_not_seen() {
     are(
         &run(&script.but(|it| it.config.shutdown_grace = ms(20_000)).sigterm(&[20])).lines(),
         "0.0 check credentials
+         0.0 look at node-1
          10.0 * notice: terminate, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -131,6 +136,7 @@ fn the_deadline_moves_neither_by_it_nor_after_it() {
     are(
         &run(&script).lines(),
         "0.0 check credentials
+         0.0 look at node-1
          10.0 * notice: terminate, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -152,6 +158,7 @@ fn it_ends_as_soon_as_nothing_is_left() {
     are(
         &run(&script).lines(),
         "0.0 check credentials
+         0.0 look at node-1
          10.0 * notice: terminate, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -171,6 +178,7 @@ fn it_ends_at_once_when_nothing_is_left() {
     are(
         &run(&script().noticed().pods([pod("a")]).sigterm(&[20])).lines(),
         "0.0 check credentials
+         0.0 look at node-1
          10.0 * notice: terminate, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -189,6 +197,7 @@ fn a_late_pod_after_nothing_was_left_is_gone_on_with() {
     are(
         &run(&script.sigterm(&[25])).lines(),
         "0.0 check credentials
+         0.0 look at node-1
          10.0 * notice: terminate, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -228,7 +237,8 @@ fn a_node_whose_drain_turns_out_to_be_done_lets_it_end() {
          0.0 * notice: terminate, 40 s left
          0.0 read node-1
          0.1 * SIGTERM, ends within 39.95 s
-         0.1 * drained before
-         0.1 disconnect",
+         0.1 * marks found: spot-interruption/terminate
+         0.1 disconnect
+         0.1 * drained before",
     );
 }

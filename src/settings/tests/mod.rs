@@ -5,8 +5,18 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::drain::pod::OwnPod;
+use crate::intent::{LeadTimes, Rebalance};
+use crate::node::{RebalanceMark, TaintEffect};
+use crate::notice::Code;
 use crate::settings::predecessors::FORMER;
-use crate::settings::table::{DefaultValue, TABLE};
+use crate::settings::table::{DefaultValue, rows};
+
+/// What `--print-settings` prints.
+mod overview;
+/// The page and the README.
+mod page;
+/// Several settings together.
+mod together;
 
 /// What a pod of the shipped manifest has.
 const POD: [(&str, &str); 2] = [("NODE_NAME", "node-1"), ("KUBERNETES_SERVICE_HOST", "10.96.0.1")];
@@ -48,6 +58,25 @@ fn a_pod_of_the_manifest_needs_no_more_than_its_node() {
                 poll_interval: Duration::from_secs(1),
                 v1_fallback: true,
             },
+            watched: Watched {
+                interruption: true,
+                rebalance: false,
+                maintenance: true,
+                lifecycle: false,
+            },
+            policy: Policy {
+                marks_only: false,
+                lead_times: usual_lead_times(),
+                rebalance: Rebalance::Mark,
+                rebalance_marks: Duration::from_hours(1),
+            },
+            marks: MarkPolicy {
+                taint: None,
+                exclude_from_load_balancers: false,
+                rebalance_mark: RebalanceMark::Cordon,
+            },
+            load_balancer_hold: Duration::ZERO,
+            lifecycle_window: Duration::from_mins(55),
             api_server: ApiServer {
                 address: Address::parse("10.96.0.1", 443).unwrap(),
                 token_file: "/var/run/secrets/kubernetes.io/serviceaccount/token".into(),
@@ -75,6 +104,17 @@ fn a_pod_of_the_manifest_needs_no_more_than_its_node() {
     assert_eq!(given, ["NODE_NAME=node-1", "KUBERNETES_SERVICE_HOST=10.96.0.1"]);
 }
 
+fn usual_lead_times() -> LeadTimes {
+    let ten_minutes = Duration::from_mins(10);
+    LeadTimes {
+        instance_reboot: ten_minutes,
+        system_reboot: ten_minutes,
+        system_maintenance: ten_minutes,
+        instance_retirement: Duration::from_hours(1),
+        instance_stop: Duration::from_hours(1),
+    }
+}
+
 #[test]
 fn each_setting_of_the_table_is_asked_for_and_no_other() {
     let asked = RefCell::new(BTreeSet::new());
@@ -83,18 +123,33 @@ fn each_setting_of_the_table_is_asked_for_and_no_other() {
         None
     };
     let _ = read([], &lookup);
-    let table = TABLE.iter().flat_map(|row| row.aliases.iter().chain([&row.variable]));
+    let table = rows().flat_map(|row| row.aliases.iter().chain([&row.variable]));
     let former = FORMER.iter().map(|former| &former.variable);
     let known: BTreeSet<_> = table.chain(former).map(|name| (*name).to_owned()).collect();
     assert_eq!(asked.into_inner(), known);
 }
 
 #[test]
+fn no_row_lacks_anything() {
+    for row in rows() {
+        assert_eq!(
+            row.flag.to_ascii_uppercase().replace('-', "_"),
+            match row.variable {
+                "INSTANCE_METADATA_URL" => "METADATA_URL",
+                variable => variable,
+            }
+        );
+        let (DefaultValue::Is(default) | DefaultValue::Unset(default)) = row.default;
+        assert!(![row.flag, row.help, row.valid, default].contains(&""), "{row:?}");
+        assert_eq!(row.placeholder.is_none(), ["true", "false", "0"].contains(&default), "{row:?}");
+    }
+}
+
+#[test]
 fn no_name_stands_twice() {
-    let flags: BTreeSet<_> = TABLE.iter().map(|row| row.flag).collect();
-    assert_eq!(flags.len(), TABLE.len());
-    let variables: Vec<_> = TABLE
-        .iter()
+    let flags: BTreeSet<_> = rows().map(|row| row.flag).collect();
+    assert_eq!(flags.len(), rows().count());
+    let variables: Vec<_> = rows()
         .flat_map(|row| row.aliases.iter().chain([&row.variable]))
         .chain(FORMER.iter().map(|former| &former.variable))
         .collect();
@@ -145,7 +200,15 @@ fn the_ends_of_each_range_are_valid_and_the_next_values_are_not() {
         ("node-termination-grace-period", &["3", "168h"], &["0", "604801s", "-1"]),
         ("safety-margin", &["0s", "119s"], &["61m", "2"]),
         ("workers", &["1", "256"], &["0", "257", "-1", "1.0"]),
-        ("shutdown-grace-period", &["1", "168h"], &["0", "500ms", "169h"]),
+        ("shutdown-grace-period", &["1s", "168h"], &["0s", "1", "500ms", "169h"]),
+        ("load-balancer-hold", &["0s", "1h"], &["15", "3601s", "-1s"]),
+        ("rebalance-patience", &["1m", "60s", "168h"], &["30", "59s", "169h"]),
+        ("rebalance-mark-duration", &["1m", "168h"], &["60", "59s", "169h"]),
+        ("asg-lifecycle-window", &["3s", "168h"], &["0s", "3600", "169h"]),
+        ("maintenance-lead-times", &["instance-stop=3s"], &["instance-stop=600", "stop=1h"]),
+        ("taint-effect", &["NoSchedule", "PreferNoSchedule", "NoExecute"], &["noExecute", "No"]),
+        ("rebalance-mark", &["cordon", "soft-taint"], &["Cordon", "taint"]),
+        ("cordon-only", &["1", "false"], &["yes", "2"]),
         ("kubernetes-service-port", &["1", "65535"], &["0", "65536", "https"]),
         ("pod-termination-grace-period", &["-1", "0", "4294967295"], &["4294967296"]),
         ("verbose", &["0", "1", "true"], &["-1", "yes", "256"]),
@@ -177,6 +240,15 @@ fn a_token_in_the_wrong_place_is_not_shown() {
     let bad = settled(&["--token-file", token, token], &[("NODE_NAME", token)]).unwrap_err();
     assert_eq!(bad.0.len(), 3);
     assert!(!bad.to_string().contains("eyJ"), "{bad}");
+}
+
+#[test]
+fn the_query_of_a_notice_url_is_not_shown_whether_it_is_good_or_bad() {
+    let good = good(&[], &[("NOTICE_URL", "http://host/notice?key=secret")]);
+    let given: Vec<_> = good.given.iter().map(ToString::to_string).collect();
+    assert_eq!(given[1], "NOTICE_URL=http://host/notice?…");
+    let bad = problems(&[], &[("NOTICE_URL", "host/notice?key=secret")]);
+    assert!(bad[0].starts_with("NOTICE_URL is \"host/notice?…\"; "), "{bad:?}");
 }
 
 #[test]
@@ -231,7 +303,7 @@ fn a_switch_of_another_handler_takes_no_flag_for_its_value() {
         let flag = format!("--{}", former.variable.to_ascii_lowercase().replace('_', "-"));
         assert!(good(&[&flag, "--dry-run"], &[]).dry_run, "{flag}");
     }
-    let switches = ["USE_PROVIDER_ID", "CHECK_TAG_BEFORE_DRAINING", "CORDON_ONLY"];
+    let switches = ["USE_PROVIDER_ID", "CHECK_TAG_BEFORE_DRAINING", "DETACH_ASG"];
     for name in switches {
         assert!(FORMER.iter().any(|former| former.variable == name && former.is_switch), "{name}");
     }
@@ -243,19 +315,6 @@ fn a_grace_of_nought_is_one_and_that_is_said() {
     assert_eq!(settings.longest_grace, Some(Grace::MIN));
     assert_eq!(settings.remarks.len(), 1);
     assert!(settings.remarks[0].to_string().contains("counts as 1"));
-}
-
-#[test]
-fn a_margin_that_leaves_no_time_is_bad() {
-    let bad = problems(&["--node-termination-grace-period=2"], &[]);
-    assert_eq!(bad.len(), 1);
-    assert!(bad[0].contains("(2s) must be shorter than the node termination grace period (2s)"));
-}
-
-#[test]
-fn a_long_interval_is_remarked() {
-    assert_eq!(remarks(&["--poll-interval=10"], &[]), [""; 0]);
-    assert!(remarks(&["--poll-interval=90"], &[])[0].starts_with("With 90s between polls"));
 }
 
 #[test]
@@ -279,6 +338,8 @@ fn what_the_other_handler_does_by_itself_is_not_worth_a_word() {
         ("LOG_LEVEL", "info"),
         ("PROBES_SERVER_PORT", "8080"),
         ("METADATA_TRIES", "3"),
+        ("TAINT_EFFECT", "NoSchedule"),
+        ("UPTIME_FROM_FILE", "/proc/uptime"),
         ("ENABLE_SQS_TERMINATION_DRAINING", "false"),
     ];
     assert_eq!(remarks(&[], &usual), [""; 0]);
@@ -287,13 +348,12 @@ fn what_the_other_handler_does_by_itself_is_not_worth_a_word() {
 #[test]
 fn what_would_change_something_is_said_without_its_value() {
     let asked = [
-        ("TAINT_NODE", "true"),
+        ("ENABLE_OUT_OF_SERVICE_TAINT", "true"),
         ("DETACH_ASG", "yes"),
         ("SLACK_URL", "https://hooks.example/secret"),
         ("WEBHOOK_URL", "https://hooks.example/secret"),
         ("WEBHOOK_HEADERS", r#"{"Authorization":"secret"}"#),
-        ("ENABLE_REBALANCE_MONITORING", "1"),
-        ("ENABLE_SCHEDULED_EVENT_DRAINING", "true"),
+        ("GMAIL_PASS", "secret"),
         ("PROBES_SERVER_PORT", "8081"),
     ];
     let said = remarks(&[], &asked);
@@ -317,14 +377,6 @@ fn the_mode_with_a_queue_is_refused() {
 }
 
 #[test]
-fn a_wish_for_less_than_a_drain_is_not_passed_over() {
-    let as_usual = [("CORDON_ONLY", "false"), ("ENABLE_SPOT_INTERRUPTION_DRAINING", "true")];
-    assert_eq!(remarks(&[], &as_usual), [""; 0]);
-    let less = [("CORDON_ONLY", "true"), ("ENABLE_SPOT_INTERRUPTION_DRAINING", "false")];
-    assert_eq!(remarks(&[], &less).len(), 2);
-}
-
-#[test]
 fn the_shipped_manifest_sets_what_the_table_knows() {
     let manifest = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/daemonset.yaml"));
     let is_variable = |name: &&str| name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
@@ -332,7 +384,7 @@ fn the_shipped_manifest_sets_what_the_table_knows() {
     let variables: Vec<_> = names.filter(is_variable).collect();
     assert!(variables.contains(&"NODE_NAME"), "{variables:?}");
     for variable in variables {
-        assert!(TABLE.iter().any(|row| row.variable == variable), "{variable}");
+        assert!(rows().any(|row| row.variable == variable), "{variable}");
     }
 }
 
@@ -342,23 +394,4 @@ fn the_grace_of_the_shipped_manifest_is_the_default() {
     let grace = good(&[], &[]).shutdown_grace.as_secs();
     let line = format!("terminationGracePeriodSeconds: {grace}");
     assert!(manifest.lines().any(|found| found.trim() == line), "{line}");
-}
-
-/// The README's table is this one, line by line.
-#[test]
-fn the_readme_has_every_setting_as_it_is() {
-    let readme = include_str!("../../README.md");
-    for row in TABLE {
-        let names: Vec<String> = std::iter::once(&row.variable)
-            .chain(row.aliases)
-            .map(|name| format!("`{name}`"))
-            .collect();
-        let default = match row.default {
-            DefaultValue::Is(value) => format!("`{value}`"),
-            DefaultValue::Unset(words) => words.to_owned(),
-        };
-        let line =
-            format!("| `--{}` | {} | {default} | {} |", row.flag, names.join(", "), row.help);
-        assert!(readme.contains(&line), "the README lacks this line:\n{line}");
-    }
 }

@@ -1,9 +1,8 @@
-//! Where EC2 announces an interruption, and what it says there. No I/O.
+//! A spot instance is taken back: what EC2 says of it, at two paths of its own, and what another
+//! address may say.
 //!
-//! Sources: EC2 user guide, "Spot Instance interruption notices"; for the older path, what it says
-//! of `termination-time`.
+//! Source: EC2 user guide, "Spot Instance interruption notices", also of `termination-time`.
 
-use std::fmt;
 use std::time::Duration;
 
 use miniserde::Deserialize;
@@ -11,71 +10,47 @@ use miniserde::json::{self, Value};
 
 use crate::excerpt::excerpt;
 use crate::moment::WallTime;
-use crate::notice::{Action, Kind, Notice, When};
+use crate::notice::{Action, Notice, NoticeId, When};
+use crate::source::aws::{Unreadable, string, text};
 
-/// Answers 404 until the instance is marked, then `{"action": "terminate", "time": "…"}`.
-pub(super) const INSTANCE_ACTION: &str = "/latest/meta-data/spot/instance-action";
-/// The older path, for `terminate` only: 404, or a bare time.
-const TERMINATION_TIME: &str = "/spot/termination-time";
-
-/// A body with status 200 that is no notice, and not the absence of one either.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unreadable {
-    /// No body, or white space.
-    Empty,
-    /// Not UTF-8.
-    NotUtf8,
-    /// A web page.
-    Html,
-    /// Not JSON, or only the beginning of it.
-    NotJson,
-    /// JSON with neither an action nor a time.
-    NoAction,
-}
-
-impl fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Empty => "an empty answer",
-            Self::NotUtf8 => "not UTF-8",
-            Self::Html => "HTML, so something else answers at this address",
-            Self::NotJson => "not JSON, or cut short",
-            Self::NoAction => "JSON with neither an action nor a time",
-        })
-    }
-}
-
-/// Reads what stands at [`INSTANCE_ACTION`] when it answers 200.
+/// Reads what stands at [`INSTANCE_ACTION`](super::INSTANCE_ACTION) when it answers 200.
 ///
 /// As the path is absent until the instance is marked, doubt speaks for a notice: a time that is
 /// missing or unreadable gives [`When::Unstated`], and an action that EC2 does not document counts
 /// as [`Action::Terminate`], the worst of them, which the wording then says.
-pub(super) fn instance_action(body: &[u8], window: Duration) -> Result<Notice, Unreadable> {
-    let text = text(body)?;
-    document(text, window)
+pub(in crate::source) fn instance_action(
+    body: &[u8],
+    window: Duration,
+) -> Result<Notice, Unreadable> {
+    document(text(body)?, window)
 }
 
-/// Reads what stands at a `NOTICE_URL` with this path when it answers 200: a notice if it is an
-/// action document or a time.
+/// Reads what stands at [`TERMINATION_TIME`](super::TERMINATION_TIME) when it answers 200. A value
+/// that is not a time means that there is no notice, as EC2 documents it.
 ///
-/// Anything else is a notice too, without a time: whoever sets such an address was promised by
-/// this program's predecessors that status 200 means a notice. Two exceptions: nothing and HTML
-/// come from broken servers and are errors; and at EC2's own `termination-time` a value that is not
-/// a time means that there is no notice, as EC2 documents it (`instance-action` is polled besides).
-pub(super) fn notice_url(
-    path: &str,
+/// EC2 has no document there. One counts nonetheless: this path may be on a server of the
+/// operator's.
+pub(in crate::source) fn termination_time(
     body: &[u8],
     window: Duration,
 ) -> Result<Option<Notice>, Unreadable> {
     let text = text(body)?;
-    if let Ok(notice) = document(text, window) {
-        return Ok(Some(notice));
+    Ok(document(text, window).ok().or_else(|| {
+        let time = WallTime::parse(text)?;
+        Some(notice(Action::Terminate, When::At(time), window, excerpt(text)))
+    }))
+}
+
+/// Reads what stands at a `NOTICE_URL` when it answers 200: a notice in any case, without a time
+/// unless it is an action document or a time.
+///
+/// Whoever sets such an address was promised by this program's predecessors that status 200 means a
+/// notice. Two exceptions: nothing and HTML come from broken servers and are errors.
+pub(in crate::source) fn notice_url(body: &[u8], window: Duration) -> Result<Notice, Unreadable> {
+    if let Some(notice) = termination_time(body, window)? {
+        return Ok(notice);
     }
-    let when = WallTime::parse(text).map_or(When::Unstated, When::At);
-    if when == When::Unstated && path.ends_with(TERMINATION_TIME) {
-        return Ok(None);
-    }
-    Ok(Some(notice(Action::Terminate, when, window, excerpt(text))))
+    Ok(notice(Action::Terminate, When::Unstated, window, excerpt(text(body)?)))
 }
 
 /// The keys of the document. Values of any type are taken, so that a bad one does not hide the
@@ -88,7 +63,7 @@ struct Document {
 
 fn document(text: &str, window: Duration) -> Result<Notice, Unreadable> {
     let document: Document = json::from_str(text).map_err(|_| Unreadable::NotJson)?;
-    let action = document.action.as_ref().map_or("", string).trim();
+    let action = document.action.as_ref().map_or("", string);
     let time = document.time.as_ref().and_then(|time| WallTime::parse(string(time)));
     let when = time.map_or(When::Unstated, When::At);
     let known = match action.to_ascii_lowercase().as_str() {
@@ -105,25 +80,8 @@ fn document(text: &str, window: Duration) -> Result<Notice, Unreadable> {
     Ok(notice(known.unwrap_or(Action::Terminate), when, window, wording))
 }
 
-/// The string in a value, else an empty one.
-fn string(value: &Value) -> &str {
-    match value {
-        Value::String(text) => text,
-        _ => "",
-    }
-}
-
 fn notice(action: Action, when: When, window: Duration, wording: String) -> Notice {
-    Notice { kind: Kind::SpotInterruption, action, when, window, wording }
-}
-
-fn text(body: &[u8]) -> Result<&str, Unreadable> {
-    let text = str::from_utf8(body).map_err(|_| Unreadable::NotUtf8)?.trim();
-    match text.bytes().next() {
-        None => Err(Unreadable::Empty),
-        Some(b'<') => Err(Unreadable::Html),
-        Some(_) => Ok(text),
-    }
+    Notice { id: NoticeId::Interruption(action), when, window, wording }
 }
 
 #[cfg(test)]
@@ -132,16 +90,22 @@ mod tests {
 
     const WINDOW: Duration = Duration::from_mins(2);
     const GOOD: &str = r#"{"action": "terminate", "time": "2017-09-18T08:22:00Z"}"#;
-    const OLD: &str = "/latest/meta-data/spot/termination-time";
 
     fn at(time: &str) -> When {
         When::At(WallTime::parse(time).unwrap())
     }
 
+    fn action(notice: &Notice) -> Action {
+        match notice.id {
+            NoticeId::Interruption(action) => action,
+            _ => panic!("{notice:?}"),
+        }
+    }
+
     fn read(body: &str) -> (Action, When) {
         let notice = instance_action(body.as_bytes(), WINDOW).unwrap();
-        assert_eq!((notice.kind, notice.window), (Kind::SpotInterruption, WINDOW));
-        (notice.action, notice.when)
+        assert_eq!(notice.window, WINDOW);
+        (action(&notice), notice.when)
     }
 
     #[test]
@@ -220,29 +184,35 @@ mod tests {
     }
 
     #[test]
-    fn a_notice_url_may_give_a_time_or_a_document() {
-        for path in [OLD, "/custom"] {
-            let read = |body: &str| notice_url(path, body.as_bytes(), WINDOW).unwrap().unwrap();
-            assert_eq!(read("2015-01-05T18:02:00Z\n").when, at("2015-01-05T18:02:00Z"));
-            assert_eq!(read("2015-01-05T18:02:00Z\n").action, Action::Terminate);
-            assert_eq!(read(r#"{"action": "stop"}"#).action, Action::Stop);
-            assert_eq!(read(GOOD).when, at("2017-09-18T08:22:00Z"));
+    fn a_time_or_a_document_is_a_notice_at_termination_time_and_elsewhere() {
+        for (body, expected) in [
+            ("2015-01-05T18:02:00Z\n", (Action::Terminate, at("2015-01-05T18:02:00Z"))),
+            (r#"{"action": "stop"}"#, (Action::Stop, When::Unstated)),
+            (GOOD, (Action::Terminate, at("2017-09-18T08:22:00Z"))),
+        ] {
+            let old = termination_time(body.as_bytes(), WINDOW).unwrap().unwrap();
+            assert_eq!((action(&old), old.when), expected, "{body}");
+            assert_eq!((old.window, old.wording.as_str()), (WINDOW, body.trim()));
+            assert_eq!(notice_url(body.as_bytes(), WINDOW), Ok(old));
         }
     }
 
     #[test]
-    fn a_notice_url_that_answers_anything_else_gives_a_notice_but_not_at_termination_time() {
+    fn anything_else_is_a_notice_elsewhere_but_none_at_termination_time() {
         let time = "2015-01-05T18:02:00Z";
         let bodies = (1..time.len()).map(|end| &time[..end]).chain(["yes", "{}", "[1]"]);
         for body in bodies {
-            let custom = notice_url("/custom", body.as_bytes(), WINDOW).unwrap().unwrap();
+            let custom = notice_url(body.as_bytes(), WINDOW).unwrap();
             assert_eq!((custom.when, custom.wording.as_str()), (When::Unstated, body));
-            assert_eq!(notice_url(OLD, body.as_bytes(), WINDOW), Ok(None), "{body}");
+            assert_eq!(termination_time(body.as_bytes(), WINDOW), Ok(None), "{body}");
         }
-        for path in [OLD, "/custom"] {
-            assert_eq!(notice_url(path, b"", WINDOW), Err(Unreadable::Empty));
-            assert_eq!(notice_url(path, b"<html>", WINDOW), Err(Unreadable::Html));
-            assert_eq!(notice_url(path, b"\xff", WINDOW), Err(Unreadable::NotUtf8));
+        for (body, why) in [
+            (&b""[..], Unreadable::Empty),
+            (b"<html>", Unreadable::Html),
+            (b"\xff", Unreadable::NotUtf8),
+        ] {
+            assert_eq!(notice_url(body, WINDOW), Err(why.clone()));
+            assert_eq!(termination_time(body, WINDOW), Err(why));
         }
     }
 }

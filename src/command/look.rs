@@ -1,0 +1,44 @@
+//! `look`: see once whether an earlier process has left anything on the Node.
+
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::kube::reply::{self, Reply};
+use crate::kube::request;
+use crate::kube::server::Server;
+use crate::kube::trouble::Trouble;
+use crate::kube::workers::{Task, Workers};
+use crate::node::NodeAnswer;
+use crate::node::state::Remembered;
+use crate::settings::{Settings, WhichNode};
+
+/// How long it may take: who started it then looks for itself.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Success if nothing is there; failure if something is, or if that cannot be seen. Says nothing: it
+/// is started by `run`, which says what there is to say.
+pub(super) fn look(settings: Settings) -> ExitCode {
+    let WhichNode::Named(name) = settings.node else { return ExitCode::FAILURE };
+    let api_server = settings.api_server;
+    let server = Server::new(api_server.address, api_server.token_file, api_server.ca_file);
+    let mut workers = Workers::new(Arc::new(server), Clock::start(), NonZeroUsize::MIN);
+    let request = request::read_node(&name);
+    let asked = request.clone();
+    let (answered, answer) = mpsc::channel();
+    let done = Box::new(move |came: Result<Reply, Trouble>| {
+        let unmarked = came.is_ok_and(|reply| {
+            matches!(reply::node(&name, &asked, &reply),
+                NodeAnswer::Is(node) if node.state == Remembered::Nothing)
+        });
+        let _ = answered.send(unmarked);
+    });
+    workers.submit(Task { request, patience: TIMEOUT, done });
+    // Nothing comes where the name of the API server is not resolved in time.
+    match answer.recv_timeout(TIMEOUT) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) | Err(_) => ExitCode::FAILURE,
+    }
+}

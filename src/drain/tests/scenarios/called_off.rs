@@ -1,0 +1,125 @@
+//! What was noticed will not happen.
+
+use crate::drain::ask::{Answer, Budget};
+use crate::drain::machine::{Drain, Step};
+use crate::drain::pod::Tier;
+use crate::drain::tests::cluster::{Cluster, Wrong, at, ms, pod, secs};
+use crate::drain::tests::model::run;
+use crate::drain::tests::scenarios::are;
+use crate::drain::timing::Timing;
+use crate::drain::verdict::{End, Verdict};
+use crate::drain::{BudgetOverride, Plan};
+use crate::moment::Moment;
+
+#[test]
+fn each_pod_has_a_row_that_says_how_far_it_had_come() {
+    let cluster = Cluster::with([
+        pod("blocked").covered(),
+        pod("dns").tier(Tier::ClusterCritical),
+        pod("lost"),
+        pod("others").slow().deleted(0, 60),
+        pod("slow").slow(),
+        pod("web"),
+        pod("logs").of_daemon_set(),
+    ]);
+    let cluster = cluster.budget("web", 0, None);
+    let cluster = cluster.fault(0..=9, Wrong::CutOff { carried_out: false }).only(Some(2), None);
+    let run = run(&cluster.but(|it| it.called_off = Some(secs(5))));
+    are(
+        &run.outcomes(),
+        &[
+            "blocked called off",
+            "dns called off",
+            "logs left alone, DaemonSet logs",
+            "lost told to end, was asked, and no answer had come",
+            "others told to end, was ending already, has not ended",
+            "slow told to end, evicted, has not ended",
+            "web evicted",
+        ],
+    );
+    assert_eq!((run.ended, run.verdict.end), (at(secs(5)), Some(End::CalledOff)));
+    assert!(run.verdict.is_clean());
+    assert!(
+        run.verdict
+            .to_string()
+            .ends_with("1 left alone, 2 called off, 1 evicted, 3 told to end in 5.0 s")
+    );
+}
+
+#[test]
+fn a_request_under_way_may_have_told_its_pod_to_end() {
+    let run = run(&Cluster::with([pod("a")]).but(|it| it.called_off = Some(ms(20))));
+    are(&run.requests(), &["0.0 a evict 30"]);
+    are(&run.outcomes(), &["a told to end, was asked, and no answer had come"]);
+}
+
+/// A drain of two pods, both asked, of which one was refused.
+fn half_way() -> Drain {
+    let cluster = Cluster::with([pod("a"), pod("b")]);
+    let plan: Plan = cluster.plan;
+    let mut drain = Drain::begin(Moment::START, plan);
+    drain.release(Moment::START);
+    drain.set_begins();
+    for life in cluster.pods {
+        drain.pod_seen(life.pod);
+    }
+    drain.set_complete(Moment::START);
+    assert!(matches!(drain.next(Moment::START, 2), Step::Ask(_)));
+    assert!(matches!(drain.next(Moment::START, 1), Step::Ask(_)));
+    drain.answered(at(secs(1)), "a", refused());
+    drain
+}
+
+fn refused() -> Answer {
+    Answer::Blocked(Budget { namespace: "shop".to_owned(), name: "web".to_owned() })
+}
+
+/// What it still tells, and its last word.
+fn last_words(drain: &mut Drain, now: Moment) -> (usize, Verdict) {
+    for told in 0..10 {
+        match drain.next(now, 2) {
+            Step::Tell(_) => {}
+            Step::Done(verdict) => return (told, verdict),
+            other => panic!("{other:?}"),
+        }
+    }
+    panic!("it does not end");
+}
+
+#[test]
+fn what_comes_in_afterwards_changes_nothing_that_was_said() {
+    let now = at(secs(2));
+    let (told, expected) = {
+        let mut drain = half_way();
+        drain.call_off();
+        last_words(&mut drain, now)
+    };
+    assert_eq!(told, 1, "the refusal is still said");
+    let mut drain = half_way();
+    drain.call_off();
+    drain.answered(now, "b", Answer::Accepted);
+    drain.pod_gone(now, "a");
+    drain.pod_seen(pod("c").pod);
+    drain.watch_lost("cut off".to_owned());
+    drain.set_begins();
+    drain.set_complete(now);
+    drain.stop_at(now);
+    drain.call_off();
+    assert!(!drain.retime(Timing::deadline(now, secs(2)), BudgetOverride::AtDeadline));
+    assert_eq!(last_words(&mut drain, now), (1, expected.clone()));
+    assert_eq!(last_words(&mut drain, now), (0, expected));
+}
+
+#[test]
+fn a_drain_that_had_nobody_to_drain_yet_is_clean_when_it_is_called_off() {
+    let cluster = Cluster::with([]).but(|it| it.watch.opens = secs(10));
+    let run = run(&cluster.but(|it| it.called_off = Some(secs(5))));
+    assert!(run.verdict.is_clean() && !run.verdict.listed);
+}
+
+#[test]
+fn a_dry_run_can_be_called_off() {
+    let cluster = Cluster::with([pod("a"), pod("dns").tier(Tier::ClusterCritical).late(4)]);
+    let cluster = cluster.but(|it| (it.plan.dry, it.called_off) = (true, Some(ms(20))));
+    are(&run(&cluster).outcomes(), &["a called off"]);
+}

@@ -1,0 +1,333 @@
+//! Gives the Node the marks that are wanted: reads it, patches what was read, and begins anew when
+//! somebody changed it in between. Pure.
+
+use std::time::Duration;
+
+use crate::drain::timing::Backoff;
+use crate::moment::Moment;
+use crate::node::marks::{Change, Draft, Marks, Patch};
+use crate::node::{Node, NodeAnswer};
+
+/// What the Node is to bear, and how far that has come.
+#[derive(Debug)]
+pub struct Marker {
+    /// Nothing is written.
+    dry: bool,
+    /// `None`: the Node stays as it is.
+    wanted: Option<Marks>,
+    /// Marks that others have taken off are set again.
+    renew: bool,
+    phase: Phase,
+    backoff: Backoff,
+    failed: u32,
+    /// Patches that came too late: somebody had changed the Node in between.
+    conflicts: u32,
+    /// A patch was sent that takes the node out of load balancers, and may have been accepted
+    /// whatever came of its answer.
+    excluding: bool,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// It is to be looked whether the Node bears anything of ours.
+    ToLook,
+    Looking,
+    ToRead(Moment),
+    Reading,
+    Read(Box<Node>),
+    Patching(Draft),
+    /// The patch was accepted.
+    Patched(Draft),
+    /// A patch for earlier marks is under way: whatever comes of it, the Node is read again.
+    Outdated,
+    /// The Node bears what is wanted.
+    Settled,
+}
+
+/// What the marker does next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Move {
+    /// It is to be looked whether the Node bears anything of ours.
+    Look,
+    /// The Node is to be read.
+    Read,
+    /// The Node is to be changed.
+    Patch(Patch),
+    /// The Node bears what is wanted.
+    Settled {
+        /// What that has changed.
+        changes: Vec<Change>,
+        /// Whether it is out of load balancers.
+        exclusion: Exclusion,
+        /// It had failed so many times before.
+        failed: u32,
+    },
+}
+
+/// Whether the node bears our label that takes it out of load balancers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exclusion {
+    /// Since now, or a moment ago.
+    Now,
+    /// Since before these marks were wanted.
+    Before,
+    /// It does not.
+    None,
+}
+
+/// What an answer has led to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The Node was read, as told.
+    Read(Box<Node>),
+    /// It fails, and is tried again.
+    Failing(String),
+}
+
+/// So many conflicts may be chance; more are somebody who keeps changing the Node, or refuses it.
+const CHANCE: u32 = 2;
+
+const RETRIES: Backoff = Backoff::from_millis(200, 30_000);
+
+impl Marker {
+    /// The Node is to be looked at once, whatever is wanted then.
+    pub fn new(dry: bool) -> Self {
+        Self {
+            dry,
+            wanted: None,
+            renew: false,
+            phase: Phase::ToLook,
+            backoff: RETRIES,
+            failed: 0,
+            conflicts: 0,
+            excluding: false,
+        }
+    }
+
+    /// Whether marks are wanted: else only what an earlier process did is looked up.
+    pub fn wants_marks(&self) -> bool {
+        self.wanted.as_ref().is_some_and(|marks| marks.reason.is_some())
+    }
+
+    /// These marks are wanted from now on. What is under way is waited for: its answer must not be
+    /// taken for that to a later request.
+    pub fn want(&mut self, now: Moment, marks: Option<Marks>) {
+        if self.wanted == marks {
+            return;
+        }
+        let reason = |marks: &Option<Marks>| marks.as_ref().and_then(|marks| marks.reason.clone());
+        // What is only noted is of no interest where nothing is written.
+        let begins = !self.dry || reason(&self.wanted) != reason(&marks);
+        self.wanted = marks;
+        if begins {
+            self.begin(now);
+        }
+    }
+
+    /// Marks that are wanted are to be set, also if others have taken them off.
+    pub fn renew(&mut self, now: Moment) {
+        self.renew = true;
+        self.begin(now);
+    }
+
+    /// Marks that others have taken off stay off.
+    pub fn keep(&mut self) {
+        self.renew = false;
+    }
+
+    fn begin(&mut self, now: Moment) {
+        self.backoff.reset();
+        self.phase = match std::mem::replace(&mut self.phase, Phase::Settled) {
+            Phase::Patching(_) | Phase::Outdated => Phase::Outdated,
+            Phase::Reading => Phase::Reading,
+            Phase::Read(node) => Phase::Read(node),
+            Phase::ToLook
+            | Phase::Looking
+            | Phase::ToRead(_)
+            | Phase::Patched(_)
+            | Phase::Settled => Phase::ToRead(now),
+        };
+    }
+
+    /// It was looked whether the Node bears anything of ours. True if nothing does; else, or where
+    /// that could not be seen, it is read. What was not waited for any more is no answer.
+    pub fn looked(&mut self, now: Moment, unmarked: bool) -> bool {
+        let waited = matches!(self.phase, Phase::Looking);
+        if waited {
+            self.phase = if unmarked { Phase::Settled } else { Phase::ToRead(now) };
+        }
+        waited && unmarked
+    }
+
+    /// What is to be done now. A request is under way from now on.
+    pub fn next(&mut self, now: Moment) -> Option<Move> {
+        match std::mem::replace(&mut self.phase, Phase::Settled) {
+            Phase::ToLook => {
+                self.phase = Phase::Looking;
+                Some(Move::Look)
+            }
+            Phase::ToRead(due) if due <= now => {
+                self.phase = Phase::Reading;
+                Some(Move::Read)
+            }
+            Phase::Read(node) => {
+                let draft = self.wanted.as_ref().map(|marks| marks.draft(&node, self.renew));
+                let draft = draft.unwrap_or_default();
+                match draft.patch.clone().filter(|_| !self.dry) {
+                    Some(patch) => {
+                        self.excluding |= draft.changes.contains(&Change::Excluded);
+                        self.phase = Phase::Patching(draft);
+                        Some(Move::Patch(patch))
+                    }
+                    None => Some(self.settled(draft)),
+                }
+            }
+            Phase::Patched(draft) => Some(self.settled(draft)),
+            other => {
+                self.phase = other;
+                None
+            }
+        }
+    }
+
+    /// When to ask [`Marker::next`] again; `None`: not before an answer.
+    pub fn wake(&self) -> Option<Moment> {
+        match self.phase {
+            Phase::ToRead(due) => Some(due),
+            Phase::ToLook | Phase::Read(_) | Phase::Patched(_) => Some(Moment::START),
+            Phase::Looking
+            | Phase::Reading
+            | Phase::Patching(_)
+            | Phase::Outdated
+            | Phase::Settled => None,
+        }
+    }
+
+    /// Whether a request is under way, or one is to be sent.
+    pub fn is_busy(&self) -> bool {
+        !matches!(self.phase, Phase::ToLook | Phase::Looking | Phase::Settled)
+    }
+
+    /// Whether the Node does not bear yet what is wanted.
+    pub fn is_unsettled(&self) -> bool {
+        !self.dry && self.wanted.is_some() && self.is_busy()
+    }
+
+    /// The API server answers: what waits to be tried again is tried now.
+    pub fn hurry(&mut self, now: Moment) {
+        if let Phase::ToRead(due) = &mut self.phase {
+            *due = now.min(*due);
+        }
+    }
+
+    /// The connections were closed: no answer will come to what is under way.
+    pub fn lost(&mut self, now: Moment) {
+        if matches!(self.phase, Phase::Reading | Phase::Patching(_) | Phase::Outdated) {
+            self.phase = Phase::ToRead(now);
+        }
+    }
+
+    /// An answer came; after a failure it is tried again no later than after `longest_pause`.
+    pub fn observe(
+        &mut self,
+        now: Moment,
+        answer: NodeAnswer,
+        longest_pause: Duration,
+        jitter: &mut fastrand::Rng,
+    ) -> Option<Event> {
+        match (answer, std::mem::replace(&mut self.phase, Phase::Settled)) {
+            (NodeAnswer::Is(node), Phase::Reading) => {
+                let read = Event::Read(node.clone());
+                self.phase = Phase::Read(node);
+                Some(read)
+            }
+            (NodeAnswer::Is(_), Phase::Patching(draft)) => {
+                self.phase = Phase::Patched(draft);
+                None
+            }
+            (_, Phase::Outdated) => {
+                self.phase = Phase::ToRead(now);
+                None
+            }
+            // Whoever changed the Node is done with it, as a rule.
+            (NodeAnswer::Conflict, Phase::Patching(_)) if self.conflicts < CHANCE => {
+                self.conflicts += 1;
+                self.phase = Phase::ToRead(now);
+                None
+            }
+            (NodeAnswer::Conflict, _) => {
+                let why = "each change of the Node is refused, for it was changed in between (409)";
+                Some(self.failed(now, why.to_owned(), longest_pause, jitter))
+            }
+            (NodeAnswer::Failed(why), _) => Some(self.failed(now, why, longest_pause, jitter)),
+            (NodeAnswer::Is(_), phase) => {
+                self.phase = phase;
+                None
+            }
+        }
+    }
+}
+
+impl Marker {
+    /// The Node is as it is to be.
+    fn settled(&mut self, Draft { changes, excluded, .. }: Draft) -> Move {
+        let exclusion = match excluded {
+            true if self.excluding => Exclusion::Now,
+            true => Exclusion::Before,
+            false => Exclusion::None,
+        };
+        self.excluding = false;
+        (self.phase, self.renew, self.conflicts) = (Phase::Settled, false, 0);
+        self.backoff.reset();
+        Move::Settled { changes, exclusion, failed: std::mem::take(&mut self.failed) }
+    }
+
+    fn failed(
+        &mut self,
+        now: Moment,
+        why: String,
+        longest_pause: Duration,
+        jitter: &mut fastrand::Rng,
+    ) -> Event {
+        self.phase = Phase::ToRead(now + self.backoff.next_within(longest_pause, jitter));
+        self.failed += 1;
+        Event::Failing(why)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(milliseconds: u64) -> Moment {
+        Moment::at(Duration::from_millis(milliseconds))
+    }
+
+    #[test]
+    fn a_pause_after_a_failure_ends_when_the_server_is_heard_of() {
+        let mut jitter = fastrand::Rng::with_seed(1);
+        let mut marker = Marker::new(false);
+        assert_eq!(marker.next(at(0)), Some(Move::Look));
+        assert!(!marker.looked(at(0), false));
+        assert_eq!(marker.next(at(0)), Some(Move::Read));
+        let failed = NodeAnswer::Failed("away".to_owned());
+        let told = marker.observe(at(0), failed, Duration::MAX, &mut jitter);
+        assert_eq!(told, Some(Event::Failing("away".to_owned())));
+        assert_eq!(marker.next(at(10)), None);
+        marker.hurry(at(10));
+        assert_eq!(marker.next(at(10)), Some(Move::Read));
+        marker.hurry(at(20));
+        assert_eq!(marker.next(at(20)), None, "one is under way");
+        marker.lost(at(30));
+        assert_eq!(marker.next(at(30)), Some(Move::Read), "its answer will not come");
+    }
+
+    #[test]
+    fn a_look_that_was_not_waited_for_is_no_answer() {
+        let mut marker = Marker::new(false);
+        assert_eq!(marker.next(at(0)), Some(Move::Look));
+        marker.renew(at(10));
+        assert!(!marker.looked(at(20), true));
+        assert_eq!(marker.next(at(20)), Some(Move::Read));
+    }
+}

@@ -1,0 +1,395 @@
+//! The marks that our Node is to bear, and the patch that gives it just these: what is missing is
+//! set, what is ours and not wanted any more is taken back, what is not ours stays as it is.
+
+use std::fmt;
+
+use miniserde::json::{self, Array, Object, Value};
+
+use crate::intent::{Effect, Limit};
+use crate::node::state::{Known, Occurrence, STATE_ANNOTATION, State};
+use crate::node::{EXCLUSION_LABEL, MarkPolicy, Node, RebalanceMark, Setter};
+use crate::node::{Taint, TaintEffect};
+use crate::notice::NoticeId;
+
+/// What the Node is to bear.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Marks {
+    /// Why it is marked, and how; `None`: it is to bear no marks of ours.
+    pub reason: Option<Reason>,
+    /// The boot of this machine.
+    pub boot_id: String,
+    /// What is to be remembered of the notices that stand.
+    pub notices: Vec<Known>,
+}
+
+/// Why a Node is marked, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// For which notice.
+    pub notice: NoticeId,
+    /// What is set.
+    pub set: MarkSet,
+}
+
+/// Which marks are set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MarkSet {
+    /// `spec.unschedulable`.
+    pub cordon: bool,
+    /// A taint.
+    pub taint: Option<Taint>,
+    /// [`EXCLUSION_LABEL`].
+    pub exclusion: bool,
+}
+
+impl MarkSet {
+    /// The marks for a notice, by what is done about it.
+    pub fn of(notice: &NoticeId, effect: Effect, policy: MarkPolicy) -> Self {
+        let marks_only = effect == Effect::Mark && *notice == NoticeId::Rebalance;
+        let (cordon, taint) = match policy.rebalance_mark {
+            RebalanceMark::SoftTaint if marks_only => (false, Some(TaintEffect::PreferNoSchedule)),
+            RebalanceMark::SoftTaint | RebalanceMark::Cordon => (true, policy.taint),
+        };
+        // Where no pod is to die, none is ended by a taint.
+        let harmless = matches!(effect, Effect::Mark | Effect::Drain(Limit::Patience(_)));
+        let taint = taint.map(|effect| match effect {
+            TaintEffect::NoExecute if harmless => TaintEffect::NoSchedule,
+            other => other,
+        });
+        Self {
+            cordon,
+            taint: taint.map(|effect| Taint::of(notice, effect)),
+            // Pods that stay go on serving.
+            exclusion: policy.exclude_from_load_balancers && !marks_only,
+        }
+    }
+}
+
+/// A JSON merge patch (RFC 7386) of the Node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Patch(pub String);
+
+/// What is different about a Node, or stays against what was wanted, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The node is cordoned, in this way.
+    Cordon(Cordon),
+    /// It is uncordoned: we had cordoned it.
+    Uncordoned,
+    /// We had cordoned it, and somebody else has cordoned it since: it stays.
+    CordonStays,
+    /// We had cordoned it, and somebody else has uncordoned it since.
+    CordonLifted,
+    /// A taint was added.
+    Tainted(Taint),
+    /// Somebody else has a taint in the place of the one that was to be added: it stays.
+    TaintForeign(Taint),
+    /// Our taint was taken off.
+    Untainted(Taint),
+    /// Our taint was changed by somebody else to this: it stays.
+    TaintStays(Taint),
+    /// The label was added.
+    Excluded,
+    /// Somebody else has set the label, to this value: it stays.
+    ExclusionForeign(String),
+    /// Our label was taken off.
+    Included,
+    /// Our label was changed by somebody else to this value: it stays.
+    ExclusionStays(String),
+}
+
+impl Change {
+    /// Whether something is made different, rather than found to be so.
+    pub fn is_made(&self) -> bool {
+        match self {
+            Self::Cordon(Cordon::Done)
+            | Self::Uncordoned
+            | Self::Tainted(_)
+            | Self::Untainted(_)
+            | Self::Excluded
+            | Self::Included => true,
+            Self::Cordon(Cordon::Kept | Cordon::Foreign)
+            | Self::CordonStays
+            | Self::CordonLifted
+            | Self::TaintForeign(_)
+            | Self::TaintStays(_)
+            | Self::ExclusionForeign(_)
+            | Self::ExclusionStays(_) => false,
+        }
+    }
+}
+
+/// How a node came to be cordoned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cordon {
+    /// By us, now.
+    Done,
+    /// By us, earlier: for another notice, or before a restart.
+    Kept,
+    /// By somebody else, before.
+    Foreign,
+}
+
+/// The value of our label: who set it.
+const EXCLUSION_VALUE: &str = "k8s-spot-handler";
+
+impl Marks {
+    /// How `node` comes to bear these marks and no other of ours. `renew`: marks that somebody has
+    /// taken off since we set them are set again; otherwise whoever did it may have meant it.
+    pub fn draft(&self, node: &Node, renew: bool) -> Draft {
+        let empty = State::new(self.boot_id.clone());
+        let mut draft = Drafting {
+            before: node.state.state().unwrap_or(&empty),
+            renew,
+            another: false,
+            node,
+            state: empty.clone(),
+            spec: Object::new(),
+            labels: Object::new(),
+            changes: Vec::new(),
+        };
+        let reason = self.reason.as_ref();
+        draft.state.notice = reason.map(|reason| reason.notice.to_string());
+        draft.state.notices.clone_from(&self.notices);
+        let taint = reason.and_then(|reason| reason.set.taint.as_ref());
+        let other_taint = |ours: &Taint| taint.is_none_or(|taint| !taint.says_same(ours));
+        // Another notice, or other settings than when it was marked.
+        draft.another = draft.before.notice != draft.state.notice
+            || draft.before.taint.as_ref().is_some_and(other_taint);
+        draft.cordon(reason);
+        draft.taint(reason);
+        draft.exclusion(reason);
+        draft.finish()
+    }
+}
+
+/// How a Node comes to bear the marks that are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Draft {
+    /// What is to be sent; `None`: it bears them.
+    pub patch: Option<Patch>,
+    /// What is different then.
+    pub changes: Vec<Change>,
+    /// It then bears our [`EXCLUSION_LABEL`].
+    pub excluded: bool,
+}
+
+/// A draft in the making.
+struct Drafting<'a> {
+    node: &'a Node,
+    /// What was remembered.
+    before: &'a State,
+    renew: bool,
+    /// The marks that it bears are other ones, or it bears none.
+    another: bool,
+    /// What is to be remembered.
+    state: State,
+    spec: Object,
+    labels: Object,
+    changes: Vec<Change>,
+}
+
+impl Drafting<'_> {
+    fn cordon(&mut self, reason: Option<&Reason>) {
+        let was_ours = self.before.cordoned;
+        let is_ours = was_ours && self.node.cordoned_by != Setter::Others;
+        match (reason.filter(|reason| reason.set.cordon), self.node.unschedulable) {
+            (Some(_), true) => {
+                self.state.cordoned = is_ours;
+                let cordon = if is_ours { Cordon::Kept } else { Cordon::Foreign };
+                self.found(Change::Cordon(cordon));
+            }
+            // Somebody has lifted it, and knew what it was for.
+            (Some(reason), false) if was_ours && !self.renew && self.knew(&reason.notice) => {
+                self.state.cordoned = true;
+            }
+            (Some(_), false) if was_ours || self.renew || self.another => {
+                self.state.cordoned = true;
+                self.spec.insert("unschedulable".to_owned(), Value::Bool(true));
+                self.changes.push(Change::Cordon(Cordon::Done));
+            }
+            (None, true) if is_ours => {
+                self.spec.insert("unschedulable".to_owned(), Value::Null);
+                self.changes.push(Change::Uncordoned);
+            }
+            (None, true) if was_ours => self.changes.push(Change::CordonStays),
+            (None, false) if was_ours => self.changes.push(Change::CordonLifted),
+            (Some(_) | None, _) => {}
+        }
+    }
+
+    fn taint(&mut self, reason: Option<&Reason>) {
+        let wanted = reason.and_then(|reason| reason.set.taint.as_ref());
+        let mut taints = self.node.taints.clone();
+        let ours = self.before.taint.as_ref();
+        if let Some(ours) = ours.filter(|ours| wanted.is_none_or(|wanted| !wanted.says_same(ours)))
+        {
+            match taints.iter().position(|taint| taint.is_in_place_of(ours)) {
+                Some(index) if taints.get(index).is_some_and(|taint| taint.says_same(ours)) => {
+                    let removed = taints.remove(index);
+                    self.changes.push(Change::Untainted(removed));
+                }
+                Some(index) => {
+                    self.changes.extend(taints.get(index).cloned().map(Change::TaintStays));
+                }
+                None => {}
+            }
+        }
+        if let Some(wanted) = wanted {
+            let was_ours = ours.is_some_and(|ours| ours.says_same(wanted));
+            let there = taints.iter().find(|taint| taint.is_in_place_of(wanted));
+            self.state.taint = match there {
+                Some(taint) if was_ours && taint.says_same(wanted) => Some(wanted.clone()),
+                Some(taint) => {
+                    self.found(Change::TaintForeign(taint.clone()));
+                    None
+                }
+                None if self.renew || !was_ours => {
+                    taints.push(wanted.clone());
+                    self.changes.push(Change::Tainted(wanted.clone()));
+                    Some(wanted.clone())
+                }
+                None => ours.filter(|_| was_ours).cloned(),
+            };
+        }
+        if taints != self.node.taints {
+            // A merge patch replaces a list whole.
+            self.spec.insert("taints".to_owned(), list(&taints));
+        }
+    }
+
+    fn exclusion(&mut self, reason: Option<&Reason>) {
+        let was_ours = self.before.excluded;
+        let wanted = reason.filter(|reason| reason.set.exclusion);
+        let label = || EXCLUSION_LABEL.to_owned();
+        match (wanted, self.node.exclusion.as_deref()) {
+            (Some(_), Some(EXCLUSION_VALUE)) if was_ours => self.state.excluded = true,
+            (Some(_), Some(other)) => self.found(Change::ExclusionForeign(other.to_owned())),
+            (Some(_), None) if self.renew || !was_ours => {
+                self.state.excluded = true;
+                self.labels.insert(label(), Value::String(EXCLUSION_VALUE.to_owned()));
+                self.changes.push(Change::Excluded);
+            }
+            (Some(_), None) => self.state.excluded = was_ours,
+            (None, Some(EXCLUSION_VALUE)) if was_ours => {
+                self.labels.insert(label(), Value::Null);
+                self.changes.push(Change::Included);
+            }
+            (None, Some(other)) if was_ours => {
+                self.changes.push(Change::ExclusionStays(other.to_owned()));
+            }
+            (None, _) => {}
+        }
+    }
+
+    /// Whether the marks were for this notice, or it was known when they were set for another.
+    fn knew(&self, notice: &NoticeId) -> bool {
+        let is_it = |known: &Known| Occurrence::notice(&known.notice).as_ref() == Some(notice);
+        self.before.notice == self.state.notice || self.before.notices.iter().any(is_it)
+    }
+
+    /// What is so already is told when the marks are set, and not whenever something about them is
+    /// noted.
+    fn found(&mut self, change: Change) {
+        if self.renew || self.another {
+            self.changes.push(change);
+        }
+    }
+
+    fn finish(self) -> Draft {
+        let Self { node, before, state, spec, labels, changes, .. } = self;
+        let remembers = node.state.state().is_some();
+        let is_noted = if state.is_empty() { !remembers } else { remembers && state == *before };
+        if is_noted && spec.is_empty() && labels.is_empty() {
+            return Draft { patch: None, changes, excluded: state.excluded };
+        }
+        let note =
+            if state.is_empty() { Value::Null } else { Value::String(json::to_string(&state)) };
+        let mut metadata = Object::new();
+        let version = Value::String(node.resource_version.clone());
+        metadata.insert("resourceVersion".to_owned(), version);
+        metadata.insert("annotations".to_owned(), object([(STATE_ANNOTATION, note)]));
+        if !labels.is_empty() {
+            metadata.insert("labels".to_owned(), Value::Object(labels));
+        }
+        let mut patch = Object::new();
+        patch.insert("metadata".to_owned(), Value::Object(metadata));
+        if !spec.is_empty() {
+            patch.insert("spec".to_owned(), Value::Object(spec));
+        }
+        let patch = Patch(json::to_string(&Value::Object(patch)));
+        Draft { patch: Some(patch), changes, excluded: state.excluded }
+    }
+}
+
+fn list(taints: &[Taint]) -> Value {
+    let entries = taints.iter().map(|taint| {
+        let fields = [
+            ("key", Some(&taint.key)),
+            ("value", taint.value.as_ref()),
+            ("effect", Some(&taint.effect)),
+            ("timeAdded", taint.time_added.as_ref()),
+        ];
+        let given = fields.into_iter().filter_map(|(name, field)| Some((name, field?)));
+        object(given.map(|(name, text)| (name, Value::String(text.clone()))))
+    });
+    Value::Array(entries.collect::<Array>())
+}
+
+fn object(fields: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
+    let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value));
+    Value::Object(fields.collect())
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cordon(Cordon::Done) => f.write_str("the node is cordoned"),
+            Self::Cordon(Cordon::Kept) => {
+                f.write_str("the node was cordoned already, by this handler")
+            }
+            Self::Cordon(Cordon::Foreign) => {
+                f.write_str("the node was cordoned already, by somebody else")
+            }
+            Self::Uncordoned => f.write_str("the node is uncordoned"),
+            Self::CordonStays => f.write_str(
+                "the node stays cordoned: somebody else has cordoned it since this handler did",
+            ),
+            Self::CordonLifted => {
+                f.write_str("the node is cordoned no longer: somebody else has uncordoned it")
+            }
+            Self::Tainted(taint) => write!(f, "the node is tainted: {taint}"),
+            Self::TaintForeign(taint) => write!(
+                f,
+                "the taint {taint} stands there already, set by somebody else, and is left as it is"
+            ),
+            Self::Untainted(taint) => write!(f, "the taint {taint} is taken off"),
+            Self::TaintStays(taint) => write!(
+                f,
+                "the taint that this handler set was changed to {taint} by somebody else, and is \
+                 left as it is"
+            ),
+            Self::Excluded => {
+                write!(f, "the node is excluded from load balancers: label {EXCLUSION_LABEL}")
+            }
+            Self::ExclusionForeign(value) => write!(
+                f,
+                "the label {EXCLUSION_LABEL}={value} stands there already, set by somebody else, \
+                 and is left as it is"
+            ),
+            Self::Included => write!(
+                f,
+                "the node is excluded from load balancers no longer: label {EXCLUSION_LABEL} is \
+                 taken off"
+            ),
+            Self::ExclusionStays(value) => write!(
+                f,
+                "the label {EXCLUSION_LABEL} was changed to \"{value}\" by somebody else, and is \
+                 left as it is"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+//! Our Node: what is read of it, what we remember on it, and the one patch that sets our marks or
+//! takes them back. Pure: values in, bodies out.
+
+pub mod marks;
+pub mod state;
+mod taint;
+
+use crate::node::state::Remembered;
+
+pub use crate::node::taint::{Taint, TaintEffect};
+
+/// Under this name the handler changes the Node (`fieldManager`). The API server keeps who set which
+/// field (Kubernetes documentation, "Server-Side Apply", `managedFields`).
+pub const FIELD_MANAGER: &str = "k8s-spot-handler";
+
+/// Takes a node out of external load balancers (Kubernetes documentation, "Well-Known Labels").
+pub const EXCLUSION_LABEL: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
+
+/// How the operator wants a node marked that is to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MarkPolicy {
+    /// Besides the cordon, a taint that names the notice, with this effect.
+    pub taint: Option<TaintEffect>,
+    /// The label that takes the node out of external load balancers.
+    pub exclude_from_load_balancers: bool,
+    /// How the node is marked for a rebalance recommendation that does not drain it.
+    pub rebalance_mark: RebalanceMark,
+}
+
+/// How a node is marked that may be taken back sooner than others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RebalanceMark {
+    /// A cordon: no new pods.
+    Cordon,
+    /// A taint with effect `PreferNoSchedule`: new pods only if there is no room elsewhere.
+    SoftTaint,
+}
+
+/// What the handler needs to know of its Node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// `metadata.resourceVersion`: goes with each patch, so that it changes what was read.
+    pub resource_version: String,
+    /// `spec.unschedulable`: the node is cordoned.
+    pub unschedulable: bool,
+    /// Who set `spec.unschedulable`.
+    pub cordoned_by: Setter,
+    /// `spec.taints`, all of them.
+    pub taints: Vec<Taint>,
+    /// The value of [`EXCLUSION_LABEL`].
+    pub exclusion: Option<String>,
+    /// What an earlier process or an earlier notice left in [`state::STATE_ANNOTATION`].
+    pub state: Remembered,
+}
+
+/// Who set a field, as the API server keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setter {
+    /// This handler, and nobody else.
+    Us,
+    /// Somebody else, or somebody else too.
+    Others,
+    /// Nothing is kept about it.
+    Unknown,
+}
+
+/// The API server on the subject of our Node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NodeAnswer {
+    /// As it is now; for a patch, as it became.
+    Is(Box<Node>),
+    /// Somebody changed it in between (409).
+    Conflict,
+    /// It could not be read or changed, in words.
+    Failed(String),
+}

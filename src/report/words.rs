@@ -1,0 +1,277 @@
+//! The facts in words, as the log has them.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::intent::Basis;
+use crate::node::marks::{Change, Cordon};
+use crate::node::state::STATE_ANNOTATION;
+use crate::notice::{Notice, NoticeId};
+use crate::report::fact::{Fact, Level, Occasion, Purpose, Start, Withdrawal};
+
+impl fmt::Display for Fact {
+    #[expect(clippy::too_many_lines, reason = "one arm for each fact, so that none is forgotten")]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Started(start) => write!(f, "{start}"),
+            Self::Remark(remark) => write!(f, "{remark}"),
+            Self::CredentialsMissing(why) => write!(
+                f,
+                "{why}. Without it no pod can be evicted. It is looked for again; polling goes on"
+            ),
+            Self::CredentialsFound => f.write_str("what was missing for the API server is there"),
+            Self::NodeUnknown(why) => write!(
+                f,
+                "the name of this node is not known: {why}. It is asked for again; polling goes on"
+            ),
+            Self::NodeFound(name) => write!(f, "this node is {name}"),
+            Self::WithoutToken(status) => write!(
+                f,
+                "the metadata service offers no IMDSv2 (its token request was answered {status}): \
+                 IMDSv1 is used, without a token"
+            ),
+            Self::Polled(path, Some(status)) => write!(f, "{path}: {status}"),
+            Self::Polled(path, None) => write!(f, "{path}: no answer"),
+            Self::MetadataFailing(path, why) => {
+                write!(f, "{path} cannot be polled: {why}. It is tried again")
+            }
+            Self::MetadataRecovered(path, failed) => {
+                write!(f, "{path} answers again, after {failed} failed polls")
+            }
+            Self::NoticeSeen { notice, basis, left } | Self::TakenOver { notice, basis, left } => {
+                if matches!(self, Self::TakenOver { .. }) {
+                    f.write_str("another notice takes over the drain: ")?;
+                }
+                write!(f, "{}; {}", Announced(notice, *basis), Left(*basis, *left))?;
+                write!(f, ". The notice: {}", notice.wording)
+            }
+            Self::NoticeScheduled { notice, basis, ahead, moved } => write!(
+                f,
+                "{}{}; this node is dealt with in {} s. The notice: {}",
+                if *moved { "moved to another time: " } else { "" },
+                Announced(notice, *basis),
+                seconds(*ahead),
+                notice.wording
+            ),
+            Self::NoticeMarks { notice, basis } => write!(
+                f,
+                "{}; it asks for marks on the node only. The notice: {}",
+                Announced(notice, *basis),
+                notice.wording
+            ),
+            Self::NoticeBeside { notice, basis } => write!(
+                f,
+                "{}; the drain that is under way comes first. The notice: {}",
+                Announced(notice, *basis),
+                notice.wording
+            ),
+            Self::DrainBegins(node) => write!(f, "the drain of {node} begins"),
+            Self::DeadlineMoved { basis: Basis::NoDeadline, left } => write!(
+                f,
+                "an earlier process began this drain: {} s are left of the time for it",
+                seconds(*left)
+            ),
+            Self::DeadlineMoved { basis, left } => {
+                write!(f, "the instance goes earlier: {basis}; {} s left", seconds(*left))
+            }
+            Self::NoticeWithdrawn(notice, withdrawal) => {
+                write!(f, "notice {notice} was withdrawn; ")?;
+                f.write_str(match withdrawal {
+                    Withdrawal::Quiet => "a new one would be dealt with again",
+                    Withdrawal::DrainGoesOn => "the drain goes on, for that may be wrong",
+                    Withdrawal::DrainCalledOff => "the drain is called off",
+                })
+            }
+            Self::StaysWithdrawn(notice) => {
+                write!(f, "notice {notice} did not come back: what was done for it is taken back")
+            }
+            Self::MarksLast(left) => {
+                write!(f, "these marks end by themselves in {} s", seconds(*left))
+            }
+            Self::MarksExpired(notice) => {
+                write!(f, "the marks for notice {notice} have stood for their time and end")
+            }
+            Self::MarksFound { notice, same_boot: true } => {
+                write!(f, "an earlier process of this handler marked the node for notice {notice}")
+            }
+            Self::MarksFound { notice, same_boot: false } => write!(
+                f,
+                "the machine was started anew since the node was marked for notice {notice}"
+            ),
+            Self::MarksUnreadable => write!(
+                f,
+                "the annotation {STATE_ANNOTATION} on the Node is none that this version can read: \
+                 what was set on the node for it is not taken back, whoever set it"
+            ),
+            Self::DrainedBefore(notice) => {
+                write!(f, "notice {notice} was dealt with before this start: nothing to do")
+            }
+            Self::Marks { change, dry: true } if **change == Change::Cordon(Cordon::Done) => {
+                f.write_str("dry run: the node would be cordoned")
+            }
+            Self::Marks { change, dry: true } if change.is_made() => {
+                write!(f, "dry run, not done: {change}")
+            }
+            Self::Marks { change, .. } => write!(f, "{change}"),
+            Self::NodeFailing(purpose, why) => write!(f, "{purpose}: {why}. It is tried again"),
+            Self::NodeRecovered(failed) => {
+                write!(f, "the Node answers again, after {failed} failed requests")
+            }
+            Self::Drain(progress) => write!(f, "{progress}"),
+            Self::Verdict(occasion, verdict) => {
+                match occasion {
+                    // A pod that could not be read may well be there.
+                    Occasion::Empty if verdict.unread > 0 => writeln!(
+                        f,
+                        "the drain is done for the pods that could be read: none of them is left \
+                         that was to go"
+                    )?,
+                    _ => writeln!(f, "{occasion}")?,
+                }
+                write!(f, "{verdict}")
+            }
+            Self::DeadlineReached => f.write_str(
+                "the deadline is reached and nothing has changed since the table. Polling goes on",
+            ),
+            Self::Ends { unsettled: false } => f.write_str("SIGTERM: ends, nothing was under way"),
+            Self::Ends { unsettled: true } => f.write_str(
+                "SIGTERM: ends, and the marks on the node are not as they should be yet: the next \
+                 process sees to them",
+            ),
+            Self::EndsDrained => f.write_str("SIGTERM: ends, nothing is left that was to go"),
+            Self::EndsAfterDrain(left) => write!(
+                f,
+                "SIGTERM: the drain goes on, for {} s at most; its deadline stays",
+                left.as_secs()
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let node = self.node.as_deref().unwrap_or("this node");
+        writeln!(f, "k8s-spot-handler {}", self.version)?;
+        if self.interruptions {
+            writeln!(
+                f,
+                "Polls the EC2 spot interruption notices, to gracefully stop all pods of {node}, \
+                 and have them rescheduled elsewhere, in the two minutes before its instance is \
+                 taken back."
+            )?;
+        } else {
+            writeln!(
+                f,
+                "Polls the EC2 instance metadata for notices about {node}, but not for spot \
+                 interruptions."
+            )?;
+        }
+        writeln!(
+            f,
+            "See https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html"
+        )?;
+        if self.dry {
+            writeln!(f, "Dry run: evictions are asked for, and nothing is done or written.")?;
+        } else if self.marks_only {
+            writeln!(f, "{node} will be cordoned once a notice is made, and its pods left alone.")?;
+        } else {
+            let kind = if self.interruptions { "an interruption" } else { "such a" };
+            writeln!(f, "{node} will be cordoned and drained once {kind} notice is made.")?;
+        }
+        if !self.given.is_empty() {
+            writeln!(f, "Settings given: {}", self.given.join(", "))?;
+        }
+        let lines = self.polled.iter().map(|(url, interval)| {
+            format!("Polling {url} every {} second(s)", interval.as_secs_f64())
+        });
+        f.write_str(&lines.collect::<Vec<_>>().join("\n"))
+    }
+}
+
+impl fmt::Display for Occasion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "the drain is done: nothing is left that was to go",
+            Self::Rehearsed => "dry run: what would become of every pod; nothing was done",
+            Self::Deadline => "the deadline is reached: what became of every pod",
+            Self::PatienceOver => {
+                "the time for this drain is over, and the instance stays: what became of every pod"
+            }
+            Self::CalledOff => "the drain is called off: what became of every pod so far",
+            Self::Stopped => "this process has to end: what became of every pod so far",
+        })
+    }
+}
+
+/// What a notice says will happen, and when.
+struct Announced<'a>(&'a Notice, Basis);
+
+impl fmt::Display for Announced<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(notice, basis) = self;
+        match (&notice.id, basis) {
+            (NoticeId::Interruption(action), Basis::AtOnce) => write!(
+                f,
+                "spot interruption: the instance will {action}, which begins at once"
+            ),
+            (NoticeId::Interruption(action), _) => {
+                write!(f, "spot interruption: the instance will {action} {basis}")
+            }
+            (NoticeId::Rebalance, _) => f.write_str(
+                "rebalance recommendation: the instance is more likely than others to be taken back",
+            ),
+            (NoticeId::Maintenance(event), _) => {
+                write!(f, "scheduled maintenance: {} ({}) {basis}", event.code, event.id)
+            }
+            (NoticeId::Lifecycle(action), _) => {
+                write!(f, "the Auto Scaling group will {action} the instance {basis}")
+            }
+        }
+    }
+}
+
+/// To the nearest second: some of what was left is over when it is said.
+fn seconds(time: Duration) -> u64 {
+    (time + Duration::from_millis(500)).as_secs()
+}
+
+/// How much time is left, and what that means.
+struct Left(Basis, Duration);
+
+impl fmt::Display for Left {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = seconds(self.1);
+        match self.0 {
+            Basis::NoDeadline => write!(
+                f,
+                "the node is drained for {seconds} s at most, and no budget is overridden"
+            ),
+            Basis::AtOnce => f.write_str("every pod is asked now, with the least grace"),
+            _ => write!(f, "{seconds} s left"),
+        }
+    }
+}
+
+impl fmt::Display for Purpose {
+    /// What is so for the time being.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Recall => {
+                "whether an earlier process has marked this node is not known; polling goes on"
+            }
+            Self::Drain => "the node is not marked; evictions do not wait for it",
+            Self::Mark => "the marks of the node are not as they should be",
+            Self::TakeBack => "the marks of the node are not taken back",
+        })
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Info => "INFO",
+            Self::Warn => "WARN",
+            Self::Error => "ERROR",
+        })
+    }
+}

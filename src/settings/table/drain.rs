@@ -1,0 +1,131 @@
+//! Settings: the drain.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use crate::drain::BudgetOverride;
+use crate::settings::table::{
+    DefaultValue, Group, ONE_HOUR, ONE_SECOND, ONE_WEEK, Parse::One, Row, Setting, USUAL,
+};
+use crate::settings::value::{
+    GraceLimit, at_deadline_or_never, duration, number, pod_grace, truth,
+};
+
+/// These settings.
+pub(super) const GROUP: Group = Group {
+    title: "The drain",
+    rows: &[
+        &IGNORE_DAEMON_SETS.row,
+        &DELETE_LOCAL_DATA.row,
+        &DRAIN_UNMANAGED.row,
+        &POD_TERMINATION_GRACE_PERIOD.row,
+        &BUDGET_OVERRIDE.row,
+        &SAFETY_MARGIN.row,
+        &WORKERS.row,
+        &SHUTDOWN_GRACE_PERIOD.row,
+    ],
+};
+
+pub(in crate::settings) const IGNORE_DAEMON_SETS: Setting<bool> = Setting {
+    row: Row {
+        flag: "ignore-daemon-sets",
+        variable: "IGNORE_DAEMON_SETS",
+        default: DefaultValue::Is("true"),
+        help: "leave the pods of DaemonSets alone",
+        ..USUAL
+    },
+    parse: One(truth),
+};
+
+pub(in crate::settings) const DELETE_LOCAL_DATA: Setting<bool> = Setting {
+    row: Row {
+        flag: "delete-local-data",
+        variable: "DELETE_LOCAL_DATA",
+        default: DefaultValue::Is("true"),
+        help: "evict pods with an emptyDir volume too; its data ends with them",
+        ..USUAL
+    },
+    parse: One(truth),
+};
+
+pub(in crate::settings) const DRAIN_UNMANAGED: Setting<bool> = Setting {
+    row: Row {
+        flag: "drain-unmanaged",
+        variable: "DRAIN_UNMANAGED",
+        default: DefaultValue::Is("true"),
+        help: "evict pods without a controller too; nothing starts them elsewhere",
+        ..USUAL
+    },
+    parse: One(truth),
+};
+
+pub(in crate::settings) const POD_TERMINATION_GRACE_PERIOD: Setting<GraceLimit> = Setting {
+    row: Row {
+        flag: "pod-termination-grace-period",
+        variable: "POD_TERMINATION_GRACE_PERIOD",
+        aliases: &["GRACE_PERIOD"],
+        placeholder: Some("SECONDS"),
+        default: DefaultValue::Is("-1"),
+        valid: "whole seconds, or a duration such as 2m; a negative number means each pod's own",
+        help: "the longest grace a pod gets; it only shortens the pod's own",
+        ..USUAL
+    },
+    parse: One(pod_grace),
+};
+
+pub(in crate::settings) const BUDGET_OVERRIDE: Setting<BudgetOverride> = Setting {
+    row: Row {
+        flag: "budget-override",
+        variable: "BUDGET_OVERRIDE",
+        placeholder: Some("WHEN"),
+        default: DefaultValue::Is("at-deadline"),
+        valid: "at-deadline or never",
+        help: "whether a pod its budget holds back is deleted in time to end cleanly",
+        ..USUAL
+    },
+    parse: One(at_deadline_or_never),
+};
+
+pub(in crate::settings) const SAFETY_MARGIN: Setting<Duration> = Setting {
+    row: Row {
+        flag: "safety-margin",
+        variable: "SAFETY_MARGIN",
+        placeholder: Some("DURATION"),
+        default: DefaultValue::Is("2s"),
+        valid: "a duration with its unit from 0s to 1h, such as 500ms or 2s",
+        help: "how long before the deadline the last pod is to have ended",
+        ..USUAL
+    },
+    parse: One(|text| duration(text).filter(|span| *span <= ONE_HOUR)),
+};
+
+// One for each pod that is asked at once, and 32 at most. An API server since 1.31 answers an eviction
+// at the next of its ticks of 100 ms (it waits until its cache is as new as etcd), so a drain takes
+// about pods / workers ticks whatever the machine: with 32, one tick for up to 32 pods, four for
+// 110, eight for 250. Each worker is 29 kB at the peak; with 48 a drain of 250 pods needs more than
+// 3 MiB in all. `bench/run workers` measures both.
+pub(in crate::settings) const WORKERS: Setting<NonZeroUsize> = Setting {
+    row: Row {
+        flag: "workers",
+        variable: "WORKERS",
+        placeholder: Some("NUMBER"),
+        default: DefaultValue::Is("32"),
+        valid: "a whole number from 1 to 256",
+        help: "the most connections to the API server that a drain opens for its requests",
+        ..USUAL
+    },
+    parse: One(|text| NonZeroUsize::new(number(text, 1..=256)?)),
+};
+
+pub(in crate::settings) const SHUTDOWN_GRACE_PERIOD: Setting<Duration> = Setting {
+    row: Row {
+        flag: "shutdown-grace-period",
+        variable: "SHUTDOWN_GRACE_PERIOD",
+        placeholder: Some("DURATION"),
+        default: DefaultValue::Is("150s"),
+        valid: "a duration with its unit from 1s to 168h, such as 150s",
+        help: "the time from SIGTERM to SIGKILL, until that of its own pod has been read",
+        ..USUAL
+    },
+    parse: One(|text| duration(text).filter(|span| (ONE_SECOND..=ONE_WEEK).contains(span))),
+};

@@ -1,0 +1,71 @@
+//! Settings: the API server.
+
+use std::path::PathBuf;
+
+use crate::settings::table::{DefaultValue, Group, Parse::One, Row, Setting, USUAL};
+use crate::settings::value::{host, number, path};
+
+/// These settings.
+pub(super) const GROUP: Group = Group {
+    title: "The API server",
+    rows: &[
+        &KUBERNETES_SERVICE_HOST.row,
+        &KUBERNETES_SERVICE_PORT.row,
+        &TOKEN_FILE.row,
+        &CA_FILE.row,
+    ],
+};
+
+pub(in crate::settings) const KUBERNETES_SERVICE_HOST: Setting<String> = Setting {
+    row: Row {
+        flag: "kubernetes-service-host",
+        variable: "KUBERNETES_SERVICE_HOST",
+        placeholder: Some("HOST"),
+        default: DefaultValue::Unset("must be given; in a pod Kubernetes sets it"),
+        valid: "an IPv4 or IPv6 address or a host name, without scheme and port",
+        help: "where the API server is",
+        ..USUAL
+    },
+    parse: One(host),
+};
+
+pub(in crate::settings) const KUBERNETES_SERVICE_PORT: Setting<u16> = Setting {
+    row: Row {
+        flag: "kubernetes-service-port",
+        variable: "KUBERNETES_SERVICE_PORT",
+        placeholder: Some("PORT"),
+        default: DefaultValue::Is("443"),
+        valid: "a whole number from 1 to 65535",
+        help: "its port",
+        ..USUAL
+    },
+    parse: One(|text| number(text, 1..=u16::MAX)),
+};
+
+pub(in crate::settings) const TOKEN_FILE: Setting<PathBuf> = Setting {
+    row: Row {
+        flag: "token-file",
+        variable: "TOKEN_FILE",
+        placeholder: Some("FILE"),
+        default: DefaultValue::Is("/var/run/secrets/kubernetes.io/serviceaccount/token"),
+        valid: A_PATH,
+        help: "the ServiceAccount token; read again whenever a connection is opened",
+        ..USUAL
+    },
+    parse: One(path),
+};
+
+pub(in crate::settings) const CA_FILE: Setting<PathBuf> = Setting {
+    row: Row {
+        flag: "ca-file",
+        variable: "CA_FILE",
+        placeholder: Some("FILE"),
+        default: DefaultValue::Is("/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"),
+        valid: A_PATH,
+        help: "certificates (PEM) that the API server's own must go back to",
+        ..USUAL
+    },
+    parse: One(path),
+};
+
+const A_PATH: &str = "the path of a file, with at least one /";

@@ -1,0 +1,216 @@
+//! `docs/settings.md`, made from the table: a test, so that it is no part of what runs on each node.
+
+use std::fmt::Write;
+
+use super::*;
+use crate::settings::predecessors::{Effect, Former};
+use crate::settings::table::{GROUPS, Group, Row};
+
+/// The README's is a choice from the page's table: what it says of a setting is what the table says.
+#[test]
+fn what_the_readme_says_of_a_setting_is_so() {
+    let readme = include_str!("../../../README.md");
+    let told: Vec<_> = readme.lines().filter(|line| line.starts_with("| `--")).collect();
+    assert!(told.len() >= 8, "{told:?}");
+    let lines: Vec<_> = rows().map(readme_line).collect();
+    for line in told {
+        let name = line.split(' ').nth(1).unwrap();
+        let right = lines.iter().find(|right| right.split(' ').nth(1) == Some(name));
+        assert_eq!(Some(line), right.map(String::as_str), "in README.md");
+    }
+}
+
+fn readme_line(row: &Row) -> String {
+    format!("| `--{}` | {} | {} | {} |", row.flag, variables(row), default(row), row.help)
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the page is written where it is asked for")]
+fn the_page_is_made_from_the_table() {
+    let page = page();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/settings.md");
+        std::fs::write(path, page).unwrap();
+        return;
+    }
+    let written = include_str!("../../../docs/settings.md");
+    let differs = written.lines().zip(page.lines()).find(|(written, made)| written != made);
+    assert!(
+        written == page,
+        "docs/settings.md is not what the table makes of it: {differs:?}\n\
+         Write it anew with: UPDATE_DOCS=1 cargo test --lib the_page_is_made_from_the_table"
+    );
+}
+
+fn page() -> String {
+    let mut page = BEGINNING.to_owned();
+    for group in GROUPS {
+        section(&mut page, group);
+    }
+    page.push_str(FORMER_NAMES);
+    for former in FORMER {
+        page.push_str(&former_line(former));
+    }
+    page
+}
+
+fn section(page: &mut String, group: &Group) {
+    let (_, about) = ABOUT.iter().find(|(title, _)| *title == group.title).unwrap();
+    write!(page, "## {}\n\n{about}", group.title).unwrap();
+    for row in group.rows {
+        let Row { flag, help, valid, .. } = row;
+        let switch = if row.placeholder.is_none() { "; alone it means `true`" } else { "" };
+        let (variables, default) = (variables(row), default(row));
+        write!(
+            page,
+            "### {variables}\n\n{help}\n\n- Flag: `--{flag}`{switch}\n- Default: {default}\n- Valid: \
+             {valid}\n\n"
+        )
+        .unwrap();
+    }
+}
+
+fn variables(row: &Row) -> String {
+    let names = std::iter::once(&row.variable).chain(row.aliases);
+    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn default(row: &Row) -> String {
+    match row.default {
+        DefaultValue::Is(value) => format!("`{value}`"),
+        DefaultValue::Unset(words) => words.to_owned(),
+    }
+}
+
+fn former_line(former: &Former) -> String {
+    let said =
+        former.as_here.map_or_else(|| "any".to_owned(), |value| format!("other than `{value}`"));
+    match former.effect {
+        Effect::None(instead) => format!("| `{}` | {said} | {instead} |\n", former.variable),
+        Effect::Refused(_) => {
+            format!("| `{}` | **refused**: {said} | {QUEUE} |\n", former.variable)
+        }
+    }
+}
+
+const QUEUE: &str = "it asks for one process that reads a queue for all nodes; there is no such mode, \
+                     and the program does not start (64)";
+
+const BEGINNING: &str = "\
+<!-- Made from src/settings/table by a test. To change it, change it there, and then:
+     UPDATE_DOCS=1 cargo test --lib the_page_is_made_from_the_table -->
+
+# Settings
+
+Each setting is a flag and an environment variable. **The flag comes first, then the variable, then the
+default.** Where a variable has other names, the first that is set counts, and a remark at start says
+which one does not. An empty value counts as unset: templates make such.
+
+    k8s-spot-handler --help              every setting, in short
+    k8s-spot-handler --print-settings    what is in force here, and where each value comes from
+
+`--print-settings` takes the same flags and environment, does nothing else, and needs no cluster: what is
+missing is shown as `(missing)`. If the program would not start with these settings, it says why on
+standard error and ends with 64. Queries of URLs and whatever looks like a token or a password are not
+shown, nor are values of names without effect.
+
+**Durations** are numbers with their units, without spaces: `500ms`, `90s`, `2m`, `1m30s`, `1h`. A bare
+number is refused, because whoever wrote it may have meant another unit; only names that other handlers
+had before take one, as seconds, and their entries below say so.
+
+**Lists** are `name=value` with commas between them. Spaces around names, values and commas do not count;
+an empty item or a name that stands twice is refused.
+
+**Exit status**: 0 when told to end, by SIGTERM or SIGINT. Before anything is done: 64 for bad settings,
+all of which are named at once with what would be valid; 71 where the system gives no thread or no socket
+to begin with. Nothing else ends it.
+
+";
+
+/// What is to be said of each group, by its title.
+const ABOUT: [(&str, &str); 7] = [
+    (
+        "Who it is",
+        "\
+In a DaemonSet these come from the downward API (`valueFrom.fieldRef`). One of `NODE_NAME` and `POD_NAME`
+is needed.
+
+",
+    ),
+    (
+        "Where notices come from",
+        "\
+Without any of these it asks the EC2 instance metadata service, with IMDSv2, every second.
+
+",
+    ),
+    (
+        "What is done about which notice",
+        "\
+| Notice | Watched with | What is done | Until when |
+|---|---|---|---|
+| spot interruption | `ENABLE_SPOT_INTERRUPTION_DRAINING` | marks and drain, at once | the time that the notice states; else `NODE_TERMINATION_GRACE_PERIOD` |
+| scheduled maintenance | `ENABLE_SCHEDULED_EVENT_DRAINING` | marks and drain, `MAINTENANCE_LEAD_TIMES` before it | the time that the event states |
+| rebalance recommendation | `ENABLE_REBALANCE_MONITORING` | marks, for `REBALANCE_MARK_DURATION` | – |
+| rebalance recommendation | `ENABLE_REBALANCE_DRAINING` | marks and drain, at once | `REBALANCE_PATIENCE`; budgets are never overridden |
+| the Auto Scaling group ends the instance | `ENABLE_ASG_LIFECYCLE_DRAINING` | marks and drain, at once | `ASG_LIFECYCLE_WINDOW` after it is first seen |
+
+`CORDON_ONLY` makes each of these marks only. With all kinds off and no `NOTICE_URL` the program does not
+start: nothing would ever be done.
+
+A lead time of `MAINTENANCE_LEAD_TIMES` holds for the codes that the list names. For the others it is
+`NODE_TERMINATION_GRACE_PERIOD`, if that is set to anything but `120`; else the default. (`120` stands in
+every manifest of aws-node-termination-handler, whether or not anybody chose it.) No lead time may be as
+short as `SAFETY_MARGIN`.
+
+",
+    ),
+    (
+        "Marks on the node",
+        "\
+A node that is to go is cordoned. These add to that; what was added is taken back if the node stays after
+all.
+
+With the effect `NoExecute` it is Kubernetes that ends the pods that do not tolerate the taint: at once, and
+past their budgets. A remark at start says so. There is no setting for the out-of-service taint: on a node
+that still runs it corrupts volumes.
+
+`LOAD_BALANCER_HOLD` gives load balancers time to notice the label while the pods still answer. It is taken
+from what the deadline leaves, which moves for nobody.
+
+",
+    ),
+    (
+        "The drain",
+        "\
+Who goes is as with `kubectl drain`. A pod whose budget does not let it go is tried on until the last moment
+at which it still gets its whole grace period before the deadline, less `SAFETY_MARGIN`;
+`BUDGET_OVERRIDE` says what happens then.
+
+",
+    ),
+    (
+        "The API server",
+        "\
+In a pod these need no attention.
+
+",
+    ),
+    (
+        "The log",
+        "\
+",
+    ),
+];
+
+const FORMER_NAMES: &str = "\
+## Names of other handlers without effect
+
+Names that manifests of aws-node-termination-handler, and of k8s-spot-handler and
+kube-spot-termination-notice-handler before this program, have, and that change nothing here. They are
+accepted, as variables and as flags. Where a value asks for something else than what is done here anyway,
+that is said once at start, without the value.
+
+| Name | Said if the value is | What is so instead |
+|---|---|---|
+";
