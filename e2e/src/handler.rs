@@ -34,27 +34,63 @@ pub fn build() -> Result<PathBuf> {
     Ok(folder.join(TARGET).join("release/k8s-spot-handler"))
 }
 
+/// What the kernel tells of one boot of the machine, in files of the tests'
+/// making.
+#[derive(Clone, Debug)]
+pub struct Boot {
+    /// In the place of `/proc/sys/kernel/random/boot_id`.
+    pub id: PathBuf,
+    /// In the place of `/proc/uptime`.
+    pub uptime: PathBuf,
+}
+
+impl Boot {
+    /// The program, in a mount namespace in which the kernel tells of this boot.
+    /// It replaces the shell, so that its process is the child.
+    fn command(&self, program: &Path, environment: &[(String, String)]) -> Command {
+        let mut command = Command::new("unshare");
+        if !rustix::process::geteuid().is_root() {
+            command.arg("--map-root-user");
+        }
+        let mounts = "mount --bind \"$1\" /proc/sys/kernel/random/boot_id &&
+            mount --bind \"$2\" /proc/uptime && shift 2 && exec env -i \"$@\"";
+        command.args(["--mount", "sh", "-c", mounts, "sh"]).arg(&self.id).arg(&self.uptime);
+        command.args(environment.iter().map(|(name, value)| format!("{name}={value}")));
+        command.arg(program);
+        command
+    }
+}
+
+fn plainly(program: &Path, environment: &[(String, String)]) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear().envs(environment.iter().map(|(name, value)| (name, value)));
+    command
+}
+
 /// One running handler.
 pub struct Handler {
     process: Process,
 }
 
 impl Handler {
-    /// Starts it with this environment and no other; its log is
-    /// `folder/name.log`.
+    /// Starts it with this environment and no other, in this boot of the
+    /// machine or, without one, the real one; its log is `folder/name.log`.
     ///
     /// # Errors
     /// It cannot be started.
     pub fn start(
         program: &Path,
         environment: &[(String, String)],
+        boot: Option<&Boot>,
         folder: &Path,
         name: &str,
     ) -> Result<Self> {
         let settings = environment.iter().map(|(name, value)| format!("{name}={value}"));
         fs::write(folder.join(format!("{name}.env")), settings.collect::<Vec<_>>().join("\n"))?;
-        let mut command = Command::new(program);
-        command.env_clear().envs(environment.iter().map(|(name, value)| (name, value)));
+        let command = match boot {
+            Some(boot) => boot.command(program, environment),
+            None => plainly(program, environment),
+        };
         Ok(Self { process: Process::start(name, command, folder)? })
     }
 
@@ -151,7 +187,7 @@ impl Handler {
     ///
     /// # Errors
     /// It could not be waited for.
-    pub async fn kill(mut self) -> Result<()> {
+    pub async fn kill(&mut self) -> Result<()> {
         self.process.kill().await
     }
 }

@@ -24,6 +24,8 @@ pub struct Evidence<'a> {
     pub sightings: &'a [Sighting],
     /// The last announced end.
     pub deadline: Option<Timestamp>,
+    /// When an end was first announced: until then there was all the time.
+    pub announced: Option<Timestamp>,
     /// Whether the node is cordoned at the end.
     pub cordoned: bool,
 }
@@ -57,10 +59,8 @@ pub fn check(evidence: &Evidence<'_>) -> Result<()> {
         breaches.extend(broken.map(|why| format!("{why}: {exchange}")));
     }
     breaches.extend(one_at_a_time(evidence.exchanges));
-    let ended_a_pod = |one: &Exchange| one.is_eviction() && one.accepted() && !one.dry_run();
-    if evidence.exchanges.iter().any(ended_a_pod) && !evidence.cordoned {
-        breaches.push("the node was never cordoned".to_owned());
-    }
+    breaches.extend(cordoned_first(evidence));
+    breaches.extend(only_its_own(evidence.exchanges));
     if breaches.is_empty() {
         return Ok(());
     }
@@ -73,6 +73,31 @@ fn allowed(evidence: &Evidence<'_>, exchange: &Exchange) -> Option<String> {
     let starting = evidence.startups.iter().any(|startup| startup.contains(exchange.received));
     let forbidden = exchange.code == 403 && !exchange.refused_by_budget() && !starting;
     forbidden.then(|| "forbidden by the shipped role".to_owned())
+}
+
+/// A node from which pods were evicted is cordoned, or was, by the handler,
+/// until it was given back.
+fn cordoned_first(evidence: &Evidence<'_>) -> Option<String> {
+    let ended_a_pod = |one: &Exchange| one.is_eviction() && one.accepted() && !one.dry_run();
+    let drained = evidence.exchanges.iter().any(ended_a_pod);
+    let cordoned = evidence.exchanges.iter().any(|one| one.cordons() && one.accepted());
+    (drained && !cordoned && !evidence.cordoned).then(|| "the node was never cordoned".to_owned())
+}
+
+/// Only what the handler has set is taken back, each once.
+fn only_its_own(exchanges: &[Exchange]) -> Vec<String> {
+    let mut patches: Vec<_> =
+        exchanges.iter().filter(|one| one.is_node_patch() && one.accepted()).collect();
+    patches.sort_by_key(|exchange| exchange.received);
+    let mut cordoned = false;
+    let mut breaches = Vec::new();
+    for patch in patches {
+        if patch.uncordons() && !cordoned {
+            breaches.push(format!("a cordon of others is lifted: {patch}"));
+        }
+        cordoned = (cordoned || patch.cordons()) && !patch.uncordons();
+    }
+    breaches
 }
 
 /// Nothing is asked about another node or its pods.
@@ -109,9 +134,17 @@ fn careful(exchange: &Exchange) -> Option<String> {
     if exchange.is_deletion() && exchange.grace().is_none() {
         return Some("a deletion without a grace".to_owned());
     }
-    let node_patch = exchange.resource == "nodes" && exchange.verb == "patch";
+    let node_patch = exchange.is_node_patch();
     if node_patch && exchange.body["metadata"]["resourceVersion"].as_str().is_none() {
         return Some("a patch without resourceVersion".to_owned());
+    }
+    if node_patch && !exchange.uri.contains("fieldManager=k8s-spot-handler") {
+        return Some("a patch in nobody's name".to_owned());
+    }
+    let marks = exchange.cordons() || exchange.body["spec"]["taints"].is_array();
+    let annotations = exchange.body["metadata"]["annotations"].as_object();
+    if node_patch && marks && annotations.is_none_or(serde_json::Map::is_empty) {
+        return Some("marks without a note".to_owned());
     }
     None
 }
@@ -130,6 +163,10 @@ fn grace_fits(evidence: &Evidence<'_>, exchange: &Exchange) -> Option<String> {
     let own = pod.pod.spec.as_ref()?.termination_grace_period_seconds?;
     if grace > own {
         return Some(format!("more than the pod's own {own} s"));
+    }
+    let unknown = evidence.announced.is_none_or(|since| exchange.received < since);
+    if unknown {
+        return None;
     }
     let last = evidence.deadline?.checked_sub(MARGIN).ok()?.checked_add(ROUNDING).ok()?;
     let ends = exchange.received.checked_add(Duration::from_secs(grace.unsigned_abs())).ok()?;

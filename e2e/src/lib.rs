@@ -4,6 +4,8 @@
 //! `cluster` stands for itself and can be used by other measurements.
 
 pub mod cluster;
+pub mod diary;
+pub mod gate;
 pub mod handler;
 pub mod law;
 pub mod manifest;

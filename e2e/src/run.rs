@@ -19,8 +19,9 @@ use crate::scenarios::Scenario;
 use crate::scene::{Ground, Scene};
 use crate::truth;
 
-/// How many scenarios run side by side: as many as leave two cores some air.
-const SIDE_BY_SIDE: usize = 8;
+/// How many scenarios run side by side. Most of them wait most of the time: as many as leave two
+/// cores some air.
+const SIDE_BY_SIDE: usize = 12;
 
 /// No scenario takes longer; one that does has hung.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -147,6 +148,7 @@ async fn judge(scene: &Scene) -> Result<()> {
         startups: server.startups(),
         sightings: &sightings,
         deadline: scene.deadline(),
+        announced: scene.announced(),
         cordoned: scene.is_cordoned().await?,
     };
     keep(&evidence, scene.folder())?;

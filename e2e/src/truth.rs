@@ -64,8 +64,7 @@ impl Facts<'_> {
     /// a row.
     fn missing(&self) -> Vec<String> {
         let there = self.sightings.iter().filter(|pod| {
-            let created = pod.created().is_some_and(|at| at < before(self.table.at));
-            created && pod.gone.is_none_or(|at| at > after(self.start))
+            pod.seen < before(self.table.at) && pod.gone.is_none_or(|at| at > after(self.start))
         });
         // Pods that went before the notice came were nobody's business.
         let concerned = there.filter(|pod| pod.gone.is_none() || self.asked(pod).is_some());
@@ -88,6 +87,10 @@ impl Facts<'_> {
                 pods.iter().any(|pod| pod.gone.is_none_or(|at| at > before(self.table.at)))
             }
             "left alone" => pods.iter().any(|pod| self.asked(pod).is_none()),
+            "called off" => pods.iter().any(|pod| {
+                pod.gone.is_none_or(|at| at > before(self.table.at)) && !self.was_evicted(pod)
+            }),
+            "told to end" => pods.iter().any(|pod| pod.ending.is_some() || self.was_evicted(pod)),
             "would be evicted" | "would be refused" => {
                 pods.iter().any(|pod| pod.ending.is_none_or(|at| at > self.table.at))
             }

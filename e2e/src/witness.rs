@@ -23,6 +23,8 @@ use crate::cluster::GLANCE;
 pub struct Sighting {
     /// As it was last seen.
     pub pod: Pod,
+    /// When it was first seen on the node: its creation may be long before.
+    pub seen: Timestamp,
     /// Every `deletionGracePeriodSeconds` that it has had.
     pub graces: Vec<i64>,
     /// When it was first seen with a deletion timestamp.
@@ -54,12 +56,6 @@ impl Sighting {
     #[must_use]
     pub fn uid(&self) -> String {
         self.pod.uid().unwrap_or_default()
-    }
-
-    /// When it was created, in whole seconds.
-    #[must_use]
-    pub fn created(&self) -> Option<Timestamp> {
-        self.pod.metadata.creation_timestamp.as_ref().map(|time| time.0)
     }
 
     /// The reason of its condition `DisruptionTarget`, if that is true.
@@ -202,6 +198,7 @@ fn see(book: &mut Book, pod: Pod) {
     let uid = pod.uid().unwrap_or_default();
     let sighting = book.entry(uid).or_insert_with(|| Sighting {
         pod: pod.clone(),
+        seen: Timestamp::now(),
         graces: Vec::new(),
         ending: None,
         gone: None,

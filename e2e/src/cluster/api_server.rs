@@ -49,7 +49,7 @@ impl ApiServer {
         etcd: &str,
     ) -> Result<Self> {
         let port = port::free()?;
-        let server = pki.server()?;
+        let server = pki.server("kube-apiserver")?;
         let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("controlplane/audit-policy.yaml");
         let files: [(&str, &Path); 8] = [
             ("tls-cert-file", &server.certificate),

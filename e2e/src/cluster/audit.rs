@@ -70,6 +70,26 @@ impl Exchange {
         self.verb == "delete" && self.resource == "pods"
     }
 
+    /// Whether it changes the Node.
+    #[must_use]
+    pub fn is_node_patch(&self) -> bool {
+        self.verb == "patch" && self.resource == "nodes"
+    }
+
+    /// Whether it cordons the Node.
+    #[must_use]
+    pub fn cordons(&self) -> bool {
+        self.is_node_patch() && self.body["spec"]["unschedulable"] == true
+    }
+
+    /// Whether it uncordons the Node: the key is there, and null.
+    #[must_use]
+    pub fn uncordons(&self) -> bool {
+        let spec = self.body["spec"].as_object();
+        self.is_node_patch()
+            && spec.and_then(|spec| spec.get("unschedulable")).is_some_and(Value::is_null)
+    }
+
     /// Whether the server did what was asked.
     #[must_use]
     pub fn accepted(&self) -> bool {

@@ -22,6 +22,8 @@ pub use api_server::{ApiServer, Startup};
 pub use binaries::{Binaries, Release};
 pub use process::Process;
 
+pub use pki::Identity;
+
 use pki::Pki;
 
 /// What a cluster is made of.
@@ -123,6 +125,14 @@ impl Cluster {
     #[must_use]
     pub fn authority(&self) -> PathBuf {
         self.pki.authority()
+    }
+
+    /// A certificate for a server on loopback, as the API server has one.
+    ///
+    /// # Errors
+    /// Its files cannot be written.
+    pub fn server_identity(&self, name: &str) -> Result<Identity> {
+        self.pki.server(name)
     }
 
     /// The audit log: what the handler asked and what it was told.

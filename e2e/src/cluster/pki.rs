@@ -62,15 +62,15 @@ impl Pki {
         self.folder.join("tokens.pub")
     }
 
-    /// The API server's certificate, for loopback.
+    /// The certificate of a server on loopback.
     ///
     /// # Errors
     /// The files cannot be written.
-    pub fn server(&self) -> Result<Identity> {
+    pub fn server(&self, name: &str) -> Result<Identity> {
         let names = ["127.0.0.1", "::1", "localhost", "kubernetes.default.svc"];
         let mut params = CertificateParams::new(names.map(str::to_owned).to_vec())?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        self.issue("kube-apiserver", params)
+        self.issue(name, params)
     }
 
     /// The certificate of a client: its user name and perhaps its group.

@@ -1,16 +1,24 @@
 //! The scenarios. Each is a function over a scene of its own.
 
 mod arrivals;
+mod balancers;
 mod budgets;
 mod crowd;
 mod grace;
+mod hands;
 mod kinds;
+mod lifecycle;
+mod maintenance;
 mod marks;
 mod notices;
 mod outage;
+mod rebalance;
+mod reboot;
 mod restarts;
 mod servers;
 mod shipped;
+mod spot;
+mod steps;
 
 use std::time::Duration;
 
@@ -19,8 +27,11 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use crate::cluster::{Plan, Release};
+use crate::gate::Side::{After, Before};
 use crate::scene::Scene;
+use reboot::Reboot;
 use servers::FirstSet;
+use steps::Step;
 
 /// One scenario.
 pub struct Scenario {
@@ -37,6 +48,10 @@ const AHEAD: u32 = 40;
 
 /// What the handler keeps of the time left (`SAFETY_MARGIN`).
 const MARGIN: Duration = Duration::from_secs(2);
+
+/// Settings for all the marks there are.
+const ALL_MARKS: [(&str, &str); 2] =
+    [("TAINT_NODE", "true"), ("EXCLUDE_FROM_LOAD_BALANCERS", "true")];
 
 /// Where most of them play.
 const MAIN: Plan =
@@ -65,9 +80,28 @@ pub const ALL: &[Scenario] = &[
     on(MAIN, "budget-nothing-120", |scene| {
         budgets::nothing_allowed(scene, 120, &[5, 30, 90]).boxed()
     }),
+    on(MAIN, "rebalance-mark", |scene| rebalance::cordoned_for_a_while(scene).boxed()),
+    on(MAIN, "rebalance-patience", |scene| rebalance::patience(scene).boxed()),
     on(OUTAGE, "outage", |scene| outage::in_the_middle(scene).boxed()),
     on(OUTAGE_FIRST, "outage-first", |scene| outage::from_the_start(scene).boxed()),
     on(MAIN, "token-rotated", |scene| restarts::token_rotated(scene).boxed()),
+    on(MAIN, "rebalance-then-spot", |scene| rebalance::interrupted(scene).boxed()),
+    on(MAIN, "withdrawn", |scene| spot::withdrawn(scene).boxed()),
+    on(MAIN, "instance-reboot", |scene| {
+        maintenance::planned(scene, "instance-reboot", "completed").boxed()
+    }),
+    on(MAIN, "system-reboot", |scene| {
+        maintenance::planned(scene, "system-reboot", "completed").boxed()
+    }),
+    on(MAIN, "system-maintenance", |scene| {
+        maintenance::planned(scene, "system-maintenance", "completed").boxed()
+    }),
+    on(MAIN, "instance-retirement", |scene| {
+        maintenance::planned(scene, "instance-retirement", "canceled").boxed()
+    }),
+    on(MAIN, "instance-stop", |scene| {
+        maintenance::planned(scene, "instance-stop", "canceled").boxed()
+    }),
     on(MAIN, "second-notice", |scene| notices::second(scene).boxed()),
     on(MAIN, "budget-nothing", |scene| budgets::nothing_allowed(scene, AHEAD, &[5, 10]).boxed()),
     on(NO_WATCH_LIST, "no-watch-list", |scene| {
@@ -75,6 +109,36 @@ pub const ALL: &[Scenario] = &[
     }),
     on(OLDEST, "oldest", |scene| servers::whole_drain(scene, FirstSet::Streamed).boxed()),
     on(MAIN, "handed-over", |scene| restarts::handed_over(scene).boxed()),
+    on(MAIN, "killed-before-cordon", |scene| steps::killed_at(scene, Step::Cordon(Before)).boxed()),
+    on(MAIN, "killed-after-cordon", |scene| steps::killed_at(scene, Step::Cordon(After)).boxed()),
+    on(MAIN, "killed-before-eviction", |scene| {
+        steps::killed_at(scene, Step::Eviction(Before)).boxed()
+    }),
+    on(MAIN, "killed-after-eviction", |scene| {
+        steps::killed_at(scene, Step::Eviction(After)).boxed()
+    }),
+    on(MAIN, "killed-before-deletion", |scene| {
+        steps::killed_at(scene, Step::Deletion(Before)).boxed()
+    }),
+    on(MAIN, "killed-after-deletion", |scene| {
+        steps::killed_at(scene, Step::Deletion(After)).boxed()
+    }),
+    on(MAIN, "killed-after-table", |scene| steps::killed_at(scene, Step::Table).boxed()),
+    on(MAIN, "killed-before-note", |scene| steps::killed_at(scene, Step::Note(Before)).boxed()),
+    on(MAIN, "killed-after-note", |scene| steps::killed_at(scene, Step::Note(After)).boxed()),
+    on(MAIN, "killed-after-reading", |scene| steps::killed_at(scene, Step::Reading(After)).boxed()),
+    on(MAIN, "killed-before-back", |scene| steps::killed_at(scene, Step::Back(Before)).boxed()),
+    on(MAIN, "killed-after-back", |scene| steps::killed_at(scene, Step::Back(After)).boxed()),
+    on(MAIN, "rebalance-taken-over", |scene| rebalance::taken_over(scene).boxed()),
+    on(MAIN, "lifecycle", |scene| lifecycle::out_of_service_and_back(scene).boxed()),
+    on(MAIN, "load-balancer-hold", |scene| balancers::hold(scene).boxed()),
+    on(MAIN, "rebooted", |scene| reboot::announced(scene, Reboot::InTime).boxed()),
+    on(MAIN, "rebooted-early", |scene| reboot::announced(scene, Reboot::Early).boxed()),
+    on(MAIN, "stopped-and-started", |scene| spot::stopped_and_started(scene).boxed()),
+    on(MAIN, "cordon-only", |scene| spot::cordon_only(scene).boxed()),
+    on(MAIN, "event-moved", |scene| maintenance::moved(scene).boxed()),
+    on(MAIN, "event-canceled", |scene| maintenance::canceled_during(scene).boxed()),
+    on(MAIN, "event-canceled-before", |scene| maintenance::canceled_before(scene).boxed()),
     on(MAIN, "killed", |scene| restarts::killed(scene).boxed()),
     on(MAIN, "killed-after-the-end", |scene| restarts::killed_after_the_end(scene).boxed()),
     on(MAIN, "terminated-draining", |scene| restarts::terminated_draining(scene).boxed()),
@@ -96,7 +160,26 @@ pub const ALL: &[Scenario] = &[
     on(MAIN, "in-the-past", |scene| notices::in_the_past(scene).boxed()),
     on(MAIN, "bare-time", |scene| notices::bare_time(scene).boxed()),
     on(MAIN, "trailing-newline", |scene| notices::trailing_newline(scene).boxed()),
-    on(MAIN, "already-cordoned", |scene| marks::already_cordoned(scene).boxed()),
+    on(MAIN, "rebooted-unrelated", |scene| reboot::unrelated(scene).boxed()),
+    on(MAIN, "rebalance-soft-taint", |scene| rebalance::soft_taint(scene).boxed()),
+    on(MAIN, "lifecycle-restarted", |scene| lifecycle::restarted(scene).boxed()),
+    on(MAIN, "load-balancer-hold-cut", |scene| balancers::hold_cut(scene).boxed()),
+    on(MAIN, "rebalance-restarted", |scene| rebalance::restarted(scene, false).boxed()),
+    on(MAIN, "rebalance-drained-restarted", |scene| rebalance::restarted(scene, true).boxed()),
+    on(MAIN, "other-settings", |scene| restarts::other_settings(scene).boxed()),
+    on(MAIN, "switched-off", |scene| restarts::switched_off(scene).boxed()),
+    on(MAIN, "hibernate", |scene| spot::hibernate(scene).boxed()),
+    on(MAIN, "cold", |scene| restarts::cold(scene).boxed()),
+    on(MAIN, "marks", |scene| marks::all_at_once(scene).boxed()),
+    on(MAIN, "marks-conflicts", |scene| marks::conflicts(scene).boxed()),
+    on(MAIN, "marks-cut", |scene| marks::cut(scene).boxed()),
+    on(MAIN, "marks-restless", |scene| marks::restless(scene).boxed()),
+    on(MAIN, "marks-no-execute", |scene| marks::no_execute(scene).boxed()),
+    on(MAIN, "marks-other-values", |scene| hands::other_values(scene).boxed()),
+    on(MAIN, "marks-taken-off", |scene| hands::taken_off(scene).boxed()),
+    on(MAIN, "already-cordoned", |scene| hands::cordoned_before(scene).boxed()),
+    on(MAIN, "cordoned-again", |scene| hands::cordoned_again(scene).boxed()),
+    on(MAIN, "uncordoned", |scene| hands::uncordoned(scene).boxed()),
     on(MAIN, "terminated-idle", |scene| restarts::terminated_idle(scene).boxed()),
     on(MAIN, "everywhere", |scene| shipped::everywhere(scene).boxed()),
 ];

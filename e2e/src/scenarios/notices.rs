@@ -76,9 +76,8 @@ pub async fn second(scene: &mut Scene) -> Result<()> {
         "drained again for the same notice"
     );
 
-    // Over is what has answered 404 three times.
     scene.metadata.quiet().await?;
-    sleep(Duration::from_secs(6)).await;
+    handler.says(&["was withdrawn"], SOON).await?;
     scene.announce(25).await?;
     scene.emptied().await?;
     let table = handler.verdicts(2, SOON).await?;

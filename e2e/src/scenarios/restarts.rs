@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::AHEAD;
+use super::{AHEAD, ALL_MARKS, marks};
 use crate::cluster::audit::Exchange;
+use crate::diary::{exclusion, is_cordoned, taint};
 use crate::scene::{SOON, Scene};
 use crate::workload::Shape;
 
@@ -18,7 +19,7 @@ pub async fn killed(scene: &mut Scene) -> Result<()> {
     scene.deployment("guarded", 3, &guarded).await?;
     scene.budget("guarded", json!({"minAvailable": "100%"})).await?;
     scene.open_spare().await?;
-    let handler = scene.polling_handler(&[]).await?;
+    let mut handler = scene.polling_handler(&[]).await?;
     scene.announce(AHEAD).await?;
     scene.asked("an eviction is accepted", an_eviction).await?;
     handler.kill().await?;
@@ -59,9 +60,53 @@ pub async fn terminated_idle(scene: &mut Scene) -> Result<()> {
     let handler = scene.polling_handler(&[]).await?;
     // It ends within a second; two more for a busy machine.
     handler.stop(Duration::from_secs(3)).await?;
-    let asked = scene.exchanges()?.len();
-    ensure!(asked == 0, "{asked} requests to the API server without a notice");
+    let written = scene.exchanges()?.iter().filter(|one| one.verb != "get").count();
+    ensure!(written == 0, "{written} requests beyond reading, without a notice");
     Ok(())
+}
+
+/// A start with nothing to do: the Node is read once, for what an earlier
+/// process may have left. Nothing is written, and nothing is asked after that.
+pub async fn cold(scene: &mut Scene) -> Result<()> {
+    scene.pod("web", &Shape::default()).await?;
+    let before = scene.node().await?;
+    let handler = scene.polling_handler(&ALL_MARKS).await?;
+    scene.asked("the Node is read", |all| !all.is_empty()).await?;
+    sleep(Duration::from_secs(15)).await;
+    handler.stop(SOON).await?;
+    let asked = scene.exchanges()?;
+    let [only] = asked.as_slice() else { bail!("{} requests without a notice", asked.len()) };
+    ensure!((only.verb.as_str(), only.resource.as_str()) == ("get", "nodes"), "asked: {only}");
+    ensure!(scene.node().await?.metadata.annotations == before.metadata.annotations, "annotated");
+    Ok(())
+}
+
+/// Started again with other settings: marks that are not wanted any more are
+/// taken back, though the notice stands.
+pub async fn other_settings(scene: &mut Scene) -> Result<()> {
+    let mut handler = scene.polling_handler(&ALL_MARKS).await?;
+    scene.schedule(marks::CODE, marks::AHEAD).await?;
+    marks::marked(scene).await?;
+    handler.kill().await?;
+    let handler = scene.handler(&[])?;
+    let cordon_only = |node: &_| {
+        is_cordoned(node) && taint(node, marks::KEY).is_none() && exclusion(node).is_none()
+    };
+    scene.node_is("the node is cordoned, and no more", cordon_only).await?;
+    marks::call_off(scene).await?;
+    scene.given_back().await?;
+    handler.stop(SOON).await
+}
+
+/// Started again with the notice's kind switched off: the node is given back.
+pub async fn switched_off(scene: &mut Scene) -> Result<()> {
+    let mut handler = scene.polling_handler(&ALL_MARKS).await?;
+    scene.schedule(marks::CODE, marks::AHEAD).await?;
+    marks::marked(scene).await?;
+    handler.kill().await?;
+    let handler = scene.handler(&[("ENABLE_SCHEDULED_EVENT_DRAINING", "false")])?;
+    scene.given_back().await?;
+    handler.stop(SOON).await
 }
 
 /// SIGTERM in a drain: it goes on, and ends when the work is done.

@@ -16,6 +16,8 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::cluster::{Binaries, Cluster};
+use crate::diary::Diary;
+use crate::handler::Boot;
 use crate::manifest;
 use crate::metadata::MetadataMock;
 use crate::witness::{Sighting, Witness};
@@ -48,10 +50,16 @@ pub struct Scene {
     tokens: Mutex<Vec<String>>,
     handler_pod: Pod,
     deadline: Option<Timestamp>,
+    /// When there first was one.
+    announced: Option<Timestamp>,
+    /// `None`: that of the machine that the tests run on.
+    boot: Option<Boot>,
     /// The metadata service.
     pub metadata: MetadataMock,
     /// What really happens on the node.
     pub witness: Witness,
+    /// What is written on the node.
+    pub diary: Diary,
 }
 
 impl Scene {
@@ -74,8 +82,11 @@ impl Scene {
             tokens: Mutex::default(),
             handler_pod,
             deadline: None,
+            announced: None,
             metadata: MetadataMock::start(&ground.binaries, &folder).await?,
             witness,
+            diary: Diary::start(ground.cluster.client(), name),
+            boot: None,
             folder,
         };
         scene.renew_token().await?;
@@ -110,6 +121,12 @@ impl Scene {
     #[must_use]
     pub fn deadline(&self) -> Option<Timestamp> {
         self.deadline
+    }
+
+    /// When an end was first announced.
+    #[must_use]
+    pub fn announced(&self) -> Option<Timestamp> {
+        self.announced
     }
 }
 

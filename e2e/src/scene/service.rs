@@ -12,7 +12,8 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams};
 
 use super::{SOON, Scene};
-use crate::handler::Handler;
+use crate::gate::Gate;
+use crate::handler::{Boot, Handler};
 use crate::manifest;
 
 impl Scene {
@@ -39,7 +40,35 @@ impl Scene {
             environment.push(((*name).to_owned(), (*value).to_owned()));
         }
         let name = format!("handler-{}", self.handlers);
-        Handler::start(&self.ground.handler, &environment, &self.folder, &name)
+        let boot = self.boot.as_ref();
+        Handler::start(&self.ground.handler, &environment, boot, &self.folder, &name)
+    }
+
+    /// From now on handlers of this scene run in another boot of the machine,
+    /// which has just begun.
+    ///
+    /// # Errors
+    /// Its files cannot be written.
+    pub fn reboot(&mut self) -> Result<()> {
+        let boot = Boot {
+            id: self.folder.join(format!("boot-{}-id", self.handlers)),
+            uptime: self.folder.join(format!("boot-{}-uptime", self.handlers)),
+        };
+        fs::write(&boot.id, format!("e2e00000-0000-4000-8000-{:012}\n", self.handlers))?;
+        fs::write(&boot.uptime, "1.00 1.00\n")?;
+        self.boot = Some(boot);
+        Ok(())
+    }
+
+    /// Opens a gate before the API server, and gives what a handler needs to go
+    /// through it.
+    ///
+    /// # Errors
+    /// It does not open.
+    pub async fn gate(&self) -> Result<(Gate, String)> {
+        let gate = Gate::open(self.cluster(), &self.name).await?;
+        let port = gate.port();
+        Ok((gate, port))
     }
 
     /// Starts the handler and waits until it polls.
@@ -62,14 +91,26 @@ impl Scene {
         Ok(deadline)
     }
 
+    /// Announces maintenance, `seconds` ahead.
+    ///
+    /// # Errors
+    /// The metadata mock does not start.
+    pub async fn schedule(&mut self, code: &str, seconds: u32) -> Result<Timestamp> {
+        let from = self.expect_end_in(seconds)?;
+        self.metadata.schedule(code, "active", from).await?;
+        Ok(from)
+    }
+
     /// Notes a deadline, for those that announce it in another way.
     ///
     /// # Errors
     /// The time is out of range.
     pub fn expect_end_in(&mut self, seconds: u32) -> Result<Timestamp> {
-        let end = Timestamp::now().checked_add(Duration::from_secs(seconds.into()))?;
+        let now = Timestamp::now();
+        let end = now.checked_add(Duration::from_secs(seconds.into()))?;
         let deadline = Timestamp::from_second(end.as_second())?;
         self.deadline = Some(deadline);
+        self.announced.get_or_insert(now);
         Ok(deadline)
     }
 

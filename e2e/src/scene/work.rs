@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 use super::node::{create_node, node};
 use super::{SOON, Scene, label};
 use crate::cluster::GLANCE;
+use crate::diary::{is_cordoned, is_given_back, note};
 use crate::witness::Sighting;
 use crate::workload::{Shape, budget};
 
@@ -162,8 +163,45 @@ impl Scene {
     /// # Errors
     /// The API server does not give the node.
     pub async fn is_cordoned(&self) -> Result<bool> {
-        let spec = self.node().await?.spec;
-        Ok(spec.and_then(|spec| spec.unschedulable).unwrap_or(false))
+        Ok(is_cordoned(&self.node().await?))
+    }
+
+    /// Waits until the node is as wanted, and gives it.
+    ///
+    /// # Errors
+    /// It is not within a minute.
+    pub async fn node_is(&self, what: &str, wanted: impl Fn(&Node) -> bool) -> Result<Node> {
+        let waiting = async {
+            loop {
+                let node = self.node().await?;
+                if wanted(&node) {
+                    return anyhow::Ok(node);
+                }
+                sleep(GLANCE).await;
+            }
+        };
+        timeout(SOON, waiting).await.with_context(|| format!("not within {SOON:?}: {what}"))?
+    }
+
+    /// Waits until nothing of the handler's is left on the node.
+    ///
+    /// # Errors
+    /// Something is, after a minute.
+    pub async fn given_back(&self) -> Result<Node> {
+        self.node_is("the node is given back", is_given_back).await
+    }
+
+    /// Runs `kubectl` with these words, of which `NODE` stands for the node.
+    ///
+    /// # Errors
+    /// It failed; the message holds what it said.
+    pub async fn kubectl(&self, words: &str) -> Result<()> {
+        let words: Vec<&str> = words
+            .split(' ')
+            .map(|word| if word == "NODE" { self.name.as_str() } else { word })
+            .collect();
+        self.cluster().run_kubectl(&words).await?;
+        Ok(())
     }
 
     /// What the handler noted on the node.
@@ -171,8 +209,7 @@ impl Scene {
     /// # Errors
     /// There is no such note, or it is not JSON.
     pub async fn remembered(&self) -> Result<Value> {
-        let annotations = self.node().await?.metadata.annotations.unwrap_or_default();
-        let note = annotations.get("k8s-spot-handler/state").context("no note on the node")?;
-        Ok(serde_json::from_str(note)?)
+        let node = self.node().await?;
+        Ok(serde_json::from_str(note(&node).context("no note on the node")?)?)
     }
 }
