@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::handler::config::Boot;
-use crate::handler::entry::{Entry, Item, Plan, Stage, is_planned, outlives_its_notice};
+use crate::handler::entry::{Entry, Item, Plan, Stage, doubt, is_planned, outlives_its_notice};
 use crate::handler::recall::Memory;
 use crate::intent::{Effect, Intent, Limit, Policy};
 use crate::moment::{Moment, Reading};
@@ -147,9 +147,10 @@ impl Agenda {
         let mut done = Vec::new();
         for entry in &mut self.entries {
             let begun = draining == Some(&entry.item());
-            if entry.from_the_start && entry.stage == Stage::Open && !begun {
-                entry.judge(self.memory.judge(entry, reading), reading);
-                if entry.stage != Stage::Open {
+            if entry.from_the_start && entry.stage == Stage::Open {
+                let judgement = self.memory.judge(entry, reading);
+                entry.judge(if begun { judgement.still_open() } else { judgement }, reading);
+                if entry.stage != Stage::Open && !begun {
                     done.push(entry.notice.id.clone());
                 }
             }
@@ -280,12 +281,21 @@ impl Agenda {
     /// under way, and not only rehearsed.
     pub fn marks(&mut self, now: Moment, draining: Option<&Item>) -> Option<Marks> {
         let reason = self.reason(now, draining);
-        let kept = reason.is_none() && (!self.memory.is_read() || self.memory.marked().is_some());
-        if kept {
+        if self.keeps_earlier(reason.as_ref().map(|reason| &reason.notice), draining) {
             return None;
         }
         self.touched |= reason.is_some();
         self.touched.then(|| Marks { reason, boot_id: self.boot.id.clone(), notices: self.known() })
+    }
+
+    /// Whether the marks of an earlier process stay: it is not known yet what they are for, or that
+    /// this is over, and nothing that is as certain to come asks for some.
+    fn keeps_earlier(&self, asks: Option<&NoticeId>, draining: Option<&Item>) -> bool {
+        match (asks, self.memory.marked()) {
+            (None, marked) => marked.is_some() || !self.memory.is_read(),
+            (Some(asks), Some(marked)) => draining.is_none() && doubt(marked) < doubt(asks),
+            (Some(_), None) => false,
+        }
     }
 
     /// What the Node bears marks for: of all that asks for some, what is most certain to come.
@@ -301,8 +311,10 @@ impl Agenda {
     /// When the marks that the Node bears end by themselves.
     pub fn marks_until(&self, now: Moment, draining: Option<&Item>) -> Option<Moment> {
         match self.marked(now, draining) {
-            Some(entry) => entry.intent.marks_until,
-            None => self.memory.ends(),
+            Some(entry) if !self.keeps_earlier(Some(&entry.notice.id), draining) => {
+                entry.intent.marks_until
+            }
+            _ => self.memory.ends(),
         }
     }
 

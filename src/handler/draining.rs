@@ -32,6 +32,8 @@ pub struct Draining {
     undecided: bool,
     /// Evictions wait for load balancers so long, once the node is out of them.
     hold: Duration,
+    /// The node is marked for it.
+    marked: bool,
     drain: Drain,
     following: Following,
     /// The table that was told when nothing was left.
@@ -86,6 +88,7 @@ impl Draining {
             dry: config.dry,
             undecided,
             hold: config.load_balancer_hold,
+            marked: false,
             drain,
             following: Following::From(if undecided { now + NODE_WAIT } else { now }),
             emptied: None,
@@ -103,7 +106,7 @@ impl Draining {
         self.undecided
     }
 
-    /// What the Node remembers is known: it was not done before.
+    /// What the Node remembers is known, or not waited for any more: the drain goes on.
     pub fn decided(&mut self, now: Moment) {
         self.undecided = false;
         if let Following::From(due) = &mut self.following {
@@ -129,6 +132,7 @@ impl Draining {
 
     /// The node is marked.
     pub fn marked(&mut self, now: Moment, exclusion: Exclusion) {
+        self.marked = true;
         self.drain.release(now);
         match exclusion {
             Exclusion::Now => self.drain.hold_evictions_until(now + self.hold),
@@ -136,6 +140,11 @@ impl Draining {
             Exclusion::Before => {}
             Exclusion::None => self.drain.hold_evictions_until(now),
         }
+    }
+
+    /// Whether the node is marked.
+    pub fn is_marked(&self) -> bool {
+        self.marked
     }
 
     /// More is known of the own pod than at the beginning.

@@ -148,6 +148,7 @@ impl Entry {
         let limit = match (own, reading.moment_of(end).filter(is_ahead)) {
             (_, Some(moment)) => own.with_end(own.end().min(moment)),
             (Limit::Patience(_), None) => {
+                self.intent.effect = Effect::Drain(Limit::Patience(reading.now));
                 self.stage = Stage::Drained { noted: true, rank: 0 };
                 return;
             }
@@ -181,18 +182,22 @@ impl Entry {
     /// Of several, the marks are for the first: what is more certain to come, then what the node was
     /// drained for last.
     pub(super) fn precedence(&self, draining: Option<&Item>) -> impl Ord {
-        let certainty = match self.notice.id {
-            NoticeId::Interruption(_) => 0,
-            NoticeId::Lifecycle(_) => 1,
-            NoticeId::Maintenance(_) => 2,
-            NoticeId::Rebalance => 3,
-        };
         let rank = match self.stage {
             _ if draining.is_some_and(|item| item.id == self.notice.id) => u32::MAX,
             Stage::Drained { rank, .. } => rank,
             Stage::Open | Stage::Over => 0,
         };
-        (certainty, Reverse(rank), self.notice.id.clone())
+        (doubt(&self.notice.id), Reverse(rank), self.notice.id.clone())
+    }
+}
+
+/// What is more certain to come has less of it.
+pub(super) fn doubt(id: &NoticeId) -> u8 {
+    match id {
+        NoticeId::Interruption(_) => 0,
+        NoticeId::Lifecycle(_) => 1,
+        NoticeId::Maintenance(_) => 2,
+        NoticeId::Rebalance => 3,
     }
 }
 

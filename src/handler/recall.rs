@@ -43,6 +43,11 @@ impl Judgement {
     const NEW: Self = Self { progress: Progress::Open, end: None, marks_until: None };
     /// It came with the boot.
     const OVER: Self = Self { progress: Progress::Over, end: None, marks_until: None };
+
+    /// The same times, and it is being dealt with.
+    pub fn still_open(self) -> Self {
+        Self { progress: Progress::Open, ..self }
+    }
 }
 
 impl Memory {
@@ -106,10 +111,13 @@ impl Memory {
         open
     }
 
-    /// What is known of the notices that were not heard of yet.
+    /// What is known of the notices that were not heard of yet, and holds in this boot.
     pub fn unheard(&self) -> impl Iterator<Item = &Known> {
-        let recollections = self.0.iter();
-        recollections.flat_map(|recollection| &recollection.unheard).map(|(_, known)| known)
+        self.0.iter().flat_map(|recollection| {
+            let holds = |id: &NoticeId| recollection.same_boot || *id == NoticeId::Rebalance;
+            let known = recollection.unheard.iter().filter(move |(id, _)| holds(id));
+            known.map(|(_, known)| known)
+        })
     }
 
     /// This notice was heard of, or is known to be gone.
@@ -132,12 +140,13 @@ impl Memory {
 
     /// What is remembered of a notice that stood when this process first asked.
     pub fn judge(&self, entry: &Entry, reading: Reading) -> Judgement {
-        let Some(Recollection { state: Some(state), same_boot, cordoned, .. }) = &self.0 else {
+        let Some(Recollection { same_boot, cordoned, unheard, .. }) = &self.0 else {
             return Judgement::NEW;
         };
         let occurrence = Occurrence::of(&entry.notice);
-        let known = state.notices.iter().find(|known| known.notice == occurrence.as_str());
-        let marked = state.notice.as_deref() == Some(&*entry.notice.id.to_string());
+        let mut known = unheard.iter().map(|(_, known)| known);
+        let known = known.find(|known| known.notice == occurrence.as_str());
+        let marked = self.marked() == Some(&entry.notice.id);
         // A recommendation is for the instance, not for one boot of it.
         if !*same_boot && entry.notice.id != NoticeId::Rebalance {
             let begun = marked || known.is_some_and(|known| known.progress != Progress::Open);
@@ -149,11 +158,14 @@ impl Memory {
             };
         }
         let Some(known) = known else { return Judgement::NEW };
-        // A node that somebody has uncordoned since, under a time yet to come, is in use again.
-        let in_use = marked && !cordoned && matches!(entry.intent.basis, Basis::Stated(_));
+        let is_interruption = matches!(entry.notice.id, NoticeId::Interruption(_));
+        let is_ahead = is_interruption && matches!(entry.intent.basis, Basis::Stated(_));
         Judgement {
             progress: match known.progress {
-                Progress::Drained if in_use => Progress::Open,
+                // A node that somebody has uncordoned since is in use again.
+                Progress::Drained if is_ahead && marked && !cordoned => Progress::Open,
+                // That one had come with a boot.
+                Progress::Over if is_ahead => Progress::Open,
                 progress => progress,
             },
             end: time(known.end.as_deref()),

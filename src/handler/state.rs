@@ -169,7 +169,8 @@ impl Handler {
                 }
                 let dry = self.config.dry;
                 let draining = self.draining.as_ref().map(|draining| draining.item());
-                let until = self.agenda.marks_until(now, draining).filter(|_| !changes.is_empty());
+                let until = self.agenda.marks_until(now, draining);
+                let until = until.filter(|_| !dry && !changes.is_empty());
                 let changes = changes.into_iter().map(Box::new);
                 self.todo.extend(changes.map(|change| Step::Tell(Fact::Marks { change, dry })));
                 if let Some(until) = until {
@@ -301,8 +302,8 @@ impl Handler {
             Some(Event::Read(node)) => self.node_read(reading, &node),
             Some(Event::Failing(why)) => {
                 let purpose = match (&self.draining, self.marker.wants_marks()) {
-                    (Some(_), _) => Purpose::Drain,
-                    (None, true) => Purpose::Mark,
+                    (Some(draining), _) if !draining.is_marked() => Purpose::Drain,
+                    (Some(_), _) | (None, true) => Purpose::Mark,
                     (None, false) if self.agenda.memory().is_read() => Purpose::TakeBack,
                     (None, false) => Purpose::Recall,
                 };
@@ -354,8 +355,8 @@ impl Handler {
         }
     }
 
-    /// The drain under way was not done before. An earlier process may have begun it, and set its
-    /// end.
+    /// The drain under way goes on, for it was not done before or has begun anew. An earlier process
+    /// may have set its end.
     fn go_on_with_drain(&mut self, now: Moment) {
         let Some(draining) = &mut self.draining else { return };
         draining.decided(now);
@@ -392,7 +393,9 @@ impl Handler {
         if self.ending {
             return;
         }
-        if !draining.is_called_off(now) {
+        if draining.is_called_off(now) {
+            self.marker.keep();
+        } else {
             // Pods that were never seen were not drained: a restart is to try again.
             self.agenda.drained(now, draining.item(), draining.limit(), draining.has_listed());
         }

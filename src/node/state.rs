@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn only_maintenance_is_another_occasion_at_another_time() {
+    fn only_maintenance_is_another_occurrence_at_another_time() {
         let interruption = NoticeId::Interruption(Action::Stop);
         for (id, expected) in [
             (interruption, "spot-interruption/stop".to_owned()),
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn an_occasion_tells_its_notice() {
+    fn an_occurrence_tells_its_notice() {
         for id in [NoticeId::Rebalance, maintenance("e"), maintenance("e@f"), maintenance("@")] {
             let mut notice = notice(id.clone());
             assert_eq!(Occurrence::notice(Occurrence::of(&notice).as_str()), Some(id.clone()));

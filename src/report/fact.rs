@@ -93,7 +93,7 @@ pub enum Fact {
     MarksLast(Duration),
     /// The marks for this notice have ended by themselves.
     MarksExpired(NoticeId),
-    /// The Node remembers that this notice was dealt with.
+    /// This notice was dealt with, as the Node remembers or the start of the machine tells.
     DrainedBefore(NoticeId),
     /// The Node bears marks of an earlier process.
     MarksFound {

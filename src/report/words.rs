@@ -104,7 +104,7 @@ impl fmt::Display for Fact {
                  what was set on the node for it is not taken back, whoever set it"
             ),
             Self::DrainedBefore(notice) => {
-                write!(f, "notice {notice} was dealt with before this start: nothing to do")
+                write!(f, "notice {notice} was dealt with before: nothing to do")
             }
             Self::Marks { change, dry: true } if **change == Change::Cordon(Cordon::Done) => {
                 f.write_str("dry run: the node would be cordoned")
@@ -261,7 +261,7 @@ impl fmt::Display for Purpose {
             }
             Self::Drain => "the node is not marked; evictions do not wait for it",
             Self::Mark => "the marks of the node are not as they should be",
-            Self::TakeBack => "the marks of the node are not taken back",
+            Self::TakeBack => "what this handler left on the node is not taken back",
         })
     }
 }

@@ -246,7 +246,7 @@ fn a_notice_that_was_drained_for_is_not_drained_for_again_after_a_restart() {
     drop(handler);
     stage.cluster.add_pod(quick("default/later"));
     let second = stage.handler().start();
-    second.says("was dealt with before this start: nothing to do");
+    second.says("was dealt with before: nothing to do");
     stage.polled_on(stage.polls(), 3);
     assert_eq!(stage.asked(Class::Evict).len(), 2);
 }

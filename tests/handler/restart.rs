@@ -206,7 +206,7 @@ fn an_annotation_that_is_not_ours_to_read_hides_no_notice_and_is_replaced() {
     let stage = Stage::on(Node::named(NODE).annotated(NOTE, &drained), quick_pods(2));
     stage.cloud.announce_in(FAR);
     let handler = stage.handler().start();
-    handler.says("was dealt with before this start: nothing to do");
+    handler.says("was dealt with before: nothing to do");
     assert_eq!(stage.cluster.pods().len(), 2, "what it can read it believes");
 }
 
@@ -231,7 +231,7 @@ fn an_interruption_of_an_earlier_boot_is_over_if_its_time_is_and_else_is_drained
     stage.cloud.announce("stop", &time_ago(Duration::from_mins(10)));
     let handler = stage.handler().start();
     handler.says("the machine was started anew since the node was marked for notice spot-interr");
-    handler.says("notice spot-interruption/stop was dealt with before this start: nothing to do");
+    handler.says("notice spot-interruption/stop was dealt with before: nothing to do");
     handler.says("the node is uncordoned");
     assert!(stage.cluster.wait_until(PATIENCE, |cluster| !cluster.is_cordoned()));
     assert_eq!(stage.cluster.pods().len(), 2);
@@ -256,7 +256,7 @@ fn a_reboot_that_was_planned_is_over_after_it() {
     stage.cloud.schedule(&[event]);
     let handler = stage.handler().start();
     handler.says("the machine was started anew since the node was marked");
-    handler.says("was dealt with before this start: nothing to do");
+    handler.says("was dealt with before: nothing to do");
     handler.says("the node is uncordoned");
     assert!(stage.cluster.wait_until(PATIENCE, |cluster| !cluster.is_cordoned()));
     stage.polled_more(Endpoint::Scheduled, 2);

@@ -91,7 +91,7 @@ fn an_interruption_whose_time_stays_in_the_past_is_drained_for_once() {
     assert_eq!(handler.said("spot interruption: "), 1);
     drop(handler);
     let second = stage.started(launch());
-    second.says("notice spot-interruption/terminate was dealt with before this start");
+    second.says("notice spot-interruption/terminate was dealt with before");
     stage.polled_more(Endpoint::InstanceAction, 3);
     assert_eq!(stage.cluster.pods(), ["default/later"]);
     assert!(stage.cluster.is_cordoned(), "the notice stands");

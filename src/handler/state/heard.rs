@@ -55,8 +55,8 @@ impl Handler {
             }
             (Plan::Now, Effect::Mark) => {}
             (Plan::Now, Effect::Drain(limit)) => {
-                let drained = self.draining.as_ref().map(|draining| draining.item());
-                if drained.is_some_and(|item| replaces(&notice.id, &item.id)) {
+                let drained = self.draining.as_ref().filter(|drain| !drain.is_called_off(now));
+                if drained.is_some_and(|drain| replaces(&notice.id, &drain.item().id)) {
                     let entry = entry.clone();
                     self.take_over(now, &entry, limit);
                 }

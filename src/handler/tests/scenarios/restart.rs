@@ -3,10 +3,12 @@
 use crate::drain::tests::cluster::{pod, secs};
 use crate::handler::tests::model::run;
 use crate::handler::tests::scenarios::are;
-use crate::handler::tests::script::{BOOT, Edit, End, Says, Script, What, With, script};
+use crate::handler::tests::script::{BOOT, Edit, End, Says, Script, What, With, planned, script};
 use crate::intent;
+use crate::node::RebalanceMark;
 use crate::notice::Action::{Stop, Terminate};
-use crate::notice::NoticePath::{Lifecycle, Rebalance};
+use crate::notice::Code::InstanceRetirement;
+use crate::notice::NoticePath::{Lifecycle, Maintenance, Rebalance};
 
 /// Restarted at 0 s, in the middle or after the end of a drain; the instance goes at 40 s.
 fn restarted(script: Script) -> Vec<String> {
@@ -370,4 +372,56 @@ fn a_node_that_was_drained_and_uncordoned_since_stays_uncordoned() {
          210.1 patch node-1: remember, over rebalance-recommendation
          210.2 * the node is cordoned no longer: somebody else has uncordoned it",
     );
+}
+
+#[test]
+fn the_end_that_was_assumed_holds_though_the_drain_began_before_it_could_be_read() {
+    let script = script()
+        .path_says(Lifecycle, 10, Says::Leaves(Terminate))
+        .ends(2000, End::Killed)
+        .trouble(2000..2010, With::ReadNode, What::Refuses)
+        .sigterm(&[4000]);
+    let lines = ["another", "notice", "moved", "found", "mark b", "delete", "deadline"];
+    are(
+        &run(&script.pods([pod("a"), pod("b").covered()])).lines_with(&lines),
+        "10.0 * notice: asg-lifecycle/terminate some time, 3300 s left
+         2000.0 - another process begins
+         2002.0 * notice: asg-lifecycle/terminate some time, 3300 s left
+         2011.5 * marks found: asg-lifecycle/terminate
+         2011.5 * deadline moved as before, 1298.469 s left
+         3277.1 mark b
+         3278.0 delete b 30
+         3279.1 * empty: [b deleted]
+         3310.0 * deadline, nothing has changed",
+    );
+}
+
+#[test]
+fn what_is_less_certain_does_not_take_the_marks_of_what_was_not_heard_of_yet() {
+    let event = Says::Planned(vec![planned(InstanceRetirement, 40)]);
+    let script = script()
+        .path_says(Maintenance, 10, event.clone())
+        .path_says(Maintenance, 60, Says::Fails)
+        .path_says(Maintenance, 100, event)
+        .path_says(Rebalance, 50, Says::Recommended)
+        .ends(70, End::Killed);
+    let script = script.but(|it| {
+        it.config.policy.rebalance_marks = secs(1000);
+        it.config.marks.rebalance_mark = RebalanceMark::SoftTaint;
+    });
+    let run = run(&script.pods([pod("a")]));
+    are(
+        &run.lines_with(&["another", "marks", "before", "patch", "cordon"]),
+        "10.1 patch node-1: cordon, ours
+         10.2 * cordon: Done
+         40.1 patch node-1: ours, drained
+         50.0 * marks: rebalance-recommendation
+         50.1 patch node-1: ours, drained
+         70.0 - another process begins
+         72.0 * marks: rebalance-recommendation
+         72.2 * marks found: scheduled-maintenance/instance-retirement/event
+         100.0 * drained before
+         100.1 patch node-1: ours, drained",
+    );
+    assert!(run.node.is_cordoned());
 }
