@@ -14,6 +14,9 @@ use crate::witness::Sighting;
 /// server lag, each in its own way.
 const APART: Duration = Duration::from_secs(5);
 
+/// From the server's answer to the handler's reading it.
+const ON_THE_WAY: Duration = Duration::from_secs(1);
+
 /// Checks every table of one handler's log.
 ///
 /// # Errors
@@ -90,6 +93,9 @@ impl Facts<'_> {
             "called off" => pods.iter().any(|pod| {
                 pod.gone.is_none_or(|at| at > before(self.table.at)) && !self.was_evicted(pod)
             }),
+            "told to end" if row.note.contains("no answer had come") => {
+                pods.iter().any(|pod| self.was_evicted(pod) || self.is_unanswered(pod))
+            }
             "told to end" => pods.iter().any(|pod| pod.ending.is_some() || self.was_evicted(pod)),
             "would be evicted" | "would be refused" => {
                 pods.iter().any(|pod| pod.ending.is_none_or(|at| at > self.table.at))
@@ -114,6 +120,16 @@ impl Facts<'_> {
         self.exchanges
             .iter()
             .any(|one| what(one) && one.accepted() && one.uid_precondition() == Some(&uid))
+    }
+
+    /// Whether a request about it was under way when the table was told.
+    fn is_unanswered(&self, pod: &Sighting) -> bool {
+        let uid = pod.uid();
+        let of_pod = |one: &&Exchange| one.uid_precondition() == Some(&uid);
+        self.exchanges
+            .iter()
+            .filter(of_pod)
+            .any(|one| one.received <= self.table.at && self.table.at <= one.answered + ON_THE_WAY)
     }
 
     fn asked(&self, pod: &Sighting) -> Option<&Exchange> {
