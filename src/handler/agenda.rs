@@ -228,7 +228,8 @@ impl Agenda {
                 Effect::Drain(Limit::Patience(_)) => had_deadline && entry.intent.from <= now,
                 Effect::Mark => false,
             };
-            let is_it = entry.item() == *item;
+            let is_gone = entry.withdrawn.is_some() && entry.notice.id == item.id;
+            let is_it = entry.item() == *item || is_gone;
             let undone = matches!(entry.stage, Stage::Open | Stage::Drained { noted: false, .. });
             if undone && (covered || is_it) {
                 let rank = if is_it { self.drains } else { 0 };

@@ -45,6 +45,7 @@ impl Judgement {
     const OVER: Self = Self { progress: Progress::Over, end: None, marks_until: None };
 
     /// The same times, and it is being dealt with.
+    #[must_use]
     pub fn still_open(self) -> Self {
         Self { progress: Progress::Open, ..self }
     }

@@ -399,7 +399,7 @@ fn marks_stay(script: &Script, run: &Run) -> Finding {
             Entry::Told(Fact::Verdict(Occasion::Deadline, _) | Fact::DeadlineReached)
                 if turn == Some(Turn::Ends) && kept =>
             {
-                drained.extend(was_for);
+                drained.extend(was_for.filter(|id| standing.stands(id)));
             }
             // It is planned for another time.
             Entry::Told(Fact::NoticeScheduled { notice, .. }) => {
