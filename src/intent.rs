@@ -125,6 +125,11 @@ impl Limit {
         (rank, self.end())
     }
 
+    /// Whether the instance goes.
+    pub fn has_deadline(self) -> bool {
+        !matches!(self, Self::Patience(_))
+    }
+
     /// The same kind of limit, with this end.
     #[must_use]
     pub fn with_end(self, end: Moment) -> Self {

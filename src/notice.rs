@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::moment::WallTime;
+use crate::moment::{Reading, WallTime};
 
 /// A notice about this instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -165,6 +165,16 @@ pub enum When {
     At(WallTime),
     /// No time was given, or none that can be read.
     Unstated,
+}
+
+impl When {
+    /// Whether a time was stated, and it is over.
+    pub fn is_over(self, reading: Reading) -> bool {
+        match self {
+            Self::At(time) => reading.moment_of(time).is_none(),
+            Self::Unstated => false,
+        }
+    }
 }
 
 /// One poll of one path.

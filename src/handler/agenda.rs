@@ -81,9 +81,7 @@ impl Agenda {
             return self.appeared(reading, notice, false);
         };
         let is_ahead = match (entry.notice.when, notice.when) {
-            (When::At(before), When::At(time)) => {
-                before < time && reading.moment_of(time).is_some()
-            }
+            (When::At(before), When::At(time)) => before < time && !notice.when.is_over(reading),
             _ => false,
         };
         let is_new = match entry.stage {
@@ -166,21 +164,14 @@ impl Agenda {
 
     /// The notice that is to be drained for now: of several the one whose instance goes first.
     pub fn due(&self, now: Moment) -> Option<&Entry> {
-        self.all_due(now)
-            .min_by_key(|entry| (entry.intent.effect.urgency(), entry.notice.id.clone()))
+        let due = self.entries.iter().filter(|entry| {
+            entry.has_come(now) && entry.intent.effect.end().is_some_and(|end| now < end)
+        });
+        due.min_by_key(|entry| (entry.intent.effect.urgency(), entry.notice.id.clone()))
     }
 
     fn entry_mut(&mut self, id: &NoticeId) -> Option<&mut Entry> {
         self.entries.iter_mut().find(|entry| entry.notice.id == *id)
-    }
-
-    fn all_due(&self, now: Moment) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().filter(move |entry| {
-            entry.stage == Stage::Open
-                && entry.withdrawn.is_none()
-                && entry.intent.from <= now
-                && entry.intent.effect.end().is_some_and(|end| now < end)
-        })
     }
 
     /// This notice was spoken of.
@@ -193,10 +184,8 @@ impl Agenda {
     /// A notice whose time has come and that was not spoken of yet.
     pub fn unspoken(&self, now: Moment, draining: Option<&Item>) -> Option<&Entry> {
         self.entries.iter().find(|entry| {
-            entry.stage == Stage::Open
+            entry.has_come(now)
                 && !entry.spoken
-                && entry.withdrawn.is_none()
-                && entry.intent.from <= now
                 && draining.is_none_or(|item| item.id != entry.notice.id)
         })
     }
@@ -218,7 +207,7 @@ impl Agenda {
     /// has come with it. `noted`: the Node is to remember that.
     pub fn drained(&mut self, now: Moment, item: &Item, limit: Limit, noted: bool) {
         self.drains += 1;
-        let (end, had_deadline) = (limit.end(), !matches!(limit, Limit::Patience(_)));
+        let (end, had_deadline) = (limit.end(), limit.has_deadline());
         for entry in &mut self.entries {
             let covered = match entry.intent.effect {
                 Effect::Drain(Limit::Deadline(at) | Limit::AtOnce(at)) => {

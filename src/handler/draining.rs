@@ -165,7 +165,7 @@ impl Draining {
 
     /// Whether its instance goes.
     pub fn has_deadline(&self) -> bool {
-        !matches!(self.limit, Limit::Patience(_))
+        self.limit.has_deadline()
     }
 
     /// This process has to end, within its own pod's grace or, as long as that is not known,

@@ -109,6 +109,11 @@ impl Entry {
         }
     }
 
+    /// Whether it stands, its time has come, and it is not dealt with yet.
+    pub(super) fn has_come(&self, now: Moment) -> bool {
+        self.stage == Stage::Open && self.withdrawn.is_none() && self.intent.from <= now
+    }
+
     /// Whether the Node bears marks for it, without a drain under way.
     pub(super) fn bears_marks(&self, now: Moment) -> bool {
         match self.stage {

@@ -99,7 +99,8 @@ impl Notices {
         };
         let failed = std::mem::take(&mut state.failed);
         if path == NoticePath::TerminationTime {
-            answer.standing.retain(|notice| state.says(&notice.id) || is_to_come(notice, reading));
+            let is_to_come = |notice: &Notice| !notice.when.is_over(reading);
+            answer.standing.retain(|notice| state.says(&notice.id) || is_to_come(notice));
         }
         let from_the_start = state.answers == 0;
         let gone = state.gone(&answer);
@@ -232,13 +233,6 @@ impl PathState {
         let (id, when) = (notice.id.clone(), notice.when);
         self.standing.push(Standing { id, when, absent: 0 });
         true
-    }
-}
-
-fn is_to_come(notice: &Notice, reading: Reading) -> bool {
-    match notice.when {
-        When::At(time) => reading.moment_of(time).is_some(),
-        When::Unstated => true,
     }
 }
 

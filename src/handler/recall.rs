@@ -5,8 +5,8 @@ use crate::handler::entry::Entry;
 use crate::intent::Basis;
 use crate::moment::{Moment, Reading, WallTime};
 use crate::node::Node;
-use crate::node::state::{Known, Occurrence, Progress, State};
-use crate::notice::{NoticeId, When};
+use crate::node::state::{Known, Occurrence, Progress};
+use crate::notice::NoticeId;
 
 /// What is remembered.
 #[derive(Debug)]
@@ -15,7 +15,8 @@ pub struct Memory(Option<Recollection>);
 /// What the Node told.
 #[derive(Debug, Default)]
 struct Recollection {
-    state: Option<State>,
+    /// There was something to tell.
+    found: bool,
     /// It was written in this boot.
     same_boot: bool,
     /// The node was cordoned when it was read.
@@ -80,7 +81,7 @@ impl Memory {
             cordoned: node.unschedulable,
             marked,
             unheard,
-            state: Some(state.clone()),
+            found: true,
         }))
     }
 
@@ -91,7 +92,7 @@ impl Memory {
 
     /// Whether the Node told nothing.
     pub fn is_empty(&self) -> bool {
-        self.0.as_ref().is_none_or(|recollection| recollection.state.is_none())
+        self.0.as_ref().is_none_or(|recollection| !recollection.found)
     }
 
     /// Whether it was written in this boot, if anything was.
@@ -182,10 +183,7 @@ fn time(text: Option<&str>) -> Option<WallTime> {
 /// Whether what the notice said has come, now that the machine was started anew. `begun`: its time
 /// had come, and the node was being drained for it.
 fn came_with_the_boot(entry: &Entry, reading: Reading, begun: bool) -> bool {
-    let is_over = match entry.notice.when {
-        When::At(time) => reading.moment_of(time).is_none(),
-        When::Unstated => false,
-    };
+    let is_over = entry.notice.when.is_over(reading);
     match &entry.notice.id {
         NoticeId::Maintenance(event) => is_over || begun && event.code.ends_with_reboot(),
         NoticeId::Interruption(_) => is_over,

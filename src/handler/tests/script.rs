@@ -297,6 +297,15 @@ impl Script {
         troubles.chain(self.busy.iter().map(|busy| busy.end)).max().unwrap_or_default()
     }
 
+    /// From 10 s on a recommendation, drained for with so many seconds' patience; its marks stay for
+    /// so many seconds.
+    pub(super) fn recommended(self, patience: u64, marks: u64) -> Self {
+        self.path_says(NoticePath::Rebalance, 10, Says::Recommended).but(|it| {
+            it.config.policy.rebalance = Rebalance::Drain { patience: secs(patience) };
+            it.config.policy.rebalance_marks = secs(marks);
+        })
+    }
+
     /// Anything else.
     pub(super) fn but(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);

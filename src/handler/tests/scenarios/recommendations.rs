@@ -4,7 +4,6 @@ use crate::drain::tests::cluster::{pod, secs};
 use crate::handler::tests::model::run;
 use crate::handler::tests::scenarios::are;
 use crate::handler::tests::script::{End, Says, Script, script};
-use crate::intent;
 use crate::node::RebalanceMark;
 use crate::notice::Action::Terminate;
 use crate::notice::NoticePath::Rebalance;
@@ -17,8 +16,7 @@ fn recommended() -> Script {
 
 /// The same, with a drain of 60 s at most.
 fn drained() -> Script {
-    let drain = intent::Rebalance::Drain { patience: secs(60) };
-    recommended().but(|it| it.config.policy.rebalance = drain)
+    script().recommended(60, 100)
 }
 
 #[test]

@@ -4,7 +4,6 @@ use crate::drain::tests::cluster::{pod, secs};
 use crate::handler::tests::model::run;
 use crate::handler::tests::scenarios::are;
 use crate::handler::tests::script::{BOOT, Edit, End, Says, Script, What, With, planned, script};
-use crate::intent;
 use crate::node::RebalanceMark;
 use crate::notice::Action::{Stop, Terminate};
 use crate::notice::Code::InstanceRetirement;
@@ -14,14 +13,6 @@ use crate::notice::NoticePath::{Lifecycle, Maintenance, Rebalance};
 fn restarted(script: Script) -> Vec<String> {
     let run = run(&script.says(0, Says::At(Terminate, 40)).pods([pod("a")]).sigterm(&[100]));
     run.lines()
-}
-
-/// From 10 s on a recommendation, drained for with a minute's patience.
-fn recommended() -> Script {
-    script().path_says(Rebalance, 10, Says::Recommended).but(|it| {
-        it.config.policy.rebalance = intent::Rebalance::Drain { patience: secs(60) };
-        it.config.policy.rebalance_marks = secs(200);
-    })
 }
 
 #[test]
@@ -303,7 +294,7 @@ fn the_end_that_was_taken_for_granted_is_not_put_off() {
 
 #[test]
 fn patience_is_not_begun_anew() {
-    let script = recommended().ends(40, End::Killed).ends(80, End::Killed);
+    let script = script().recommended(60, 200).ends(40, End::Killed).ends(80, End::Killed);
     are(
         &run(&script.pods([pod("a"), pod("b").covered()])).lines(),
         "0.0 check credentials
@@ -352,7 +343,7 @@ fn patience_is_not_begun_anew() {
 
 #[test]
 fn a_node_that_was_drained_and_uncordoned_since_stays_uncordoned() {
-    let script = recommended().edit(60_000, Edit::Uncordon).ends(80, End::Killed);
+    let script = script().recommended(60, 200).edit(60_000, Edit::Uncordon).ends(80, End::Killed);
     let lines = ["node-1", "notice", "before", "cordon"];
     are(
         &run(&script.pods([pod("a")])).lines_with(&lines),

@@ -1,26 +1,17 @@
 //! Several notices at once, and one after the other.
 
-use crate::drain::tests::cluster::{pod, secs};
+use crate::drain::tests::cluster::pod;
 use crate::handler::tests::model::run;
 use crate::handler::tests::scenarios::are;
-use crate::handler::tests::script::{Edit, End, Planned, Says, Script, planned, script};
-use crate::intent;
+use crate::handler::tests::script::{Edit, End, Planned, Says, planned, script};
 use crate::node::TaintEffect;
 use crate::notice::Action::{Hibernate, Terminate};
 use crate::notice::Code::{InstanceRetirement, SystemReboot};
-use crate::notice::NoticePath::{Lifecycle, Maintenance, Rebalance};
-
-/// From 10 s on a rebalance recommendation, drained for with so much patience.
-fn recommended(patience: u64) -> Script {
-    script().path_says(Rebalance, 10, Says::Recommended).but(|it| {
-        it.config.policy.rebalance = intent::Rebalance::Drain { patience: secs(patience) };
-        it.config.policy.rebalance_marks = secs(1000);
-    })
-}
+use crate::notice::NoticePath::{Lifecycle, Maintenance};
 
 #[test]
 fn sigterm_does_not_keep_an_interruption_from_taking_over() {
-    let script = recommended(800).says(30, Says::At(Terminate, 60)).sigterm(&[20]);
+    let script = script().recommended(800, 1000).says(30, Says::At(Terminate, 60)).sigterm(&[20]);
     are(
         &run(&script.pods([pod("a"), pod("b").covered()])).lines(),
         "0.0 check credentials
@@ -92,7 +83,8 @@ fn the_machine_is_back_when_no_path_says_hibernation_any_more() {
 
 #[test]
 fn a_drain_without_a_deadline_taints_without_ending_anybody_until_one_has() {
-    let script = recommended(800)
+    let script = script()
+        .recommended(800, 1000)
         .says(30, Says::At(Terminate, 60))
         .but(|it| it.config.marks.taint = Some(TaintEffect::NoExecute));
     are(&run(&script).lines_with(&["taint", "notice", "over"]), "10.0 * notice: rebalance-recommendation without a deadline, 800 s left
@@ -105,7 +97,8 @@ fn a_drain_without_a_deadline_taints_without_ending_anybody_until_one_has() {
 
 #[test]
 fn a_drain_with_a_deadline_is_one_for_a_recommendation_too() {
-    let script = recommended(800).says(20, Says::At(Terminate, 60)).says(70, Says::Nothing);
+    let script =
+        script().recommended(800, 1000).says(20, Says::At(Terminate, 60)).says(70, Says::Nothing);
     are(
         &run(&script.pods([pod("a")])).lines(),
         "0.0 check credentials
