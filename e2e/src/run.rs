@@ -16,7 +16,7 @@ use crate::cluster::{Binaries, Cluster};
 use crate::law::{self, Evidence};
 use crate::manifest;
 use crate::scenarios::Scenario;
-use crate::scene::{Ground, Scene};
+use crate::scene::{Ground, SOON, Scene};
 use crate::truth;
 
 /// How many scenarios run side by side. Most of them wait most of the time: as many as leave two
@@ -138,6 +138,7 @@ impl Runner {
 
 /// What must hold in every scenario.
 async fn judge(scene: &Scene) -> Result<()> {
+    scene.witness.catch_up(SOON).await?;
     let exchanges = scene.exchanges()?;
     let sightings = scene.witness.pods();
     let server = scene.cluster().api_server().await;

@@ -5,11 +5,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use futures::StreamExt;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::Api;
+use kube::api::{Api, ListParams};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, ResourceExt};
 use tokio::sync::watch;
@@ -93,6 +93,8 @@ type Book = BTreeMap<String, Sighting>;
 
 /// Follows the pods of one node until it is dropped.
 pub struct Witness {
+    pods: Api<Pod>,
+    selector: String,
     book: Arc<Mutex<Book>>,
     news: watch::Receiver<()>,
     task: JoinHandle<()>,
@@ -104,9 +106,26 @@ impl Witness {
     pub fn start(client: Client, node: &str) -> Self {
         let book = Arc::new(Mutex::new(Book::new()));
         let (bell, news) = watch::channel(());
-        let filter = watcher::Config::default().fields(&format!("spec.nodeName={node}"));
-        let task = tokio::spawn(follow(client, filter, Arc::clone(&book), bell));
-        Self { book, news, task }
+        let (pods, selector) = (Api::all(client), format!("spec.nodeName={node}"));
+        let filter = watcher::Config::default().fields(&selector);
+        let task = tokio::spawn(follow(pods.clone(), filter, Arc::clone(&book), bell));
+        Self { pods, selector, book, news, task }
+    }
+
+    /// Waits until it has seen the end of every pod that the server does not have any more: of two
+    /// watches of a busy server, the handler's may be ahead.
+    ///
+    /// # Errors
+    /// The server does not say, or the ends are not seen within `patience`.
+    pub async fn catch_up(&self, patience: Duration) -> Result<()> {
+        let filter = ListParams::default().fields(&self.selector);
+        let there = self.pods.list(&filter).await.context("listing the pods of the node")?;
+        let is_there = |uid: &str| there.iter().any(|pod| pod.uid().as_deref() == Some(uid));
+        self.until("the end of every pod that is gone is seen", patience, |all| {
+            all.iter().all(|pod| pod.gone.is_some() || is_there(&pod.uid()))
+        })
+        .await?;
+        Ok(())
     }
 
     /// All pods that were ever seen on the node.
@@ -152,12 +171,12 @@ impl Drop for Witness {
 }
 
 async fn follow(
-    client: Client,
+    pods: Api<Pod>,
     filter: watcher::Config,
     book: Arc<Mutex<Book>>,
     bell: watch::Sender<()>,
 ) {
-    let mut events = watcher(Api::<Pod>::all(client), filter).boxed();
+    let mut events = watcher(pods, filter).boxed();
     let mut listed = Vec::new();
     while let Some(event) = events.next().await {
         let mut book = lock(&book);
