@@ -128,12 +128,46 @@ impl fmt::Display for NoticeId {
     }
 }
 
+/// What a notice is about, named as in the messages and logs of aws-node-termination-handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A spot instance is taken back: `SPOT_ITN`.
+    Interruption,
+    /// Maintenance is planned: `SCHEDULED_EVENT`.
+    Maintenance,
+    /// A spot instance is at risk: `REBALANCE_RECOMMENDATION`.
+    Rebalance,
+    /// The Auto Scaling group takes the instance out of service: `ASG_LIFECYCLE`.
+    Lifecycle,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Interruption => "SPOT_ITN",
+            Self::Maintenance => "SCHEDULED_EVENT",
+            Self::Rebalance => "REBALANCE_RECOMMENDATION",
+            Self::Lifecycle => "ASG_LIFECYCLE",
+        })
+    }
+}
+
 const INTERRUPTION: &str = "spot-interruption";
 const REBALANCE: &str = "rebalance-recommendation";
 const MAINTENANCE: &str = "scheduled-maintenance";
 const LIFECYCLE: &str = "asg-lifecycle";
 
 impl NoticeId {
+    /// What it is about.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Interruption(_) => Kind::Interruption,
+            Self::Maintenance(_) => Kind::Maintenance,
+            Self::Rebalance => Kind::Rebalance,
+            Self::Lifecycle(_) => Kind::Lifecycle,
+        }
+    }
+
     /// Reads what `Display` wrote. `None` if it is anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('/');

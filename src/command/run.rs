@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io;
+use std::io::{self, IsTerminal};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::kube::server::Server;
 use crate::kube::workers::Workers;
 use crate::moment::{Reading, WallTime};
 use crate::report::fact::{Fact, Start};
-use crate::report::log::Log;
+use crate::report::log::{Log, Style};
 use crate::settings::{Settings, WhichNode};
 use crate::source::{Report, Source};
 
@@ -26,7 +26,11 @@ use crate::source::{Report, Source};
 /// The system gives no thread or no socket to begin with.
 pub(super) fn run(settings: Settings, arguments: Vec<OsString>) -> io::Result<()> {
     let clock = Clock::start();
-    let log = Log::start(io::stderr())?;
+    let style = match settings.reporting.log.json {
+        true => Style::Json,
+        false => Style::Text { coloured: io::stderr().is_terminal() },
+    };
+    let log = Log::start(io::stderr(), style, settings.reporting.log.least)?;
     let source = Source {
         metadata_url: settings.metadata.url.clone(),
         notice_url: settings.metadata.notice_url.clone(),
@@ -94,7 +98,6 @@ fn config(settings: &Settings, source: &Source, now: Reading) -> Config {
         margin: settings.safety_margin,
         shutdown_grace: settings.shutdown_grace,
         dry: settings.dry_run,
-        verbose: settings.verbose,
         // Randomly keyed in every process: nodes that start together do not retry together.
         seed: RandomState::new().build_hasher().finish(),
     }

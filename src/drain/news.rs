@@ -29,18 +29,28 @@ impl Drain {
 
     /// The set is complete: who was not in it is gone, unless one of it could not be read.
     pub fn set_complete(&mut self, now: Moment) {
-        self.sets.listed = true;
+        let is_first = !std::mem::replace(&mut self.sets.listed, true);
         // Whatever could not be read before is in this set again, or is gone.
         self.sets.unread = self.sets.current_unread;
-        if self.sets.unread > 0 {
-            return;
+        if self.sets.unread == 0 {
+            let current = self.sets.current;
+            let absent = self.records.iter().filter(|(_, record)| record.set < current);
+            let absent: Vec<String> = absent.map(|(uid, _)| uid.clone()).collect();
+            for uid in absent {
+                self.pod_gone(now, &uid);
+            }
         }
-        let current = self.sets.current;
-        let absent = self.records.iter().filter(|(_, record)| record.set < current);
-        let absent: Vec<String> = absent.map(|(uid, _)| uid.clone()).collect();
-        for uid in absent {
-            self.pod_gone(now, &uid);
+        if is_first {
+            self.tell_who_goes();
         }
+    }
+
+    fn tell_who_goes(&mut self) {
+        let stays = |record: &Record| matches!(record.state, State::Exempt(_));
+        let records = self.records.values().map(Box::as_ref);
+        let (left_alone, to_go): (Vec<&Record>, Vec<&Record>) = records.partition(|one| stays(one));
+        let to_go = to_go.into_iter().map(|record| record.reference().clone()).collect();
+        self.told.push_back(Progress::Listed { to_go, left_alone: left_alone.len() });
     }
 
     /// A pod is there.

@@ -10,6 +10,13 @@ use crate::drain::pod::Exempt;
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
+    /// The node's pods are known: the first set was read to its end.
+    Listed {
+        /// Those that are to go; some may be gone already.
+        to_go: Vec<Arc<PodRef>>,
+        /// How many are left alone.
+        left_alone: usize,
+    },
     /// A pod stays, for a reason of its own.
     LeftAlone(Arc<PodRef>, Exempt),
     /// A pod came after the first set was complete, and goes too.
@@ -98,6 +105,10 @@ const SLIGHT_CUT: u32 = 5;
 impl fmt::Display for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Listed { to_go, left_alone } => {
+                write!(f, "of this node's pods {} are to go", to_go.len())?;
+                write!(f, ", {left_alone} are left alone")
+            }
             Self::LeftAlone(pod, why) => write!(f, "{pod}: left alone ({why})"),
             Self::Late(pod) => write!(f, "{pod}: arrived late, goes too"),
             Self::Evicted { pod, grace, wanted } if wanted.get() - grace.get() > SLIGHT_CUT => {

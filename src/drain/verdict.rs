@@ -125,31 +125,79 @@ pub enum EndedBy {
 impl Verdict {
     /// Whether nothing that was to go is left. Of a drain that was called off, nothing is to go.
     pub fn is_clean(&self) -> bool {
-        let stays =
-            |row: &Row| matches!(row.outcome, Outcome::StillThere(_) | Outcome::HandedOver(_));
-        let all_went = self.listed && self.unread == 0 && !self.rows.iter().any(stays);
+        let all_went =
+            self.listed && self.unread == 0 && !self.rows.iter().any(|row| row.outcome.stays());
         all_went || self.end == Some(End::CalledOff)
+    }
+
+    /// Whether this pod was to go and is left.
+    pub fn leaves(&self, row: &Row) -> bool {
+        row.outcome.stays() && self.end != Some(End::CalledOff)
     }
 
     /// The rows as the table has them: what ended badly stands last, where the eye of somebody who
     /// reads the end of a log falls.
-    fn in_order(&self) -> Vec<&Row> {
+    pub fn in_order(&self) -> Vec<&Row> {
         let mut rows: Vec<&Row> = self.rows.iter().collect();
         rows.sort_by_key(|row| (row.outcome.weight(), &row.pod));
         rows
     }
+
+    /// How many pods came to each outcome, by its name; what ended badly stands last.
+    pub fn counts(&self) -> Vec<(&'static str, usize)> {
+        let rows = self.in_order();
+        let same = rows.chunk_by(|one, other| one.outcome.name() == other.outcome.name());
+        same.filter_map(|rows| Some((rows.first()?.outcome.name(), rows.len()))).collect()
+    }
+
+    /// All of it in one line.
+    pub fn summary(&self) -> Summary<'_> {
+        Summary(self)
+    }
 }
 
-/// How many pods came to each outcome: `12 evicted, 1 still there`. `rows` are in order.
-fn counts(rows: &[&Row]) -> String {
-    let same = rows.chunk_by(|one, other| one.outcome.name() == other.outcome.name());
-    let counts: Vec<String> = same
-        .filter_map(|rows| Some(format!("{} {}", rows.len(), rows.first()?.outcome.name())))
-        .collect();
-    if counts.is_empty() { "no pods".to_owned() } else { counts.join(", ") }
+/// How many pods came to each outcome, and how long it took: the line below the table.
+#[derive(Debug)]
+pub struct Summary<'a>(&'a Verdict);
+
+impl fmt::Display for Summary<'_> {
+    /// `12 evicted, 1 still there in 2.3 s`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Verdict { listed, unread, took, .. } = self.0;
+        let counts = self.0.counts().into_iter().map(|(name, count)| format!("{count} {name}"));
+        let counts = counts.collect::<Vec<_>>().join(", ");
+        let counts = if counts.is_empty() { "no pods" } else { &counts };
+        write!(f, "{counts} in {:.1} s", took.as_secs_f64())?;
+        if !listed {
+            write!(f, "; the list of pods was not read to its end, there may be more")?;
+        }
+        if *unread > 0 {
+            write!(f, "; {unread} more could not be read and are not in this table")?;
+        }
+        Ok(())
+    }
 }
 
 impl Outcome {
+    /// The budget that stood in the way, if one did.
+    pub fn budget(&self) -> Option<&Budget> {
+        match self {
+            Self::Deleted(budget, _) | Self::WouldBlock(budget) => Some(budget),
+            Self::StillThere(reason) | Self::HandedOver(reason) | Self::ToldToEnd(reason) => {
+                match reason {
+                    Reason::Blocked(budget)
+                    | Reason::Ending { by: Some(EndedBy::Deletion(budget)), .. } => Some(budget),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
+    fn stays(&self) -> bool {
+        matches!(self, Self::StillThere(_) | Self::HandedOver(_))
+    }
+
     /// The word for it in the table.
     pub fn name(&self) -> &'static str {
         match self {
@@ -248,14 +296,7 @@ impl fmt::Display for Verdict {
                 format!("{name:width$}  {:<16}  {seconds:>7}  {}", row.outcome.name(), row.outcome);
             writeln!(f, "{}", line.trim_end())?;
         }
-        write!(f, "{} in {:.1} s", counts(&rows), self.took.as_secs_f64())?;
-        if !self.listed {
-            write!(f, "; the list of pods was not read to its end, there may be more")?;
-        }
-        if self.unread > 0 {
-            write!(f, "; {} more could not be read and are not in this table", self.unread)?;
-        }
-        Ok(())
+        write!(f, "{}", self.summary())
     }
 }
 

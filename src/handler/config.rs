@@ -39,8 +39,6 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// Nothing is written.
     pub dry: bool,
-    /// Every poll is said.
-    pub verbose: bool,
     /// Seed of the jitter.
     pub seed: u64,
 }

@@ -10,6 +10,20 @@ pub fn is_label(text: &str) -> bool {
     text.len() <= 63 && is_part(text)
 }
 
+/// Whether a label or an annotation can have this name: at most 63 characters, after the name of a
+/// domain and a slash, if it has one.
+pub fn is_qualified(text: &str) -> bool {
+    let (domain, name) =
+        text.split_once('/').map_or((None, text), |(domain, name)| (Some(domain), name));
+    let ends_well = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = name.as_bytes();
+    domain.is_none_or(is_subdomain)
+        && bytes.len() <= 63
+        && ends_well(bytes.first())
+        && ends_well(bytes.last())
+        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+}
+
 fn is_part(text: &str) -> bool {
     !text.is_empty()
         && !text.starts_with('-')

@@ -1,5 +1,6 @@
 //! What happened, as values: the only input of everything that reports.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,8 +28,15 @@ pub enum Fact {
     NodeFound(String),
     /// The metadata service offers no IMDSv2.
     WithoutToken(u16),
-    /// A path was polled. Said where the operator wants every poll.
-    Polled(NoticePath, Option<u16>),
+    /// A path was polled.
+    Polled {
+        /// Which.
+        path: NoticePath,
+        /// The HTTP status, if an answer came.
+        status: Option<u16>,
+        /// The answer was understood.
+        good: bool,
+    },
     /// A path of the metadata service begins to fail.
     MetadataFailing(NoticePath, String),
     /// It answers again, after so many failed polls.
@@ -130,6 +138,30 @@ pub enum Fact {
     EndsDrained,
     /// SIGTERM came in a drain, which goes on for so long.
     EndsAfterDrain(Duration),
+    /// Pages are served.
+    Listens {
+        /// Where.
+        address: SocketAddr,
+        /// Which ones, as paths.
+        pages: String,
+    },
+    /// A message is delivered, or a report written.
+    ReportSent(Channel),
+    /// Reports begin to fail; they are tried again.
+    ReportFailing(Channel, String),
+    /// A report got through again, after so many failures.
+    ReportRecovered(Channel, u32),
+    /// A report is given up, or one that found no room.
+    ReportGivenUp(Channel, String),
+}
+
+/// Where reports go besides the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Channel {
+    /// The webhook that goes by this name: scheme and host, without what may be secret.
+    Webhook(Arc<str>),
+    /// Events at the API server.
+    KubernetesEvents,
 }
 
 /// What the program starts with.
@@ -195,6 +227,8 @@ pub enum Occasion {
 /// How much a fact matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
+    /// Of interest to those who look for a fault.
+    Debug,
     /// The usual course of things.
     Info,
     /// Something is not as it should be, and is being dealt with.
@@ -207,6 +241,7 @@ impl Fact {
     /// How much it matters.
     pub fn level(&self) -> Level {
         match self {
+            Self::Polled { .. } => Level::Debug,
             Self::CredentialsMissing(_)
             | Self::NodeUnknown(_)
             | Self::MetadataFailing(..)
@@ -214,6 +249,8 @@ impl Fact {
             Self::Remark(_)
             | Self::WithoutToken(_)
             | Self::NodeFailing(..)
+            | Self::ReportFailing(..)
+            | Self::ReportGivenUp(..)
             | Self::MarksUnreadable
             | Self::NoticeSeen { .. }
             | Self::TakenOver { .. }
@@ -242,7 +279,6 @@ impl Fact {
             Self::Started(_)
             | Self::CredentialsFound
             | Self::NodeFound(_)
-            | Self::Polled(..)
             | Self::MetadataRecovered(..)
             | Self::DrainBegins(_)
             | Self::DeadlineMoved { .. }
@@ -255,12 +291,16 @@ impl Fact {
             | Self::MarksFound { .. }
             | Self::DrainedBefore(_)
             | Self::NodeRecovered(_)
+            | Self::Listens { .. }
+            | Self::ReportSent(..)
+            | Self::ReportRecovered(..)
             | Self::Verdict(..)
             | Self::DeadlineReached
             | Self::Ends { .. }
             | Self::EndsDrained
             | Self::Drain(
-                Progress::LeftAlone(..)
+                Progress::Listed { .. }
+                | Progress::LeftAlone(..)
                 | Progress::Late(_)
                 | Progress::Evicted { .. }
                 | Progress::Blocked { .. }

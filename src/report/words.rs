@@ -7,7 +7,7 @@ use crate::intent::Basis;
 use crate::node::marks::{Change, Cordon};
 use crate::node::state::STATE_ANNOTATION;
 use crate::notice::{Notice, NoticeId};
-use crate::report::fact::{Fact, Level, Occasion, Purpose, Start, Withdrawal};
+use crate::report::fact::{Channel, Fact, Level, Occasion, Purpose, Start, Withdrawal};
 
 impl fmt::Display for Fact {
     #[expect(clippy::too_many_lines, reason = "one arm for each fact, so that none is forgotten")]
@@ -30,8 +30,8 @@ impl fmt::Display for Fact {
                 "the metadata service offers no IMDSv2 (its token request was answered {status}): \
                  IMDSv1 is used, without a token"
             ),
-            Self::Polled(path, Some(status)) => write!(f, "{path}: {status}"),
-            Self::Polled(path, None) => write!(f, "{path}: no answer"),
+            Self::Polled { path, status: Some(status), .. } => write!(f, "{path}: {status}"),
+            Self::Polled { path, status: None, .. } => write!(f, "{path}: no answer"),
             Self::MetadataFailing(path, why) => {
                 write!(f, "{path} cannot be polled: {why}. It is tried again")
             }
@@ -133,6 +133,15 @@ impl fmt::Display for Fact {
             Self::DeadlineReached => f.write_str(
                 "the deadline is reached and nothing has changed since the table. Polling goes on",
             ),
+            Self::Listens { address, pages } => write!(f, "http://{address} serves {pages}"),
+            Self::ReportSent(channel) => write!(f, "{channel}: delivered"),
+            Self::ReportFailing(channel, why) => {
+                write!(f, "{channel}: {why}. It is tried again; the drain does not wait for it")
+            }
+            Self::ReportRecovered(channel, failed) => {
+                write!(f, "{channel}: delivered again, after {failed} failed tries")
+            }
+            Self::ReportGivenUp(channel, why) => write!(f, "{channel}: not delivered: {why}"),
             Self::Ends { unsettled: false } => f.write_str("SIGTERM: ends, nothing was under way"),
             Self::Ends { unsettled: true } => f.write_str(
                 "SIGTERM: ends, and the marks on the node are not as they should be yet: the next \
@@ -266,9 +275,19 @@ impl fmt::Display for Purpose {
     }
 }
 
+impl fmt::Display for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Webhook(name) => write!(f, "webhook {name}"),
+            Self::KubernetesEvents => f.write_str("Kubernetes Events"),
+        }
+    }
+}
+
 impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
+            Self::Debug => "DEBUG",
             Self::Info => "INFO",
             Self::Warn => "WARN",
             Self::Error => "ERROR",

@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::time::Duration;
 
+use crate::kube::name::is_qualified;
 use crate::notice::Code;
 use crate::settings::problem::shown;
 use crate::settings::value::lead_time;
@@ -31,6 +32,15 @@ pub(super) fn lead_times(text: &str) -> Result<BTreeMap<Code, Duration>, Vec<Bad
         let code = code.ok_or("names a code that does not exist")?;
         let time = lead_time(value).ok_or("has no duration with its unit from 1s to 168h")?;
         Ok((code, time))
+    })
+}
+
+/// `team=web,example.com/cost-centre=7`: names and values of annotations (Kubernetes documentation,
+/// "Annotations", "Syntax and character set").
+pub(super) fn annotations(text: &str) -> Result<BTreeMap<String, String>, Vec<BadItem>> {
+    pairs(text, |name, value| match is_qualified(name) {
+        true => Ok((name.to_owned(), value.to_owned())),
+        false => Err("has a name that is none of an annotation"),
     })
 }
 
@@ -90,6 +100,15 @@ mod tests {
         for code in Code::ALL {
             let one = BTreeMap::from([(code, MINUTE)]);
             assert_eq!(lead_times(&format!("{code}=1m")), Ok(one));
+        }
+    }
+
+    #[test]
+    fn annotations_have_the_names_that_kubernetes_takes() {
+        let two = [("a.b/c_D.e".to_owned(), "1=2".to_owned()), ("team".to_owned(), String::new())];
+        assert_eq!(annotations("team=, a.b/c_D.e = 1=2"), Ok(BTreeMap::from(two)));
+        for text in ["a b=1", "/a=1", "a/=1", "A.b/c=1", "a/b/c=1", "-a=1", "=1"] {
+            assert_eq!(annotations(text).unwrap_err().len(), 1, "{text}");
         }
     }
 

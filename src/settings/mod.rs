@@ -8,6 +8,7 @@ mod list;
 mod overview;
 mod predecessors;
 mod problem;
+mod reporting;
 mod settle;
 mod sources;
 mod table;
@@ -36,6 +37,7 @@ pub use crate::settings::help::help;
 pub use crate::settings::list::BadItem;
 pub use crate::settings::overview::Overview;
 pub use crate::settings::problem::{BadSettings, Problem};
+pub use crate::settings::reporting::{Annotations, LogStyle, Probes, Reporting};
 pub use crate::source::Watched;
 
 /// What the program is asked to do.
@@ -90,8 +92,8 @@ pub struct Settings {
     pub workers: NonZeroUsize,
     /// From SIGTERM to SIGKILL, until that of the own pod was read; at least 1 s.
     pub shutdown_grace: Duration,
-    /// Say each poll.
-    pub verbose: bool,
+    /// Who is told.
+    pub reporting: Reporting,
     /// What was given by flag or environment, for the log at start.
     pub given: Vec<Given>,
     /// What is worth a word at start.

@@ -81,15 +81,6 @@ pub(super) const FORMER: &[Former] = &[
     any("WEBHOOK_TEMPLATE", NO_MESSAGES),
     any("WEBHOOK_TEMPLATE_FILE", NO_MESSAGES),
     any("WEBHOOK_PROXY", NO_MESSAGES),
-    former("EMIT_KUBERNETES_EVENTS", "false", NO_EVENTS),
-    any("KUBERNETES_EVENTS_EXTRA_ANNOTATIONS", NO_EVENTS),
-    former("ENABLE_PROMETHEUS_SERVER", "false", NO_METRICS),
-    former("PROMETHEUS_SERVER_PORT", "9092", NO_METRICS),
-    former("ENABLE_PROBES_SERVER", "false", NO_PROBES),
-    former("PROBES_SERVER_PORT", "8080", NO_PROBES),
-    former("PROBES_SERVER_ENDPOINT", "/healthz", NO_PROBES),
-    former("JSON_LOGGING", "false", "the log is lines of text"),
-    former("LOG_LEVEL", "info", "everything is logged; VERBOSE=1 adds each poll"),
     former("LOG_FORMAT_VERSION", "1", "the log has one form"),
     // How it works.
     former("KUBE_API_QPS", "5", NO_RATE),
@@ -102,9 +93,6 @@ pub(super) const FORMER: &[Former] = &[
 
 const NO_QUEUE: &str = "there is no queue mode here";
 const NO_MESSAGES: &str = "no messages are sent; the log says everything";
-const NO_EVENTS: &str = "no Kubernetes Events are written; the log says everything";
-const NO_METRICS: &str = "there are no metrics";
-const NO_PROBES: &str = "there is no server for probes";
 const NO_RATE: &str = "requests are not limited here; the API server's Retry-After is obeyed";
 
 /// A name that makes no difference if it is `as_here`.

@@ -13,6 +13,7 @@ use crate::notice::Code;
 use crate::settings::arguments::Flags;
 use crate::settings::compare::compare;
 use crate::settings::overview::Origin;
+use crate::settings::reporting::reporting;
 use crate::settings::sources::Sources;
 use crate::settings::value::{GraceLimit, written};
 use crate::settings::{ApiServer, BadSettings, Metadata, Settings, Watched, WhichNode, table};
@@ -51,7 +52,7 @@ pub(super) fn parse(sources: &mut Sources<'_>) -> Option<Settings> {
     let workers = sources.value(&table::WORKERS);
     let shutdown_grace = sources.value(&table::SHUTDOWN_GRACE_PERIOD);
     let api_server = api_server(sources);
-    let verbose = sources.value(&table::VERBOSE);
+    let reporting = reporting(sources);
     sources.names_without_effect();
     let longest_grace = grace_limit.map(|limit| longest_grace(sources, limit));
     // Before anything that is missing ends this: what is wrong is said in one go.
@@ -81,7 +82,7 @@ pub(super) fn parse(sources: &mut Sources<'_>) -> Option<Settings> {
         window,
         workers: workers?,
         shutdown_grace: shutdown_grace?,
-        verbose: verbose?,
+        reporting: reporting?,
         given: Vec::new(),
         remarks: Vec::new(),
     })

@@ -10,6 +10,7 @@ use crate::drain::BudgetOverride;
 use crate::kube::address::Address;
 use crate::kube::name::{is_label, is_subdomain};
 use crate::node::{RebalanceMark, TaintEffect};
+use crate::report::fact::Level;
 
 /// A truth value as Go's `strconv.ParseBool` reads it: what users of Go programs write.
 pub(super) fn truth(text: &str) -> Option<bool> {
@@ -133,6 +134,24 @@ pub(super) fn rebalance_mark(text: &str) -> Option<RebalanceMark> {
         "soft-taint" => Some(RebalanceMark::SoftTaint),
         _ => None,
     }
+}
+
+/// What matters less is not logged.
+pub(super) fn level(text: &str) -> Option<Level> {
+    match text.to_ascii_lowercase().as_str() {
+        "debug" => Some(Level::Debug),
+        "info" => Some(Level::Info),
+        "warn" | "warning" => Some(Level::Warn),
+        "error" => Some(Level::Error),
+        _ => None,
+    }
+}
+
+/// The path of a page that is served, if it is none that means something else.
+pub(super) fn page_path(text: &str) -> Option<String> {
+    let is_path = text.starts_with('/')
+        && text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#' | b'%'));
+    (is_path && !matches!(text, "/readyz" | "/metrics")).then(|| text.to_owned())
 }
 
 /// The name of a Node or Pod.

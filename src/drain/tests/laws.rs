@@ -558,6 +558,7 @@ fn progress_is_true(story: &Story) -> Finding {
     let mut last: BTreeMap<&str, (Moment, Ask, &Answer)> = BTreeMap::new();
     let mut alone = BTreeSet::new();
     let mut forbidden = 0;
+    let mut listed = 0;
     for (when, did) in &story.run.trace {
         let progress = match did {
             Did::Answered { uid, ask, answer } => {
@@ -569,6 +570,12 @@ fn progress_is_true(story: &Story) -> Finding {
         };
         let just = |uid: &str| last.get(uid).filter(|it| it.0 == *when).map(|it| (it.1, it.2));
         let is_so = match progress {
+            Progress::Listed { to_go, left_alone } => {
+                listed += 1;
+                let known = story.pods.values().filter(|known| known.seen <= *when && !known.late);
+                let (stay, go): (Vec<_>, Vec<_>) = known.partition(|known| story.stays(known));
+                listed == 1 && to_go.len() == go.len() && *left_alone == stay.len()
+            }
             Progress::LeftAlone(pod, _) => {
                 alone.insert(&pod.uid) && story.stays(&story.pods[pod.uid.as_str()])
             }

@@ -130,9 +130,10 @@ impl Run {
         rows.collect()
     }
 
-    /// One line for everything that was said, `second words`.
+    /// One line for everything that was said, `second words`, but for who is to go.
     pub(super) fn said(&self) -> Vec<String> {
-        self.told().map(|(at, progress)| format!("{} {progress}", second(at))).collect()
+        let told = self.told().filter(|(_, it)| !matches!(it, Progress::Listed { .. }));
+        told.map(|(at, progress)| format!("{} {progress}", second(at))).collect()
     }
 
     /// When it said that nothing is left.

@@ -17,9 +17,8 @@ impl Handler {
     /// A path was polled.
     pub(super) fn polled(&mut self, reading: Reading, polled: Polled) {
         let path = polled.path;
-        if self.config.verbose {
-            self.tell(Fact::Polled(path, polled.status));
-        }
+        let (status, good) = (polled.status, polled.outcome.is_ok());
+        self.tell(Fact::Polled { path, status, good });
         let (health, changes) = self.notices.observe(reading, polled);
         match health {
             Some(Health::Failing(why)) => self.tell(Fact::MetadataFailing(path, why)),

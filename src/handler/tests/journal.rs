@@ -233,10 +233,15 @@ fn fact_words(fact: &Fact) -> Option<String> {
         Fact::MetadataFailing(path, _) => format!("* failing: {path}"),
         Fact::MetadataRecovered(path, failed) => format!("* recovered: {path}, {failed} failed"),
         Fact::WithoutToken(status) => format!("* without token: {status}"),
-        Fact::Polled(path, status) => format!("* polled: {path}, {status:?}"),
         Fact::Drain(Progress::WatchLost { why }) => format!("* watch lost: {why}"),
-        Fact::Drain(_) => return None,
-        Fact::Started(_) | Fact::Remark(_) => panic!("said by others than the handler: {fact}"),
+        Fact::Polled { .. } | Fact::Drain(_) => return None,
+        Fact::Started(_)
+        | Fact::Remark(_)
+        | Fact::Listens { .. }
+        | Fact::ReportSent(_)
+        | Fact::ReportFailing(..)
+        | Fact::ReportRecovered(..)
+        | Fact::ReportGivenUp(..) => panic!("said by others than the handler: {fact}"),
     })
 }
 

@@ -178,7 +178,6 @@ pub(super) fn script() -> Script {
             margin: MARGIN,
             shutdown_grace: secs(150),
             dry: false,
-            verbose: false,
             seed: 1,
         },
         paths: BTreeMap::from([(NoticePath::InstanceAction, Vec::new())]),

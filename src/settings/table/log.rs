@@ -1,10 +1,25 @@
 //! Settings: the log.
 
+use crate::report::fact::Level;
 use crate::settings::table::{DefaultValue, Group, Parse::One, Row, Setting, USUAL};
-use crate::settings::value::flag_or_count;
+use crate::settings::value::{flag_or_count, level, truth};
 
 /// These settings.
-pub(super) const GROUP: Group = Group { title: "The log", rows: &[&VERBOSE.row] };
+pub(super) const GROUP: Group =
+    Group { title: "The log", rows: &[&LOG_LEVEL.row, &VERBOSE.row, &JSON_LOGGING.row] };
+
+pub(in crate::settings) const LOG_LEVEL: Setting<Level> = Setting {
+    row: Row {
+        flag: "log-level",
+        variable: "LOG_LEVEL",
+        placeholder: Some("LEVEL"),
+        default: DefaultValue::Is("info"),
+        valid: "debug, info, warn or error",
+        help: "what matters less is not logged",
+        ..USUAL
+    },
+    parse: One(level),
+};
 
 pub(in crate::settings) const VERBOSE: Setting<bool> = Setting {
     row: Row {
@@ -12,8 +27,18 @@ pub(in crate::settings) const VERBOSE: Setting<bool> = Setting {
         variable: "VERBOSE",
         default: DefaultValue::Is("0"),
         valid: "0, or 1 for a log line for each poll",
-        help: "say each poll of the metadata service and its status",
+        help: "say each poll of the metadata service and its status, as LOG_LEVEL=debug does",
         ..USUAL
     },
     parse: One(flag_or_count),
+};
+
+pub(in crate::settings) const JSON_LOGGING: Setting<bool> = Setting {
+    row: Row {
+        flag: "json-logging",
+        variable: "JSON_LOGGING",
+        help: "log JSON, one object a line, instead of text",
+        ..USUAL
+    },
+    parse: One(truth),
 };

@@ -3,8 +3,10 @@
 mod cloud;
 mod drain;
 mod effect;
+mod events;
 mod log;
 mod marks;
+mod pages;
 mod server;
 mod who;
 
@@ -17,8 +19,10 @@ use crate::settings::problem::shown;
 pub(super) use self::cloud::*;
 pub(super) use self::drain::*;
 pub(super) use self::effect::*;
+pub(super) use self::events::*;
 pub(super) use self::log::*;
 pub(super) use self::marks::*;
+pub(super) use self::pages::*;
 pub(super) use self::server::*;
 pub(super) use self::who::*;
 
@@ -96,7 +100,7 @@ pub(super) enum Parse<T> {
 }
 
 /// Every setting, in the order in which they are shown.
-pub(super) const GROUPS: [&Group; 7] = [
+pub(super) const GROUPS: [&Group; 9] = [
     &who::GROUP,
     &cloud::GROUP,
     &effect::GROUP,
@@ -104,6 +108,8 @@ pub(super) const GROUPS: [&Group; 7] = [
     &drain::GROUP,
     &server::GROUP,
     &log::GROUP,
+    &events::GROUP,
+    &pages::GROUP,
 ];
 
 /// Every setting, without the headings.

@@ -8,6 +8,7 @@ use crate::drain::pod::OwnPod;
 use crate::intent::{LeadTimes, Rebalance};
 use crate::node::{RebalanceMark, TaintEffect};
 use crate::notice::Code;
+use crate::report::fact::Level;
 use crate::settings::predecessors::FORMER;
 use crate::settings::table::{DefaultValue, rows};
 
@@ -95,7 +96,12 @@ fn a_pod_of_the_manifest_needs_no_more_than_its_node() {
             window: Duration::from_mins(2),
             workers: NonZeroUsize::new(32).unwrap(),
             shutdown_grace: Duration::from_secs(150),
-            verbose: false,
+            reporting: Reporting {
+                log: LogStyle { json: false, least: Level::Info },
+                events: None,
+                metrics: None,
+                probes: None,
+            },
             given: settings.given.clone(),
             remarks: vec![],
         }
@@ -213,6 +219,11 @@ fn the_ends_of_each_range_are_valid_and_the_next_values_are_not() {
         ("pod-termination-grace-period", &["-1", "0", "4294967295"], &["4294967296"]),
         ("verbose", &["0", "1", "true"], &["-1", "yes", "256"]),
         ("budget-override", &["never", "at-deadline"], &["Never", "always"]),
+        ("log-level", &["debug", "INFO", "warn", "error"], &["trace", "2"]),
+        ("prometheus-server-port", &["1", "65535"], &["0", "65536"]),
+        ("probes-server-endpoint", &["/", "/healthz"], &["healthz", "/a?b", "/readyz", "/metrics"]),
+        ("listen-address", &["127.0.0.1", "::", "fd00::1"], &["localhost", "[::]", "0.0.0.0:80"]),
+        ("kubernetes-events-extra-annotations", &["a=1,b.c/d=2"], &["a", "b c=1"]),
     ] {
         for value in valid {
             good(&[&format!("--{flag}={value}")], &[]);
@@ -354,7 +365,6 @@ fn what_would_change_something_is_said_without_its_value() {
         ("WEBHOOK_URL", "https://hooks.example/secret"),
         ("WEBHOOK_HEADERS", r#"{"Authorization":"secret"}"#),
         ("GMAIL_PASS", "secret"),
-        ("PROBES_SERVER_PORT", "8081"),
     ];
     let said = remarks(&[], &asked);
     assert_eq!(said.len(), asked.len(), "{said:?}");

@@ -128,7 +128,7 @@ to begin with. Nothing else ends it.
 ";
 
 /// What is to be said of each group, by its title.
-const ABOUT: [(&str, &str); 7] = [
+const ABOUT: [(&str, &str); 9] = [
     (
         "Who it is",
         "\
@@ -199,6 +199,27 @@ In a pod these need no attention.
     (
         "The log",
         "\
+The log goes to standard error. On a terminal the levels have colours. `docs/reports.md` has every line
+that it may hold, and the fields of the JSON form.
+
+",
+    ),
+    (
+        "Kubernetes Events",
+        "\
+`kubectl describe node` shows them, and `kubectl describe pod` that a pod was deleted against its budget. The
+ServiceAccount needs `create` and `patch` on `events`. Each Event has annotations that tell of the instance.
+
+",
+    ),
+    (
+        "Metrics and probes",
+        "\
+Both are off unless switched on. Each has a port of its own, or both the same. With the network of the host
+these are ports of the node: whoever reaches the node reaches them, unless `LISTEN_ADDRESS` is one that only
+the scraper reaches. The kubelet probes the pod's address, which is then the node's. A port that is taken ends
+the program before it does anything.
+
 ",
     ),
 ];

@@ -3,6 +3,7 @@
 use crate::drain::ask::{Answer, Budget};
 use crate::drain::machine::{Drain, Step};
 use crate::drain::pod::Tier;
+use crate::drain::progress::Progress;
 use crate::drain::tests::cluster::{Cluster, Wrong, at, ms, pod, secs};
 use crate::drain::tests::model::run;
 use crate::drain::tests::scenarios::are;
@@ -64,6 +65,7 @@ fn half_way() -> Drain {
         drain.pod_seen(life.pod);
     }
     drain.set_complete(Moment::START);
+    assert!(matches!(drain.next(Moment::START, 2), Step::Tell(Progress::Listed { .. })));
     assert!(matches!(drain.next(Moment::START, 2), Step::Ask(_)));
     assert!(matches!(drain.next(Moment::START, 1), Step::Ask(_)));
     drain.answered(at(secs(1)), "a", refused());

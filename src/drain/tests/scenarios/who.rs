@@ -2,6 +2,7 @@
 
 use crate::drain::machine::Drain;
 use crate::drain::pod::{OwnPod, Tier};
+use crate::drain::progress::Progress;
 use crate::drain::tests::cluster::{Cluster, at, ms, pod, secs};
 use crate::drain::tests::model::run;
 use crate::drain::tests::scenarios::{are, special_pods};
@@ -110,6 +111,21 @@ fn kubectls_rules_with_its_own_defaults() {
             "static left alone, static pod of the kubelet",
         ],
     );
+}
+
+#[test]
+fn who_is_to_go_is_said_once_when_the_first_set_is_complete() {
+    let cluster = special_pods().but(|it| it.plan.rules.drain_unmanaged = false);
+    let run = run(&cluster.but(|it| it.pods.push(pod("late").late(4))));
+    let listed = run.told().filter_map(|(_, progress)| match progress {
+        Progress::Listed { to_go, left_alone } => Some((to_go, *left_alone, progress.to_string())),
+        _ => None,
+    });
+    let listed: Vec<_> = listed.collect();
+    let [(to_go, left_alone, words)] = &listed[..] else { panic!("{listed:?}") };
+    let names: Vec<_> = to_go.iter().map(|pod| pod.name.as_str()).collect();
+    assert_eq!((names, *left_alone), (vec!["cache", "done-logs"], 4));
+    assert_eq!(words, "of this node's pods 2 are to go, 4 are left alone");
 }
 
 #[test]

@@ -5,7 +5,8 @@ use crate::handler::tests::model::run;
 use crate::handler::tests::scenarios::are;
 use crate::handler::tests::script::{Says, script};
 use crate::notice::Action::{Hibernate, Stop, Terminate};
-use crate::notice::NoticePath::NoticeUrl;
+use crate::notice::NoticePath::{InstanceAction, NoticeUrl};
+use crate::report::fact::Fact;
 
 /// What is said of notices and what begins with them.
 const NOTICES: [&str; 5] = ["notice", "taken over", "deadline", "follow", "SIGTERM"];
@@ -340,19 +341,22 @@ fn a_path_that_repeats_what_another_says_after_the_drain_changes_nothing() {
 }
 
 #[test]
-fn every_poll_is_said_where_that_is_wanted() {
-    let run = run(&script()
-        .says(1, Says::Fails)
-        .path_says(NoticeUrl, 2, Says::Soon(Stop))
-        .but(|it| it.config.verbose = true)
-        .sigterm(&[3]));
-    are(
-        &run.lines_with(&["polled"]),
-        "0.0 * polled: spot/instance-action, Some(404)
-         0.0 * polled: NOTICE_URL, Some(404)
-         1.0 * polled: spot/instance-action, None
-         1.0 * polled: NOTICE_URL, Some(404)
-         2.0 * polled: spot/instance-action, None
-         2.0 * polled: NOTICE_URL, Some(200)",
+fn every_poll_is_told() {
+    let run =
+        run(&script().says(1, Says::Fails).path_says(NoticeUrl, 2, Says::Soon(Stop)).sigterm(&[3]));
+    let polls = run.facts().filter_map(|(_, fact)| match fact {
+        Fact::Polled { path, status, good } => Some((*path, *status, *good)),
+        _ => None,
+    });
+    assert_eq!(
+        polls.collect::<Vec<_>>(),
+        [
+            (InstanceAction, Some(404), true),
+            (NoticeUrl, Some(404), true),
+            (InstanceAction, None, false),
+            (NoticeUrl, Some(404), true),
+            (InstanceAction, None, false),
+            (NoticeUrl, Some(200), true),
+        ]
     );
 }

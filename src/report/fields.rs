@@ -1,0 +1,169 @@
+//! The facts as fields with stable names, for machines.
+
+use std::time::Duration;
+
+use crate::drain::ask::{Budget, PodRef};
+use crate::drain::progress::Progress;
+use crate::drain::verdict::Row;
+use crate::notice::NoticeId;
+use crate::report::fact::Fact;
+
+/// What a fact is about, as far as it says.
+#[derive(Debug, Default)]
+pub(super) struct Fields<'a> {
+    /// Which notice.
+    pub(super) notice: Option<&'a NoticeId>,
+    /// It is about the drain under way, whichever notice that is for.
+    pub(super) is_of_drain: bool,
+    /// Which pod.
+    pub(super) pod: Option<&'a PodRef>,
+    /// What became of the pod.
+    pub(super) outcome: Option<&'static str>,
+    /// Which budget stood in the way.
+    pub(super) budget: Option<&'a Budget>,
+    /// The length of time that is spoken of.
+    pub(super) seconds: Option<Duration>,
+}
+
+impl<'a> Fields<'a> {
+    /// Those of a row of the table of verdicts.
+    pub(super) fn of_row(row: &'a Row) -> Self {
+        Self {
+            is_of_drain: true,
+            pod: Some(&row.pod),
+            outcome: Some(row.outcome.name()),
+            budget: row.outcome.budget(),
+            seconds: row.gone_after,
+            ..Self::default()
+        }
+    }
+
+    fn of_notice(notice: &'a NoticeId, seconds: Option<Duration>) -> Self {
+        Self { notice: Some(notice), seconds, ..Self::default() }
+    }
+
+    fn of_drain(seconds: Option<Duration>) -> Self {
+        Self { is_of_drain: true, seconds, ..Self::default() }
+    }
+
+    fn of_progress(progress: &'a Progress) -> Self {
+        let (pod, budget, seconds) = match progress {
+            Progress::Blocked { pod, budget, deleted_in } => (pod, Some(budget), *deleted_in),
+            Progress::Deleted { pod, budget, grace } => {
+                (pod, Some(budget), Some(Duration::from_secs(grace.get().into())))
+            }
+            Progress::WouldBlock(pod, budget) => (pod, Some(budget), None),
+            Progress::Evicted { pod, grace, .. } | Progress::Shortened { pod, grace } => {
+                (pod, None, Some(Duration::from_secs(grace.get().into())))
+            }
+            Progress::Gone { pod, after } => (pod, None, Some(*after)),
+            Progress::LeftAlone(pod, _)
+            | Progress::Late(pod)
+            | Progress::WouldEvict(pod)
+            | Progress::NamespaceTerminating(pod)
+            | Progress::Forbidden { pod, .. }
+            | Progress::Failing { pod, .. } => (pod, None, None),
+            Progress::Listed { .. }
+            | Progress::Recovered { .. }
+            | Progress::Unread { .. }
+            | Progress::WatchLost { .. } => return Self::of_drain(None),
+        };
+        let budget = budget.map(AsRef::as_ref);
+        Self { pod: Some(pod), budget, ..Self::of_drain(seconds) }
+    }
+}
+
+impl Fact {
+    /// What it is about.
+    pub(super) fn fields(&self) -> Fields<'_> {
+        match self {
+            Self::NoticeSeen { notice, left, .. } | Self::TakenOver { notice, left, .. } => {
+                Fields::of_notice(&notice.id, Some(*left))
+            }
+            Self::NoticeScheduled { notice, ahead, .. } => {
+                Fields::of_notice(&notice.id, Some(*ahead))
+            }
+            Self::NoticeMarks { notice, .. } | Self::NoticeBeside { notice, .. } => {
+                Fields::of_notice(&notice.id, None)
+            }
+            Self::NoticeWithdrawn(id, _)
+            | Self::StaysWithdrawn(id)
+            | Self::MarksExpired(id)
+            | Self::DrainedBefore(id) => Fields::of_notice(id, None),
+            Self::Drain(progress) => Fields::of_progress(progress),
+            Self::Verdict(_, verdict) => Fields::of_drain(Some(verdict.took)),
+            Self::DeadlineMoved { left, .. } | Self::EndsAfterDrain(left) => {
+                Fields::of_drain(Some(*left))
+            }
+            Self::DrainBegins(_) | Self::DeadlineReached | Self::EndsDrained => {
+                Fields::of_drain(None)
+            }
+            Self::MarksLast(left) => Fields { seconds: Some(*left), ..Fields::default() },
+            _ => Fields::default(),
+        }
+    }
+
+    /// A stable name for what is said.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Started(_) => "started",
+            Self::Remark(_) => "remark",
+            Self::CredentialsMissing(_) => "credentials_missing",
+            Self::CredentialsFound => "credentials_found",
+            Self::NodeUnknown(_) => "node_unknown",
+            Self::NodeFound(_) => "node_found",
+            Self::WithoutToken(_) => "metadata_without_token",
+            Self::Polled { .. } => "polled",
+            Self::MetadataFailing(..) => "metadata_failing",
+            Self::MetadataRecovered(..) => "metadata_recovered",
+            Self::NoticeSeen { .. } => "notice",
+            Self::NoticeScheduled { .. } => "notice_scheduled",
+            Self::NoticeMarks { .. } => "notice_marks",
+            Self::NoticeBeside { .. } => "notice_beside",
+            Self::DrainBegins(_) => "drain_begins",
+            Self::DeadlineMoved { .. } => "deadline_moved",
+            Self::TakenOver { .. } => "taken_over",
+            Self::NoticeWithdrawn(..) => "notice_withdrawn",
+            Self::StaysWithdrawn(_) => "notice_stays_withdrawn",
+            Self::MarksLast(_) => "marks_last",
+            Self::MarksExpired(_) => "marks_expired",
+            Self::DrainedBefore(_) => "drained_before",
+            Self::MarksFound { .. } => "marks_found",
+            Self::MarksUnreadable => "marks_unreadable",
+            Self::Marks { .. } => "marks",
+            Self::NodeFailing(..) => "node_failing",
+            Self::NodeRecovered(_) => "node_recovered",
+            Self::Drain(progress) => progress_name(progress),
+            Self::Verdict(..) => "verdict",
+            Self::DeadlineReached => "deadline_reached",
+            Self::Ends { .. } | Self::EndsDrained => "ends",
+            Self::EndsAfterDrain(_) => "ends_after_drain",
+            Self::Listens { .. } => "listens",
+            Self::ReportSent(_) => "report_sent",
+            Self::ReportFailing(..) => "report_failing",
+            Self::ReportRecovered(..) => "report_recovered",
+            Self::ReportGivenUp(..) => "report_given_up",
+        }
+    }
+}
+
+fn progress_name(progress: &Progress) -> &'static str {
+    match progress {
+        Progress::Listed { .. } => "pods_listed",
+        Progress::LeftAlone(..) => "pod_left_alone",
+        Progress::Late(_) => "pod_late",
+        Progress::Evicted { .. } => "pod_evicted",
+        Progress::Blocked { .. } => "pod_blocked",
+        Progress::Deleted { .. } => "pod_deleted",
+        Progress::Shortened { .. } => "pod_shortened",
+        Progress::Gone { .. } => "pod_gone",
+        Progress::WouldEvict(_) => "pod_would_be_evicted",
+        Progress::WouldBlock(..) => "pod_would_be_refused",
+        Progress::NamespaceTerminating(_) => "namespace_terminating",
+        Progress::Forbidden { .. } => "forbidden",
+        Progress::Failing { .. } => "requests_failing",
+        Progress::Recovered { .. } => "requests_recovered",
+        Progress::Unread { .. } => "pod_unread",
+        Progress::WatchLost { .. } => "watch_lost",
+    }
+}

@@ -1,0 +1,312 @@
+//! The log: a thread of its own that writes facts, as text for people or as JSON for machines.
+//! Whoever tells it something never waits for whoever reads it.
+
+mod json;
+mod text;
+
+use std::fmt;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crate::moment::WallTime;
+use crate::report::fact::{Fact, Level};
+use crate::report::log::json::JsonLines;
+use crate::report::log::text::TextLines;
+use crate::report::queue::Queue;
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// Lines of text, each with time and level.
+    Text {
+        /// Levels stand out by their colour: for a terminal.
+        coloured: bool,
+    },
+    /// One JSON object a line.
+    Json,
+}
+
+/// The log's end at which facts go in. Its thread ends with [`Log::finish`], else with the process.
+#[derive(Clone, Debug)]
+pub struct Log {
+    queue: Arc<Queue<Entry>>,
+    least: Level,
+}
+
+impl Log {
+    /// Starts the thread that writes to `out` what matters at least so much.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start(out: impl Write + Send + 'static, style: Style, least: Level) -> io::Result<Self> {
+        let queue = Arc::new(Queue::new(CAPACITY));
+        let writer = Arc::clone(&queue);
+        thread::Builder::new()
+            .name("log".to_owned())
+            .stack_size(STACK)
+            .spawn(move || write_all(&writer, out, style))?;
+        Ok(Self { queue, least })
+    }
+
+    /// Passes on a fact that became known at `at`. Never waits: if the queue is full, the fact is
+    /// counted as lost, and that is said in its place.
+    pub fn tell(&self, at: WallTime, fact: Fact) {
+        if fact.level() < self.least {
+            return;
+        }
+        // What became of every pod is said whatever happens; there is one table for a drain.
+        if matches!(fact, Fact::Verdict(..)) {
+            self.queue.push(Entry::Fact(at, fact));
+            return;
+        }
+        self.queue.offer(Entry::Fact(at, fact), |last| match last {
+            Some(Entry::Lost(time, count)) => {
+                (*time, *count) = (at, *count + 1);
+                None
+            }
+            _ => Some(Entry::Lost(at, 1)),
+        });
+    }
+
+    /// Gives the thread until `timeout` is over to write what is queued, and leaves it then.
+    pub fn finish(&self, timeout: Duration) {
+        self.queue.close();
+        // Whether it is done by then makes no difference: there is nobody left to tell.
+        self.queue.wait_until_done(timeout);
+    }
+}
+
+/// Formatting and one line of text fit many times; pages that are not touched cost nothing.
+const STACK: usize = 64 * 1024;
+/// Four facts for each of 250 pods. Each waits in some 200 bytes, and only while it waits.
+const CAPACITY: usize = 1024;
+
+#[derive(Debug)]
+enum Entry {
+    Fact(WallTime, Fact),
+    /// So many found no room, the last of them at that time.
+    Lost(WallTime, usize),
+}
+
+fn write_all(queue: &Queue<Entry>, mut out: impl Write, style: Style) {
+    let mut lines = match style {
+        Style::Text { coloured } => Lines::Text(TextLines { coloured }),
+        Style::Json => Lines::Json(JsonLines::default()),
+    };
+    while let Some(entry) = queue.wait() {
+        // A closed pipe or a full disk: there is nobody to tell, and no reason to stop.
+        let _ = lines.write(&mut out, &entry);
+    }
+    queue.mark_done();
+}
+
+enum Lines {
+    Text(TextLines),
+    Json(JsonLines),
+}
+
+impl Lines {
+    fn write(&mut self, out: &mut impl Write, entry: &Entry) -> fmt::Result {
+        match (self, entry) {
+            (Self::Text(lines), Entry::Fact(at, fact)) => lines.write(out, *at, fact.level(), fact),
+            (Self::Json(lines), Entry::Fact(at, fact)) => lines.write(out, *at, fact),
+            (Self::Text(lines), Entry::Lost(at, count)) => {
+                lines.write(out, *at, Level::Warn, &Lost(*count))
+            }
+            (Self::Json(lines), Entry::Lost(at, count)) => {
+                lines.write_lost(out, *at, &Lost(*count))
+            }
+        }
+    }
+}
+
+/// So many messages found no room.
+struct Lost(usize);
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let were = if self.0 == 1 { "message was" } else { "messages were" };
+        write!(f, "{} {were} lost: the log could not keep up.", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::drain::verdict::Verdict;
+    use crate::notice::NoticePath;
+    use crate::report::fact::Occasion;
+    use crate::settings::Remark;
+
+    const PLAIN: Style = Style::Text { coloured: false };
+    const LONG: Duration = Duration::from_mins(1);
+
+    fn noon() -> WallTime {
+        WallTime::parse("2026-11-23T12:00:00.5Z").unwrap()
+    }
+
+    fn fact(words: &str) -> Fact {
+        Fact::Remark(Remark::new(words))
+    }
+
+    /// Keeps what is written where the test can see it.
+    #[derive(Clone, Default)]
+    struct Paper(Arc<Mutex<Vec<u8>>>);
+
+    impl Paper {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    impl Write for Paper {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A pipe that takes nothing until the test lets it.
+    struct Blocked {
+        arrived: Sender<()>,
+        let_go: Receiver<()>,
+        paper: Paper,
+    }
+
+    impl Write for Blocked {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.arrived.send(());
+            // Once the other end is dropped, this no longer blocks.
+            let _ = self.let_go.recv();
+            self.paper.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Lets it write everything.
+    fn finish(log: &Log) {
+        log.finish(LONG);
+        assert!(log.queue.wait_until_done(Duration::ZERO));
+    }
+
+    fn written(facts: &[&str]) -> String {
+        let paper = Paper::default();
+        let log = Log::start(paper.clone(), PLAIN, Level::Info).unwrap();
+        for words in facts {
+            log.tell(noon(), fact(words));
+        }
+        finish(&log);
+        paper.text()
+    }
+
+    #[test]
+    fn what_matters_too_little_is_left_out() {
+        let paper = Paper::default();
+        let log = Log::start(paper.clone(), PLAIN, Level::Warn).unwrap();
+        let path = NoticePath::InstanceAction;
+        log.tell(noon(), Fact::Polled { path, status: Some(404), good: true });
+        log.tell(noon(), Fact::DeadlineReached);
+        log.tell(noon(), fact("kept"));
+        finish(&log);
+        assert_eq!(paper.text(), "2026-11-23T12:00:00.500Z WARN  kept\n");
+    }
+
+    #[test]
+    fn what_finds_no_room_is_counted_and_said_in_its_place() {
+        let (arrived, arrival) = channel();
+        let (allow, let_go) = channel();
+        let paper = Paper::default();
+        let pipe = Blocked { arrived, let_go, paper: paper.clone() };
+        let log = Log::start(pipe, PLAIN, Level::Info).unwrap();
+        log.tell(noon(), fact("in the writer's hand"));
+        arrival.recv().unwrap();
+        for n in 0..CAPACITY + 37 {
+            log.tell(noon(), fact(&format!("queued {n}")));
+        }
+        allow.send(()).unwrap();
+        arrival.recv().unwrap();
+        allow.send(()).unwrap();
+        arrival.recv().unwrap();
+        let verdict =
+            Verdict { rows: vec![], listed: true, unread: 0, took: Duration::ZERO, end: None };
+        log.tell(noon(), fact("after the gap"));
+        for n in 0..CAPACITY {
+            log.tell(noon(), fact(&format!("queued again {n}")));
+        }
+        log.tell(noon(), Fact::Verdict(Occasion::Empty, Box::new(verdict)));
+        drop(allow);
+        finish(&log);
+
+        let text = paper.text();
+        let lines: Vec<_> = text.lines().collect();
+        assert!(lines[CAPACITY].ends_with(&format!("queued {}", CAPACITY - 1)));
+        assert!(
+            lines[CAPACITY + 1]
+                .ends_with("WARN  37 messages were lost: the log could not keep up.")
+        );
+        assert!(lines[CAPACITY + 2].ends_with("after the gap"));
+        assert!(lines[lines.len() - 4].contains("messages were lost"), "{text}");
+        assert!(lines[lines.len() - 1].ends_with("no pods in 0.0 s"), "{text}");
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_reads_holds_up_nobody_but_its_thread() {
+        let (arrived, arrival) = channel();
+        let (allow, let_go) = channel();
+        let paper = Paper::default();
+        let log = Log::start(Blocked { arrived, let_go, paper: paper.clone() }, PLAIN, Level::Info)
+            .unwrap();
+        log.tell(noon(), fact("stuck"));
+        arrival.recv().unwrap();
+        log.tell(noon(), fact("behind it"));
+        // Would not come back if it waited for the pipe.
+        log.finish(Duration::from_millis(10));
+        assert_eq!(paper.text(), "");
+        drop(allow);
+    }
+
+    #[test]
+    fn a_closed_pipe_is_survived() {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let log = Log::start(writer, PLAIN, Level::Info).unwrap();
+        log.tell(noon(), fact("to nobody"));
+        log.tell(noon(), fact("nor this"));
+        finish(&log);
+    }
+
+    #[test]
+    fn one_failure_loses_one_entry_only() {
+        struct Hiccup(bool, Paper);
+        impl Write for Hiccup {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                if std::mem::take(&mut self.0) {
+                    return Err(io::ErrorKind::StorageFull.into());
+                }
+                self.1.write(bytes)
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let paper = Paper::default();
+        let log = Log::start(Hiccup(true, paper.clone()), PLAIN, Level::Info).unwrap();
+        log.tell(noon(), fact("lost"));
+        log.tell(noon(), fact("kept"));
+        finish(&log);
+        assert_eq!(paper.text().lines().count(), 1);
+        assert!(paper.text().ends_with("kept\n"));
+    }
+}

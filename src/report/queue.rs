@@ -1,0 +1,170 @@
+//! A queue with a bound between those who tell and the thread that reports. Whoever tells never waits.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Room that the queue keeps when it is empty.
+const QUIET: usize = 16;
+
+/// Items on their way to the thread that takes them.
+#[derive(Debug)]
+pub(super) struct Queue<T> {
+    state: Mutex<State<T>>,
+    changed: Condvar,
+    capacity: usize,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    items: VecDeque<T>,
+    /// Nothing more will come.
+    closed: bool,
+    /// The thread has dealt with everything and is gone.
+    done: bool,
+}
+
+/// What comes of waiting for an item.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next<T> {
+    /// This one.
+    Item(T),
+    /// None came in time.
+    Nothing,
+    /// None will come any more.
+    Closed,
+}
+
+impl<T> Queue<T> {
+    /// An empty queue with room for so many.
+    pub(super) fn new(capacity: usize) -> Self {
+        let state = State { items: VecDeque::new(), closed: false, done: false };
+        Self { state: Mutex::new(state), changed: Condvar::new(), capacity }
+    }
+
+    /// Queues it, whether or not there is room.
+    pub(super) fn push(&self, item: T) {
+        self.state().items.push_back(item);
+        self.changed.notify_all();
+    }
+
+    /// Queues it if there is room. Else `lost` is called with what was queued last, and what it gives
+    /// is queued instead.
+    pub(super) fn offer(&self, item: T, lost: impl FnOnce(Option<&mut T>) -> Option<T>) {
+        let mut state = self.state();
+        let item = if state.items.len() < self.capacity {
+            Some(item)
+        } else {
+            lost(state.items.back_mut())
+        };
+        state.items.extend(item);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Waits for the next item. `None`: there will be none.
+    pub(super) fn wait(&self) -> Option<T> {
+        let idle = |state: &mut State<T>| state.items.is_empty() && !state.closed;
+        let waited = self.changed.wait_while(self.state(), idle);
+        Self::take(waited.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits for the next item, but no longer than `patience`.
+    pub(super) fn wait_for(&self, patience: Duration) -> Next<T> {
+        let idle = |state: &mut State<T>| state.items.is_empty() && !state.closed;
+        let waited = self.changed.wait_timeout_while(self.state(), patience, idle);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let closed = state.closed;
+        match Self::take(state) {
+            Some(item) => Next::Item(item),
+            None if closed => Next::Closed,
+            None => Next::Nothing,
+        }
+    }
+
+    /// Waits until there is nothing more to come, but no longer than `patience`. Whether there is.
+    pub(super) fn wait_for_close(&self, patience: Duration) -> bool {
+        let open = |state: &mut State<T>| !state.closed;
+        let waited = self.changed.wait_timeout_while(self.state(), patience, open);
+        waited.unwrap_or_else(PoisonError::into_inner).0.closed
+    }
+
+    fn take(mut state: MutexGuard<'_, State<T>>) -> Option<T> {
+        let item = state.items.pop_front();
+        if state.items.is_empty() {
+            state.items.shrink_to(QUIET);
+        }
+        item
+    }
+
+    /// Nothing more will come.
+    pub(super) fn close(&self) {
+        self.state().closed = true;
+        self.changed.notify_all();
+    }
+
+    /// The thread has dealt with everything.
+    pub(super) fn mark_done(&self) {
+        self.state().done = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until the thread is done. Whether it is by then.
+    pub(super) fn wait_until_done(&self, patience: Duration) -> bool {
+        let at_work = |state: &mut State<T>| !state.done;
+        let waited = self.changed.wait_timeout_while(self.state(), patience, at_work);
+        waited.unwrap_or_else(PoisonError::into_inner).0.done
+    }
+
+    /// Held only to move an item, never while one is dealt with.
+    fn state(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_finds_no_room_is_left_to_who_offers_it() {
+        let queue = Queue::new(2);
+        for n in 0..5 {
+            queue.offer(n, |last| {
+                *last.unwrap() += 10;
+                None
+            });
+        }
+        queue.push(7);
+        queue.close();
+        let taken: Vec<_> = std::iter::from_fn(|| queue.wait()).collect();
+        assert_eq!(taken, [0, 31, 7]);
+    }
+
+    #[test]
+    fn waiting_ends_with_an_item_with_the_patience_or_with_the_queue() {
+        let queue = Queue::new(2);
+        assert_eq!(queue.wait_for(Duration::ZERO), Next::Nothing);
+        assert!(!queue.wait_for_close(Duration::ZERO));
+        queue.push(1);
+        queue.close();
+        assert_eq!(queue.wait_for(Duration::MAX), Next::Item(1));
+        assert_eq!(queue.wait_for(Duration::MAX), Next::Closed);
+        assert!(queue.wait_for_close(Duration::MAX));
+        assert!(!queue.wait_until_done(Duration::ZERO));
+        queue.mark_done();
+        assert!(queue.wait_until_done(Duration::MAX));
+    }
+
+    #[test]
+    fn an_empty_queue_keeps_little_room() {
+        let queue = Queue::new(1000);
+        for n in 0..1000 {
+            queue.push(n);
+        }
+        for _ in 0..1000 {
+            queue.wait();
+        }
+        assert!(queue.state().items.capacity() <= 2 * QUIET);
+    }
+}

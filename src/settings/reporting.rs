@@ -1,0 +1,92 @@
+//! Settings: who is told, besides those who read the log as text.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::report::fact::Level;
+use crate::settings::sources::Sources;
+use crate::settings::table;
+
+/// Who is told, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reporting {
+    /// The log.
+    pub log: LogStyle,
+    /// Kubernetes Events, where they are wanted.
+    pub events: Option<Annotations>,
+    /// Where metrics are served, if they are.
+    pub metrics: Option<SocketAddr>,
+    /// Where probes are served, if they are.
+    pub probes: Option<Probes>,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogStyle {
+    /// As JSON, one object a line; else as text.
+    pub json: bool,
+    /// What matters less is left out.
+    pub least: Level,
+}
+
+/// Names and values that go with each Event.
+pub type Annotations = BTreeMap<String, String>;
+
+/// Where probes are served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probes {
+    /// At this address.
+    pub address: SocketAddr,
+    /// The path of the liveness probe.
+    pub liveness: String,
+}
+
+/// Reads these settings.
+pub(super) fn reporting(sources: &mut Sources<'_>) -> Option<Reporting> {
+    let log = log(sources);
+    let events = events(sources);
+    let pages = pages(sources);
+    let Pages { metrics, probes } = pages?;
+    Some(Reporting { log: log?, events: events?, metrics, probes })
+}
+
+fn log(sources: &mut Sources<'_>) -> Option<LogStyle> {
+    let least = sources.value(&table::LOG_LEVEL);
+    let verbose = sources.value(&table::VERBOSE);
+    let json = sources.value(&table::JSON_LOGGING);
+    let least = if verbose? { Level::Debug } else { least? };
+    Some(LogStyle { json: json?, least })
+}
+
+fn events(sources: &mut Sources<'_>) -> Option<Option<Annotations>> {
+    let emitted = sources.value(&table::EMIT_KUBERNETES_EVENTS);
+    let before = sources.problems.len();
+    let annotations = sources.value(&table::KUBERNETES_EVENTS_EXTRA_ANNOTATIONS);
+    if sources.problems.len() > before {
+        return None;
+    }
+    if emitted == Some(false) && annotations.is_some() {
+        sources.remark(
+            "KUBERNETES_EVENTS_EXTRA_ANNOTATIONS has no effect: EMIT_KUBERNETES_EVENTS is false.",
+        );
+    }
+    Some(emitted?.then(|| annotations.unwrap_or_default()))
+}
+
+struct Pages {
+    metrics: Option<SocketAddr>,
+    probes: Option<Probes>,
+}
+
+fn pages(sources: &mut Sources<'_>) -> Option<Pages> {
+    let metrics = sources.value(&table::ENABLE_PROMETHEUS_SERVER);
+    let metrics_port = sources.value(&table::PROMETHEUS_SERVER_PORT);
+    let probes = sources.value(&table::ENABLE_PROBES_SERVER);
+    let probes_port = sources.value(&table::PROBES_SERVER_PORT);
+    let liveness = sources.value(&table::PROBES_SERVER_ENDPOINT);
+    let address: Option<IpAddr> = sources.value(&table::LISTEN_ADDRESS);
+    let at = |port| Some(SocketAddr::new(address?, port?));
+    let probes_at = Probes { address: at(probes_port)?, liveness: liveness? };
+    let metrics_at = at(metrics_port)?;
+    Some(Pages { metrics: metrics?.then_some(metrics_at), probes: probes?.then_some(probes_at) })
+}
