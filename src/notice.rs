@@ -128,27 +128,38 @@ impl fmt::Display for NoticeId {
     }
 }
 
-/// What a notice is about, named as in the messages and logs of aws-node-termination-handler.
+/// The four kinds of notices, in the words that users of aws-node-termination-handler know them by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// A spot instance is taken back: `SPOT_ITN`.
-    Interruption,
-    /// Maintenance is planned: `SCHEDULED_EVENT`.
-    Maintenance,
-    /// A spot instance is at risk: `REBALANCE_RECOMMENDATION`.
-    Rebalance,
-    /// The Auto Scaling group takes the instance out of service: `ASG_LIFECYCLE`.
-    Lifecycle,
+    /// A spot instance is taken back.
+    SpotItn,
+    /// Maintenance is planned.
+    ScheduledEvent,
+    /// A spot instance is at risk.
+    RebalanceRecommendation,
+    /// The Auto Scaling group takes the instance out of service.
+    AsgLifecycle,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 4] =
+        [Self::SpotItn, Self::ScheduledEvent, Self::RebalanceRecommendation, Self::AsgLifecycle];
+
+    /// `SPOT_ITN`: what that handler writes for it (its `pkg/monitor/types.go`).
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SpotItn => "SPOT_ITN",
+            Self::ScheduledEvent => "SCHEDULED_EVENT",
+            Self::RebalanceRecommendation => "REBALANCE_RECOMMENDATION",
+            Self::AsgLifecycle => "ASG_LIFECYCLE",
+        }
+    }
 }
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Interruption => "SPOT_ITN",
-            Self::Maintenance => "SCHEDULED_EVENT",
-            Self::Rebalance => "REBALANCE_RECOMMENDATION",
-            Self::Lifecycle => "ASG_LIFECYCLE",
-        })
+        f.write_str(self.name())
     }
 }
 
@@ -158,13 +169,13 @@ const MAINTENANCE: &str = "scheduled-maintenance";
 const LIFECYCLE: &str = "asg-lifecycle";
 
 impl NoticeId {
-    /// What it is about.
+    /// Which kind it is of.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Interruption(_) => Kind::Interruption,
-            Self::Maintenance(_) => Kind::Maintenance,
-            Self::Rebalance => Kind::Rebalance,
-            Self::Lifecycle(_) => Kind::Lifecycle,
+            Self::Interruption(_) => Kind::SpotItn,
+            Self::Rebalance => Kind::RebalanceRecommendation,
+            Self::Maintenance(_) => Kind::ScheduledEvent,
+            Self::Lifecycle(_) => Kind::AsgLifecycle,
         }
     }
 
@@ -294,6 +305,18 @@ mod tests {
 
     fn event(code: Code, nth: u8) -> NoticeId {
         NoticeId::Maintenance(Event { code, id: Arc::from("instance-event-0d59"), nth })
+    }
+
+    #[test]
+    fn every_notice_is_of_the_kind_that_its_users_know() {
+        for (id, name) in [
+            (NoticeId::Interruption(Action::Stop), "SPOT_ITN"),
+            (event(Code::InstanceStop, 0), "SCHEDULED_EVENT"),
+            (NoticeId::Rebalance, "REBALANCE_RECOMMENDATION"),
+            (NoticeId::Lifecycle(Action::Terminate), "ASG_LIFECYCLE"),
+        ] {
+            assert_eq!(id.kind().to_string(), name);
+        }
     }
 
     #[test]
