@@ -69,6 +69,11 @@ impl WallTime {
         read.checked_to_offset(UtcOffset::UTC).map(Self)
     }
 
+    /// Milliseconds since 1970; 0 before.
+    pub fn unix_milliseconds(self) -> u64 {
+        u64::try_from(self.0.unix_timestamp_nanos() / 1_000_000).unwrap_or_default()
+    }
+
     /// How long it is until `later`; `None` if that is over.
     pub fn until(self, later: Self) -> Option<Duration> {
         Duration::try_from(later.0 - self.0).ok()

@@ -7,18 +7,20 @@
 //! | [`trouble`] | what can go wrong on the way, in words |
 //! | `token` | the ServiceAccount's token, and its claims |
 //! | [`server`] | its address, the cluster's CA and the token's file |
-//! | `access` | one drain's way to it: roots, addresses, the sockets that are open |
+//! | [`access`] | one drain's way to it: roots, addresses, the sockets that are open |
 //! | `wire` | bytes over TLS, each read and write with a deadline |
 //! | [`request`], [`reply`] | what is asked; what an answer means |
 //! | `connection` | one exchange after the other over one connection |
+//! | [`client`] | the same, kept and mended where it breaks |
 //! | `lines` | an answer without end, line by line |
 //! | [`workers`] | the threads that carry requests out |
 //! | `pods`, [`watch`] | pods as the drain sees them; the watch that lists and follows them |
 //!
 //! Each uses only what stands before it.
 
-mod access;
+pub mod access;
 pub mod address;
+pub mod client;
 mod connection;
 mod lines;
 pub mod name;
@@ -27,7 +29,7 @@ pub mod reply;
 pub mod request;
 pub mod server;
 #[cfg(test)]
-mod stand_in;
+pub(crate) mod stand_in;
 mod token;
 pub mod trouble;
 pub mod watch;

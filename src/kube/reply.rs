@@ -53,7 +53,9 @@ pub fn answer(job: &Job, request: &Request, reply: &Reply) -> Answer {
     };
     match reply.status {
         401 => Answer::Unauthorized,
-        403 if says(Status::says_namespace_terminates) => Answer::NamespaceTerminating,
+        403 if status.as_ref().is_some_and(Status::says_namespace_terminates) => {
+            Answer::NamespaceTerminating
+        }
         403 => Answer::Forbidden(why),
         404 if says(Status::says_pod_is_gone) => Answer::Gone,
         409 | 422 if says(Status::says_uid_differs) => Answer::Replaced,
@@ -95,6 +97,48 @@ pub fn node_of_pod(request: &Request, reply: &Reply) -> Result<String, String> {
         403 => Err(format!("{why}; set NODE_NAME, or grant `get` on `pods`")),
         404 => Err(format!("{why}; set NODE_NAME, or correct POD_NAME and NAMESPACE")),
         _ => Err(why),
+    }
+}
+
+/// What became of an Event that was to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// It is written, or was before.
+    Done,
+    /// There is none of that name to be changed.
+    Missing,
+    /// It is not accepted, and would not be later.
+    Refused(String),
+    /// Not now.
+    Again {
+        /// Why, in words.
+        why: String,
+        /// The server's `Retry-After`, if it gave one.
+        after: Option<Duration>,
+    },
+}
+
+/// What became of an Event, by the reply to [`create_event`](crate::kube::request::create_event) or
+/// [`patch_event`](crate::kube::request::patch_event).
+pub fn event(request: &Request, reply: &Reply) -> Written {
+    let status = Status::read(&reply.body);
+    let why = || described(request, reply, status.as_ref());
+    match (reply.status, request.method) {
+        (200..=299, _) => Written::Done,
+        // The one before it got through, and its answer did not.
+        (409, Method::Post) => Written::Done,
+        (404, Method::Patch) => Written::Missing,
+        (403, Method::Post) if status.as_ref().is_some_and(Status::says_namespace_terminates) => {
+            Written::Refused(format!("{request}: its namespace is being deleted"))
+        }
+        (403, method) => {
+            let verb = if method == Method::Post { "create" } else { "patch" };
+            Written::Refused(format!("{}; `{verb}` on `events` must be granted", why()))
+        }
+        (401 | 408 | 409 | 429 | 500..=599, _) => {
+            Written::Again { why: why(), after: reply.retry_after }
+        }
+        _ => Written::Refused(why()),
     }
 }
 
@@ -234,7 +278,7 @@ impl Status {
         self.message().contains(SEVERAL_BUDGETS).then(|| named("(more than one)".to_owned()))
     }
 
-    fn says_namespace_terminates(&self, _: &Job) -> bool {
+    fn says_namespace_terminates(&self) -> bool {
         self.causes().iter().any(|cause| cause.reason.as_deref() == Some(NAMESPACE_CAUSE))
     }
 

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use k8s_openapi::Resource;
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
+use k8s_openapi::api::core::v1::{Event, Namespace, Node, Pod};
 use k8s_openapi::api::policy::v1::Eviction;
 use miniserde::{Serialize, json};
 
@@ -99,6 +99,28 @@ pub fn patch_node(name: &str, patch: &Patch) -> Request {
         body: Some(Body { content_type: "application/merge-patch+json", text: patch.0.clone() }),
         answer_limit: OBJECT_LIMIT,
         answer_kept: OBJECT_LIMIT,
+    }
+}
+
+/// Writes a new Event, whose body this is.
+pub fn create_event(namespace: &str, body: String) -> Request {
+    Request {
+        method: Method::Post,
+        path: events_path(namespace),
+        body: Some(Body { content_type: "application/json", text: body }),
+        answer_limit: OBJECT_LIMIT,
+        answer_kept: BEGINNING,
+    }
+}
+
+/// Changes an Event.
+pub fn patch_event(namespace: &str, name: &str, patch: String) -> Request {
+    Request {
+        method: Method::Patch,
+        path: format!("{}/{}", events_path(namespace), Encoded(name)),
+        body: Some(Body { content_type: "application/merge-patch+json", text: patch }),
+        answer_limit: OBJECT_LIMIT,
+        answer_kept: BEGINNING,
     }
 }
 
@@ -224,6 +246,16 @@ fn pod_path(namespace: &str, name: &str) -> String {
         Encoded(namespace),
         Pod::URL_PATH_SEGMENT,
         Encoded(name)
+    )
+}
+
+fn events_path(namespace: &str) -> String {
+    format!(
+        "/api/{}/{}/{}/{}",
+        Event::API_VERSION,
+        Namespace::URL_PATH_SEGMENT,
+        Encoded(namespace),
+        Event::URL_PATH_SEGMENT
     )
 }
 

@@ -23,13 +23,13 @@ use crate::kube::server::Server;
 use crate::kube::workers::Workers;
 
 /// Long enough for any machine; a test that waits for it has failed.
-pub(super) const LONG: Duration = Duration::from_mins(1);
+pub(crate) const LONG: Duration = Duration::from_mins(1);
 
 /// Short, where a time-out is what is tested.
-pub(super) const SHORT: Duration = Duration::from_millis(50);
+pub(crate) const SHORT: Duration = Duration::from_millis(50);
 
 /// A listening server, and the files by which a client is let in.
-pub(super) struct StandIn {
+pub(crate) struct StandIn {
     port: u16,
     files: Files,
 }
@@ -37,7 +37,7 @@ pub(super) struct StandIn {
 impl StandIn {
     /// Serves each connection on a thread of its own, by what `serve` does with it; the first is
     /// number 0.
-    pub(super) fn start(serve: impl Fn(usize, Peer) + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(serve: impl Fn(usize, Peer) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let identity = Identity::shared();
@@ -55,7 +55,7 @@ impl StandIn {
     }
 
     /// Answers every request of every connection alike.
-    pub(super) fn answering(answer: &'static [u8]) -> Self {
+    pub(crate) fn answering(answer: &'static [u8]) -> Self {
         Self::start(move |_, mut peer| {
             while peer.hears().is_some() {
                 peer.says(answer);
@@ -64,7 +64,7 @@ impl StandIn {
     }
 
     /// Answers the first request of every connection, and then ends it in good order.
-    pub(super) fn answering_once(answer: &'static [u8]) -> Self {
+    pub(crate) fn answering_once(answer: &'static [u8]) -> Self {
         Self::start(move |_, mut peer| {
             peer.hears();
             peer.says(answer);
@@ -72,20 +72,20 @@ impl StandIn {
         })
     }
 
-    pub(super) fn files(&self) -> &Files {
+    pub(crate) fn files(&self) -> &Files {
         &self.files
     }
 
-    pub(super) fn server(&self) -> Arc<Server> {
+    pub(crate) fn server(&self) -> Arc<Server> {
         self.server_named("127.0.0.1")
     }
 
-    pub(super) fn server_named(&self, host: &str) -> Arc<Server> {
+    pub(crate) fn server_named(&self, host: &str) -> Arc<Server> {
         let address = Address::parse(host, self.port).unwrap();
         Arc::new(Server::new(address, self.files.token(), self.files.authority()))
     }
 
-    pub(super) fn access(&self) -> Arc<Access> {
+    pub(crate) fn access(&self) -> Arc<Access> {
         Arc::new(Access::new(self.server(), Clock::start()))
     }
 
@@ -93,19 +93,19 @@ impl StandIn {
         Connection::open(&self.access(), LONG).unwrap()
     }
 
-    pub(super) fn workers(&self, most: usize) -> Workers {
+    pub(crate) fn workers(&self, most: usize) -> Workers {
         Workers::new(self.server(), Clock::start(), NonZeroUsize::new(most).unwrap())
     }
 }
 
 /// The server's end of a connection.
-pub(super) struct Peer {
+pub(crate) struct Peer {
     stream: StreamOwned<ServerConnection, TcpStream>,
 }
 
 impl Peer {
     /// The next request, head and body; `None` at the end of the connection.
-    pub(super) fn hears(&mut self) -> Option<String> {
+    pub(crate) fn hears(&mut self) -> Option<String> {
         let mut request = Vec::new();
         loop {
             let mut byte = [0];
@@ -126,34 +126,34 @@ impl Peer {
     }
 
     /// Writes bytes as they are. That the client has gone is no concern of the server.
-    pub(super) fn says(&mut self, bytes: &[u8]) -> bool {
+    pub(crate) fn says(&mut self, bytes: &[u8]) -> bool {
         self.stream.write_all(bytes).and_then(|()| self.stream.flush()).is_ok()
     }
 
     /// Ends the connection with TLS's goodbye.
-    pub(super) fn leaves(mut self) {
+    pub(crate) fn leaves(mut self) {
         self.stream.conn.send_close_notify();
         let _ = self.stream.flush();
     }
 
     /// Ends the connection without a word.
-    pub(super) fn drops(self) {
+    pub(crate) fn drops(self) {
         drop(self);
     }
 
     /// Waits until the client ends the connection.
-    pub(super) fn waits_for_the_end(mut self) {
+    pub(crate) fn waits_for_the_end(mut self) {
         while self.hears().is_some() {}
     }
 }
 
 /// Files as the kubelet puts them into a pod; gone with this.
-pub(super) struct Files {
+pub(crate) struct Files {
     folder: PathBuf,
 }
 
 impl Files {
-    pub(super) fn new(authority: &str, token: &str) -> Self {
+    pub(crate) fn new(authority: &str, token: &str) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("k8s-spot-handler-kube-{}-{number}", std::process::id());
@@ -164,23 +164,23 @@ impl Files {
         files
     }
 
-    pub(super) fn put_token(&self, content: &[u8]) {
+    pub(crate) fn put_token(&self, content: &[u8]) {
         write(&self.token(), content);
     }
 
-    pub(super) fn put_authority(&self, content: &[u8]) {
+    pub(crate) fn put_authority(&self, content: &[u8]) {
         write(&self.authority(), content);
     }
 
-    pub(super) fn remove_token(&self) {
+    pub(crate) fn remove_token(&self) {
         std::fs::remove_file(self.token()).unwrap();
     }
 
-    pub(super) fn token(&self) -> PathBuf {
+    pub(crate) fn token(&self) -> PathBuf {
         self.folder.join("token")
     }
 
-    pub(super) fn authority(&self) -> PathBuf {
+    pub(crate) fn authority(&self) -> PathBuf {
         self.folder.join("ca.crt")
     }
 }
@@ -196,19 +196,19 @@ fn write(file: &Path, content: &[u8]) {
 }
 
 /// An authority and the server's certificate.
-pub(super) struct Identity {
+pub(crate) struct Identity {
     config: Arc<ServerConfig>,
-    pub(super) authority: String,
+    pub(crate) authority: String,
 }
 
 impl Identity {
     /// The one that the stand-ins share.
-    pub(super) fn shared() -> &'static Self {
+    pub(crate) fn shared() -> &'static Self {
         static SHARED: OnceLock<Identity> = OnceLock::new();
         SHARED.get_or_init(|| Self::for_names(&["127.0.0.1", "localhost"]))
     }
 
-    pub(super) fn for_names(names: &[&str]) -> Self {
+    pub(crate) fn for_names(names: &[&str]) -> Self {
         let mut root = CertificateParams::default();
         root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         root.key_usages = vec![KeyUsagePurpose::KeyCertSign];
@@ -234,19 +234,19 @@ impl Identity {
 }
 
 /// A port on which nobody listens.
-pub(super) fn deaf_address() -> SocketAddr {
+pub(crate) fn deaf_address() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
 }
 
-pub(super) fn get(path: &str) -> Request {
+pub(crate) fn get(path: &str) -> Request {
     let path = path.to_owned();
     let limit = 64 * 1024;
     Request { method: Method::Get, path, body: None, answer_limit: limit, answer_kept: limit }
 }
 
-pub(super) fn delete(path: &str, text: &str) -> Request {
+pub(crate) fn delete(path: &str, text: &str) -> Request {
     let body = Body { content_type: "application/json", text: text.to_owned() };
     Request { method: Method::Delete, body: Some(body), ..get(path) }
 }

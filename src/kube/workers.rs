@@ -11,13 +11,11 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::kube::access::Access;
-use crate::kube::connection::Connection;
+use crate::kube::client::Client;
 use crate::kube::reply::Reply;
 use crate::kube::request::Request;
 use crate::kube::server::Server;
-use crate::kube::token::Token;
 use crate::kube::trouble::Trouble;
-use crate::moment::Moment;
 
 /// Stack of a thread with a connection, in bytes. A handshake takes 20 KiB, 48 in a debug build.
 pub const STACK: usize = 128 * 1024;
@@ -210,13 +208,12 @@ impl Pool {
 /// One thread and its connection.
 struct Worker {
     pool: Arc<Pool>,
-    access: Arc<Access>,
-    connection: Option<Connection>,
+    client: Client,
 }
 
 impl Worker {
     fn start(pool: &Arc<Pool>, access: &Arc<Access>) -> std::io::Result<()> {
-        let worker = Self { pool: Arc::clone(pool), access: Arc::clone(access), connection: None };
+        let worker = Self { pool: Arc::clone(pool), client: Client::new(Arc::clone(access)) };
         thread::Builder::new()
             .name("kube".to_owned())
             .stack_size(STACK)
@@ -226,7 +223,7 @@ impl Worker {
 
     fn run(mut self) {
         while let Some(task) = self.pool.next_task() {
-            let result = self.carry_out(&task.request, task.patience);
+            let result = self.client.send(&task.request, task.patience);
             let without_descriptor = matches!(result, Err(Trouble::NoDescriptor));
             // Free before the answer is told: the next task may come at once.
             let go_on = self.pool.finished(without_descriptor);
@@ -236,42 +233,7 @@ impl Worker {
             }
         }
     }
-
-    /// The request and its answer; what can be mended by asking once more is.
-    fn carry_out(&mut self, request: &Request, patience: Duration) -> Result<Reply, Trouble> {
-        let until = self.access.clock().now() + patience;
-        let kept = self.connection.is_some();
-        let (reply, token) = match self.exchange(request, until) {
-            // The server has closed a connection that was idle for a while. It may also have taken
-            // the request and then died: no request does more when it is sent twice, for each
-            // carries a UID or a resourceVersion.
-            Err(Trouble::Unanswered { .. }) if kept => self.exchange(request, until)?,
-            outcome => outcome?,
-        };
-        let is_stale = || self.access.server().token().is_ok_and(|fresh| fresh != token);
-        if reply.status == UNAUTHORIZED && is_stale() {
-            return self.exchange(request, until).map(|(reply, _)| reply);
-        }
-        Ok(reply)
-    }
-
-    fn exchange(&mut self, request: &Request, until: Moment) -> Result<(Reply, Token), Trouble> {
-        let clock = self.access.clock();
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => Connection::open(&self.access, clock.now().until(until))?,
-        };
-        let reply = connection.send(request, clock.now().until(until))?;
-        let token = connection.token().clone();
-        // A new connection comes with the token that is in the file then.
-        if connection.is_reusable() && reply.status != UNAUTHORIZED {
-            self.connection = Some(connection);
-        }
-        Ok((reply, token))
-    }
 }
-
-const UNAUTHORIZED: u16 = 401;
 
 #[cfg(test)]
 mod tests {
@@ -442,17 +404,15 @@ mod tests {
 
     #[test]
     fn a_token_that_was_replaced_is_used_at_once() {
-        let puppet =
-            Puppet::new(|connection, _| Some(if connection == 0 { UNAUTHORIZED } else { OK }));
-        let mut workers = puppet.server.workers(1);
-        // The worker begins with the token it finds; the new one comes before the answer is judged.
-        let access = workers.access();
-        let stale = Connection::open(&access, LONG).unwrap();
+        let puppet = Puppet::new(|connection, number| {
+            Some(if (connection, number) == (0, 1) { UNAUTHORIZED } else { OK })
+        });
+        let mut client = Client::new(puppet.server.access());
+        let mut ask = || client.send(&get("/api"), LONG).map(|reply| reply.status);
+        assert_eq!(ask(), Ok(200));
         puppet.server.files().put_token(b"new-token");
-        let pool = Arc::new(Pool::new(1, IDLE_PATIENCE, Clock::start()));
-        let mut worker = Worker { pool, access, connection: Some(stale) };
-        assert_eq!(worker.carry_out(&get("/api"), LONG).map(|reply| reply.status), Ok(200));
-        assert_eq!(puppet.tokens(), ["a-token", "new-token"]);
+        assert_eq!(ask(), Ok(200));
+        assert_eq!(puppet.tokens(), ["a-token", "a-token", "new-token"]);
     }
 
     #[test]

@@ -241,7 +241,7 @@ impl Fact {
     /// How much it matters.
     pub fn level(&self) -> Level {
         match self {
-            Self::Polled { .. } => Level::Debug,
+            Self::Polled { .. } | Self::ReportSent(Channel::KubernetesEvents) => Level::Debug,
             Self::CredentialsMissing(_)
             | Self::NodeUnknown(_)
             | Self::MetadataFailing(..)

@@ -1,7 +1,16 @@
 //! What happened, as typed facts, and who says it. Nothing here can hold up or end a drain.
 
+use std::sync::Arc;
+
+use crate::report::fact::Fact;
+
+pub mod events;
 pub mod fact;
 mod fields;
+pub mod known_instance;
 pub mod log;
 mod queue;
 mod words;
+
+/// Where those who report say how they fare.
+pub type Teller = Arc<dyn Fn(Fact) + Send + Sync>;

@@ -89,6 +89,13 @@ impl<T> Queue<T> {
         waited.unwrap_or_else(PoisonError::into_inner).0.closed
     }
 
+    /// Waits until there is an item, or nothing more to come. Whether there is an item.
+    pub(super) fn wait_until_some(&self) -> bool {
+        let idle = |state: &mut State<T>| state.items.is_empty() && !state.closed;
+        let waited = self.changed.wait_while(self.state(), idle);
+        !waited.unwrap_or_else(PoisonError::into_inner).items.is_empty()
+    }
+
     fn take(mut state: MutexGuard<'_, State<T>>) -> Option<T> {
         let item = state.items.pop_front();
         if state.items.is_empty() {

@@ -212,6 +212,11 @@ impl fmt::Display for Occasion {
     }
 }
 
+/// What a notice says will happen, and when, in words.
+pub(super) fn announced(notice: &Notice, basis: Basis) -> String {
+    Announced(notice, basis).to_string()
+}
+
 /// What a notice says will happen, and when.
 struct Announced<'a>(&'a Notice, Basis);
 

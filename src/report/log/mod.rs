@@ -201,16 +201,6 @@ mod tests {
         assert!(log.queue.wait_until_done(Duration::ZERO));
     }
 
-    fn written(facts: &[&str]) -> String {
-        let paper = Paper::default();
-        let log = Log::start(paper.clone(), PLAIN, Level::Info).unwrap();
-        for words in facts {
-            log.tell(noon(), fact(words));
-        }
-        finish(&log);
-        paper.text()
-    }
-
     #[test]
     fn what_matters_too_little_is_left_out() {
         let paper = Paper::default();

@@ -1,0 +1,191 @@
+//! What is said of whom.
+
+use std::sync::Arc;
+
+use crate::drain::ask::PodRef;
+use crate::drain::progress::Progress;
+use crate::drain::verdict::Verdict;
+use crate::node::marks::{Change, Cordon};
+use crate::notice::Kind;
+use crate::report::fact::{Fact, Level, Occasion, Purpose};
+use crate::report::words::announced;
+
+/// An Event that is to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Event {
+    /// Of whom it tells.
+    pub(super) regarding: Regarding,
+    /// Something is not as it should be (`type`).
+    pub(super) is_warning: bool,
+    /// Why it is written: one word, for machines. Those about the Node are the ones that
+    /// aws-node-termination-handler has.
+    pub(super) reason: &'static str,
+    /// What happened, for people.
+    pub(super) message: String,
+}
+
+/// Of whom an Event tells.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Regarding {
+    /// The handler's own Node.
+    Node,
+    /// A pod on it.
+    Pod(Arc<PodRef>),
+}
+
+/// Turns facts into Events.
+#[derive(Debug, Default)]
+pub(super) struct Herald {
+    /// The notice that is drained for, in words.
+    drained: Option<String>,
+}
+
+impl Herald {
+    /// What is to be said of a fact; `None`: nothing.
+    pub(super) fn event(&mut self, fact: &Fact) -> Option<Event> {
+        if let Fact::NoticeSeen { notice, basis, .. } | Fact::TakenOver { notice, basis, .. } = fact
+        {
+            self.drained = Some(announced(notice, *basis));
+        }
+        let reason = match fact {
+            Fact::NoticeSeen { notice, .. }
+            | Fact::TakenOver { notice, .. }
+            | Fact::NoticeScheduled { notice, .. }
+            | Fact::NoticeMarks { notice, .. }
+            | Fact::NoticeBeside { notice, .. } => of_kind(notice.id.kind()),
+            Fact::Marks { change, dry: false } => match **change {
+                Change::Cordon(Cordon::Done) => "Cordon",
+                Change::Uncordoned => "Uncordon",
+                _ => return None,
+            },
+            Fact::NodeFailing(Purpose::Drain | Purpose::Mark, _) => "CordonError",
+            Fact::NodeFailing(Purpose::TakeBack, _) => "UncordonError",
+            Fact::DrainBegins(_) => "PreDrain",
+            Fact::Verdict(occasion, verdict) => return Some(of_verdict(*occasion, verdict, fact)),
+            Fact::Drain(Progress::Deleted { pod, .. }) => return Some(self.of_deleted(pod, fact)),
+            _ => return None,
+        };
+        Some(Event { reason, ..about_node(fact) })
+    }
+
+    /// For its owner, who may know nothing of this node.
+    fn of_deleted(&self, pod: &Arc<PodRef>, fact: &Fact) -> Event {
+        let words = fact.to_string();
+        let words = words.split_once(": ").map_or(words.as_str(), |(_, words)| words);
+        let why = self.drained.as_deref().unwrap_or("its instance goes");
+        Event {
+            regarding: Regarding::Pod(Arc::clone(pod)),
+            is_warning: true,
+            reason: "DeletedAgainstBudget",
+            message: format!("{words}. Its node is drained: {why}"),
+        }
+    }
+}
+
+fn about_node(fact: &Fact) -> Event {
+    Event {
+        regarding: Regarding::Node,
+        is_warning: fact.level() >= Level::Warn,
+        reason: "",
+        message: fact.to_string(),
+    }
+}
+
+fn of_kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::SpotItn => "SpotInterruption",
+        Kind::ScheduledEvent => "ScheduledEvent",
+        Kind::RebalanceRecommendation => "RebalanceRecommendation",
+        Kind::AsgLifecycle => "ASGLifecycle",
+    }
+}
+
+/// Without the table: that has a row for each pod.
+fn of_verdict(occasion: Occasion, verdict: &Verdict, fact: &Fact) -> Event {
+    let reason = if verdict.is_clean() { "CordonAndDrain" } else { "CordonAndDrainError" };
+    let message = format!("{occasion}: {}", verdict.summary());
+    Event { reason, message, ..about_node(fact) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::drain::ask::Budget;
+    use crate::drain::verdict::{Outcome, Reason, Row};
+    use crate::intent::Basis;
+    use crate::notice::{Action, Notice, NoticeId, When};
+
+    fn pod() -> Arc<PodRef> {
+        let (namespace, name, uid) = ("shop".into(), "web-1".into(), "u".into());
+        Arc::new(PodRef { namespace, name, uid })
+    }
+
+    fn seen(id: NoticeId) -> Fact {
+        let window = Duration::from_secs(120);
+        let notice = Notice { id, when: When::Unstated, window, wording: "{}".to_owned() };
+        let basis = Basis::Unstated(window);
+        Fact::NoticeSeen { notice: Box::new(notice), basis, left: window }
+    }
+
+    fn verdict(outcome: Outcome) -> Fact {
+        let row = Row { pod: pod(), outcome, gone_after: None };
+        let took = Duration::from_secs(7);
+        let verdict = Verdict { rows: vec![row], listed: true, unread: 0, took, end: None };
+        Fact::Verdict(Occasion::Deadline, Box::new(verdict))
+    }
+
+    fn event(fact: &Fact) -> Option<Event> {
+        Herald::default().event(fact)
+    }
+
+    #[test]
+    fn a_notice_has_the_reason_of_its_kind() {
+        for (id, reason) in [
+            (NoticeId::Interruption(Action::Terminate), "SpotInterruption"),
+            (NoticeId::Rebalance, "RebalanceRecommendation"),
+            (NoticeId::Lifecycle(Action::Terminate), "ASGLifecycle"),
+        ] {
+            let event = event(&seen(id)).unwrap();
+            assert_eq!((event.regarding, event.reason), (Regarding::Node, reason));
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_drain_has_the_count_of_each_outcome_and_says_whether_all_is_well() {
+        let good = event(&verdict(Outcome::EndedByOthers)).unwrap();
+        assert_eq!((good.reason, good.is_warning), ("CordonAndDrain", false));
+        assert!(good.message.ends_with(": 1 ended by others in 7.0 s"), "{}", good.message);
+        let bad = event(&verdict(Outcome::StillThere(Reason::NotAsked))).unwrap();
+        assert_eq!((bad.reason, bad.is_warning), ("CordonAndDrainError", true));
+        assert!(bad.message.ends_with(": 1 still there in 7.0 s"), "{}", bad.message);
+    }
+
+    #[test]
+    fn the_owner_of_a_pod_learns_of_budget_and_notice() {
+        let mut herald = Herald::default();
+        herald.event(&seen(NoticeId::Interruption(Action::Terminate)));
+        let budget = Arc::new(Budget { namespace: "shop".into(), name: "web".into() });
+        let grace = NonZeroU32::new(9).unwrap();
+        let deleted = Fact::Drain(Progress::Deleted { pod: pod(), grace, budget });
+        let event = herald.event(&deleted).unwrap();
+        assert_eq!(event.regarding, Regarding::Pod(pod()));
+        assert_eq!(
+            event.message,
+            "deleted, 9 s to end: its time was up and disruption budget shop/web had not let it go. \
+             Its node is drained: spot interruption: the instance will terminate at a time that it does \
+             not tell: taken as 120 s from now"
+        );
+    }
+
+    #[test]
+    fn a_dry_run_and_what_is_of_no_interest_make_none() {
+        let change = Box::new(Change::Cordon(Cordon::Done));
+        assert_eq!(event(&Fact::Marks { change: change.clone(), dry: true }), None);
+        assert_eq!(event(&Fact::Marks { change, dry: false }).unwrap().reason, "Cordon");
+        assert_eq!(event(&Fact::NodeFailing(Purpose::Recall, String::new())), None);
+        assert_eq!(event(&Fact::DeadlineReached), None);
+    }
+}

@@ -1,0 +1,374 @@
+//! Writes Events to the API server, one after the other, in a thread of its own over a connection of
+//! its own: the drain does not wait for it.
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::drain::timing::Backoff;
+use crate::kube::access::Access;
+use crate::kube::client::Client;
+use crate::kube::reply::{self, Written};
+use crate::kube::request::Request;
+use crate::kube::server::Server;
+use crate::kube::workers::STACK;
+use crate::moment::{Reading, WallTime};
+use crate::report::Teller;
+use crate::report::events::body;
+use crate::report::events::event::{Event, Herald};
+use crate::report::events::series::{Entry, Series};
+use crate::report::fact::{Channel, Fact};
+use crate::report::known_instance::KnownInstance;
+use crate::report::queue::{Next, Queue};
+use crate::settings::Annotations;
+
+/// The end at which facts go in.
+pub struct Events {
+    queue: Arc<Queue<Happened>>,
+    herald: Herald,
+    tell: Teller,
+}
+
+/// Who writes.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The handler's own pod, if known: the instance of the component that reports.
+    pub pod: Option<String>,
+    /// What the operator wants on each Event.
+    pub annotations: Annotations,
+}
+
+/// What the thread is told.
+enum Happened {
+    /// The handler's node is the one of this name.
+    Node(String),
+    Event(WallTime, Event),
+}
+
+/// One for each of 250 pods, and those of the node.
+const CAPACITY: usize = 300;
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// So long one Event is tried.
+const PERSISTENCE: Duration = Duration::from_mins(2);
+/// So long a connection is kept that has nothing to do.
+const IDLE: Duration = Duration::from_secs(10);
+
+impl Events {
+    /// Starts the thread. What goes wrong is told to `tell`.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start(
+        server: Arc<Server>,
+        clock: Clock,
+        identity: Identity,
+        instance: Arc<KnownInstance>,
+        seed: u64,
+        tell: Teller,
+    ) -> io::Result<Self> {
+        let queue = Arc::new(Queue::new(CAPACITY));
+        let mut writer = Writer {
+            queue: Arc::clone(&queue),
+            server,
+            clock,
+            identity,
+            instance,
+            node: None,
+            early: Vec::new(),
+            series: Series::default(),
+            client: None,
+            failed: 0,
+            refused: None,
+            jitter: fastrand::Rng::with_seed(seed),
+            tell: Arc::clone(&tell),
+        };
+        thread::Builder::new()
+            .name("events".to_owned())
+            .stack_size(STACK)
+            .spawn(move || writer.run())?;
+        Ok(Self { queue, herald: Herald::default(), tell })
+    }
+
+    /// Has written what is to be said of a fact. Never waits.
+    pub fn tell(&mut self, reading: Reading, fact: &Fact) {
+        let node = match fact {
+            Fact::Started(start) => start.node.as_ref(),
+            Fact::NodeFound(name) => Some(name),
+            _ => None,
+        };
+        if let Some(node) = node {
+            self.queue.push(Happened::Node(node.clone()));
+        }
+        let Some(event) = self.herald.event(fact) else { return };
+        let mut lost = false;
+        self.queue.offer(Happened::Event(reading.wall, event), |_| {
+            lost = true;
+            None
+        });
+        if lost {
+            let why = "too many wait already";
+            (self.tell)(Fact::ReportGivenUp(Channel::KubernetesEvents, why.to_owned()));
+        }
+    }
+
+    /// Gives the thread until `timeout` is over to write what is queued.
+    pub fn finish(&self, timeout: Duration) {
+        self.queue.close();
+        self.queue.wait_until_done(timeout);
+    }
+}
+
+struct Writer {
+    queue: Arc<Queue<Happened>>,
+    server: Arc<Server>,
+    clock: Clock,
+    identity: Identity,
+    instance: Arc<KnownInstance>,
+    node: Option<String>,
+    /// What happened before the name of the node was known.
+    early: Vec<(WallTime, Event)>,
+    series: Series,
+    client: Option<Client>,
+    /// So many tries have failed since one got through.
+    failed: u32,
+    /// Why the last Event was refused, if it was.
+    refused: Option<String>,
+    jitter: fastrand::Rng,
+    tell: Teller,
+}
+
+impl Writer {
+    fn run(&mut self) {
+        loop {
+            match self.queue.wait_for(IDLE) {
+                Next::Item(Happened::Node(name)) => {
+                    self.node = Some(name);
+                    for (at, event) in std::mem::take(&mut self.early) {
+                        self.write(at, &event);
+                    }
+                }
+                Next::Item(Happened::Event(at, event)) => self.write(at, &event),
+                // The roots go with it: memory is for when something happens.
+                Next::Nothing if self.client.is_some() => self.client = None,
+                Next::Nothing => match self.queue.wait_until_some() {
+                    true => {}
+                    false => break,
+                },
+                Next::Closed => break,
+            }
+        }
+        self.queue.mark_done();
+    }
+
+    fn write(&mut self, at: WallTime, event: &Event) {
+        let Some(node) = self.node.clone() else {
+            if self.early.len() < CAPACITY {
+                self.early.push((at, event.clone()));
+            }
+            return;
+        };
+        let entry = self.series.enter(self.clock.now(), at, &node, event);
+        let name = match entry {
+            Entry::New(name) => name,
+            Entry::Again(name, count) => match self.send(&body::count(&name, event, count, at)) {
+                // The API server keeps Events for an hour.
+                Some(Written::Missing) => name,
+                _ => return,
+            },
+        };
+        let instance = self.instance.instance();
+        let create = body::create(&name, event, at, &node, &self.identity, &instance);
+        self.send(&create);
+    }
+
+    /// Sends it until it is done, refused, or not worth it any more; `None`: the last.
+    fn send(&mut self, request: &Request) -> Option<Written> {
+        let until = self.clock.now() + PERSISTENCE;
+        let mut backoff = Backoff::from_millis(500, 10_000);
+        loop {
+            let (why, after) = match self.ask(request) {
+                Written::Again { why, after } => (why, after),
+                Written::Done => {
+                    self.got_through();
+                    return Some(Written::Done);
+                }
+                Written::Missing => return Some(Written::Missing),
+                Written::Refused(why) => {
+                    self.refused(&why);
+                    return Some(Written::Refused(why));
+                }
+            };
+            self.failed += 1;
+            if self.failed == 1 {
+                (self.tell)(Fact::ReportFailing(Channel::KubernetesEvents, why.clone()));
+            }
+            let pause = after.unwrap_or_default().max(backoff.next(&mut self.jitter));
+            let left = self.clock.now().until(until);
+            if pause > left || self.queue.wait_for_close(pause) {
+                (self.tell)(Fact::ReportGivenUp(Channel::KubernetesEvents, why));
+                return None;
+            }
+        }
+    }
+
+    fn ask(&mut self, request: &Request) -> Written {
+        let (server, clock) = (&self.server, self.clock);
+        let client = self
+            .client
+            .get_or_insert_with(|| Client::new(Arc::new(Access::new(Arc::clone(server), clock))));
+        match client.send(request, PATIENCE) {
+            Ok(reply) => reply::event(request, &reply),
+            Err(trouble) => Written::Again { why: trouble.to_string(), after: None },
+        }
+    }
+
+    fn got_through(&mut self) {
+        self.refused = None;
+        (self.tell)(Fact::ReportSent(Channel::KubernetesEvents));
+        if self.failed > 0 {
+            let failed = std::mem::take(&mut self.failed);
+            (self.tell)(Fact::ReportRecovered(Channel::KubernetesEvents, failed));
+        }
+    }
+
+    /// Said once for each reason: without the permission it is the same for every Event.
+    fn refused(&mut self, why: &str) {
+        if self.refused.as_deref() != Some(why) {
+            self.refused = Some(why.to_owned());
+            (self.tell)(Fact::ReportGivenUp(Channel::KubernetesEvents, why.to_owned()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{self, Receiver};
+
+    use super::*;
+    use crate::kube::stand_in::{LONG, StandIn};
+    use crate::moment::Moment;
+    use crate::node::marks::{Change, Cordon};
+    use crate::source::InstanceSource;
+    use crate::source::url::MetadataUrl;
+
+    const CREATED: &[u8] = b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}";
+    const AWAY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
+    const FORBIDDEN: &[u8] = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n";
+    const MISSING: &[u8] = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+
+    /// Events against an API server that gives these answers in turn.
+    struct Play {
+        events: Events,
+        asked: Receiver<String>,
+        told: Receiver<Fact>,
+        _server: StandIn,
+    }
+
+    impl Play {
+        fn new(answers: &'static [&'static [u8]]) -> Self {
+            let (ask, asked) = mpsc::channel();
+            let server = StandIn::start(move |_, mut peer| {
+                for answer in answers {
+                    let Some(request) = peer.hears() else { return };
+                    let _ = ask.send(request);
+                    peer.says(answer);
+                }
+            });
+            let clock = Clock::start();
+            // Nobody is there: nothing is known of the instance.
+            let source = InstanceSource {
+                metadata_url: MetadataUrl::parse("http://127.0.0.1:1").unwrap(),
+                v1_fallback: false,
+                zone_url: None,
+                id_url: None,
+                type_url: None,
+            };
+            let instance = Arc::new(KnownInstance::new(source, clock));
+            let identity = Identity { pod: None, annotations: Annotations::new() };
+            let (tell, told) = mpsc::channel();
+            let tell: Teller = Arc::new(move |fact| {
+                let _ = tell.send(fact);
+            });
+            let events = Events::start(server.server(), clock, identity, instance, 1, tell);
+            Self { events: events.unwrap(), asked, told, _server: server }
+        }
+
+        fn tell(&mut self, fact: &Fact) {
+            let wall = WallTime::parse("2026-11-23T12:00:00Z").unwrap();
+            self.events.tell(Reading { now: Moment::START, wall }, fact);
+        }
+
+        fn cordoned(&mut self) {
+            let change = Box::new(Change::Cordon(Cordon::Done));
+            self.tell(&Fact::Marks { change, dry: false });
+        }
+
+        /// What was asked and told until everything is written.
+        fn ends(self) -> (Vec<String>, Vec<String>) {
+            self.events.finish(LONG);
+            let line = |request: String| request.lines().next().unwrap().to_owned();
+            let asked = self.asked.try_iter().map(line).collect();
+            (asked, self.told.try_iter().map(|fact| fact.name().to_owned()).collect())
+        }
+
+        fn heard(&self) -> &'static str {
+            self.told.recv().unwrap().name()
+        }
+    }
+
+    const POST: &str = "POST /api/v1/namespaces/default/events HTTP/1.1";
+
+    #[test]
+    fn what_happened_before_the_node_was_known_is_written_when_it_is() {
+        let mut play = Play::new(&[CREATED]);
+        play.cordoned();
+        play.tell(&Fact::NodeFound("node-1".to_owned()));
+        assert_eq!(play.heard(), "report_sent");
+        let (asked, _) = play.ends();
+        assert_eq!(asked, [POST]);
+    }
+
+    #[test]
+    fn what_happens_again_is_counted_and_written_anew_where_it_was_forgotten() {
+        let mut play = Play::new(&[CREATED, CREATED, MISSING, CREATED]);
+        play.tell(&Fact::NodeFound("node-1".to_owned()));
+        for _ in 0..3 {
+            play.cordoned();
+        }
+        for _ in 0..3 {
+            assert_eq!(play.heard(), "report_sent");
+        }
+        let (asked, told) = play.ends();
+        let patch =
+            |line: &str| line.starts_with("PATCH /api/v1/namespaces/default/events/node-1.");
+        assert_eq!(asked.len(), 4);
+        assert!(asked[0] == POST && patch(&asked[1]) && patch(&asked[2]) && asked[3] == POST);
+        assert_eq!(told, [""; 0]);
+    }
+
+    #[test]
+    fn it_is_tried_again_and_that_is_said_once_and_when_it_is_over() {
+        let mut play = Play::new(&[AWAY, AWAY, CREATED]);
+        play.tell(&Fact::NodeFound("node-1".to_owned()));
+        play.cordoned();
+        assert_eq!(play.heard(), "report_failing");
+        assert_eq!(play.heard(), "report_sent");
+        assert_eq!(play.told.recv(), Ok(Fact::ReportRecovered(Channel::KubernetesEvents, 2)));
+        assert_eq!(play.ends().0, [POST; 3]);
+    }
+
+    #[test]
+    fn a_missing_permission_is_said_once() {
+        let mut play = Play::new(&[FORBIDDEN, FORBIDDEN]);
+        play.tell(&Fact::NodeFound("node-1".to_owned()));
+        play.cordoned();
+        let why = play.told.recv().unwrap().to_string();
+        assert!(why.ends_with("`create` on `events` must be granted"), "{why}");
+        play.tell(&Fact::DrainBegins(Arc::from("node-1")));
+        let (asked, told) = play.ends();
+        assert_eq!((asked.len(), told.len()), (2, 0), "{told:?}");
+    }
+}
