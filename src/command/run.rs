@@ -15,10 +15,13 @@ use crate::handler::world::{News, World};
 use crate::kube::server::Server;
 use crate::kube::workers::Workers;
 use crate::moment::{Reading, WallTime};
+use crate::report::events::{Events, Identity};
 use crate::report::fact::{Fact, Start};
+use crate::report::known_instance::KnownInstance;
 use crate::report::log::{Log, Style};
+use crate::report::reporters::Reporters;
 use crate::settings::{Settings, WhichNode};
-use crate::source::{Report, Source};
+use crate::source::{InstanceSource, Report, Source};
 
 /// Runs until the process is told to end. `arguments`: those that it was started with.
 ///
@@ -26,11 +29,6 @@ use crate::source::{Report, Source};
 /// The system gives no thread or no socket to begin with.
 pub(super) fn run(settings: Settings, arguments: Vec<OsString>) -> io::Result<()> {
     let clock = Clock::start();
-    let style = match settings.reporting.log.json {
-        true => Style::Json,
-        false => Style::Text { coloured: io::stderr().is_terminal() },
-    };
-    let log = Log::start(io::stderr(), style, settings.reporting.log.least)?;
     let source = Source {
         metadata_url: settings.metadata.url.clone(),
         notice_url: settings.metadata.notice_url.clone(),
@@ -50,13 +48,14 @@ pub(super) fn run(settings: Settings, arguments: Vec<OsString>) -> io::Result<()
         dry: config.dry,
         given: settings.given.iter().map(ToString::to_string).collect(),
     };
-    let api_server = settings.api_server;
+    let api_server = settings.api_server.clone();
     let server = Server::new(api_server.address, api_server.token_file, api_server.ca_file);
     let server = Arc::new(server);
+    let reporters = reporters(&settings, clock, &server, config.seed)?;
     let workers = Workers::new(Arc::clone(&server), clock, settings.workers);
     let own = config.rules.own.clone();
     let look = Look { arguments };
-    let mut threads = Threads::new(clock, log, server, workers, own, look, config.seed)?;
+    let mut threads = Threads::new(clock, reporters, server, workers, own, look, config.seed)?;
 
     threads.tell(Fact::Started(Box::new(start)));
     for remark in settings.remarks {
@@ -72,6 +71,41 @@ pub(super) fn run(settings: Settings, arguments: Vec<OsString>) -> io::Result<()
     run_event_loop(config, &mut threads);
     threads.finish();
     Ok(())
+}
+
+/// Everybody who is to be told.
+fn reporters(
+    settings: &Settings,
+    clock: Clock,
+    server: &Arc<Server>,
+    seed: u64,
+) -> io::Result<Reporters> {
+    let reporting = &settings.reporting;
+    let style = if reporting.log.json {
+        Style::Json
+    } else {
+        Style::Text { coloured: io::stderr().is_terminal() }
+    };
+    let log = Log::start(io::stderr(), style, reporting.log.least)?;
+    let mut reporters = Reporters::new(log);
+    let instance = Arc::new(KnownInstance::new(instance_source(settings), clock));
+    if let Some(annotations) = reporting.events.clone().filter(|_| !settings.dry_run) {
+        let identity = Identity { pod: settings.rules.own.name.clone(), annotations };
+        let (server, tell) = (Arc::clone(server), reporters.teller(clock));
+        let events = Events::start(server, clock, identity, Arc::clone(&instance), seed, tell)?;
+        reporters = reporters.with_events(events);
+    }
+    Ok(reporters)
+}
+
+fn instance_source(settings: &Settings) -> InstanceSource {
+    InstanceSource {
+        metadata_url: settings.metadata.url.clone(),
+        v1_fallback: settings.metadata.v1_fallback,
+        zone_url: None,
+        id_url: None,
+        type_url: None,
+    }
 }
 
 fn news(report: Report) -> News {

@@ -107,7 +107,7 @@ impl fmt::Display for Progress {
         match self {
             Self::Listed { to_go, left_alone } => {
                 write!(f, "of this node's pods {} are to go", to_go.len())?;
-                write!(f, ", {left_alone} are left alone")
+                write!(f, "; left alone: {left_alone}")
             }
             Self::LeftAlone(pod, why) => write!(f, "{pod}: left alone ({why})"),
             Self::Late(pod) => write!(f, "{pod}: arrived late, goes too"),

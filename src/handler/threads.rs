@@ -1,5 +1,5 @@
 //! The real world around the event loop: an inbox with a self-pipe that wakes its reader, the
-//! clock, the log, the workers and the watch. It decides nothing.
+//! clock, those who report, the workers and the watch. It decides nothing.
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
@@ -27,12 +27,12 @@ use crate::kube::{reply, request, watch};
 use crate::moment::{Moment, Reading};
 use crate::node::NodeAnswer;
 use crate::report::fact::Fact;
-use crate::report::log::Log;
+use crate::report::reporters::Reporters;
 
 /// Threads, sockets, files.
 pub struct Threads {
     clock: Clock,
-    log: Log,
+    reporters: Reporters,
     server: Arc<Server>,
     own_pod: OwnPod,
     look: Look,
@@ -77,8 +77,6 @@ pub struct NewsSender {
     wake_writer: Arc<UnixStream>,
 }
 
-/// How long the log may take for its last lines.
-const LOG_FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long a request about the Node may take.
 const NODE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -89,7 +87,7 @@ impl Threads {
     /// The system gives no socket pair or no signal handler.
     pub fn new(
         clock: Clock,
-        log: Log,
+        reporters: Reporters,
         server: Arc<Server>,
         workers: Workers,
         own_pod: OwnPod,
@@ -107,7 +105,7 @@ impl Threads {
         let sender = NewsSender { inbox: Arc::default(), wake_writer: Arc::new(wake_writer) };
         Ok(Self {
             clock,
-            log,
+            reporters,
             server,
             own_pod,
             look,
@@ -126,9 +124,10 @@ impl Threads {
         self.sender.clone()
     }
 
-    /// Gives the log time to write what it has, then leaves everything as it is: the process ends.
+    /// Gives those who report time for what they have, then leaves everything as it is: the process
+    /// ends.
     pub fn finish(self) {
-        self.log.finish(LOG_FLUSH_TIMEOUT);
+        self.reporters.finish();
     }
 }
 
@@ -199,7 +198,7 @@ impl World for Threads {
     }
 
     fn tell(&mut self, fact: Fact) {
-        self.log.tell(self.clock.read().wall, fact);
+        self.reporters.tell(self.clock.read(), fact);
     }
 }
 

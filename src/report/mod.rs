@@ -10,6 +10,7 @@ mod fields;
 pub mod known_instance;
 pub mod log;
 mod queue;
+pub mod reporters;
 mod words;
 
 /// Where those who report say how they fare.

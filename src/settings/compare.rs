@@ -9,7 +9,7 @@ use crate::settings::settle::{Marking, Notices};
 use crate::settings::sources::Sources;
 use crate::settings::table::{self, Row};
 use crate::settings::value::written;
-use crate::settings::{Metadata, Problem};
+use crate::settings::{Metadata, Problem, Reporting};
 
 /// Compares what could be read; what could not is `None`, and a problem already.
 pub(super) fn compare(
@@ -18,6 +18,7 @@ pub(super) fn compare(
     notices: Option<&Notices>,
     marking: Option<&Marking>,
     margin: Option<Duration>,
+    reporting: Option<&Reporting>,
 ) {
     if let Some(notices) = notices {
         nothing_to_do(sources, notices);
@@ -32,9 +33,18 @@ pub(super) fn compare(
     if let Some(metadata) = metadata {
         long_interval(sources, metadata.poll_interval);
     }
+    if let (Some(notices), Some(reporting)) = (notices, reporting) {
+        unwritten_events(sources, notices, reporting);
+    }
     if let (Some(notices), Some(marking)) = (notices, marking) {
         ended_by_taint(sources, marking);
         without_effect(sources, notices, marking);
+    }
+}
+
+fn unwritten_events(sources: &mut Sources<'_>, notices: &Notices, reporting: &Reporting) {
+    if notices.dry_run && reporting.events.is_some() {
+        sources.remark("EMIT_KUBERNETES_EVENTS has no effect: a dry run writes nothing.");
     }
 }
 

@@ -56,7 +56,14 @@ pub(super) fn parse(sources: &mut Sources<'_>) -> Option<Settings> {
     sources.names_without_effect();
     let longest_grace = grace_limit.map(|limit| longest_grace(sources, limit));
     // Before anything that is missing ends this: what is wrong is said in one go.
-    compare(sources, metadata.as_ref(), notices.as_ref(), marking.as_ref(), safety_margin);
+    compare(
+        sources,
+        metadata.as_ref(),
+        notices.as_ref(),
+        marking.as_ref(),
+        safety_margin,
+        reporting.as_ref(),
+    );
 
     let Notices { watched, policy, dry_run, window, lifecycle_window } = notices?;
     let Marking { marks, load_balancer_hold } = marking?;

@@ -14,6 +14,7 @@ mod notices;
 mod outage;
 mod rebalance;
 mod reboot;
+mod reports;
 mod restarts;
 mod servers;
 mod shipped;
@@ -144,6 +145,7 @@ pub const ALL: &[Scenario] = &[
     on(MAIN, "terminated-draining", |scene| restarts::terminated_draining(scene).boxed()),
     on(MAIN, "budget-one-at-a-time", |scene| budgets::one_at_a_time(scene).boxed()),
     on(MAIN, "budget-never", |scene| budgets::never_overridden(scene).boxed()),
+    on(MAIN, "kubernetes-events", |scene| reports::kubernetes_events(scene).boxed()),
     on(MAIN, "moved", |scene| notices::moved(scene).boxed()),
     on(MAIN, "changed-action", |scene| notices::changed_action(scene).boxed()),
     on(MAIN, "budget-two", |scene| budgets::two(scene).boxed()),

@@ -196,12 +196,19 @@ impl Scene {
     /// # Errors
     /// It failed; the message holds what it said.
     pub async fn kubectl(&self, words: &str) -> Result<()> {
+        self.kubectl_says(words).await.map(drop)
+    }
+
+    /// The same, and gives what it said.
+    ///
+    /// # Errors
+    /// It failed; the message holds what it said.
+    pub async fn kubectl_says(&self, words: &str) -> Result<String> {
         let words: Vec<&str> = words
             .split(' ')
             .map(|word| if word == "NODE" { self.name.as_str() } else { word })
             .collect();
-        self.cluster().run_kubectl(&words).await?;
-        Ok(())
+        self.cluster().run_kubectl(&words).await
     }
 
     /// What the handler noted on the node.

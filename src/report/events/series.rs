@@ -49,7 +49,8 @@ impl Series {
     ) -> Entry {
         self.written.retain(|one| now.since(one.last) < MEMORY);
         let alike = |one: &Event| {
-            one.regarding == event.regarding && one.reason == event.reason && is_same(one, event)
+            (&one.regarding, one.reason, one.is_warning)
+                == (&event.regarding, event.reason, event.is_warning)
         };
         let same = self.written.iter_mut().rev().filter(|one| alike(&one.event));
         let mut same: Vec<&mut Written> = same.collect();
@@ -72,11 +73,6 @@ impl Series {
         Entry::New(name)
     }
 
-    /// The API server does not have it any more.
-    pub(super) fn forget(&mut self, name: &str) {
-        self.written.retain(|one| one.name != name);
-    }
-
     /// As client-go names them: whom it regards, then something that no other has.
     fn name(&self, wall: WallTime, node: &str, event: &Event) -> String {
         let of = match &event.regarding {
@@ -87,10 +83,6 @@ impl Series {
         let milliseconds = wall.unix_milliseconds();
         format!("{}.{milliseconds:x}{:04x}", of.trim_end_matches(['.', '-']), self.number & 0xffff)
     }
-}
-
-fn is_same(one: &Event, other: &Event) -> bool {
-    one.is_warning == other.is_warning
 }
 
 #[cfg(test)]
@@ -139,13 +131,5 @@ mod tests {
         let new = entries.iter().filter(|entry| matches!(entry, Entry::New(_))).count();
         assert_eq!(new, DIFFERENT);
         assert_eq!(entries[29], Entry::Again(name(&entries[9]).to_owned(), 21));
-    }
-
-    #[test]
-    fn what_the_server_has_forgotten_is_written_anew() {
-        let mut series = Series::default();
-        let first = enter(&mut series, 0, &event("a"));
-        series.forget(name(&first));
-        assert!(matches!(enter(&mut series, 1, &event("a")), Entry::New(_)));
     }
 }

@@ -125,7 +125,7 @@ fn who_is_to_go_is_said_once_when_the_first_set_is_complete() {
     let [(to_go, left_alone, words)] = &listed[..] else { panic!("{listed:?}") };
     let names: Vec<_> = to_go.iter().map(|pod| pod.name.as_str()).collect();
     assert_eq!((names, *left_alone), (vec!["cache", "done-logs"], 4));
-    assert_eq!(words, "of this node's pods 2 are to go, 4 are left alone");
+    assert_eq!(words, "of this node's pods 2 are to go; left alone: 4");
 }
 
 #[test]
