@@ -167,3 +167,19 @@ fn progress_name(progress: &Progress) -> &'static str {
         Progress::WatchLost { .. } => "watch_lost",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    /// What stands in the page of reports is looked up there by its name.
+    #[test]
+    fn every_name_is_explained() {
+        let page = include_str!("../../docs/reports.md");
+        let own = include_str!("fields.rs").split("#[cfg(test)]").next().unwrap();
+        let names = own.lines().filter_map(|line| line.split_once("=> \"")?.1.split_once('"'));
+        let names: Vec<_> = names.map(|(name, _)| name).collect();
+        assert!(names.len() > 50, "{names:?}");
+        for name in names.into_iter().chain(["pod_verdict", "log_lost"]) {
+            assert!(page.contains(&format!("`{name}`")), "{name} is not in docs/reports.md");
+        }
+    }
+}

@@ -160,6 +160,11 @@ impl Handler<'_> {
         self.log.copy().iter().filter(|line| line.contains(words)).count()
     }
 
+    /// Every line that was said so far.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.log.copy()
+    }
+
     /// Waits for the table at the end of a drain.
     pub(crate) fn table(&self) -> Table {
         self.nth_table(1)

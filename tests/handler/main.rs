@@ -13,6 +13,7 @@ mod drain;
 mod hibernate;
 mod kinds;
 mod lifecycle;
+mod log;
 mod maintenance;
 mod maintenance_lists;
 mod marks;
