@@ -3,12 +3,10 @@
 //! | Module | What it is |
 //! |---|---|
 //! | [`name`] | what it takes for a name |
-//! | [`address`] | where it is |
 //! | [`trouble`] | what can go wrong on the way, in words |
 //! | `token` | the ServiceAccount's token, and its claims |
 //! | [`server`] | its address, the cluster's CA and the token's file |
 //! | `access` | one drain's way to it: roots, addresses, the sockets that are open |
-//! | `wire` | bytes over TLS, each read and write with a deadline |
 //! | [`request`], [`reply`] | what is asked; what an answer means |
 //! | `connection` | one exchange after the other over one connection |
 //! | `lines` | an answer without end, line by line |
@@ -18,7 +16,6 @@
 //! Each uses only what stands before it.
 
 mod access;
-pub mod address;
 mod connection;
 mod lines;
 pub mod name;
@@ -31,5 +28,4 @@ mod stand_in;
 mod token;
 pub mod trouble;
 pub mod watch;
-mod wire;
 pub mod workers;
