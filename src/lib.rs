@@ -8,11 +8,13 @@
 //! | [`moment`] | values of time | none |
 //! | [`excerpt`] | text from outside, made fit for the log | none |
 //! | [`clock`] | the machine's clocks | clocks |
+//! | [`file`](mod@file) | files, read whole | files |
 //! | [`notice`] | what the cloud said | none |
 //! | [`instance`] | the EC2 instance that this node is | none |
 //! | [`intent`] | what is made of it: marks or a drain; from when, by when | none |
 //! | [`node`] | our marks on the Node, and their reverse | none |
 //! | [`drain`] | who goes, when, how; the verdict | none |
+//! | [`http`] | one exchange after the other over one connection | HTTP, TLS |
 //! | [`source`] | the metadata service | HTTP |
 //! | [`kube`] | the API server | TLS |
 //! | [`settings`] | what the operator wants | arguments and environment, once |
@@ -20,14 +22,16 @@
 //! | [`handler`] | the event loop; its states; the threads around it | `threads` only |
 //! | [`command`] | what the program can be told to do | |
 //!
-//! [`clock`] is an edge: only [`source`], [`kube`], [`handler::threads`] and [`command`], which
-//! starts it, use it.
+//! [`clock`] is an edge: only [`http`], [`source`], [`kube`], [`handler::threads`] and [`command`],
+//! which starts it, use it.
 
 pub mod clock;
 pub mod command;
 pub mod drain;
 pub mod excerpt;
+pub mod file;
 pub mod handler;
+pub mod http;
 pub mod instance;
 pub mod intent;
 pub mod kube;

@@ -4,18 +4,14 @@
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
 
 use rustls::ClientConfig;
 
 use crate::clock::Clock;
+use crate::http::wire::{CONNECT_PATIENCE, dial};
 use crate::kube::server::Server;
 use crate::kube::trouble::{Trouble, is_out_of_descriptors};
 use crate::moment::Moment;
-
-/// How long one address may take to accept a connection: what has no socket yet cannot be ended
-/// from outside.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The API server for as long as a drain needs it.
 pub struct Access {
@@ -132,18 +128,13 @@ impl Access {
         if patience.is_zero() {
             return Err(Trouble::NotAccepted { server: server(), patience });
         }
-        let socket = TcpStream::connect_timeout(address, patience).map_err(|e| match e.kind() {
+        let socket = dial(address, patience).map_err(|e| match e.kind() {
             _ if is_out_of_descriptors(&e) => Trouble::NoDescriptor,
             io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
                 Trouble::NotAccepted { server: server(), patience }
             }
             _ => Trouble::Unreachable { server: server(), why: e.to_string() },
         })?;
-        // A request goes out in one piece: there is nothing to wait for.
-        socket
-            .set_nodelay(true)
-            .map_err(|e| Trouble::Unreachable { server: server(), why: e.to_string() })?;
-        let socket = Arc::new(socket);
         self.register(&socket)?;
         Ok(socket)
     }
@@ -173,11 +164,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kube::address::Address;
+    use crate::http::address::Address;
     use crate::kube::connection::Connection;
     use crate::kube::stand_in::{LONG, SHORT, StandIn, deaf_address, get};
     use std::io::{Read, Write};
     use std::net::TcpListener;
+    use std::time::Duration;
 
     fn access_to(port: u16, server: &StandIn) -> Arc<Access> {
         let address = Address::parse("127.0.0.1", port).unwrap();

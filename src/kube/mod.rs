@@ -3,12 +3,10 @@
 //! | Module | What it is |
 //! |---|---|
 //! | [`name`] | what it takes for a name |
-//! | [`address`] | where it is |
 //! | [`trouble`] | what can go wrong on the way, in words |
 //! | `token` | the ServiceAccount's token, and its claims |
 //! | [`server`] | its address, the cluster's CA and the token's file |
 //! | [`access`] | one drain's way to it: roots, addresses, the sockets that are open |
-//! | `wire` | bytes over TLS, each read and write with a deadline |
 //! | [`request`], [`reply`] | what is asked; what an answer means |
 //! | `connection` | one exchange after the other over one connection |
 //! | [`client`] | the same, kept and mended where it breaks |
@@ -19,7 +17,6 @@
 //! Each uses only what stands before it.
 
 pub mod access;
-pub mod address;
 pub mod client;
 mod connection;
 mod lines;
@@ -33,5 +30,4 @@ pub(crate) mod stand_in;
 mod token;
 pub mod trouble;
 pub mod watch;
-mod wire;
 pub mod workers;

@@ -1,18 +1,15 @@
 //! The API server as the settings describe it: its address, the roots by which it is known, the
 //! token by which we are known to it.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustls::client::Resumption;
-use rustls::crypto::ring;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::kube::address::Address;
+use crate::file;
+use crate::http::address::Address;
+use crate::http::tls::{self, NoRoots};
 use crate::kube::token::{Claims, Token};
 use crate::kube::trouble::{Credential, Trouble, is_out_of_descriptors};
 
@@ -70,67 +67,38 @@ impl Server {
     }
 
     fn read_token(&self) -> Result<Token, Trouble> {
-        let bytes = read(&self.token_file, TOKEN_LIMIT, Credential::Token)?;
+        let bytes = file::read(&self.token_file, TOKEN_LIMIT)
+            .map_err(|e| unreadable(&e, Credential::Token, self.token_file.clone()))?;
         Token::parse(&bytes).map_err(|why| Trouble::Token { file: self.token_file.clone(), why })
     }
 
     /// What TLS needs to know to trust this API server and nobody else.
     pub(super) fn tls_config(&self) -> Result<Arc<ClientConfig>, Trouble> {
-        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|e| Trouble::Tls { server: self.address.clone(), why: e.to_string() })?
-            .with_root_certificates(self.roots()?)
-            .with_no_client_auth();
-        // A store of sessions would be 64 kB, for connections that are kept open anyway.
-        config.resumption = Resumption::disabled();
-        Ok(Arc::new(config))
+        tls::client_config(self.roots()?)
+            .map_err(|e| Trouble::Tls { server: self.address.clone(), why: e.to_string() })
     }
 
     /// The cluster's CA, and no other.
     fn roots(&self) -> Result<RootCertStore, Trouble> {
-        let pem = read(&self.ca_file, CA_LIMIT, Credential::Roots)?;
-        let file = || self.ca_file.clone();
-        let certificates = CertificateDer::pem_slice_iter(&pem)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|e| Trouble::NotPem { file: file(), why: e.to_string() })?;
-        if certificates.is_empty() && !pem.windows(PEM_MARK.len()).any(|part| part == PEM_MARK) {
-            let why = format!("its {} bytes have no BEGIN line", pem.len());
-            return Err(Trouble::NotPem { file: file(), why });
-        }
-        let mut roots = RootCertStore::empty();
-        match roots.add_parsable_certificates(certificates) {
-            (0, _) => Err(Trouble::NoCertificate { file: file() }),
-            _ => Ok(roots),
-        }
+        tls::roots_in(&self.ca_file).map_err(|why| {
+            let file = self.ca_file.clone();
+            match why {
+                NoRoots::Unreadable(e) => unreadable(&e, Credential::Roots, file),
+                NoRoots::NotPem(why) => Trouble::NotPem { file, why },
+                NoRoots::NoCertificate => Trouble::NoCertificate { file },
+            }
+        })
     }
 }
-
-/// What a section of a PEM file begins with (RFC 7468).
-const PEM_MARK: &[u8] = b"-----BEGIN ";
 
 /// Of a token file so much is read, in bytes; a token is 1 to 2 kB.
 const TOKEN_LIMIT: usize = 16 * 1024;
 
-/// Of a CA file so much is read, in bytes; a bundle of all public CAs is 250 kB.
-const CA_LIMIT: usize = 1024 * 1024;
-
-/// The content of a file of at most `limit` bytes.
-fn read(file: &Path, limit: usize, what: Credential) -> Result<Vec<u8>, Trouble> {
-    let open_and_read = || {
-        let mut content = Vec::new();
-        let most = u64::try_from(limit).unwrap_or(u64::MAX);
-        File::open(file)?.take(most.saturating_add(1)).read_to_end(&mut content)?;
-        if content.len() > limit {
-            return Err(io::Error::other(format!("it is longer than {limit} bytes")));
-        }
-        Ok(content)
-    };
-    open_and_read().map_err(|e: io::Error| {
-        if is_out_of_descriptors(&e) {
-            return Trouble::NoDescriptor;
-        }
-        Trouble::File { what, file: file.to_owned(), why: e.to_string() }
-    })
+fn unreadable(e: &io::Error, what: Credential, file: PathBuf) -> Trouble {
+    if is_out_of_descriptors(e) {
+        return Trouble::NoDescriptor;
+    }
+    Trouble::File { what, file, why: e.to_string() }
 }
 
 #[cfg(test)]

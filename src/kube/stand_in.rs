@@ -15,8 +15,8 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::clock::Clock;
+use crate::http::address::Address;
 use crate::kube::access::Access;
-use crate::kube::address::Address;
 use crate::kube::connection::Connection;
 use crate::kube::request::{Body, Method, Request};
 use crate::kube::server::Server;

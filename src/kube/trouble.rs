@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::kube::address::Address;
+use crate::http::address::Address;
 
 /// Why there is no answer of the API server. No variant holds a token or a body.
 #[derive(Clone, Debug, PartialEq, Eq)]

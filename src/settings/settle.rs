@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::drain::ask::Grace;
 use crate::drain::pod::{OwnPod, Rules};
+use crate::http::address::Address;
 use crate::intent::{LeadTimes, Policy, Rebalance};
-use crate::kube::address::Address;
 use crate::node::MarkPolicy;
 use crate::notice::Code;
 use crate::settings::arguments::Flags;

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::drain::BudgetOverride;
-use crate::kube::address::Address;
+use crate::http::address::Address;
 use crate::kube::name::{is_label, is_subdomain};
 use crate::node::{RebalanceMark, TaintEffect};
 use crate::report::fact::Level;

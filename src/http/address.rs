@@ -1,11 +1,11 @@
-//! Where the API server is.
+//! Where a server is.
 
 use std::fmt;
 use std::net::IpAddr;
 
 use rustls::pki_types::ServerName;
 
-/// Host and port of the API server.
+/// Host and port of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
     /// The host: what its certificate must be for.
@@ -26,17 +26,17 @@ impl Address {
     }
 
     /// What the certificate must be for.
-    pub(super) fn host(&self) -> &ServerName<'static> {
+    pub fn host(&self) -> &ServerName<'static> {
         &self.host
     }
 
     /// The port.
-    pub(super) fn port(&self) -> u16 {
+    pub fn port(&self) -> u16 {
         self.port
     }
 
     /// The address, where the host is a literal one.
-    pub(super) fn ip(&self) -> Option<IpAddr> {
+    pub fn ip(&self) -> Option<IpAddr> {
         match &self.host {
             ServerName::IpAddress(ip) => Some(IpAddr::from(*ip)),
             _ => None,
