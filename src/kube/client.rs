@@ -46,6 +46,17 @@ impl Client {
     }
 
     fn exchange(&mut self, request: &Request, until: Moment) -> Result<(Reply, Token), Trouble> {
+        let answer = self.try_exchange(request, until);
+        let status = answer.as_ref().ok().map(|(reply, _)| reply.status);
+        self.access.server().exchanged(request, status);
+        answer
+    }
+
+    fn try_exchange(
+        &mut self,
+        request: &Request,
+        until: Moment,
+    ) -> Result<(Reply, Token), Trouble> {
         let clock = self.access.clock();
         let mut connection = match self.connection.take() {
             Some(connection) => connection,

@@ -39,6 +39,16 @@ pub(super) enum Streaming {
     Body(Box<Body>),
 }
 
+impl Streaming {
+    /// The answer's status.
+    pub(super) fn status(&self) -> u16 {
+        match self {
+            Self::Refused(reply) => reply.status,
+            Self::Body(_) => StatusCode::OK.as_u16(),
+        }
+    }
+}
+
 impl Connection {
     /// Connects within `patience`, and to each address of the API server within 2 s, with the
     /// token that its file has now.

@@ -47,6 +47,43 @@ impl fmt::Display for Request {
     }
 }
 
+impl Request {
+    /// What it is for the API server.
+    pub fn verb(&self) -> Verb {
+        let (path, query) = self.path.split_once('?').unwrap_or((&self.path, ""));
+        match self.method {
+            Method::Get if query.split('&').any(|part| part == "watch=1") => Verb::Watch,
+            // One object has no query.
+            Method::Get if !query.is_empty() => Verb::List,
+            Method::Get => Verb::Get,
+            Method::Post if path.ends_with("/eviction") => Verb::Evict,
+            Method::Post => Verb::Create,
+            Method::Patch => Verb::Patch,
+            Method::Delete => Verb::Delete,
+        }
+    }
+}
+
+/// What a request is for the API server: its verbs (Kubernetes documentation, "Request verb"), and the
+/// creation of an eviction as one of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verb {
+    /// One object is read.
+    Get,
+    /// Several are.
+    List,
+    /// Changes are followed.
+    Watch,
+    /// Something is created.
+    Create,
+    /// Something is changed.
+    Patch,
+    /// Something is deleted.
+    Delete,
+    /// A pod is evicted.
+    Evict,
+}
+
 /// An HTTP method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {

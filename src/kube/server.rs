@@ -1,6 +1,7 @@
 //! The API server as the settings describe it: its address, the roots by which it is known, the
 //! token by which we are known to it.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,6 +11,7 @@ use rustls::{ClientConfig, RootCertStore};
 use crate::file;
 use crate::http::address::Address;
 use crate::http::tls::{self, NoRoots};
+use crate::kube::request::{Request, Verb};
 use crate::kube::token::{Claims, Token};
 use crate::kube::trouble::{Credential, Trouble, is_out_of_descriptors};
 
@@ -21,12 +23,35 @@ pub struct Server {
     ca_file: PathBuf,
     /// The last good token, for the moment in which its file cannot be read.
     last_token: Mutex<Option<Token>>,
+    /// Who wants to know of every exchange.
+    listener: Option<Listener>,
+}
+
+/// Told of every exchange: what was asked, and the status of the answer if one came. Must not block.
+pub struct Listener(pub Box<dyn Fn(Verb, Option<u16>) + Send + Sync>);
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Listener")
+    }
 }
 
 impl Server {
     /// Reads nothing yet.
     pub fn new(address: Address, token_file: PathBuf, ca_file: PathBuf) -> Self {
-        Self { address, token_file, ca_file, last_token: Mutex::new(None) }
+        Self { address, token_file, ca_file, last_token: Mutex::new(None), listener: None }
+    }
+
+    /// Tells of every exchange.
+    pub fn telling(self, listener: Listener) -> Self {
+        Self { listener: Some(listener), ..self }
+    }
+
+    /// An exchange is over; without a status if it was not to be had.
+    pub(super) fn exchanged(&self, request: &Request, status: Option<u16>) {
+        if let Some(Listener(tell)) = &self.listener {
+            tell(request.verb(), status);
+        }
     }
 
     /// Host and port.

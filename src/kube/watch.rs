@@ -117,10 +117,13 @@ impl Open {
 
     /// A page of a list.
     fn list(&mut self, access: &Arc<Access>, request: &Request) -> Result<Reply, Trouble> {
-        let mut connection = self.take(access)?;
-        let reply = connection.send(request, PATIENCE)?;
-        *self = Self::Kept(Box::new(connection));
-        Ok(reply)
+        let reply = self.take(access).and_then(|mut connection| {
+            let reply = connection.send(request, PATIENCE)?;
+            *self = Self::Kept(Box::new(connection));
+            Ok(reply)
+        });
+        access.server().exchanged(request, reply.as_ref().ok().map(|reply| reply.status));
+        reply
     }
 
     /// A stream; `Some` if it is refused.
@@ -129,7 +132,9 @@ impl Open {
         access: &Arc<Access>,
         request: &Request,
     ) -> Result<Option<Reply>, Trouble> {
-        match self.take(access)?.stream(request, PATIENCE)? {
+        let answer = self.take(access).and_then(|open| open.stream(request, PATIENCE));
+        access.server().exchanged(request, answer.as_ref().ok().map(Streaming::status));
+        match answer? {
             Streaming::Refused(reply) => Ok(Some(reply)),
             Streaming::Body(body) => {
                 *self = Self::Lines(Lines::new(body));

@@ -159,3 +159,26 @@ fn a_body_escapes_what_it_holds() {
     let (options, _) = understood!(DeleteOptions, request);
     assert_eq!(options.preconditions.unwrap().uid.as_deref(), Some("\"},\"x\":{\""));
 }
+
+#[test]
+fn a_request_is_known_by_its_verb() {
+    assert_eq!(create_event("default", String::new()).verb(), Verb::Create);
+    assert_eq!(patch_event("default", "n", String::new()).verb(), Verb::Patch);
+    assert_eq!(read_node("pods").verb(), Verb::Get);
+    assert_eq!(list_pods("n", 25, None).verb(), Verb::List);
+    for since in [Since::Cached, Since::Newest, Since::Version("1")] {
+        assert_eq!(watch_pods("n", since).verb(), Verb::Watch);
+    }
+    for (ask, verb) in [
+        (Ask::Evict { grace: Grace::MIN, dry: true }, Verb::Evict),
+        (Ask::Evict { grace: Grace::MIN, dry: false }, Verb::Evict),
+        (Ask::MarkDisrupted, Verb::Patch),
+        (Ask::Delete { grace: Grace::MIN }, Verb::Delete),
+    ] {
+        let (namespace, name, uid) = ("a".into(), "eviction".into(), "u".into());
+        let pod = std::sync::Arc::new(PodRef { namespace, name, uid });
+        let job = Job { pod, ask, patience: std::time::Duration::ZERO };
+        let now = WallTime::parse("2026-11-23T12:00:00Z").unwrap();
+        assert_eq!(for_job(&job, now).verb(), verb);
+    }
+}
