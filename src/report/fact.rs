@@ -149,10 +149,21 @@ pub enum Fact {
     ReportSent(Channel),
     /// Reports begin to fail; they are tried again.
     ReportFailing(Channel, String),
+    /// One more try has failed.
+    ReportRetried(Channel),
     /// A report got through again, after so many failures.
     ReportRecovered(Channel, u32),
-    /// A report is given up, or one that found no room.
-    ReportGivenUp(Channel, String),
+    /// A report was refused, and would be again.
+    ReportRefused {
+        /// By whom.
+        channel: Channel,
+        /// Why.
+        why: String,
+        /// For the same reason as the one before.
+        again: bool,
+    },
+    /// A report is given up for want of time or room.
+    ReportLost(Channel, String),
 }
 
 /// Where reports go besides the log.
@@ -241,7 +252,10 @@ impl Fact {
     /// How much it matters.
     pub fn level(&self) -> Level {
         match self {
-            Self::Polled { .. } | Self::ReportSent(Channel::KubernetesEvents) => Level::Debug,
+            Self::Polled { .. }
+            | Self::ReportSent(Channel::KubernetesEvents)
+            | Self::ReportRetried(_)
+            | Self::ReportRefused { again: true, .. } => Level::Debug,
             Self::CredentialsMissing(_)
             | Self::NodeUnknown(_)
             | Self::MetadataFailing(..)
@@ -250,7 +264,8 @@ impl Fact {
             | Self::WithoutToken(_)
             | Self::NodeFailing(..)
             | Self::ReportFailing(..)
-            | Self::ReportGivenUp(..)
+            | Self::ReportRefused { again: false, .. }
+            | Self::ReportLost(..)
             | Self::MarksUnreadable
             | Self::NoticeSeen { .. }
             | Self::TakenOver { .. }

@@ -142,7 +142,9 @@ impl Fact {
             Self::ReportSent(_) => "report_sent",
             Self::ReportFailing(..) => "report_failing",
             Self::ReportRecovered(..) => "report_recovered",
-            Self::ReportGivenUp(..) => "report_given_up",
+            Self::ReportRetried(_) => "report_retried",
+            Self::ReportRefused { .. } => "report_refused",
+            Self::ReportLost(..) => "report_lost",
         }
     }
 }

@@ -141,7 +141,9 @@ impl fmt::Display for Fact {
             Self::ReportRecovered(channel, failed) => {
                 write!(f, "{channel}: delivered again, after {failed} failed tries")
             }
-            Self::ReportGivenUp(channel, why) => write!(f, "{channel}: not delivered: {why}"),
+            Self::ReportRetried(channel) => write!(f, "{channel}: tried again in vain"),
+            Self::ReportRefused { channel, why, .. } => write!(f, "{channel}: refused: {why}"),
+            Self::ReportLost(channel, why) => write!(f, "{channel}: not delivered: {why}"),
             Self::Ends { unsettled: false } => f.write_str("SIGTERM: ends, nothing was under way"),
             Self::Ends { unsettled: true } => f.write_str(
                 "SIGTERM: ends, and the marks on the node are not as they should be yet: the next \

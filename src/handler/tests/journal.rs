@@ -241,7 +241,9 @@ fn fact_words(fact: &Fact) -> Option<String> {
         | Fact::ReportSent(_)
         | Fact::ReportFailing(..)
         | Fact::ReportRecovered(..)
-        | Fact::ReportGivenUp(..) => panic!("said by others than the handler: {fact}"),
+        | Fact::ReportRetried(_)
+        | Fact::ReportRefused { .. }
+        | Fact::ReportLost(..) => panic!("said by others than the handler: {fact}"),
     })
 }
 

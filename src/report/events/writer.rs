@@ -110,7 +110,7 @@ impl Events {
         });
         if lost {
             let why = "too many wait already";
-            (self.tell)(Fact::ReportGivenUp(Channel::KubernetesEvents, why.to_owned()));
+            (self.tell)(Fact::ReportLost(Channel::KubernetesEvents, why.to_owned()));
         }
     }
 
@@ -197,18 +197,19 @@ impl Writer {
                 }
                 Written::Missing => return Some(Written::Missing),
                 Written::Refused(why) => {
-                    self.refused(&why);
+                    self.refused(why.clone());
                     return Some(Written::Refused(why));
                 }
             };
             self.failed += 1;
-            if self.failed == 1 {
-                (self.tell)(Fact::ReportFailing(Channel::KubernetesEvents, why.clone()));
-            }
+            (self.tell)(match self.failed {
+                1 => Fact::ReportFailing(Channel::KubernetesEvents, why.clone()),
+                _ => Fact::ReportRetried(Channel::KubernetesEvents),
+            });
             let pause = after.unwrap_or_default().max(backoff.next(&mut self.jitter));
             let left = self.clock.now().until(until);
             if pause > left || self.queue.wait_for_close(pause) {
-                (self.tell)(Fact::ReportGivenUp(Channel::KubernetesEvents, why));
+                (self.tell)(Fact::ReportLost(Channel::KubernetesEvents, why));
                 return None;
             }
         }
@@ -234,12 +235,11 @@ impl Writer {
         }
     }
 
-    /// Said once for each reason: without the permission it is the same for every Event.
-    fn refused(&mut self, why: &str) {
-        if self.refused.as_deref() != Some(why) {
-            self.refused = Some(why.to_owned());
-            (self.tell)(Fact::ReportGivenUp(Channel::KubernetesEvents, why.to_owned()));
-        }
+    /// Without the permission it is the same for every Event.
+    fn refused(&mut self, why: String) {
+        let again = self.refused.as_ref() == Some(&why);
+        self.refused = Some(why.clone());
+        (self.tell)(Fact::ReportRefused { channel: Channel::KubernetesEvents, why, again });
     }
 }
 
@@ -355,6 +355,7 @@ mod tests {
         play.tell(&Fact::NodeFound("node-1".to_owned()));
         play.cordoned();
         assert_eq!(play.heard(), "report_failing");
+        assert_eq!(play.heard(), "report_retried");
         assert_eq!(play.heard(), "report_sent");
         assert_eq!(play.told.recv(), Ok(Fact::ReportRecovered(Channel::KubernetesEvents, 2)));
         assert_eq!(play.ends().0, [POST; 3]);
@@ -368,7 +369,8 @@ mod tests {
         let why = play.told.recv().unwrap().to_string();
         assert!(why.ends_with("`create` on `events` must be granted"), "{why}");
         play.tell(&Fact::DrainBegins(Arc::from("node-1")));
-        let (asked, told) = play.ends();
-        assert_eq!((asked.len(), told.len()), (2, 0), "{told:?}");
+        let again = play.told.recv().unwrap();
+        assert!(matches!(again, Fact::ReportRefused { again: true, .. }), "{again:?}");
+        assert_eq!(play.ends().0.len(), 2);
     }
 }
