@@ -10,6 +10,7 @@ pub mod handler;
 pub mod law;
 pub mod manifest;
 pub mod metadata;
+pub mod observers;
 pub mod options;
 pub mod run;
 pub mod scenarios;
