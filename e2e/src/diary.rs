@@ -1,6 +1,6 @@
 //! Everything that was ever written on one Node, seen by the tests' own watch.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
 use futures::StreamExt;
@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::cluster::GLANCE;
+use crate::lock;
 use crate::scene::SOON;
 
 /// Follows one Node until it is dropped.
@@ -67,10 +68,6 @@ async fn follow(client: Client, filter: watcher::Config, versions: Arc<Mutex<Vec
             Err(_) => sleep(GLANCE).await,
         }
     }
-}
-
-fn lock(versions: &Mutex<Vec<Node>>) -> MutexGuard<'_, Vec<Node>> {
-    versions.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether a Node is cordoned.

@@ -2,21 +2,21 @@
 //! and stops the one request that a scenario waits for, before the server sees
 //! it or before the handler sees the answer.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use anyhow::{Context, Result, bail};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, split};
+use anyhow::{Context, Result};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, split};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
-use tokio_rustls::{TlsAcceptor, TlsConnector, rustls};
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::cluster::Cluster;
 use crate::scene::SOON;
+use crate::wire::Request;
+use crate::{lock, tls};
 
 /// Runs until it is dropped; its connections end with it.
 pub struct Gate {
@@ -149,24 +149,10 @@ struct Ways {
 
 impl Ways {
     fn new(cluster: &Cluster, name: &str) -> Result<Self> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
         let identity = cluster.server_identity(&format!("gate-{name}"))?;
-        let chain = CertificateDer::pem_file_iter(&identity.certificate)?;
-        let chain = chain.collect::<Result<Vec<_>, _>>()?;
-        let key = PrivateKeyDer::from_pem_file(&identity.key)?;
-        let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(chain, key)?;
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(cluster.authority())?)?;
-        let client = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
         Ok(Self {
-            acceptor: TlsAcceptor::from(Arc::new(server)),
-            connector: TlsConnector::from(Arc::new(client)),
+            acceptor: tls::acceptor(&identity)?,
+            connector: tls::connector(&cluster.authority())?,
             port: cluster.port(),
         })
     }
@@ -188,7 +174,9 @@ async fn connection(stream: TcpStream, ways: Ways, orders: Orders) -> Result<()>
     let (mut answers, mut server) = split(ways.connector.connect(name, server).await?);
     let behind: Mutex<Option<Stop>> = Mutex::default();
     let there = async {
-        while let Some((bytes, passing)) = request(&mut asks).await? {
+        while let Some(request) = Request::read(&mut asks).await? {
+            let Request { method, target, body, bytes, .. } = request;
+            let passing = Passing { line: format!("{method} {target}"), body };
             let goes_on = match matching(&orders, &passing) {
                 Some((Side::Before, stop)) => stop.pass().await,
                 Some((Side::After, stop)) => {
@@ -239,39 +227,4 @@ fn matching(orders: &Orders, passing: &Passing) -> Option<(Side, Stop)> {
     }
     let order = orders.remove(index);
     Some((order.side, order.stop))
-}
-
-/// The next request, as it came; `None`: there is none.
-async fn request(asks: &mut (impl AsyncRead + Unpin)) -> Result<Option<(Vec<u8>, Passing)>> {
-    let mut bytes = Vec::new();
-    let head = loop {
-        if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
-            break end + 4;
-        }
-        if asks.read_buf(&mut bytes).await? == 0 {
-            return Ok(None);
-        }
-    };
-    let text = String::from_utf8_lossy(bytes.get(..head).unwrap_or_default()).into_owned();
-    let length = text.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>())
-    });
-    let whole = head + length.transpose()?.unwrap_or(0);
-    while bytes.len() < whole {
-        if asks.read_buf(&mut bytes).await? == 0 {
-            return Ok(None);
-        }
-    }
-    if bytes.len() > whole {
-        bail!("more than one request at once");
-    }
-    let line = text.lines().next().unwrap_or_default();
-    let line = line.trim_end_matches(" HTTP/1.1").to_owned();
-    let body = String::from_utf8_lossy(bytes.get(head..).unwrap_or_default()).into_owned();
-    Ok(Some((bytes, Passing { line, body })))
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -99,7 +99,7 @@ impl Handler {
     /// # Errors
     /// Its log cannot be read.
     pub fn log(&self) -> Result<String> {
-        fs::read_to_string(self.process.log()).context("reading the handler's log")
+        self.process.said()
     }
 
     /// Waits until its log holds `words` on one line, and gives that line.
@@ -107,23 +107,7 @@ impl Handler {
     /// # Errors
     /// It does not within `patience`, or the handler has ended.
     pub async fn says(&mut self, words: &[&str], patience: Duration) -> Result<String> {
-        let log = self.process.log().to_owned();
-        let waiting = async {
-            loop {
-                let ended = self.process.check_running();
-                let text = fs::read_to_string(&log)?;
-                let found = text.lines().find(|line| words.iter().all(|word| line.contains(word)));
-                if let Some(line) = found {
-                    return Ok(line.to_owned());
-                }
-                ended?;
-                sleep(GLANCE).await;
-            }
-        };
-        match timeout(patience, waiting).await {
-            Ok(result) => result,
-            Err(_) => bail!("the handler did not say {words:?} within {patience:?}"),
-        }
+        self.process.says(words, patience).await
     }
 
     /// Waits for the table of verdicts with this number (the first is 1).

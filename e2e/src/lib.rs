@@ -10,11 +10,21 @@ pub mod handler;
 pub mod law;
 pub mod manifest;
 pub mod metadata;
+pub mod observers;
 pub mod options;
 pub mod run;
 pub mod scenarios;
 pub mod scene;
+pub mod tls;
 pub mod truth;
 pub mod verdicts;
+pub mod wire;
 pub mod witness;
 pub mod workload;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What a mutex guards, also after a panic of another scenario's.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -2,16 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
 use tokio::process::Command;
-use tokio::time::{sleep, timeout};
 
-use crate::cluster::{Binaries, GLANCE, Process, port};
+use crate::cluster::{Binaries, Process, port};
 
 /// A metadata service on a port of its own that asks for IMDSv2 tokens.
 ///
@@ -168,14 +165,8 @@ impl MetadataMock {
             .env("TZ", "UTC")
             .env("HOME", &self.folder)
             .current_dir(&self.folder);
-        self.process = Some(Process::start("aemm", command, &self.folder)?);
-        timeout(Duration::from_secs(10), async {
-            while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
-                sleep(GLANCE).await;
-            }
-        })
-        .await
-        .context("the metadata mock does not listen")
+        let process = Process::start("aemm", command, &self.folder)?;
+        self.process.insert(process).listens(self.port).await
     }
 }
 

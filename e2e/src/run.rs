@@ -156,7 +156,8 @@ async fn judge(scene: &Scene) -> Result<()> {
     law::check(&evidence)?;
     for log in scene.logs()? {
         truth::check(&log, &exchanges, &sightings)?;
-        ensure!(!scene.holds_a_token(&log), "a token in the handler's log");
+        let told = scene.secrets_in(&log);
+        ensure!(told.is_empty(), "secrets in the handler's log: {told:?}");
         ensure!(!log.contains("panicked"), "the handler panicked");
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::cluster::GLANCE;
+use crate::lock;
 
 /// One pod, by UID.
 #[derive(Clone, Debug)]
@@ -233,8 +234,4 @@ fn see(book: &mut Book, pod: Pod) {
         sighting.graces.push(grace);
     }
     sighting.pod = pod;
-}
-
-fn lock(book: &Mutex<Book>) -> MutexGuard<'_, Book> {
-    book.lock().unwrap_or_else(PoisonError::into_inner)
 }

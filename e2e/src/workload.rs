@@ -6,6 +6,9 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+/// In the environment of every pod that runs here. A handler reads whole pods, and says nothing of it.
+pub const SECRET: &str = "e2e-secret-of-a-pod-zYq83kfPd";
+
 /// What a pod is like. All pods of a scene stay on the scene's nodes.
 #[derive(Clone, Debug)]
 pub struct Shape {
@@ -55,7 +58,10 @@ impl Shape {
                 "automountServiceAccountToken": false,
                 "tolerations": if self.tolerant { json!([{"operator": "Exists"}]) } else { json!([]) },
                 "volumes": if self.empty_dir { json!([{"name": "scratch", "emptyDir": {}}]) } else { json!([]) },
-                "containers": [{"name": "main", "image": "none"}],
+                "containers": [{
+                    "name": "main", "image": "none",
+                    "env": [{"name": "PASSWORD", "value": SECRET}],
+                }],
             },
         })
     }
@@ -109,4 +115,20 @@ pub fn budget(app: &str, limit: &Value) -> anyhow::Result<PodDisruptionBudget> {
 /// It is none.
 pub fn typed<T: DeserializeOwned>(value: Value) -> anyhow::Result<T> {
     Ok(serde_json::from_value(value)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pod_has_a_secret_in_its_environment() {
+        let pod = Shape::default().pod("scene", "web", "node").unwrap();
+        let set = Shape::default().deployment("scene", "web", 2).unwrap();
+        let template = set.spec.template.spec;
+        for spec in [pod.spec, template] {
+            let variables = spec.unwrap().containers.remove(0).env.unwrap();
+            assert!(variables.iter().any(|variable| variable.value.as_deref() == Some(SECRET)));
+        }
+    }
 }

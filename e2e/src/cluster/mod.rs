@@ -20,11 +20,8 @@ use tokio::sync::{Mutex, MutexGuard};
 
 pub use api_server::{ApiServer, Startup};
 pub use binaries::{Binaries, Release};
+pub use pki::{Identity, Pki};
 pub use process::Process;
-
-pub use pki::Identity;
-
-use pki::Pki;
 
 /// What a cluster is made of.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +65,8 @@ impl Cluster {
     async fn try_start(plan: Plan, binaries: &Binaries, runs: &Path) -> Result<Self> {
         let folder = runs.join(plan.name);
         fs::create_dir_all(&folder)?;
-        let pki = Pki::create(&folder.join("pki"))?;
+        let pki = Pki::create(&folder.join("pki"), "e2e-cluster-ca")?;
+        pki.create_token_key()?;
 
         let (etcd, etcd_url) = start_etcd(binaries, &folder)?;
         let mut api_server = ApiServer::prepare(plan, binaries, &folder, &pki, &etcd_url)?;

@@ -1,4 +1,4 @@
-//! The certificates and keys of one control plane.
+//! A certificate authority of the tests' own, and what it signs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,24 +24,32 @@ pub struct Identity {
 }
 
 impl Pki {
-    /// Makes the authority, and the key that signs ServiceAccount tokens.
+    /// Makes an authority of that name.
     ///
     /// # Errors
     /// The files cannot be written.
-    pub fn create(folder: &Path) -> Result<Self> {
+    pub fn create(folder: &Path, name: &str) -> Result<Self> {
         fs::create_dir_all(folder)?;
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
-        params.distinguished_name.push(DnType::CommonName, "e2e-cluster-ca");
+        params.distinguished_name.push(DnType::CommonName, name);
         let certificate = params.self_signed(&key)?;
         let pki = Self { folder: folder.to_owned(), issuer: Issuer::new(params, key) };
         fs::write(pki.authority(), certificate.pem())?;
-        let tokens = KeyPair::generate()?;
-        fs::write(pki.token_key(), tokens.serialize_pem())?;
-        fs::write(pki.token_public_key(), tokens.public_key_pem())?;
         Ok(pki)
+    }
+
+    /// Makes the key that signs ServiceAccount tokens.
+    ///
+    /// # Errors
+    /// The files cannot be written.
+    pub fn create_token_key(&self) -> Result<()> {
+        let tokens = KeyPair::generate()?;
+        fs::write(self.token_key(), tokens.serialize_pem())?;
+        fs::write(self.token_public_key(), tokens.public_key_pem())?;
+        Ok(())
     }
 
     /// The certificate that everyone trusts.

@@ -1,13 +1,17 @@
 //! A child process with a log file, ended when it is dropped.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
+use tokio::time::{sleep, timeout};
+
+use super::GLANCE;
 
 /// One running child.
 #[derive(Debug)]
@@ -48,6 +52,55 @@ impl Process {
         &self.log
     }
 
+    /// All that it has written so far.
+    ///
+    /// # Errors
+    /// Its log cannot be read.
+    pub fn said(&self) -> Result<String> {
+        fs::read_to_string(&self.log).with_context(|| format!("reading {}", self.log.display()))
+    }
+
+    /// Waits until it has written a line that holds all `words`, and gives that line.
+    ///
+    /// # Errors
+    /// It does not within `patience`, or it has ended.
+    pub async fn says(&mut self, words: &[&str], patience: Duration) -> Result<String> {
+        let waiting = async {
+            loop {
+                let ended = self.check_running();
+                let text = self.said()?;
+                let found = text.lines().find(|line| words.iter().all(|word| line.contains(word)));
+                if let Some(line) = found {
+                    return Ok(line.to_owned());
+                }
+                ended?;
+                sleep(GLANCE).await;
+            }
+        };
+        match timeout(patience, waiting).await {
+            Ok(result) => result,
+            Err(_) => bail!("{} did not say {words:?} within {patience:?}", self.name),
+        }
+    }
+
+    /// Waits until it takes connections on that port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// It does not within ten seconds, or it has ended.
+    pub async fn listens(&mut self, port: u16) -> Result<()> {
+        let waiting = async {
+            while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+                self.check_running()?;
+                sleep(GLANCE).await;
+            }
+            Ok(())
+        };
+        match timeout(Duration::from_secs(10), waiting).await {
+            Ok(result) => result,
+            Err(_) => bail!("{} does not listen on port {port}", self.name),
+        }
+    }
+
     /// Its process id while it has not been waited for.
     #[must_use]
     pub fn id(&self) -> Option<u32> {
@@ -85,7 +138,7 @@ impl Process {
     /// # Errors
     /// It is still there after `patience`.
     pub async fn wait(&mut self, patience: Duration) -> Result<ExitStatus> {
-        tokio::time::timeout(patience, self.child.wait())
+        timeout(patience, self.child.wait())
             .await
             .with_context(|| format!("{} did not end within {patience:?}", self.name))?
             .with_context(|| format!("waiting for {}", self.name))

@@ -1,7 +1,6 @@
 //! What happened in the scene.
 
 use std::fs;
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -11,6 +10,7 @@ use tokio::time::{sleep, timeout};
 use super::{SOON, Scene, label};
 use crate::cluster::GLANCE;
 use crate::cluster::audit::{self, Exchange};
+use crate::lock;
 use crate::witness::Sighting;
 
 impl Scene {
@@ -71,12 +71,19 @@ impl Scene {
         paths.map(|path| fs::read_to_string(path).context("reading the handler's log")).collect()
     }
 
-    /// Whether a text holds a token that a handler of this scene was given.
+    /// From now on this must stand in no log of this scene's handlers. What may be written in more than
+    /// one way, escaped or encoded, is given in each.
+    pub fn keep_secret(&self, text: &str) {
+        lock(&self.secrets).push(text.to_owned());
+    }
+
+    /// The secrets of this scene that stand in a text: tokens, what every pod of the tests has in its
+    /// environment, and what was given to [`Scene::keep_secret`].
     #[must_use]
-    pub fn holds_a_token(&self, text: &str) -> bool {
-        let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        // The signature alone would be as bad as the whole.
-        tokens.iter().any(|token| token.rsplit('.').next().is_some_and(|end| text.contains(end)))
+    pub fn secrets_in(&self, text: &str) -> Vec<String> {
+        let mut told = lock(&self.secrets).clone();
+        told.retain(|secret| text.contains(secret.as_str()));
+        told
     }
 
     /// Waits until what the handler asked is as wanted.

@@ -21,6 +21,7 @@ use crate::handler::Boot;
 use crate::manifest;
 use crate::metadata::MetadataMock;
 use crate::witness::{Sighting, Witness};
+use crate::workload;
 
 pub use node::create_node;
 
@@ -47,7 +48,8 @@ pub struct Scene {
     folder: PathBuf,
     handlers: usize,
     token_file: PathBuf,
-    tokens: Mutex<Vec<String>>,
+    /// What no handler may say.
+    secrets: Mutex<Vec<String>>,
     handler_pod: Pod,
     deadline: Option<Timestamp>,
     /// When there first was one.
@@ -79,7 +81,7 @@ impl Scene {
             ground: ground.clone(),
             handlers: 0,
             token_file: folder.join("token"),
-            tokens: Mutex::default(),
+            secrets: Mutex::new(vec![workload::SECRET.to_owned()]),
             handler_pod,
             deadline: None,
             announced: None,
