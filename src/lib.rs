@@ -9,6 +9,7 @@
 //! | [`excerpt`] | text from outside, made fit for the log | none |
 //! | [`clock`] | the machine's clocks | clocks |
 //! | [`notice`] | what the cloud said | none |
+//! | [`instance`] | the EC2 instance that this node is | none |
 //! | [`intent`] | what is made of it: marks or a drain; from when, by when | none |
 //! | [`node`] | our marks on the Node, and their reverse | none |
 //! | [`drain`] | who goes, when, how; the verdict | none |
@@ -27,6 +28,7 @@ pub mod command;
 pub mod drain;
 pub mod excerpt;
 pub mod handler;
+pub mod instance;
 pub mod intent;
 pub mod kube;
 pub mod moment;

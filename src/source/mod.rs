@@ -10,11 +10,13 @@
 //! | `pace` | how often | none |
 //! | `lane` | one path: asked, understood, due again | none |
 //! | `poller` | paths, asked for ever | its thread |
+//! | `instance` | what the instance is, asked once | none |
 
 mod aws;
 mod failure;
 mod http;
 mod imds;
+mod instance;
 mod lane;
 mod pace;
 mod poller;
@@ -32,6 +34,7 @@ use crate::source::lane::Lane;
 use crate::source::pace::Pace;
 use crate::source::url::{MetadataUrl, NoticeUrl};
 
+pub use crate::source::instance::InstanceSource;
 pub use crate::source::poller::Poller;
 
 /// Between polls of paths that are not in a hurry; AWS advises it (EC2 user guide, "EC2 instance

@@ -24,6 +24,10 @@ pub(super) const SCHEDULED: &str = "/latest/meta-data/events/maintenance/schedul
 pub(super) const HISTORY: &str = "/latest/meta-data/events/maintenance/history";
 /// What the Auto Scaling group wants of the instance: one word; 404 outside of a group.
 pub(super) const LIFECYCLE: &str = "/latest/meta-data/autoscaling/target-lifecycle-state";
+/// What the instance is, as one JSON document.
+pub(super) const IDENTITY: &str = "/latest/dynamic/instance-identity/document";
+/// Facts about the instance, one bare value each; 404 where it has none.
+pub(super) const FACTS: &str = "/latest/meta-data/";
 
 /// Whether a path, on whatever server, ends as [`TERMINATION_TIME`] does.
 pub(super) fn is_termination_time(path: &str) -> bool {
@@ -76,7 +80,7 @@ fn text(body: &[u8]) -> Result<&str, Unreadable> {
 }
 
 /// The string in a value, else an empty one.
-fn string(value: &Value) -> &str {
+pub(super) fn string(value: &Value) -> &str {
     match value {
         Value::String(text) => text.trim(),
         _ => "",
