@@ -131,6 +131,11 @@ impl Verdict {
         all_went || self.end == Some(End::CalledOff)
     }
 
+    /// How many pods came to each outcome, by its word, in the order of the table.
+    pub fn counts(&self) -> Vec<(&'static str, usize)> {
+        counts(&self.in_order())
+    }
+
     /// The rows as the table has them: what ended badly stands last, where the eye of somebody who
     /// reads the end of a log falls.
     fn in_order(&self) -> Vec<&Row> {
@@ -140,13 +145,16 @@ impl Verdict {
     }
 }
 
-/// How many pods came to each outcome: `12 evicted, 1 still there`. `rows` are in order.
-fn counts(rows: &[&Row]) -> String {
+fn counts(rows: &[&Row]) -> Vec<(&'static str, usize)> {
     let same = rows.chunk_by(|one, other| one.outcome.name() == other.outcome.name());
-    let counts: Vec<String> = same
-        .filter_map(|rows| Some(format!("{} {}", rows.len(), rows.first()?.outcome.name())))
-        .collect();
-    if counts.is_empty() { "no pods".to_owned() } else { counts.join(", ") }
+    same.filter_map(|rows| Some((rows.first()?.outcome.name(), rows.len()))).collect()
+}
+
+/// The counts of a verdict in words: `12 evicted, 1 still there`.
+pub fn in_words(counts: &[(&'static str, usize)]) -> String {
+    let words: Vec<String> =
+        counts.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
+    if words.is_empty() { "no pods".to_owned() } else { words.join(", ") }
 }
 
 impl Outcome {
@@ -248,7 +256,7 @@ impl fmt::Display for Verdict {
                 format!("{name:width$}  {:<16}  {seconds:>7}  {}", row.outcome.name(), row.outcome);
             writeln!(f, "{}", line.trim_end())?;
         }
-        write!(f, "{} in {:.1} s", counts(&rows), self.took.as_secs_f64())?;
+        write!(f, "{} in {:.1} s", in_words(&counts(&rows)), self.took.as_secs_f64())?;
         if !self.listed {
             write!(f, "; the list of pods was not read to its end, there may be more")?;
         }

@@ -204,7 +204,7 @@ impl fmt::Display for Occasion {
 }
 
 /// What a notice says will happen, and when.
-struct Announced<'a>(&'a Notice, Basis);
+pub(super) struct Announced<'a>(pub(super) &'a Notice, pub(super) Basis);
 
 impl fmt::Display for Announced<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
