@@ -18,7 +18,7 @@
 //! | [`source`] | the metadata service | HTTP |
 //! | [`kube`] | the API server | TLS |
 //! | [`settings`] | what the operator wants | arguments and environment, once |
-//! | [`report`] | facts, and the log that says them | the log's thread |
+//! | [`report`] | facts, the log that says them, and messages to post | the log's thread |
 //! | [`handler`] | the event loop; its states; the threads around it | `threads` only |
 //! | [`command`] | what the program can be told to do | |
 //!

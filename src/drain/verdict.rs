@@ -164,10 +164,7 @@ impl fmt::Display for Summary<'_> {
     /// `12 evicted, 1 still there in 2.3 s`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Verdict { listed, unread, took, .. } = self.0;
-        let counts = self.0.counts().into_iter().map(|(name, count)| format!("{count} {name}"));
-        let counts = counts.collect::<Vec<_>>().join(", ");
-        let counts = if counts.is_empty() { "no pods" } else { &counts };
-        write!(f, "{counts} in {:.1} s", took.as_secs_f64())?;
+        write!(f, "{} in {:.1} s", in_words(&self.0.counts()), took.as_secs_f64())?;
         if !listed {
             write!(f, "; the list of pods was not read to its end, there may be more")?;
         }
@@ -176,6 +173,13 @@ impl fmt::Display for Summary<'_> {
         }
         Ok(())
     }
+}
+
+/// The counts of a verdict in words: `12 evicted, 1 still there`.
+pub fn in_words(counts: &[(&'static str, usize)]) -> String {
+    let words: Vec<String> =
+        counts.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
+    if words.is_empty() { "no pods".to_owned() } else { words.join(", ") }
 }
 
 impl Outcome {

@@ -235,6 +235,18 @@ pub enum Occasion {
     Stopped,
 }
 
+impl Occasion {
+    /// How much a verdict matters that is given on this occasion.
+    pub fn level(self, verdict: &Verdict) -> Level {
+        match self {
+            _ if verdict.is_clean() => Level::Info,
+            // Nobody dies with the instance, which stays.
+            Self::PatienceOver => Level::Warn,
+            _ => Level::Error,
+        }
+    }
+}
+
 /// How much a fact matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -288,9 +300,7 @@ impl Fact {
                 }
                 _ => Level::Info,
             },
-            // Nobody dies with the instance, which stays.
-            Self::Verdict(Occasion::PatienceOver, verdict) if !verdict.is_clean() => Level::Warn,
-            Self::Verdict(_, verdict) if !verdict.is_clean() => Level::Error,
+            Self::Verdict(occasion, verdict) => occasion.level(verdict),
             Self::Started(_)
             | Self::CredentialsFound
             | Self::NodeFound(_)
@@ -309,7 +319,6 @@ impl Fact {
             | Self::Listens { .. }
             | Self::ReportSent(..)
             | Self::ReportRecovered(..)
-            | Self::Verdict(..)
             | Self::DeadlineReached
             | Self::Ends { .. }
             | Self::EndsDrained

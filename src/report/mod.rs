@@ -11,6 +11,7 @@ pub mod known_instance;
 pub mod log;
 mod queue;
 pub mod reporters;
+pub mod webhook;
 mod words;
 
 /// Where those who report say how they fare.

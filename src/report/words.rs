@@ -214,13 +214,8 @@ impl fmt::Display for Occasion {
     }
 }
 
-/// What a notice says will happen, and when, in words.
-pub(super) fn announced(notice: &Notice, basis: Basis) -> String {
-    Announced(notice, basis).to_string()
-}
-
 /// What a notice says will happen, and when.
-struct Announced<'a>(&'a Notice, Basis);
+pub(super) struct Announced<'a>(pub(super) &'a Notice, pub(super) Basis);
 
 impl fmt::Display for Announced<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

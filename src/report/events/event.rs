@@ -8,7 +8,7 @@ use crate::drain::verdict::Verdict;
 use crate::node::marks::{Change, Cordon};
 use crate::notice::Kind;
 use crate::report::fact::{Fact, Level, Occasion, Purpose};
-use crate::report::words::announced;
+use crate::report::words::Announced;
 
 /// An Event that is to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl Herald {
     pub(super) fn event(&mut self, fact: &Fact) -> Option<Event> {
         if let Fact::NoticeSeen { notice, basis, .. } | Fact::TakenOver { notice, basis, .. } = fact
         {
-            self.drained = Some(announced(notice, *basis));
+            self.drained = Some(Announced(notice, *basis).to_string());
         }
         let reason = match fact {
             Fact::NoticeSeen { notice, .. }

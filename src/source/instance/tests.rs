@@ -58,8 +58,8 @@ fn source() -> InstanceSource {
     }
 }
 
-fn url(text: &str) -> Option<NoticeUrl> {
-    Some(NoticeUrl::parse(text).unwrap())
+fn url(text: &str) -> NoticeUrl {
+    NoticeUrl::parse(text).unwrap()
 }
 
 fn whole() -> Instance {
@@ -132,9 +132,9 @@ fn a_service_with_nothing_leaves_everything_unknown() {
 #[test]
 fn the_operators_addresses_come_first_and_stand_back_where_they_say_nothing() {
     let elsewhere = InstanceSource {
-        zone_url: url("http://facts.example/az"),
-        id_url: url("http://facts.example/id"),
-        type_url: url("http://169.254.169.254/latest/meta-data/instance-type"),
+        zone_url: Some(url("http://facts.example/az")),
+        id_url: Some(url("http://facts.example/id")),
+        type_url: Some(url("http://169.254.169.254/latest/meta-data/instance-type")),
         ..source()
     };
     let mut world = with_document(DOCUMENT);

@@ -1,0 +1,295 @@
+//! What there is to say of a drain, at its beginning and at its end.
+
+use std::collections::BTreeMap;
+
+use crate::drain::verdict::{Outcome, Verdict, in_words};
+use crate::instance::Instance;
+use crate::intent::Basis;
+use crate::moment::WallTime;
+use crate::notice::{Kind, Notice, NoticeId, When};
+use crate::report::fact::{Level, Occasion};
+use crate::report::words::Announced;
+
+/// Everything that a message may tell. What is not known is empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// What has happened.
+    pub stage: Stage,
+    /// How much it matters.
+    pub severity: Level,
+    /// What the notice is about.
+    pub kind: Kind,
+    /// Which notice it is: for planned maintenance the cloud's own name of the event, else the
+    /// notice's identity and the node's name. The same at both ends of a drain, and no two nodes
+    /// have the same one at once.
+    pub event_id: String,
+    /// What the notice says, in a sentence.
+    pub description: String,
+    /// What the cloud calls the state of planned maintenance: `active`. Other notices have none.
+    pub state: String,
+    /// What the operator calls the cluster.
+    pub cluster: String,
+    /// The node that is drained.
+    pub node_name: String,
+    /// Its labels.
+    pub node_labels: BTreeMap<String, String>,
+    /// What its cloud calls it.
+    pub provider_id: String,
+    /// The pods that were to go, each as `namespace/name`. At the beginning none is known.
+    pub pods: Vec<String>,
+    /// How many pods came to each outcome, the worst last. At the beginning none has.
+    pub outcomes: Vec<(&'static str, usize)>,
+    /// The node's instance.
+    pub instance: Instance,
+    /// When the cloud acts, or when it gave its recommendation, if it said so.
+    pub start_time: Option<WallTime>,
+    /// When planned maintenance is over. Not read yet: always `None`.
+    pub end_time: Option<WallTime>,
+    /// What has happened, in one sentence.
+    pub summary: String,
+    /// When it happened.
+    pub time: WallTime,
+}
+
+/// What has happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// A drain begins.
+    DrainBegins,
+    /// It has ended, or nothing is left for it to do.
+    DrainEnds {
+        /// Nothing that was to go is left.
+        clean: bool,
+    },
+}
+
+impl Stage {
+    /// The word for it in messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::DrainBegins => "drain-begins",
+            Self::DrainEnds { .. } => "drain-ends",
+        }
+    }
+}
+
+/// What messages about one drain have in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
+    /// The notice that is drained for.
+    pub notice: Notice,
+    /// Where the drain's end comes from.
+    pub basis: Basis,
+    /// What the operator calls the cluster: `CLUSTER`.
+    pub cluster: Option<String>,
+    /// The node.
+    pub node_name: String,
+    /// Its labels; none, if they are not known.
+    pub node_labels: BTreeMap<String, String>,
+    /// Its `spec.providerID`; `None`: made of what is known of the instance.
+    pub provider_id: Option<String>,
+    /// The node's instance.
+    pub instance: Instance,
+}
+
+impl Message {
+    /// That the drain begins, `now`.
+    pub fn drain_begins(about: &About, now: WallTime) -> Self {
+        let summary = format!("The drain of {} begins.", about.node_name);
+        Self::new(about, Stage::DrainBegins, Level::Warn, summary, now)
+    }
+
+    /// What has become of the pods by `now`, on this occasion.
+    pub fn drain_ends(about: &About, occasion: Occasion, verdict: &Verdict, now: WallTime) -> Self {
+        let stage = Stage::DrainEnds { clean: verdict.is_clean() };
+        let outcomes = verdict.counts();
+        let mut summary = format!(
+            "{}: {} in {} s",
+            has_ended(occasion, &about.node_name),
+            in_words(&outcomes),
+            verdict.took.as_secs()
+        );
+        if !verdict.listed {
+            summary += ", and there may be more, as the list of pods was not read to its end";
+        }
+        let unread = match verdict.unread {
+            0 => String::new(),
+            unread => format!(", and {unread} more that could not be read"),
+        };
+        summary = summary + &unread + ".";
+        let went = verdict.rows.iter().filter(|row| !matches!(row.outcome, Outcome::LeftAlone(_)));
+        Self {
+            pods: went.map(|row| row.pod.to_string()).collect(),
+            outcomes,
+            ..Self::new(about, stage, occasion.level(verdict), summary, now)
+        }
+    }
+
+    fn new(about: &About, stage: Stage, severity: Level, summary: String, now: WallTime) -> Self {
+        let notice = &about.notice;
+        let provider_id = about.provider_id.clone().or_else(|| about.instance.provider_id());
+        Self {
+            stage,
+            severity,
+            kind: notice.id.kind(),
+            event_id: match &notice.id {
+                NoticeId::Maintenance(event) => event.id.to_string(),
+                id => format!("{id}/{}", about.node_name),
+            },
+            description: match notice.id {
+                NoticeId::Maintenance(_) => format!("scheduled maintenance: {}", notice.wording),
+                _ => Announced(notice, about.basis).to_string(),
+            },
+            state: match notice.id {
+                NoticeId::Maintenance(_) => "active".to_owned(),
+                _ => String::new(),
+            },
+            cluster: about.cluster.clone().unwrap_or_default(),
+            node_name: about.node_name.clone(),
+            node_labels: about.node_labels.clone(),
+            provider_id: provider_id.unwrap_or_default(),
+            pods: Vec::new(),
+            outcomes: Vec::new(),
+            instance: about.instance.clone(),
+            start_time: match notice.when {
+                When::At(time) => Some(time),
+                When::Unstated => None,
+            },
+            end_time: None,
+            summary,
+            time: now,
+        }
+    }
+}
+
+/// The beginning of the sentence that says how a drain ended.
+fn has_ended(occasion: Occasion, node: &str) -> String {
+    match occasion {
+        Occasion::Empty => format!("The drain of {node} is done"),
+        Occasion::Rehearsed => format!("Dry run, nothing was done to {node}"),
+        Occasion::Deadline => format!("The deadline for the drain of {node} is reached"),
+        Occasion::PatienceOver => {
+            format!("The time for the drain of {node} is over, and its instance stays")
+        }
+        Occasion::CalledOff => format!("The drain of {node} is called off"),
+        Occasion::Stopped => format!("This handler has to end and leaves the drain of {node}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::drain::ask::PodRef;
+    use crate::drain::pod::Exempt;
+    use crate::drain::verdict::{Certainty, Reason, Row};
+    use crate::notice::{Code, Event};
+    use crate::report::fact::Fact;
+    use crate::report::webhook::samples::{about, wall};
+
+    fn row(name: &str, outcome: Outcome) -> Row {
+        let pod = PodRef { namespace: "shop".into(), name: name.into(), uid: name.into() };
+        Row { pod: Arc::new(pod), outcome, gone_after: None }
+    }
+
+    fn verdict(rows: Vec<Row>) -> Verdict {
+        Verdict { rows, listed: true, unread: 0, took: Duration::from_millis(33_900), end: None }
+    }
+
+    fn ends(occasion: Occasion, verdict: &Verdict) -> Message {
+        Message::drain_ends(&about(), occasion, verdict, wall("2026-11-23T09:02:00Z"))
+    }
+
+    #[test]
+    fn at_the_beginning_the_notice_is_told() {
+        let begins = Message::drain_begins(&about(), wall("2026-11-23T09:00:00Z"));
+        assert_eq!(begins.stage.name(), "drain-begins");
+        assert_eq!(begins.severity, Level::Warn);
+        assert_eq!(begins.kind, Kind::SpotItn);
+        assert_eq!(begins.event_id, "spot-interruption/terminate/ip-10-0-1-17");
+        assert_eq!(
+            begins.description,
+            "spot interruption: the instance will terminate at 2026-11-23T09:02:00Z"
+        );
+        assert_eq!(begins.summary, "The drain of ip-10-0-1-17 begins.");
+        assert_eq!(begins.start_time, Some(wall("2026-11-23T09:02:00Z")));
+        assert_eq!(begins.provider_id, "aws:///eu-west-1a/i-0123");
+        assert_eq!((begins.state.as_str(), begins.pods.len(), begins.outcomes.len()), ("", 0, 0));
+    }
+
+    #[test]
+    fn maintenance_is_told_by_its_own_name_and_wording() {
+        let event =
+            Event { code: Code::InstanceStop, id: Arc::from("instance-event-0d59"), nth: 0 };
+        let mut maintenance = about();
+        maintenance.notice.id = NoticeId::Maintenance(event);
+        maintenance.notice.when = When::Unstated;
+        maintenance.notice.wording = "instance-stop; The hardware is worn out".into();
+        maintenance.provider_id = Some("kind://docker/kind/node-1".into());
+        let begins = Message::drain_begins(&maintenance, wall("2026-11-23T09:00:00Z"));
+        assert_eq!(begins.event_id, "instance-event-0d59");
+        assert_eq!(begins.state, "active");
+        assert_eq!(begins.start_time, None);
+        assert_eq!(begins.provider_id, "kind://docker/kind/node-1");
+        assert_eq!(
+            begins.description,
+            "scheduled maintenance: instance-stop; The hardware is worn out"
+        );
+    }
+
+    #[test]
+    fn at_the_end_the_outcomes_are_counted_and_the_worst_stands_last() {
+        let rows = vec![
+            row("a", Outcome::StillThere(Reason::NotAsked)),
+            row("b", Outcome::Evicted(Certainty::Confirmed)),
+            row("c", Outcome::Evicted(Certainty::AnswerLost)),
+            row("d", Outcome::LeftAlone(Exempt::Own)),
+        ];
+        let message = ends(Occasion::Deadline, &verdict(rows));
+        assert_eq!(message.outcomes, [("left alone", 1), ("evicted", 2), ("still there", 1)]);
+        assert_eq!(
+            message.summary,
+            "The deadline for the drain of ip-10-0-1-17 is reached: 1 left alone, 2 evicted, \
+             1 still there in 33 s."
+        );
+        assert_eq!(message.pods, ["shop/a", "shop/b", "shop/c"]);
+        assert_eq!(message.stage, Stage::DrainEnds { clean: false });
+        assert_eq!(message.severity, Level::Error);
+    }
+
+    #[test]
+    fn pods_that_nobody_knows_are_told_of() {
+        let partly = Verdict { listed: false, unread: 2, ..verdict(Vec::new()) };
+        let message = ends(Occasion::Empty, &partly);
+        assert_eq!(
+            message.summary,
+            "The drain of ip-10-0-1-17 is done: no pods in 33 s, and there may be more, as the \
+             list of pods was not read to its end, and 2 more that could not be read."
+        );
+        assert_eq!(message.stage, Stage::DrainEnds { clean: false });
+    }
+
+    #[test]
+    fn a_message_matters_as_much_as_the_fact_in_the_log() {
+        let clean = verdict(vec![row("a", Outcome::EndedByOthers)]);
+        let not = verdict(vec![row("a", Outcome::HandedOver(Reason::Unanswered))]);
+        for occasion in [
+            Occasion::Empty,
+            Occasion::Rehearsed,
+            Occasion::Deadline,
+            Occasion::PatienceOver,
+            Occasion::CalledOff,
+            Occasion::Stopped,
+        ] {
+            for verdict in [&clean, &not] {
+                let fact = Fact::Verdict(occasion, Box::new(verdict.clone()));
+                let message = ends(occasion, verdict);
+                assert_eq!(message.severity, fact.level());
+                assert!(message.summary.contains("ip-10-0-1-17"), "{}", message.summary);
+            }
+        }
+        assert_eq!(ends(Occasion::PatienceOver, &not).severity, Level::Warn);
+    }
+}
