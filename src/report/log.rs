@@ -34,9 +34,9 @@ impl Log {
     }
 
     /// Passes on a fact that became known at `at`. Never waits: if the queue is full, the fact is
-    /// counted as lost, and that is said in its place.
-    pub fn tell(&self, at: WallTime, fact: Fact) {
-        self.queue.push(at, fact);
+    /// lost, and that is said in its place. Whether it found room.
+    pub fn tell(&self, at: WallTime, fact: Fact) -> bool {
+        self.queue.push(at, fact)
     }
 
     /// Gives the thread until `timeout` is over to write what is queued, and leaves it then.
@@ -77,10 +77,11 @@ enum Entry {
 }
 
 impl Queue {
-    fn push(&self, at: WallTime, fact: Fact) {
+    fn push(&self, at: WallTime, fact: Fact) -> bool {
         let mut state = self.state();
         // What became of every pod is said whatever happens; there is one table for a drain.
-        if state.entries.len() < CAPACITY || matches!(fact, Fact::Verdict(..)) {
+        let has_room = state.entries.len() < CAPACITY || matches!(fact, Fact::Verdict(..));
+        if has_room {
             state.entries.push_back(Entry::Fact(at, fact));
         } else if let Some(Entry::Lost(last, count)) = state.entries.back_mut() {
             (*last, *count) = (at, *count + 1);
@@ -89,6 +90,7 @@ impl Queue {
         }
         drop(state);
         self.changed.notify_all();
+        has_room
     }
 
     /// Waits for the next entry. `None`: there will be none.
@@ -307,7 +309,8 @@ mod tests {
         log.tell(noon(), fact("in the writer's hand"));
         arrival.recv().unwrap();
         for n in 0..CAPACITY + 37 {
-            log.tell(noon(), fact(&format!("queued {n}")));
+            let found_room = log.tell(noon(), fact(&format!("queued {n}")));
+            assert_eq!(found_room, n < CAPACITY);
         }
         allow.send(()).unwrap();
         arrival.recv().unwrap();
