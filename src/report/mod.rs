@@ -1,5 +1,8 @@
-//! What happened, as typed facts, and who says it. Nothing here can hold up or end a drain.
+//! What happened, as typed facts, and who says it: the log, metrics, probes. Nothing here can hold up
+//! or end a drain.
 
 pub mod fact;
+pub mod health;
 pub mod log;
+pub mod metrics;
 mod words;
