@@ -15,12 +15,12 @@
 //! | [`source`] | the metadata service | HTTP |
 //! | [`kube`] | the API server | TLS |
 //! | [`settings`] | what the operator wants | arguments and environment, once |
-//! | [`report`] | facts, and the log that says them | the log's thread |
+//! | [`report`] | facts, the log that says them, metrics and probes | the threads of log and listener |
 //! | [`handler`] | the event loop; its states; the threads around it | `threads` only |
 //! | [`command`] | what the program can be told to do | |
 //!
-//! [`clock`] is an edge: only [`source`], [`kube`], [`handler::threads`] and [`command`], which
-//! starts it, use it.
+//! [`clock`] is an edge: only [`source`], [`kube`], [`report::server`], [`handler::threads`] and
+//! [`command`], which starts it, use it.
 
 pub mod clock;
 pub mod command;

@@ -5,4 +5,5 @@ pub mod fact;
 pub mod health;
 pub mod log;
 pub mod metrics;
+pub mod server;
 mod words;
