@@ -18,12 +18,12 @@
 //! | [`source`] | the metadata service | HTTP |
 //! | [`kube`] | the API server | TLS |
 //! | [`settings`] | what the operator wants | arguments and environment, once |
-//! | [`report`] | facts, the log that says them, and messages to post | the log's thread |
+//! | [`report`] | facts, and who says them: the log, Events, webhooks, metrics, probes | a thread each |
 //! | [`handler`] | the event loop; its states; the threads around it | `threads` only |
 //! | [`command`] | what the program can be told to do | |
 //!
-//! [`clock`] is an edge: only [`http`], [`source`], [`kube`], [`handler::threads`] and [`command`],
-//! which starts it, use it.
+//! [`clock`] is an edge: only [`http`], [`source`], [`kube`], the threads of [`report`],
+//! [`handler::threads`] and [`command`], which starts it, use it.
 
 pub mod clock;
 pub mod command;

@@ -78,6 +78,11 @@ impl WallTime {
     pub fn until(self, later: Self) -> Option<Duration> {
         Duration::try_from(later.0 - self.0).ok()
     }
+
+    /// Seconds since the beginning of 1970, as Prometheus has times.
+    pub fn unix_seconds(self) -> f64 {
+        (self.0 - OffsetDateTime::UNIX_EPOCH).as_seconds_f64()
+    }
 }
 
 impl Add<Duration> for WallTime {
@@ -155,6 +160,17 @@ mod tests {
         assert_eq!(wall("2017-09-18T08:22:00Z\n"), wall(" 2017-09-18T10:22:00+02:00"));
         assert_eq!(wall("2017-09-18T10:22:00+02:00").to_string(), "2017-09-18T08:22:00Z");
         assert_eq!(wall("2017-09-18T08:22:00.5Z").to_string(), "2017-09-18T08:22:00.500Z");
+    }
+
+    #[test]
+    fn a_time_counts_seconds_from_1970() {
+        for (text, seconds) in [
+            ("1970-01-01T00:00:00Z", 0.0),
+            ("2017-09-18T10:22:00.5+02:00", 1_505_722_920.5),
+            ("1969-12-31T23:59:59Z", -1.0),
+        ] {
+            assert!((wall(text).unix_seconds() - seconds).abs() < 1e-6, "{text}");
+        }
     }
 
     #[test]

@@ -250,7 +250,7 @@ impl From<Option<Notice>> for Answer {
 }
 
 /// Where notices are looked for. Each is polled on its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum NoticePath {
     /// `spot/instance-action`.
     InstanceAction,

@@ -8,6 +8,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use crate::report::server::BindError;
 use crate::settings::{self, BadSettings, Wanted};
 
 /// Why the program ends by itself.
@@ -15,6 +16,8 @@ use crate::settings::{self, BadSettings, Wanted};
 pub enum Failure {
     /// The settings are bad, and nothing was done.
     Settings(BadSettings),
+    /// Metrics or probes cannot be served, and nothing was done.
+    Listen(BindError),
     /// The system gave no thread or no socket to begin with, and nothing was done.
     System(io::Error),
 }
@@ -23,18 +26,31 @@ impl Failure {
     /// The exit status, as sysexits.h numbers them.
     pub fn exit_status(&self) -> u8 {
         match self {
-            Self::Settings(_) => 64, // EX_USAGE
-            Self::System(_) => 71,   // EX_OSERR
+            Self::Settings(_) => 64,                 // EX_USAGE
+            Self::Listen(_) | Self::System(_) => 71, // EX_OSERR
         }
     }
 }
 
 impl std::error::Error for Failure {}
 
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
+    }
+}
+
+impl From<BindError> for Failure {
+    fn from(error: BindError) -> Self {
+        Self::Listen(error)
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Settings(bad) => bad.fmt(f),
+            Self::Listen(error) => error.fmt(f),
             Self::System(error) => write!(
                 f,
                 "the system does not give the threads and sockets to begin with, so nothing was \
@@ -61,7 +77,7 @@ pub fn start(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, 
             }
         }
         Wanted::Look(settings) => return Ok(look::look(*settings)),
-        Wanted::Run(settings) => run::run(*settings, arguments).map_err(Failure::System)?,
+        Wanted::Run(settings) => run::run(*settings, arguments)?,
     }
     Ok(ExitCode::SUCCESS)
 }

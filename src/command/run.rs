@@ -3,32 +3,40 @@
 use std::ffi::OsString;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, IsTerminal};
+use std::net::SocketAddr;
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::command::Failure;
 use crate::handler::config::{Boot, Config};
 use crate::handler::run::run as run_event_loop;
 use crate::handler::threads::{Look, Threads};
 use crate::handler::world::{News, World};
-use crate::kube::server::Server;
+use crate::kube::server::{self, Server};
 use crate::kube::workers::Workers;
 use crate::moment::{Reading, WallTime};
 use crate::report::events::{Events, Identity};
 use crate::report::fact::{Fact, Start};
+use crate::report::health::Health;
 use crate::report::known_instance::KnownInstance;
 use crate::report::log::{Log, Style};
+use crate::report::metrics::Metrics;
 use crate::report::reporters::Reporters;
-use crate::settings::{Settings, WhichNode};
+use crate::report::server::Server as Listener;
+use crate::report::server::endpoints::Endpoints;
+use crate::report::server::pages::Shown;
+use crate::settings::{ApiServer, Probes, Reporting, Settings, WhichNode};
 use crate::source::{InstanceSource, Report, Source};
 
 /// Runs until the process is told to end. `arguments`: those that it was started with.
 ///
 /// # Errors
-/// The system gives no thread or no socket to begin with.
-pub(super) fn run(settings: Settings, arguments: Vec<OsString>) -> io::Result<()> {
+/// Nothing was done: a port is taken, or the system gives no thread or no socket to begin with.
+pub(super) fn run(settings: Settings, arguments: Vec<OsString>) -> Result<(), Failure> {
     let clock = Clock::start();
+    let listener = Listener::bind(&wanted_pages(&settings.reporting))?;
     let source = Source {
         metadata_url: settings.metadata.url.clone(),
         notice_url: settings.metadata.notice_url.clone(),
@@ -48,10 +56,9 @@ pub(super) fn run(settings: Settings, arguments: Vec<OsString>) -> io::Result<()
         dry: config.dry,
         given: settings.given.iter().map(ToString::to_string).collect(),
     };
-    let api_server = settings.api_server.clone();
-    let server = Server::new(api_server.address, api_server.token_file, api_server.ca_file);
-    let server = Arc::new(server);
-    let reporters = reporters(&settings, clock, &server, config.seed)?;
+    let shown = shown(&settings.reporting, &source);
+    let server = Arc::new(api_server(&settings, shown.clone()));
+    let reporters = reporters(&settings, clock, &server, shown.clone(), config.seed)?;
     let workers = Workers::new(Arc::clone(&server), clock, settings.workers);
     let own = config.rules.own.clone();
     let look = Look { arguments };
@@ -60,6 +67,12 @@ pub(super) fn run(settings: Settings, arguments: Vec<OsString>) -> io::Result<()
     threads.tell(Fact::Started(Box::new(start)));
     for remark in settings.remarks {
         threads.tell(Fact::Remark(remark));
+    }
+    if let Some(shown) = shown {
+        for (address, pages) in listener.addresses() {
+            threads.tell(Fact::Listens { address, pages });
+        }
+        listener.serve(clock, shown)?;
     }
     for poller in source.pollers() {
         let sender = threads.news_sender();
@@ -78,6 +91,7 @@ fn reporters(
     settings: &Settings,
     clock: Clock,
     server: &Arc<Server>,
+    shown: Option<Shown>,
     seed: u64,
 ) -> io::Result<Reporters> {
     let reporting = &settings.reporting;
@@ -87,7 +101,7 @@ fn reporters(
         Style::Text { coloured: io::stderr().is_terminal() }
     };
     let log = Log::start(io::stderr(), style, reporting.log.least)?;
-    let mut reporters = Reporters::new(log);
+    let mut reporters = Reporters::new(log, shown);
     let instance = Arc::new(KnownInstance::new(instance_source(settings), clock));
     if let Some(annotations) = reporting.events.clone().filter(|_| !settings.dry_run) {
         let identity = Identity { pod: settings.rules.own.name.clone(), annotations };
@@ -96,6 +110,37 @@ fn reporters(
         reporters = reporters.with_events(events);
     }
     Ok(reporters)
+}
+
+/// What is served where.
+fn wanted_pages(reporting: &Reporting) -> Vec<(SocketAddr, Endpoints)> {
+    let metrics = reporting.metrics.map(|at| (at, Endpoints { metrics: true, probes: None }));
+    let probes = reporting.probes.clone().map(|Probes { address, liveness }| {
+        (address, Endpoints { metrics: false, probes: Some(liveness) })
+    });
+    metrics.into_iter().chain(probes).collect()
+}
+
+/// What is counted and watched for that; `None`: nobody would see it.
+fn shown(reporting: &Reporting, source: &Source) -> Option<Shown> {
+    if reporting.metrics.is_none() && reporting.probes.is_none() {
+        return None;
+    }
+    let paths = source.paths();
+    let metrics = reporting.metrics.map(|_| Metrics::new(env!("CARGO_PKG_VERSION"), &paths));
+    let intervals = source.addresses().into_iter().map(|(_, interval)| interval);
+    let health = Health::new(paths.into_iter().zip(intervals));
+    Some(Shown { metrics: metrics.map(Arc::new), health: Arc::new(Mutex::new(health)) })
+}
+
+fn api_server(settings: &Settings, shown: Option<Shown>) -> Server {
+    let ApiServer { address, token_file, ca_file } = settings.api_server.clone();
+    let server = Server::new(address, token_file, ca_file);
+    match shown {
+        Some(shown) => server
+            .telling(server::Listener(Box::new(move |verb, status| shown.exchanged(verb, status)))),
+        None => server,
+    }
 }
 
 fn instance_source(settings: &Settings) -> InstanceSource {

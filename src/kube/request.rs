@@ -84,6 +84,25 @@ pub enum Verb {
     Evict,
 }
 
+impl Verb {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Get, Self::List, Self::Watch, Self::Create, Self::Patch, Self::Delete, Self::Evict];
+
+    /// As the API server writes it (its metric `apiserver_request_total`); `evict` is ours.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::List => "list",
+            Self::Watch => "watch",
+            Self::Create => "create",
+            Self::Patch => "patch",
+            Self::Delete => "delete",
+            Self::Evict => "evict",
+        }
+    }
+}
+
 /// An HTTP method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {

@@ -1,4 +1,5 @@
-//! What happened, as typed facts, and who says it. Nothing here can hold up or end a drain.
+//! What happened, as typed facts, and who says it: the log, Kubernetes Events, webhooks, metrics and
+//! probes. Nothing here can hold up or end a drain.
 
 use std::sync::Arc;
 
@@ -7,10 +8,14 @@ use crate::report::fact::Fact;
 pub mod events;
 pub mod fact;
 mod fields;
+pub mod health;
 pub mod known_instance;
 pub mod log;
+mod meter;
+pub mod metrics;
 mod queue;
 pub mod reporters;
+pub mod server;
 pub mod webhook;
 mod words;
 

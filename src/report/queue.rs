@@ -48,18 +48,25 @@ impl<T> Queue<T> {
         self.changed.notify_all();
     }
 
-    /// Queues it if there is room. Else `lost` is called with what was queued last, and what it gives
-    /// is queued instead.
-    pub(super) fn offer(&self, item: T, lost: impl FnOnce(Option<&mut T>) -> Option<T>) {
+    /// Queues it if there is room, and says whether there was.
+    pub(super) fn offer(&self, item: T) -> bool {
+        self.offer_or(item, |_| None)
+    }
+
+    /// The same; without room `instead` is called with what was queued last, and what it gives is
+    /// queued.
+    pub(super) fn offer_or(
+        &self,
+        item: T,
+        instead: impl FnOnce(Option<&mut T>) -> Option<T>,
+    ) -> bool {
         let mut state = self.state();
-        let item = if state.items.len() < self.capacity {
-            Some(item)
-        } else {
-            lost(state.items.back_mut())
-        };
+        let has_room = state.items.len() < self.capacity;
+        let item = if has_room { Some(item) } else { instead(state.items.back_mut()) };
         state.items.extend(item);
         drop(state);
         self.changed.notify_all();
+        has_room
     }
 
     /// Waits for the next item. `None`: there will be none.
@@ -137,10 +144,11 @@ mod tests {
     fn what_finds_no_room_is_left_to_who_offers_it() {
         let queue = Queue::new(2);
         for n in 0..5 {
-            queue.offer(n, |last| {
+            let has_room = queue.offer_or(n, |last| {
                 *last.unwrap() += 10;
                 None
             });
+            assert_eq!(has_room, n < 2);
         }
         queue.push(7);
         queue.close();

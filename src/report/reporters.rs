@@ -9,10 +9,14 @@ use crate::report::Teller;
 use crate::report::events::Events;
 use crate::report::fact::Fact;
 use crate::report::log::Log;
+use crate::report::meter::{Meter, count_report};
+use crate::report::metrics::Metrics;
+use crate::report::server::pages::Shown;
 
 /// The log, and whoever else is to be told.
 pub struct Reporters {
     log: Log,
+    meter: Option<Meter>,
     events: Option<Events>,
 }
 
@@ -23,15 +27,9 @@ const LOG_FLUSH: Duration = Duration::from_millis(500);
 const LAST_REPORTS: Duration = Duration::from_millis(1200);
 
 impl Reporters {
-    /// The log alone, until others join.
-    pub fn new(log: Log) -> Self {
-        Self { log, events: None }
-    }
-
-    /// For those who report and have something to say of it.
-    pub fn teller(&self, clock: Clock) -> Teller {
-        let log = self.log.clone();
-        Arc::new(move |fact| log.tell(clock.read().wall, fact))
+    /// The log, and where metrics or probes are wanted, what they show.
+    pub fn new(log: Log, shown: Option<Shown>) -> Self {
+        Self { log, meter: shown.map(Meter::new), events: None }
     }
 
     /// Events are written, too.
@@ -39,19 +37,51 @@ impl Reporters {
         Self { events: Some(events), ..self }
     }
 
+    /// For those who report and have something to say of it.
+    pub fn teller(&self, clock: Clock) -> Teller {
+        let (log, metrics) = (self.log.clone(), self.metrics());
+        Arc::new(move |fact| {
+            count_report(metrics.as_ref(), &fact);
+            tell_log(&log, metrics.as_ref(), clock.read(), fact);
+        })
+    }
+
+    /// What metrics and probes show, where they are wanted.
+    pub fn shown(&self) -> Option<&Shown> {
+        self.meter.as_ref().map(Meter::shown)
+    }
+
+    /// What is counted, where that is wanted.
+    pub fn metrics(&self) -> Option<Arc<Metrics>> {
+        self.shown().and_then(|shown| shown.metrics.clone())
+    }
+
     /// Passes a fact on to everybody. Never waits.
     pub fn tell(&mut self, reading: Reading, fact: Fact) {
+        if let Some(meter) = &mut self.meter {
+            meter.tell(reading, &fact);
+        }
         if let Some(events) = &mut self.events {
             events.tell(reading, &fact);
         }
-        self.log.tell(reading.wall, fact);
+        tell_log(&self.log, self.metrics().as_ref(), reading, fact);
     }
 
     /// Gives everybody a moment for what they still have to say.
-    pub fn finish(self) {
+    pub fn finish(self, clock: Clock) {
+        let until = clock.now() + LAST_REPORTS;
         if let Some(events) = &self.events {
-            events.finish(LAST_REPORTS);
+            events.close();
+            events.finish(clock.now().until(until));
         }
         self.log.finish(LOG_FLUSH);
+    }
+}
+
+fn tell_log(log: &Log, metrics: Option<&Arc<Metrics>>, reading: Reading, fact: Fact) {
+    if !log.tell(reading.wall, fact)
+        && let Some(metrics) = metrics
+    {
+        metrics.log_message_lost();
     }
 }

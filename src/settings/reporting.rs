@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::report::fact::Level;
+use crate::report::server::endpoints::LivePath;
 use crate::settings::sources::Sources;
 use crate::settings::table;
 
@@ -38,7 +39,7 @@ pub struct Probes {
     /// At this address.
     pub address: SocketAddr,
     /// The path of the liveness probe.
-    pub liveness: String,
+    pub liveness: LivePath,
 }
 
 /// Reads these settings.

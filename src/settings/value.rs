@@ -147,13 +147,6 @@ pub(super) fn level(text: &str) -> Option<Level> {
     }
 }
 
-/// The path of a page that is served, if it is none that means something else.
-pub(super) fn page_path(text: &str) -> Option<String> {
-    let is_path = text.starts_with('/')
-        && text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#' | b'%'));
-    (is_path && !matches!(text, "/readyz" | "/metrics")).then(|| text.to_owned())
-}
-
 /// The name of a Node or Pod.
 pub(super) fn subdomain(text: &str) -> Option<String> {
     is_subdomain(text).then(|| text.to_owned())

@@ -103,20 +103,19 @@ impl Events {
             self.queue.push(Happened::Node(node.clone()));
         }
         let Some(event) = self.herald.event(fact) else { return };
-        let mut lost = false;
-        self.queue.offer(Happened::Event(reading.wall, event), |_| {
-            lost = true;
-            None
-        });
-        if lost {
+        if !self.queue.offer(Happened::Event(reading.wall, event)) {
             let why = "too many wait already";
             (self.tell)(Fact::ReportLost(Channel::KubernetesEvents, why.to_owned()));
         }
     }
 
-    /// Gives the thread until `timeout` is over to write what is queued.
-    pub fn finish(&self, timeout: Duration) {
+    /// Lets the thread end when it has tried everything that is queued.
+    pub fn close(&self) {
         self.queue.close();
+    }
+
+    /// Waits for that, but no longer than `timeout`.
+    pub fn finish(&self, timeout: Duration) {
         self.queue.wait_until_done(timeout);
     }
 }
@@ -308,6 +307,7 @@ mod tests {
 
         /// What was asked and told until everything is written.
         fn ends(self) -> (Vec<String>, Vec<String>) {
+            self.events.close();
             self.events.finish(LONG);
             let line = |request: String| request.lines().next().unwrap().to_owned();
             let asked = self.asked.try_iter().map(line).collect();

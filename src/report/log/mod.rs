@@ -50,24 +50,24 @@ impl Log {
         Ok(Self { queue, least })
     }
 
-    /// Passes on a fact that became known at `at`. Never waits: if the queue is full, the fact is
-    /// counted as lost, and that is said in its place.
-    pub fn tell(&self, at: WallTime, fact: Fact) {
+    /// Passes on a fact that became known at `at`. Never waits: if the queue is full, the fact is lost,
+    /// and that is said in its place. Whether it found room.
+    pub fn tell(&self, at: WallTime, fact: Fact) -> bool {
         if fact.level() < self.least {
-            return;
+            return true;
         }
         // What became of every pod is said whatever happens; there is one table for a drain.
         if matches!(fact, Fact::Verdict(..)) {
             self.queue.push(Entry::Fact(at, fact));
-            return;
+            return true;
         }
-        self.queue.offer(Entry::Fact(at, fact), |last| match last {
+        self.queue.offer_or(Entry::Fact(at, fact), |last| match last {
             Some(Entry::Lost(time, count)) => {
                 (*time, *count) = (at, *count + 1);
                 None
             }
             _ => Some(Entry::Lost(at, 1)),
-        });
+        })
     }
 
     /// Gives the thread until `timeout` is over to write what is queued, and leaves it then.
@@ -223,7 +223,8 @@ mod tests {
         log.tell(noon(), fact("in the writer's hand"));
         arrival.recv().unwrap();
         for n in 0..CAPACITY + 37 {
-            log.tell(noon(), fact(&format!("queued {n}")));
+            let has_room = log.tell(noon(), fact(&format!("queued {n}")));
+            assert_eq!(has_room, n < CAPACITY);
         }
         allow.send(()).unwrap();
         arrival.recv().unwrap();

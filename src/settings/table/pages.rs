@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
+use crate::report::server::endpoints::LivePath;
 use crate::settings::table::{DefaultValue, Group, Parse::One, Row, Setting, USUAL};
-use crate::settings::value::{number, page_path, truth};
+use crate::settings::value::{number, truth};
 
 /// These settings.
 pub(super) const GROUP: Group = Group {
@@ -64,17 +65,17 @@ pub(in crate::settings) const PROBES_SERVER_PORT: Setting<u16> = Setting {
     parse: One(port),
 };
 
-pub(in crate::settings) const PROBES_SERVER_ENDPOINT: Setting<String> = Setting {
+pub(in crate::settings) const PROBES_SERVER_ENDPOINT: Setting<LivePath> = Setting {
     row: Row {
         flag: "probes-server-endpoint",
         variable: "PROBES_SERVER_ENDPOINT",
         placeholder: Some("PATH"),
         default: DefaultValue::Is("/healthz"),
-        valid: "a path that begins with /, other than /readyz and /metrics",
+        valid: LivePath::VALID,
         help: "the path of the liveness probe",
         ..USUAL
     },
-    parse: One(page_path),
+    parse: One(LivePath::parse),
 };
 
 pub(in crate::settings) const LISTEN_ADDRESS: Setting<IpAddr> = Setting {
@@ -82,8 +83,8 @@ pub(in crate::settings) const LISTEN_ADDRESS: Setting<IpAddr> = Setting {
         flag: "listen-address",
         variable: "LISTEN_ADDRESS",
         placeholder: Some("ADDRESS"),
-        default: DefaultValue::Is("0.0.0.0"),
-        valid: "an IPv4 or IPv6 address of this machine; :: means all of both",
+        default: DefaultValue::Is("::"),
+        valid: "an IPv4 or IPv6 address of this machine; :: means all of both kinds",
         help: "the address at which metrics and probes are served",
         ..USUAL
     },

@@ -1,0 +1,214 @@
+//! Whether this process does its work, as the kubelet's probes ask. Pure.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::moment::Moment;
+use crate::notice::NoticePath;
+
+/// What was seen of the metadata service and the API server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    watched: Vec<Watched>,
+    metadata_answered: bool,
+    api_answered: bool,
+}
+
+/// A path that is polled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Watched {
+    path: NoticePath,
+    interval: Duration,
+    /// The last turn, good or not; before the first, the start of the process.
+    last_turn: Moment,
+}
+
+/// Why this process is to be started anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stuck {
+    path: NoticePath,
+    interval: Duration,
+    silent_for: Duration,
+}
+
+/// Why this process does not count as ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotReady {
+    metadata_answered: bool,
+    api_answered: bool,
+}
+
+/// A path may miss so many turns, and besides them be silent for so long: polls that fail are up to
+/// half a minute apart, and each may take a while.
+const TURNS: u32 = 3;
+const SLACK: Duration = Duration::from_mins(1);
+
+impl Health {
+    /// At the start of the process: these paths are to be polled, each at such an interval.
+    pub fn new(polled: impl IntoIterator<Item = (NoticePath, Duration)>) -> Self {
+        let watched = polled.into_iter().map(|(path, interval)| Watched {
+            path,
+            interval,
+            last_turn: Moment::START,
+        });
+        Self { watched: watched.collect(), metadata_answered: false, api_answered: false }
+    }
+
+    /// A path was polled. `good`: the answer was understood, be it that there is no notice.
+    pub fn polled(&mut self, path: NoticePath, at: Moment, good: bool) {
+        for watched in self.watched.iter_mut().filter(|watched| watched.path == path) {
+            watched.last_turn = watched.last_turn.max(at);
+        }
+        self.metadata_answered |= good;
+    }
+
+    /// The API server answered.
+    pub fn api_answered(&mut self) {
+        self.api_answered = true;
+    }
+
+    /// Whether every path is polled: a thread that hangs polls no more. A metadata service that
+    /// fails is no reason to start this process anew, which would make nothing better.
+    pub fn live(&self, now: Moment) -> Result<(), Stuck> {
+        let stuck = self.watched.iter().find_map(|watched| {
+            let silent_for = now.since(watched.last_turn);
+            let allowed = watched.interval.saturating_mul(TURNS).saturating_add(SLACK);
+            let Watched { path, interval, .. } = *watched;
+            (silent_for > allowed).then_some(Stuck { path, interval, silent_for })
+        });
+        stuck.map_or(Ok(()), Err)
+    }
+
+    /// Whether the metadata service, if it is polled, and the API server have each answered once:
+    /// with these settings this process can do its work. What fails later is said in the log and in
+    /// the metrics.
+    pub fn ready(&self) -> Result<(), NotReady> {
+        let metadata_answered = self.metadata_answered || self.watched.is_empty();
+        let api_answered = self.api_answered;
+        if metadata_answered && api_answered {
+            Ok(())
+        } else {
+            Err(NotReady { metadata_answered, api_answered })
+        }
+    }
+}
+
+impl fmt::Display for Stuck {
+    /// One line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, interval, silent_for } = self;
+        write!(
+            f,
+            "{path} was last polled {} s ago, and is to be polled every {} s",
+            silent_for.as_secs(),
+            interval.as_secs_f64()
+        )
+    }
+}
+
+impl fmt::Display for NotReady {
+    /// One line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match (self.metadata_answered, self.api_answered) {
+            (false, true) => "the metadata service has not answered yet",
+            (true, _) => "the API server has not answered yet",
+            (false, false) => "neither the metadata service nor the API server has answered yet",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ACTION: NoticePath = NoticePath::InstanceAction;
+    const REBALANCE: NoticePath = NoticePath::Rebalance;
+
+    fn at(seconds: u64) -> Moment {
+        Moment::at(Duration::from_secs(seconds))
+    }
+
+    fn health() -> Health {
+        Health::new([(ACTION, Duration::from_secs(1)), (REBALANCE, Duration::from_secs(5))])
+    }
+
+    fn why_not_live(health: &Health, now: u64) -> Option<String> {
+        health.live(at(now)).err().map(|stuck| stuck.to_string())
+    }
+
+    #[test]
+    fn before_the_first_turn_silence_counts_from_the_start() {
+        assert_eq!(why_not_live(&health(), 63), None);
+        let why = "spot/instance-action was last polled 64 s ago, and is to be polled every 1 s";
+        assert_eq!(why_not_live(&health(), 64).as_deref(), Some(why));
+    }
+
+    #[test]
+    fn each_path_is_to_have_its_turns_by_its_own_interval() {
+        let mut health = health();
+        health.polled(ACTION, at(100), true);
+        let why = "events/recommendations/rebalance was last polled 101 s ago, and is to be polled \
+                   every 5 s";
+        assert_eq!(why_not_live(&health, 101).as_deref(), Some(why));
+        health.polled(REBALANCE, at(110), true);
+        health.polled(ACTION, at(130), true);
+        assert_eq!(why_not_live(&health, 110 + 75), None);
+        assert!(why_not_live(&health, 110 + 76).is_some());
+    }
+
+    #[test]
+    fn a_turn_that_came_to_nothing_is_a_turn() {
+        let mut health = health();
+        for turn in (0..600).step_by(60) {
+            health.polled(ACTION, at(turn), false);
+            health.polled(REBALANCE, at(turn), false);
+            assert_eq!(why_not_live(&health, turn + 60), None);
+        }
+        assert!(health.ready().is_err());
+    }
+
+    #[test]
+    fn an_older_turn_that_is_told_late_and_a_path_that_is_not_polled_change_nothing() {
+        let mut health = health();
+        health.polled(ACTION, at(100), true);
+        health.polled(REBALANCE, at(100), true);
+        health.polled(ACTION, at(20), true);
+        health.polled(NoticePath::Lifecycle, at(20), true);
+        assert_eq!(why_not_live(&health, 163), None);
+    }
+
+    #[test]
+    fn an_interval_without_measure_is_waited_for_and_does_not_overflow() {
+        let health = Health::new([(ACTION, Duration::MAX)]);
+        assert_eq!(health.live(Moment::at(Duration::MAX)), Ok(()));
+    }
+
+    #[test]
+    fn ready_is_who_heard_both_once() {
+        let why = |health: &Health| health.ready().err().map(|why| why.to_string());
+        let mut health = health();
+        let neither = "neither the metadata service nor the API server has answered yet";
+        assert_eq!(why(&health).as_deref(), Some(neither));
+        health.polled(ACTION, at(1), false);
+        assert_eq!(why(&health).as_deref(), Some(neither));
+        let mut other = health.clone();
+        health.polled(ACTION, at(2), true);
+        assert_eq!(why(&health).as_deref(), Some("the API server has not answered yet"));
+        other.api_answered();
+        assert_eq!(why(&other).as_deref(), Some("the metadata service has not answered yet"));
+        health.api_answered();
+        other.polled(REBALANCE, at(2), true);
+        assert_eq!((why(&health), why(&other)), (None, None));
+        health.polled(ACTION, at(3), false);
+        assert_eq!(why(&health), None);
+    }
+
+    #[test]
+    fn where_nothing_is_polled_nothing_is_waited_for_but_the_api_server() {
+        let mut health = Health::new([]);
+        assert_eq!(health.live(at(1_000_000)), Ok(()));
+        assert!(health.ready().is_err());
+        health.api_answered();
+        assert_eq!(health.ready(), Ok(()));
+    }
+}

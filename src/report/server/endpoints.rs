@@ -1,0 +1,129 @@
+//! What is answered where. Pure.
+
+use std::fmt;
+
+use crate::moment::Moment;
+use crate::report::metrics::Format;
+use crate::report::server::pages::Pages;
+use crate::report::server::request::{Asked, Method};
+use crate::report::server::response::{Response, Status};
+
+/// What one socket answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoints {
+    /// The metrics, at `/metrics`.
+    pub metrics: bool,
+    /// The probes: whether this process is ready at `/readyz`, and whether it is alive at this path.
+    pub probes: Option<LivePath>,
+}
+
+/// The path at which it is told whether this process is alive: `/healthz`, unless it is set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LivePath(String);
+
+const METRICS: &str = "/metrics";
+const READY: &str = "/readyz";
+
+impl Default for LivePath {
+    fn default() -> Self {
+        Self("/healthz".to_owned())
+    }
+}
+
+impl LivePath {
+    /// What is [`LivePath::parse`]d, for people.
+    pub const VALID: &str = "a path such as /healthz, of visible ASCII characters, without ? and #; not /metrics or /readyz";
+
+    /// `None` if it is not [`LivePath::VALID`].
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_path = text.starts_with('/')
+            && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'?' && byte != b'#');
+        let is_free = text != METRICS && text != READY;
+        (is_path && is_free).then(|| Self(text.to_owned()))
+    }
+}
+
+impl Endpoints {
+    /// Answers what `other` does, too.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.metrics |= other.metrics;
+        if self.probes.is_none() {
+            self.probes.clone_from(&other.probes);
+        }
+    }
+
+    /// The settings that say on which port, for people.
+    pub(super) fn port_settings(&self) -> &'static str {
+        match (self.metrics, &self.probes) {
+            (true, None) => "PROMETHEUS_SERVER_PORT",
+            (true, Some(_)) => "PROMETHEUS_SERVER_PORT and PROBES_SERVER_PORT",
+            (false, _) => "PROBES_SERVER_PORT",
+        }
+    }
+
+    /// What is answered.
+    pub(super) fn answer(&self, asked: &Asked, pages: &impl Pages, now: Moment) -> Response {
+        let Some(page) = self.page(&asked.path) else { return Response::of(Status::NotFound) };
+        if asked.method == Method::Other {
+            return Response::of(Status::MethodNotAllowed);
+        }
+        match page {
+            Page::Metrics => {
+                let format = Format::accepted(&asked.accept);
+                Response::page(format.content_type(), pages.metrics(format))
+            }
+            Page::Live => probe(pages.live(now)),
+            Page::Ready => probe(pages.ready()),
+        }
+    }
+
+    fn page(&self, path: &str) -> Option<Page> {
+        match &self.probes {
+            _ if self.metrics && path == METRICS => Some(Page::Metrics),
+            Some(_) if path == READY => Some(Page::Ready),
+            Some(LivePath(live)) if path == live => Some(Page::Live),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Endpoints {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match (self.metrics, &self.probes) {
+            (true, None) => "metrics",
+            (true, Some(_)) => "metrics and probes",
+            (false, _) => "probes",
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Page {
+    Metrics,
+    Live,
+    Ready,
+}
+
+fn probe(outcome: Result<(), String>) -> Response {
+    match outcome {
+        Ok(()) => Response::words(Status::Ok, "ok"),
+        Err(why) => Response::words(Status::Unavailable, &why),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_for_liveness_is_one_that_can_be_asked_for_and_is_not_taken() {
+        for path in ["/healthz", "/", "/a/b%20c", "/live;v=1"] {
+            assert!(LivePath::parse(path).is_some(), "{path}");
+        }
+        for path in ["", "healthz", "/a b", "/a?b", "/a#b", "/é", "/a\r\nb", "/metrics", "/readyz"]
+        {
+            assert_eq!(LivePath::parse(path), None, "{path}");
+        }
+        assert_eq!(LivePath::parse("/healthz"), Some(LivePath::default()));
+    }
+}
