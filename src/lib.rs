@@ -21,8 +21,8 @@
 //! | [`handler`] | the event loop; its states; the threads around it | `threads` only |
 //! | [`command`] | what the program can be told to do | |
 //!
-//! [`clock`] is an edge: only [`http`], [`source`], [`kube`], [`handler::threads`] and [`command`],
-//! which starts it, use it.
+//! [`clock`] is an edge: only [`http`], [`source`], [`kube`], [`report::webhook`],
+//! [`handler::threads`] and [`command`], which starts it, use it.
 
 pub mod clock;
 pub mod command;

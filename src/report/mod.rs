@@ -2,4 +2,5 @@
 
 pub mod fact;
 pub mod log;
+pub mod webhook;
 mod words;
