@@ -16,6 +16,8 @@ use crate::settings::{self, BadSettings, Wanted};
 pub enum Failure {
     /// The settings are bad, and nothing was done.
     Settings(BadSettings),
+    /// The file of a webhook's template holds none, and nothing was done.
+    Template(String),
     /// Metrics or probes cannot be served, and nothing was done.
     Listen(BindError),
     /// The system gave no thread or no socket to begin with, and nothing was done.
@@ -26,8 +28,8 @@ impl Failure {
     /// The exit status, as sysexits.h numbers them.
     pub fn exit_status(&self) -> u8 {
         match self {
-            Self::Settings(_) => 64,                 // EX_USAGE
-            Self::Listen(_) | Self::System(_) => 71, // EX_OSERR
+            Self::Settings(_) | Self::Template(_) => 64, // EX_USAGE
+            Self::Listen(_) | Self::System(_) => 71,     // EX_OSERR
         }
     }
 }
@@ -50,6 +52,9 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Settings(bad) => bad.fmt(f),
+            Self::Template(why) => {
+                write!(f, "WEBHOOK_TEMPLATE_FILE is not good, so nothing was started: {why}")
+            }
             Self::Listen(error) => error.fmt(f),
             Self::System(error) => write!(
                 f,

@@ -27,7 +27,8 @@ use crate::report::reporters::Reporters;
 use crate::report::server::Server as Listener;
 use crate::report::server::endpoints::Endpoints;
 use crate::report::server::pages::Shown;
-use crate::settings::{ApiServer, Probes, Reporting, Settings, WhichNode};
+use crate::report::webhook::{Office, Webhooks};
+use crate::settings::{ApiServer, FactUrls, Probes, Reporting, Settings, WhichNode};
 use crate::source::{InstanceSource, Report, Source};
 
 /// Runs until the process is told to end. `arguments`: those that it was started with.
@@ -35,6 +36,9 @@ use crate::source::{InstanceSource, Report, Source};
 /// # Errors
 /// Nothing was done: a port is taken, or the system gives no thread or no socket to begin with.
 pub(super) fn run(settings: Settings, arguments: Vec<OsString>) -> Result<(), Failure> {
+    for webhook in &settings.reporting.webhooks {
+        webhook.check().map_err(Failure::Template)?;
+    }
     let clock = Clock::start();
     let listener = Listener::bind(&wanted_pages(&settings.reporting))?;
     let source = Source {
@@ -103,10 +107,22 @@ fn reporters(
     let log = Log::start(io::stderr(), style, reporting.log.least)?;
     let mut reporters = Reporters::new(log, shown);
     let instance = Arc::new(KnownInstance::new(instance_source(settings), clock));
+    if !reporting.webhooks.is_empty() {
+        let office = Office {
+            clock,
+            server: Arc::clone(server),
+            instance: Arc::clone(&instance),
+            cluster: reporting.cluster.clone(),
+            tell: reporters.teller(clock),
+            dry: settings.dry_run,
+            seed,
+        };
+        reporters = reporters.with_webhooks(Webhooks::start(reporting.webhooks.clone(), &office)?);
+    }
     if let Some(annotations) = reporting.events.clone().filter(|_| !settings.dry_run) {
         let identity = Identity { pod: settings.rules.own.name.clone(), annotations };
         let (server, tell) = (Arc::clone(server), reporters.teller(clock));
-        let events = Events::start(server, clock, identity, Arc::clone(&instance), seed, tell)?;
+        let events = Events::start(server, clock, identity, instance, seed, tell)?;
         reporters = reporters.with_events(events);
     }
     Ok(reporters)
@@ -144,12 +160,13 @@ fn api_server(settings: &Settings, shown: Option<Shown>) -> Server {
 }
 
 fn instance_source(settings: &Settings) -> InstanceSource {
+    let FactUrls { zone, id, kind } = &settings.reporting.facts;
     InstanceSource {
         metadata_url: settings.metadata.url.clone(),
         v1_fallback: settings.metadata.v1_fallback,
-        zone_url: None,
-        id_url: None,
-        type_url: None,
+        zone_url: zone.clone(),
+        id_url: id.clone(),
+        type_url: kind.clone(),
     }
 }
 

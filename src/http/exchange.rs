@@ -142,6 +142,12 @@ impl Connection {
         Ok(body)
     }
 
+    /// What is beneath it, where the answer has made a tunnel of it. `None` if the other end spoke
+    /// first: what it said would be lost.
+    pub fn into_wire(self) -> Option<Wire> {
+        self.inbox.is_empty().then_some(self.wire)
+    }
+
     /// Whether the last exchange left it ready for another one.
     pub fn is_reusable(&self) -> bool {
         self.reusable

@@ -4,6 +4,7 @@
 //! | Module | What it is |
 //! |---|---|
 //! | [`address`] | where a server is |
+//! | [`dial`] | a socket to it |
 //! | [`tls`] | whom TLS trusts, and why it does not |
 //! | [`wire`] | bytes, each read and write with a deadline |
 //! | [`failure`] | how far an answer had come when it failed |
@@ -13,8 +14,11 @@
 //! Each uses only what stands before it.
 
 pub mod address;
+pub mod dial;
 pub mod exchange;
 pub mod failure;
 pub mod request;
+#[cfg(test)]
+pub(crate) mod stand_in;
 pub mod tls;
 pub mod wire;

@@ -1,7 +1,7 @@
 //! Bytes to and from a server, as they are or over TLS. Every read and every write has a deadline.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,18 +10,6 @@ use rustls::{ClientConfig, ClientConnection};
 
 use crate::clock::Clock;
 use crate::moment::Moment;
-
-/// How long one address may take to accept a connection: what has no socket yet cannot be ended
-/// from outside.
-pub const CONNECT_PATIENCE: Duration = Duration::from_secs(2);
-
-/// A socket connected within `patience`, which is not zero.
-pub fn dial(address: &SocketAddr, patience: Duration) -> io::Result<Arc<TcpStream>> {
-    let socket = TcpStream::connect_timeout(address, patience)?;
-    // A request goes out in one piece: there is nothing to wait for.
-    socket.set_nodelay(true)?;
-    Ok(Arc::new(socket))
-}
 
 /// One connection.
 pub struct Wire {

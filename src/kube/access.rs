@@ -1,14 +1,13 @@
 //! One drain's way to the API server: what all its connections share. When the drain is over it is
 //! closed and dropped, and the memory goes with it.
 
-use std::io;
-use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use rustls::ClientConfig;
 
 use crate::clock::Clock;
-use crate::http::wire::{CONNECT_PATIENCE, dial};
+use crate::http::dial::{self, NotConnected};
 use crate::kube::server::Server;
 use crate::kube::trouble::{Trouble, is_out_of_descriptors};
 use crate::moment::Moment;
@@ -75,68 +74,45 @@ impl Access {
 
     /// A connected socket, which [`Access::close`] shuts. Every address of the API server is tried.
     pub(super) fn connect(&self, until: Moment) -> Result<Arc<TcpStream>, Trouble> {
-        let address = self.server.address();
-        let known = match address.ip() {
-            Some(ip) => vec![SocketAddr::new(ip, address.port())],
-            None => lock(&self.resolved).clone(),
-        };
-        match self.try_each(&known, until) {
+        let server = self.server.address();
+        let is_literal = server.ip().is_some();
+        let known = if is_literal { self.resolve()? } else { lock(&self.resolved).clone() };
+        match self.dial(&known, until) {
             Some(Ok(socket)) => Ok(socket),
-            Some(Err(trouble)) if address.ip().is_some() => Err(trouble),
+            Some(Err(trouble)) if is_literal => Err(trouble),
             // None known, or none of them right any more.
             _ => {
                 let resolved = self.resolve()?;
-                let tried = self.try_each(&resolved, until);
-                if let Some(Ok(_)) = tried {
+                let dialled = self.dial(&resolved, until);
+                if let Some(Ok(_)) = dialled {
                     *lock(&self.resolved) = resolved;
                 }
-                tried.unwrap_or_else(|| {
+                dialled.unwrap_or_else(|| {
                     let why = "the name has no address".to_owned();
-                    Err(Trouble::Unresolved { server: address.clone(), why })
+                    Err(Trouble::Unresolved { server: server.clone(), why })
                 })
             }
         }
     }
 
     fn resolve(&self) -> Result<Vec<SocketAddr>, Trouble> {
-        let address = self.server.address();
-        (address.host().to_str().as_ref(), address.port())
-            .to_socket_addrs()
-            .map(Iterator::collect)
-            .map_err(|e| Trouble::Unresolved { server: address.clone(), why: e.to_string() })
+        let server = self.server.address();
+        dial::resolve(server)
+            .map_err(|e| Trouble::Unresolved { server: server.clone(), why: e.to_string() })
     }
 
-    /// The first socket that opens, else the last trouble; `None` without addresses.
-    fn try_each(
-        &self,
-        addresses: &[SocketAddr],
-        until: Moment,
-    ) -> Option<Result<Arc<TcpStream>, Trouble>> {
-        let mut last = None;
-        for address in addresses {
-            match self.try_one(address, until) {
-                Ok(socket) => return Some(Ok(socket)),
-                Err(trouble) => last = Some(Err(trouble)),
-            }
-        }
-        last
-    }
-
-    fn try_one(&self, address: &SocketAddr, until: Moment) -> Result<Arc<TcpStream>, Trouble> {
+    fn dial(&self, to: &[SocketAddr], until: Moment) -> Option<Result<Arc<TcpStream>, Trouble>> {
         let server = || self.server.address().clone();
-        let patience = self.clock.now().until(until).min(CONNECT_PATIENCE);
-        if patience.is_zero() {
-            return Err(Trouble::NotAccepted { server: server(), patience });
-        }
-        let socket = dial(address, patience).map_err(|e| match e.kind() {
-            _ if is_out_of_descriptors(&e) => Trouble::NoDescriptor,
-            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
-                Trouble::NotAccepted { server: server(), patience }
+        Some(match dial::dial(to, until, self.clock)? {
+            Ok(socket) => self.register(&socket).map(|()| socket),
+            Err(NotConnected::NotAccepted(patience)) => {
+                Err(Trouble::NotAccepted { server: server(), patience })
             }
-            _ => Trouble::Unreachable { server: server(), why: e.to_string() },
-        })?;
-        self.register(&socket)?;
-        Ok(socket)
+            Err(NotConnected::Failed(e)) if is_out_of_descriptors(&e) => Err(Trouble::NoDescriptor),
+            Err(NotConnected::Failed(e)) => {
+                Err(Trouble::Unreachable { server: server(), why: e.to_string() })
+            }
+        })
     }
 
     fn register(&self, socket: &Arc<TcpStream>) -> Result<(), Trouble> {

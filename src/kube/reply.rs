@@ -2,6 +2,7 @@
 //!
 //! The wording and the causes are those of kube-apiserver 1.34 to 1.37.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use miniserde::Deserialize;
@@ -98,6 +99,38 @@ pub fn node_of_pod(request: &Request, reply: &Reply) -> Result<String, String> {
         404 => Err(format!("{why}; set NODE_NAME, or correct POD_NAME and NAMESPACE")),
         _ => Err(why),
     }
+}
+
+/// What a Node is called besides its name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Profile {
+    /// `metadata.labels`.
+    pub labels: BTreeMap<String, String>,
+    /// `spec.providerID`.
+    pub provider_id: Option<String>,
+}
+
+/// By the reply to [`read_node`](crate::kube::request::read_node); `None` if it is none.
+pub fn profile(reply: &Reply) -> Option<Profile> {
+    #[derive(Deserialize)]
+    struct Object {
+        metadata: Metadata,
+        spec: Option<Spec>,
+    }
+    #[derive(Deserialize)]
+    struct Metadata {
+        labels: Option<BTreeMap<String, String>>,
+    }
+    #[derive(Deserialize)]
+    struct Spec {
+        #[serde(rename = "providerID")]
+        provider_id: Option<String>,
+    }
+    let object = (reply.status == 200).then(|| read::<Object>(&reply.body)).flatten()?;
+    Some(Profile {
+        labels: object.metadata.labels.unwrap_or_default(),
+        provider_id: object.spec.and_then(|spec| spec.provider_id),
+    })
 }
 
 /// What became of an Event that was to be written.

@@ -9,6 +9,7 @@ pub mod events;
 pub mod fact;
 mod fields;
 pub mod health;
+mod json;
 pub mod known_instance;
 pub mod log;
 mod meter;

@@ -12,12 +12,14 @@ use crate::report::log::Log;
 use crate::report::meter::{Meter, count_report};
 use crate::report::metrics::Metrics;
 use crate::report::server::pages::Shown;
+use crate::report::webhook::Webhooks;
 
 /// The log, and whoever else is to be told.
 pub struct Reporters {
     log: Log,
     meter: Option<Meter>,
     events: Option<Events>,
+    webhooks: Option<Webhooks>,
 }
 
 /// How long the log may take for its last lines.
@@ -29,12 +31,17 @@ const LAST_REPORTS: Duration = Duration::from_millis(1200);
 impl Reporters {
     /// The log, and where metrics or probes are wanted, what they show.
     pub fn new(log: Log, shown: Option<Shown>) -> Self {
-        Self { log, meter: shown.map(Meter::new), events: None }
+        Self { log, meter: shown.map(Meter::new), events: None, webhooks: None }
     }
 
     /// Events are written, too.
     pub fn with_events(self, events: Events) -> Self {
         Self { events: Some(events), ..self }
+    }
+
+    /// Messages are sent, too.
+    pub fn with_webhooks(self, webhooks: Webhooks) -> Self {
+        Self { webhooks: Some(webhooks), ..self }
     }
 
     /// For those who report and have something to say of it.
@@ -64,15 +71,24 @@ impl Reporters {
         if let Some(events) = &mut self.events {
             events.tell(reading, &fact);
         }
+        if let Some(webhooks) = &mut self.webhooks {
+            webhooks.tell(reading, &fact);
+        }
         tell_log(&self.log, self.metrics().as_ref(), reading, fact);
     }
 
     /// Gives everybody a moment for what they still have to say.
     pub fn finish(self, clock: Clock) {
         let until = clock.now() + LAST_REPORTS;
+        if let Some(webhooks) = &self.webhooks {
+            webhooks.close();
+        }
         if let Some(events) = &self.events {
             events.close();
             events.finish(clock.now().until(until));
+        }
+        if let Some(webhooks) = &self.webhooks {
+            webhooks.finish(|| clock.now().until(until));
         }
         self.log.finish(LOG_FLUSH);
     }

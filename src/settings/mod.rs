@@ -15,6 +15,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod value;
+mod webhooks;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -37,7 +38,7 @@ pub use crate::settings::help::help;
 pub use crate::settings::list::BadItem;
 pub use crate::settings::overview::Overview;
 pub use crate::settings::problem::{BadSettings, Problem};
-pub use crate::settings::reporting::{Annotations, LogStyle, Probes, Reporting};
+pub use crate::settings::reporting::{Annotations, FactUrls, LogStyle, Probes, Reporting};
 pub use crate::source::Watched;
 
 /// What the program is asked to do.

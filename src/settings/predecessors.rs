@@ -61,26 +61,11 @@ pub(super) const FORMER: &[Former] = &[
     ),
     former("DETACH_ASG", "false", "the instance stays in its Auto Scaling group"),
     // Who is told.
-    any("SLACK_URL", NO_MESSAGES),
-    any("SLACK_CHANNEL", NO_MESSAGES),
-    any("WECHAT_URL", NO_MESSAGES),
-    any("WECHAT_KEY", NO_MESSAGES),
-    any("HANGOUTS_URL", NO_MESSAGES),
-    any("SEMATEXT_URL", NO_MESSAGES),
     any("HIPCHAT_ROOM_ID", NO_MESSAGES),
     any("HIPCHAT_AUTH_TOKEN", NO_MESSAGES),
     any("GMAIL_USER", NO_MESSAGES),
     any("GMAIL_PASS", NO_MESSAGES),
     any("GMAIL_EMAILTO", NO_MESSAGES),
-    any("CLUSTER", NO_MESSAGES),
-    any("AZ_URL", NO_MESSAGES),
-    any("INSTANCE_ID_URL", NO_MESSAGES),
-    any("INSTANCE_TYPE_URL", NO_MESSAGES),
-    any("WEBHOOK_URL", NO_MESSAGES),
-    former("WEBHOOK_HEADERS", r#"{"Content-type":"application/json"}"#, NO_MESSAGES),
-    any("WEBHOOK_TEMPLATE", NO_MESSAGES),
-    any("WEBHOOK_TEMPLATE_FILE", NO_MESSAGES),
-    any("WEBHOOK_PROXY", NO_MESSAGES),
     former("LOG_FORMAT_VERSION", "1", "the log has one form"),
     // How it works.
     former("KUBE_API_QPS", "5", NO_RATE),
@@ -92,7 +77,8 @@ pub(super) const FORMER: &[Former] = &[
 ];
 
 const NO_QUEUE: &str = "there is no queue mode here";
-const NO_MESSAGES: &str = "no messages are sent; the log says everything";
+const NO_MESSAGES: &str =
+    "no mail is sent, and HipChat is no more; WEBHOOK_URL reaches other services";
 const NO_RATE: &str = "requests are not limited here; the API server's Retry-After is obeyed";
 
 /// A name that makes no difference if it is `as_here`.

@@ -47,6 +47,13 @@ pub enum Problem {
         /// What would be valid.
         valid: &'static str,
     },
+    /// A value that is not valid, and is not shown.
+    Explained {
+        /// The flag or variable that it came by.
+        given_as: String,
+        /// What is wrong with it, and what to do.
+        why: String,
+    },
     /// A flag without the value that it needs.
     NoValue {
         /// The flag.
@@ -83,6 +90,7 @@ impl fmt::Display for Problem {
             Self::BadItem { given_as, value, item, valid } => {
                 write!(f, "{given_as} is \"{value}\"; {item}; valid is {valid}")
             }
+            Self::Explained { given_as, why } => write!(f, "{given_as}: {why}"),
             Self::NoValue { flag, valid } => {
                 write!(f, "--{flag} came without a value; valid is {valid}")
             }

@@ -5,8 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::report::fact::Level;
 use crate::report::server::endpoints::LivePath;
+use crate::report::webhook::destination::Destination;
 use crate::settings::sources::Sources;
 use crate::settings::table;
+use crate::settings::webhooks::webhooks;
+use crate::source::url::NoticeUrl;
 
 /// Who is told, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +18,12 @@ pub struct Reporting {
     pub log: LogStyle,
     /// Kubernetes Events, where they are wanted.
     pub events: Option<Annotations>,
+    /// Webhooks.
+    pub webhooks: Vec<Destination>,
+    /// What the operator calls the cluster.
+    pub cluster: Option<String>,
+    /// Where facts about the instance stand, if not at the metadata service.
+    pub facts: FactUrls,
     /// Where metrics are served, if they are.
     pub metrics: Option<SocketAddr>,
     /// Where probes are served, if they are.
@@ -28,6 +37,17 @@ pub struct LogStyle {
     pub json: bool,
     /// What matters less is left out.
     pub least: Level,
+}
+
+/// Where facts about the instance stand, if not at the metadata service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FactUrls {
+    /// The availability zone.
+    pub zone: Option<NoticeUrl>,
+    /// Its id.
+    pub id: Option<NoticeUrl>,
+    /// Its type.
+    pub kind: Option<NoticeUrl>,
 }
 
 /// Names and values that go with each Event.
@@ -46,9 +66,17 @@ pub struct Probes {
 pub(super) fn reporting(sources: &mut Sources<'_>) -> Option<Reporting> {
     let log = log(sources);
     let events = events(sources);
+    let webhooks = webhooks(sources);
+    let cluster = sources.value(&table::CLUSTER);
+    let facts = FactUrls {
+        zone: sources.value(&table::AZ_URL),
+        id: sources.value(&table::INSTANCE_ID_URL),
+        kind: sources.value(&table::INSTANCE_TYPE_URL),
+    };
     let pages = pages(sources);
     let Pages { metrics, probes } = pages?;
-    Some(Reporting { log: log?, events: events?, metrics, probes })
+    let (log, events, webhooks) = (log?, events?, webhooks?);
+    Some(Reporting { log, events, webhooks, cluster, facts, metrics, probes })
 }
 
 fn log(sources: &mut Sources<'_>) -> Option<LogStyle> {

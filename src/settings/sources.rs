@@ -64,11 +64,12 @@ impl<'a> Sources<'a> {
         }
         let (parsed, problems) = match read(&setting.parse, &value) {
             Ok(parsed) => (Some(parsed), Vec::new()),
-            Err(items) if items.is_empty() => {
+            Err(Bad::Value) => {
                 let value = shown.clone();
                 (None, vec![Problem::BadValue { given_as, value, valid }])
             }
-            Err(items) => {
+            Err(Bad::Explained(why)) => (None, vec![Problem::Explained { given_as, why }]),
+            Err(Bad::Items(items)) => {
                 let problem = |item| Problem::BadItem {
                     given_as: given_as.clone(),
                     value: shown.clone(),
@@ -187,11 +188,22 @@ fn names(row: &Row) -> impl Iterator<Item = &'static str> + use<> {
     std::iter::once(row.variable).chain(row.aliases.iter().copied())
 }
 
-/// What `value` says; if it is not valid, the items that are not, or none if it has no items.
-fn read<T>(parse: &Parse<T>, value: &OsStr) -> Result<T, Vec<BadItem>> {
+/// What is not valid.
+enum Bad {
+    /// The value.
+    Value,
+    /// The value, for this reason.
+    Explained(String),
+    /// These items of it.
+    Items(Vec<BadItem>),
+}
+
+/// What `value` says.
+fn read<T>(parse: &Parse<T>, value: &OsStr) -> Result<T, Bad> {
     match (parse, value.to_str()) {
-        (Parse::One(parse), Some(text)) => parse(text).ok_or_else(Vec::new),
-        (Parse::Items(parse), Some(text)) => parse(text),
-        (_, None) => Err(Vec::new()),
+        (Parse::One(parse), Some(text)) => parse(text).ok_or(Bad::Value),
+        (Parse::Items(parse), Some(text)) => parse(text).map_err(Bad::Items),
+        (Parse::Explained(parse), Some(text)) => parse(text).map_err(Bad::Explained),
+        (_, None) => Err(Bad::Value),
     }
 }

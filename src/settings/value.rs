@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::drain::BudgetOverride;
+use crate::excerpt::is_hidden;
 use crate::http::address::Address;
 use crate::kube::name::{is_label, is_subdomain};
 use crate::node::{RebalanceMark, TaintEffect};
@@ -145,6 +146,44 @@ pub(super) fn level(text: &str) -> Option<Level> {
         "error" => Some(Level::Error),
         _ => None,
     }
+}
+
+/// The form of a webhook's messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ReadyForm {
+    /// The operator's own, or the usual one.
+    Template,
+    /// For Slack.
+    Slack,
+    /// For Microsoft Teams.
+    Teams,
+    /// For Discord.
+    Discord,
+    /// For PagerDuty.
+    PagerDuty,
+    /// For Google Chat.
+    GoogleChat,
+    /// All fields.
+    Json,
+}
+
+/// The name of a form.
+pub(super) fn form(text: &str) -> Option<ReadyForm> {
+    match text {
+        "template" => Some(ReadyForm::Template),
+        "slack" => Some(ReadyForm::Slack),
+        "teams" => Some(ReadyForm::Teams),
+        "discord" => Some(ReadyForm::Discord),
+        "pagerduty" => Some(ReadyForm::PagerDuty),
+        "google-chat" => Some(ReadyForm::GoogleChat),
+        "json" => Some(ReadyForm::Json),
+        _ => None,
+    }
+}
+
+/// Some text for people.
+pub(super) fn words(text: &str) -> Option<String> {
+    (text.chars().count() <= 256 && !text.contains(is_hidden)).then(|| text.to_owned())
 }
 
 /// The name of a Node or Pod.

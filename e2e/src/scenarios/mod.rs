@@ -20,6 +20,8 @@ mod servers;
 mod shipped;
 mod spot;
 mod steps;
+mod watching;
+mod webhooks;
 
 use std::time::Duration;
 
@@ -29,6 +31,7 @@ use futures::future::BoxFuture;
 
 use crate::cluster::{Plan, Release};
 use crate::gate::Side::{After, Before};
+use crate::observers::Format;
 use crate::scene::Scene;
 use reboot::Reboot;
 use servers::FirstSet;
@@ -145,6 +148,16 @@ pub const ALL: &[Scenario] = &[
     on(MAIN, "terminated-draining", |scene| restarts::terminated_draining(scene).boxed()),
     on(MAIN, "budget-one-at-a-time", |scene| budgets::one_at_a_time(scene).boxed()),
     on(MAIN, "budget-never", |scene| budgets::never_overridden(scene).boxed()),
+    on(MAIN, "webhook-secure", |scene| webhooks::secure(scene).boxed()),
+    on(MAIN, "webhook-tunnel", |scene| webhooks::through_a_proxy(scene, true).boxed()),
+    on(MAIN, "webhook-proxy", |scene| webhooks::through_a_proxy(scene, false).boxed()),
+    on(MAIN, "webhook-retried", |scene| webhooks::retried(scene).boxed()),
+    on(MAIN, "webhook-hanging", |scene| webhooks::hanging(scene).boxed()),
+    on(MAIN, "webhook-refused", |scene| webhooks::refused(scene).boxed()),
+    on(MAIN, "metrics", |scene| watching::scraped(scene, Format::OpenMetrics).boxed()),
+    on(MAIN, "metrics-plain", |scene| watching::scraped(scene, Format::PlainText).boxed()),
+    on(MAIN, "probes", |scene| watching::probed(scene).boxed()),
+    on(MAIN, "port-taken", |scene| watching::port_taken(scene).boxed()),
     on(MAIN, "kubernetes-events", |scene| reports::kubernetes_events(scene).boxed()),
     on(MAIN, "moved", |scene| notices::moved(scene).boxed()),
     on(MAIN, "changed-action", |scene| notices::changed_action(scene).boxed()),

@@ -3,14 +3,13 @@
 use std::fmt::{self, Display};
 use std::io;
 
-use miniserde::json;
-
 use crate::drain::verdict::{Row, Verdict};
 use crate::excerpt::is_hidden;
 use crate::moment::WallTime;
 use crate::notice::NoticeId;
 use crate::report::fact::{Fact, Level};
 use crate::report::fields::Fields;
+use crate::report::json::Object;
 
 /// Writes facts as objects. Every object has `time`, `level`, `fact` (a stable name for what is said)
 /// and `message` (the words of the text log); the others where they apply: `node`, `event` and `kind`
@@ -36,9 +35,10 @@ impl JsonLines {
                 self.write_row(out, at, verdict, row)?;
             }
             let message = format!("{occasion}: {}", verdict.summary());
-            return self.object(at, fact.level(), fact.name(), &message, &fact.fields()).write(out);
+            let object = self.object(at, fact.level(), fact.name(), &message, &fact.fields());
+            return write_line(out, object);
         }
-        self.object(at, fact.level(), fact.name(), fact, &fact.fields()).write(out)
+        write_line(out, self.object(at, fact.level(), fact.name(), fact, &fact.fields()))
     }
 
     /// That facts were lost.
@@ -48,7 +48,7 @@ impl JsonLines {
         at: WallTime,
         words: &impl Display,
     ) -> fmt::Result {
-        self.object(at, Level::Warn, "log_lost", words, &Fields::default()).write(out)
+        write_line(out, self.object(at, Level::Warn, "log_lost", words, &Fields::default()))
     }
 
     fn write_row(
@@ -62,7 +62,7 @@ impl JsonLines {
         let colon = if note.is_empty() { "" } else { ": " };
         let message = format!("{}: {}{colon}{note}", row.pod, row.outcome.name());
         let level = if verdict.leaves(row) { Level::Error } else { Level::Info };
-        self.object(at, level, "pod_verdict", &message, &Fields::of_row(row)).write(out)
+        write_line(out, self.object(at, level, "pod_verdict", &message, &Fields::of_row(row)))
     }
 
     /// What later facts leave out.
@@ -84,34 +84,35 @@ impl JsonLines {
         name: &str,
         message: &impl Display,
         fields: &Fields<'_>,
-    ) -> Object {
-        let mut object = Object::begin("time", &at.to_string());
-        object.text("level", &level.to_string().to_ascii_lowercase());
-        object.text("fact", name);
-        object.text("message", &shown(message));
-        if let Some(node) = &self.node {
-            object.text("node", node);
-        }
+    ) -> String {
         let drained = self.drained.as_ref().filter(|_| fields.is_of_drain);
-        if let Some(id) = fields.notice.or(drained) {
-            object.text("event", &shown(id));
-            object.text("kind", &id.kind().to_string());
+        let notice = fields.notice.or(drained);
+        let more = [
+            ("node", self.node.clone()),
+            ("event", notice.map(shown)),
+            ("kind", notice.map(|id| id.kind().to_string())),
+            ("pod", fields.pod.map(|pod| pod.name.clone())),
+            ("namespace", fields.pod.map(|pod| pod.namespace.clone())),
+            ("outcome", fields.outcome.map(str::to_owned)),
+            ("budget", fields.budget.map(shown)),
+        ];
+        // Whoever reads such a line with their eyes wants the time first.
+        let object = Object::new()
+            .text("time", &at.to_string())
+            .text("level", &level.to_string().to_ascii_lowercase())
+            .text("fact", name)
+            .text("message", &shown(message));
+        let known = more.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        let object = known.fold(object, |object, (key, value)| object.text(key, &value));
+        match fields.seconds {
+            Some(time) => object.json("seconds", &format!("{:.3}", time.as_secs_f64())).end(),
+            None => object.end(),
         }
-        if let Some(pod) = fields.pod {
-            object.text("pod", &pod.name);
-            object.text("namespace", &pod.namespace);
-        }
-        if let Some(outcome) = fields.outcome {
-            object.text("outcome", outcome);
-        }
-        if let Some(budget) = fields.budget {
-            object.text("budget", &shown(budget));
-        }
-        if let Some(seconds) = fields.seconds {
-            object.number("seconds", seconds.as_secs_f64());
-        }
-        object
     }
+}
+
+fn write_line(out: &mut impl io::Write, object: String) -> fmt::Result {
+    out.write_all((object + "\n").as_bytes()).map_err(|_| fmt::Error)
 }
 
 /// Text without what could steer a terminal on which a JSON log is read after all.
@@ -129,28 +130,6 @@ fn shown(text: &impl Display) -> String {
         }
         shown
     })
-}
-
-/// A JSON object under construction. miniserde's own sorts its keys; whoever reads such a line with
-/// their eyes wants the time first.
-struct Object(String);
-
-impl Object {
-    fn begin(name: &str, value: &str) -> Self {
-        Self(format!("{{\"{name}\":{}", json::to_string(value)))
-    }
-
-    fn text(&mut self, name: &str, value: &str) {
-        self.0 += &format!(",\"{name}\":{}", json::to_string(value));
-    }
-
-    fn number(&mut self, name: &str, value: f64) {
-        self.0 += &format!(",\"{name}\":{value:.3}");
-    }
-
-    fn write(self, out: &mut impl io::Write) -> fmt::Result {
-        out.write_all(format!("{}}}\n", self.0).as_bytes()).map_err(|_| fmt::Error)
-    }
 }
 
 #[cfg(test)]

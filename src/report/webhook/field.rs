@@ -6,7 +6,7 @@ use std::fmt;
 use crate::moment::WallTime;
 use crate::notice::Kind;
 use crate::report::fact::Level;
-use crate::report::webhook::json::{Object, list, text};
+use crate::report::json::{Object, list, text};
 use crate::report::webhook::message::Message;
 
 /// One part of a message.
@@ -102,6 +102,12 @@ impl Field {
     pub(super) fn all() -> impl Iterator<Item = Self> {
         let parts = || PARTS.iter().map(|(.., part)| *part);
         parts().map(Self::Text).chain(parts().filter(|part| part.is_many()).map(Self::Json))
+    }
+
+    /// Whether it is read from the Node.
+    pub(super) fn is_of_the_node(self) -> bool {
+        let (Self::Text(part) | Self::Json(part)) = self;
+        matches!(part, Part::NodeLabels | Part::ProviderId)
     }
 
     /// What the message has there: empty, if that is not known.

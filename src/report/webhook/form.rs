@@ -7,8 +7,8 @@ use std::fmt;
 
 use crate::notice::Kind;
 use crate::report::fact::Level;
+use crate::report::json::{Object, list};
 use crate::report::webhook::field::{PARTS, Part, severity};
-use crate::report::webhook::json::{Object, list};
 use crate::report::webhook::message::{Message, Stage};
 use crate::report::webhook::template::{JSON, Template};
 
@@ -92,6 +92,15 @@ impl fmt::Debug for RoutingKey {
 }
 
 impl Form {
+    /// Whether the Node's own labels and provider id stand in it.
+    pub fn tells_of_the_node(&self) -> bool {
+        match self {
+            Self::Json => true,
+            Self::Template(template) => template.tells_of_the_node(),
+            _ => false,
+        }
+    }
+
     /// The message in this form.
     pub fn body(&self, message: &Message) -> Body {
         let (content_type, text) = match self {
@@ -275,7 +284,9 @@ fn headline(message: &Message) -> String {
 fn told(message: &Message) -> String {
     let Message { description, summary, .. } = message;
     let told = match message.stage {
-        Stage::DrainBegins if !description.is_empty() => format!("{summary}\n{description}"),
+        Stage::NodeMarked | Stage::DrainBegins if !description.is_empty() => {
+            format!("{summary}\n{description}")
+        }
         _ => summary.clone(),
     };
     cut(&told, SENTENCES, char::len_utf16)

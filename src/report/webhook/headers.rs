@@ -14,7 +14,7 @@ const LONGEST: usize = 8192;
 
 /// These say how a message is sent, which is the client's business, or are meant for a proxy (RFC
 /// 9110, section 7.6.1), which is not who gets them.
-const OF_THE_CLIENT: [&str; 12] = [
+const OF_THE_CLIENT: [&str; 13] = [
     "connection",
     "content-length",
     "expect",
@@ -27,6 +27,7 @@ const OF_THE_CLIENT: [&str; 12] = [
     "trailer",
     "transfer-encoding",
     "upgrade",
+    "user-agent",
 ];
 
 /// Headers that can be sent: each name once, and values without line breaks.
@@ -66,6 +67,14 @@ impl Headers {
     /// [`content_type`](crate::report::webhook::form::Body::content_type) does.
     pub fn say_content_type(&self) -> bool {
         self.content_type().is_some()
+    }
+
+    /// The same, and that the body is of this type, if they do not say of which.
+    pub fn with_content_type(mut self, content_type: &'static str) -> Self {
+        if !self.say_content_type() {
+            self.0.push((CONTENT_TYPE, HeaderValue::from_static(content_type)));
+        }
+        self
     }
 
     /// What a template is written in that is sent with them: JSON, if they say so.

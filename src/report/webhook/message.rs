@@ -35,7 +35,7 @@ pub struct Message {
     pub node_labels: BTreeMap<String, String>,
     /// What its cloud calls it.
     pub provider_id: String,
-    /// The pods that were to go, each as `namespace/name`. At the beginning none is known.
+    /// The pods that were to go, each as `namespace/name`. At the beginning as far as known.
     pub pods: Vec<String>,
     /// How many pods came to each outcome, the worst last. At the beginning none has.
     pub outcomes: Vec<(&'static str, usize)>,
@@ -54,6 +54,8 @@ pub struct Message {
 /// What has happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
+    /// The node is marked, and its pods are left alone.
+    NodeMarked,
     /// A drain begins.
     DrainBegins,
     /// It has ended, or nothing is left for it to do.
@@ -67,6 +69,7 @@ impl Stage {
     /// The word for it in messages.
     pub fn name(self) -> &'static str {
         match self {
+            Self::NodeMarked => "node-marked",
             Self::DrainBegins => "drain-begins",
             Self::DrainEnds { .. } => "drain-ends",
         }
@@ -90,13 +93,24 @@ pub struct About {
     pub provider_id: Option<String>,
     /// The node's instance.
     pub instance: Instance,
+    /// Nothing is done to anybody.
+    pub dry: bool,
 }
 
 impl Message {
-    /// That the drain begins, `now`.
-    pub fn drain_begins(about: &About, now: WallTime) -> Self {
-        let summary = format!("The drain of {} begins.", about.node_name);
-        Self::new(about, Stage::DrainBegins, Level::Warn, summary, now)
+    /// That the node is only marked, `now`.
+    pub fn node_marked(about: &About, now: WallTime) -> Self {
+        let summary =
+            format!("{} is marked for a notice, and its pods are left alone.", about.node_name);
+        Self::new(about, Stage::NodeMarked, Level::Info, summary, now)
+    }
+
+    /// That the drain begins, `now`, and who is to go, each as `namespace/name`, as far as that is
+    /// known.
+    pub fn drain_begins(about: &About, pods: Vec<String>, now: WallTime) -> Self {
+        let which = if about.dry { "dry run" } else { "drain" };
+        let summary = format!("The {which} of {} begins.", about.node_name);
+        Self { pods, ..Self::new(about, Stage::DrainBegins, Level::Warn, summary, now) }
     }
 
     /// What has become of the pods by `now`, on this occasion.
@@ -204,7 +218,7 @@ mod tests {
 
     #[test]
     fn at_the_beginning_the_notice_is_told() {
-        let begins = Message::drain_begins(&about(), wall("2026-11-23T09:00:00Z"));
+        let begins = Message::drain_begins(&about(), Vec::new(), wall("2026-11-23T09:00:00Z"));
         assert_eq!(begins.stage.name(), "drain-begins");
         assert_eq!(begins.severity, Level::Warn);
         assert_eq!(begins.kind, Kind::SpotItn);
@@ -228,7 +242,7 @@ mod tests {
         maintenance.notice.when = When::Unstated;
         maintenance.notice.wording = "instance-stop; The hardware is worn out".into();
         maintenance.provider_id = Some("kind://docker/kind/node-1".into());
-        let begins = Message::drain_begins(&maintenance, wall("2026-11-23T09:00:00Z"));
+        let begins = Message::drain_begins(&maintenance, Vec::new(), wall("2026-11-23T09:00:00Z"));
         assert_eq!(begins.event_id, "instance-event-0d59");
         assert_eq!(begins.state, "active");
         assert_eq!(begins.start_time, None);

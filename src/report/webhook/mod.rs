@@ -1,20 +1,44 @@
-//! What is posted to people and their services when a drain begins and ends. No I/O: the client is
-//! elsewhere.
+//! Webhooks: messages posted to people and their services when a drain begins and ends. Of an address
+//! only scheme, host and port are ever shown: whoever knows its path can post there.
 //!
-//! | File | What it is |
-//! |---|---|
-//! | [`message`] | what there is to say |
-//! | `field` | the parts of that, by their names |
-//! | [`template`] | the operator's own text, with fields in it |
-//! | [`form`] | the bodies that known services want |
-//! | [`headers`] | the headers that the operator wants |
-//! | `json` | JSON, written part by part |
+//! | Module | What it is | I/O |
+//! |---|---|---|
+//! | [`message`] | what there is to say | none |
+//! | `field` | the parts of that, by their names | none |
+//! | [`template`] | the operator's own text, with fields in it | none |
+//! | [`form`] | the bodies that known services want | none |
+//! | [`headers`] | the operator's own headers | none |
+//! | [`url`], [`proxy`] | where messages go, and through whom | none |
+//! | [`roots`] | whose certificates are believed | a file |
+//! | [`destination`] | all of that for one webhook, as the settings have it | files |
+//! | [`undelivered`] | why a message did not arrive, in words | none |
+//! | [`outcome`] | what an answer means: delivered, try again, refused | none |
+//! | [`backoff`] | when it is tried again | none |
+//! | [`post`](mod@post) | one try | HTTP |
+//! | `story` | which facts are worth a message | none |
+//! | `courier` | messages to one webhook, until they have arrived | its thread |
+//! | `webhooks` | all of them | none |
 
+pub mod backoff;
+mod courier;
+pub mod destination;
 mod field;
 pub mod form;
 pub mod headers;
-mod json;
 pub mod message;
+pub mod outcome;
+pub mod post;
+pub mod proxy;
+pub mod roots;
 #[cfg(test)]
 mod samples;
+mod story;
 pub mod template;
+#[cfg(test)]
+mod tests;
+pub mod undelivered;
+pub mod url;
+mod webhooks;
+
+pub use crate::report::webhook::courier::Office;
+pub use crate::report::webhook::webhooks::Webhooks;

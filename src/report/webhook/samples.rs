@@ -49,12 +49,13 @@ pub(super) fn about() -> About {
         node_name: "ip-10-0-1-17".into(),
         node_labels: BTreeMap::from([("zone".into(), "a".into()), ("pool".into(), "spot".into())]),
         provider_id: None,
+        dry: false,
         instance: instance(),
     }
 }
 
 pub(super) fn begins() -> Message {
-    Message::drain_begins(&about(), wall("2026-11-23T09:00:00Z"))
+    Message::drain_begins(&about(), Vec::new(), wall("2026-11-23T09:00:00Z"))
 }
 
 /// The same drain at its end, with one pod left.
@@ -126,6 +127,7 @@ pub(super) fn awkward() -> impl Strategy<Value = String> {
 pub(super) fn messages() -> impl Strategy<Value = Message> {
     let what = (
         prop_oneof![
+            Just(Stage::NodeMarked),
             Just(Stage::DrainBegins),
             any::<bool>().prop_map(|clean| Stage::DrainEnds { clean })
         ],

@@ -12,8 +12,8 @@ use std::fmt;
 use miniserde::json::{self, Value};
 
 use crate::excerpt::excerpt;
+use crate::report::json::escaped;
 use crate::report::webhook::field::Field;
-use crate::report::webhook::json::escaped;
 use crate::report::webhook::message::Message;
 
 /// What is posted unless the operator says otherwise; Slack and those that follow it show `text`.
@@ -91,6 +91,14 @@ impl Template {
             Language::Json => JSON,
             Language::Plain => "text/plain; charset=utf-8",
         }
+    }
+
+    /// Whether the Node's own labels or provider id stand in it.
+    pub fn tells_of_the_node(&self) -> bool {
+        self.pieces.iter().any(|piece| match piece {
+            Piece::Literal(_) => false,
+            Piece::Value(field) | Piece::Escaped(field) => field.is_of_the_node(),
+        })
     }
 
     /// The text with the message in it.

@@ -8,11 +8,13 @@ mod log;
 mod marks;
 mod pages;
 mod server;
+mod webhooks;
 mod who;
 
 use std::ffi::OsStr;
 use std::time::Duration;
 
+use crate::report::webhook::url::WebhookUrl;
 use crate::settings::list::BadItem;
 use crate::settings::problem::shown;
 
@@ -24,6 +26,7 @@ pub(super) use self::log::*;
 pub(super) use self::marks::*;
 pub(super) use self::pages::*;
 pub(super) use self::server::*;
+pub(super) use self::webhooks::*;
 pub(super) use self::who::*;
 
 /// Settings with one theme.
@@ -64,17 +67,31 @@ pub(super) enum Secret {
     Nothing,
     /// The query of a URL: it may be what opens the door there.
     Query,
+    /// The path of a webhook's URL, and its query.
+    Path,
+    /// All of it.
+    Whole,
 }
 
 impl Row {
     /// A value, good or bad, as it may be shown.
     pub(super) fn shown(&self, value: &OsStr) -> String {
-        match (self.secret, value.to_string_lossy().split_once('?')) {
+        let text = value.to_string_lossy();
+        match (self.secret, text.split_once('?')) {
             (Secret::Query, Some((before, _))) => shown(OsStr::new(before)) + "?…",
-            _ => shown(value),
+            (Secret::Query | Secret::Nothing, _) => shown(value),
+            (Secret::Path, _) => WebhookUrl::parse(&text)
+                .map_or_else(|_| NOT_SHOWN.to_owned(), |url| url.to_string()),
+            // What everybody knows is no secret.
+            (Secret::Whole, _) if matches!(self.default, DefaultValue::Is(it) if it == text) => {
+                text.into_owned()
+            }
+            (Secret::Whole, _) => NOT_SHOWN.to_owned(),
         }
     }
 }
+
+const NOT_SHOWN: &str = "(not shown)";
 
 /// The value of a setting that nobody gave.
 #[derive(Clone, Copy, Debug)]
@@ -97,10 +114,12 @@ pub(super) enum Parse<T> {
     One(fn(&str) -> Option<T>),
     /// Item by item; all that are not valid.
     Items(fn(&str) -> Result<T, Vec<BadItem>>),
+    /// As a whole; what is wrong with it, without showing any of it.
+    Explained(fn(&str) -> Result<T, String>),
 }
 
 /// Every setting, in the order in which they are shown.
-pub(super) const GROUPS: [&Group; 9] = [
+pub(super) const GROUPS: [&Group; 10] = [
     &who::GROUP,
     &cloud::GROUP,
     &effect::GROUP,
@@ -109,6 +128,7 @@ pub(super) const GROUPS: [&Group; 9] = [
     &server::GROUP,
     &log::GROUP,
     &events::GROUP,
+    &webhooks::GROUP,
     &pages::GROUP,
 ];
 
@@ -128,6 +148,8 @@ const USUAL: Row = Row {
     help: "",
     secret: Secret::Nothing,
 };
+
+const A_PATH: &str = "the path of a file, with at least one /";
 
 const A_TRUTH: &str = "true or false (also 1, 0, t, f)";
 

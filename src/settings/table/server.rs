@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::settings::table::{DefaultValue, Group, Parse::One, Row, Setting, USUAL};
+use crate::settings::table::{A_PATH, DefaultValue, Group, Parse::One, Row, Setting, USUAL};
 use crate::settings::value::{host, number, path};
 
 /// These settings.
@@ -67,5 +67,3 @@ pub(in crate::settings) const CA_FILE: Setting<PathBuf> = Setting {
     },
     parse: One(path),
 };
-
-const A_PATH: &str = "the path of a file, with at least one /";

@@ -99,6 +99,9 @@ fn a_pod_of_the_manifest_needs_no_more_than_its_node() {
             reporting: Reporting {
                 log: LogStyle { json: false, least: Level::Info },
                 events: None,
+                webhooks: Vec::new(),
+                cluster: None,
+                facts: FactUrls::default(),
                 metrics: None,
                 probes: None,
             },
@@ -361,9 +364,7 @@ fn what_would_change_something_is_said_without_its_value() {
     let asked = [
         ("ENABLE_OUT_OF_SERVICE_TAINT", "true"),
         ("DETACH_ASG", "yes"),
-        ("SLACK_URL", "https://hooks.example/secret"),
-        ("WEBHOOK_URL", "https://hooks.example/secret"),
-        ("WEBHOOK_HEADERS", r#"{"Authorization":"secret"}"#),
+        ("HIPCHAT_AUTH_TOKEN", "secret"),
         ("GMAIL_PASS", "secret"),
     ];
     let said = remarks(&[], &asked);

@@ -128,7 +128,7 @@ to begin with. Nothing else ends it.
 ";
 
 /// What is to be said of each group, by its title.
-const ABOUT: [(&str, &str); 9] = [
+const ABOUT: [(&str, &str); 10] = [
     (
         "Who it is",
         "\
@@ -209,6 +209,22 @@ that it may hold, and the fields of the JSON form.
         "\
 `kubectl describe node` shows them, and `kubectl describe pod` that a pod was deleted against its budget. The
 ServiceAccount needs `create` and `patch` on `events`. Each Event has annotations that tell of the instance.
+
+",
+    ),
+    (
+        "Webhooks",
+        "\
+A message when a drain begins, one when it ends, and one when a node is only marked. `docs/reports.md` has the
+fields of templates, and what each form is for. Messages that do not get through are tried again, for an hour at
+most; no drain waits for them. `WEBHOOK_PROXY` and `WEBHOOK_CA_FILE` count for all of them.
+
+A template is text with `{{ .Field }}` in it; anything else of Go's template language is an error at the start,
+which names the place and what to write instead. If the header `Content-Type` says JSON, as it does by default,
+the template must be JSON, and values are escaped for it.
+
+`SLACK_URL`, `HANGOUTS_URL`, `WECHAT_URL` and `SEMATEXT_URL` are names of k8s-spot-handler before this program. Each
+gets a message in the form of its service, besides what goes to `WEBHOOK_URL`.
 
 ",
     ),

@@ -1,0 +1,63 @@
+//! A socket to a server.
+
+use std::io;
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::http::address::Address;
+use crate::moment::Moment;
+
+/// How long one address may take to accept a connection: what has no socket yet cannot be ended
+/// from outside.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Why one address gave no socket.
+#[derive(Debug)]
+pub enum NotConnected {
+    /// Nobody accepted a connection in time: how long was waited.
+    NotAccepted(Duration),
+    /// What the system said.
+    Failed(io::Error),
+}
+
+/// Where the server's name leads; a literal address leads to itself. The system's resolver has
+/// time-outs of its own.
+pub fn resolve(server: &Address) -> io::Result<Vec<SocketAddr>> {
+    match server.ip() {
+        Some(ip) => Ok(vec![SocketAddr::new(ip, server.port())]),
+        None => Ok((server.host().to_str().as_ref(), server.port()).to_socket_addrs()?.collect()),
+    }
+}
+
+/// The first socket that connects until `until`, and within 2 s of its turn, else what was wrong
+/// with the last; `None` without addresses.
+pub fn dial(
+    addresses: &[SocketAddr],
+    until: Moment,
+    clock: Clock,
+) -> Option<Result<Arc<TcpStream>, NotConnected>> {
+    let mut last = None;
+    for address in addresses {
+        let dialled = dial_one(address, clock.now().until(until).min(PATIENCE));
+        if dialled.is_ok() {
+            return Some(dialled);
+        }
+        last = Some(dialled);
+    }
+    last
+}
+
+fn dial_one(address: &SocketAddr, patience: Duration) -> Result<Arc<TcpStream>, NotConnected> {
+    if patience.is_zero() {
+        return Err(NotConnected::NotAccepted(patience));
+    }
+    let socket = TcpStream::connect_timeout(address, patience).map_err(|e| match e.kind() {
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => NotConnected::NotAccepted(patience),
+        _ => NotConnected::Failed(e),
+    })?;
+    // A request goes out in one piece: there is nothing to wait for.
+    socket.set_nodelay(true).map_err(NotConnected::Failed)?;
+    Ok(Arc::new(socket))
+}

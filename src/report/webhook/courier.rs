@@ -1,0 +1,235 @@
+//! Takes messages to one webhook, one after the other, in a thread of its own: the drain does not
+//! wait for it, nor does another webhook.
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::intent::Basis;
+use crate::kube::access::Access;
+use crate::kube::client::Client;
+use crate::kube::reply::{self, Profile};
+use crate::kube::request;
+use crate::kube::server::Server;
+use crate::kube::workers::STACK;
+use crate::moment::WallTime;
+use crate::notice::Notice;
+use crate::report::Teller;
+use crate::report::fact::{Channel, Fact};
+use crate::report::known_instance::KnownInstance;
+use crate::report::queue::{Next, Queue};
+use crate::report::webhook::backoff::Backoff;
+use crate::report::webhook::destination::Destination;
+use crate::report::webhook::message::{About, Message};
+use crate::report::webhook::outcome::Outcome;
+use crate::report::webhook::post::{Target, post};
+use crate::report::webhook::story::Chapter;
+
+/// What all couriers have in common.
+#[derive(Clone)]
+pub struct Office {
+    /// The machine's clocks.
+    pub clock: Clock,
+    /// Where the Node's labels stand.
+    pub server: Arc<Server>,
+    /// What is known of the instance.
+    pub instance: Arc<KnownInstance>,
+    /// What the operator calls the cluster.
+    pub cluster: Option<String>,
+    /// Where it is said how messages fare.
+    pub tell: Teller,
+    /// Nothing is done to anybody.
+    pub dry: bool,
+    /// Of the jitter.
+    pub seed: u64,
+}
+
+/// What a courier is told.
+pub(super) struct Told {
+    pub(super) at: WallTime,
+    pub(super) node: Arc<str>,
+    pub(super) chapter: Chapter,
+}
+
+/// How long one try may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The same when the process is to end.
+const LAST_PATIENCE: Duration = Duration::from_secs(1);
+/// How long the message that a drain begins waits for who is to go.
+const LIST_WAIT: Duration = Duration::from_secs(2);
+/// How long the Node's labels are waited for.
+const NODE_PATIENCE: Duration = Duration::from_secs(3);
+/// So long one message is tried: longer than an interrupted instance lives.
+const PERSISTENCE: Duration = Duration::from_hours(1);
+
+pub(super) struct Courier {
+    queue: Arc<Queue<Told>>,
+    destination: Destination,
+    office: Office,
+    channel: Channel,
+    /// What the messages of the drain under way have in common.
+    about: Option<About>,
+    /// Who is to go, as far as that is known.
+    pods: Vec<String>,
+    /// Came while something else was waited for.
+    next: Option<Told>,
+    backoff: Backoff,
+    /// So many tries have failed since one got through.
+    failed: u32,
+}
+
+impl Courier {
+    /// Starts the thread. It ends when the queue is closed and everything was tried.
+    pub(super) fn start(
+        queue: Arc<Queue<Told>>,
+        destination: Destination,
+        office: Office,
+        channel: Channel,
+    ) -> io::Result<()> {
+        let mut courier = Self {
+            queue,
+            destination,
+            channel,
+            about: None,
+            pods: Vec::new(),
+            next: None,
+            backoff: Backoff::new(office.seed),
+            failed: 0,
+            office,
+        };
+        thread::Builder::new()
+            .name("webhook".to_owned())
+            .stack_size(STACK)
+            .spawn(move || courier.run())
+            .map(drop)
+    }
+
+    fn run(&mut self) {
+        while let Some(told) = self.next.take().or_else(|| self.queue.wait()) {
+            if let Some(message) = self.message(told) {
+                self.deliver(&message);
+            }
+        }
+        self.queue.mark_done();
+    }
+
+    fn message(&mut self, told: Told) -> Option<Message> {
+        let Told { at, node, chapter } = told;
+        match chapter {
+            Chapter::Begins { notice, basis, taken_over } => {
+                if !taken_over {
+                    self.wait_for_list();
+                }
+                let about = self.about(&node, *notice, basis);
+                let message = Message::drain_begins(&about, self.pods.clone(), at);
+                self.about = Some(about);
+                Some(message)
+            }
+            Chapter::Listed(pods) => {
+                self.pods = pods;
+                None
+            }
+            Chapter::Marked { notice, basis } => {
+                Some(Message::node_marked(&self.about(&node, *notice, basis), at))
+            }
+            Chapter::Ends(occasion, verdict) => {
+                Some(Message::drain_ends(self.about.as_ref()?, occasion, &verdict, at))
+            }
+        }
+    }
+
+    fn wait_for_list(&mut self) {
+        self.pods.clear();
+        match self.queue.wait_for(LIST_WAIT) {
+            Next::Item(Told { chapter: Chapter::Listed(pods), .. }) => self.pods = pods,
+            Next::Item(other) => self.next = Some(other),
+            Next::Nothing | Next::Closed => {}
+        }
+    }
+
+    fn about(&self, node: &str, notice: Notice, basis: Basis) -> About {
+        let Profile { labels, provider_id } = self.profile(node);
+        About {
+            notice,
+            basis,
+            cluster: self.office.cluster.clone(),
+            node_name: node.to_owned(),
+            node_labels: labels,
+            provider_id,
+            instance: (*self.office.instance.instance()).clone(),
+            dry: self.office.dry,
+        }
+    }
+
+    /// That of the Node, where the form has room for it; nothing, if it cannot be read now.
+    fn profile(&self, node: &str) -> Profile {
+        let headers = self.destination.headers.read().unwrap_or_default();
+        let form = self.destination.form.read(&headers);
+        if !form.is_ok_and(|form| form.tells_of_the_node()) {
+            return Profile::default();
+        }
+        let Office { server, clock, .. } = &self.office;
+        let mut client = Client::new(Arc::new(Access::new(Arc::clone(server), *clock)));
+        let answer = client.send(&request::read_node(node), NODE_PATIENCE);
+        answer.ok().and_then(|reply| reply::profile(&reply)).unwrap_or_default()
+    }
+
+    /// Tries until the webhook has it, refuses it, or there is no more time.
+    fn deliver(&mut self, message: &Message) {
+        let until = self.office.clock.now() + PERSISTENCE;
+        loop {
+            let (why, not_before) = match self.try_once(message) {
+                Ok(Outcome::Delivered) => return self.delivered(),
+                Ok(Outcome::Refused { why }) => {
+                    let channel = self.channel.clone();
+                    return self.tell(Fact::ReportRefused { channel, why, again: false });
+                }
+                Ok(Outcome::Again { why, not_before }) => (why, not_before),
+                // A Secret that is mounted anew is gone for a moment.
+                Err(why) => (why, None),
+            };
+            self.failed += 1;
+            self.tell(match self.failed {
+                1 => Fact::ReportFailing(self.channel.clone(), why.clone()),
+                _ => Fact::ReportRetried(self.channel.clone()),
+            });
+            let pause = self.backoff.next(not_before);
+            let left = self.office.clock.now().until(until);
+            if pause > left || self.queue.wait_for_close(pause) {
+                return self.tell(Fact::ReportLost(self.channel.clone(), why));
+            }
+        }
+    }
+
+    fn try_once(&self, message: &Message) -> Result<Outcome, String> {
+        let Destination { url, headers, form, proxy, roots } = &self.destination;
+        let headers = headers.read()?;
+        let body = form.read(&headers)?.body(message);
+        let target = Target {
+            url: url.read()?,
+            proxy: proxy.clone(),
+            roots: roots.clone(),
+            headers: headers.with_content_type(body.content_type),
+        };
+        let closing = self.queue.wait_for_close(Duration::ZERO);
+        let patience = if closing { LAST_PATIENCE } else { PATIENCE };
+        let clock = self.office.clock;
+        let tried = post(&target, &body.text, patience, clock);
+        Ok(Outcome::of(&tried, clock.read().wall))
+    }
+
+    fn delivered(&mut self) {
+        self.backoff = Backoff::new(self.office.seed);
+        self.tell(Fact::ReportSent(self.channel.clone()));
+        if self.failed > 0 {
+            let failed = std::mem::take(&mut self.failed);
+            self.tell(Fact::ReportRecovered(self.channel.clone(), failed));
+        }
+    }
+
+    fn tell(&self, fact: Fact) {
+        (self.office.tell)(fact);
+    }
+}

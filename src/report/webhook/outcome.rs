@@ -1,0 +1,220 @@
+//! What an answer means for the message: it is delivered, it is tried again, or it is refused.
+//! Pure.
+
+use std::time::Duration;
+
+use crate::moment::WallTime;
+use crate::report::webhook::undelivered::Undelivered;
+
+/// What is kept of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// When the server wants to be asked again.
+    pub retry_after: Option<RetryAfter>,
+}
+
+/// The header `Retry-After` (RFC 9110, 10.2.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryAfter {
+    /// So long after the answer.
+    In(Duration),
+    /// At this time.
+    At(WallTime),
+}
+
+impl RetryAfter {
+    /// Reads whole seconds, or a date such as `Fri, 31 Dec 1999 23:59:59 GMT`. `None` if it is
+    /// neither.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.trim().parse().map(Duration::from_secs) {
+            Ok(wait) => Some(Self::In(wait)),
+            Err(_) => WallTime::parse_rfc2822(text).map(Self::At),
+        }
+    }
+
+    /// How long it is until then, at most 5 minutes; `None` if that is over.
+    fn wait(self, now: WallTime) -> Option<Duration> {
+        let wait = match self {
+            Self::In(wait) => wait,
+            Self::At(time) => now.until(time)?,
+        };
+        Some(wait.min(LONGEST_WAIT))
+    }
+}
+
+/// What a server may ask for is bounded: the news grows old.
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
+
+/// What is to be done about a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing: it has arrived.
+    Delivered,
+    /// It may arrive if it is tried again.
+    Again {
+        /// Not before so long from now; `None`: whenever.
+        not_before: Option<Duration>,
+        /// Why it has not arrived, for the log.
+        why: String,
+    },
+    /// It will not arrive however often it is tried.
+    Refused {
+        /// Why, for the log.
+        why: String,
+    },
+}
+
+impl Outcome {
+    /// Of one try that ended `now`.
+    pub fn of(tried: &Result<Reply, Undelivered>, now: WallTime) -> Self {
+        match tried {
+            Ok(reply) => Self::of_reply(reply, now),
+            Err(undelivered) => {
+                let why = undelivered.to_string();
+                if may_pass(undelivered) {
+                    Self::Again { not_before: None, why }
+                } else {
+                    Self::Refused { why }
+                }
+            }
+        }
+    }
+
+    fn of_reply(reply: &Reply, now: WallTime) -> Self {
+        let status = reply.status;
+        match status {
+            200..=299 => Self::Delivered,
+            _ if is_passing(status) => Self::Again {
+                not_before: reply.retry_after.and_then(|retry_after| retry_after.wait(now)),
+                why: format!("status {status}"),
+            },
+            300..=399 => Self::Refused {
+                why: format!(
+                    "status {status}, a redirect. It is not followed: the URL must name the place \
+                     itself"
+                ),
+            },
+            407 => Self::Refused {
+                why: "status 407: the proxy wants a user and a password, or others".to_owned(),
+            },
+            _ => Self::Refused { why: format!("status {status}") },
+        }
+    }
+}
+
+/// Whether the same request may have another answer later.
+fn is_passing(status: u16) -> bool {
+    matches!(status, 408 | 425 | 429 | 500..=599)
+}
+
+/// Whether another try may end otherwise. Certificates, names and files are mended while this
+/// program runs; its own faults are not.
+fn may_pass(undelivered: &Undelivered) -> bool {
+    match undelivered {
+        Undelivered::ProxyRefused { status, .. } => is_passing(*status),
+        Undelivered::Unsendable { .. } => false,
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::address::Address;
+    use crate::report::webhook::undelivered::Party;
+
+    const NOW: &str = "2026-11-23T09:00:00Z";
+
+    fn outcome(status: u16, retry_after: Option<&str>) -> Outcome {
+        let retry_after = retry_after.and_then(RetryAfter::parse);
+        Outcome::of(&Ok(Reply { status, retry_after }), WallTime::parse(NOW).unwrap())
+    }
+
+    fn wait(retry_after: &str) -> Option<u64> {
+        match outcome(503, Some(retry_after)) {
+            Outcome::Again { not_before, .. } => not_before.map(|wait| wait.as_secs()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_status_means_one_of_three_things() {
+        for status in 100..=999 {
+            let outcome = outcome(status, None);
+            match status {
+                200..=299 => assert_eq!(outcome, Outcome::Delivered),
+                408 | 425 | 429 | 500..=599 => {
+                    let why = format!("status {status}");
+                    assert_eq!(outcome, Outcome::Again { not_before: None, why });
+                }
+                _ => match outcome {
+                    Outcome::Refused { why } => assert!(why.contains(&status.to_string())),
+                    other => panic!("{status}: {other:?}"),
+                },
+            }
+        }
+    }
+
+    #[test]
+    fn a_redirect_is_refused_with_the_remedy() {
+        let why = "status 302, a redirect. It is not followed: the URL must name the place itself";
+        assert_eq!(outcome(302, Some("5")), Outcome::Refused { why: why.to_owned() });
+    }
+
+    #[test]
+    fn the_servers_wait_is_obeyed_up_to_five_minutes() {
+        assert_eq!(wait("0"), Some(0));
+        assert_eq!(wait(" 120 "), Some(120));
+        assert_eq!(wait("300"), Some(300));
+        assert_eq!(wait("301"), Some(300));
+        assert_eq!(wait("18446744073709551615"), Some(300));
+        assert_eq!(wait("Mon, 23 Nov 2026 09:00:30 GMT"), Some(30));
+        assert_eq!(wait("Mon, 23 Nov 2026 10:00:00 GMT"), Some(300));
+        assert_eq!(wait("Mon, 23 Nov 2026 08:59:59 GMT"), None);
+        for unreadable in ["", "soon", "-1", "1.5", "18446744073709551616", NOW] {
+            assert_eq!(wait(unreadable), None, "{unreadable}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_mended_is_tried_again() {
+        let address = || Address::parse("hooks.example", 443).unwrap();
+        let party = || Party::Server(address());
+        let refused = |status| Undelivered::ProxyRefused {
+            proxy: Address::parse("proxy.example", 3128).unwrap(),
+            server: address(),
+            status,
+        };
+        let why = || "so".to_owned();
+        let patience = Duration::from_secs(5);
+        for (undelivered, again) in [
+            (Undelivered::Unresolved { party: party(), why: why() }, true),
+            (Undelivered::Unreachable { party: party(), why: why() }, true),
+            (Undelivered::NotAccepted { party: party(), patience }, true),
+            (Undelivered::NoRoots { file: "ca.crt".into(), why: why() }, true),
+            (Undelivered::Untrusted { server: address(), file: None }, true),
+            (Undelivered::Certificate { server: address(), why: why() }, true),
+            (Undelivered::Tls { server: address(), why: why() }, true),
+            (Undelivered::TimedOut { party: party(), patience }, true),
+            (Undelivered::Unanswered { party: party(), why: why() }, true),
+            (Undelivered::CutShort { party: party(), length: 1 }, true),
+            (Undelivered::NotHttp { party: party(), why: why() }, true),
+            (Undelivered::Unsendable { why: why() }, false),
+            (refused(502), true),
+            (refused(429), true),
+            (refused(302), false),
+            (refused(403), false),
+            (refused(407), false),
+        ] {
+            let why = undelivered.to_string();
+            let expected = if again {
+                Outcome::Again { not_before: None, why }
+            } else {
+                Outcome::Refused { why }
+            };
+            assert_eq!(Outcome::of(&Err(undelivered), WallTime::parse(NOW).unwrap()), expected);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Which facts are worth a message: a drain that begins, its end, and a node that is only marked. Pure.
+
+use crate::drain::progress::Progress;
+use crate::drain::verdict::Verdict;
+use crate::intent::Basis;
+use crate::notice::Notice;
+use crate::report::fact::{Fact, Occasion};
+
+/// What is to be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Chapter {
+    /// A drain begins, or goes on for another notice.
+    Begins {
+        /// For which.
+        notice: Box<Notice>,
+        /// Where its end comes from.
+        basis: Basis,
+        /// Another notice has taken over: who is to go is known.
+        taken_over: bool,
+    },
+    /// Who is to go, each as `namespace/name`.
+    Listed(Vec<String>),
+    /// The node is only marked for this notice.
+    Marked {
+        /// Which.
+        notice: Box<Notice>,
+        /// Where its times come from.
+        basis: Basis,
+    },
+    /// What became of every pod.
+    Ends(Occasion, Box<Verdict>),
+}
+
+/// Follows the facts.
+#[derive(Debug, Default)]
+pub(super) struct Story {
+    drained: Option<(Box<Notice>, Basis)>,
+    begun: bool,
+}
+
+impl Story {
+    /// What a fact leads to.
+    pub(super) fn next(&mut self, fact: &Fact) -> Option<Chapter> {
+        match fact {
+            Fact::NoticeSeen { notice, basis, .. } => {
+                (self.drained, self.begun) = (Some((notice.clone(), *basis)), false);
+                None
+            }
+            // Until then it may turn out that the notice was drained for before.
+            Fact::DrainBegins(_) => {
+                self.begun = true;
+                let (notice, basis) = self.drained.clone()?;
+                Some(Chapter::Begins { notice, basis, taken_over: false })
+            }
+            Fact::TakenOver { notice, basis, .. } => {
+                self.drained = Some((notice.clone(), *basis));
+                let (notice, basis) = (notice.clone(), *basis);
+                self.begun.then_some(Chapter::Begins { notice, basis, taken_over: true })
+            }
+            Fact::NoticeMarks { notice, basis } => {
+                Some(Chapter::Marked { notice: notice.clone(), basis: *basis })
+            }
+            Fact::Drain(Progress::Listed { to_go, .. }) => {
+                Some(Chapter::Listed(to_go.iter().map(ToString::to_string).collect()))
+            }
+            Fact::Verdict(occasion, verdict) => Some(Chapter::Ends(*occasion, verdict.clone())),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::notice::{Action, NoticeId, When};
+
+    fn notice(action: Action) -> Box<Notice> {
+        Box::new(Notice {
+            id: NoticeId::Interruption(action),
+            when: When::Unstated,
+            window: Duration::from_secs(120),
+            wording: String::new(),
+        })
+    }
+
+    fn seen(action: Action) -> Fact {
+        Fact::NoticeSeen { notice: notice(action), basis: Basis::AtOnce, left: Duration::ZERO }
+    }
+
+    fn taken_over(action: Action) -> Fact {
+        Fact::TakenOver { notice: notice(action), basis: Basis::AtOnce, left: Duration::ZERO }
+    }
+
+    fn begins() -> Fact {
+        Fact::DrainBegins(Arc::from("node-1"))
+    }
+
+    fn chapters(facts: &[Fact]) -> Vec<Chapter> {
+        let mut story = Story::default();
+        facts.iter().filter_map(|fact| story.next(fact)).collect()
+    }
+
+    fn beginning(action: Action, taken_over: bool) -> Chapter {
+        Chapter::Begins { notice: notice(action), basis: Basis::AtOnce, taken_over }
+    }
+
+    #[test]
+    fn a_drain_begins_once_and_again_for_another_notice() {
+        let told = chapters(&[seen(Action::Stop), begins(), taken_over(Action::Terminate)]);
+        assert_eq!(told, [beginning(Action::Stop, false), beginning(Action::Terminate, true)]);
+    }
+
+    #[test]
+    fn a_notice_that_was_drained_for_before_begins_none() {
+        let before = Fact::DrainedBefore(NoticeId::Interruption(Action::Stop));
+        assert_eq!(chapters(&[seen(Action::Stop), before]), []);
+    }
+
+    #[test]
+    fn a_notice_that_takes_over_before_the_drain_begins_is_the_one_it_begins_for() {
+        let told = chapters(&[seen(Action::Stop), taken_over(Action::Terminate), begins()]);
+        assert_eq!(told, [beginning(Action::Terminate, false)]);
+    }
+}

@@ -1,0 +1,150 @@
+//! Settings: where messages go.
+
+use crate::report::webhook::destination::{Destination, Held, Wanted};
+use crate::report::webhook::form::{Form, RoutingKey};
+use crate::report::webhook::headers::Headers;
+use crate::report::webhook::proxy::ProxyUrl;
+use crate::report::webhook::roots::Roots;
+use crate::report::webhook::template::{DEFAULT_TEMPLATE, Template};
+use crate::report::webhook::url::WebhookUrl;
+use crate::settings::Problem;
+use crate::settings::sources::Sources;
+use crate::settings::table;
+use crate::settings::value::ReadyForm;
+
+/// Reads these settings: the operator's own webhook first, then those of the programs before this one.
+pub(super) fn webhooks(sources: &mut Sources<'_>) -> Option<Vec<Destination>> {
+    let before = sources.problems.len();
+    let way = way(sources);
+    let own = own(sources, &way);
+    let former = former(sources, &way);
+    (sources.problems.len() == before).then(|| own.into_iter().chain(former).collect())
+}
+
+/// How webhooks are reached.
+struct Way {
+    proxy: Option<ProxyUrl>,
+    roots: Roots,
+}
+
+fn way(sources: &mut Sources<'_>) -> Way {
+    let proxy = sources.value(&table::WEBHOOK_PROXY);
+    let file = sources.value(&table::WEBHOOK_CA_FILE);
+    Way { proxy, roots: file.map_or(Roots::Public, Roots::File) }
+}
+
+fn own(sources: &mut Sources<'_>, way: &Way) -> Option<Destination> {
+    let url = sources.value(&table::WEBHOOK_URL);
+    let url_file = sources.value(&table::WEBHOOK_URL_FILE);
+    let ready = sources.value(&table::WEBHOOK_FORM);
+    let template = sources.value(&table::WEBHOOK_TEMPLATE);
+    let template_file = sources.value(&table::WEBHOOK_TEMPLATE_FILE);
+    let key = sources.value(&table::WEBHOOK_ROUTING_KEY);
+    let headers = sources.value(&table::WEBHOOK_HEADERS);
+    let headers_file = sources.value(&table::WEBHOOK_HEADERS_FILE);
+
+    for (both, which, instead) in [
+        (url.is_some() && url_file.is_some(), "WEBHOOK_URL", "WEBHOOK_URL_FILE"),
+        (
+            template.is_some() && template_file.is_some(),
+            "WEBHOOK_TEMPLATE",
+            "WEBHOOK_TEMPLATE_FILE",
+        ),
+    ] {
+        if both {
+            sources.remark(format!("{which} is set too, but not used: {instead} comes first."));
+        }
+    }
+    let headers = headers_file.map_or(Held::Here(headers?), Held::InFile);
+    let language = match &headers {
+        Held::Here(headers) => headers.language(),
+        Held::InFile(_) => Headers::default().language(),
+    };
+    let is_own = template.is_some() || template_file.is_some();
+    let form = match (ready?, template_file) {
+        (ReadyForm::Template, Some(file)) => Wanted::TemplateIn(file),
+        (ReadyForm::Template, None) => {
+            let text = template.as_deref().unwrap_or(DEFAULT_TEMPLATE);
+            match Template::parse(text, language) {
+                Ok(template) => Wanted::Form(Form::Template(template)),
+                Err(why) => {
+                    let given_as = "WEBHOOK_TEMPLATE".to_owned();
+                    sources.problems.push(Problem::Explained { given_as, why });
+                    return None;
+                }
+            }
+        }
+        (ready, _) => Wanted::Form(ready_form(sources, ready, key, is_own)?),
+    };
+    let url = url_file.map(Held::InFile).or(url.map(Held::Here));
+    if url.is_none() && is_own {
+        sources.remark("The webhook's template has no effect: no WEBHOOK_URL is set.");
+    }
+    Some(Destination {
+        url: url?,
+        headers,
+        form,
+        proxy: way.proxy.clone(),
+        roots: way.roots.clone(),
+    })
+}
+
+fn ready_form(
+    sources: &mut Sources<'_>,
+    ready: ReadyForm,
+    key: Option<RoutingKey>,
+    is_own: bool,
+) -> Option<Form> {
+    if is_own {
+        let words =
+            "WEBHOOK_FORM asks for a ready form, and a template is set, too; unset one of them";
+        sources.problems.push(Problem::Contradiction(words.to_owned()));
+        return None;
+    }
+    Some(match ready {
+        ReadyForm::Slack => Form::Slack { channel: None },
+        ReadyForm::Teams => Form::Teams,
+        ReadyForm::Discord => Form::Discord,
+        ReadyForm::GoogleChat => Form::GoogleChat,
+        ReadyForm::Template | ReadyForm::Json => Form::Json,
+        ReadyForm::PagerDuty => match key {
+            Some(routing_key) => Form::PagerDuty { routing_key },
+            None => {
+                sources.missing(&table::WEBHOOK_ROUTING_KEY.row, NO_KEY);
+                return None;
+            }
+        },
+    })
+}
+
+const NO_KEY: &str = "WEBHOOK_FORM is pagerduty, and WEBHOOK_ROUTING_KEY is not set; give the integration \
+    key of the service (Events API v2), and WEBHOOK_URL=https://events.pagerduty.com/v2/enqueue";
+
+/// What older handlers posted to.
+fn former(sources: &mut Sources<'_>, way: &Way) -> Vec<Destination> {
+    let slack = sources.value(&table::SLACK_URL);
+    let channel = sources.value(&table::SLACK_CHANNEL);
+    let hangouts = sources.value(&table::HANGOUTS_URL);
+    let wechat = sources.value(&table::WECHAT_URL);
+    let key = sources.value(&table::WECHAT_KEY);
+    let sematext = sources.value(&table::SEMATEXT_URL);
+    let wechat = wechat.and_then(|url| match key {
+        Some(key) => url.with_query("key", &key),
+        None => Some(url),
+    });
+    let each: [(Option<WebhookUrl>, Form); 4] = [
+        (slack, Form::Slack { channel }),
+        (hangouts, Form::GoogleChat),
+        (wechat, Form::WeChat),
+        (sematext, Form::Sematext),
+    ];
+    let set = each.into_iter().filter_map(|(url, form)| Some((url?, form)));
+    let destination = |(url, form)| Destination {
+        url: Held::Here(url),
+        headers: Held::Here(Headers::default()),
+        form: Wanted::Form(form),
+        proxy: way.proxy.clone(),
+        roots: way.roots.clone(),
+    };
+    set.map(destination).collect()
+}
