@@ -157,9 +157,8 @@ pub fn event(request: &Request, reply: &Reply) -> Written {
     let status = Status::read(&reply.body);
     let why = || described(request, reply, status.as_ref());
     match (reply.status, request.method) {
-        (200..=299, _) => Written::Done,
-        // The one before it got through, and its answer did not.
-        (409, Method::Post) => Written::Done,
+        // With 409 the one before it got through, and its answer did not.
+        (200..=299, _) | (409, Method::Post) => Written::Done,
         (404, Method::Patch) => Written::Missing,
         (403, Method::Post) if status.as_ref().is_some_and(Status::says_namespace_terminates) => {
             Written::Refused(format!("{request}: its namespace is being deleted"))

@@ -43,6 +43,7 @@ impl Server {
     }
 
     /// Tells of every exchange.
+    #[must_use]
     pub fn telling(self, listener: Listener) -> Self {
         Self { listener: Some(listener), ..self }
     }

@@ -35,11 +35,13 @@ impl Reporters {
     }
 
     /// Events are written, too.
+    #[must_use]
     pub fn with_events(self, events: Events) -> Self {
         Self { events: Some(events), ..self }
     }
 
     /// Messages are sent, too.
+    #[must_use]
     pub fn with_webhooks(self, webhooks: Webhooks) -> Self {
         Self { webhooks: Some(webhooks), ..self }
     }

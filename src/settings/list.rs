@@ -38,9 +38,9 @@ pub(super) fn lead_times(text: &str) -> Result<BTreeMap<Code, Duration>, Vec<Bad
 /// `team=web,example.com/cost-centre=7`: names and values of annotations (Kubernetes documentation,
 /// "Annotations", "Syntax and character set").
 pub(super) fn annotations(text: &str) -> Result<BTreeMap<String, String>, Vec<BadItem>> {
-    pairs(text, |name, value| match is_qualified(name) {
-        true => Ok((name.to_owned(), value.to_owned())),
-        false => Err("has a name that is none of an annotation"),
+    pairs(text, |name, value| {
+        let pair = (name.to_owned(), value.to_owned());
+        is_qualified(name).then_some(pair).ok_or("has a name that is none of an annotation")
     })
 }
 

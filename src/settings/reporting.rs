@@ -75,7 +75,7 @@ pub(super) fn reporting(sources: &mut Sources<'_>) -> Option<Reporting> {
     };
     let pages = pages(sources);
     let Pages { metrics, probes } = pages?;
-    let (log, events, webhooks) = (log?, events?, webhooks?);
+    let (log, webhooks) = (log?, webhooks?);
     Some(Reporting { log, events, webhooks, cluster, facts, metrics, probes })
 }
 
@@ -87,19 +87,16 @@ fn log(sources: &mut Sources<'_>) -> Option<LogStyle> {
     Some(LogStyle { json: json?, least })
 }
 
-fn events(sources: &mut Sources<'_>) -> Option<Option<Annotations>> {
+/// `None`: they are not wanted, or there are problems.
+fn events(sources: &mut Sources<'_>) -> Option<Annotations> {
     let emitted = sources.value(&table::EMIT_KUBERNETES_EVENTS);
-    let before = sources.problems.len();
     let annotations = sources.value(&table::KUBERNETES_EVENTS_EXTRA_ANNOTATIONS);
-    if sources.problems.len() > before {
-        return None;
-    }
     if emitted == Some(false) && annotations.is_some() {
         sources.remark(
             "KUBERNETES_EVENTS_EXTRA_ANNOTATIONS has no effect: EMIT_KUBERNETES_EVENTS is false.",
         );
     }
-    Some(emitted?.then(|| annotations.unwrap_or_default()))
+    emitted?.then(|| annotations.unwrap_or_default())
 }
 
 struct Pages {

@@ -45,44 +45,58 @@ impl<'a> Sources<'a> {
     /// The value that is in force. `None` if it is unset, or if it is bad and has been noted as a
     /// problem.
     pub(super) fn value<T>(&mut self, setting: &Setting<T>) -> Option<T> {
-        let Row { variable: name, valid, default, .. } = setting.row;
-        let Some((origin, value)) = self.choose(&setting.row) else {
-            let origin = match default {
+        // There is one of this for each type, so what it calls does most of it.
+        let (origin, value) = self.choose_or_note(&setting.row)?;
+        match read(&setting.parse, &value) {
+            Ok(parsed) => {
+                self.note(&setting.row, origin, &value, None);
+                Some(parsed)
+            }
+            Err(bad) => {
+                self.note(&setting.row, origin, &value, Some(bad));
+                None
+            }
+        }
+    }
+
+    fn choose_or_note(&mut self, row: &Row) -> Option<(Origin, OsString)> {
+        let chosen = self.choose(row);
+        if chosen.is_none() {
+            let origin = match row.default {
                 DefaultValue::Unset(words) => Origin::Unset(words),
                 DefaultValue::Is(_) => Origin::Default,
             };
-            self.in_force.push(InForce { name, value: None, origin, fault: None });
-            return None;
-        };
-        let shown = setting.row.shown(&value);
+            self.in_force.push(InForce { name: row.variable, value: None, origin, fault: None });
+        }
+        chosen
+    }
+
+    /// Notes what was given, and what is wrong with it.
+    fn note(&mut self, row: &Row, origin: Origin, value: &OsStr, bad: Option<Bad>) {
+        let shown = row.shown(value);
         let given_as = match origin {
             Origin::Variable(name) => name.to_owned(),
-            _ => format!("--{}", setting.row.flag),
+            _ => format!("--{}", row.flag),
         };
         if matches!(origin, Origin::Flag(_) | Origin::Variable(_)) {
             self.given.push(Given { given_as: given_as.clone(), value: shown.clone() });
         }
-        let (parsed, problems) = match read(&setting.parse, &value) {
-            Ok(parsed) => (Some(parsed), Vec::new()),
-            Err(Bad::Value) => {
-                let value = shown.clone();
-                (None, vec![Problem::BadValue { given_as, value, valid }])
-            }
-            Err(Bad::Explained(why)) => (None, vec![Problem::Explained { given_as, why }]),
-            Err(Bad::Items(items)) => {
-                let problem = |item| Problem::BadItem {
-                    given_as: given_as.clone(),
-                    value: shown.clone(),
-                    item,
-                    valid,
+        let fault = bad.is_some().then_some(Fault::Bad);
+        let (value, valid) = (shown.clone(), row.valid);
+        match bad {
+            None => {}
+            Some(Bad::Value) => self.problems.push(Problem::BadValue { given_as, value, valid }),
+            Some(Bad::Explained(why)) => self.problems.push(Problem::Explained { given_as, why }),
+            Some(Bad::Items(items)) => {
+                let problem = |item| {
+                    let (given_as, value) = (given_as.clone(), value.clone());
+                    Problem::BadItem { given_as, value, item, valid }
                 };
-                (None, items.into_iter().map(problem).collect())
+                self.problems.extend(items.into_iter().map(problem));
             }
-        };
-        self.problems.extend(problems);
-        let fault = parsed.is_none().then_some(Fault::Bad);
-        self.in_force.push(InForce { name, value: Some(Cow::Owned(shown)), origin, fault });
-        parsed
+        }
+        let value = Some(Cow::Owned(shown));
+        self.in_force.push(InForce { name: row.variable, value, origin, fault });
     }
 
     /// What was made of this setting and others, for those who want to know what is in force.

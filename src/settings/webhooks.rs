@@ -101,20 +101,17 @@ fn ready_form(
         sources.problems.push(Problem::Contradiction(words.to_owned()));
         return None;
     }
-    Some(match ready {
-        ReadyForm::Slack => Form::Slack { channel: None },
-        ReadyForm::Teams => Form::Teams,
-        ReadyForm::Discord => Form::Discord,
-        ReadyForm::GoogleChat => Form::GoogleChat,
-        ReadyForm::Template | ReadyForm::Json => Form::Json,
-        ReadyForm::PagerDuty => match key {
-            Some(routing_key) => Form::PagerDuty { routing_key },
-            None => {
-                sources.missing(&table::WEBHOOK_ROUTING_KEY.row, NO_KEY);
-                return None;
-            }
-        },
-    })
+    if ready == ReadyForm::PagerDuty && key.is_none() {
+        sources.missing(&table::WEBHOOK_ROUTING_KEY.row, NO_KEY);
+    }
+    match ready {
+        ReadyForm::Slack => Some(Form::Slack { channel: None }),
+        ReadyForm::Teams => Some(Form::Teams),
+        ReadyForm::Discord => Some(Form::Discord),
+        ReadyForm::GoogleChat => Some(Form::GoogleChat),
+        ReadyForm::PagerDuty => key.map(|routing_key| Form::PagerDuty { routing_key }),
+        ReadyForm::Template | ReadyForm::Json => Some(Form::Json),
+    }
 }
 
 const NO_KEY: &str = "WEBHOOK_FORM is pagerduty, and WEBHOOK_ROUTING_KEY is not set; give the integration \

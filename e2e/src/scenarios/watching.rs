@@ -30,8 +30,12 @@ pub async fn scraped(scene: &mut Scene, format: Format) -> Result<()> {
     ];
     let mut handler = scene.polling_handler(&environment).await?;
     let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/monitoring/rules.yaml");
-    let scrape =
-        Scrape { target: &address, node: scene.name(), format, rules: std::slice::from_ref(&rules) };
+    let scrape = Scrape {
+        target: &address,
+        node: scene.name(),
+        format,
+        rules: std::slice::from_ref(&rules),
+    };
     let prometheus = Prometheus::start(scene.folder(), scrape).await?;
     prometheus.scrapes(SOON).await?;
     let page = get(port, "/metrics", &[]).await?;
@@ -58,7 +62,11 @@ pub async fn scraped(scene: &mut Scene, format: Format) -> Result<()> {
         ("ALERTS{alertname=\"K8sSpotHandlerDeletedAgainstBudget\",alertstate=\"firing\"}", 1.0),
     ] {
         prometheus
-            .until(expression, |found| found.iter().any(|one| (one.value - wanted).abs() < 1e-9), SOON)
+            .until(
+                expression,
+                |found| found.iter().any(|one| (one.value - wanted).abs() < 1e-9),
+                SOON,
+            )
             .await?;
     }
     handler.stop(SOON).await

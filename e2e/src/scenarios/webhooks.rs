@@ -68,8 +68,7 @@ pub async fn secure(scene: &mut Scene) -> Result<()> {
 pub async fn through_a_proxy(scene: &mut Scene, tls: bool) -> Result<()> {
     scene.deployment("web", 1, &Shape::default()).await?;
     let folder = scene.folder().to_owned();
-    let receiver =
-        if tls { Receiver::secure(&folder).await? } else { Receiver::plain().await? };
+    let receiver = if tls { Receiver::secure(&folder).await? } else { Receiver::plain().await? };
     let password = "hush-proxy-77d3";
     let mut proxy = Proxy::start(&folder, receiver.port(), Some(("e2e", password))).await?;
     keep_secrets(scene);

@@ -124,7 +124,7 @@ mod tests {
     }
 
     fn seen(id: NoticeId) -> Fact {
-        let window = Duration::from_secs(120);
+        let window = Duration::from_mins(2);
         let notice = Notice { id, when: When::Unstated, window, wording: "{}".to_owned() };
         let basis = Basis::Unstated(window);
         Fact::NoticeSeen { notice: Box::new(notice), basis, left: window }

@@ -152,10 +152,7 @@ impl Writer {
                 Next::Item(Happened::Event(at, event)) => self.write(at, &event),
                 // The roots go with it: memory is for when something happens.
                 Next::Nothing if self.client.is_some() => self.client = None,
-                Next::Nothing => match self.queue.wait_until_some() {
-                    true => {}
-                    false => break,
-                },
+                Next::Nothing => self.queue.wait_until_some(),
                 Next::Closed => break,
             }
         }

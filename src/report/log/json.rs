@@ -5,7 +5,7 @@ use std::io;
 
 use crate::drain::verdict::{Row, Verdict};
 use crate::excerpt::is_hidden;
-use crate::moment::WallTime;
+use crate::moment::{Seconds, WallTime};
 use crate::notice::NoticeId;
 use crate::report::fact::{Fact, Level};
 use crate::report::fields::Fields;
@@ -105,7 +105,7 @@ impl JsonLines {
         let known = more.into_iter().filter_map(|(key, value)| Some((key, value?)));
         let object = known.fold(object, |object, (key, value)| object.text(key, &value));
         match fields.seconds {
-            Some(time) => object.json("seconds", &format!("{:.3}", time.as_secs_f64())).end(),
+            Some(time) => object.json("seconds", &format!("{:.3}", Seconds(time))).end(),
             None => object.end(),
         }
     }
@@ -124,9 +124,9 @@ fn shown(text: &impl Display) -> String {
     }
     text.chars().fold(String::new(), |mut shown, c| {
         if hidden(c) {
-            shown.extend(c.escape_default())
+            shown.extend(c.escape_default());
         } else {
-            shown.push(c)
+            shown.push(c);
         }
         shown
     })
@@ -166,7 +166,7 @@ mod tests {
         let notice = Notice {
             id: NoticeId::Interruption(Action::Terminate),
             when: When::Unstated,
-            window: Duration::from_secs(120),
+            window: Duration::from_mins(2),
             wording: "\"quoted\" \u{202e}".to_owned(),
         };
         let basis = Basis::AtOnce;

@@ -1,5 +1,5 @@
 //! Where messages go, and in which form, as the settings have it. What stands in a file is read when
-//! it is used: a Secret or a ConfigMap that is mounted may change.
+//! it is used: a Secret or a `ConfigMap` that is mounted may change.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -70,6 +70,7 @@ impl Headers {
     }
 
     /// The same, and that the body is of this type, if they do not say of which.
+    #[must_use]
     pub fn with_content_type(mut self, content_type: &'static str) -> Self {
         if !self.say_content_type() {
             self.0.push((CONTENT_TYPE, HeaderValue::from_static(content_type)));

@@ -77,21 +77,20 @@ mod tests {
     use super::*;
     use crate::notice::{Action, NoticeId, When};
 
-    fn notice(action: Action) -> Box<Notice> {
-        Box::new(Notice {
-            id: NoticeId::Interruption(action),
-            when: When::Unstated,
-            window: Duration::from_secs(120),
-            wording: String::new(),
-        })
+    fn notice(action: Action) -> Notice {
+        let window = Duration::from_mins(2);
+        let id = NoticeId::Interruption(action);
+        Notice { id, when: When::Unstated, window, wording: String::new() }
     }
 
     fn seen(action: Action) -> Fact {
-        Fact::NoticeSeen { notice: notice(action), basis: Basis::AtOnce, left: Duration::ZERO }
+        let (notice, basis) = (Box::new(notice(action)), Basis::AtOnce);
+        Fact::NoticeSeen { notice, basis, left: Duration::ZERO }
     }
 
     fn taken_over(action: Action) -> Fact {
-        Fact::TakenOver { notice: notice(action), basis: Basis::AtOnce, left: Duration::ZERO }
+        let (notice, basis) = (Box::new(notice(action)), Basis::AtOnce);
+        Fact::TakenOver { notice, basis, left: Duration::ZERO }
     }
 
     fn begins() -> Fact {
@@ -104,7 +103,7 @@ mod tests {
     }
 
     fn beginning(action: Action, taken_over: bool) -> Chapter {
-        Chapter::Begins { notice: notice(action), basis: Basis::AtOnce, taken_over }
+        Chapter::Begins { notice: Box::new(notice(action)), basis: Basis::AtOnce, taken_over }
     }
 
     #[test]
