@@ -151,7 +151,7 @@ pub enum Fact {
     ReportFailing(Channel, String),
     /// One more try has failed.
     ReportRetried(Channel),
-    /// A report got through again, after so many failures.
+    /// The same, after so many failures.
     ReportRecovered(Channel, u32),
     /// A report was refused, and would be again.
     ReportRefused {

@@ -121,7 +121,9 @@ impl Shown {
 pub(super) fn count_report(metrics: Option<&Arc<Metrics>>, fact: &Fact) {
     let Some(metrics) = metrics else { return };
     let (channel, delivery, written) = match fact {
-        Fact::ReportSent(channel) => (channel, Delivery::Delivered, Some(EventOutcome::Written)),
+        Fact::ReportSent(channel) | Fact::ReportRecovered(channel, _) => {
+            (channel, Delivery::Delivered, Some(EventOutcome::Written))
+        }
         Fact::ReportFailing(channel, _) | Fact::ReportRetried(channel) => {
             (channel, Delivery::Retried, None)
         }

@@ -140,7 +140,7 @@ impl fmt::Display for Fact {
                 write!(f, "{channel}: {why}. It is tried again; the drain does not wait for it")
             }
             Self::ReportRecovered(channel, failed) => {
-                write!(f, "{channel}: delivered again, after {failed} failed tries")
+                write!(f, "{channel}: delivered, after {failed} failed tries")
             }
             Self::ReportRetried(channel) => write!(f, "{channel}: tried again in vain"),
             Self::ReportRefused { channel, why, .. } => write!(f, "{channel}: refused: {why}"),

@@ -8,7 +8,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use super::AHEAD;
 use crate::cluster::GLANCE;
 use crate::cluster::port;
 use crate::observers::{Format, Prometheus, Scrape, check_metrics};
@@ -38,7 +37,7 @@ pub async fn scraped(scene: &mut Scene, format: Format) -> Result<()> {
     };
     let prometheus = Prometheus::start(scene.folder(), scrape).await?;
     prometheus.scrapes(SOON).await?;
-    let page = get(port, "/metrics", &[]).await?;
+    let page = get(port, "/metrics").await?;
     check_metrics(body(&page)).await.context("promtool on the page for the classic scraper")?;
 
     scene.announce(25).await?;
@@ -88,16 +87,16 @@ pub async fn probed(scene: &mut Scene) -> Result<()> {
     for _ in 0..40 {
         silent.push(TcpStream::connect(("127.0.0.1", port)).await?);
     }
-    let page = get(port, "/healthz", &[]).await?;
+    let page = get(port, "/healthz").await?;
     ensure!(page.starts_with("HTTP/1.1 200 "), "{page}");
     let waiting = async {
-        while !get(port, "/readyz", &[]).await?.starts_with("HTTP/1.1 200 ") {
+        while !get(port, "/readyz").await?.starts_with("HTTP/1.1 200 ") {
             sleep(GLANCE).await;
         }
         anyhow::Ok(())
     };
     timeout(SOON, waiting).await.context("not ready within a minute")??;
-    let elsewhere = get(port, "/metrics", &[]).await?;
+    let elsewhere = get(port, "/metrics").await?;
     ensure!(elsewhere.starts_with("HTTP/1.1 404 "), "metrics, though switched off: {elsewhere}");
     handler.stop(SOON).await
 }
@@ -121,12 +120,10 @@ pub async fn port_taken(scene: &mut Scene) -> Result<()> {
 }
 
 /// One page, as it comes.
-async fn get(port: u16, path: &str, headers: &[(&str, &str)]) -> Result<String> {
+async fn get(port: u16, path: &str) -> Result<String> {
     let asking = async {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-        let headers: String =
-            headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;

@@ -1,6 +1,7 @@
 //! Messages to a webhook: a real HTTPS server, a real proxy.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -121,11 +122,11 @@ pub async fn retried(scene: &mut Scene) -> Result<()> {
         .iter()
         .map(|one| anyhow::Ok(serde_json::from_str::<Value>(&one.request.body)?["stage"].clone()))
         .collect::<Result<_>>()?;
-    let (begins, ends) = (json!("drain-begins"), json!("drain-ends"));
-    ensure!(stages == [&begins, &begins, &begins, &begins, &ends, &ends], "{stages:?}");
+    let (begins, ends) = ("drain-begins", "drain-ends");
+    ensure!(stages == [begins, begins, begins, begins, ends, ends], "{stages:?}");
     let pause = received[3].at.duration_since(received[2].at).as_secs_f64();
     ensure!(pause >= 2.0, "Retry-After of 2 s, asked again after {pause} s");
-    handler.says(&["delivered again, after 3 failed tries"], SOON).await?;
+    handler.says(&["delivered, after 3 failed tries"], SOON).await?;
     handler.stop(SOON).await
 }
 
@@ -174,12 +175,12 @@ fn keep_secrets(scene: &Scene) {
     scene.keep_secret(KEY);
 }
 
-fn write_headers(file: &std::path::Path) -> Result<()> {
+fn write_headers(file: &Path) -> Result<()> {
     let headers = json!({"Content-Type": "application/json", "X-Key": KEY});
     fs::write(file, headers.to_string())?;
     Ok(())
 }
 
-fn path(path: &std::path::Path) -> String {
+fn path(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }

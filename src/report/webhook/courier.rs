@@ -222,11 +222,12 @@ impl Courier {
 
     fn delivered(&mut self) {
         self.backoff = Backoff::new(self.office.seed);
-        self.tell(Fact::ReportSent(self.channel.clone()));
-        if self.failed > 0 {
-            let failed = std::mem::take(&mut self.failed);
-            self.tell(Fact::ReportRecovered(self.channel.clone(), failed));
-        }
+        let channel = self.channel.clone();
+        let failed = std::mem::take(&mut self.failed);
+        self.tell(match failed {
+            0 => Fact::ReportSent(channel),
+            failed => Fact::ReportRecovered(channel, failed),
+        });
     }
 
     fn tell(&self, fact: Fact) {
