@@ -188,4 +188,17 @@ mod tests {
         assert_eq!(event(&Fact::NodeFailing(Purpose::Recall, String::new())), None);
         assert_eq!(event(&Fact::DeadlineReached), None);
     }
+
+    #[test]
+    fn the_page_of_reports_explains_every_reason() {
+        let page = include_str!("../../../docs/reports.md");
+        let own = include_str!("event.rs").split("#[cfg(test)]").next().unwrap();
+        let quoted = own.split('"').skip(1).step_by(2);
+        let is_reason = |word: &&str| word.starts_with(char::is_uppercase) && !word.contains(' ');
+        let reasons: Vec<_> = quoted.filter(is_reason).collect();
+        assert!(reasons.len() >= 11, "{reasons:?}");
+        for reason in reasons {
+            assert!(page.contains(&format!("`{reason}`")), "{reason}");
+        }
+    }
 }

@@ -18,8 +18,9 @@ pub(super) enum Field {
     Json(Part),
 }
 
-/// What a field is about: [`Message`] and [`Instance`](crate::instance::Instance) say more. The first are those of aws-node-termination-handler (its
-/// `monitor.InterruptionEvent` and `ec2metadata.NodeMetadata`), the last are this handler's.
+/// What a field is about: [`Message`] and [`Instance`](crate::instance::Instance) say more. The first are
+/// those of aws-node-termination-handler (its `monitor.InterruptionEvent` and
+/// `ec2metadata.NodeMetadata`), the last are this handler's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     EventId,

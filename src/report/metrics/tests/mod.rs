@@ -1,5 +1,6 @@
 mod checker;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -466,4 +467,37 @@ fn threads_that_count_at_once_lose_nothing() {
         }
     });
     assert_values(&metrics, &[("api_requests_total{verb=\"evict\",code=\"429\"}", 1000.0)]);
+}
+
+/// Whatever looks like one of our metrics in `text`, without what a histogram adds to its name.
+fn named_in(text: &str) -> BTreeSet<String> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let parts = text.split(|c: char| !is_part(c) && c != ':');
+    parts.filter(|part| part.starts_with("k8s_spot_handler_")).map(str::to_owned).collect()
+}
+
+#[test]
+fn alerts_and_dashboard_speak_of_metrics_that_there_are() {
+    let known = Metrics::names();
+    for (file, text) in [
+        ("rules.yaml", include_str!("../../../../deploy/monitoring/rules.yaml")),
+        ("dashboard.json", include_str!("../../../../deploy/monitoring/dashboard.json")),
+        ("README.md", include_str!("../../../../deploy/monitoring/README.md")),
+    ] {
+        let unknown: Vec<_> = named_in(text).difference(&known).cloned().collect();
+        assert_eq!(unknown, [""; 0], "in {file}");
+    }
+}
+
+#[test]
+fn the_page_of_reports_explains_every_metric() {
+    let page = include_str!("../../../../docs/reports.md");
+    let section = page.split("## Metrics").nth(1).unwrap();
+    let of_histogram =
+        |name: &str| ["_bucket", "_sum", "_count"].iter().any(|end| name.ends_with(end));
+    for name in Metrics::names() {
+        let base = name.trim_start_matches("k8s_spot_handler_");
+        let base = if of_histogram(base) { base.rsplit_once('_').unwrap().0 } else { base };
+        assert!(section.contains(&format!("| `{base}` |")), "{base}");
+    }
 }

@@ -3,6 +3,7 @@ use serde_json::Value as Oracle;
 
 use super::*;
 use crate::drain::tests::properties::config;
+use crate::report::webhook::field::PARTS;
 use crate::report::webhook::samples::{bare, begins, ends, messages};
 
 fn json(text: &str) -> Template {
@@ -299,4 +300,13 @@ fn template_like() -> impl Strategy<Value = String> {
     let free = proptest::collection::vec(proptest::sample::select(bits), 0..12);
     let framed = free.clone().prop_map(|bits| format!("{{\"a\":\"{}\"}}", bits.concat()));
     prop_oneof![free.prop_map(|bits| bits.concat()), framed]
+}
+
+#[test]
+fn the_page_of_reports_explains_every_field() {
+    let page = include_str!("../../../../docs/reports.md");
+    for (name, key, _) in PARTS {
+        assert!(page.contains(&format!("`.{name}`")), "{name}");
+        assert!(page.contains(&format!("`{key}`")), "{key}");
+    }
 }
