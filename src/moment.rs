@@ -59,7 +59,8 @@ impl fmt::Display for Seconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let places = f.precision().unwrap_or(3).min(3);
         let unit = 10_u128.pow(u32::try_from(3 - places).unwrap_or_default());
-        let parts = (self.0.as_millis() + unit / 2) / unit;
+        // What is between two goes to the nearer, and the middle to the lower.
+        let parts = (self.0.as_millis() + (unit / 2).saturating_sub(1)) / unit;
         let per_second = 1000 / unit;
         let (whole, rest) = (parts / per_second, parts % per_second);
         let text = match places {
@@ -173,7 +174,8 @@ mod tests {
         for (milliseconds, one, three, shortest) in [
             (0, "0.0", "0.000", "0"),
             (49, "0.0", "0.049", "0.049"),
-            (50, "0.1", "0.050", "0.05"),
+            (50, "0.0", "0.050", "0.05"),
+            (51, "0.1", "0.051", "0.051"),
             (999, "1.0", "0.999", "0.999"),
             (1000, "1.0", "1.000", "1"),
             (12_340, "12.3", "12.340", "12.34"),

@@ -181,7 +181,7 @@ mod tests {
             lines[1],
             json!({
                 "time": "2026-11-23T12:00:00.500Z", "level": "info", "fact": "pod_gone",
-                "message": "shop/web-1: gone after 2.3 s", "node": "node-1",
+                "message": "shop/web-1: gone after 2.2 s", "node": "node-1",
                 "event": "spot-interruption/terminate", "kind": "SPOT_ITN",
                 "pod": "web-1", "namespace": "shop", "seconds": 2.25,
             })

@@ -122,8 +122,8 @@ had before take one, as seconds, and their entries below say so.
 an empty item or a name that stands twice is refused.
 
 **Exit status**: 0 when told to end, by SIGTERM or SIGINT. Before anything is done: 64 for bad settings,
-all of which are named at once with what would be valid; 71 where the system gives no thread or no socket
-to begin with. Nothing else ends it.
+all of which are named at once with what would be valid; 71 where a port is taken, or the system gives no
+thread or no socket to begin with. Nothing else ends it.
 
 ";
 
