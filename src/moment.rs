@@ -50,28 +50,6 @@ impl Sub<Duration> for Moment {
     }
 }
 
-/// A length of time in seconds, for people: with as many decimals as are asked for, at most 3, else with
-/// those it has. Floating point numbers as text would be 15 kB more in the binary.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seconds(pub Duration);
-
-impl fmt::Display for Seconds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let places = f.precision().unwrap_or(3).min(3);
-        let unit = 10_u128.pow(u32::try_from(3 - places).unwrap_or_default());
-        // What is between two goes to the nearer, and the middle to the lower.
-        let parts = (self.0.as_millis() + (unit / 2).saturating_sub(1)) / unit;
-        let per_second = 1000 / unit;
-        let (whole, rest) = (parts / per_second, parts % per_second);
-        let text = match places {
-            0 => whole.to_string(),
-            _ => format!("{whole}.{rest:0places$}"),
-        };
-        let short = text.trim_end_matches('0').trim_end_matches('.');
-        f.write_str(if f.precision().is_none() && places > 0 { short } else { &text })
-    }
-}
-
 /// A point in calendar time, as EC2 and Kubernetes write it: UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WallTime(OffsetDateTime);
@@ -167,26 +145,6 @@ mod tests {
 
     fn wall(text: &str) -> WallTime {
         WallTime::parse(text).unwrap()
-    }
-
-    #[test]
-    fn seconds_have_as_many_decimals_as_are_asked_for() {
-        for (milliseconds, one, three, shortest) in [
-            (0, "0.0", "0.000", "0"),
-            (49, "0.0", "0.049", "0.049"),
-            (50, "0.0", "0.050", "0.05"),
-            (51, "0.1", "0.051", "0.051"),
-            (999, "1.0", "0.999", "0.999"),
-            (1000, "1.0", "1.000", "1"),
-            (12_340, "12.3", "12.340", "12.34"),
-            (100_000, "100.0", "100.000", "100"),
-        ] {
-            let seconds = Seconds(Duration::from_millis(milliseconds));
-            assert_eq!(format!("{seconds:.1}"), one);
-            assert_eq!(format!("{seconds:.3}"), three);
-            assert_eq!(format!("{seconds}"), shortest);
-            assert_eq!(format!("{seconds:.0}"), seconds.0.as_secs_f64().round().to_string());
-        }
     }
 
     #[test]

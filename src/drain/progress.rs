@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use crate::drain::ask::{Budget, Grace, PodRef};
 use crate::drain::pod::Exempt;
-use crate::moment::Seconds;
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,7 +143,7 @@ impl fmt::Display for Progress {
                 "{pod}: was already ending, with more time than is left: {grace} s to end now"
             ),
             Self::Gone { pod, after } => {
-                write!(f, "{pod}: gone after {:.1} s", Seconds(*after))
+                write!(f, "{pod}: gone after {:.1} s", after.as_secs_f64())
             }
             Self::WouldEvict(pod) => write!(f, "{pod}: would be evicted"),
             Self::WouldBlock(pod, budget) => {

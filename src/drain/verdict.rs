@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use crate::drain::ask::{Budget, PodRef};
 use crate::drain::pod::Exempt;
-use crate::moment::Seconds;
 
 /// The end of a drain, pod by pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -165,7 +164,7 @@ impl fmt::Display for Summary<'_> {
     /// `12 evicted, 1 still there in 2.3 s`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Verdict { listed, unread, took, .. } = self.0;
-        write!(f, "{} in {:.1} s", in_words(&self.0.counts()), Seconds(*took))?;
+        write!(f, "{} in {:.1} s", in_words(&self.0.counts()), took.as_secs_f64())?;
         if !listed {
             write!(f, "; the list of pods was not read to its end, there may be more")?;
         }
@@ -294,7 +293,7 @@ impl fmt::Display for Verdict {
         writeln!(f, "{:width$}  {:<16}  {:>7}  NOTE", "POD", "OUTCOME", "SECONDS")?;
         for (row, name) in rows.iter().zip(&names) {
             let seconds = match row.gone_after {
-                Some(after) => format!("{:.1}", Seconds(after)),
+                Some(after) => format!("{:.1}", after.as_secs_f64()),
                 None => "-".to_owned(),
             };
             let line =

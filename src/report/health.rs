@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::moment::{Moment, Seconds};
+use crate::moment::Moment;
 use crate::notice::NoticePath;
 
 /// What was seen of the metadata service and the API server.
@@ -101,7 +101,7 @@ impl fmt::Display for Stuck {
             f,
             "{path} was last polled {} s ago, and is to be polled every {} s",
             silent_for.as_secs(),
-            Seconds(*interval)
+            interval.as_secs_f64()
         )
     }
 }

@@ -4,7 +4,6 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::intent::Basis;
-use crate::moment::Seconds;
 use crate::node::marks::{Change, Cordon};
 use crate::node::state::STATE_ANNOTATION;
 use crate::notice::{Notice, NoticeId};
@@ -193,10 +192,9 @@ impl fmt::Display for Start {
         if !self.given.is_empty() {
             writeln!(f, "Settings given: {}", self.given.join(", "))?;
         }
-        let lines = self
-            .polled
-            .iter()
-            .map(|(url, interval)| format!("Polling {url} every {} second(s)", Seconds(*interval)));
+        let lines = self.polled.iter().map(|(url, interval)| {
+            format!("Polling {url} every {} second(s)", interval.as_secs_f64())
+        });
         f.write_str(&lines.collect::<Vec<_>>().join("\n"))
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 
 use crate::drain::verdict::{Row, Verdict};
 use crate::excerpt::is_hidden;
-use crate::moment::{Seconds, WallTime};
+use crate::moment::WallTime;
 use crate::notice::NoticeId;
 use crate::report::fact::{Fact, Level};
 use crate::report::fields::Fields;
@@ -105,7 +105,7 @@ impl JsonLines {
         let known = more.into_iter().filter_map(|(key, value)| Some((key, value?)));
         let object = known.fold(object, |object, (key, value)| object.text(key, &value));
         match fields.seconds {
-            Some(time) => object.json("seconds", &format!("{:.3}", Seconds(time))).end(),
+            Some(time) => object.json("seconds", &format!("{:.3}", time.as_secs_f64())).end(),
             None => object.end(),
         }
     }
