@@ -16,6 +16,8 @@ use crate::settings::table::{DefaultValue, rows};
 mod overview;
 /// The page and the README.
 mod page;
+/// Who is told.
+mod reporting;
 /// Several settings together.
 mod together;
 
