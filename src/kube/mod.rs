@@ -12,6 +12,7 @@
 //! | [`client`] | the same, kept and mended where it breaks |
 //! | `lines` | an answer without end, line by line |
 //! | [`workers`] | the threads that carry requests out |
+//! | [`event`], [`profile`] | Kubernetes Events; what messages tell of the Node |
 //! | `pods`, [`watch`] | pods as the drain sees them; the watch that lists and follows them |
 //!
 //! Each uses only what stands before it.
@@ -19,9 +20,11 @@
 pub mod access;
 pub mod client;
 mod connection;
+pub mod event;
 mod lines;
 pub mod name;
 mod pods;
+pub mod profile;
 pub mod reply;
 pub mod request;
 pub mod server;

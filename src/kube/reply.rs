@@ -2,7 +2,6 @@
 //!
 //! The wording and the causes are those of kube-apiserver 1.34 to 1.37.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use miniserde::Deserialize;
@@ -101,79 +100,6 @@ pub fn node_of_pod(request: &Request, reply: &Reply) -> Result<String, String> {
     }
 }
 
-/// What a Node is called besides its name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Profile {
-    /// `metadata.labels`.
-    pub labels: BTreeMap<String, String>,
-    /// `spec.providerID`.
-    pub provider_id: Option<String>,
-}
-
-/// By the reply to [`read_node`](crate::kube::request::read_node); `None` if it is none.
-pub fn profile(reply: &Reply) -> Option<Profile> {
-    #[derive(Deserialize)]
-    struct Object {
-        metadata: Metadata,
-        spec: Option<Spec>,
-    }
-    #[derive(Deserialize)]
-    struct Metadata {
-        labels: Option<BTreeMap<String, String>>,
-    }
-    #[derive(Deserialize)]
-    struct Spec {
-        #[serde(rename = "providerID")]
-        provider_id: Option<String>,
-    }
-    let object = (reply.status == 200).then(|| read::<Object>(&reply.body)).flatten()?;
-    Some(Profile {
-        labels: object.metadata.labels.unwrap_or_default(),
-        provider_id: object.spec.and_then(|spec| spec.provider_id),
-    })
-}
-
-/// What became of an Event that was to be written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Written {
-    /// It is written, or was before.
-    Done,
-    /// There is none of that name to be changed.
-    Missing,
-    /// It is not accepted, and would not be later.
-    Refused(String),
-    /// Not now.
-    Again {
-        /// Why, in words.
-        why: String,
-        /// The server's `Retry-After`, if it gave one.
-        after: Option<Duration>,
-    },
-}
-
-/// What became of an Event, by the reply to [`create_event`](crate::kube::request::create_event) or
-/// [`patch_event`](crate::kube::request::patch_event).
-pub fn event(request: &Request, reply: &Reply) -> Written {
-    let status = Status::read(&reply.body);
-    let why = || described(request, reply, status.as_ref());
-    match (reply.status, request.method) {
-        // With 409 the one before it got through, and its answer did not.
-        (200..=299, _) | (409, Method::Post) => Written::Done,
-        (404, Method::Patch) => Written::Missing,
-        (403, Method::Post) if status.as_ref().is_some_and(Status::says_namespace_terminates) => {
-            Written::Refused(format!("{request}: its namespace is being deleted"))
-        }
-        (403, method) => {
-            let verb = if method == Method::Post { "create" } else { "patch" };
-            Written::Refused(format!("{}; `{verb}` on `events` must be granted", why()))
-        }
-        (401 | 408 | 409 | 429 | 500..=599, _) => {
-            Written::Again { why: why(), after: reply.retry_after }
-        }
-        _ => Written::Refused(why()),
-    }
-}
-
 /// A refusal in words: what was asked, the status, and what the server says or how much it sent.
 pub(super) fn refusal(request: &Request, reply: &Reply) -> String {
     described(request, reply, Status::read(&reply.body).as_ref())
@@ -185,7 +111,7 @@ pub(super) fn unexpected(request: &Request, reply: &Reply) -> String {
     format!("{request}: {status}, but its {length} bytes are not what was asked for")
 }
 
-fn described(request: &Request, reply: &Reply, status: Option<&Status>) -> String {
+pub(super) fn described(request: &Request, reply: &Reply, status: Option<&Status>) -> String {
     let code = reply.status;
     if code == 401 {
         return format!("{request}: 401, the API server does not accept the token");
@@ -278,7 +204,7 @@ struct Cause {
 
 impl Status {
     /// Reads it; `None` if the body is anything else.
-    fn read(body: &[u8]) -> Option<Self> {
+    pub(super) fn read(body: &[u8]) -> Option<Self> {
         read::<Self>(body).filter(|status| status.kind == "Status")
     }
 
@@ -310,7 +236,7 @@ impl Status {
         self.message().contains(SEVERAL_BUDGETS).then(|| named("(more than one)".to_owned()))
     }
 
-    fn says_namespace_terminates(&self) -> bool {
+    pub(super) fn says_namespace_terminates(&self) -> bool {
         self.causes().iter().any(|cause| cause.reason.as_deref() == Some(NAMESPACE_CAUSE))
     }
 

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use k8s_openapi::Resource;
-use k8s_openapi::api::core::v1::{Event, Namespace, Node, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use k8s_openapi::api::policy::v1::Eviction;
 use miniserde::{Serialize, json};
 
@@ -13,14 +13,14 @@ use crate::node::FIELD_MANAGER;
 use crate::node::marks::Patch;
 
 /// An answer that is one object: etcd holds objects of up to 1.5 MiB.
-const OBJECT_LIMIT: usize = 4 << 20;
+pub(super) const OBJECT_LIMIT: usize = 4 << 20;
 
 /// An answer that is a Status.
 const STATUS_LIMIT: usize = 256 << 10;
 
 /// Of an answer that is a whole pod, and says no more than that it was done: every worker may get
 /// one at once, of up to 1.5 MiB each.
-const BEGINNING: usize = 4 << 10;
+pub(super) const BEGINNING: usize = 4 << 10;
 
 /// An answer that is a page of pods.
 const PAGE_LIMIT: usize = 8 << 20;
@@ -158,28 +158,6 @@ pub fn patch_node(name: &str, patch: &Patch) -> Request {
     }
 }
 
-/// Writes a new Event, whose body this is.
-pub fn create_event(namespace: &str, body: String) -> Request {
-    Request {
-        method: Method::Post,
-        path: events_path(namespace),
-        body: Some(Body { content_type: "application/json", text: body }),
-        answer_limit: OBJECT_LIMIT,
-        answer_kept: BEGINNING,
-    }
-}
-
-/// Changes an Event.
-pub fn patch_event(namespace: &str, name: &str, patch: String) -> Request {
-    Request {
-        method: Method::Patch,
-        path: format!("{}/{}", events_path(namespace), Encoded(name)),
-        body: Some(Body { content_type: "application/merge-patch+json", text: patch }),
-        answer_limit: OBJECT_LIMIT,
-        answer_kept: BEGINNING,
-    }
-}
-
 /// Reads one pod: the handler's own, to find its node.
 pub fn find_pod(namespace: &str, name: &str) -> Request {
     get(pod_path(namespace, name), OBJECT_LIMIT)
@@ -305,16 +283,6 @@ fn pod_path(namespace: &str, name: &str) -> String {
     )
 }
 
-fn events_path(namespace: &str) -> String {
-    format!(
-        "/api/{}/{}/{}/{}",
-        Event::API_VERSION,
-        Namespace::URL_PATH_SEGMENT,
-        Encoded(namespace),
-        Event::URL_PATH_SEGMENT
-    )
-}
-
 /// A path with a query under construction.
 struct Query {
     path: String,
@@ -340,7 +308,7 @@ impl Query {
 }
 
 /// A path segment or a query value: all but RFC 3986's unreserved characters percent-encoded.
-struct Encoded<'a>(&'a str);
+pub(super) struct Encoded<'a>(pub(super) &'a str);
 
 impl fmt::Display for Encoded<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -162,8 +162,8 @@ fn a_body_escapes_what_it_holds() {
 
 #[test]
 fn a_request_is_known_by_its_verb() {
-    assert_eq!(create_event("default", String::new()).verb(), Verb::Create);
-    assert_eq!(patch_event("default", "n", String::new()).verb(), Verb::Patch);
+    assert_eq!(crate::kube::event::create("default", String::new()).verb(), Verb::Create);
+    assert_eq!(crate::kube::event::patch("default", "n", String::new()).verb(), Verb::Patch);
     assert_eq!(read_node("pods").verb(), Verb::Get);
     assert_eq!(list_pods("n", 25, None).verb(), Verb::List);
     for since in [Since::Cached, Since::Newest, Since::Version("1")] {

@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::drain::timing::Backoff;
 use crate::kube::access::Access;
 use crate::kube::client::Client;
-use crate::kube::reply::{self, Written};
+use crate::kube::event::{self, Written};
 use crate::kube::request::Request;
 use crate::kube::server::Server;
 use crate::kube::workers::STACK;
@@ -217,7 +217,7 @@ impl Writer {
             .client
             .get_or_insert_with(|| Client::new(Arc::new(Access::new(Arc::clone(server), clock))));
         match client.send(request, PATIENCE) {
-            Ok(reply) => reply::event(request, &reply),
+            Ok(reply) => event::written(request, &reply),
             Err(trouble) => Written::Again { why: trouble.to_string(), after: None },
         }
     }

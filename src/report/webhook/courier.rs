@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::intent::Basis;
 use crate::kube::access::Access;
 use crate::kube::client::Client;
-use crate::kube::reply::{self, Profile};
+use crate::kube::profile::{Profile, profile};
 use crate::kube::request;
 use crate::kube::server::Server;
 use crate::kube::workers::STACK;
@@ -173,7 +173,7 @@ impl Courier {
         let Office { server, clock, .. } = &self.office;
         let mut client = Client::new(Arc::new(Access::new(Arc::clone(server), *clock)));
         let answer = client.send(&request::read_node(node), NODE_PATIENCE);
-        answer.ok().and_then(|reply| reply::profile(&reply)).unwrap_or_default()
+        answer.ok().and_then(|reply| profile(&reply)).unwrap_or_default()
     }
 
     /// Tries until the webhook has it, refuses it, or there is no more time.
