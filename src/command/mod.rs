@@ -53,7 +53,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Settings(bad) => bad.fmt(f),
             Self::Template(why) => {
-                write!(f, "WEBHOOK_TEMPLATE_FILE is not good, so nothing was started: {why}")
+                write!(f, "the webhook's template is not good, so nothing was started: {why}")
             }
             Self::Listen(error) => error.fmt(f),
             Self::System(error) => write!(

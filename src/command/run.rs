@@ -122,7 +122,7 @@ fn reporters(
     if let Some(annotations) = reporting.events.clone().filter(|_| !settings.dry_run) {
         let identity = Identity { pod: settings.rules.own.name.clone(), annotations };
         let (server, tell) = (Arc::clone(server), reporters.teller(clock));
-        let events = Events::start(server, clock, identity, instance, seed, tell)?;
+        let events = Events::start(server, clock, identity, instance, seed, &tell)?;
         reporters = reporters.with_events(events);
     }
     Ok(reporters)

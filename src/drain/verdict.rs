@@ -175,8 +175,8 @@ impl fmt::Display for Summary<'_> {
     }
 }
 
-/// The counts of a verdict in words: `12 evicted, 1 still there`.
-pub fn in_words(counts: &[(&'static str, usize)]) -> String {
+/// `12 evicted, 1 still there`
+fn in_words(counts: &[(&'static str, usize)]) -> String {
     let words: Vec<String> =
         counts.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
     if words.is_empty() { "no pods".to_owned() } else { words.join(", ") }

@@ -48,7 +48,14 @@ pub enum Written {
     /// There is none of that name to be changed.
     Missing,
     /// It is not accepted, and would not be later.
-    Refused(String),
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// Why, in words.
+        why: String,
+    },
+    /// Its namespace is being deleted, and it would be with it.
+    Moot,
     /// Not now.
     Again {
         /// Why, in words.
@@ -66,16 +73,17 @@ pub fn written(request: &Request, reply: &Reply) -> Written {
         // With 409 the one before it got through, and its answer did not.
         (200..=299, _) | (409, Method::Post) => Written::Done,
         (404, Method::Patch) => Written::Missing,
-        (403, Method::Post) if status.as_ref().is_some_and(Status::says_namespace_terminates) => {
-            Written::Refused(format!("{request}: its namespace is being deleted"))
-        }
-        (403, method) => {
+        (403, _) if status.as_ref().is_some_and(Status::says_namespace_terminates) => Written::Moot,
+        (status @ 403, method) => {
             let verb = if method == Method::Post { "create" } else { "patch" };
-            Written::Refused(format!("{}; `{verb}` on `events` must be granted", why()))
+            Written::Refused {
+                status,
+                why: format!("{}; `{verb}` on `events` must be granted", why()),
+            }
         }
         (401 | 408 | 409 | 429 | 500..=599, _) => {
             Written::Again { why: why(), after: reply.retry_after }
         }
-        _ => Written::Refused(why()),
+        (status, _) => Written::Refused { status, why: why() },
     }
 }

@@ -162,8 +162,17 @@ pub enum Fact {
         /// For the same reason as the one before.
         again: bool,
     },
-    /// A report is given up for want of time or room.
-    ReportLost(Channel, String),
+    /// Reports are given up for want of time or room.
+    ReportLost {
+        /// To whom.
+        channel: Channel,
+        /// How many.
+        count: usize,
+        /// Why.
+        why: String,
+        /// Others were before, and none has arrived since.
+        again: bool,
+    },
 }
 
 /// Where reports go besides the log.
@@ -261,13 +270,38 @@ pub enum Level {
 }
 
 impl Fact {
+    /// For whom it is of interest: that something is over, for those who were told of its beginning.
+    pub fn interest(&self) -> Level {
+        match self {
+            Self::CredentialsFound | Self::NodeFound(_) | Self::MetadataRecovered(..) => {
+                Level::Error
+            }
+            Self::NodeRecovered(_)
+            | Self::ReportRecovered(..)
+            | Self::Drain(Progress::Recovered { .. }) => Level::Warn,
+            _ => self.level(),
+        }
+    }
+
+    /// Whether later facts leave out what it says: of which node, and of which notice, they are.
+    pub fn is_context(&self) -> bool {
+        matches!(
+            self,
+            Self::Started(_)
+                | Self::NodeFound(_)
+                | Self::NoticeSeen { .. }
+                | Self::TakenOver { .. }
+        )
+    }
+
     /// How much it matters.
     pub fn level(&self) -> Level {
         match self {
             Self::Polled { .. }
             | Self::ReportSent(Channel::KubernetesEvents)
             | Self::ReportRetried(_)
-            | Self::ReportRefused { again: true, .. } => Level::Debug,
+            | Self::ReportRefused { again: true, .. }
+            | Self::ReportLost { again: true, .. } => Level::Debug,
             Self::CredentialsMissing(_)
             | Self::NodeUnknown(_)
             | Self::MetadataFailing(..)
@@ -277,7 +311,7 @@ impl Fact {
             | Self::NodeFailing(..)
             | Self::ReportFailing(..)
             | Self::ReportRefused { again: false, .. }
-            | Self::ReportLost(..)
+            | Self::ReportLost { again: false, .. }
             | Self::MarksUnreadable
             | Self::NoticeSeen { .. }
             | Self::TakenOver { .. }

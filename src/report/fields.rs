@@ -144,7 +144,7 @@ impl Fact {
             Self::ReportRecovered(..) => "report_recovered",
             Self::ReportRetried(_) => "report_retried",
             Self::ReportRefused { .. } => "report_refused",
-            Self::ReportLost(..) => "report_lost",
+            Self::ReportLost { .. } => "report_lost",
         }
     }
 }

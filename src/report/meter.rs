@@ -18,6 +18,8 @@ pub(super) struct Meter {
     dry: bool,
     /// Notices that were counted and stand.
     known: Vec<NoticeId>,
+    /// The notice that is drained for.
+    drained: Option<NoticeId>,
     /// Pods that are to go in the drain under way, and those of them that have gone.
     to_go: usize,
     gone: usize,
@@ -26,7 +28,7 @@ pub(super) struct Meter {
 impl Meter {
     /// Nothing was told yet.
     pub(super) fn new(shown: Shown) -> Self {
-        Self { shown, dry: false, known: Vec::new(), to_go: 0, gone: 0 }
+        Self { shown, dry: false, known: Vec::new(), drained: None, to_go: 0, gone: 0 }
     }
 
     /// For those who count something themselves.
@@ -49,17 +51,24 @@ impl Meter {
         match fact {
             Fact::Started(start) => self.dry = start.dry,
             Fact::Polled { path, status, good } => metrics.polled(*path, *status, *good, now),
-            Fact::NoticeScheduled { notice, .. }
-            | Fact::NoticeMarks { notice, .. }
-            | Fact::NoticeBeside { notice, .. } => self.notice(metrics, &notice.id),
+            Fact::NoticeScheduled { notice, .. } => {
+                self.notice(metrics, &notice.id);
+                // It has moved away, and its drain is called off.
+                self.ends_for(metrics, &notice.id);
+            }
+            Fact::NoticeMarks { notice, .. } | Fact::NoticeBeside { notice, .. } => {
+                self.notice(metrics, &notice.id);
+            }
             Fact::NoticeSeen { notice, basis, left } => {
                 self.notice(metrics, &notice.id);
+                self.drained = Some(notice.id.clone());
                 (self.to_go, self.gone) = (0, 0);
                 metrics.drain_pods_left(0);
                 metrics.drain_began(deadline(*basis, now + *left));
             }
             Fact::TakenOver { notice, basis, left } => {
                 self.notice(metrics, &notice.id);
+                self.drained = Some(notice.id.clone());
                 metrics.drain_deadline(deadline(*basis, now + *left));
             }
             Fact::DeadlineMoved { basis, left } => {
@@ -73,9 +82,8 @@ impl Meter {
             }
             Fact::Drain(progress) => self.progress(metrics, progress),
             Fact::Verdict(occasion, verdict) => metrics.verdict(*occasion, verdict, self.dry),
-            Fact::DeadlineReached | Fact::EndsDrained | Fact::DrainedBefore(_) => {
-                metrics.drain_ended();
-            }
+            Fact::DeadlineReached | Fact::EndsDrained => metrics.drain_ended(),
+            Fact::DrainedBefore(id) => self.ends_for(metrics, id),
             _ => {}
         }
     }
@@ -85,6 +93,12 @@ impl Meter {
         if !self.known.contains(id) {
             self.known.push(id.clone());
             metrics.notice(id);
+        }
+    }
+
+    fn ends_for(&self, metrics: &Metrics, id: &NoticeId) {
+        if self.drained.as_ref() == Some(id) {
+            metrics.drain_ended();
         }
     }
 
@@ -130,12 +144,76 @@ pub(super) fn count_report(metrics: Option<&Arc<Metrics>>, fact: &Fact) {
         Fact::ReportRefused { channel, .. } => {
             (channel, Delivery::Refused, Some(EventOutcome::Failed))
         }
-        Fact::ReportLost(channel, _) => (channel, Delivery::Lost, Some(EventOutcome::Lost)),
+        Fact::ReportLost { channel, .. } => (channel, Delivery::Lost, Some(EventOutcome::Lost)),
         _ => return,
     };
+    let count = if let Fact::ReportLost { count, .. } = fact { *count } else { 1 };
     match (channel, written) {
-        (Channel::Webhook(_), _) => metrics.webhook(delivery),
-        (Channel::KubernetesEvents, Some(outcome)) => metrics.kubernetes_event(outcome),
+        (Channel::Webhook(_), _) => metrics.webhook(delivery, count),
+        (Channel::KubernetesEvents, Some(outcome)) => metrics.kubernetes_event(outcome, count),
         (Channel::KubernetesEvents, None) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::drain::verdict::Verdict;
+    use crate::moment::Moment;
+    use crate::notice::{Action, Notice, NoticePath, When};
+    use crate::report::fact::Occasion;
+    use crate::report::health::Health;
+    use crate::report::metrics::Format;
+
+    const TERMINATE: NoticeId = NoticeId::Interruption(Action::Terminate);
+
+    fn notice(id: NoticeId) -> Notice {
+        let window = Duration::from_mins(2);
+        Notice { id, when: When::Unstated, window, wording: String::new() }
+    }
+
+    fn seen() -> Fact {
+        let left = Duration::from_mins(2);
+        Fact::NoticeSeen { notice: Box::new(notice(TERMINATE)), basis: Basis::Unstated(left), left }
+    }
+
+    /// What a scrape says of the drain under way after these facts.
+    fn in_progress(facts: &[Fact]) -> String {
+        let metrics = Arc::new(Metrics::new("0", &[NoticePath::InstanceAction]));
+        let health = Arc::new(Mutex::new(Health::new([])));
+        let mut meter = Meter::new(Shown { metrics: Some(Arc::clone(&metrics)), health });
+        let wall = WallTime::parse("2026-11-23T12:00:00Z").unwrap();
+        for fact in facts {
+            meter.tell(Reading { now: Moment::START, wall }, fact);
+        }
+        let page = metrics.encode(Format::Classic);
+        let line = page.lines().find(|line| line.starts_with("k8s_spot_handler_drain_in_progress"));
+        line.unwrap().rsplit(' ').next().unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_notice_that_was_dealt_with_before_ends_no_other_drain() {
+        assert_eq!(in_progress(&[seen(), Fact::DrainedBefore(TERMINATE)]), "0");
+        assert_eq!(in_progress(&[seen(), Fact::DrainedBefore(NoticeId::Rebalance)]), "1");
+    }
+
+    /// What the handler tells when maintenance moves far away after the node was emptied for it.
+    #[test]
+    fn a_drain_whose_notice_moves_away_after_its_table_is_under_way_no_more() {
+        let rows = Vec::new();
+        let verdict = Verdict { rows, listed: true, unread: 0, took: Duration::ZERO, end: None };
+        let emptied = Fact::Verdict(Occasion::Empty, Box::new(verdict));
+        let ahead = Duration::from_hours(2);
+        let basis = Basis::NoDeadline;
+        let moved = Fact::NoticeScheduled {
+            notice: Box::new(notice(TERMINATE)),
+            basis,
+            ahead,
+            moved: true,
+        };
+        assert_eq!(in_progress(&[seen(), emptied, moved]), "0");
     }
 }

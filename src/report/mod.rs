@@ -17,6 +17,7 @@ pub mod metrics;
 mod queue;
 pub mod reporters;
 pub mod server;
+mod standing;
 pub mod webhook;
 mod words;
 

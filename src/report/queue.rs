@@ -122,6 +122,11 @@ impl<T> Queue<T> {
         self.changed.notify_all();
     }
 
+    /// What waits and will not be dealt with.
+    pub(super) fn abandon(&self) -> usize {
+        std::mem::take(&mut self.state().items).len()
+    }
+
     /// Waits until the thread is done. Whether it is by then.
     pub(super) fn wait_until_done(&self, patience: Duration) -> bool {
         let at_work = |state: &mut State<T>| !state.done;

@@ -80,16 +80,16 @@ impl Reporters {
     }
 
     /// Gives everybody a moment for what they still have to say.
-    pub fn finish(self, clock: Clock) {
+    pub fn finish(mut self, clock: Clock) {
         let until = clock.now() + LAST_REPORTS;
         if let Some(webhooks) = &self.webhooks {
             webhooks.close();
         }
-        if let Some(events) = &self.events {
+        if let Some(events) = &mut self.events {
             events.close();
             events.finish(clock.now().until(until));
         }
-        if let Some(webhooks) = &self.webhooks {
+        if let Some(webhooks) = &mut self.webhooks {
             webhooks.finish(|| clock.now().until(until));
         }
         self.log.finish(LOG_FLUSH);

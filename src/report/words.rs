@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::drain::verdict::Verdict;
 use crate::intent::Basis;
 use crate::node::marks::{Change, Cordon};
 use crate::node::state::STATE_ANNOTATION;
@@ -119,16 +120,7 @@ impl fmt::Display for Fact {
             }
             Self::Drain(progress) => write!(f, "{progress}"),
             Self::Verdict(occasion, verdict) => {
-                match occasion {
-                    // A pod that could not be read may well be there.
-                    Occasion::Empty if verdict.unread > 0 => writeln!(
-                        f,
-                        "the drain is done for the pods that could be read: none of them is left \
-                         that was to go"
-                    )?,
-                    _ => writeln!(f, "{occasion}")?,
-                }
-                write!(f, "{verdict}")
+                write!(f, "{}\n{verdict}", Ended(*occasion, verdict))
             }
             Self::DeadlineReached => f.write_str(
                 "the deadline is reached and nothing has changed since the table. Polling goes on",
@@ -143,7 +135,12 @@ impl fmt::Display for Fact {
             }
             Self::ReportRetried(channel) => write!(f, "{channel}: tried again in vain"),
             Self::ReportRefused { channel, why, .. } => write!(f, "{channel}: refused: {why}"),
-            Self::ReportLost(channel, why) => write!(f, "{channel}: not delivered: {why}"),
+            Self::ReportLost { channel, count: 1, why, .. } => {
+                write!(f, "{channel}: not delivered: {why}")
+            }
+            Self::ReportLost { channel, count, why, .. } => {
+                write!(f, "{channel}: {count} were not delivered: {why}")
+            }
             Self::Ends { unsettled: false } => f.write_str("SIGTERM: ends, nothing was under way"),
             Self::Ends { unsettled: true } => f.write_str(
                 "SIGTERM: ends, and the marks on the node are not as they should be yet: the next \
@@ -199,17 +196,25 @@ impl fmt::Display for Start {
     }
 }
 
-impl fmt::Display for Occasion {
+/// Why there is a verdict, in words.
+pub(super) struct Ended<'a>(pub(super) Occasion, pub(super) &'a Verdict);
+
+impl fmt::Display for Ended<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Empty => "the drain is done: nothing is left that was to go",
-            Self::Rehearsed => "dry run: what would become of every pod; nothing was done",
-            Self::Deadline => "the deadline is reached: what became of every pod",
-            Self::PatienceOver => {
+        f.write_str(match self.0 {
+            // A pod that could not be read may well be there.
+            Occasion::Empty if self.1.unread > 0 => {
+                "the drain is done for the pods that could be read: none of them is left that was \
+                 to go"
+            }
+            Occasion::Empty => "the drain is done: nothing is left that was to go",
+            Occasion::Rehearsed => "dry run: what would become of every pod; nothing was done",
+            Occasion::Deadline => "the deadline is reached: what became of every pod",
+            Occasion::PatienceOver => {
                 "the time for this drain is over, and the instance stays: what became of every pod"
             }
-            Self::CalledOff => "the drain is called off: what became of every pod so far",
-            Self::Stopped => "this process has to end: what became of every pod so far",
+            Occasion::CalledOff => "the drain is called off: what became of every pod so far",
+            Occasion::Stopped => "this process has to end: what became of every pod so far",
         })
     }
 }

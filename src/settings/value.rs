@@ -196,10 +196,12 @@ pub(super) fn label(text: &str) -> Option<String> {
     is_label(text).then(|| text.to_owned())
 }
 
-/// The path of a file. Without a slash it is refused: a token put where its file's name belongs
-/// would be taken for a path and shown in every error about that file.
+/// The path of a file. Without a slash it is refused, and so is a URL: a token or the address of a
+/// webhook, put where its file's name belongs, would be taken for a path and shown in every error about
+/// that file.
 pub(super) fn path(text: &str) -> Option<PathBuf> {
-    (text.contains('/') && !text.contains('\0')).then(|| PathBuf::from(text))
+    let is_path = text.contains('/') && !text.contains("://") && !text.contains('\0');
+    is_path.then(|| PathBuf::from(text))
 }
 
 /// The host of the API server, if [`Address`] takes it.

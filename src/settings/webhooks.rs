@@ -1,5 +1,7 @@
 //! Settings: where messages go.
 
+use std::path::PathBuf;
+
 use crate::report::webhook::destination::{Destination, Held, Wanted};
 use crate::report::webhook::form::{Form, RoutingKey};
 use crate::report::webhook::headers::Headers;
@@ -24,13 +26,13 @@ pub(super) fn webhooks(sources: &mut Sources<'_>) -> Option<Vec<Destination>> {
 /// How webhooks are reached.
 struct Way {
     proxy: Option<ProxyUrl>,
-    roots: Roots,
+    /// For the operator's own; those of known services have public certificates.
+    ca_file: Option<PathBuf>,
 }
 
 fn way(sources: &mut Sources<'_>) -> Way {
     let proxy = sources.value(&table::WEBHOOK_PROXY);
-    let file = sources.value(&table::WEBHOOK_CA_FILE);
-    Way { proxy, roots: file.map_or(Roots::Public, Roots::File) }
+    Way { proxy, ca_file: sources.value(&table::WEBHOOK_CA_FILE) }
 }
 
 fn own(sources: &mut Sources<'_>, way: &Way) -> Option<Destination> {
@@ -56,37 +58,41 @@ fn own(sources: &mut Sources<'_>, way: &Way) -> Option<Destination> {
         }
     }
     let headers = headers_file.map_or(Held::Here(headers?), Held::InFile);
-    let language = match &headers {
-        Held::Here(headers) => headers.language(),
-        Held::InFile(_) => Headers::default().language(),
-    };
     let is_own = template.is_some() || template_file.is_some();
-    let form = match (ready?, template_file) {
+    let ready = ready?;
+    let Some(url) = url_file.map(Held::InFile).or(url.map(Held::Here)) else {
+        if is_own || ready != ReadyForm::Template {
+            sources.remark("The webhook's form has no effect: no WEBHOOK_URL is set.");
+        }
+        return None;
+    };
+    let form = match (ready, template_file) {
         (ReadyForm::Template, Some(file)) => Wanted::TemplateIn(file),
         (ReadyForm::Template, None) => {
-            let text = template.as_deref().unwrap_or(DEFAULT_TEMPLATE);
-            match Template::parse(text, language) {
-                Ok(template) => Wanted::Form(Form::Template(template)),
-                Err(why) => {
-                    let given_as = "WEBHOOK_TEMPLATE".to_owned();
-                    sources.problems.push(Problem::Explained { given_as, why });
-                    return None;
-                }
-            }
+            let text = template.unwrap_or_else(|| DEFAULT_TEMPLATE.to_owned());
+            own_template(sources, text, &headers)?
         }
         (ready, _) => Wanted::Form(ready_form(sources, ready, key, is_own)?),
     };
-    let url = url_file.map(Held::InFile).or(url.map(Held::Here));
-    if url.is_none() && is_own {
-        sources.remark("The webhook's template has no effect: no WEBHOOK_URL is set.");
+    let roots = way.ca_file.clone().map_or(Roots::Public, Roots::File);
+    Some(Destination { url, headers, form, proxy: way.proxy.clone(), roots })
+}
+
+/// What the template is written in, the headers say.
+fn own_template(
+    sources: &mut Sources<'_>,
+    text: String,
+    headers: &Held<Headers>,
+) -> Option<Wanted> {
+    let Held::Here(headers) = headers else { return Some(Wanted::Template(text)) };
+    match Template::parse(&text, headers.language()) {
+        Ok(template) => Some(Wanted::Form(Form::Template(template))),
+        Err(why) => {
+            let given_as = "WEBHOOK_TEMPLATE".to_owned();
+            sources.problems.push(Problem::Explained { given_as, why });
+            None
+        }
     }
-    Some(Destination {
-        url: url?,
-        headers,
-        form,
-        proxy: way.proxy.clone(),
-        roots: way.roots.clone(),
-    })
 }
 
 fn ready_form(
@@ -141,7 +147,7 @@ fn former(sources: &mut Sources<'_>, way: &Way) -> Vec<Destination> {
         headers: Held::Here(Headers::default()),
         form: Wanted::Form(form),
         proxy: way.proxy.clone(),
-        roots: way.roots.clone(),
+        roots: Roots::Public,
     };
     set.map(destination).collect()
 }

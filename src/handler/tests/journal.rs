@@ -243,7 +243,7 @@ fn fact_words(fact: &Fact) -> Option<String> {
         | Fact::ReportRecovered(..)
         | Fact::ReportRetried(_)
         | Fact::ReportRefused { .. }
-        | Fact::ReportLost(..) => panic!("said by others than the handler: {fact}"),
+        | Fact::ReportLost { .. } => panic!("said by others than the handler: {fact}"),
     })
 }
 

@@ -8,7 +8,7 @@ use crate::drain::verdict::Verdict;
 use crate::node::marks::{Change, Cordon};
 use crate::notice::Kind;
 use crate::report::fact::{Fact, Level, Occasion, Purpose};
-use crate::report::words::Announced;
+use crate::report::words::{Announced, Ended};
 
 /// An Event that is to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,8 +102,12 @@ fn of_kind(kind: Kind) -> &'static str {
 
 /// Without the table: that has a row for each pod.
 fn of_verdict(occasion: Occasion, verdict: &Verdict, fact: &Fact) -> Event {
-    let reason = if verdict.is_clean() { "CordonAndDrain" } else { "CordonAndDrainError" };
-    let message = format!("{occasion}: {}", verdict.summary());
+    let reason = match occasion {
+        Occasion::CalledOff => "DrainCalledOff",
+        _ if verdict.is_clean() => "CordonAndDrain",
+        _ => "CordonAndDrainError",
+    };
+    let message = format!("{}: {}", Ended(occasion, verdict), verdict.summary());
     Event { reason, message, ..about_node(fact) }
 }
 

@@ -22,13 +22,15 @@ use crate::report::events::series::{Entry, Series};
 use crate::report::fact::{Channel, Fact};
 use crate::report::known_instance::KnownInstance;
 use crate::report::queue::{Next, Queue};
+use crate::report::standing::Standing;
 use crate::settings::Annotations;
 
 /// The end at which facts go in.
 pub struct Events {
     queue: Arc<Queue<Happened>>,
     herald: Herald,
-    tell: Teller,
+    /// Of what finds no room.
+    standing: Standing,
 }
 
 /// Who writes.
@@ -67,7 +69,7 @@ impl Events {
         identity: Identity,
         instance: Arc<KnownInstance>,
         seed: u64,
-        tell: Teller,
+        tell: &Teller,
     ) -> io::Result<Self> {
         let queue = Arc::new(Queue::new(CAPACITY));
         let mut writer = Writer {
@@ -80,16 +82,15 @@ impl Events {
             early: Vec::new(),
             series: Series::default(),
             client: None,
-            failed: 0,
-            refused: None,
+            standing: Standing::new(Channel::KubernetesEvents, tell),
             jitter: fastrand::Rng::with_seed(seed),
-            tell: Arc::clone(&tell),
         };
         thread::Builder::new()
             .name("events".to_owned())
             .stack_size(STACK)
             .spawn(move || writer.run())?;
-        Ok(Self { queue, herald: Herald::default(), tell })
+        let standing = Standing::new(Channel::KubernetesEvents, tell);
+        Ok(Self { queue, herald: Herald::default(), standing })
     }
 
     /// Has written what is to be said of a fact. Never waits.
@@ -104,8 +105,7 @@ impl Events {
         }
         let Some(event) = self.herald.event(fact) else { return };
         if !self.queue.offer(Happened::Event(reading.wall, event)) {
-            let why = "too many wait already";
-            (self.tell)(Fact::ReportLost(Channel::KubernetesEvents, why.to_owned()));
+            self.standing.lost(1, "too many wait already".to_owned());
         }
     }
 
@@ -114,9 +114,12 @@ impl Events {
         self.queue.close();
     }
 
-    /// Waits for that, but no longer than `timeout`.
-    pub fn finish(&self, timeout: Duration) {
-        self.queue.wait_until_done(timeout);
+    /// Waits for that, but no longer than `timeout`, and says what is left then.
+    pub fn finish(&mut self, timeout: Duration) {
+        if !self.queue.wait_until_done(timeout) {
+            // One is in hand.
+            self.standing.lost(self.queue.abandon() + 1, "this process has to end".to_owned());
+        }
     }
 }
 
@@ -131,13 +134,11 @@ struct Writer {
     early: Vec<(WallTime, Event)>,
     series: Series,
     client: Option<Client>,
-    /// So many tries have failed since one got through.
-    failed: u32,
-    /// Why the last Event was refused, if it was.
-    refused: Option<String>,
+    standing: Standing,
     jitter: fastrand::Rng,
-    tell: Teller,
 }
+
+const NO_NODE: &str = "the name of this node is not known";
 
 impl Writer {
     fn run(&mut self) {
@@ -156,6 +157,9 @@ impl Writer {
                 Next::Closed => break,
             }
         }
+        if !self.early.is_empty() {
+            self.standing.lost(self.early.len(), NO_NODE.to_owned());
+        }
         self.queue.mark_done();
     }
 
@@ -163,51 +167,55 @@ impl Writer {
         let Some(node) = self.node.clone() else {
             if self.early.len() < CAPACITY {
                 self.early.push((at, event.clone()));
+            } else {
+                self.standing.lost(1, NO_NODE.to_owned());
             }
             return;
         };
         let entry = self.series.enter(self.clock.now(), at, &node, event);
         let name = match entry {
             Entry::New(name) => name,
-            Entry::Again(name, count) => match self.send(&body::count(&name, event, count, at)) {
+            Entry::Again(name, count) => {
+                if self.send(&body::count(&name, event, count, at)) {
+                    return;
+                }
                 // The API server keeps Events for an hour.
-                Some(Written::Missing) => name,
-                _ => return,
-            },
+                name
+            }
         };
         let instance = self.instance.instance();
         let create = body::create(&name, event, at, &node, &self.identity, &instance);
         self.send(&create);
     }
 
-    /// Sends it until it is done, refused, or not worth it any more; `None`: the last.
-    fn send(&mut self, request: &Request) -> Option<Written> {
+    /// Sends it until it is done, refused, or not worth it any more; whether there was something to
+    /// be changed.
+    fn send(&mut self, request: &Request) -> bool {
         let until = self.clock.now() + PERSISTENCE;
         let mut backoff = Backoff::from_millis(500, 10_000);
+        // One more try when this process is to end.
+        let mut is_last = false;
         loop {
             let (why, after) = match self.ask(request) {
                 Written::Again { why, after } => (why, after),
+                Written::Missing => return false,
+                Written::Moot => return true,
                 Written::Done => {
-                    self.got_through();
-                    return Some(Written::Done);
+                    self.standing.got_through();
+                    return true;
                 }
-                Written::Missing => return Some(Written::Missing),
-                Written::Refused(why) => {
-                    self.refused(why.clone());
-                    return Some(Written::Refused(why));
+                Written::Refused { status, why } => {
+                    self.standing.refused(&status.to_string(), why);
+                    return true;
                 }
             };
-            self.failed += 1;
-            (self.tell)(match self.failed {
-                1 => Fact::ReportFailing(Channel::KubernetesEvents, why.clone()),
-                _ => Fact::ReportRetried(Channel::KubernetesEvents),
-            });
             let pause = after.unwrap_or_default().max(backoff.next(&mut self.jitter));
-            let left = self.clock.now().until(until);
-            if pause > left || self.queue.wait_for_close(pause) {
-                (self.tell)(Fact::ReportLost(Channel::KubernetesEvents, why));
-                return None;
+            if is_last || pause > self.clock.now().until(until) {
+                self.standing.lost(1, why);
+                return true;
             }
+            self.standing.failed(why);
+            is_last = self.queue.wait_for_close(pause);
         }
     }
 
@@ -220,22 +228,6 @@ impl Writer {
             Ok(reply) => event::written(request, &reply),
             Err(trouble) => Written::Again { why: trouble.to_string(), after: None },
         }
-    }
-
-    fn got_through(&mut self) {
-        self.refused = None;
-        let failed = std::mem::take(&mut self.failed);
-        (self.tell)(match failed {
-            0 => Fact::ReportSent(Channel::KubernetesEvents),
-            failed => Fact::ReportRecovered(Channel::KubernetesEvents, failed),
-        });
-    }
-
-    /// Without the permission it is the same for every Event.
-    fn refused(&mut self, why: String) {
-        let again = self.refused.as_ref() == Some(&why);
-        self.refused = Some(why.clone());
-        (self.tell)(Fact::ReportRefused { channel: Channel::KubernetesEvents, why, again });
     }
 }
 
@@ -288,7 +280,7 @@ mod tests {
             let tell: Teller = Arc::new(move |fact| {
                 let _ = tell.send(fact);
             });
-            let events = Events::start(server.server(), clock, identity, instance, 1, tell);
+            let events = Events::start(server.server(), clock, identity, instance, 1, &tell);
             Self { events: events.unwrap(), asked, told, _server: server }
         }
 
@@ -303,7 +295,7 @@ mod tests {
         }
 
         /// What was asked and told until everything is written.
-        fn ends(self) -> (Vec<String>, Vec<String>) {
+        fn ends(mut self) -> (Vec<String>, Vec<String>) {
             self.events.close();
             self.events.finish(LONG);
             let line = |request: String| request.lines().next().unwrap().to_owned();
@@ -368,5 +360,26 @@ mod tests {
         let again = play.told.recv().unwrap();
         assert!(matches!(again, Fact::ReportRefused { again: true, .. }), "{again:?}");
         assert_eq!(play.ends().0.len(), 2);
+    }
+
+    #[test]
+    fn a_missing_permission_is_said_once_for_all_namespaces() {
+        use crate::drain::ask::{Budget, PodRef};
+        use crate::drain::progress::Progress;
+
+        let mut play = Play::new(&[FORBIDDEN, FORBIDDEN, FORBIDDEN]);
+        play.tell(&Fact::NodeFound("node-1".to_owned()));
+        for namespace in ["a", "b", "a"] {
+            let of = |name: &str| (namespace.into(), name.into());
+            let (namespace, name) = of("web");
+            let pod = Arc::new(PodRef { namespace, name, uid: "u".into() });
+            let (namespace, name) = of("budget");
+            let budget = Arc::new(Budget { namespace, name });
+            let grace = std::num::NonZeroU32::MIN;
+            play.tell(&Fact::Drain(Progress::Deleted { pod, grace, budget }));
+        }
+        let told: Vec<Fact> = (0..3).map(|_| play.told.recv().unwrap()).collect();
+        let anew = |fact: &&Fact| matches!(fact, Fact::ReportRefused { again: false, .. });
+        assert_eq!(told.iter().filter(anew).count(), 1, "{told:#?}");
     }
 }

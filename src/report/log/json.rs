@@ -10,6 +10,7 @@ use crate::notice::NoticeId;
 use crate::report::fact::{Fact, Level};
 use crate::report::fields::Fields;
 use crate::report::json::Object;
+use crate::report::words::Ended;
 
 /// Writes facts as objects. Every object has `time`, `level`, `fact` (a stable name for what is said)
 /// and `message` (the words of the text log); the others where they apply: `node`, `event` and `kind`
@@ -23,18 +24,12 @@ pub(super) struct JsonLines {
 
 impl JsonLines {
     /// A fact is one object; a table of verdicts one for each pod, and one for all of them.
-    pub(super) fn write(
-        &mut self,
-        out: &mut impl io::Write,
-        at: WallTime,
-        fact: &Fact,
-    ) -> fmt::Result {
-        self.take_in(fact);
+    pub(super) fn write(&self, out: &mut impl io::Write, at: WallTime, fact: &Fact) -> fmt::Result {
         if let Fact::Verdict(occasion, verdict) = fact {
             for row in verdict.in_order() {
                 self.write_row(out, at, verdict, row)?;
             }
-            let message = format!("{occasion}: {}", verdict.summary());
+            let message = format!("{}: {}", Ended(*occasion, verdict), verdict.summary());
             let object = self.object(at, fact.level(), fact.name(), &message, &fact.fields());
             return write_line(out, object);
         }
@@ -65,8 +60,8 @@ impl JsonLines {
         write_line(out, self.object(at, level, "pod_verdict", &message, &Fields::of_row(row)))
     }
 
-    /// What later facts leave out.
-    fn take_in(&mut self, fact: &Fact) {
+    /// What later facts leave out. Every fact that says it is taken in, written or not.
+    pub(super) fn take_in(&mut self, fact: &Fact) {
         match fact {
             Fact::Started(start) => self.node.clone_from(&start.node),
             Fact::NodeFound(name) => self.node = Some(name.clone()),
@@ -152,6 +147,7 @@ mod tests {
         let at = WallTime::parse("2026-11-23T12:00:00.5Z").unwrap();
         let mut out = Vec::new();
         for fact in facts {
+            lines.take_in(fact);
             lines.write(&mut out, at, fact).unwrap();
         }
         let text = String::from_utf8(out).unwrap();
@@ -219,6 +215,15 @@ mod tests {
             "the deadline is reached: what became of every pod: 1 ended by others, 1 still there in \
              3.0 s"
         );
+    }
+
+    #[test]
+    fn nobody_says_that_nothing_is_left_where_a_pod_could_not_be_read() {
+        let took = Duration::from_secs(3);
+        let verdict = Verdict { rows: vec![], listed: true, unread: 1, took, end: None };
+        let lines = written(&[Fact::Verdict(Occasion::Empty, Box::new(verdict))]);
+        let message = lines[0]["message"].as_str().unwrap();
+        assert!(!message.contains("nothing is left"), "{message}");
     }
 
     #[test]

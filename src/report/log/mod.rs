@@ -46,14 +46,14 @@ impl Log {
         thread::Builder::new()
             .name("log".to_owned())
             .stack_size(STACK)
-            .spawn(move || write_all(&writer, out, style))?;
+            .spawn(move || write_all(&writer, out, style, least))?;
         Ok(Self { queue, least })
     }
 
     /// Passes on a fact that became known at `at`. Never waits: if the queue is full, the fact is lost,
     /// and that is said in its place. Whether it found room.
     pub fn tell(&self, at: WallTime, fact: Fact) -> bool {
-        if fact.level() < self.least {
+        if fact.interest() < self.least && !fact.is_context() {
             return true;
         }
         // What became of every pod is said whatever happens; there is one table for a drain.
@@ -90,12 +90,18 @@ enum Entry {
     Lost(WallTime, usize),
 }
 
-fn write_all(queue: &Queue<Entry>, mut out: impl Write, style: Style) {
+fn write_all(queue: &Queue<Entry>, mut out: impl Write, style: Style, least: Level) {
     let mut lines = match style {
         Style::Text { coloured } => Lines::Text(TextLines { coloured }),
         Style::Json => Lines::Json(JsonLines::default()),
     };
     while let Some(entry) = queue.wait() {
+        if let (Lines::Json(lines), Entry::Fact(_, fact)) = (&mut lines, &entry) {
+            lines.take_in(fact);
+        }
+        if matches!(&entry, Entry::Fact(_, fact) if fact.interest() < least) {
+            continue;
+        }
         // A closed pipe or a full disk: there is nobody to tell, and no reason to stop.
         let _ = lines.write(&mut out, &entry);
     }
@@ -211,6 +217,27 @@ mod tests {
         log.tell(noon(), fact("kept"));
         finish(&log);
         assert_eq!(paper.text(), "2026-11-23T12:00:00.500Z WARN  kept\n");
+    }
+
+    #[test]
+    fn json_names_the_node_also_where_the_start_is_not_logged() {
+        let paper = Paper::default();
+        let log = Log::start(paper.clone(), Style::Json, Level::Warn).unwrap();
+        log.tell(noon(), Fact::NodeFound("node-1".to_owned()));
+        log.tell(noon(), fact("kept"));
+        finish(&log);
+        assert!(paper.text().contains(r#""node":"node-1""#), "{}", paper.text());
+    }
+
+    #[test]
+    fn trouble_that_is_said_is_said_to_be_over_at_the_same_level() {
+        let paper = Paper::default();
+        let log = Log::start(paper.clone(), PLAIN, Level::Error).unwrap();
+        let path = NoticePath::InstanceAction;
+        log.tell(noon(), Fact::MetadataFailing(path, "status 500".to_owned()));
+        log.tell(noon(), Fact::MetadataRecovered(path, 7));
+        finish(&log);
+        assert_eq!(paper.text().lines().count(), 2, "{}", paper.text());
     }
 
     #[test]

@@ -248,14 +248,16 @@ impl Metrics {
         self.drain_pods_left(0);
     }
 
-    /// What became of a message to the webhook.
-    pub fn webhook(&self, delivery: Delivery) {
-        count(&self.webhook_deliveries, &[("outcome", Value::Word(delivery.word()))], 1);
+    /// What became of so many messages to a webhook.
+    pub fn webhook(&self, delivery: Delivery, how_many: usize) {
+        let more = u64::try_from(how_many).unwrap_or(u64::MAX);
+        count(&self.webhook_deliveries, &[("outcome", Value::Word(delivery.word()))], more);
     }
 
-    /// What became of a Kubernetes Event.
-    pub fn kubernetes_event(&self, outcome: EventOutcome) {
-        count(&self.kubernetes_events, &[("outcome", Value::Word(outcome.word()))], 1);
+    /// What became of so many Kubernetes Events.
+    pub fn kubernetes_event(&self, outcome: EventOutcome, how_many: usize) {
+        let more = u64::try_from(how_many).unwrap_or(u64::MAX);
+        count(&self.kubernetes_events, &[("outcome", Value::Word(outcome.word()))], more);
     }
 
     /// The log had no room for a message.

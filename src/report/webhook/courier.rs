@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::drain::timing::Backoff;
 use crate::intent::Basis;
 use crate::kube::access::Access;
 use crate::kube::client::Client;
@@ -17,10 +18,10 @@ use crate::kube::workers::STACK;
 use crate::moment::WallTime;
 use crate::notice::Notice;
 use crate::report::Teller;
-use crate::report::fact::{Channel, Fact};
+use crate::report::fact::Channel;
 use crate::report::known_instance::KnownInstance;
 use crate::report::queue::{Next, Queue};
-use crate::report::webhook::backoff::Backoff;
+use crate::report::standing::Standing;
 use crate::report::webhook::destination::Destination;
 use crate::report::webhook::message::{About, Message};
 use crate::report::webhook::outcome::Outcome;
@@ -68,16 +69,14 @@ pub(super) struct Courier {
     queue: Arc<Queue<Told>>,
     destination: Destination,
     office: Office,
-    channel: Channel,
     /// What the messages of the drain under way have in common.
     about: Option<About>,
     /// Who is to go, as far as that is known.
     pods: Vec<String>,
     /// Came while something else was waited for.
     next: Option<Told>,
-    backoff: Backoff,
-    /// So many tries have failed since one got through.
-    failed: u32,
+    standing: Standing,
+    jitter: fastrand::Rng,
 }
 
 impl Courier {
@@ -91,12 +90,11 @@ impl Courier {
         let mut courier = Self {
             queue,
             destination,
-            channel,
             about: None,
             pods: Vec::new(),
             next: None,
-            backoff: Backoff::new(office.seed),
-            failed: 0,
+            standing: Standing::new(channel, &office.tell),
+            jitter: fastrand::Rng::with_seed(office.seed),
             office,
         };
         thread::Builder::new()
@@ -123,7 +121,9 @@ impl Courier {
                     self.wait_for_list();
                 }
                 let about = self.about(&node, *notice, basis);
-                let message = Message::drain_begins(&about, self.pods.clone(), at);
+                let begins =
+                    if taken_over { Message::drain_taken_over } else { Message::drain_begins };
+                let message = begins(&about, self.pods.clone(), at);
                 self.about = Some(about);
                 Some(message)
             }
@@ -131,8 +131,8 @@ impl Courier {
                 self.pods = pods;
                 None
             }
-            Chapter::Marked { notice, basis } => {
-                Some(Message::node_marked(&self.about(&node, *notice, basis), at))
+            Chapter::Marked { notice, basis, level } => {
+                Some(Message::node_marked(&self.about(&node, *notice, basis), level, at))
             }
             Chapter::Ends(occasion, verdict) => {
                 Some(Message::drain_ends(self.about.as_ref()?, occasion, &verdict, at))
@@ -150,15 +150,24 @@ impl Courier {
     }
 
     fn about(&self, node: &str, notice: Notice, basis: Basis) -> About {
-        let Profile { labels, provider_id } = self.profile(node);
+        let instance = self.office.instance.instance();
+        let Profile { labels, provider_id } = match node {
+            "" => Profile::default(),
+            node => self.profile(node),
+        };
+        // Where the node's name could not be found out, that of its instance says more than none.
+        let name = match node {
+            "" => instance.local_hostname.as_deref().unwrap_or("(node unknown)"),
+            node => node,
+        };
         About {
             notice,
             basis,
             cluster: self.office.cluster.clone(),
-            node_name: node.to_owned(),
+            node_name: name.to_owned(),
             node_labels: labels,
             provider_id,
-            instance: (*self.office.instance.instance()).clone(),
+            instance: (*instance).clone(),
             dry: self.office.dry,
         }
     }
@@ -179,34 +188,38 @@ impl Courier {
     /// Tries until the webhook has it, refuses it, or there is no more time.
     fn deliver(&mut self, message: &Message) {
         let until = self.office.clock.now() + PERSISTENCE;
+        let mut backoff = Backoff::from_millis(1000, 30_000);
+        // One more try when this process is to end.
+        let mut is_last = false;
         loop {
             let (why, not_before) = match self.try_once(message) {
-                Ok(Outcome::Delivered) => return self.delivered(),
-                Ok(Outcome::Refused { why }) => {
-                    let channel = self.channel.clone();
-                    return self.tell(Fact::ReportRefused { channel, why, again: false });
+                Ok(None) => return,
+                Ok(Some(Outcome::Delivered)) => return self.standing.got_through(),
+                Ok(Some(Outcome::Refused { why })) => {
+                    return self.standing.refused(&why.clone(), why);
                 }
-                Ok(Outcome::Again { why, not_before }) => (why, not_before),
+                Ok(Some(Outcome::Again { why, not_before })) => (why, not_before),
                 // A Secret that is mounted anew is gone for a moment.
                 Err(why) => (why, None),
             };
-            self.failed += 1;
-            self.tell(match self.failed {
-                1 => Fact::ReportFailing(self.channel.clone(), why.clone()),
-                _ => Fact::ReportRetried(self.channel.clone()),
-            });
-            let pause = self.backoff.next(not_before);
-            let left = self.office.clock.now().until(until);
-            if pause > left || self.queue.wait_for_close(pause) {
-                return self.tell(Fact::ReportLost(self.channel.clone(), why));
+            let pause = not_before.unwrap_or_default() + backoff.next(&mut self.jitter);
+            if is_last || pause > self.office.clock.now().until(until) {
+                return self.standing.lost(1, why);
             }
+            self.standing.failed(why);
+            is_last = self.queue.wait_for_close(pause);
         }
     }
 
-    fn try_once(&self, message: &Message) -> Result<Outcome, String> {
+    /// `None`: the service has no place for it.
+    fn try_once(&self, message: &Message) -> Result<Option<Outcome>, String> {
         let Destination { url, headers, form, proxy, roots } = &self.destination;
         let headers = headers.read()?;
-        let body = form.read(&headers)?.body(message);
+        let form = form.read(&headers)?;
+        if !form.takes(message.stage) {
+            return Ok(None);
+        }
+        let body = form.body(message);
         let target = Target {
             url: url.read()?,
             proxy: proxy.clone(),
@@ -217,20 +230,6 @@ impl Courier {
         let patience = if closing { LAST_PATIENCE } else { PATIENCE };
         let clock = self.office.clock;
         let tried = post(&target, &body.text, patience, clock);
-        Ok(Outcome::of(&tried, clock.read().wall))
-    }
-
-    fn delivered(&mut self) {
-        self.backoff = Backoff::new(self.office.seed);
-        let channel = self.channel.clone();
-        let failed = std::mem::take(&mut self.failed);
-        self.tell(match failed {
-            0 => Fact::ReportSent(channel),
-            failed => Fact::ReportRecovered(channel, failed),
-        });
-    }
-
-    fn tell(&self, fact: Fact) {
-        (self.office.tell)(fact);
+        Ok(Some(Outcome::of(&tried, clock.read().wall)))
     }
 }

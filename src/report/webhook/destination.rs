@@ -41,6 +41,8 @@ pub enum Held<T> {
 pub enum Wanted {
     /// This.
     Form(Form),
+    /// What this template says, which is written in what the headers say.
+    Template(String),
     /// What the template in this file says.
     TemplateIn(PathBuf),
 }
@@ -87,11 +89,14 @@ impl<T: Clone> Held<T> {
 impl Wanted {
     /// The form, as it is now.
     pub(super) fn read(&self, headers: &Headers) -> Result<Form, String> {
+        let parse = |name: &str, text: &str| {
+            let template = Template::parse(text, headers.language());
+            template.map(Form::Template).map_err(|why| format!("{name}: {why}"))
+        };
         match self {
             Self::Form(form) => Ok(form.clone()),
-            Self::TemplateIn(path) => Template::parse(&text_of(path)?, headers.language())
-                .map(Form::Template)
-                .map_err(|why| format!("{}: {why}", path.display())),
+            Self::Template(text) => parse("WEBHOOK_TEMPLATE", text),
+            Self::TemplateIn(path) => parse(&path.display().to_string(), &text_of(path)?),
         }
     }
 }

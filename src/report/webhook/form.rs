@@ -92,6 +92,12 @@ impl fmt::Debug for RoutingKey {
 }
 
 impl Form {
+    /// Whether it has a place for this stage. An alert for a node that is only marked would have nobody
+    /// to resolve it.
+    pub fn takes(&self, stage: Stage) -> bool {
+        !(matches!(self, Self::PagerDuty { .. }) && stage == Stage::NodeMarked)
+    }
+
     /// Whether the Node's own labels and provider id stand in it.
     pub fn tells_of_the_node(&self) -> bool {
         match self {

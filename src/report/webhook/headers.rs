@@ -78,8 +78,11 @@ impl Headers {
         self
     }
 
-    /// What a template is written in that is sent with them: JSON, if they say so.
+    /// What a template is written in that is sent with them: JSON, unless they say otherwise.
     pub fn language(&self) -> Language {
+        if !self.say_content_type() {
+            return Language::Json;
+        }
         let media_type = self.content_type().and_then(|value| value.to_str().ok());
         let media_type = media_type.and_then(|value| value.split(';').next()).unwrap_or_default();
         let media_type = media_type.trim().to_ascii_lowercase();
@@ -109,16 +112,17 @@ impl fmt::Debug for Headers {
 const NO_OBJECT: &str =
     r#"is not a JSON object of headers, such as {"Content-type":"application/json"}"#;
 
+const NO_NAME: &str =
+    "has a header whose name is none; a name is letters, digits and any of !#$%&'*+-.^_`|~";
+
 fn too_long() -> String {
     format!("has more than {LONGEST} bytes in its headers")
 }
 
 /// One header, if it may be sent.
 fn header(name: &str, value: Value) -> Result<(HeaderName, HeaderValue), String> {
-    let known = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
-        let shown: String = name.chars().take(LONGEST_SHOWN).flat_map(char::escape_debug).collect();
-        format!("has a header \"{shown}\"; a name is letters, digits and any of !#$%&'*+-.^_`|~")
-    })?;
+    // What should be a name and is none may be the value.
+    let known = HeaderName::from_bytes(name.as_bytes()).map_err(|_| NO_NAME.to_owned())?;
     let named = known.as_str();
     if OF_THE_CLIENT.contains(&named) {
         return Err(format!("has the header {named}, which the client sets as it needs it"));
@@ -136,9 +140,6 @@ fn header(name: &str, value: Value) -> Result<(HeaderName, HeaderValue), String>
     value.set_sensitive(true);
     Ok((known, value))
 }
-
-/// Enough of a name to find it.
-const LONGEST_SHOWN: usize = 40;
 
 /// A JSON object as it stands there: miniserde's own keeps of two keys that are the same one only.
 struct Pairs(Vec<(String, Value)>);
@@ -219,11 +220,12 @@ mod tests {
             (r#"["geheim"]"#, "is not a JSON object"),
             (r#"{"A": "geheim""#, "is not a JSON object"),
             (r#"{"A": "geheim",}"#, "is not a JSON object"),
-            (r#"{"A b": "geheim"}"#, "has a header \"A b\"; a name is"),
-            (r#"{"": "geheim"}"#, "has a header \"\""),
-            (r#"{"A:": "geheim"}"#, "has a header \"A:\""),
-            (r#"{"A\r\nB": "geheim"}"#, r#"has a header "A\r\nB""#),
-            (r#"{"Ä": "geheim"}"#, "has a header \"Ä\""),
+            (r#"{"A b": "geheim"}"#, "has a header whose name is none; a name is"),
+            (r#"{"": "geheim"}"#, "has a header whose name is none"),
+            (r#"{"A:": "geheim"}"#, "has a header whose name is none"),
+            (r#"{"A\r\nB": "geheim"}"#, "has a header whose name is none"),
+            (r#"{"Ä": "geheim"}"#, "has a header whose name is none"),
+            (r#"{"Bearer geheim": "Authorization"}"#, "has a header whose name is none"),
             (r#"{"A": 17}"#, "has a header a whose value is not a string"),
             (r#"{"A": null}"#, "has a header a whose value is not a string"),
             (r#"{"A": ["geheim"]}"#, "has a header a whose value is not a string"),
@@ -257,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_is_json_if_the_headers_say_so() {
+    fn a_template_is_json_unless_the_headers_say_otherwise() {
         let language = |text: &str| Headers::parse(text).unwrap().language();
         for json in [
             r#"{"Content-type":"application/json"}"#,
@@ -268,9 +270,10 @@ mod tests {
             assert_eq!(language(json), Language::Json, "{json}");
             assert!(Headers::parse(json).unwrap().say_content_type());
         }
+        for silent in ["{}", r#"{"Accept":"text/plain"}"#] {
+            assert_eq!(language(silent), Language::Json, "{silent}");
+        }
         for other in [
-            "{}",
-            r#"{"Accept":"application/json"}"#,
             r#"{"Content-Type":"text/plain"}"#,
             r#"{"Content-Type":"application/x-www-form-urlencoded"}"#,
             r#"{"Content-Type":"application/jsonlines"}"#,

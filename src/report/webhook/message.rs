@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::drain::verdict::{Outcome, Verdict, in_words};
+use crate::drain::verdict::{Outcome, Verdict};
 use crate::instance::Instance;
 use crate::intent::Basis;
 use crate::moment::WallTime;
@@ -54,7 +54,7 @@ pub struct Message {
 /// What has happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// The node is marked, and its pods are left alone.
+    /// The node is to be marked, and its pods are left alone.
     NodeMarked,
     /// A drain begins.
     DrainBegins,
@@ -98,11 +98,14 @@ pub struct About {
 }
 
 impl Message {
-    /// That the node is only marked, `now`.
-    pub fn node_marked(about: &About, now: WallTime) -> Self {
-        let summary =
-            format!("{} is marked for a notice, and its pods are left alone.", about.node_name);
-        Self::new(about, Stage::NodeMarked, Level::Info, summary, now)
+    /// That a notice only asks for marks on the node, `now`, which matters so much.
+    pub fn node_marked(about: &About, level: Level, now: WallTime) -> Self {
+        let summary = format!(
+            "A notice asks for marks on {}, and its pods are left alone{}.",
+            about.node_name,
+            if about.dry { "; this is a dry run, and nothing is marked" } else { "" }
+        );
+        Self::new(about, Stage::NodeMarked, level, summary, now)
     }
 
     /// That the drain begins, `now`, and who is to go, each as `namespace/name`, as far as that is
@@ -113,24 +116,18 @@ impl Message {
         Self { pods, ..Self::new(about, Stage::DrainBegins, Level::Warn, summary, now) }
     }
 
+    /// That another notice has taken over the drain under way, by `now`.
+    pub fn drain_taken_over(about: &About, pods: Vec<String>, now: WallTime) -> Self {
+        let summary = format!("Another notice takes over the drain of {}.", about.node_name);
+        Self { summary, ..Self::drain_begins(about, pods, now) }
+    }
+
     /// What has become of the pods by `now`, on this occasion.
     pub fn drain_ends(about: &About, occasion: Occasion, verdict: &Verdict, now: WallTime) -> Self {
         let stage = Stage::DrainEnds { clean: verdict.is_clean() };
         let outcomes = verdict.counts();
-        let mut summary = format!(
-            "{}: {} in {} s",
-            has_ended(occasion, &about.node_name),
-            in_words(&outcomes),
-            verdict.took.as_secs()
-        );
-        if !verdict.listed {
-            summary += ", and there may be more, as the list of pods was not read to its end";
-        }
-        let unread = match verdict.unread {
-            0 => String::new(),
-            unread => format!(", and {unread} more that could not be read"),
-        };
-        summary = summary + &unread + ".";
+        let ended = has_ended(occasion, verdict, &about.node_name);
+        let summary = format!("{ended}: {}.", verdict.summary());
         let went = verdict.rows.iter().filter(|row| !matches!(row.outcome, Outcome::LeftAlone(_)));
         Self {
             pods: went.map(|row| row.pod.to_string()).collect(),
@@ -177,8 +174,11 @@ impl Message {
 }
 
 /// The beginning of the sentence that says how a drain ended.
-fn has_ended(occasion: Occasion, node: &str) -> String {
+fn has_ended(occasion: Occasion, verdict: &Verdict, node: &str) -> String {
     match occasion {
+        Occasion::Empty if verdict.unread > 0 => {
+            format!("The drain of {node} is done for the pods that could be read")
+        }
         Occasion::Empty => format!("The drain of {node} is done"),
         Occasion::Rehearsed => format!("Dry run, nothing was done to {node}"),
         Occasion::Deadline => format!("The deadline for the drain of {node} is reached"),
@@ -266,7 +266,7 @@ mod tests {
         assert_eq!(
             message.summary,
             "The deadline for the drain of ip-10-0-1-17 is reached: 1 left alone, 2 evicted, \
-             1 still there in 33 s."
+             1 still there in 33.9 s."
         );
         assert_eq!(message.pods, ["shop/a", "shop/b", "shop/c"]);
         assert_eq!(message.stage, Stage::DrainEnds { clean: false });
@@ -279,8 +279,9 @@ mod tests {
         let message = ends(Occasion::Empty, &partly);
         assert_eq!(
             message.summary,
-            "The drain of ip-10-0-1-17 is done: no pods in 33 s, and there may be more, as the \
-             list of pods was not read to its end, and 2 more that could not be read."
+            "The drain of ip-10-0-1-17 is done for the pods that could be read: no pods in 33.9 s; the \
+             list of pods was not read to its end, there may be more; 2 more could not be read and are \
+             not in this table."
         );
         assert_eq!(message.stage, Stage::DrainEnds { clean: false });
     }

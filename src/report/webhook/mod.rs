@@ -13,13 +13,11 @@
 //! | [`destination`] | all of that for one webhook, as the settings have it | files |
 //! | [`undelivered`] | why a message did not arrive, in words | none |
 //! | [`outcome`] | what an answer means: delivered, try again, refused | none |
-//! | [`backoff`] | when it is tried again | none |
 //! | [`post`](mod@post) | one try | HTTP |
 //! | `story` | which facts are worth a message | none |
 //! | `courier` | messages to one webhook, until they have arrived | its thread |
 //! | `webhooks` | all of them | none |
 
-pub mod backoff;
 mod courier;
 pub mod destination;
 mod field;

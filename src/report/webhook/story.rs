@@ -4,7 +4,7 @@ use crate::drain::progress::Progress;
 use crate::drain::verdict::Verdict;
 use crate::intent::Basis;
 use crate::notice::Notice;
-use crate::report::fact::{Fact, Occasion};
+use crate::report::fact::{Fact, Level, Occasion};
 
 /// What is to be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub(super) enum Chapter {
         notice: Box<Notice>,
         /// Where its times come from.
         basis: Basis,
+        /// How much it matters.
+        level: Level,
     },
     /// What became of every pod.
     Ends(Occasion, Box<Verdict>),
@@ -40,32 +42,41 @@ pub(super) struct Story {
 
 impl Story {
     /// What a fact leads to.
-    pub(super) fn next(&mut self, fact: &Fact) -> Option<Chapter> {
+    pub(super) fn next(&mut self, fact: &Fact) -> Vec<Chapter> {
         match fact {
             Fact::NoticeSeen { notice, basis, .. } => {
                 (self.drained, self.begun) = (Some((notice.clone(), *basis)), false);
-                None
+                Vec::new()
             }
             // Until then it may turn out that the notice was drained for before.
-            Fact::DrainBegins(_) => {
-                self.begun = true;
-                let (notice, basis) = self.drained.clone()?;
-                Some(Chapter::Begins { notice, basis, taken_over: false })
-            }
+            Fact::DrainBegins(_) => self.beginning(),
             Fact::TakenOver { notice, basis, .. } => {
                 self.drained = Some((notice.clone(), *basis));
                 let (notice, basis) = (notice.clone(), *basis);
-                self.begun.then_some(Chapter::Begins { notice, basis, taken_over: true })
+                let begins = Chapter::Begins { notice, basis, taken_over: true };
+                if self.begun { vec![begins] } else { Vec::new() }
             }
             Fact::NoticeMarks { notice, basis } => {
-                Some(Chapter::Marked { notice: notice.clone(), basis: *basis })
+                let (notice, basis) = (notice.clone(), *basis);
+                vec![Chapter::Marked { notice, basis, level: fact.level() }]
             }
             Fact::Drain(Progress::Listed { to_go, .. }) => {
-                Some(Chapter::Listed(to_go.iter().map(ToString::to_string).collect()))
+                vec![Chapter::Listed(to_go.iter().map(ToString::to_string).collect())]
             }
-            Fact::Verdict(occasion, verdict) => Some(Chapter::Ends(*occasion, verdict.clone())),
-            _ => None,
+            Fact::Verdict(occasion, verdict) => {
+                // A drain that could not even begin has its end all the same.
+                let mut chapters = if self.begun { Vec::new() } else { self.beginning() };
+                chapters.push(Chapter::Ends(*occasion, verdict.clone()));
+                chapters
+            }
+            _ => Vec::new(),
         }
+    }
+
+    fn beginning(&mut self) -> Vec<Chapter> {
+        self.begun = true;
+        let begins = |(notice, basis)| Chapter::Begins { notice, basis, taken_over: false };
+        self.drained.clone().map(begins).into_iter().collect()
     }
 }
 
@@ -99,7 +110,7 @@ mod tests {
 
     fn chapters(facts: &[Fact]) -> Vec<Chapter> {
         let mut story = Story::default();
-        facts.iter().filter_map(|fact| story.next(fact)).collect()
+        facts.iter().flat_map(|fact| story.next(fact)).collect()
     }
 
     fn beginning(action: Action, taken_over: bool) -> Chapter {
@@ -122,5 +133,15 @@ mod tests {
     fn a_notice_that_takes_over_before_the_drain_begins_is_the_one_it_begins_for() {
         let told = chapters(&[seen(Action::Stop), taken_over(Action::Terminate), begins()]);
         assert_eq!(told, [beginning(Action::Terminate, false)]);
+    }
+
+    #[test]
+    fn a_drain_that_could_not_begin_is_told_of_with_its_end() {
+        let took = Duration::from_secs(1);
+        let verdict = Verdict { rows: vec![], listed: false, unread: 0, took, end: None };
+        let ends = Fact::Verdict(Occasion::Deadline, Box::new(verdict.clone()));
+        let told = chapters(&[seen(Action::Stop), ends]);
+        let end = Chapter::Ends(Occasion::Deadline, Box::new(verdict));
+        assert_eq!(told, [beginning(Action::Stop, false), end]);
     }
 }

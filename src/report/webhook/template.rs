@@ -290,7 +290,8 @@ fn shown(action: &str) -> String {
     if action.contains(['"', '`', '\'']) {
         return "{{ … }}".to_owned();
     }
-    let line = excerpt(action);
+    // Behind a brace stands what is no part of it any more.
+    let line = excerpt(action.split(['{', '}']).next().unwrap_or_default());
     let mut short: String = line.chars().take(LONGEST_SHOWN).collect();
     if short.len() < line.len() {
         short.push('…');

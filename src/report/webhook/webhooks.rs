@@ -5,19 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::moment::Reading;
-use crate::report::Teller;
 use crate::report::fact::{Channel, Fact};
 use crate::report::queue::Queue;
+use crate::report::standing::Standing;
 use crate::report::webhook::courier::{Courier, Office, Told};
 use crate::report::webhook::destination::Destination;
-use crate::report::webhook::story::Story;
+use crate::report::webhook::story::{Chapter, Story};
 
 /// All webhooks.
 pub struct Webhooks {
     story: Story,
     node: Arc<str>,
-    couriers: Vec<(Channel, Arc<Queue<Told>>)>,
-    tell: Teller,
+    /// Of each webhook how what finds no room fares, and where messages wait.
+    couriers: Vec<(Standing, Arc<Queue<Told>>)>,
 }
 
 /// So many messages may wait: a drain has two or three.
@@ -34,11 +34,12 @@ impl Webhooks {
             let channel = Channel::Webhook(Arc::from(destination.url.to_string()));
             let queue = Arc::new(Queue::new(CAPACITY));
             let (inbox, office) = (Arc::clone(&queue), office.clone());
-            Courier::start(inbox, destination, office, channel.clone())?;
-            couriers.push((channel, queue));
+            let standing = Standing::new(channel.clone(), &office.tell);
+            Courier::start(inbox, destination, office, channel)?;
+            couriers.push((standing, queue));
         }
         let (story, node) = (Story::default(), Arc::from(""));
-        Ok(Self { story, node, couriers, tell: Arc::clone(&office.tell) })
+        Ok(Self { story, node, couriers })
     }
 
     /// Has sent what is to be said of a fact. Never waits.
@@ -48,12 +49,16 @@ impl Webhooks {
             Fact::NodeFound(name) => self.node = Arc::from(name.as_str()),
             _ => {}
         }
-        let Some(chapter) = self.story.next(fact) else { return };
-        for (channel, queue) in &self.couriers {
+        for chapter in self.story.next(fact) {
+            self.pass_on(reading, &chapter);
+        }
+    }
+
+    fn pass_on(&mut self, reading: Reading, chapter: &Chapter) {
+        for (standing, queue) in &mut self.couriers {
             let (at, node, chapter) = (reading.wall, Arc::clone(&self.node), chapter.clone());
             if !queue.offer(Told { at, node, chapter }) {
-                let why = "too many messages wait already".to_owned();
-                (self.tell)(Fact::ReportLost(channel.clone(), why));
+                standing.lost(1, "too many messages wait already".to_owned());
             }
         }
     }
@@ -63,10 +68,13 @@ impl Webhooks {
         self.couriers.iter().for_each(|(_, queue)| queue.close());
     }
 
-    /// Waits for those who have, each as long as there is time left.
-    pub fn finish(&self, left: impl Fn() -> Duration) {
-        for (_, queue) in &self.couriers {
-            queue.wait_until_done(left());
+    /// Waits for those who have, each as long as there is time left, and says what is left then.
+    pub fn finish(&mut self, left: impl Fn() -> Duration) {
+        for (standing, queue) in &mut self.couriers {
+            if !queue.wait_until_done(left()) {
+                // One is in hand.
+                standing.lost(queue.abandon() + 1, "this process has to end".to_owned());
+            }
         }
     }
 }

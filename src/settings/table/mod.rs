@@ -79,6 +79,10 @@ impl Row {
         let text = value.to_string_lossy();
         match (self.secret, text.split_once('?')) {
             (Secret::Query, Some((before, _))) => shown(OsStr::new(before)) + "?…",
+            // The address of a webhook may have been put anywhere.
+            (Secret::Nothing, _) if text.contains("://") && self.placeholder != Some("URL") => {
+                NOT_SHOWN.to_owned()
+            }
             (Secret::Query | Secret::Nothing, _) => shown(value),
             (Secret::Path, _) => WebhookUrl::parse(&text)
                 .map_or_else(|_| NOT_SHOWN.to_owned(), |url| url.to_string()),

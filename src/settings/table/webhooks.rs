@@ -166,7 +166,7 @@ pub(in crate::settings) const WEBHOOK_CA_FILE: Setting<PathBuf> = Setting {
         flag: "webhook-ca-file",
         variable: "WEBHOOK_CA_FILE",
         default: DefaultValue::Unset("the public ones that Mozilla's browsers believe"),
-        help: "certificates (PEM) that a webhook's own must go back to",
+        help: "certificates (PEM) that the one of WEBHOOK_URL must go back to",
         ..A_FILE
     },
     parse: One(path),

@@ -217,7 +217,8 @@ ServiceAccount needs `create` and `patch` on `events`. Each Event has annotation
         "\
 A message when a drain begins, one when it ends, and one when a node is only marked. `docs/reports.md` has the
 fields of templates, and what each form is for. Messages that do not get through are tried again, for an hour at
-most; no drain waits for them. `WEBHOOK_PROXY` and `WEBHOOK_CA_FILE` count for all of them.
+most; no drain waits for them. `WEBHOOK_PROXY` counts for all of them, the other settings for
+`WEBHOOK_URL`.
 
 A template is text with `{{ .Field }}` in it; anything else of Go's template language is an error at the start,
 which names the place and what to write instead. If the header `Content-Type` says JSON, as it does by default,

@@ -16,7 +16,7 @@ fn webhooks(variables: &[(&str, &str)]) -> Vec<Destination> {
 fn forms(variables: &[(&str, &str)]) -> Vec<Form> {
     let forms = webhooks(variables).into_iter().map(|webhook| match webhook.form {
         Wanted::Form(form) => form,
-        Wanted::TemplateIn(file) => panic!("a template in {}", file.display()),
+        other => panic!("no form yet: {other:?}"),
     });
     forms.collect()
 }
@@ -105,11 +105,11 @@ fn what_is_wrong_with_a_webhook_is_said_with_its_remedy() {
             "WEBHOOK_FORM is pagerduty, and WEBHOOK_ROUTING_KEY is not set; ",
         ),
         (
-            &[("WEBHOOK_FORM", "slack"), ("WEBHOOK_TEMPLATE", "{}")],
+            &[("WEBHOOK_URL", URL), ("WEBHOOK_FORM", "slack"), ("WEBHOOK_TEMPLATE", "{}")],
             "WEBHOOK_FORM asks for a ready form, and a template is set, too; ",
         ),
         (
-            &[("WEBHOOK_TEMPLATE", "{\"a\":\n\"{{ range .Pods }}\"}")],
+            &[("WEBHOOK_URL", URL), ("WEBHOOK_TEMPLATE", "{\"a\":\n\"{{ range .Pods }}\"}")],
             "WEBHOOK_TEMPLATE: line 2, column 2: ",
         ),
         (&[("WEBHOOK_HEADERS", "Authorization: hush")], "WEBHOOK_HEADERS: "),
@@ -122,20 +122,55 @@ fn what_is_wrong_with_a_webhook_is_said_with_its_remedy() {
     }
 }
 
+#[test]
+fn without_a_url_a_template_is_worth_a_word_and_no_more() {
+    let asked = [("WEBHOOK_URL", ""), ("WEBHOOK_TEMPLATE", "{{ range .Pods }}{{ . }}{{ end }}")];
+    assert_eq!(webhooks(&asked), []);
+    let said = "The webhook's form has no effect: no WEBHOOK_URL is set.";
+    assert_eq!(remarks(&[], &asked), [said]);
+}
+
+#[test]
+fn a_template_is_written_in_what_the_headers_say() {
+    let plain = r#"{"Content-Type":"text/plain"}"#;
+    let of = |more: &[(&str, &str)]| {
+        let mut all = vec![("WEBHOOK_URL", URL), ("WEBHOOK_TEMPLATE", "node {{ .NodeName }}")];
+        all.extend(more);
+        settled(&[], &all).map(|settings| settings.reporting.webhooks[0].form.clone())
+    };
+    assert!(matches!(of(&[("WEBHOOK_HEADERS", plain)]), Ok(Wanted::Form(Form::Template(_)))));
+    for json in [&[][..], &[("WEBHOOK_HEADERS", r#"{"X-Key":"1"}"#)]] {
+        assert!(of(json).is_err(), "{json:?}");
+    }
+    // Nobody knows yet.
+    let later = of(&[("WEBHOOK_HEADERS_FILE", "/run/headers")]);
+    assert!(matches!(later, Ok(Wanted::Template(_))), "{later:?}");
+}
+
 /// Good or bad: neither in what is wrong, nor in what is given, nor in what is printed.
 #[test]
 fn no_secret_of_a_webhook_is_shown() {
     for (name, values) in [
         ("WEBHOOK_URL", [URL, "hooks.example/hush", "ftp://u:hush@hooks.example/"]),
         ("SLACK_URL", [URL, "https:///hush", "https://hooks.example/ hush"]),
-        ("WEBHOOK_HEADERS", [r#"{"X-Key":"hush"}"#, "hush", r#"{"X-Key":["hush"]}"#]),
-        ("WEBHOOK_TEMPLATE", [r#"{"key":"hush"}"#, "{\"hush", "hush {{ .Nothing }}"]),
+        ("WEBHOOK_HEADERS", [r#"{"X-Key":"hush"}"#, r#"{"Bearer hush":"X"}"#, r#"{"X":["hush"]}"#]),
+        ("WEBHOOK_TEMPLATE", ["{\"hush", "hush {{ .Nothing }}", "{{ .Kind } hush {{ .X }}"]),
         ("WEBHOOK_PROXY", ["http://u:hush@proxy:3128", "u:hush@proxy", "https://u:hush@proxy"]),
         ("WEBHOOK_ROUTING_KEY", ["hush", "hush-hush", KEY]),
         ("WECHAT_KEY", ["hush", "hush&hush", "hush?"]),
+        ("WEBHOOK_URL_FILE", ["https://a/hush", "http://hush/", "https://a.example/b/hush"]),
+        ("WEBHOOK_CA_FILE", ["https://a/hush", "http://hush/", "https://a.example/b/hush"]),
+        ("WEBHOOK_FORM", ["https://a/hush", "http://hush/", "https://a.example/b/hush"]),
+        ("SLACK_CHANNEL", ["https://a/hush", "http://hush/", "https://a.example/b/hush"]),
     ] {
         for value in values {
-            let shown = match settled(&[], &[(name, value)]) {
+            let mut asked = vec![(name, value)];
+            if name == "WEBHOOK_TEMPLATE" {
+                asked.push(("WEBHOOK_URL", "https://hooks.example/"));
+            }
+            let shown = match settled(&[], &asked) {
+                // The channel itself is part of the form, which nothing prints.
+                Ok(settings) if name == "SLACK_CHANNEL" => format!("{:?}", settings.given),
                 Ok(settings) => format!("{:?} {settings:?}", settings.given),
                 Err(bad) => format!("{bad} {bad:?}"),
             };

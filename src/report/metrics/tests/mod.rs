@@ -104,8 +104,8 @@ fn busy() -> Metrics {
     metrics.drain_began(Some(at("2026-11-25T12:02:00Z")));
     metrics.drain_pods_left(7);
     metrics.verdict(Occasion::Empty, &verdict(outcomes(), None), false);
-    metrics.webhook(Delivery::Retried);
-    metrics.kubernetes_event(EventOutcome::Failed);
+    metrics.webhook(Delivery::Retried, 1);
+    metrics.kubernetes_event(EventOutcome::Failed, 1);
     metrics.log_message_lost();
     metrics
 }
@@ -432,10 +432,10 @@ fn the_drain_under_way_shows_until_it_ends_with_or_without_a_table() {
 fn what_is_sent_elsewhere_and_what_is_lost_is_counted() {
     let metrics = metrics();
     for delivery in [Delivery::Retried, Delivery::Retried, Delivery::Delivered, Delivery::Lost] {
-        metrics.webhook(delivery);
+        metrics.webhook(delivery, 1);
     }
     for outcome in EventOutcome::ALL {
-        metrics.kubernetes_event(outcome);
+        metrics.kubernetes_event(outcome, 1);
     }
     metrics.log_message_lost();
     assert_values(
