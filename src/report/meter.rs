@@ -20,15 +20,15 @@ pub(super) struct Meter {
     known: Vec<NoticeId>,
     /// The notice that is drained for.
     drained: Option<NoticeId>,
-    /// Pods that are to go in the drain under way, and those of them that have gone.
-    to_go: usize,
-    gone: usize,
+    /// Pods that are to go in the drain under way, once they are known, and those that have gone.
+    to_go: Option<u32>,
+    gone: u32,
 }
 
 impl Meter {
     /// Nothing was told yet.
     pub(super) fn new(shown: Shown) -> Self {
-        Self { shown, dry: false, known: Vec::new(), drained: None, to_go: 0, gone: 0 }
+        Self { shown, dry: false, known: Vec::new(), drained: None, to_go: None, gone: 0 }
     }
 
     /// For those who count something themselves.
@@ -62,8 +62,7 @@ impl Meter {
             Fact::NoticeSeen { notice, basis, left } => {
                 self.notice(metrics, &notice.id);
                 self.drained = Some(notice.id.clone());
-                (self.to_go, self.gone) = (0, 0);
-                metrics.drain_pods_left(0);
+                (self.to_go, self.gone) = (None, 0);
                 metrics.drain_began(deadline(*basis, now + *left));
             }
             Fact::TakenOver { notice, basis, left } => {
@@ -104,14 +103,14 @@ impl Meter {
 
     fn progress(&mut self, metrics: &Metrics, progress: &Progress) {
         match progress {
-            Progress::Listed { to_go, .. } => self.to_go = to_go.len(),
-            Progress::Late(_) => self.to_go += 1,
+            Progress::Listed { to_go, .. } => self.to_go = u32::try_from(to_go.len()).ok(),
+            Progress::Late(_) => self.to_go = self.to_go.map(|to_go| to_go + 1),
             Progress::Gone { .. } | Progress::WouldEvict(_) | Progress::WouldBlock(..) => {
                 self.gone += 1;
             }
             _ => return,
         }
-        metrics.drain_pods_left(self.to_go.saturating_sub(self.gone));
+        metrics.drain_pods_left(self.to_go.map(|to_go| to_go.saturating_sub(self.gone)));
     }
 }
 
@@ -161,6 +160,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::drain::ask::PodRef;
     use crate::drain::verdict::Verdict;
     use crate::moment::Moment;
     use crate::notice::{Action, Notice, NoticePath, When};
@@ -180,8 +180,8 @@ mod tests {
         Fact::NoticeSeen { notice: Box::new(notice(TERMINATE)), basis: Basis::Unstated(left), left }
     }
 
-    /// What a scrape says of the drain under way after these facts.
-    fn in_progress(facts: &[Fact]) -> String {
+    /// What a scrape says of this metric after these facts.
+    fn scraped(name: &str, facts: &[Fact]) -> String {
         let metrics = Arc::new(Metrics::new("0", &[NoticePath::InstanceAction]));
         let health = Arc::new(Mutex::new(Health::new([])));
         let mut meter = Meter::new(Shown { metrics: Some(Arc::clone(&metrics)), health });
@@ -190,8 +190,43 @@ mod tests {
             meter.tell(Reading { now: Moment::START, wall }, fact);
         }
         let page = metrics.encode(Format::Classic);
-        let line = page.lines().find(|line| line.starts_with("k8s_spot_handler_drain_in_progress"));
+        let beginning = format!("k8s_spot_handler_{name}");
+        let line = page.lines().find(|line| line.starts_with(&beginning));
         line.unwrap().rsplit(' ').next().unwrap().to_owned()
+    }
+
+    fn in_progress(facts: &[Fact]) -> String {
+        scraped("drain_in_progress", facts)
+    }
+
+    fn pod(name: &str) -> Arc<PodRef> {
+        Arc::new(PodRef { namespace: "shop".into(), name: name.into(), uid: name.into() })
+    }
+
+    #[test]
+    fn pods_are_left_as_soon_as_they_are_known_until_they_are_gone() {
+        let listed = Progress::Listed { to_go: vec![pod("a"), pod("b")], left_alone: 1 };
+        let gone = |name| Fact::Drain(Progress::Gone { pod: pod(name), after: Duration::ZERO });
+        let late = Fact::Drain(Progress::Late(pod("c")));
+        let facts =
+            [seen(), gone("a"), Fact::Drain(listed), late, gone("b"), Fact::DeadlineReached];
+        let left = (0..=facts.len()).map(|end| scraped("drain_pods_left", &facts[..end]));
+        let numbers: Vec<String> = left.collect();
+        assert_eq!(numbers, ["0.0", "NaN", "NaN", "1.0", "2.0", "1.0", "0.0"]);
+    }
+
+    #[test]
+    fn a_notice_counts_once_however_often_it_is_spoken_of() {
+        let basis = Basis::NoDeadline;
+        let (ahead, moved) = (Duration::ZERO, false);
+        let scheduled =
+            Fact::NoticeScheduled { notice: Box::new(notice(TERMINATE)), basis, ahead, moved };
+        let gone = Fact::NoticeWithdrawn(TERMINATE, Withdrawal::Quiet);
+        let facts = [scheduled.clone(), seen(), gone, seen()];
+        let name = "notices_total{kind=\"spot_interruption\"}";
+        let counts: Vec<String> =
+            (1..=facts.len()).map(|end| scraped(name, &facts[..end])).collect();
+        assert_eq!(counts, ["1", "1", "1", "2"]);
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub struct Metrics {
     drain_duration: Histogram,
     drain_in_progress: Gauge,
     drain_deadline: Seconds,
-    drain_pods_left: Gauge,
+    drain_pods_left: Gauge<f64, AtomicU64>,
     pods: Counters<1>,
     api_requests: Counters<2>,
     retries: Counters<1>,
@@ -107,7 +107,7 @@ impl Metrics {
             ),
             drain_pods_left: names.add(
                 "drain_pods_left",
-                "Pods that are yet to go in the drain under way",
+                "Pods that are yet to go in the drain under way; NaN while they are not known",
                 Gauge::default(),
             ),
             pods: names.counters(
@@ -195,6 +195,7 @@ impl Metrics {
     pub fn drain_began(&self, deadline: Option<WallTime>) {
         *lock(&self.table) = Table::default();
         self.drain_in_progress.set(1);
+        self.drain_pods_left(None);
         self.drain_deadline(deadline);
     }
 
@@ -203,9 +204,9 @@ impl Metrics {
         self.drain_deadline.set(deadline.map_or(0.0, WallTime::unix_seconds));
     }
 
-    /// So many pods are yet to go.
-    pub fn drain_pods_left(&self, pods: usize) {
-        self.drain_pods_left.set(i64::try_from(pods).unwrap_or(i64::MAX));
+    /// So many pods are yet to go; `None`: nobody knows.
+    pub fn drain_pods_left(&self, pods: Option<u32>) {
+        self.drain_pods_left.set(pods.map_or(f64::NAN, f64::from));
     }
 
     /// The table of a drain was told. It ends with that, unless it goes on because nothing is left
@@ -245,7 +246,7 @@ impl Metrics {
     pub fn drain_ended(&self) {
         self.drain_in_progress.set(0);
         self.drain_deadline(None);
-        self.drain_pods_left(0);
+        self.drain_pods_left(Some(0));
     }
 
     /// What became of so many messages to a webhook.
