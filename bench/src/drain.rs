@@ -7,6 +7,7 @@ use e2e::cluster::audit::Exchange;
 use jiff::Timestamp;
 
 use crate::stage::Afterwards;
+use crate::tool::Taken;
 
 /// See the module.
 #[derive(Debug)]
@@ -21,8 +22,8 @@ pub struct Drain {
     pub requests: BTreeMap<String, usize>,
     /// How many of them were not granted.
     pub refused: usize,
-    /// The most memory that the tool ever had, in KiB.
-    pub peak: u64,
+    /// What the tool took on its own machine.
+    pub taken: Taken,
     /// Its memory after the drain, if that was looked at.
     pub afterwards: Option<Afterwards>,
 }
@@ -36,7 +37,7 @@ impl Drain {
         exchanges: &[Exchange],
         pods: usize,
         noticed: Option<Timestamp>,
-        peak: u64,
+        taken: Taken,
         afterwards: Option<Afterwards>,
     ) -> Result<Self> {
         let cordoned = exchanges.iter().find(|one| is_cordon(one)).context("no cordon")?.answered;
@@ -54,15 +55,22 @@ impl Drain {
             noticing: noticed.map(|at| cordoned.duration_since(at).as_secs_f64() * 1000.0),
             requests,
             refused: exchanges.iter().filter(|one| !one.accepted()).count(),
-            peak,
+            taken,
             afterwards,
         })
     }
 
-    /// How many requests it took.
+    /// How many requests it took, without [`Drain::events`].
     #[must_use]
     pub fn asked(&self) -> usize {
-        self.requests.values().sum()
+        self.requests.values().sum::<usize>() - self.events()
+    }
+
+    /// How many requests wrote Events.
+    #[must_use]
+    pub fn events(&self) -> usize {
+        let written = self.requests.iter().filter(|(what, _)| what.ends_with(" events"));
+        written.map(|(_, count)| count).sum()
     }
 
     /// The same without the watches that replaced one which the server had

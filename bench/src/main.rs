@@ -1,12 +1,15 @@
 //! `bench/run`: the handler beside its peers on a real control plane. A
 //! measurement, no test: it fails only if measuring itself fails.
 
+mod audience;
+mod cpu;
 mod drain;
 mod evictor;
 mod goal;
 mod machine;
 mod memory;
 mod options;
+mod paired;
 mod parts;
 mod seat;
 mod series;

@@ -15,7 +15,7 @@ workers, memory and sizes; all of them by default.
 
   --peer PATH     a program that takes aws-node-termination-handler's
                   environment, measured beside the others; needs root
-  --rounds N      how often each drain is repeated (default 5)
+  --rounds N      how often each drain is repeated (default 6)
   --keep          keep all logs, not only those of a run that failed
   --handler PATH  the handler, instead of the one that bench/run builds
   --arm PATH      the same for aarch64, for its size
@@ -60,7 +60,7 @@ impl Options {
     /// An argument is not known, or its value is not valid.
     pub fn parse(mut parser: lexopt::Parser) -> Result<Option<Self>> {
         let (mut handler, mut arm, mut peer) = (None, None, None);
-        let (mut rounds, mut keep, mut parts) = (5, false, Vec::new());
+        let (mut rounds, mut keep, mut parts) = (6, false, Vec::new());
         while let Some(argument) = parser.next()? {
             match argument {
                 Long("handler") => handler = Some(PathBuf::from(parser.value()?)),

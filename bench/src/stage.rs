@@ -176,11 +176,13 @@ impl Stage {
         self.until("the node is empty", async || Ok(self.count_on(seat).await? == 0)).await?;
         let afterwards =
             if course.stay { Some(Self::stay(&running, end.try_into()?).await?) } else { None };
-        let peak = running.end().await?;
+        let taken = running.end().await?;
 
         let exchanges = self.audited_since(before, seat, folder)?;
         let noticed = noticed(&metadata)?;
-        Drain::of(&exchanges, self.pods, noticed, peak, afterwards)
+        let drain = Drain::of(&exchanges, self.pods, noticed, taken, afterwards)?;
+        ensure!(drain.events() > 0 || !tool.writes_events(), "no Event was written");
+        Ok(drain)
     }
 
     async fn stay(running: &Running, end: Timestamp) -> Result<Afterwards> {

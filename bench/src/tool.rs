@@ -12,6 +12,8 @@ use simulator::{Endpoint, Metadata};
 use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 
+use crate::audience::{Audience, Reports};
+use crate::cpu;
 use crate::evictor::Order;
 use crate::memory::PeakWatch;
 use crate::seat::Seat;
@@ -19,10 +21,12 @@ use crate::seat::Seat;
 /// One that drains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tool {
-    /// The handler; `None`: with as many workers as by default.
+    /// The handler.
     Handler {
-        /// `WORKERS`.
+        /// `WORKERS`; `None`: as many as by default.
         workers: Option<u16>,
+        /// What it reports besides its log.
+        reports: Reports,
     },
     /// `kubectl drain`.
     Kubectl,
@@ -41,9 +45,16 @@ pub enum Tool {
 impl fmt::Display for Tool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Handler { workers: None } => f.write_str("k8s-spot-handler"),
-            Self::Handler { workers: Some(workers) } => {
-                write!(f, "k8s-spot-handler, {workers} workers")
+            Self::Handler { workers, reports } => {
+                f.write_str("k8s-spot-handler")?;
+                if let Some(workers) = workers {
+                    write!(f, ", {workers} workers")?;
+                }
+                f.write_str(match reports {
+                    Reports::Off => "",
+                    Reports::Pages => ", metrics and probes on",
+                    Reports::All => ", all reports on",
+                })
             }
             Self::Kubectl => f.write_str("kubectl drain"),
             Self::Bare { connections } => write!(f, "bare client, {connections} connections"),
@@ -82,6 +93,17 @@ pub struct Running {
     tool: Tool,
     process: Process,
     peak: PeakWatch,
+    audience: Option<Audience>,
+}
+
+/// What a tool took.
+#[derive(Clone, Copy, Debug)]
+pub struct Taken {
+    /// The most memory that it ever had, in KiB.
+    pub peak: u64,
+    /// Processor time until it was told to end, in milliseconds. `None` for one
+    /// that ends by itself.
+    pub cpu: Option<u64>,
 }
 
 /// For what should happen at once, on a busy machine.
@@ -91,10 +113,23 @@ const SOON: Duration = Duration::from_mins(1);
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 impl Tool {
+    /// The handler as it is unless something is switched on.
+    pub const HANDLER: Self = Self::Handler { workers: None, reports: Reports::Off };
+    /// The same with metrics and probes.
+    pub const SERVING: Self = Self::Handler { workers: None, reports: Reports::Pages };
+    /// The same with everything that it can report.
+    pub const REPORTING: Self = Self::Handler { workers: None, reports: Reports::All };
+
     /// Whether it waits for a notice; the others drain at once.
     #[must_use]
     pub fn is_handler(self) -> bool {
         matches!(self, Self::Handler { .. } | Self::Peer { .. })
+    }
+
+    /// Whether a drain by it must have left Events behind.
+    #[must_use]
+    pub fn writes_events(self) -> bool {
+        matches!(self, Self::Handler { reports: Reports::All, .. })
     }
 
     /// Starts it. One that waits for a notice polls when this returns.
@@ -102,18 +137,26 @@ impl Tool {
     /// # Errors
     /// It does not start, or does not poll within a minute.
     pub async fn start(self, start: &Start<'_>, metadata: &Metadata) -> Result<Running> {
-        let command = match self {
-            Self::Handler { workers } => handler(start, workers, metadata),
+        let mut audience = match self {
+            Self::Handler { reports, .. } => Audience::gather(reports, start.folder).await?,
+            _ => None,
+        };
+        let mut command = match self {
+            Self::Handler { workers, .. } => handler(start, workers, metadata),
             Self::Kubectl => kubectl(start),
             Self::Bare { connections } => bare(start, connections)?,
             Self::Peer { unlimited } => peer(start, unlimited, metadata)?,
         };
+        command.envs(audience.iter().flat_map(Audience::environment));
         let process = Process::start("tool", command, start.folder)?;
         let peak = PeakWatch::start(process.id().context("a process without an id")?);
-        let mut running = Running { tool: self, process, peak };
+        let mut running = Running { tool: self, process, peak, audience: None };
         if self.is_handler() {
             running.polls(metadata, 1).await?;
         }
+        // It listens before it polls.
+        audience.iter_mut().for_each(Audience::attend);
+        running.audience = audience;
         Ok(running)
     }
 }
@@ -143,20 +186,31 @@ impl Running {
         timeout(SOON, waiting).await.with_context(|| format!("{} does not poll", self.tool))?
     }
 
-    /// Lets it end and gives its peak of memory, in KiB.
+    /// How often its pages were asked for.
+    #[must_use]
+    pub fn scraped(&self) -> usize {
+        self.audience.as_ref().map_or(0, Audience::scraped)
+    }
+
+    /// Lets it end, when it has reported what it was to report.
     ///
     /// # Errors
-    /// It does not end, or not well.
-    pub async fn end(mut self) -> Result<u64> {
+    /// It does not end, or not well, or something was not reported.
+    pub async fn end(mut self) -> Result<Taken> {
+        let mut used = None;
+        if let Some(audience) = &mut self.audience {
+            audience.leave().await?;
+        }
         if self.tool.is_handler() {
             self.process.check_running()?;
+            used = Some(cpu::used(self.id()?)?);
             self.process.signal_term()?;
         }
         let status = self.process.wait(SOON).await?;
         // How a peer ends on SIGTERM is its own affair.
         let as_wished = matches!(self.tool, Tool::Peer { .. }) || status.success();
         ensure!(as_wished, "{status}; see {}", self.process.log().display());
-        Ok(self.peak.peak())
+        Ok(Taken { peak: self.peak.peak(), cpu: used })
     }
 }
 

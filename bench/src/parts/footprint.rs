@@ -15,10 +15,10 @@ use crate::series::Series;
 use crate::stage::{Afterwards, Course, Stage};
 use crate::tool::Tool;
 
-const HANDLER: Tool = Tool::Handler { workers: None };
-
 /// After so many the handler has done all that it does while idle.
 const POLLS: usize = 20;
+/// Its pages have been asked for that often by then, if it has any: for 15 s.
+const SCRAPES: usize = 15;
 const STARTS: usize = 5;
 
 /// Filler that makes a pod 15 kB long.
@@ -33,31 +33,59 @@ pub async fn measure(stage: &mut Stage, options: &Options) -> Result<Vec<Goal>> 
     println!("\n### Memory, KiB\n");
     println!("| | | VmRSS | RssAnon | VmHWM |");
     println!("|---|---|---:|---:|---:|");
-    let mut goals = idle(stage, HANDLER).await?;
+    let mut goals = while_idle(stage).await?;
     if options.peer.is_some() {
-        idle(stage, Tool::Peer { unlimited: false }).await?;
+        let peer = Tool::Peer { unlimited: false };
+        let [memories] = idle(stage, [peer]).await?;
+        print_idle(peer, &memories);
     }
     goals.extend(through_a_drain(stage, options).await?);
     Ok(goals)
 }
 
-async fn idle(stage: &mut Stage, tool: Tool) -> Result<Vec<Goal>> {
-    eprintln!("idle: {tool}");
-    let mut all = Vec::new();
-    for _ in 0..STARTS {
-        all.push(stage.idle(tool).await?);
-    }
-    let mut memories = Vec::new();
-    for (mut running, metadata) in all {
-        running.polls(&metadata, POLLS).await?;
-        memories.push(Memory::of(running.id()?)?);
-        running.end().await?;
-    }
-    let [resident, anonymous] = print(&format!("{tool} | idle, {STARTS} starts"), &memories);
+async fn while_idle(stage: &mut Stage) -> Result<Vec<Goal>> {
+    let [handler, serving] = idle(stage, [Tool::HANDLER, Tool::SERVING]).await?;
+    let [resident, anonymous] = print_idle(Tool::HANDLER, &handler);
+    let [_, with_pages] = print_idle(Tool::SERVING, &serving);
     Ok(vec![
         Goal::at_most("idle: RssAnon, median", 150.0, anonymous, " KiB", 0),
         Goal::at_most("idle: VmRSS, median", 1280.0, resident, " KiB", 0),
+        Goal::at_most(
+            "idle with metrics and probes on: RssAnon more than without, medians",
+            60.0,
+            with_pages - anonymous,
+            " KiB",
+            0,
+        ),
     ])
+}
+
+/// All at the same time.
+async fn idle<const TOOLS: usize>(
+    stage: &mut Stage,
+    tools: [Tool; TOOLS],
+) -> Result<[Vec<Memory>; TOOLS]> {
+    let mut all = Vec::new();
+    for _ in 0..STARTS {
+        for (place, tool) in tools.into_iter().enumerate() {
+            eprintln!("idle: {tool}");
+            all.push((place, stage.idle(tool).await?));
+        }
+    }
+    let mut memories = tools.map(|_| Vec::new());
+    for (place, (mut running, metadata)) in all {
+        running.polls(&metadata, POLLS).await?;
+        let scraped = running.scraped();
+        let serves = tools.get(place) == Some(&Tool::SERVING);
+        ensure!(!serves || scraped >= SCRAPES, "its pages were asked for {scraped} times only");
+        memories.get_mut(place).context("no such place")?.push(Memory::of(running.id()?)?);
+        running.end().await?;
+    }
+    Ok(memories)
+}
+
+fn print_idle(tool: Tool, memories: &[Memory]) -> [f64; 2] {
+    print(&format!("{tool} | idle, {STARTS} starts"), memories)
 }
 
 async fn through_a_drain(stage: &mut Stage, options: &Options) -> Result<Vec<Goal>> {
@@ -67,28 +95,31 @@ async fn through_a_drain(stage: &mut Stage, options: &Options) -> Result<Vec<Goa
     let size = stage.pod_size().await?;
     ensure!(size > 14_500, "a pod of {size} bytes is too small");
 
-    let mut tools = vec![HANDLER; ROUNDS];
+    let mut tools: Vec<_> = [Tool::HANDLER, Tool::REPORTING].repeat(ROUNDS);
     tools.push(Tool::Kubectl);
     tools.extend(options.peer.as_ref().map(|_| Tool::Peer { unlimited: true }));
-    let mut peaks = Series::default();
+    let (mut peaks, mut reporting) = (Series::default(), Series::default());
     for tool in tools {
         eprintln!("{pods} pods of {size} bytes: {tool}");
-        let drain = stage.drain(tool, Course::default()).await?;
-        if tool == HANDLER {
-            peaks.push(drain.peak as f64);
-        } else {
-            println!("| {tool} | through a drain | – | – | {} |", drain.peak);
+        let peak = stage.drain(tool, Course::default()).await?.taken.peak;
+        match tool {
+            Tool::HANDLER => peaks.push(peak as f64),
+            Tool::REPORTING => reporting.push(peak as f64),
+            _ => println!("| {tool} | through a drain | – | – | {peak} |"),
         }
     }
 
-    eprintln!("{pods} pods of {size} bytes: {HANDLER}, beyond the announced end");
+    eprintln!("{pods} pods of {size} bytes: {}, beyond the announced end", Tool::HANDLER);
     let course = Course { ahead: Duration::from_secs(25), stay: true };
-    let whole = stage.drain(HANDLER, course).await?;
-    peaks.push(whole.peak as f64);
-    println!("| {HANDLER} | through a drain, {} rounds | – | – | {peaks} |", peaks.len());
+    let whole = stage.drain(Tool::HANDLER, course).await?;
+    peaks.push(whole.taken.peak as f64);
+    for (tool, peaks) in [(Tool::HANDLER, &peaks), (Tool::REPORTING, &reporting)] {
+        println!("| {tool} | through a drain, {} rounds | – | – | {peaks} |", peaks.len());
+    }
+    let handler = Tool::HANDLER;
     let Afterwards { emptied, ended } = whole.afterwards.context("nobody looked")?;
-    print(&format!("{HANDLER} | 12 s after the last pod, watch still open"), &[emptied]);
-    print(&format!("{HANDLER} | 10 s after the announced end"), &[ended]);
+    print(&format!("{handler} | 12 s after the last pod, watch still open"), &[emptied]);
+    print(&format!("{handler} | 10 s after the announced end"), &[ended]);
     println!("\nThrough a drain: {pods} pods of {size} bytes each.");
     println!("Requests of the last one, its end included: {}.", words(&whole.requests));
 

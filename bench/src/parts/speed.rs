@@ -1,5 +1,5 @@
-//! From the cordon to the last accepted eviction, beside the peers; with what
-//! it took in requests and memory.
+//! From the cordon to the last accepted eviction, beside the peers and beside
+//! the handler with all reports on; with what it took in requests and memory.
 
 use std::collections::BTreeMap;
 
@@ -7,14 +7,13 @@ use anyhow::{Context, Result};
 use e2e::workload::Shape;
 
 use super::CROWDS;
-use crate::drain::Drain;
+use super::compared::Compared;
 use crate::goal::Goal;
 use crate::options::Options;
 use crate::series::Series;
 use crate::stage::{Course, Stage};
 use crate::tool::Tool;
 
-const HANDLER: Tool = Tool::Handler { workers: None };
 /// What the handler is held against: as many connections as it has at most.
 const BARE: Tool = Tool::Bare { connections: 32 };
 
@@ -22,15 +21,13 @@ const BARE: Tool = Tool::Bare { connections: 32 };
 /// each time.
 const SLOW_ROUNDS: usize = 2;
 
+/// Where two drains of the same kind are further apart than this part of one, the
+/// machine is too busy to say that something is as fast as something else.
+const MOST_APART: f64 = 0.2;
+
 /// Requests besides one for each pod: the Node read and changed at the
 /// beginning and at the end, the watch, and one to spare.
 pub const BESIDES: usize = 6;
-
-/// All drains with one crowd, by who did them.
-struct Compared {
-    pods: usize,
-    drains: Vec<(Tool, Vec<Drain>)>,
-}
 
 /// Measures and prints.
 ///
@@ -38,114 +35,138 @@ struct Compared {
 /// A drain fails.
 pub async fn measure(stage: &mut Stage, options: &Options) -> Result<Vec<Goal>> {
     println!("\n### From the cordon to the last accepted eviction\n");
-    println!(
-        "| pods | | rounds | seconds: median (min–max) | requests, all / refused | peak VmHWM, KiB |"
-    );
-    println!("|---:|---|---:|---:|---:|---:|");
-    let mut goals = Vec::new();
-    let mut noticing = Series::default();
-    let mut asked = BTreeMap::new();
+    Compared::print_head();
+    let mut all = Vec::new();
     for pods in CROWDS {
         stage.fill(pods, &Shape::default()).await?;
         let compared = compare(stage, pods, options).await?;
         compared.print();
-        goals.extend(compared.goals()?);
-        for drain in compared.of(HANDLER) {
-            drain.noticing.into_iter().for_each(|one| noticing.push(one));
-            *asked.entry((pods, words(&drain.requests))).or_insert(0) += 1;
-        }
+        all.push(compared);
     }
-    println!("\nThe handler's requests, until the node was empty:\n");
-    for ((pods, requests), times) in asked {
-        println!("- {pods} pods, {times} ×: {requests}");
+    let mut goals = Vec::new();
+    for compared in &all {
+        goals.extend(against_others(compared)?);
+        goals.extend(against_itself(compared)?);
     }
-    println!("\nFrom the first poll answered with a notice to the cordon: {noticing:.1} ms.");
-    let median = noticing.median().context("no notices")?;
-    let what = format!("first poll that sees the notice → cordon, median of {}", noticing.len());
-    goals.push(Goal::at_most(what, 100.0, median, " ms", 1));
+    print_requests(&all);
+    goals.push(noticing(&all)?);
     Ok(goals)
 }
 
 async fn compare(stage: &mut Stage, pods: usize, options: &Options) -> Result<Compared> {
-    let peer = options.peer.is_some();
-    let mut compared = Compared { pods, drains: Vec::new() };
-    for round in 0..options.rounds {
-        let slow = pods == CROWDS[0] && round < SLOW_ROUNDS;
-        let mut tools = vec![HANDLER, BARE];
-        tools.extend(peer.then_some(Tool::Peer { unlimited: true }));
-        tools.extend(slow.then_some(Tool::Kubectl));
-        tools.extend((slow && peer).then_some(Tool::Peer { unlimited: false }));
+    let mut compared = Compared { pods, rounds: Vec::new() };
+    for number in 0..options.rounds {
+        let mut tools = if pods == CROWDS[0] { small(number, options) } else { large(options) };
         // Nobody is always the one that comes first.
-        if round % 2 == 1 {
+        if number % 2 == 1 {
             tools.reverse();
         }
+        let mut round = Vec::new();
         for tool in tools {
-            eprintln!("{pods} pods, round {}: {tool}", round + 1);
-            let drain = stage.drain(tool, Course::default()).await?;
-            compared.add(tool, drain);
+            eprintln!("{pods} pods, round {}: {tool}", number + 1);
+            round.push((tool, stage.drain(tool, Course::default()).await?));
         }
+        compared.rounds.push(round);
     }
     Ok(compared)
 }
 
-impl Compared {
-    fn add(&mut self, tool: Tool, drain: Drain) {
-        match self.drains.iter_mut().find(|(known, _)| *known == tool) {
-            Some((_, drains)) => drains.push(drain),
-            None => self.drains.push((tool, vec![drain])),
-        }
-    }
+fn small(number: usize, options: &Options) -> Vec<Tool> {
+    let peer = options.peer.is_some();
+    let slow = number < SLOW_ROUNDS;
+    let mut tools = vec![Tool::HANDLER, BARE];
+    tools.extend(peer.then_some(Tool::Peer { unlimited: true }));
+    tools.extend(slow.then_some(Tool::Kubectl));
+    tools.extend((slow && peer).then_some(Tool::Peer { unlimited: false }));
+    tools
+}
 
-    fn of(&self, tool: Tool) -> &[Drain] {
-        self.drains.iter().find(|(known, _)| *known == tool).map_or(&[], |(_, drains)| drains)
-    }
+/// The handler has two turns in each round, which says how far apart two runs of
+/// the same thing are.
+fn large(options: &Options) -> Vec<Tool> {
+    let mut tools = vec![Tool::HANDLER, Tool::REPORTING, BARE];
+    tools.extend(options.peer.as_ref().map(|_| Tool::Peer { unlimited: true }));
+    tools.push(Tool::HANDLER);
+    tools
+}
 
-    fn evicting(&self, tool: Tool) -> Series {
-        self.of(tool).iter().map(|drain| drain.evicting).collect()
+fn against_others(compared: &Compared) -> Result<Vec<Goal>> {
+    let pods = compared.pods;
+    let handler = compared.evicting(Tool::HANDLER).median().context("no rounds")?;
+    let mut goals = Vec::new();
+    if let Some(kubectl) = compared.evicting(Tool::Kubectl).median() {
+        let what = format!("{pods} pods: times sooner than kubectl drain");
+        goals.push(Goal::at_least(what, 15.0, kubectl / handler, " ×"));
     }
-
-    fn print(&self) {
-        for (tool, drains) in &self.drains {
-            let seconds = self.evicting(*tool);
-            let asked: Series = drains.iter().map(|drain| drain.asked() as f64).collect();
-            let refused: Series = drains.iter().map(|drain| drain.refused as f64).collect();
-            let peak: Series = drains.iter().map(|drain| drain.peak as f64).collect();
-            println!(
-                "| {} | {tool} | {} | {seconds:.3} | {asked} / {refused} | {peak} |",
-                self.pods,
-                drains.len(),
-            );
-        }
+    let peer = Tool::Peer { unlimited: true };
+    let held_against = if compared.of(peer).next().is_some() { peer } else { BARE };
+    if pods == CROWDS[1] {
+        let ratios = compared.ratios(Tool::HANDLER, held_against);
+        let what = format!("{pods} pods: time, compared with {held_against}: {ratios:.2}");
+        let ratio = ratios.median().context("no rounds")?;
+        goals.push(Goal::at_most(what, 1.2, ratio, " ×", 2));
     }
-
-    fn goals(&self) -> Result<Vec<Goal>> {
-        let pods = self.pods;
-        let handler = self.evicting(HANDLER).median().context("no rounds")?;
-        let mut goals = Vec::new();
-        if let Some(kubectl) = self.evicting(Tool::Kubectl).median() {
-            let what = format!("{pods} pods: times sooner than kubectl drain");
-            goals.push(Goal::at_least(what, 15.0, kubectl / handler, " ×"));
+    for tool in [Tool::HANDLER, Tool::REPORTING] {
+        if compared.of(tool).next().is_none() {
+            continue;
         }
-        let held_against = match self.of(Tool::Peer { unlimited: true }) {
-            [] => BARE,
-            _ => Tool::Peer { unlimited: true },
-        };
-        if pods == CROWDS[1] {
-            // Round by round: the machine's speed drifts.
-            let pairs = self.of(HANDLER).iter().zip(self.of(held_against));
-            let ratios: Series =
-                pairs.map(|(ours, theirs)| ours.evicting / theirs.evicting).collect();
-            let what = format!("{pods} pods: time, compared with {held_against}: {ratios:.2}");
-            let ratio = ratios.median().context("no rounds")?;
-            goals.push(Goal::at_most(what, 1.2, ratio, " ×", 2));
-        }
-        let granted = self.of(HANDLER).iter().filter(|drain| drain.refused == 0);
+        let granted = compared.of(tool).filter(|drain| drain.refused == 0);
         let asked: Series = granted.map(|drain| drain.asked_of_its_own() as f64).collect();
         let most = asked.max().context("every drain had a request refused")?;
-        let what = format!("{pods} pods: requests until the node is empty, at most");
+        let what = format!("{pods} pods: requests of {tool} until the node is empty, at most");
         goals.push(Goal::at_most(what, (pods + BESIDES) as f64, most, "", 0));
-        Ok(goals)
     }
+    Ok(goals)
+}
+
+/// With all reports on, and without.
+fn against_itself(compared: &Compared) -> Result<Option<Goal>> {
+    let paired = compared.paired(Tool::REPORTING, Tool::HANDLER);
+    let Some(longer) = paired.longer.median() else { return Ok(None) };
+    let pods = compared.pods;
+    println!("\nA drain of {pods} pods with all reports on, in milliseconds:\n");
+    println!("- longer than without: {}, median (min–max) of the rounds;", paired.longer);
+    if let Some([least, most]) = paired.longer.median_within() {
+        println!("- that is from {least:.0} to {most:.0}, with a confidence of 95 %;");
+    }
+    println!("- slower than without in {} of {} rounds;", paired.slower_in(), paired.longer.len());
+    println!("- two drains without, of the same round, are apart by {}.", paired.apart);
+    let apart = paired.apart.median().context("no rounds")?;
+    let whole = compared.evicting(Tool::HANDLER).median().context("no rounds")? * 1000.0;
+    let what = format!("{pods} pods: longer with all reports on than without, median");
+    let aim = apart.min(whole * MOST_APART).round();
+    Ok(Some(Goal::at_most(what, aim, longer, " ms", 0)))
+}
+
+fn print_requests(all: &[Compared]) {
+    let mut asked = BTreeMap::new();
+    for compared in all {
+        for tool in [Tool::HANDLER, Tool::REPORTING] {
+            for drain in compared.of(tool) {
+                let key = (compared.pods, tool.to_string(), words(&drain.requests));
+                *asked.entry(key).or_insert(0_usize) += 1;
+            }
+        }
+    }
+    println!("\nThe handler's requests, until the node was empty:\n");
+    for ((pods, tool, requests), times) in asked {
+        println!("- {pods} pods, {tool}, {times} ×: {requests}");
+    }
+}
+
+fn noticing(all: &[Compared]) -> Result<Goal> {
+    let of = |tool| -> Series {
+        let drains = all.iter().flat_map(|compared| compared.of(tool));
+        drains.filter_map(|drain| drain.noticing).collect()
+    };
+    let (handler, reporting) = (of(Tool::HANDLER), of(Tool::REPORTING));
+    println!(
+        "\nFrom the first poll answered with a notice to the cordon: {handler:.1} ms; with all \
+         reports on: {reporting:.1} ms."
+    );
+    let median = handler.median().context("no notices")?;
+    let what = format!("first poll that sees the notice → cordon, median of {}", handler.len());
+    Ok(Goal::at_most(what, 100.0, median, " ms", 1))
 }
 
 /// `1 get nodes, 110 create pods/eviction …`

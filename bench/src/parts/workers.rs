@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use e2e::workload::Shape;
 
 use super::CROWDS;
+use crate::audience::Reports;
 use crate::drain::Drain;
 use crate::options::Options;
 use crate::series::Series;
@@ -41,14 +42,14 @@ pub async fn measure(stage: &mut Stage, options: &Options) -> Result<()> {
                     continue;
                 }
                 eprintln!("{pods} pods, round {}: {workers} workers", round + 1);
-                let tool = Tool::Handler { workers: Some(workers) };
+                let tool = Tool::Handler { workers: Some(workers), reports: Reports::Off };
                 let drain = stage.drain(tool, Course::default()).await?;
                 drains.get_mut(place).context("no such place")?.push(drain);
             }
         }
         for (row, drains) in rows.iter_mut().zip(&drains) {
             let seconds: Series = drains.iter().map(|drain| drain.evicting).collect();
-            let peak: Series = drains.iter().map(|drain| drain.peak as f64).collect();
+            let peak: Series = drains.iter().map(|drain| drain.taken.peak as f64).collect();
             row.extend([format!("{seconds:.3}"), format!("{peak}")]);
         }
     }
