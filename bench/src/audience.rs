@@ -1,8 +1,7 @@
 //! Those whom the handler reports to: a scraper, the kubelet's probes, and two
 //! webhooks, one of which never answers.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -34,10 +33,10 @@ pub struct Audience {
 }
 
 struct Webhooks {
+    /// Over TLS, with a CA of its own.
     answering: Receiver,
+    /// Plain: to what goes by an older handler's name the public CAs vouch.
     hanging: Receiver,
-    /// The certificates of both.
-    authorities: PathBuf,
 }
 
 struct Scraper {
@@ -78,13 +77,14 @@ impl Audience {
             ("ENABLE_PROBES_SERVER", on()),
             ("PROBES_SERVER_PORT", self.probes.to_string()),
         ];
-        if let Some(Webhooks { answering, hanging, authorities }) = &self.webhooks {
+        if let Some(Webhooks { answering, hanging }) = &self.webhooks {
+            let authority = answering.authority().map(Path::to_string_lossy).unwrap_or_default();
             environment.extend([
                 ("JSON_LOGGING", on()),
                 ("EMIT_KUBERNETES_EVENTS", on()),
                 ("WEBHOOK_URL", answering.url("/answers")),
                 ("SLACK_URL", hanging.url("/hangs")),
-                ("WEBHOOK_CA_FILE", authorities.to_string_lossy().into_owned()),
+                ("WEBHOOK_CA_FILE", authority.into_owned()),
             ]);
         }
         environment
@@ -107,7 +107,7 @@ impl Audience {
     /// # Errors
     /// Something was not.
     pub async fn leave(&mut self) -> Result<()> {
-        if let Some(Webhooks { answering, hanging, .. }) = &self.webhooks {
+        if let Some(Webhooks { answering, hanging }) = &self.webhooks {
             answering.received(MESSAGES, SOON).await.context("the webhook that answers")?;
             hanging.received(1, SOON).await.context("the webhook that hangs")?;
         }
@@ -118,24 +118,11 @@ impl Audience {
 
 impl Webhooks {
     async fn open(folder: &Path) -> Result<Self> {
-        let answering = Receiver::secure(&subfolder(folder, "answering")?).await?;
-        let hanging = Receiver::secure(&subfolder(folder, "hanging")?).await?;
+        let answering = Receiver::secure(folder).await?;
+        let hanging = Receiver::plain().await?;
         hanging.answer_otherwise(Answer::Hang);
-        let mut certificates = Vec::new();
-        for receiver in [&answering, &hanging] {
-            let authority = receiver.authority().context("an HTTPS server without an authority")?;
-            certificates.extend(fs::read(authority)?);
-        }
-        let authorities = folder.join("webhooks.crt");
-        fs::write(&authorities, certificates)?;
-        Ok(Self { answering, hanging, authorities })
+        Ok(Self { answering, hanging })
     }
-}
-
-fn subfolder(folder: &Path, name: &str) -> Result<PathBuf> {
-    let path = folder.join(name);
-    fs::create_dir_all(&path)?;
-    Ok(path)
 }
 
 impl Scraper {
