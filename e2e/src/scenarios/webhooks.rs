@@ -43,11 +43,11 @@ pub async fn secure(scene: &mut Scene) -> Result<()> {
     fs::write(&url, receiver.url(PATH))?;
     scene.announce(AHEAD).await?;
     let table = handler.verdicts(1, SOON).await?;
-    let received = receiver.received(2, SOON).await?;
+    let messages = receiver.received(2, SOON).await?;
     handler.stop(SOON).await?;
 
     let mut stages = Vec::new();
-    for one in &received {
+    for one in &messages {
         ensure!(one.request.target == PATH, "posted to {}", one.request.target);
         ensure!(one.request.header("x-key") == Some(KEY), "without its header");
         let message: Value = serde_json::from_str(&one.request.body).context("no JSON")?;
@@ -59,7 +59,7 @@ pub async fn secure(scene: &mut Scene) -> Result<()> {
         stages.push(message["stage"].clone());
     }
     ensure!(stages == [json!("drain-begins"), json!("drain-ends")], "{stages:?}");
-    let last: Value = serde_json::from_str(&received[1].request.body)?;
+    let last: Value = serde_json::from_str(&messages[1].request.body)?;
     ensure!(last["outcomes"]["evicted"] == 2, "{last} is not {}", table.summary);
     Ok(())
 }
@@ -88,10 +88,10 @@ pub async fn through_a_proxy(scene: &mut Scene, tls: bool) -> Result<()> {
     let mut handler = scene.polling_handler(&environment).await?;
     scene.announce(AHEAD).await?;
     handler.verdicts(1, SOON).await?;
-    let received = receiver.received(2, SOON).await?;
+    let messages = receiver.received(2, SOON).await?;
     let asked = if tls { "CONNECT" } else { "POST" };
     proxy.says(&[asked, &receiver.port().to_string()], SOON).await?;
-    for one in received {
+    for one in messages {
         let message: Value = serde_json::from_str(&one.request.body)?;
         ensure!(message["node_name"] == scene.name(), "{message}");
         ensure!(one.request.header("proxy-authorization").is_none(), "the server got the password");
@@ -117,14 +117,14 @@ pub async fn retried(scene: &mut Scene) -> Result<()> {
     let mut handler = scene.polling_handler(&environment).await?;
     scene.announce(AHEAD).await?;
     handler.verdicts(1, SOON).await?;
-    let received = receiver.received(6, SOON).await?;
-    let stages: Vec<Value> = received
+    let messages = receiver.received(6, SOON).await?;
+    let stages: Vec<Value> = messages
         .iter()
         .map(|one| anyhow::Ok(serde_json::from_str::<Value>(&one.request.body)?["stage"].clone()))
         .collect::<Result<_>>()?;
     let (begins, ends) = ("drain-begins", "drain-ends");
     ensure!(stages == [begins, begins, begins, begins, ends, ends], "{stages:?}");
-    let pause = received[3].at.duration_since(received[2].at).as_secs_f64();
+    let pause = messages[3].at.duration_since(messages[2].at).as_secs_f64();
     ensure!(pause >= 2.0, "Retry-After of 2 s, asked again after {pause} s");
     handler.says(&["delivered, after 3 failed tries"], SOON).await?;
     handler.stop(SOON).await
