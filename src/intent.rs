@@ -293,7 +293,7 @@ mod tests {
     /// What is made of a notice that is read at 09:00, a thousand seconds after the start.
     fn made(id: NoticeId, when: &str, policy: &Policy) -> Intent {
         let when = WallTime::parse(when).map_or(When::Unstated, When::At);
-        let notice = Notice { id, when, window: WINDOW, wording: String::new() };
+        let notice = Notice { id, when, until: None, window: WINDOW, wording: String::new() };
         let wall = WallTime::parse("2026-11-23T09:00:00Z").unwrap();
         Intent::of(&notice, Reading { now: at(1000), wall }, policy)
     }

@@ -14,6 +14,8 @@ pub struct Notice {
     pub id: NoticeId,
     /// When the cloud acts.
     pub when: When,
+    /// When planned maintenance is to be over, if the cloud says so (`NotAfter`).
+    pub until: Option<WallTime>,
     /// How long after its notice the cloud acts, where the notice itself gives no usable time.
     pub window: Duration,
     /// The answer as it came, for the log: at most 200 characters, without line breaks.

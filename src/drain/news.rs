@@ -75,7 +75,7 @@ impl Drain {
             (State::Exempt(_) | State::Tried(_), _) | (State::Gone(_), Some(_)) | (_, None) => {}
             (_, Some(terminating)) => {
                 record.state = State::Ending(record.expected_end().unwrap_or(terminating.ends));
-                record.settle_who();
+                self.settle_who(&uid);
             }
         }
     }
@@ -87,8 +87,8 @@ impl Drain {
             return;
         }
         record.state = State::Gone(now);
-        record.settle_who();
         let pod = record.reference().clone();
+        self.settle_who(uid);
         self.told.push_back(Progress::Gone { pod, after: now.since(self.began) });
     }
 
@@ -102,6 +102,17 @@ impl Drain {
     /// The watch was lost, and is opened again.
     pub fn watch_lost(&mut self, why: String) {
         self.told.push_back(Progress::WatchLost { why });
+    }
+
+    /// Settles by whose doing a pod is leaving. Its owner is to know that it was deleted against its
+    /// budget, even if the answer that would have told was lost.
+    fn settle_who(&mut self, uid: &str) {
+        let Some(record) = self.records.get_mut(uid) else { return };
+        let pod = record.reference().clone();
+        if let Some(EndedBy::Deletion(budget)) = record.settle_who() {
+            let budget = budget.clone();
+            self.told.push_back(Progress::Deleted { pod, grace: None, budget });
+        }
     }
 
     /// The record of a pod that was never seen before.
@@ -161,9 +172,7 @@ impl Drain {
                 self.failed(now, uid, FailureKind::Broken, why, Duration::ZERO);
             }
         }
-        if let Some(record) = self.records.get_mut(uid) {
-            record.settle_who();
-        }
+        self.settle_who(uid);
         if answers {
             self.note_recovery(now);
         }
@@ -189,8 +198,12 @@ impl Drain {
                 (grace, Progress::Evicted { pod, grace, wanted: record.grace })
             }
             Ask::Delete { grace } => match &sent.ends {
-                Some(EndedBy::Deletion(budget)) if record.accepted.is_none() => {
-                    (grace, Progress::Deleted { pod, grace, budget: budget.clone() })
+                // Unless that was said when it was seen to end, and is now only hurried.
+                Some(by @ EndedBy::Deletion(budget))
+                    if record.accepted.is_none() && record.ended_by.as_ref() != Some(by) =>
+                {
+                    let budget = budget.clone();
+                    (grace, Progress::Deleted { pod, grace: Some(grace), budget })
                 }
                 _ => (grace, Progress::Shortened { pod, grace }),
             },

@@ -43,8 +43,8 @@ pub enum Progress {
     Deleted {
         /// Which.
         pod: Arc<PodRef>,
-        /// What it got.
-        grace: Grace,
+        /// What it got; `None`: the answer was lost, and it was seen to end.
+        grace: Option<Grace>,
         /// What stood in the way.
         budget: Arc<Budget>,
     },
@@ -133,11 +133,13 @@ impl fmt::Display for Progress {
                     None => f.write_str("tried on until the drain ends"),
                 }
             }
-            Self::Deleted { pod, grace, budget } => write!(
-                f,
-                "{pod}: deleted, {grace} s to end: its time was up and disruption budget {budget} \
-                 had not let it go"
-            ),
+            Self::Deleted { pod, grace, budget } => {
+                match grace {
+                    Some(grace) => write!(f, "{pod}: deleted, {grace} s to end")?,
+                    None => write!(f, "{pod}: deleted, though the answer was lost")?,
+                }
+                write!(f, ": its time was up and disruption budget {budget} had not let it go")
+            }
             Self::Shortened { pod, grace } => write!(
                 f,
                 "{pod}: was already ending, with more time than is left: {grace} s to end now"

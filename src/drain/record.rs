@@ -181,11 +181,12 @@ impl Record {
         }
     }
 
-    /// It is leaving: settles by whose doing, unless an answer that tells is still to come.
-    pub(super) fn settle_who(&mut self) {
-        if self.is_leaving() && self.in_flight.is_none() && self.ended_by.is_none() {
-            self.ended_by = Some(self.unanswered.clone().unwrap_or(EndedBy::Others));
-        }
+    /// If it is leaving: settles by whose doing, unless an answer that tells is still to come. Who
+    /// it is, if that was open before.
+    pub(super) fn settle_who(&mut self) -> Option<&EndedBy> {
+        let open = self.is_leaving() && self.in_flight.is_none() && self.ended_by.is_none();
+        let who = || self.unanswered.clone().unwrap_or(EndedBy::Others);
+        open.then(who).map(|who| &*self.ended_by.insert(who))
     }
 
     /// By whose doing it is leaving; before an answer has told, by that of the request under way.

@@ -268,7 +268,7 @@ mod tests {
 
     fn notice(id: NoticeId, when: &str) -> Notice {
         let when = When::At(WallTime::parse(when).unwrap());
-        Notice { id, when, window: Duration::from_mins(2), wording: String::new() }
+        Notice { id, when, until: None, window: Duration::from_mins(2), wording: String::new() }
     }
 
     struct Paths(Notices);

@@ -148,7 +148,7 @@ mod tests {
 
     fn notice(id: NoticeId) -> Notice {
         let when = When::At(WallTime::parse(TIME).unwrap());
-        Notice { id, when, window: Duration::from_mins(2), wording: String::new() }
+        Notice { id, when, until: None, window: Duration::from_mins(2), wording: String::new() }
     }
 
     fn maintenance(id: &str) -> NoticeId {

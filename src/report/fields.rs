@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::drain::ask::{Budget, PodRef};
 use crate::drain::progress::Progress;
+use crate::drain::timing;
 use crate::drain::verdict::Row;
 use crate::notice::NoticeId;
 use crate::report::fact::Fact;
@@ -50,11 +51,11 @@ impl<'a> Fields<'a> {
         let (pod, budget, seconds) = match progress {
             Progress::Blocked { pod, budget, deleted_in } => (pod, Some(budget), *deleted_in),
             Progress::Deleted { pod, budget, grace } => {
-                (pod, Some(budget), Some(Duration::from_secs(grace.get().into())))
+                (pod, Some(budget), grace.map(timing::seconds))
             }
             Progress::WouldBlock(pod, budget) => (pod, Some(budget), None),
             Progress::Evicted { pod, grace, .. } | Progress::Shortened { pod, grace } => {
-                (pod, None, Some(Duration::from_secs(grace.get().into())))
+                (pod, None, Some(timing::seconds(*grace)))
             }
             Progress::Gone { pod, after } => (pod, None, Some(*after)),
             Progress::LeftAlone(pod, _)

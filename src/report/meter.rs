@@ -172,7 +172,7 @@ mod tests {
 
     fn notice(id: NoticeId) -> Notice {
         let window = Duration::from_mins(2);
-        Notice { id, when: When::Unstated, window, wording: String::new() }
+        Notice { id, when: When::Unstated, until: None, window, wording: String::new() }
     }
 
     fn seen() -> Fact {

@@ -10,7 +10,7 @@ use crate::drain::progress::Progress;
 use crate::drain::tests::cluster::{ms, secs};
 use crate::drain::tests::story::{Exchange, NEVER, Story, fails, pauses};
 use crate::drain::tests::trace::{Cause, Did};
-use crate::drain::verdict::{Certainty, End, Outcome, Verdict};
+use crate::drain::verdict::{Certainty, End, Outcome, Row, Verdict};
 use crate::moment::Moment;
 
 /// What a law finds: nothing, or what is wrong.
@@ -447,10 +447,7 @@ fn rows_are_true(story: &Story, verdict: &Verdict, then: Moment) -> Finding {
         let ends: fn(&Ask) -> bool =
             |ask| matches!(ask, Ask::Evict { dry: false, .. } | Ask::Delete { .. });
         let accepted: fn(&Answer) -> bool = |answer| *answer == Answer::Accepted;
-        let lost = |it: &Exchange| {
-            ends(&it.ask)
-                && !matches!(&it.answered, Some((_, answer)) if !matches!(answer, Answer::Broken(_)))
-        };
+        let lost = |it: &Exchange| ends(&it.ask) && is_lost(it);
         // Whether a request to end it is without an answer, and no refusal came after it.
         let in_doubt = || {
             let since_refusal = known
@@ -511,6 +508,11 @@ fn rows_are_true(story: &Story, verdict: &Verdict, then: Moment) -> Finding {
     Ok(())
 }
 
+/// Its answer has not come, or will not.
+fn is_lost(exchange: &Exchange) -> bool {
+    matches!(&exchange.answered, None | Some((_, Answer::Broken(_))))
+}
+
 fn first_seen_ending(story: &Story, pod: &str) -> bool {
     let mut sights = story.run.trace.iter().filter_map(|(_, did)| match did {
         Did::Saw { uid, terminating } if uid == pod => Some(terminating.is_some()),
@@ -557,6 +559,7 @@ fn empty_is_true(story: &Story) -> Finding {
 fn progress_is_true(story: &Story) -> Finding {
     let mut last: BTreeMap<&str, (Moment, Ask, &Answer)> = BTreeMap::new();
     let mut alone = BTreeSet::new();
+    let mut deleted = BTreeSet::new();
     let mut forbidden = 0;
     let mut listed = 0;
     for (when, did) in &story.run.trace {
@@ -589,7 +592,16 @@ fn progress_is_true(story: &Story) -> Finding {
                 just(&pod.uid) == Some((evict, &Answer::Accepted))
                     && u64::from(wanted.get()) == story.grace(known).as_secs()
             }
-            Progress::Deleted { pod, grace, .. } | Progress::Shortened { pod, grace } => {
+            Progress::Deleted { pod, grace: None, .. } => {
+                let asked = &story.pods[pod.uid.as_str()].asked;
+                deleted.insert(&pod.uid)
+                    && asked.iter().any(|it| matches!(it.ask, Ask::Delete { .. }) && is_lost(it))
+            }
+            Progress::Deleted { pod, grace: Some(grace), .. } => {
+                deleted.insert(&pod.uid)
+                    && just(&pod.uid) == Some((Ask::Delete { grace: *grace }, &Answer::Accepted))
+            }
+            Progress::Shortened { pod, grace } => {
                 just(&pod.uid) == Some((Ask::Delete { grace: *grace }, &Answer::Accepted))
             }
             Progress::Blocked { pod, budget, deleted_in } => {
@@ -627,6 +639,12 @@ fn progress_is_true(story: &Story) -> Finding {
     }
     let left_alone = story.pods.values().filter(|known| story.stays(known)).count();
     hold!(alone.len() == left_alone, "{left_alone} left alone, said of {alone:?}");
+    for Row { pod, outcome, .. } in &story.run.verdict.rows {
+        let under_way = story.pods[pod.uid.as_str()].asked.last();
+        let under_way = under_way.is_some_and(|it| it.answered.is_none());
+        let is_said = deleted.contains(&pod.uid) || under_way;
+        hold!(!matches!(outcome, Outcome::Deleted(..)) || is_said, "{} is not said", pod.uid);
+    }
     Ok(())
 }
 

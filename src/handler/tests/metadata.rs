@@ -64,7 +64,7 @@ pub(super) fn poll(script: &Script, path: NoticePath, now: Moment) -> Polled {
 
 fn notice(id: NoticeId, when: When, window: Duration) -> Notice {
     let wording = id.to_string();
-    Notice { id, when, window, wording }
+    Notice { id, when, until: None, window, wording }
 }
 
 impl Planned {

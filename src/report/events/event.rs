@@ -129,7 +129,8 @@ mod tests {
 
     fn seen(id: NoticeId) -> Fact {
         let window = Duration::from_mins(2);
-        let notice = Notice { id, when: When::Unstated, window, wording: "{}".to_owned() };
+        let notice =
+            Notice { id, when: When::Unstated, until: None, window, wording: "{}".to_owned() };
         let basis = Basis::Unstated(window);
         Fact::NoticeSeen { notice: Box::new(notice), basis, left: window }
     }
@@ -172,7 +173,7 @@ mod tests {
         let mut herald = Herald::default();
         herald.event(&seen(NoticeId::Interruption(Action::Terminate)));
         let budget = Arc::new(Budget { namespace: "shop".into(), name: "web".into() });
-        let grace = NonZeroU32::new(9).unwrap();
+        let grace = NonZeroU32::new(9);
         let deleted = Fact::Drain(Progress::Deleted { pod: pod(), grace, budget });
         let event = herald.event(&deleted).unwrap();
         assert_eq!(event.regarding, Regarding::Pod(pod()));

@@ -375,8 +375,7 @@ mod tests {
             let pod = Arc::new(PodRef { namespace, name, uid: "u".into() });
             let (namespace, name) = of("budget");
             let budget = Arc::new(Budget { namespace, name });
-            let grace = std::num::NonZeroU32::MIN;
-            play.tell(&Fact::Drain(Progress::Deleted { pod, grace, budget }));
+            play.tell(&Fact::Drain(Progress::Deleted { pod, grace: None, budget }));
         }
         let told: Vec<Fact> = (0..3).map(|_| play.told.recv().unwrap()).collect();
         let anew = |fact: &&Fact| matches!(fact, Fact::ReportRefused { again: false, .. });

@@ -162,6 +162,7 @@ mod tests {
         let notice = Notice {
             id: NoticeId::Interruption(Action::Terminate),
             when: When::Unstated,
+            until: None,
             window: Duration::from_mins(2),
             wording: "\"quoted\" \u{202e}".to_owned(),
         };

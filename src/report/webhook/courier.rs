@@ -16,7 +16,7 @@ use crate::kube::request;
 use crate::kube::server::Server;
 use crate::kube::workers::STACK;
 use crate::moment::WallTime;
-use crate::notice::Notice;
+use crate::notice::{Notice, When};
 use crate::report::Teller;
 use crate::report::fact::Channel;
 use crate::report::known_instance::KnownInstance;
@@ -129,6 +129,12 @@ impl Courier {
             }
             Chapter::Listed(pods) => {
                 self.pods = pods;
+                None
+            }
+            Chapter::Moved(time) => {
+                if let Some(About { notice, basis, .. }) = &mut self.about {
+                    (notice.when, *basis) = (When::At(time), Basis::Stated(time));
+                }
                 None
             }
             Chapter::Marked { notice, basis, level } => {

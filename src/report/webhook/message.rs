@@ -43,7 +43,7 @@ pub struct Message {
     pub instance: Instance,
     /// When the cloud acts, or when it gave its recommendation, if it said so.
     pub start_time: Option<WallTime>,
-    /// When planned maintenance is over. Not read yet: always `None`.
+    /// When planned maintenance is to be over, if the cloud says so.
     pub end_time: Option<WallTime>,
     /// What has happened, in one sentence.
     pub summary: String,
@@ -166,7 +166,7 @@ impl Message {
                 When::At(time) => Some(time),
                 When::Unstated => None,
             },
-            end_time: None,
+            end_time: notice.until,
             summary,
             time: now,
         }
@@ -240,12 +240,14 @@ mod tests {
         let mut maintenance = about();
         maintenance.notice.id = NoticeId::Maintenance(event);
         maintenance.notice.when = When::Unstated;
+        maintenance.notice.until = Some(wall("2026-11-23T11:00:00Z"));
         maintenance.notice.wording = "instance-stop; The hardware is worn out".into();
         maintenance.provider_id = Some("kind://docker/kind/node-1".into());
         let begins = Message::drain_begins(&maintenance, Vec::new(), wall("2026-11-23T09:00:00Z"));
         assert_eq!(begins.event_id, "instance-event-0d59");
         assert_eq!(begins.state, "active");
         assert_eq!(begins.start_time, None);
+        assert_eq!(begins.end_time, Some(wall("2026-11-23T11:00:00Z")));
         assert_eq!(begins.provider_id, "kind://docker/kind/node-1");
         assert_eq!(
             begins.description,

@@ -41,6 +41,7 @@ pub(super) fn about() -> About {
         notice: Notice {
             id: NoticeId::Interruption(Action::Terminate),
             when: When::At(goes),
+            until: None,
             window: Duration::from_mins(2),
             wording: r#"{"action": "terminate", "time": "2026-11-23T09:02:00Z"}"#.into(),
         },

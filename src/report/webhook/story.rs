@@ -3,7 +3,8 @@
 use crate::drain::progress::Progress;
 use crate::drain::verdict::Verdict;
 use crate::intent::Basis;
-use crate::notice::Notice;
+use crate::moment::WallTime;
+use crate::notice::{Notice, When};
 use crate::report::fact::{Fact, Level, Occasion};
 
 /// What is to be told.
@@ -20,6 +21,8 @@ pub(super) enum Chapter {
     },
     /// Who is to go, each as `namespace/name`.
     Listed(Vec<String>),
+    /// The notice that is drained for has an earlier time now.
+    Moved(WallTime),
     /// The node is only marked for this notice.
     Marked {
         /// Which.
@@ -56,6 +59,12 @@ impl Story {
                 let begins = Chapter::Begins { notice, basis, taken_over: true };
                 if self.begun { vec![begins] } else { Vec::new() }
             }
+            Fact::DeadlineMoved { basis: basis @ Basis::Stated(time), .. } => {
+                if let Some((notice, old)) = &mut self.drained {
+                    (notice.when, *old) = (When::At(*time), *basis);
+                }
+                if self.begun { vec![Chapter::Moved(*time)] } else { Vec::new() }
+            }
             Fact::NoticeMarks { notice, basis } => {
                 let (notice, basis) = (notice.clone(), *basis);
                 vec![Chapter::Marked { notice, basis, level: fact.level() }]
@@ -86,12 +95,12 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::notice::{Action, NoticeId, When};
+    use crate::notice::{Action, NoticeId};
 
     fn notice(action: Action) -> Notice {
         let window = Duration::from_mins(2);
         let id = NoticeId::Interruption(action);
-        Notice { id, when: When::Unstated, window, wording: String::new() }
+        Notice { id, when: When::Unstated, until: None, window, wording: String::new() }
     }
 
     fn seen(action: Action) -> Fact {
@@ -133,6 +142,18 @@ mod tests {
     fn a_notice_that_takes_over_before_the_drain_begins_is_the_one_it_begins_for() {
         let told = chapters(&[seen(Action::Stop), taken_over(Action::Terminate), begins()]);
         assert_eq!(told, [beginning(Action::Terminate, false)]);
+    }
+
+    #[test]
+    fn a_notice_that_moves_is_told_of_with_its_new_time() {
+        let time = WallTime::parse("2026-11-23T09:02:00Z").unwrap();
+        let basis = Basis::Stated(time);
+        let moved = Fact::DeadlineMoved { basis, left: Duration::ZERO };
+        let notice = Box::new(Notice { when: When::At(time), ..notice(Action::Stop) });
+        let earlier = Chapter::Begins { notice, basis, taken_over: false };
+        assert_eq!(chapters(&[seen(Action::Stop), moved.clone(), begins()]), [earlier]);
+        let later = [beginning(Action::Stop, false), Chapter::Moved(time)];
+        assert_eq!(chapters(&[seen(Action::Stop), begins(), moved]), later);
     }
 
     #[test]

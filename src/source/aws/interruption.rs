@@ -81,7 +81,7 @@ fn document(text: &str, window: Duration) -> Result<Notice, Unreadable> {
 }
 
 fn notice(action: Action, when: When, window: Duration, wording: String) -> Notice {
-    Notice { id: NoticeId::Interruption(action), when, window, wording }
+    Notice { id: NoticeId::Interruption(action), when, until: None, window, wording }
 }
 
 #[cfg(test)]

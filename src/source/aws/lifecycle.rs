@@ -29,7 +29,8 @@ pub(in crate::source) fn lifecycle(
         _ => return Err(Unreadable::NoLifecycleState(excerpt(text))),
     };
     let id = NoticeId::Lifecycle(action);
-    Ok(Some(Notice { id, when: When::Unstated, window, wording: text.to_owned() }))
+    let wording = text.to_owned();
+    Ok(Some(Notice { id, when: When::Unstated, until: None, window, wording }))
 }
 
 #[cfg(test)]
@@ -53,6 +54,7 @@ mod tests {
             let expected = Notice {
                 id: NoticeId::Lifecycle(action),
                 when: When::Unstated,
+                until: None,
                 window: WINDOW,
                 wording: state.to_owned(),
             };

@@ -80,6 +80,7 @@ pub(in crate::source) struct Entry {
     code: Code,
     id: Arc<str>,
     not_before: Option<WallTime>,
+    not_after: Option<WallTime>,
     state: State,
     wording: String,
 }
@@ -101,12 +102,12 @@ impl Entry {
     fn read(value: &Value) -> Option<Self> {
         let Value::Object(keys) = value else { return None };
         let text = |key: &str| keys.get(key).map_or("", string);
-        let [code, id, not_before, description] =
-            ["Code", "EventId", "NotBefore", "Description"].map(text);
+        let [code, id, not_before, not_after, description] =
+            ["Code", "EventId", "NotBefore", "NotAfter", "Description"].map(text);
         if [code, id, not_before, description].iter().all(|text| text.is_empty()) {
             return None;
         }
-        let wording = wording(code, [not_before, text("NotAfter")], description);
+        let wording = wording(code, [not_before, not_after], description);
         let known = known_code(code);
         let wording = match known {
             Some(_) => excerpt(&wording),
@@ -119,6 +120,7 @@ impl Entry {
             code,
             id: if id.is_empty() { Arc::from(code.to_string()) } else { fit_id(id) },
             not_before: date(not_before),
+            not_after: date(not_after),
             state: State::read(text("State"), description),
             wording,
         })
@@ -138,6 +140,7 @@ impl Entry {
         Notice {
             id: NoticeId::Maintenance(Event { code: self.code, id: self.id, nth }),
             when: self.not_before.map_or(When::Unstated, When::At),
+            until: self.not_after,
             window,
             wording: self.wording,
         }

@@ -21,7 +21,7 @@ pub(in crate::source) fn rebalance(body: &[u8], window: Duration) -> Result<Noti
     let document: Document = json::from_str(text).map_err(|_| Unreadable::NotJson)?;
     let time = document.notice_time.as_ref().and_then(|time| WallTime::parse(string(time)));
     let when = time.map_or(When::Unstated, When::At);
-    Ok(Notice { id: NoticeId::Rebalance, when, window, wording: excerpt(text) })
+    Ok(Notice { id: NoticeId::Rebalance, when, until: None, window, wording: excerpt(text) })
 }
 
 #[derive(Deserialize)]
@@ -42,6 +42,7 @@ mod tests {
         let expected = Notice {
             id: NoticeId::Rebalance,
             when: When::At(WallTime::parse("2020-10-27T08:22:00Z").unwrap()),
+            until: None,
             window: WINDOW,
             wording: GOOD.to_owned(),
         };

@@ -53,6 +53,7 @@ fn an_event_is_read_as_ec2_writes_it() {
     let expected = Notice {
         id: NoticeId::Maintenance(event),
         when: at("2019-01-21T09:00:43Z"),
+        until: WallTime::parse("2019-01-21T09:17:23Z"),
         window: WINDOW,
         wording: wording.to_owned(),
     };
