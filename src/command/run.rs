@@ -27,7 +27,7 @@ use crate::report::reporters::Reporters;
 use crate::report::server::Server as Listener;
 use crate::report::server::endpoints::Endpoints;
 use crate::report::server::pages::Shown;
-use crate::report::webhook::{Office, Webhooks};
+use crate::report::webhook::{Context, Webhooks};
 use crate::settings::{ApiServer, FactUrls, Probes, Reporting, Settings, WhichNode};
 use crate::source::{InstanceSource, Report, Source};
 
@@ -108,7 +108,7 @@ fn reporters(
     let mut reporters = Reporters::new(log, shown);
     let instance = Arc::new(KnownInstance::new(instance_source(settings), clock));
     if !reporting.webhooks.is_empty() {
-        let office = Office {
+        let context = Context {
             clock,
             server: Arc::clone(server),
             instance: Arc::clone(&instance),
@@ -117,7 +117,7 @@ fn reporters(
             dry: settings.dry_run,
             seed,
         };
-        reporters = reporters.with_webhooks(Webhooks::start(reporting.webhooks.clone(), &office)?);
+        reporters = reporters.with_webhooks(Webhooks::start(reporting.webhooks.clone(), &context)?);
     }
     if let Some(annotations) = reporting.events.clone().filter(|_| !settings.dry_run) {
         let identity = Identity { pod: settings.rules.own.name.clone(), annotations };

@@ -35,12 +35,12 @@ pub(super) enum Regarding {
 
 /// Turns facts into Events.
 #[derive(Debug, Default)]
-pub(super) struct Herald {
+pub(super) struct Recorder {
     /// The notice that is drained for, in words.
     drained: Option<String>,
 }
 
-impl Herald {
+impl Recorder {
     /// What is to be said of a fact; `None`: nothing.
     pub(super) fn event(&mut self, fact: &Fact) -> Option<Event> {
         if let Fact::NoticeSeen { notice, basis, .. } | Fact::TakenOver { notice, basis, .. } = fact
@@ -143,7 +143,7 @@ mod tests {
     }
 
     fn event(fact: &Fact) -> Option<Event> {
-        Herald::default().event(fact)
+        Recorder::default().event(fact)
     }
 
     #[test]
@@ -170,12 +170,12 @@ mod tests {
 
     #[test]
     fn the_owner_of_a_pod_learns_of_budget_and_notice() {
-        let mut herald = Herald::default();
-        herald.event(&seen(NoticeId::Interruption(Action::Terminate)));
+        let mut recorder = Recorder::default();
+        recorder.event(&seen(NoticeId::Interruption(Action::Terminate)));
         let budget = Arc::new(Budget { namespace: "shop".into(), name: "web".into() });
         let grace = NonZeroU32::new(9);
         let deleted = Fact::Drain(Progress::Deleted { pod: pod(), grace, budget });
-        let event = herald.event(&deleted).unwrap();
+        let event = recorder.event(&deleted).unwrap();
         assert_eq!(event.regarding, Regarding::Pod(pod()));
         assert_eq!(
             event.message,

@@ -17,7 +17,7 @@ use crate::kube::workers::STACK;
 use crate::moment::{Reading, WallTime};
 use crate::report::Teller;
 use crate::report::events::body;
-use crate::report::events::event::{Event, Herald};
+use crate::report::events::event::{Event, Recorder};
 use crate::report::events::series::{Entry, Series};
 use crate::report::fact::{Channel, Fact};
 use crate::report::known_instance::KnownInstance;
@@ -28,7 +28,7 @@ use crate::settings::Annotations;
 /// The end at which facts go in.
 pub struct Events {
     queue: Arc<Queue<Happened>>,
-    herald: Herald,
+    recorder: Recorder,
     /// Of what finds no room.
     standing: Standing,
 }
@@ -90,7 +90,7 @@ impl Events {
             .stack_size(STACK)
             .spawn(move || writer.run())?;
         let standing = Standing::new(Channel::KubernetesEvents, tell);
-        Ok(Self { queue, herald: Herald::default(), standing })
+        Ok(Self { queue, recorder: Recorder::default(), standing })
     }
 
     /// Has written what is to be said of a fact. Never waits.
@@ -103,7 +103,7 @@ impl Events {
         if let Some(node) = node {
             self.queue.push(Happened::Node(node.clone()));
         }
-        let Some(event) = self.herald.event(fact) else { return };
+        let Some(event) = self.recorder.event(fact) else { return };
         if !self.queue.offer(Happened::Event(reading.wall, event)) {
             self.standing.lost(1, "too many wait already".to_owned());
         }

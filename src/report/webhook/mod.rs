@@ -14,23 +14,23 @@
 //! | [`undelivered`] | why a message did not arrive, in words | none |
 //! | [`outcome`] | what an answer means: delivered, try again, refused | none |
 //! | [`post`](mod@post) | one try | HTTP |
-//! | `story` | which facts are worth a message | none |
-//! | `courier` | messages to one webhook, until they have arrived | its thread |
+//! | `milestone` | which facts are worth a message | none |
+//! | `delivery` | messages to one webhook, until they have arrived | its thread |
 //! | `webhooks` | all of them | none |
 
-mod courier;
+mod delivery;
 pub mod destination;
 mod field;
 pub mod form;
 pub mod headers;
 pub mod message;
+mod milestone;
 pub mod outcome;
 pub mod post;
 pub mod proxy;
 pub mod roots;
 #[cfg(test)]
 mod samples;
-mod story;
 pub mod template;
 #[cfg(test)]
 mod tests;
@@ -38,5 +38,5 @@ pub mod undelivered;
 pub mod url;
 mod webhooks;
 
-pub use crate::report::webhook::courier::Office;
+pub use crate::report::webhook::delivery::Context;
 pub use crate::report::webhook::webhooks::Webhooks;

@@ -8,16 +8,16 @@ use crate::moment::Reading;
 use crate::report::fact::{Channel, Fact};
 use crate::report::queue::Queue;
 use crate::report::standing::Standing;
-use crate::report::webhook::courier::{Courier, Office, Told};
+use crate::report::webhook::delivery::{Context, Delivery, Told};
 use crate::report::webhook::destination::Destination;
-use crate::report::webhook::story::{Chapter, Story};
+use crate::report::webhook::milestone::{Milestone, Milestones};
 
 /// All webhooks.
 pub struct Webhooks {
-    story: Story,
+    milestones: Milestones,
     node: Arc<str>,
     /// Of each webhook how what finds no room fares, and where messages wait.
-    couriers: Vec<(Standing, Arc<Queue<Told>>)>,
+    deliveries: Vec<(Standing, Arc<Queue<Told>>)>,
 }
 
 /// So many messages may wait: a drain has two or three.
@@ -28,18 +28,18 @@ impl Webhooks {
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn start(destinations: Vec<Destination>, office: &Office) -> io::Result<Self> {
-        let mut couriers = Vec::new();
+    pub fn start(destinations: Vec<Destination>, context: &Context) -> io::Result<Self> {
+        let mut deliveries = Vec::new();
         for destination in destinations {
             let channel = Channel::Webhook(Arc::from(destination.url.to_string()));
             let queue = Arc::new(Queue::new(CAPACITY));
-            let (inbox, office) = (Arc::clone(&queue), office.clone());
-            let standing = Standing::new(channel.clone(), &office.tell);
-            Courier::start(inbox, destination, office, channel)?;
-            couriers.push((standing, queue));
+            let (inbox, context) = (Arc::clone(&queue), context.clone());
+            let standing = Standing::new(channel.clone(), &context.tell);
+            Delivery::start(inbox, destination, context, channel)?;
+            deliveries.push((standing, queue));
         }
-        let (story, node) = (Story::default(), Arc::from(""));
-        Ok(Self { story, node, couriers })
+        let (milestones, node) = (Milestones::default(), Arc::from(""));
+        Ok(Self { milestones, node, deliveries })
     }
 
     /// Has sent what is to be said of a fact. Never waits.
@@ -49,15 +49,15 @@ impl Webhooks {
             Fact::NodeFound(name) => self.node = Arc::from(name.as_str()),
             _ => {}
         }
-        for chapter in self.story.next(fact) {
-            self.pass_on(reading, &chapter);
+        for milestone in self.milestones.next(fact) {
+            self.pass_on(reading, &milestone);
         }
     }
 
-    fn pass_on(&mut self, reading: Reading, chapter: &Chapter) {
-        for (standing, queue) in &mut self.couriers {
-            let (at, node, chapter) = (reading.wall, Arc::clone(&self.node), chapter.clone());
-            if !queue.offer(Told { at, node, chapter }) {
+    fn pass_on(&mut self, reading: Reading, milestone: &Milestone) {
+        for (standing, queue) in &mut self.deliveries {
+            let (at, node, milestone) = (reading.wall, Arc::clone(&self.node), milestone.clone());
+            if !queue.offer(Told { at, node, milestone }) {
                 standing.lost(1, "too many messages wait already".to_owned());
             }
         }
@@ -65,12 +65,12 @@ impl Webhooks {
 
     /// Lets everybody end who has nothing more to say.
     pub fn close(&self) {
-        self.couriers.iter().for_each(|(_, queue)| queue.close());
+        self.deliveries.iter().for_each(|(_, queue)| queue.close());
     }
 
     /// Waits for those who have, each as long as there is time left, and says what is left then.
     pub fn finish(&mut self, left: impl Fn() -> Duration) {
-        for (standing, queue) in &mut self.couriers {
+        for (standing, queue) in &mut self.deliveries {
             if !queue.wait_until_done(left()) {
                 // One is in hand.
                 standing.lost(queue.abandon() + 1, "this process has to end".to_owned());

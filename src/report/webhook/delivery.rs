@@ -24,13 +24,13 @@ use crate::report::queue::{Next, Queue};
 use crate::report::standing::Standing;
 use crate::report::webhook::destination::Destination;
 use crate::report::webhook::message::{About, Message};
+use crate::report::webhook::milestone::Milestone;
 use crate::report::webhook::outcome::Outcome;
 use crate::report::webhook::post::{Target, post};
-use crate::report::webhook::story::Chapter;
 
-/// What all couriers have in common.
+/// What the deliveries to all webhooks have in common.
 #[derive(Clone)]
-pub struct Office {
+pub struct Context {
     /// The machine's clocks.
     pub clock: Clock,
     /// Where the Node's labels stand.
@@ -47,11 +47,11 @@ pub struct Office {
     pub seed: u64,
 }
 
-/// What a courier is told.
+/// What a delivery thread is told.
 pub(super) struct Told {
     pub(super) at: WallTime,
     pub(super) node: Arc<str>,
-    pub(super) chapter: Chapter,
+    pub(super) milestone: Milestone,
 }
 
 /// How long one try may take.
@@ -65,10 +65,10 @@ const NODE_PATIENCE: Duration = Duration::from_secs(3);
 /// So long one message is tried: longer than an interrupted instance lives.
 const PERSISTENCE: Duration = Duration::from_hours(1);
 
-pub(super) struct Courier {
+pub(super) struct Delivery {
     queue: Arc<Queue<Told>>,
     destination: Destination,
-    office: Office,
+    context: Context,
     /// What the messages of the drain under way have in common.
     about: Option<About>,
     /// Who is to go, as far as that is known.
@@ -79,28 +79,28 @@ pub(super) struct Courier {
     jitter: fastrand::Rng,
 }
 
-impl Courier {
+impl Delivery {
     /// Starts the thread. It ends when the queue is closed and everything was tried.
     pub(super) fn start(
         queue: Arc<Queue<Told>>,
         destination: Destination,
-        office: Office,
+        context: Context,
         channel: Channel,
     ) -> io::Result<()> {
-        let mut courier = Self {
+        let mut delivery = Self {
             queue,
             destination,
             about: None,
             pods: Vec::new(),
             next: None,
-            standing: Standing::new(channel, &office.tell),
-            jitter: fastrand::Rng::with_seed(office.seed),
-            office,
+            standing: Standing::new(channel, &context.tell),
+            jitter: fastrand::Rng::with_seed(context.seed),
+            context,
         };
         thread::Builder::new()
             .name("webhook".to_owned())
             .stack_size(STACK)
-            .spawn(move || courier.run())
+            .spawn(move || delivery.run())
             .map(drop)
     }
 
@@ -114,9 +114,9 @@ impl Courier {
     }
 
     fn message(&mut self, told: Told) -> Option<Message> {
-        let Told { at, node, chapter } = told;
-        match chapter {
-            Chapter::Begins { notice, basis, taken_over } => {
+        let Told { at, node, milestone } = told;
+        match milestone {
+            Milestone::Begins { notice, basis, taken_over } => {
                 if !taken_over {
                     self.wait_for_list();
                 }
@@ -127,20 +127,20 @@ impl Courier {
                 self.about = Some(about);
                 Some(message)
             }
-            Chapter::Listed(pods) => {
+            Milestone::Listed(pods) => {
                 self.pods = pods;
                 None
             }
-            Chapter::Moved(time) => {
+            Milestone::Moved(time) => {
                 if let Some(About { notice, basis, .. }) = &mut self.about {
                     (notice.when, *basis) = (When::At(time), Basis::Stated(time));
                 }
                 None
             }
-            Chapter::Marked { notice, basis, level } => {
+            Milestone::Marked { notice, basis, level } => {
                 Some(Message::node_marked(&self.about(&node, *notice, basis), level, at))
             }
-            Chapter::Ends(occasion, verdict) => {
+            Milestone::Ends(occasion, verdict) => {
                 Some(Message::drain_ends(self.about.as_ref()?, occasion, &verdict, at))
             }
         }
@@ -149,14 +149,14 @@ impl Courier {
     fn wait_for_list(&mut self) {
         self.pods.clear();
         match self.queue.wait_for(LIST_WAIT) {
-            Next::Item(Told { chapter: Chapter::Listed(pods), .. }) => self.pods = pods,
+            Next::Item(Told { milestone: Milestone::Listed(pods), .. }) => self.pods = pods,
             Next::Item(other) => self.next = Some(other),
             Next::Nothing | Next::Closed => {}
         }
     }
 
     fn about(&self, node: &str, notice: Notice, basis: Basis) -> About {
-        let instance = self.office.instance.instance();
+        let instance = self.context.instance.instance();
         let Profile { labels, provider_id } = match node {
             "" => Profile::default(),
             node => self.profile(node),
@@ -169,12 +169,12 @@ impl Courier {
         About {
             notice,
             basis,
-            cluster: self.office.cluster.clone(),
+            cluster: self.context.cluster.clone(),
             node_name: name.to_owned(),
             node_labels: labels,
             provider_id,
             instance: (*instance).clone(),
-            dry: self.office.dry,
+            dry: self.context.dry,
         }
     }
 
@@ -185,7 +185,7 @@ impl Courier {
         if !form.is_ok_and(|form| form.tells_of_the_node()) {
             return Profile::default();
         }
-        let Office { server, clock, .. } = &self.office;
+        let Context { server, clock, .. } = &self.context;
         let mut client = Client::new(Arc::new(Access::new(Arc::clone(server), *clock)));
         let answer = client.send(&request::read_node(node), NODE_PATIENCE);
         answer.ok().and_then(|reply| profile(&reply)).unwrap_or_default()
@@ -193,7 +193,7 @@ impl Courier {
 
     /// Tries until the webhook has it, refuses it, or there is no more time.
     fn deliver(&mut self, message: &Message) {
-        let until = self.office.clock.now() + PERSISTENCE;
+        let until = self.context.clock.now() + PERSISTENCE;
         let mut backoff = Backoff::from_millis(1000, 30_000);
         // One more try when this process is to end.
         let mut is_last = false;
@@ -209,7 +209,7 @@ impl Courier {
                 Err(why) => (why, None),
             };
             let pause = not_before.unwrap_or_default() + backoff.next(&mut self.jitter);
-            if is_last || pause > self.office.clock.now().until(until) {
+            if is_last || pause > self.context.clock.now().until(until) {
                 return self.standing.lost(1, why);
             }
             self.standing.failed(why);
@@ -234,7 +234,7 @@ impl Courier {
         };
         let closing = self.queue.wait_for_close(Duration::ZERO);
         let patience = if closing { LAST_PATIENCE } else { PATIENCE };
-        let clock = self.office.clock;
+        let clock = self.context.clock;
         let tried = post(&target, &body.text, patience, clock);
         Ok(Some(Outcome::of(&tried, clock.read().wall)))
     }

@@ -9,7 +9,7 @@ use crate::report::fact::{Fact, Level, Occasion};
 
 /// What is to be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Chapter {
+pub(super) enum Milestone {
     /// A drain begins, or goes on for another notice.
     Begins {
         /// For which.
@@ -38,14 +38,14 @@ pub(super) enum Chapter {
 
 /// Follows the facts.
 #[derive(Debug, Default)]
-pub(super) struct Story {
+pub(super) struct Milestones {
     drained: Option<(Box<Notice>, Basis)>,
     begun: bool,
 }
 
-impl Story {
+impl Milestones {
     /// What a fact leads to.
-    pub(super) fn next(&mut self, fact: &Fact) -> Vec<Chapter> {
+    pub(super) fn next(&mut self, fact: &Fact) -> Vec<Milestone> {
         match fact {
             Fact::NoticeSeen { notice, basis, .. } => {
                 (self.drained, self.begun) = (Some((notice.clone(), *basis)), false);
@@ -56,35 +56,35 @@ impl Story {
             Fact::TakenOver { notice, basis, .. } => {
                 self.drained = Some((notice.clone(), *basis));
                 let (notice, basis) = (notice.clone(), *basis);
-                let begins = Chapter::Begins { notice, basis, taken_over: true };
+                let begins = Milestone::Begins { notice, basis, taken_over: true };
                 if self.begun { vec![begins] } else { Vec::new() }
             }
             Fact::DeadlineMoved { basis: basis @ Basis::Stated(time), .. } => {
                 if let Some((notice, old)) = &mut self.drained {
                     (notice.when, *old) = (When::At(*time), *basis);
                 }
-                if self.begun { vec![Chapter::Moved(*time)] } else { Vec::new() }
+                if self.begun { vec![Milestone::Moved(*time)] } else { Vec::new() }
             }
             Fact::NoticeMarks { notice, basis } => {
                 let (notice, basis) = (notice.clone(), *basis);
-                vec![Chapter::Marked { notice, basis, level: fact.level() }]
+                vec![Milestone::Marked { notice, basis, level: fact.level() }]
             }
             Fact::Drain(Progress::Listed { to_go, .. }) => {
-                vec![Chapter::Listed(to_go.iter().map(ToString::to_string).collect())]
+                vec![Milestone::Listed(to_go.iter().map(ToString::to_string).collect())]
             }
             Fact::Verdict(occasion, verdict) => {
                 // A drain that could not even begin has its end all the same.
-                let mut chapters = if self.begun { Vec::new() } else { self.beginning() };
-                chapters.push(Chapter::Ends(*occasion, verdict.clone()));
-                chapters
+                let mut milestones = if self.begun { Vec::new() } else { self.beginning() };
+                milestones.push(Milestone::Ends(*occasion, verdict.clone()));
+                milestones
             }
             _ => Vec::new(),
         }
     }
 
-    fn beginning(&mut self) -> Vec<Chapter> {
+    fn beginning(&mut self) -> Vec<Milestone> {
         self.begun = true;
-        let begins = |(notice, basis)| Chapter::Begins { notice, basis, taken_over: false };
+        let begins = |(notice, basis)| Milestone::Begins { notice, basis, taken_over: false };
         self.drained.clone().map(begins).into_iter().collect()
     }
 }
@@ -117,30 +117,30 @@ mod tests {
         Fact::DrainBegins(Arc::from("node-1"))
     }
 
-    fn chapters(facts: &[Fact]) -> Vec<Chapter> {
-        let mut story = Story::default();
-        facts.iter().flat_map(|fact| story.next(fact)).collect()
+    fn milestones(facts: &[Fact]) -> Vec<Milestone> {
+        let mut milestones = Milestones::default();
+        facts.iter().flat_map(|fact| milestones.next(fact)).collect()
     }
 
-    fn beginning(action: Action, taken_over: bool) -> Chapter {
-        Chapter::Begins { notice: Box::new(notice(action)), basis: Basis::AtOnce, taken_over }
+    fn beginning(action: Action, taken_over: bool) -> Milestone {
+        Milestone::Begins { notice: Box::new(notice(action)), basis: Basis::AtOnce, taken_over }
     }
 
     #[test]
     fn a_drain_begins_once_and_again_for_another_notice() {
-        let told = chapters(&[seen(Action::Stop), begins(), taken_over(Action::Terminate)]);
+        let told = milestones(&[seen(Action::Stop), begins(), taken_over(Action::Terminate)]);
         assert_eq!(told, [beginning(Action::Stop, false), beginning(Action::Terminate, true)]);
     }
 
     #[test]
     fn a_notice_that_was_drained_for_before_begins_none() {
         let before = Fact::DrainedBefore(NoticeId::Interruption(Action::Stop));
-        assert_eq!(chapters(&[seen(Action::Stop), before]), []);
+        assert_eq!(milestones(&[seen(Action::Stop), before]), []);
     }
 
     #[test]
     fn a_notice_that_takes_over_before_the_drain_begins_is_the_one_it_begins_for() {
-        let told = chapters(&[seen(Action::Stop), taken_over(Action::Terminate), begins()]);
+        let told = milestones(&[seen(Action::Stop), taken_over(Action::Terminate), begins()]);
         assert_eq!(told, [beginning(Action::Terminate, false)]);
     }
 
@@ -150,10 +150,10 @@ mod tests {
         let basis = Basis::Stated(time);
         let moved = Fact::DeadlineMoved { basis, left: Duration::ZERO };
         let notice = Box::new(Notice { when: When::At(time), ..notice(Action::Stop) });
-        let earlier = Chapter::Begins { notice, basis, taken_over: false };
-        assert_eq!(chapters(&[seen(Action::Stop), moved.clone(), begins()]), [earlier]);
-        let later = [beginning(Action::Stop, false), Chapter::Moved(time)];
-        assert_eq!(chapters(&[seen(Action::Stop), begins(), moved]), later);
+        let earlier = Milestone::Begins { notice, basis, taken_over: false };
+        assert_eq!(milestones(&[seen(Action::Stop), moved.clone(), begins()]), [earlier]);
+        let later = [beginning(Action::Stop, false), Milestone::Moved(time)];
+        assert_eq!(milestones(&[seen(Action::Stop), begins(), moved]), later);
     }
 
     #[test]
@@ -161,8 +161,8 @@ mod tests {
         let took = Duration::from_secs(1);
         let verdict = Verdict { rows: vec![], listed: false, unread: 0, took, end: None };
         let ends = Fact::Verdict(Occasion::Deadline, Box::new(verdict.clone()));
-        let told = chapters(&[seen(Action::Stop), ends]);
-        let end = Chapter::Ends(Occasion::Deadline, Box::new(verdict));
+        let told = milestones(&[seen(Action::Stop), ends]);
+        let end = Milestone::Ends(Occasion::Deadline, Box::new(verdict));
         assert_eq!(told, [beginning(Action::Stop, false), end]);
     }
 }
