@@ -111,7 +111,8 @@ async fn a_proxy_with_credentials_asks_for_them() -> Result<()> {
     let proxy = Proxy::start(&folder, receiver.port(), Some(("e2e", "opensesame"))).await?;
     ensure!(proxy.url().starts_with("http://e2e:opensesame@127.0.0.1:"), "{}", proxy.url());
     let without = open_tunnel(&proxy, receiver.port(), "").await;
-    ensure!(without.is_err_and(|refused| refused.to_string().contains("407")));
+    let refused = without.err().context("a tunnel without credentials")?;
+    ensure!(refused.to_string().contains("407"), "{refused:#}");
     // Base64 of the two.
     let with = "Proxy-Authorization: Basic ZTJlOm9wZW5zZXNhbWU=\r\n";
     let mut tunnel = open_tunnel(&proxy, receiver.port(), with).await?;

@@ -10,6 +10,9 @@ use tokio::process::Command;
 
 use crate::cluster::{Process, port};
 
+/// So long it may take to start.
+const START: Duration = Duration::from_secs(10);
+
 /// A running proxy on loopback. Dropping it ends it.
 pub struct Proxy {
     port: u16,
@@ -45,7 +48,8 @@ impl Proxy {
         command.arg("-d").arg("-c").arg(file);
         let mut process = Process::start("tinyproxy", command, &folder)
             .context("is Debian's package tinyproxy-bin installed?")?;
-        process.listens(port).await?;
+        // Not by a connection that says nothing: the first request must not meet what that leaves behind.
+        process.says(&["Accepting connections"], START).await?;
         let credentials =
             credentials.map(|(name, password)| format!("{name}:{password}@")).unwrap_or_default();
         Ok(Self { port, credentials, process })
