@@ -87,6 +87,10 @@ pub enum Event {
 /// So many conflicts may be chance; more are somebody who keeps changing the Node, or refuses it.
 const CHANCE: u32 = 2;
 
+/// The longest pause after that. The server is well, and whether a change gets in between two of
+/// somebody else's is a matter of how often it is tried.
+const CONFLICT_PAUSE: Duration = Duration::from_secs(2);
+
 const RETRIES: Backoff = Backoff::from_millis(200, 30_000);
 
 impl Marker {
@@ -257,6 +261,8 @@ impl Marker {
             }
             (NodeAnswer::Conflict, _) => {
                 let why = "each change of the Node is refused, for it was changed in between (409)";
+                self.conflicts = 0;
+                let longest_pause = longest_pause.min(CONFLICT_PAUSE);
                 Some(self.failed(now, why.to_owned(), longest_pause, jitter))
             }
             (NodeAnswer::Failed(why), _) => Some(self.failed(now, why, longest_pause, jitter)),
@@ -320,6 +326,23 @@ mod tests {
         assert_eq!(marker.next(at(20)), None, "one is under way");
         marker.lost(at(30));
         assert_eq!(marker.next(at(30)), Some(Move::Read), "its answer will not come");
+    }
+
+    #[test]
+    fn whoever_keeps_changing_the_node_is_raced_every_few_seconds_however_long_it_lasts() {
+        let mut jitter = fastrand::Rng::with_seed(1);
+        let mut marker = Marker::new(false);
+        assert_eq!(marker.next(at(0)), Some(Move::Look));
+        assert!(!marker.looked(at(0), false));
+        let mut now = at(0);
+        for _ in 0..20 {
+            assert_eq!(marker.next(now), Some(Move::Read));
+            let told = marker.observe(now, NodeAnswer::Conflict, Duration::MAX, &mut jitter);
+            assert!(matches!(told, Some(Event::Failing(_))), "{told:?}");
+            let next = marker.wake().unwrap();
+            assert!(next > now && next <= now + CONFLICT_PAUSE, "{now:?} {next:?}");
+            now = next;
+        }
     }
 
     #[test]
