@@ -16,7 +16,7 @@ use crate::kube::request;
 use crate::kube::server::Server;
 use crate::kube::workers::STACK;
 use crate::moment::WallTime;
-use crate::notice::{Notice, When};
+use crate::notice::Notice;
 use crate::report::Teller;
 use crate::report::fact::Channel;
 use crate::report::known_instance::KnownInstance;
@@ -131,9 +131,9 @@ impl Delivery {
                 self.pods = pods;
                 None
             }
-            Milestone::Moved(time) => {
-                if let Some(About { notice, basis, .. }) = &mut self.about {
-                    (notice.when, *basis) = (When::At(time), Basis::Stated(time));
+            Milestone::Moved { notice, basis } => {
+                if let Some(about) = &mut self.about {
+                    (about.notice, about.basis) = (*notice, basis);
                 }
                 None
             }

@@ -3,7 +3,6 @@
 use crate::drain::progress::Progress;
 use crate::drain::verdict::Verdict;
 use crate::intent::Basis;
-use crate::moment::WallTime;
 use crate::notice::{Notice, When};
 use crate::report::fact::{Fact, Level, Occasion};
 
@@ -22,7 +21,12 @@ pub(super) enum Milestone {
     /// Who is to go, each as `namespace/name`.
     Listed(Vec<String>),
     /// The notice that is drained for has an earlier time now.
-    Moved(WallTime),
+    Moved {
+        /// The notice, with that time.
+        notice: Box<Notice>,
+        /// Where the drain's end comes from now.
+        basis: Basis,
+    },
     /// The node is only marked for this notice.
     Marked {
         /// Which.
@@ -60,10 +64,10 @@ impl Milestones {
                 if self.begun { vec![begins] } else { Vec::new() }
             }
             Fact::DeadlineMoved { basis: basis @ Basis::Stated(time), .. } => {
-                if let Some((notice, old)) = &mut self.drained {
-                    (notice.when, *old) = (When::At(*time), *basis);
-                }
-                if self.begun { vec![Milestone::Moved(*time)] } else { Vec::new() }
+                let Some((notice, old)) = &mut self.drained else { return Vec::new() };
+                (notice.when, *old) = (When::At(*time), *basis);
+                let moved = Milestone::Moved { notice: notice.clone(), basis: *basis };
+                if self.begun { vec![moved] } else { Vec::new() }
             }
             Fact::NoticeMarks { notice, basis } => {
                 let (notice, basis) = (notice.clone(), *basis);
@@ -95,6 +99,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::moment::WallTime;
     use crate::notice::{Action, NoticeId};
 
     fn notice(action: Action) -> Notice {
@@ -150,9 +155,10 @@ mod tests {
         let basis = Basis::Stated(time);
         let moved = Fact::DeadlineMoved { basis, left: Duration::ZERO };
         let notice = Box::new(Notice { when: When::At(time), ..notice(Action::Stop) });
+        let told = Milestone::Moved { notice: notice.clone(), basis };
         let earlier = Milestone::Begins { notice, basis, taken_over: false };
         assert_eq!(milestones(&[seen(Action::Stop), moved.clone(), begins()]), [earlier]);
-        let later = [beginning(Action::Stop, false), Milestone::Moved(time)];
+        let later = [beginning(Action::Stop, false), told];
         assert_eq!(milestones(&[seen(Action::Stop), begins(), moved]), later);
     }
 
