@@ -14,7 +14,7 @@ use crate::witness::Sighting;
 /// server lag, each in its own way.
 const APART: Duration = Duration::from_secs(5);
 
-/// From the server's answer to the handler's reading it.
+/// From the handler's sending to the server's log.
 const ON_THE_WAY: Duration = Duration::from_secs(1);
 
 /// Checks every table of one handler's log.
@@ -122,14 +122,15 @@ impl Facts<'_> {
             .any(|one| what(one) && one.accepted() && one.uid_precondition() == Some(&uid))
     }
 
-    /// Whether a request about it was under way when the table was told.
+    /// Whether a request about it may have been under way when the table was
+    /// told. One that was cut off before it left the handler is in no log of the
+    /// server: what it saw is that the pod was asked before, and was refused or
+    /// not answered. That a table tells it only where a request was handed over
+    /// is a law of the drain's own tests.
     fn is_unanswered(&self, pod: &Sighting) -> bool {
         let uid = pod.uid();
         let of_pod = |one: &&Exchange| one.uid_precondition() == Some(&uid);
-        self.exchanges
-            .iter()
-            .filter(of_pod)
-            .any(|one| one.received <= self.table.at && self.table.at <= one.answered + ON_THE_WAY)
+        self.exchanges.iter().filter(of_pod).any(|one| one.received <= self.table.at + ON_THE_WAY)
     }
 
     fn asked(&self, pod: &Sighting) -> Option<&Exchange> {
