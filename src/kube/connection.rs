@@ -137,15 +137,13 @@ impl Connection {
     /// Whether the same is to be asked in the ServiceAccount's name.
     fn asks_anew(&self, node: Option<&HeaderValue>, reply: &Reply) -> bool {
         let server = self.access.server();
-        match node {
-            Some(_) => server.answered_node(Some(reply)) == Verdict::AskAnew,
-            None => {
-                if reply.status == StatusCode::FORBIDDEN {
-                    server.forbidden();
-                }
-                false
-            }
+        if node.is_some() {
+            return server.answered_node(Some(reply)) == Verdict::AskAnew;
         }
+        if reply.status == StatusCode::FORBIDDEN {
+            server.forbidden();
+        }
+        false
     }
 
     /// Sees to it that the next request can be sent, after this answer.
