@@ -95,6 +95,7 @@ impl Runner {
             cluster: self.cluster(scenario).await?,
             binaries: self.binaries.clone(),
             handler: self.handler.clone(),
+            deploy: self.deploy.clone(),
             folder: self.folder.join("scenarios"),
         };
         let mut scene = Scene::open(&ground, scenario.name).await.context("setting the scene")?;

@@ -1,6 +1,7 @@
 //! The scenarios. Each is a function over a scene of its own.
 
 mod arrivals;
+mod attackers;
 mod balancers;
 mod budgets;
 mod crowd;
@@ -32,6 +33,7 @@ use futures::future::BoxFuture;
 use crate::cluster::{Plan, Release};
 use crate::gate::Side::{After, Before};
 use crate::observers::Format;
+use crate::rights::Flavour;
 use crate::scene::Scene;
 use reboot::Reboot;
 use servers::FirstSet;
@@ -197,6 +199,18 @@ pub const ALL: &[Scenario] = &[
     on(MAIN, "uncordoned", |scene| hands::uncordoned(scene).boxed()),
     on(MAIN, "terminated-idle", |scene| restarts::terminated_idle(scene).boxed()),
     on(MAIN, "everywhere", |scene| shipped::everywhere(scene).boxed()),
+    on(MAIN, "attacker-confined", |scene| attackers::attacks(scene, Flavour::Confined).boxed()),
+    on(MAIN, "attacker-confined-taints", |scene| {
+        attackers::attacks(scene, Flavour::ConfinedTaints).boxed()
+    }),
+    on(MAIN, "attacker-classic", |scene| attackers::attacks(scene, Flavour::Classic).boxed()),
+    on(OLDEST, "attacker-classic-oldest", |scene| {
+        attackers::attacks(scene, Flavour::Classic).boxed()
+    }),
+    on(OLDEST, "attacker-confined-oldest", |scene| {
+        attackers::confined_where_it_is_not_known(scene).boxed()
+    }),
+    on(MAIN, "attacker-token-without-a-pod", |scene| attackers::token_without_a_pod(scene).boxed()),
 ];
 
 const fn on(

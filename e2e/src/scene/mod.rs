@@ -23,7 +23,7 @@ use crate::metadata::MetadataMock;
 use crate::witness::{Sighting, Witness};
 use crate::workload;
 
-pub use node::create_node;
+pub use node::{create_namespace, create_node};
 
 /// For what should happen at once, on a busy machine.
 pub const SOON: Duration = Duration::from_mins(1);
@@ -37,6 +37,8 @@ pub struct Ground {
     pub binaries: Binaries,
     /// The program under test.
     pub handler: PathBuf,
+    /// What ships.
+    pub deploy: PathBuf,
     /// Where the scenes' folders go.
     pub folder: PathBuf,
 }
@@ -111,6 +113,12 @@ impl Scene {
     #[must_use]
     pub fn cluster(&self) -> &Cluster {
         &self.ground.cluster
+    }
+
+    /// What ships: the folder `deploy/`.
+    #[must_use]
+    pub fn deploy(&self) -> &Path {
+        &self.ground.deploy
     }
 
     /// The handler's pod on the node, the one its token is bound to.

@@ -135,7 +135,8 @@ impl Scene {
     /// The API server refuses.
     pub async fn handler_pod_with_grace(&mut self, seconds: u32) -> Result<()> {
         let client = self.cluster().client();
-        self.handler_pod = manifest::create_pod(client, &self.name, Some(seconds)).await?;
+        self.handler_pod =
+            manifest::create_pod(client, manifest::NAMESPACE, &self.name, Some(seconds)).await?;
         self.renew_token().await
     }
 
