@@ -165,8 +165,8 @@ fn eviction(pod: &str) -> Value {
     json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": "{ns}"}})
 }
 
-fn condition(kind: &str) -> Value {
-    json!({"status": {"conditions": [{"type": kind, "status": "True"}]}})
+fn condition(kind: &str, status: &str) -> Value {
+    json!({"status": {"conditions": [{"type": kind, "status": status}]}})
 }
 
 /// The marks, without taints.
@@ -210,7 +210,7 @@ fn elsewhere() -> Vec<Attempt> {
             "PATCH",
             &format!("{OTHER_POD}/status"),
         )
-        .patch(STRATEGIC, condition("DisruptionTarget")),
+        .patch(STRATEGIC, condition("DisruptionTarget", "True")),
         new("cordon it", Never, "PATCH", OTHER_NODE).json(cordon()),
         new("taint it", Never, "PATCH", OTHER_NODE).taints(own_taint),
         new("take it out of load balancers", Never, "PATCH", OTHER_NODE).json(exclusion()),
@@ -318,7 +318,7 @@ fn own() -> Vec<Attempt> {
         new("set a pod's address", ConfinedOnly, "PATCH", &status)
             .patch(STRATEGIC, json!({"status": {"podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}]}})),
         new("set a pod's condition `Ready`", ConfinedOnly, "PATCH", &status)
-            .patch(STRATEGIC, condition("Ready")),
+            .patch(STRATEGIC, condition("Ready", "False")),
         new("set a pod's label through its status", Never, "PATCH", &status)
             .patch(STRATEGIC, json!({"metadata": {"labels": {"app": "other"}}})),
         new("read its Node", Always, "GET", NODE),
@@ -327,7 +327,7 @@ fn own() -> Vec<Attempt> {
         new("evict a pod", Always, "POST", &format!("{POD}/eviction")).json(eviction("{own-pod}")),
         new("delete a pod", Always, "DELETE", POD).json(json!({})),
         new("set a pod's condition `DisruptionTarget`", Always, "PATCH", &status)
-            .patch(STRATEGIC, condition("DisruptionTarget")),
+            .patch(STRATEGIC, condition("DisruptionTarget", "True")),
         new("taint it", Taints, "PATCH", NODE).taints(own_taint),
         new("cordon it", Always, "PATCH", NODE).json(cordon()),
         new("take it out of load balancers", Always, "PATCH", NODE).json(exclusion()),

@@ -8,11 +8,13 @@ use http::{HeaderName, HeaderValue, Request};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{Api, PostParams};
 use kube::client::Body as Bytes;
-use kube::{Client, Config};
+use kube::{Client, Config, ResourceExt};
 use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, GLANCE};
 use crate::manifest;
+use crate::scene::SOON;
 use crate::workload::Shape;
 
 pub use attempts::{Attempt, Body, Who, Whose, all};
@@ -35,7 +37,6 @@ pub struct Attacker<'a> {
     cluster: &'a Cluster,
     client: Client,
     target: &'a Target,
-    pods: usize,
 }
 
 impl<'a> Attacker<'a> {
@@ -66,14 +67,14 @@ impl<'a> Attacker<'a> {
         config.root_cert_file = Some(cluster.authority());
         config.auth_info.token = Some(token.into());
         config.default_retry = false;
-        Ok(Self { cluster, client: Client::try_from(config)?, target, pods: 0 })
+        Ok(Self { cluster, client: Client::try_from(config)?, target })
     }
 
     /// Makes an attempt, on a pod of its own if it is about one.
     ///
     /// # Errors
     /// The server does not answer, or a pod cannot be made.
-    pub async fn tries(&mut self, attempt: &Attempt, who: &Who) -> Result<Answer> {
+    pub async fn tries(&self, attempt: &Attempt, who: &Who) -> Result<Answer> {
         let mut path = attempt.path.replace("{ns}", &self.target.namespace);
         path = path.replace("{system}", &self.target.system);
         path = path.replace("{own}", &self.target.own).replace("{other}", &self.target.other);
@@ -98,16 +99,29 @@ impl<'a> Attacker<'a> {
         }
         body = body.replace("{ns}", &self.target.namespace).replace("{own}", &self.target.own);
         body = body.replace("{other}", &self.target.other).replace("{system}", &self.target.system);
+        let waiting = async {
+            loop {
+                let answer = self.send(attempt, who, &path, &body).await?;
+                // A part of the server has not heard of the pod yet.
+                if answer.code != 404 {
+                    return anyhow::Ok(answer);
+                }
+                sleep(GLANCE).await;
+            }
+        };
+        timeout(SOON, waiting).await.with_context(|| format!("{path} is not found"))?
+    }
+
+    async fn send(&self, attempt: &Attempt, who: &Who, path: &str, body: &str) -> Result<Answer> {
         let content = if attempt.method == "PATCH" { attempt.patch } else { "application/json" };
         let mut request = Request::builder()
             .method(attempt.method)
             .uri(path)
             .header("Content-Type", content)
-            .body(Bytes::from(body.into_bytes()))?;
+            .body(Bytes::from(body.as_bytes().to_vec()))?;
         for (name, value) in who.headers(&self.target.own, &self.target.other) {
-            request
-                .headers_mut()
-                .append(HeaderName::from_bytes(name.as_bytes())?, HeaderValue::from_str(&value)?);
+            let name = HeaderName::from_bytes(name.as_bytes())?;
+            request.headers_mut().append(name, HeaderValue::from_str(&value)?);
         }
         let response = self.client.send(request).await?;
         let code = response.status().as_u16();
@@ -117,12 +131,12 @@ impl<'a> Attacker<'a> {
     }
 
     /// A pod on that node, for one attempt.
-    async fn victim(&mut self, node: &str) -> Result<String> {
-        self.pods += 1;
-        let name = format!("victim-{}", self.pods);
-        let pod = Shape::default().pod(&self.target.namespace, &name, node)?;
+    async fn victim(&self, node: &str) -> Result<String> {
+        let mut pod = Shape::default().pod(&self.target.namespace, "victim", node)?;
+        pod.metadata.name = None;
+        pod.metadata.generate_name = Some("victim-".to_owned());
         let api: Api<Pod> = Api::namespaced(self.cluster.client(), &self.target.namespace);
-        api.create(&PostParams::default(), &pod).await.context("creating a victim")?;
-        Ok(name)
+        let pod = api.create(&PostParams::default(), &pod).await.context("creating a victim")?;
+        Ok(pod.name_any())
     }
 }

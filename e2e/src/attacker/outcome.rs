@@ -49,7 +49,10 @@ impl Refusal {
             Self::Role
         } else if message.contains("User \"system:node:") && message.contains("cannot ") {
             Self::NodeAuthorizer
-        } else if message.contains("forbidden: node \"") {
+        } else if ["node ", "is not allowed to modify labels"]
+            .iter()
+            .any(|words| message.contains(&format!("is forbidden: {words}")))
+        {
             Self::NodeRestriction
         } else {
             Self::Other
@@ -68,5 +71,49 @@ impl fmt::Display for Answer {
             Some(Refusal::Other) => "?",
         };
         write!(f, "{} {by}", self.code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As kube-apiserver 1.34 and 1.37 write it.
+    #[test]
+    fn who_refused_is_told_by_the_words() {
+        for (message, refusal) in [
+            (
+                "pods \"p\" is forbidden: User \"system:serviceaccount:s:k8s-spot-handler\" cannot create resource \"pods/eviction\" in API group \"\" in the namespace \"n\"",
+                Refusal::Role,
+            ),
+            (
+                "users \"system:node:a\" is forbidden: User \"system:serviceaccount:s:k8s-spot-handler\" cannot impersonate resource \"users\" in API group \"\" at the cluster scope",
+                Refusal::Role,
+            ),
+            (
+                "pods is forbidden: User \"system:node:a\" cannot list resource \"pods\" in API group \"\" at the cluster scope: can only list/watch pods with spec.nodeName field selector",
+                Refusal::NodeAuthorizer,
+            ),
+            (
+                "nodes \"a\" is forbidden: node \"a\" is not allowed to modify taints",
+                Refusal::NodeRestriction,
+            ),
+            (
+                "pods \"p\" is forbidden: node a can only evict pods with spec.nodeName set to itself",
+                Refusal::NodeRestriction,
+            ),
+            (
+                "nodes \"a\" is forbidden: is not allowed to modify labels: node-restriction.kubernetes.io/pool",
+                Refusal::NodeRestriction,
+            ),
+            (
+                "ValidatingAdmissionPolicy 'k8s-spot-handler-nodes-s' with binding 'k8s-spot-handler-nodes-s' denied request: no",
+                Refusal::Policy,
+            ),
+            ("pod \"p\" not found", Refusal::Other),
+        ] {
+            assert_eq!(Answer::new(403, message).refusal, Some(refusal), "{message}");
+        }
+        assert!(Answer::new(201, "").is_done());
     }
 }

@@ -21,14 +21,14 @@ use crate::workload::typed;
 pub async fn attacks(scene: &mut Scene, flavour: Flavour) -> Result<()> {
     let target = target(scene, flavour).await?;
     let pod = pod_of(scene, &target).await?;
-    let mut attacker = Attacker::with_token_of(&pod, scene.cluster(), &target).await?;
+    let attacker = Attacker::with_token_of(&pod, scene.cluster(), &target).await?;
     if flavour.has_policies() {
-        policies_in_force(scene, &mut attacker, flavour).await?;
+        policies_in_force(scene, &attacker, flavour).await?;
     }
     let mut rows = Vec::new();
     let mut breaches = Vec::new();
     for attempt in attacker::all() {
-        let answers = answers(&mut attacker, &attempt).await?;
+        let answers = answers(&attacker, &attempt).await?;
         let done = answers.iter().any(Answer::is_done);
         if done != attempt.law.allows(flavour) {
             breaches.push(format!("{}: {}: {answers:?}", attempt.whose.name(), attempt.what));
@@ -52,10 +52,10 @@ pub async fn attacks(scene: &mut Scene, flavour: Flavour) -> Result<()> {
 pub async fn confined_where_it_is_not_known(scene: &mut Scene) -> Result<()> {
     let target = target(scene, Flavour::Confined).await?;
     let pod = pod_of(scene, &target).await?;
-    let mut attacker = Attacker::with_token_of(&pod, scene.cluster(), &target).await?;
+    let attacker = Attacker::with_token_of(&pod, scene.cluster(), &target).await?;
     let mut all = 0;
     for attempt in attacker::all() {
-        for answer in answers(&mut attacker, &attempt).await? {
+        for answer in answers(&attacker, &attempt).await? {
             // What everybody may, and asks in their own name.
             let own_name = attempt.path.contains("selfsubjectaccessreviews") && answer.is_done();
             let refused = answer.code == 403 && answer.refusal == Some(Refusal::Role);
@@ -71,9 +71,9 @@ pub async fn confined_where_it_is_not_known(scene: &mut Scene) -> Result<()> {
 pub async fn token_without_a_pod(scene: &mut Scene) -> Result<()> {
     let target = target(scene, Flavour::Classic).await?;
     let pod = pod_of(scene, &target).await?;
-    let mut bound = Attacker::with_token_of(&pod, scene.cluster(), &target).await?;
-    policies_in_force(scene, &mut bound, Flavour::Classic).await?;
-    let mut unbound = Attacker::without_pod(scene.cluster(), &target).await?;
+    let bound = Attacker::with_token_of(&pod, scene.cluster(), &target).await?;
+    policies_in_force(scene, &bound, Flavour::Classic).await?;
+    let unbound = Attacker::without_pod(scene.cluster(), &target).await?;
     for attempt in attacker::all() {
         let changes = matches!(attempt.method, "PATCH" | "DELETE");
         if changes && attempt.posing.is_none() {
@@ -126,7 +126,7 @@ async fn pod_of(scene: &Scene, target: &Target) -> Result<Pod> {
 }
 
 /// An attempt, as all those as whom it is made.
-async fn answers(attacker: &mut Attacker<'_>, attempt: &Attempt) -> Result<Vec<Answer>> {
+async fn answers(attacker: &Attacker<'_>, attempt: &Attempt) -> Result<Vec<Answer>> {
     if let Some(who) = &attempt.posing {
         return Ok(vec![attacker.tries(attempt, who).await?]);
     }
@@ -155,11 +155,7 @@ fn cell(flavour: Flavour, attempt: &Attempt, answers: &[Answer]) -> Result<Strin
 
 /// Waits until each policy refuses something, and sees that the server found
 /// nothing to say about them.
-async fn policies_in_force(
-    scene: &Scene,
-    attacker: &mut Attacker<'_>,
-    flavour: Flavour,
-) -> Result<()> {
+async fn policies_in_force(scene: &Scene, attacker: &Attacker<'_>, flavour: Flavour) -> Result<()> {
     let held = |attempt: &Attempt| {
         let on_nodes = attempt.path.ends_with("/nodes/{other}") && attempt.method == "PATCH";
         let on_pods = attempt.path.ends_with("{other-pod}") && attempt.method == "DELETE"
