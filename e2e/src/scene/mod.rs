@@ -56,6 +56,8 @@ pub struct Scene {
     deadline: Option<Timestamp>,
     /// When there first was one.
     announced: Option<Timestamp>,
+    /// Something that the handler needs is taken from it.
+    refusals_expected: bool,
     /// `None`: that of the machine that the tests run on.
     boot: Option<Boot>,
     /// The metadata service.
@@ -90,11 +92,23 @@ impl Scene {
             metadata: MetadataMock::start(&ground.binaries, &folder).await?,
             witness,
             diary: Diary::start(ground.cluster.client(), name),
+            refusals_expected: false,
             boot: None,
             folder,
         };
         scene.renew_token().await?;
         Ok(scene)
+    }
+
+    /// From now on the handler may be refused what it needs, and fail.
+    pub fn expect_refusals(&mut self) {
+        self.refusals_expected = true;
+    }
+
+    /// Whether it may be.
+    #[must_use]
+    pub fn expects_refusals(&self) -> bool {
+        self.refusals_expected
     }
 
     /// Of node and namespace.

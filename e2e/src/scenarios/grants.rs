@@ -1,0 +1,206 @@
+//! Each right that ships is needed, and no other is used.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::core::v1::Event;
+use kube::api::{Api, ListParams};
+use serde_json::json;
+use tokio::time::timeout;
+
+use crate::attacker::{self, Attacker, Target, Who};
+use crate::cluster::audit::Exchange;
+use crate::diary::{exclusion, is_cordoned, note, taint};
+use crate::rights::{self, Flavour, Grant};
+use crate::scene::{SOON, Scene};
+use crate::workload::Shape;
+
+/// Everything that the handler can be told to do in a drain.
+const EVERYTHING: [(&str, &str); 2] =
+    [("EMIT_KUBERNETES_EVENTS", "true"), ("EXCLUDE_FROM_LOAD_BALANCERS", "true")];
+
+const TAINT: (&str, &str) = ("TAINT_NODE", "true");
+
+/// The taint for an interruption.
+const KEY: &str = "aws-node-termination-handler/spot-itn";
+
+/// How far ahead the second notice lies, in seconds.
+const AHEAD: u32 = 9;
+
+/// So long a mark may take, and a table after its time.
+const SHORTLY: Duration = Duration::from_secs(5);
+
+/// What the names of the tests begin with in which one grant is missing.
+const WITHOUT: &str = "without";
+
+/// The name of the test in which this grant is missing.
+#[must_use]
+pub fn name_without(flavour: Flavour, grant: &Grant) -> String {
+    let verb = if grant.is_impersonation() { "impersonate" } else { verb_of(grant) };
+    let resource = grant.resource.replace('/', "-");
+    format!("{WITHOUT}-{}-{verb}-{resource}", flavour.name())
+}
+
+/// The grants for which there is such a test. Those that both confined flavours
+/// have are tried once.
+///
+/// # Errors
+/// The roles cannot be read.
+pub fn tried(deploy: &Path) -> Result<Vec<(Flavour, Grant)>> {
+    let confined = rights::grants(deploy, Flavour::Confined)?;
+    let mut all = Vec::new();
+    for flavour in Flavour::ALL {
+        for grant in rights::grants(deploy, flavour)? {
+            if flavour != Flavour::ConfinedTaints || !confined.contains(&grant) {
+                all.push((flavour, grant));
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// A whole drain with everything on: what was asked is what the role grants, all
+/// of it and nothing else, each in the name for which it is granted.
+pub async fn just_enough(scene: &mut Scene, flavour: Flavour) -> Result<()> {
+    scene.held(flavour, None).await?;
+    let missing = drain(scene, flavour, &[]).await?;
+    ensure!(missing.is_empty(), "{}", missing.join("\n"));
+    let name = if flavour.is_confined() { "this node" } else { "the ServiceAccount" };
+    let told = format!("requests are made in the name of {name}");
+    ensure!(scene.logs()?.concat().contains(&told), "the log does not say that {told}");
+
+    let grants = rights::grants(scene.deploy(), flavour)?;
+    let node = format!("system:node:{}", scene.name());
+    let granted: BTreeSet<_> = grants
+        .iter()
+        .filter(|grant| !grant.is_impersonation() && !asked_by_check(grant))
+        .map(|grant| {
+            let who = grant.verb_as_node().map(|_| node.clone());
+            (verb_of(grant).to_owned(), grant.resource.clone(), who)
+        })
+        .collect();
+    let asked: BTreeSet<_> =
+        scene.exchanges()?.into_iter().map(|one| (one.verb, one.resource, one.acting_as)).collect();
+    ensure!(asked == granted, "asked {asked:?}\ngranted {granted:?}");
+    Ok(())
+}
+
+/// The same drain, and one grant is missing: the server refuses what it was for,
+/// and something is not as it should be at the end.
+pub async fn without(scene: &mut Scene) -> Result<()> {
+    let tried = tried(scene.deploy())?;
+    let named =
+        |(flavour, grant): &&(Flavour, Grant)| name_without(*flavour, grant) == scene.name();
+    let (flavour, grant) = tried.iter().find(named).context("a test without a grant")?.clone();
+    scene.expect_refusals();
+    scene.held(flavour, Some(&grant)).await?;
+    if asked_by_check(&grant) {
+        return access_is_not_told(scene).await;
+    }
+    // Otherwise what a node may not is asked for in the account's name.
+    let identity = if flavour.is_confined() { "node" } else { "service-account" };
+    let missing = drain(scene, flavour, &[("IDENTITY", identity)]).await?;
+    ensure!(!missing.is_empty(), "nothing is missing without {grant}");
+    let refused = |one: &Exchange| {
+        let is_it = one.resource == grant.resource && one.verb == verb_of(&grant);
+        one.code == 403 && (is_it || grant.is_impersonation())
+    };
+    ensure!(scene.all_exchanges()?.iter().any(refused), "nobody was refused for {grant}");
+    fs::write(scene.folder().join("missing.txt"), missing.join("\n"))?;
+    Ok(())
+}
+
+fn verb_of(grant: &Grant) -> &str {
+    grant.verb_as_node().unwrap_or(&grant.verb)
+}
+
+fn asked_by_check(grant: &Grant) -> bool {
+    grant.resource == "selfsubjectaccessreviews"
+}
+
+/// A drain that another notice takes over, over pods that go, pods behind a
+/// budget, and one that comes late. Gives what is not as it should be at the end.
+async fn drain(
+    scene: &mut Scene,
+    flavour: Flavour,
+    more: &[(&'static str, &'static str)],
+) -> Result<Vec<String>> {
+    scene.pods("web", 3, &Shape::default()).await?;
+    scene.pods("guarded", 2, &Shape { grace: 2, ..Shape::default() }).await?;
+    scene.budget("guarded", json!({"minAvailable": "100%"})).await?;
+    let mut settings = EVERYTHING.to_vec();
+    if flavour != Flavour::Confined {
+        settings.push(TAINT);
+    }
+    settings.extend(more);
+    let mut handler = scene.polling_handler(&settings).await?;
+    scene.announce(60).await?;
+    let mut missing = Vec::new();
+    // What is said of the first cordon is said of the second, and counted.
+    if timeout(SHORTLY, scene.node_is("cordoned", is_cordoned)).await.is_ok() {
+        scene.kubectl("uncordon NODE").await?;
+    } else {
+        missing.push("the node is not cordoned for the first notice".to_owned());
+    }
+    let end = scene.expect_end_in(AHEAD)?;
+    scene.metadata.announce("stop", end).await?;
+    scene.place("late", &Shape { tolerant: true, ..Shape::default() }).await?;
+    let table = handler.verdicts(1, scene.time_left() + SHORTLY).await;
+    // What is to be written still is written before it ends.
+    handler.stop(SOON).await?;
+
+    let node = scene.node().await?;
+    let tainted = taint(&node, KEY).is_some() || flavour == Flavour::Confined;
+    let marked = is_cordoned(&node) && note(&node).is_some() && exclusion(&node).is_some();
+    if !marked || !tainted {
+        missing.push("marks are not on the node".to_owned());
+    }
+    match table {
+        Ok(table) => {
+            let counts = [("evicted", 4), ("deleted", 2)];
+            let short =
+                |(outcome, count): &(&str, usize)| table.count(scene.name(), outcome) != *count;
+            missing.extend(counts.iter().any(short).then(|| table.summary.clone()));
+        }
+        Err(error) => missing.push(format!("{error:#}")),
+    }
+    if scene.of("guarded").iter().any(|pod| pod.disruption().is_none()) {
+        missing.push("a deletion is no disruption".to_owned());
+    }
+    let events: Api<Event> = Api::all(scene.cluster().client());
+    let all = events.list(&ListParams::default()).await?.items;
+    let count = |name: &str, reason: &str| {
+        all.iter()
+            .filter(|one| one.involved_object.name.as_deref() == Some(name))
+            .filter(|one| one.reason.as_deref() == Some(reason))
+            .filter_map(|one| one.count)
+            .sum::<i32>()
+    };
+    let guarded: i32 =
+        scene.of("guarded").iter().map(|pod| count(&pod.name(), "DeletedAgainstBudget")).sum();
+    let of_node =
+        ["SpotInterruption", "Cordon", "PreDrain"].map(|reason| count(scene.name(), reason));
+    if guarded != 2 || of_node.iter().any(|count| *count < 1) || of_node[1] != 2 {
+        missing.push(format!("Events: {guarded} of pods, {of_node:?} of the node"));
+    }
+    Ok(missing)
+}
+
+/// What `check` asks in the node's name is refused.
+async fn access_is_not_told(scene: &Scene) -> Result<()> {
+    let target = Target {
+        own: scene.name().to_owned(),
+        other: scene.name().to_owned(),
+        namespace: scene.name().to_owned(),
+        system: String::new(),
+    };
+    let pod = scene.handler_pod();
+    let client = Attacker::with_token_of(pod, scene.cluster(), &target).await?;
+    let ask = attacker::all().into_iter().find(|one| one.what == "ask what it may do");
+    let answer = client.tries(&ask.context("nobody asks")?, &Who::OwnNode).await?;
+    ensure!(answer.code == 403, "{answer:?}");
+    Ok(())
+}
