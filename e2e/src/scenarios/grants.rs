@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::attacker::{self, Attacker, Target, Who};
 use crate::cluster::audit::Exchange;
-use crate::diary::{exclusion, is_cordoned, note, taint};
+use crate::diary::{exclusion, has_noted, is_cordoned, note, taint};
 use crate::rights::{self, Flavour, Grant};
 use crate::scene::{SOON, Scene};
 use crate::workload::Shape;
@@ -128,7 +128,7 @@ async fn drain(
     flavour: Flavour,
     more: &[(&'static str, &'static str)],
 ) -> Result<Vec<String>> {
-    scene.pods("web", 3, &Shape::default()).await?;
+    scene.pods("web", 3, &Shape { grace: 5, ..Shape::default() }).await?;
     scene.pods("guarded", 2, &Shape { grace: 2, ..Shape::default() }).await?;
     scene.budget("guarded", json!({"minAvailable": "100%"})).await?;
     let mut settings = EVERYTHING.to_vec();
@@ -137,7 +137,8 @@ async fn drain(
     }
     settings.extend(more);
     let mut handler = scene.polling_handler(&settings).await?;
-    scene.announce(60).await?;
+    let end = scene.expect_end_in(60)?;
+    scene.metadata.announce("stop", end).await?;
     let mut missing = Vec::new();
     // What is said of the first cordon is said of the second, and counted.
     if timeout(SHORTLY, scene.node_is("cordoned", is_cordoned)).await.is_ok() {
@@ -145,10 +146,14 @@ async fn drain(
     } else {
         missing.push("the node is not cordoned for the first notice".to_owned());
     }
-    let end = scene.expect_end_in(AHEAD)?;
-    scene.metadata.announce("stop", end).await?;
-    scene.place("late", &Shape { tolerant: true, ..Shape::default() }).await?;
+    scene.announce(AHEAD).await?;
+    scene.place("late", &Shape { tolerant: true, grace: 5, ..Shape::default() }).await?;
     let table = handler.verdicts(1, scene.time_left() + SHORTLY).await;
+    // A patch without taints: sent as the node also where others are not.
+    let noted = scene.node_is("its end is noted", |node| has_noted(node, "drained"));
+    if timeout(SHORTLY, noted).await.is_err() {
+        missing.push("the end of the drain is not noted".to_owned());
+    }
     // What is to be written still is written before it ends.
     handler.stop(SOON).await?;
 
@@ -170,23 +175,27 @@ async fn drain(
     if scene.of("guarded").iter().any(|pod| pod.disruption().is_none()) {
         missing.push("a deletion is no disruption".to_owned());
     }
-    let events: Api<Event> = Api::all(scene.cluster().client());
-    let all = events.list(&ListParams::default()).await?.items;
-    let count = |name: &str, reason: &str| {
-        all.iter()
-            .filter(|one| one.involved_object.name.as_deref() == Some(name))
-            .filter(|one| one.reason.as_deref() == Some(reason))
-            .filter_map(|one| one.count)
-            .sum::<i32>()
-    };
-    let guarded: i32 =
-        scene.of("guarded").iter().map(|pod| count(&pod.name(), "DeletedAgainstBudget")).sum();
-    let of_node =
-        ["SpotInterruption", "Cordon", "PreDrain"].map(|reason| count(scene.name(), reason));
-    if guarded != 2 || of_node.iter().any(|count| *count < 1) || of_node[1] != 2 {
-        missing.push(format!("Events: {guarded} of pods, {of_node:?} of the node"));
+    if scene.logs()?.concat().contains("the watch of this node's pods was lost") {
+        missing.push("the pods are not followed".to_owned());
+    }
+    let about_pods = events(scene, scene.name(), "DeletedAgainstBudget").await?;
+    let mut about_node = Vec::new();
+    for reason in ["SpotInterruption", "Cordon", "PreDrain"] {
+        about_node.push(events(scene, "default", reason).await?);
+    }
+    if about_pods != 2 || about_node != [2, 2, 1] {
+        missing.push(format!("Events: {about_pods} of pods, {about_node:?} of the node"));
     }
     Ok(missing)
+}
+
+/// How often a reason was told of in that namespace: by Events, and by their counts.
+async fn events(scene: &Scene, namespace: &str, reason: &str) -> Result<i32> {
+    let api: Api<Event> = Api::namespaced(scene.cluster().client(), namespace);
+    let mut all = api.list(&ListParams::default().fields(&format!("reason={reason}"))).await?.items;
+    let node = Some(scene.name());
+    all.retain(|one| one.source.as_ref().and_then(|source| source.host.as_deref()) == node);
+    Ok(all.iter().filter_map(|event| event.count).sum())
 }
 
 /// What `check` asks in the node's name is refused.
