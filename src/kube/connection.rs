@@ -30,7 +30,7 @@ const REFUSAL: Limit = Limit { read: 1024 * 1024, kept: 64 * 1024 };
 /// An open connection.
 pub(super) struct Connection {
     access: Arc<Access>,
-    token: Token,
+    token: Option<Token>,
     http: exchange::Connection,
 }
 
@@ -124,14 +124,14 @@ impl Connection {
         self.http.is_reusable()
     }
 
-    /// The token by which the API server knows it.
-    pub(super) fn token(&self) -> &Token {
-        &self.token
+    /// The token by which the API server knows it, if it knows it by one.
+    pub(super) fn token(&self) -> Option<&Token> {
+        self.token.as_ref()
     }
 
     /// The value of `Impersonate-User`, if the request is to have one.
     fn impersonated(&self, request: &Request) -> Option<HeaderValue> {
-        self.access.server().impersonated(request, &self.token)
+        self.access.server().impersonated(request, self.token.as_ref())
     }
 
     /// Whether the same is to be asked in the ServiceAccount's name.
@@ -178,7 +178,7 @@ impl Connection {
         request: &'a Request,
         node: Option<&HeaderValue>,
     ) -> Result<http::request::Request<'a>, Failure> {
-        let target = Uri::try_from(&request.path);
+        let target = Uri::try_from([self.access.server().prefix(), &request.path].concat());
         let target = target.map_err(|e| Failure::Unsendable(e.to_string()))?;
         let host = header_value(&self.access.server().address().to_string())?;
         let mut headers = HeaderMap::new();
@@ -186,7 +186,9 @@ impl Connection {
             headers.append(header::CONTENT_TYPE, header_value(body.content_type)?);
         }
         headers.append(header::HOST, host);
-        headers.append(header::AUTHORIZATION, self.token.header());
+        if let Some(token) = &self.token {
+            headers.append(header::AUTHORIZATION, token.header());
+        }
         if let Some(node) = node {
             headers.append(IMPERSONATE_USER, node.clone());
         }
@@ -263,7 +265,7 @@ fn open_wire(access: &Access, patience: Duration) -> Result<Wire, Trouble> {
             Fault::Tls(error) => match Distrust::from(error) {
                 Distrust::UnknownIssuer => {
                     access.forget_roots();
-                    Trouble::Untrusted { server, roots: access.server().ca_file().to_owned() }
+                    Trouble::Untrusted { server, roots: access.server().where_roots_are() }
                 }
                 Distrust::Certificate(why) => Trouble::Certificate { server, why },
                 Distrust::NoTls(why) => Trouble::Tls { server, why },
