@@ -28,9 +28,9 @@ const TAINT: (&str, &str) = ("TAINT_NODE", "true");
 const KEY: &str = "aws-node-termination-handler/spot-itn";
 
 /// How far ahead the second notice lies, in seconds.
-const AHEAD: u32 = 9;
+const AHEAD: u32 = 12;
 
-/// So long a mark may take, and a table after its time.
+/// So long what will probably not come is waited for.
 const SHORTLY: Duration = Duration::from_secs(5);
 
 /// What the names of the tests begin with in which one grant is missing.
@@ -139,19 +139,20 @@ async fn drain(
     let mut handler = scene.polling_handler(&settings).await?;
     let end = scene.expect_end_in(60)?;
     scene.metadata.announce("stop", end).await?;
+    let patience = if scene.expects_refusals() { SHORTLY } else { SOON };
     let mut missing = Vec::new();
     // What is said of the first cordon is said of the second, and counted.
-    if timeout(SHORTLY, scene.node_is("cordoned", is_cordoned)).await.is_ok() {
+    if timeout(patience, scene.node_is("cordoned", is_cordoned)).await.is_ok() {
         scene.kubectl("uncordon NODE").await?;
     } else {
         missing.push("the node is not cordoned for the first notice".to_owned());
     }
     scene.announce(AHEAD).await?;
     scene.place("late", &Shape { tolerant: true, grace: 5, ..Shape::default() }).await?;
-    let table = handler.verdicts(1, scene.time_left() + SHORTLY).await;
+    let table = handler.verdicts(1, scene.time_left() + patience).await;
     // A patch without taints: sent as the node also where others are not.
     let noted = scene.node_is("its end is noted", |node| has_noted(node, "drained"));
-    if timeout(SHORTLY, noted).await.is_err() {
+    if timeout(patience, noted).await.is_err() {
         missing.push("the end of the drain is not noted".to_owned());
     }
     // What is to be written still is written before it ends.

@@ -117,6 +117,7 @@ const ALL: &[Scenario] = &[
         servers::whole_drain(scene, FirstSet::Listed).boxed()
     }),
     on(OLDEST, "oldest", |scene| servers::whole_drain(scene, FirstSet::Streamed).boxed()),
+    on(MAIN, "confined", |scene| servers::confined(scene).boxed()),
     on(MAIN, "handed-over", |scene| restarts::handed_over(scene).boxed()),
     on(MAIN, "killed-before-cordon", |scene| steps::killed_at(scene, Step::Cordon(Before)).boxed()),
     on(MAIN, "killed-after-cordon", |scene| steps::killed_at(scene, Step::Cordon(After)).boxed()),
