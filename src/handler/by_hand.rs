@@ -169,7 +169,8 @@ impl ByHand {
                 }
                 None => {}
             }
-            let Some(draining) = &mut self.draining else {
+            // First it is seen whether there is such a node.
+            let Some(draining) = self.draining.as_mut().filter(|_| self.reached) else {
                 if self.until <= now {
                     self.success = Some(Success::Partial);
                     continue;
