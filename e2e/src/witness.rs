@@ -119,11 +119,14 @@ impl Witness {
     /// # Errors
     /// The server does not say, or the ends are not seen within `patience`.
     pub async fn catch_up(&self, patience: Duration) -> Result<()> {
+        // Of those only: a node that was given back gets new ones.
+        let known: Vec<String> = self.pods().iter().map(Sighting::uid).collect();
         let filter = ListParams::default().fields(&self.selector);
         let there = self.pods.list(&filter).await.context("listing the pods of the node")?;
         let is_there = |uid: &str| there.iter().any(|pod| pod.uid().as_deref() == Some(uid));
+        let gone = |pod: &&Sighting| known.contains(&pod.uid()) && !is_there(&pod.uid());
         self.until("the end of every pod that is gone is seen", patience, |all| {
-            all.iter().all(|pod| pod.gone.is_some() || is_there(&pod.uid()))
+            all.iter().filter(gone).all(|pod| pod.gone.is_some())
         })
         .await?;
         Ok(())

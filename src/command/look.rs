@@ -6,9 +6,11 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::command::api_server;
+use crate::handler::threads::{UNMARKED, UNMARKED_AS_NODE, UNMARKED_AS_SERVICE_ACCOUNT};
+use crate::kube::identity::Identity;
 use crate::kube::reply::{self, Reply};
 use crate::kube::request;
-use crate::kube::server::Server;
 use crate::kube::trouble::Trouble;
 use crate::kube::workers::{Task, Workers};
 use crate::node::NodeAnswer;
@@ -18,19 +20,20 @@ use crate::settings::{Settings, WhichNode};
 /// How long it may take: who started it then looks for itself.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Success if nothing is there; failure if something is, or if that cannot be seen. Says nothing: it
-/// is started by `run`, which says what there is to say.
-pub(super) fn look(settings: Settings) -> ExitCode {
-    let WhichNode::Named(name) = settings.node else { return ExitCode::FAILURE };
-    let api_server = settings.api_server;
-    let server = Server::new(api_server.address, api_server.token_file, api_server.ca_file);
-    let mut workers = Workers::new(Arc::new(server), Clock::start(), NonZeroUsize::MIN);
-    let request = request::read_node(&name);
+/// [`UNMARKED`], or [`UNMARKED_AS_SERVICE_ACCOUNT`] where that was to be found out; failure if
+/// something is there, or if that cannot be seen. Says nothing: it is started by `run`, which says what
+/// there is to say.
+pub(super) fn look(settings: &Settings) -> ExitCode {
+    let WhichNode::Named(name) = &settings.node else { return ExitCode::FAILURE };
+    let server = Arc::new(api_server(settings));
+    let mut workers = Workers::new(Arc::clone(&server), Clock::start(), NonZeroUsize::MIN);
+    let request = request::read_node(name);
     let asked = request.clone();
     let (answered, answer) = mpsc::channel();
+    let node = name.clone();
     let done = Box::new(move |came: Result<Reply, Trouble>| {
         let unmarked = came.is_ok_and(|reply| {
-            matches!(reply::node(&name, &asked, &reply),
+            matches!(reply::node(&node, &asked, &reply),
                 NodeAnswer::Is(node) if node.state == Remembered::Nothing)
         });
         let _ = answered.send(unmarked);
@@ -38,7 +41,11 @@ pub(super) fn look(settings: Settings) -> ExitCode {
     workers.submit(Task { request, patience: TIMEOUT, done });
     // Nothing comes where the name of the API server is not resolved in time.
     match answer.recv_timeout(TIMEOUT) {
-        Ok(true) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::from(match server.identity() {
+            Some(Identity::ServiceAccount(_)) => UNMARKED_AS_SERVICE_ACCOUNT,
+            Some(Identity::Node) => UNMARKED_AS_NODE,
+            None => UNMARKED,
+        }),
         Ok(false) | Err(_) => ExitCode::FAILURE,
     }
 }

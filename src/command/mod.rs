@@ -8,8 +8,9 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use crate::kube::server::Server;
 use crate::report::server::BindError;
-use crate::settings::{self, BadSettings, Wanted};
+use crate::settings::{self, ApiServer, BadSettings, Settings, Wanted, WhichNode};
 
 /// Why the program ends by itself.
 #[derive(Debug)]
@@ -81,10 +82,20 @@ pub fn start(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, 
                 return Err(Failure::Settings(bad));
             }
         }
-        Wanted::Look(settings) => return Ok(look::look(*settings)),
+        Wanted::Look(settings) => return Ok(look::look(&settings)),
         Wanted::Run(settings) => run::run(*settings, arguments)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The API server, as the settings describe it.
+fn api_server(settings: &Settings) -> Server {
+    let ApiServer { address, token_file, ca_file, identity } = settings.api_server.clone();
+    let node = match &settings.node {
+        WhichNode::Named(name) => Some(name.as_str()),
+        WhichNode::OfOwnPod => None,
+    };
+    Server::new(address, token_file, ca_file).naming(identity, node)
 }
 
 const VERSION: &str = concat!("k8s-spot-handler ", env!("CARGO_PKG_VERSION"), "\n");

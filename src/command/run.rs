@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::command::Failure;
+use crate::command::{Failure, api_server};
 use crate::handler::config::{Boot, Config};
 use crate::handler::run::run as run_event_loop;
 use crate::handler::threads::{Look, Threads};
@@ -28,7 +28,7 @@ use crate::report::server::Server as Listener;
 use crate::report::server::endpoints::Endpoints;
 use crate::report::server::pages::Shown;
 use crate::report::webhook::{Context, Webhooks};
-use crate::settings::{ApiServer, FactUrls, Probes, Reporting, Settings, WhichNode};
+use crate::settings::{FactUrls, Probes, Reporting, Settings, WhichNode};
 use crate::source::{InstanceSource, Report, Source};
 
 /// Runs until the process is told to end. `arguments`: those that it was started with.
@@ -61,8 +61,9 @@ pub(super) fn run(settings: Settings, arguments: Vec<OsString>) -> Result<(), Fa
         given: settings.given.iter().map(ToString::to_string).collect(),
     };
     let shown = shown(&settings.reporting, &source);
-    let server = Arc::new(api_server(&settings, shown.clone()));
+    let server = Arc::new(api_server(&settings));
     let reporters = reporters(&settings, clock, &server, shown.clone(), config.seed)?;
+    server.tell(listener_of(&reporters, clock, shown.clone()));
     let workers = Workers::new(Arc::clone(&server), clock, settings.workers);
     let own = config.rules.own.clone();
     let look = Look { arguments };
@@ -149,13 +150,16 @@ fn shown(reporting: &Reporting, source: &Source) -> Option<Shown> {
     Some(Shown { metrics: metrics.map(Arc::new), health: Arc::new(Mutex::new(health)) })
 }
 
-fn api_server(settings: &Settings, shown: Option<Shown>) -> Server {
-    let ApiServer { address, token_file, ca_file } = settings.api_server.clone();
-    let server = Server::new(address, token_file, ca_file);
-    match shown {
-        Some(shown) => server
-            .telling(server::Listener(Box::new(move |verb, status| shown.exchanged(verb, status)))),
-        None => server,
+/// Who is told of what goes on with the API server.
+fn listener_of(reporters: &Reporters, clock: Clock, shown: Option<Shown>) -> server::Listener {
+    let tell = reporters.teller(clock);
+    server::Listener {
+        exchanged: Box::new(move |verb, status| {
+            if let Some(shown) = &shown {
+                shown.exchanged(verb, status);
+            }
+        }),
+        identified: Box::new(move |identity| tell(Fact::ActsAs(identity))),
     }
 }
 

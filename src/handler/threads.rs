@@ -18,6 +18,7 @@ use crate::drain::ask::{Answer, Job};
 use crate::drain::pod::OwnPod;
 use crate::handler::inbox::Inbox;
 use crate::handler::world::{News, Order, World};
+use crate::kube::identity::Identity;
 use crate::kube::reply::Reply;
 use crate::kube::request::{Request, Verb};
 use crate::kube::server::Server;
@@ -76,6 +77,15 @@ pub struct NewsSender {
     inbox: Arc<Inbox<Message>>,
     wake_writer: Arc<UnixStream>,
 }
+
+/// The exit status of a process that has looked at the Node and found nothing of ours.
+pub const UNMARKED: u8 = 0;
+
+/// The same, and requests are made in the node's name.
+pub const UNMARKED_AS_NODE: u8 = 2;
+
+/// The same, and requests are made in the ServiceAccount's name.
+pub const UNMARKED_AS_SERVICE_ACCOUNT: u8 = 3;
 
 /// How long a request about the Node may take.
 const NODE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -240,11 +250,22 @@ impl Threads {
     fn look_at_node(&mut self, name: &str) {
         let mut look = self.look.command(name);
         let (sender, shown) = (self.sender.clone(), self.reporters.shown().cloned());
+        let server = Arc::clone(&self.server);
         let started =
             thread::Builder::new().name("look".to_owned()).stack_size(STACK).spawn(move || {
-                let unmarked = look.status().is_ok_and(|status| status.success());
-                if let Some(shown) = shown.filter(|_| unmarked) {
+                let seen = look.status().ok().and_then(|status| status.code());
+                let identity = match seen.and_then(|code| u8::try_from(code).ok()) {
+                    Some(UNMARKED) => Some(None),
+                    Some(UNMARKED_AS_NODE) => Some(Some(Identity::Node)),
+                    Some(UNMARKED_AS_SERVICE_ACCOUNT) => Some(Some(Identity::ServiceAccount(None))),
+                    Some(_) | None => None,
+                };
+                if let Some(shown) = shown.filter(|_| identity.is_some()) {
                     shown.exchanged(Verb::Get, Some(200));
+                }
+                let unmarked = identity.is_some();
+                if let Some(identity) = identity.flatten() {
+                    server.identified(identity);
                 }
                 sender.send(News::LookedAtNode { unmarked });
             });

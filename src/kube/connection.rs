@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ClientConfig;
-use ureq_proto::http::{self as proto, HeaderMap, HeaderValue, StatusCode, Uri, header};
+use ureq_proto::http::{
+    self as proto, HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header,
+};
 
 use crate::http;
 use crate::http::exchange::{self, Answer, Limit, Rest};
@@ -14,6 +16,7 @@ use crate::http::request::{USER_AGENT, header_value};
 use crate::http::tls::Distrust;
 use crate::http::wire::{Fault, Wire};
 use crate::kube::access::Access;
+use crate::kube::identity::Verdict;
 use crate::kube::reply::{self, Reply};
 use crate::kube::request::{Method, Request};
 use crate::kube::token::Token;
@@ -65,8 +68,17 @@ impl Connection {
     /// [`Request::answer_limit`] is a trouble. Of other answers the first 64 KiB are kept.
     pub(super) fn send(&mut self, request: &Request, patience: Duration) -> Result<Reply, Trouble> {
         let exchange = Exchange::new(&self.access, request, patience);
-        let answer = self.ask(request, &exchange)?;
-        self.read_rest(answer, request, &exchange)
+        let node = self.impersonated(request);
+        let answer = self.ask(request, node.as_ref(), &exchange)?;
+        let reply = self.read_rest(answer, request, &exchange)?;
+        if !self.asks_anew(node.as_ref(), &reply) {
+            return Ok(reply);
+        }
+        self.renew(request, &reply, &exchange)?;
+        let answer = self.ask(request, None, &exchange)?;
+        let reply = self.read_rest(answer, request, &exchange)?;
+        self.access.server().answered_anew(reply.status);
+        Ok(reply)
     }
 
     /// Sends the request and waits for the head of its answer, all within `patience`. An answer
@@ -77,12 +89,33 @@ impl Connection {
         patience: Duration,
     ) -> Result<Streaming, Trouble> {
         let exchange = Exchange::new(&self.access, request, patience);
-        match self.ask(request, &exchange)? {
-            Answer { status: StatusCode::OK, rest: Rest::Body(call), .. } => {
-                let http = exchange::Body::new(self.http, StatusCode::OK, call);
-                Ok(Streaming::Body(Box::new(Body { access: self.access, http, exchange })))
+        let mut node = self.impersonated(request);
+        let is_named = node.is_some();
+        loop {
+            match self.ask(request, node.as_ref(), &exchange)? {
+                Answer { status: StatusCode::OK, rest: Rest::Body(call), .. } => {
+                    let server = self.access.server();
+                    match (&node, is_named) {
+                        (Some(_), _) => drop(server.answered_node(None)),
+                        (None, true) => server.answered_anew(StatusCode::OK.as_u16()),
+                        (None, false) => {}
+                    }
+                    let http = exchange::Body::new(self.http, StatusCode::OK, call);
+                    return Ok(Streaming::Body(Box::new(Body {
+                        access: self.access,
+                        http,
+                        exchange,
+                    })));
+                }
+                answer => {
+                    let reply = self.read_rest(answer, request, &exchange)?;
+                    if !self.asks_anew(node.as_ref(), &reply) {
+                        return Ok(Streaming::Refused(reply));
+                    }
+                    self.renew(request, &reply, &exchange)?;
+                    node = None;
+                }
             }
-            answer => self.read_rest(answer, request, &exchange).map(Streaming::Refused),
         }
     }
 
@@ -96,14 +129,57 @@ impl Connection {
         &self.token
     }
 
-    fn ask(&mut self, request: &Request, exchange: &Exchange) -> Result<Answer, Trouble> {
-        self.write(request)
+    /// The value of `Impersonate-User`, if the request is to have one.
+    fn impersonated(&self, request: &Request) -> Option<HeaderValue> {
+        self.access.server().impersonated(request, &self.token)
+    }
+
+    /// Whether the same is to be asked in the ServiceAccount's name.
+    fn asks_anew(&self, node: Option<&HeaderValue>, reply: &Reply) -> bool {
+        let server = self.access.server();
+        match node {
+            Some(_) => server.answered_node(Some(reply)) == Verdict::AskAnew,
+            None => {
+                if reply.status == StatusCode::FORBIDDEN {
+                    server.forbidden();
+                }
+                false
+            }
+        }
+    }
+
+    /// Sees to it that the next request can be sent, after this answer.
+    fn renew(
+        &mut self,
+        request: &Request,
+        reply: &Reply,
+        exchange: &Exchange,
+    ) -> Result<(), Trouble> {
+        self.access.server().exchanged(request, Some(reply.status));
+        if !self.is_reusable() {
+            let left = self.access.clock().now().until(exchange.until);
+            *self = Self::open(&self.access, left)?;
+        }
+        Ok(())
+    }
+
+    fn ask(
+        &mut self,
+        request: &Request,
+        node: Option<&HeaderValue>,
+        exchange: &Exchange,
+    ) -> Result<Answer, Trouble> {
+        self.write(request, node)
             .and_then(|request| self.http.ask(request, exchange.until))
             .map_err(|failure| exchange.trouble(&self.access, failure))
     }
 
     #[inline(never)]
-    fn write<'a>(&self, request: &'a Request) -> Result<http::request::Request<'a>, Failure> {
+    fn write<'a>(
+        &self,
+        request: &'a Request,
+        node: Option<&HeaderValue>,
+    ) -> Result<http::request::Request<'a>, Failure> {
         let target = Uri::try_from(&request.path);
         let target = target.map_err(|e| Failure::Unsendable(e.to_string()))?;
         let host = header_value(&self.access.server().address().to_string())?;
@@ -113,6 +189,9 @@ impl Connection {
         }
         headers.append(header::HOST, host);
         headers.append(header::AUTHORIZATION, self.token.header());
+        if let Some(node) = node {
+            headers.append(IMPERSONATE_USER, node.clone());
+        }
         headers.append(header::USER_AGENT, USER_AGENT);
         headers.append(header::ACCEPT, JSON);
         Ok(http::request::Request {
@@ -230,6 +309,9 @@ impl Exchange {
         }
     }
 }
+
+/// As whom the API server is to take whoever asks (Kubernetes documentation, "User impersonation").
+const IMPERSONATE_USER: HeaderName = HeaderName::from_static("impersonate-user");
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 

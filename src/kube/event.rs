@@ -6,7 +6,7 @@ use k8s_openapi::Resource;
 use k8s_openapi::api::core::v1::{Event, Namespace};
 
 use crate::kube::reply::{Reply, Status, described};
-use crate::kube::request::{BEGINNING, Body, Encoded, Method, OBJECT_LIMIT, Request};
+use crate::kube::request::{BEGINNING, Body, Encoded, Method, Name, OBJECT_LIMIT, Request};
 
 /// Writes a new Event, whose body this is.
 pub fn create(namespace: &str, body: String) -> Request {
@@ -16,6 +16,7 @@ pub fn create(namespace: &str, body: String) -> Request {
         body: Some(Body { content_type: "application/json", text: body }),
         answer_limit: OBJECT_LIMIT,
         answer_kept: BEGINNING,
+        name: Name::Node,
     }
 }
 
@@ -27,6 +28,7 @@ pub fn patch(namespace: &str, name: &str, patch: String) -> Request {
         body: Some(Body { content_type: "application/merge-patch+json", text: patch }),
         answer_limit: OBJECT_LIMIT,
         answer_kept: BEGINNING,
+        name: Name::Node,
     }
 }
 

@@ -5,9 +5,10 @@
 //! | [`name`] | what it takes for a name |
 //! | [`trouble`] | what can go wrong on the way, in words |
 //! | `token` | the ServiceAccount's token, and its claims |
-//! | [`server`] | its address, the cluster's CA and the token's file |
-//! | [`access`] | one drain's way to it: roots, addresses, the sockets that are open |
 //! | [`request`], [`reply`] | what is asked; what an answer means |
+//! | [`identity`] | in whose name it is asked |
+//! | [`server`] | its address, the cluster's CA, the token's file, in whose name |
+//! | [`access`] | one drain's way to it: roots, addresses, the sockets that are open |
 //! | `connection` | one exchange after the other over one connection |
 //! | [`client`] | the same, kept and mended where it breaks |
 //! | `lines` | an answer without end, line by line |
@@ -21,6 +22,7 @@ pub mod access;
 pub mod client;
 mod connection;
 pub mod event;
+pub mod identity;
 mod lines;
 pub mod name;
 mod pods;

@@ -100,6 +100,14 @@ pub fn node_of_pod(request: &Request, reply: &Reply) -> Result<String, String> {
     }
 }
 
+/// What the API server says where it does not let the ServiceAccount act as its node: of either kind of
+/// impersonation (`endpoints/filters/impersonation` in k8s.io/apiserver) the verb begins with this word.
+pub(super) fn refused_impersonation(reply: &Reply) -> Option<String> {
+    let status = Status::read(&reply.body).filter(|_| reply.status == 403)?;
+    let message = status.message();
+    message.contains("\" cannot impersonate").then(|| excerpt(message))
+}
+
 /// A refusal in words: what was asked, the status, and what the server says or how much it sent.
 pub(super) fn refusal(request: &Request, reply: &Reply) -> String {
     described(request, reply, Status::read(&reply.body).as_ref())

@@ -38,6 +38,17 @@ pub struct Request {
     pub answer_limit: usize,
     /// So many bytes of an answer 2xx are kept; the rest is read and dropped.
     pub answer_kept: usize,
+    /// In whose name it may be asked.
+    pub name: Name,
+}
+
+/// In whose name a request may be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// In the node's, where that is possible: its rights are enough.
+    Node,
+    /// In the ServiceAccount's only.
+    ServiceAccount,
 }
 
 impl fmt::Display for Request {
@@ -152,9 +163,10 @@ pub fn patch_node(name: &str, patch: &Patch) -> Request {
     Request {
         method: Method::Patch,
         path: format!("{}?fieldManager={FIELD_MANAGER}", node_path(name)),
-        body: Some(Body { content_type: "application/merge-patch+json", text: patch.0.clone() }),
+        body: Some(Body { content_type: "application/merge-patch+json", text: patch.text.clone() }),
         answer_limit: OBJECT_LIMIT,
         answer_kept: OBJECT_LIMIT,
+        name: if patch.taints { Name::ServiceAccount } else { Name::Node },
     }
 }
 
@@ -217,6 +229,7 @@ pub fn for_job(job: &Job, now: WallTime) -> Request {
             body: Some(Body::json(&DeleteOptions::new(pod, grace, false))),
             answer_limit: OBJECT_LIMIT,
             answer_kept: BEGINNING,
+            name: Name::Node,
         },
     }
 }
@@ -236,6 +249,7 @@ fn evict(path: &str, pod: &PodRef, grace: Grace, dry: bool) -> Request {
         body: Some(Body::json(&body)),
         answer_limit: STATUS_LIMIT,
         answer_kept: STATUS_LIMIT,
+        name: Name::Node,
     }
 }
 
@@ -261,11 +275,19 @@ fn mark_disrupted(path: &str, pod: &PodRef, now: WallTime) -> Request {
         }),
         answer_limit: OBJECT_LIMIT,
         answer_kept: BEGINNING,
+        name: Name::Node,
     }
 }
 
 fn get(path: String, answer_limit: usize) -> Request {
-    Request { method: Method::Get, path, body: None, answer_limit, answer_kept: answer_limit }
+    Request {
+        method: Method::Get,
+        path,
+        body: None,
+        answer_limit,
+        answer_kept: answer_limit,
+        name: Name::Node,
+    }
 }
 
 fn node_path(name: &str) -> String {

@@ -4,14 +4,17 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustls::{ClientConfig, RootCertStore};
+use ureq_proto::http::HeaderValue;
 
 use crate::file;
 use crate::http::address::Address;
 use crate::http::tls::{self, NoRoots};
-use crate::kube::request::{Request, Verb};
+use crate::kube::identity::{Choice, Identity, Naming, Verdict};
+use crate::kube::reply::Reply;
+use crate::kube::request::{Name, Request, Verb};
 use crate::kube::token::{Claims, Token};
 use crate::kube::trouble::{Credential, Trouble, is_out_of_descriptors};
 
@@ -23,12 +26,18 @@ pub struct Server {
     ca_file: PathBuf,
     /// The last good token, for the moment in which its file cannot be read.
     last_token: Mutex<Option<Token>>,
-    /// Who wants to know of every exchange.
-    listener: Option<Listener>,
+    /// In whose name requests are made.
+    naming: Mutex<Naming>,
+    listener: OnceLock<Listener>,
 }
 
-/// Told of every exchange: what was asked, and the status of the answer if one came. Must not block.
-pub struct Listener(pub Box<dyn Fn(Verb, Option<u16>) + Send + Sync>);
+/// Who wants to know what goes on. None of it may block.
+pub struct Listener {
+    /// Told of every exchange: what was asked, and the status of the answer if one came.
+    pub exchanged: Box<dyn Fn(Verb, Option<u16>) + Send + Sync>,
+    /// Told in whose name requests are made, when that was found out or has changed.
+    pub identified: Box<dyn Fn(Identity) + Send + Sync>,
+}
 
 impl fmt::Debug for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -39,20 +48,88 @@ impl fmt::Debug for Listener {
 impl Server {
     /// Reads nothing yet.
     pub fn new(address: Address, token_file: PathBuf, ca_file: PathBuf) -> Self {
-        Self { address, token_file, ca_file, last_token: Mutex::new(None), listener: None }
+        Self {
+            address,
+            token_file,
+            ca_file,
+            last_token: Mutex::new(None),
+            naming: Mutex::default(),
+            listener: OnceLock::new(),
+        }
     }
 
-    /// Tells of every exchange.
+    /// Makes requests in the name that was chosen. `node`: its name; if that is not known, the one in
+    /// the token's claims.
     #[must_use]
-    pub fn telling(self, listener: Listener) -> Self {
-        Self { listener: Some(listener), ..self }
+    pub fn naming(self, choice: Choice, node: Option<&str>) -> Self {
+        Self { naming: Mutex::new(Naming::new(choice, node)), ..self }
+    }
+
+    /// Tells what goes on from now on; the first who asks is told.
+    pub fn tell(&self, listener: Listener) {
+        // Nobody else asks.
+        let _ = self.listener.set(listener);
     }
 
     /// An exchange is over; without a status if it was not to be had.
     pub(super) fn exchanged(&self, request: &Request, status: Option<u16>) {
-        if let Some(Listener(tell)) = &self.listener {
-            tell(request.verb(), status);
+        if let Some(listener) = self.listener.get() {
+            (listener.exchanged)(request.verb(), status);
         }
+    }
+
+    /// The value of `Impersonate-User` for a request that goes with this token, if it is to have one.
+    pub(super) fn impersonated(&self, request: &Request, token: &Token) -> Option<HeaderValue> {
+        if request.name == Name::ServiceAccount {
+            return None;
+        }
+        let mut naming = self.lock_naming();
+        if naming.wants_node()
+            && let Some(node) = Claims::of(token).node
+        {
+            naming.node_is(&node);
+        }
+        naming.impersonated()
+    }
+
+    /// Takes in the answer to a request in the node's name; `None`: its stream is open.
+    pub(super) fn answered_node(&self, reply: Option<&Reply>) -> Verdict {
+        self.naming_changes(|naming| naming.answered_node(reply))
+    }
+
+    /// Takes in the status of the answer to the same request in the ServiceAccount's name.
+    pub(super) fn answered_anew(&self, status: u16) {
+        self.naming_changes(|naming| naming.answered_anew(status));
+    }
+
+    /// A request in the ServiceAccount's name was forbidden.
+    pub(super) fn forbidden(&self) {
+        self.lock_naming().forbidden();
+    }
+
+    /// Another process has found out in whose name requests are to be made.
+    pub fn identified(&self, identity: Identity) {
+        self.naming_changes(|naming| naming.learn(identity));
+    }
+
+    /// In whose name requests are made, where that was to be found out and was.
+    pub fn identity(&self) -> Option<Identity> {
+        self.lock_naming().found().cloned()
+    }
+
+    fn naming_changes<T>(&self, change: impl FnOnce(&mut Naming) -> T) -> T {
+        let mut naming = self.lock_naming();
+        let outcome = change(&mut naming);
+        let news = naming.news();
+        drop(naming);
+        if let (Some(identity), Some(listener)) = (news, self.listener.get()) {
+            (listener.identified)(identity);
+        }
+        outcome
+    }
+
+    fn lock_naming(&self) -> MutexGuard<'_, Naming> {
+        self.naming.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Host and port.

@@ -10,7 +10,8 @@ use crate::http::stand_in::{self, Folder};
 pub(crate) use crate::http::stand_in::{Identity, LONG, Peer, SHORT, deaf_address};
 use crate::kube::access::Access;
 use crate::kube::connection::Connection;
-use crate::kube::request::{Body, Method, Request};
+use crate::kube::identity::Choice;
+use crate::kube::request::{Body, Method, Name, Request};
 use crate::kube::server::Server;
 use crate::kube::workers::Workers;
 
@@ -58,6 +59,13 @@ impl StandIn {
     pub(crate) fn server_named(&self, host: &str) -> Arc<Server> {
         let address = Address::parse(host, self.port).unwrap();
         Arc::new(Server::new(address, self.files.token(), self.files.authority()))
+    }
+
+    /// A handler of node `n1` that makes requests in the name that is chosen.
+    pub(crate) fn server_choosing(&self, choice: Choice) -> Server {
+        let address = Address::parse("127.0.0.1", self.port).unwrap();
+        let server = Server::new(address, self.files.token(), self.files.authority());
+        server.naming(choice, Some("n1"))
     }
 
     pub(crate) fn access(&self) -> Arc<Access> {
@@ -108,7 +116,14 @@ impl Files {
 pub(crate) fn get(path: &str) -> Request {
     let path = path.to_owned();
     let limit = 64 * 1024;
-    Request { method: Method::Get, path, body: None, answer_limit: limit, answer_kept: limit }
+    Request {
+        method: Method::Get,
+        path,
+        body: None,
+        answer_limit: limit,
+        answer_kept: limit,
+        name: Name::Node,
+    }
 }
 
 pub(crate) fn delete(path: &str, text: &str) -> Request {

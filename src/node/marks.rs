@@ -67,7 +67,12 @@ impl MarkSet {
 
 /// A JSON merge patch (RFC 7386) of the Node.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Patch(pub String);
+pub struct Patch {
+    /// The patch itself.
+    pub text: String,
+    /// It changes the taints, which no node may of its own (admission plugin `NodeRestriction`).
+    pub taints: bool,
+}
 
 /// What is different about a Node, or stays against what was wanted, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -312,12 +317,13 @@ impl Drafting<'_> {
         if !labels.is_empty() {
             metadata.insert("labels".to_owned(), Value::Object(labels));
         }
+        let taints = spec.contains_key("taints");
         let mut patch = Object::new();
         patch.insert("metadata".to_owned(), Value::Object(metadata));
         if !spec.is_empty() {
             patch.insert("spec".to_owned(), Value::Object(spec));
         }
-        let patch = Patch(json::to_string(&Value::Object(patch)));
+        let patch = Patch { text: json::to_string(&Value::Object(patch)), taints };
         Draft { patch: Some(patch), changes, excluded: state.excluded }
     }
 }

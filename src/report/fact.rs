@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::drain::progress::Progress;
 use crate::drain::verdict::Verdict;
 use crate::intent::Basis;
+use crate::kube::identity::Identity;
 use crate::node::marks::Change;
 use crate::notice::{Notice, NoticeId, NoticePath};
 use crate::settings::Remark;
@@ -26,6 +27,8 @@ pub enum Fact {
     NodeUnknown(String),
     /// The node's name was found out.
     NodeFound(String),
+    /// In whose name requests are made was found out, or has changed.
+    ActsAs(Identity),
     /// The metadata service offers no IMDSv2.
     WithoutToken(u16),
     /// A path was polled.
@@ -338,6 +341,7 @@ impl Fact {
             Self::Started(_)
             | Self::CredentialsFound
             | Self::NodeFound(_)
+            | Self::ActsAs(_)
             | Self::MetadataRecovered(..)
             | Self::DrainBegins(_)
             | Self::DeadlineMoved { .. }

@@ -113,6 +113,7 @@ impl Fact {
             Self::CredentialsFound => "credentials_found",
             Self::NodeUnknown(_) => "node_unknown",
             Self::NodeFound(_) => "node_found",
+            Self::ActsAs(_) => "acts_as",
             Self::WithoutToken(_) => "metadata_without_token",
             Self::Polled { .. } => "polled",
             Self::MetadataFailing(..) => "metadata_failing",

@@ -26,6 +26,7 @@ impl fmt::Display for Fact {
                 "the name of this node is not known: {why}. It is asked for again; polling goes on"
             ),
             Self::NodeFound(name) => write!(f, "this node is {name}"),
+            Self::ActsAs(identity) => write!(f, "{identity}"),
             Self::WithoutToken(status) => write!(
                 f,
                 "the metadata service offers no IMDSv2 (its token request was answered {status}): \

@@ -28,6 +28,7 @@ use crate::drain::ask::Grace;
 use crate::drain::pod::Rules;
 use crate::http::address::Address;
 use crate::intent::Policy;
+use crate::kube::identity::Choice;
 use crate::node::MarkPolicy;
 use crate::settings::arguments::Asked;
 use crate::settings::overview::overview;
@@ -132,6 +133,8 @@ pub struct ApiServer {
     pub token_file: PathBuf,
     /// The roots, in PEM, that the server's certificate must go back to.
     pub ca_file: PathBuf,
+    /// In whose name requests are made.
+    pub identity: Choice,
 }
 
 /// A setting that was given, and by what: `POLL_INTERVAL=5s`, `--workers=8`.

@@ -226,8 +226,10 @@ fn api_server(sources: &mut Sources<'_>) -> Option<ApiServer> {
     let port = sources.value(&table::KUBERNETES_SERVICE_PORT);
     let token_file = sources.value(&table::TOKEN_FILE);
     let ca_file = sources.value(&table::CA_FILE);
+    let identity = sources.value(&table::IDENTITY);
     let address = Address::parse(&host?, port?)?;
-    Some(ApiServer { address, token_file: token_file?, ca_file: ca_file? })
+    let (token_file, ca_file) = (token_file?, ca_file?);
+    Some(ApiServer { address, token_file, ca_file, identity: identity? })
 }
 
 const NO_SERVER: &str = "KUBERNETES_SERVICE_HOST is not set, so the API server is unknown; Kubernetes \

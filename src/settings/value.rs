@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::drain::BudgetOverride;
 use crate::excerpt::is_hidden;
 use crate::http::address::Address;
+use crate::kube::identity::Choice;
 use crate::kube::name::{is_label, is_subdomain};
 use crate::node::{RebalanceMark, TaintEffect};
 use crate::report::fact::Level;
@@ -135,6 +136,13 @@ pub(super) fn rebalance_mark(text: &str) -> Option<RebalanceMark> {
         "soft-taint" => Some(RebalanceMark::SoftTaint),
         _ => None,
     }
+}
+
+/// In whose name requests are made.
+pub(super) fn identity(text: &str) -> Option<Choice> {
+    [Choice::Auto, Choice::Node, Choice::ServiceAccount]
+        .into_iter()
+        .find(|choice| choice.word() == text)
 }
 
 /// What matters less is not logged.

@@ -144,7 +144,7 @@ pub fn read(path: &Path) -> Result<Vec<Exchange>> {
         let event: Event =
             serde_json::from_str(line).with_context(|| format!("audit event {line}"))?;
         let watch_ended = event.verb == "watch" && event.stage == "ResponseComplete";
-        if !watch_ended {
+        if !watch_ended && !event.refuses_the_node() {
             exchanges.push(event.into());
         }
     }
@@ -168,6 +168,15 @@ struct Event {
     request_object: Value,
     request_received_timestamp: Timestamp,
     stage_timestamp: Timestamp,
+}
+
+impl Event {
+    /// Whether the ServiceAccount was not let act as its node. What was asked for
+    /// was not come to: it is asked for again in the ServiceAccount's name.
+    fn refuses_the_node(&self) -> bool {
+        let Status { code, message, .. } = &self.response_status;
+        *code == 403 && message.contains("\" cannot impersonate")
+    }
 }
 
 #[derive(Default, Deserialize)]

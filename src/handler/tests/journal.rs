@@ -118,7 +118,7 @@ fn order_words(order: &Order) -> String {
 }
 
 fn patch_words(patch: &Patch) -> String {
-    let patch: serde_json::Value = serde_json::from_str(&patch.0).unwrap();
+    let patch: serde_json::Value = serde_json::from_str(&patch.text).unwrap();
     let mut words = Vec::new();
     match patch["spec"].get("unschedulable") {
         Some(value) if *value == true => words.push("cordon".to_owned()),
@@ -243,7 +243,8 @@ fn fact_words(fact: &Fact) -> Option<String> {
         | Fact::ReportRecovered(..)
         | Fact::ReportRetried(_)
         | Fact::ReportRefused { .. }
-        | Fact::ReportLost { .. } => panic!("said by others than the handler: {fact}"),
+        | Fact::ReportLost { .. }
+        | Fact::ActsAs(_) => panic!("said by others than the handler: {fact}"),
     })
 }
 

@@ -358,7 +358,7 @@ fn patches_are_ours(_: &Script, run: &Run) -> Finding {
                 version = Some(node.resource_version.clone());
             }
             Entry::Ordered(Order::PatchNode(_, patch)) => {
-                let patch: Value = serde_json::from_str(&patch.0).unwrap();
+                let patch: Value = serde_json::from_str(&patch.text).unwrap();
                 let asked = patch["metadata"]["resourceVersion"].as_str();
                 hold!(asked.is_some() && asked == version.as_deref(), "{patch} at {at:?}");
                 let state = patch["metadata"]["annotations"][STATE_ANNOTATION].as_str();
@@ -406,7 +406,7 @@ fn marks_stay(script: &Script, run: &Run) -> Finding {
                 drained.remove(&notice.id);
             }
             Entry::Ordered(Order::PatchNode(_, patch)) => {
-                let patch: Value = serde_json::from_str(&patch.0).unwrap();
+                let patch: Value = serde_json::from_str(&patch.text).unwrap();
                 let uncordons = patch["spec"].get("unschedulable").is_some_and(Value::is_null);
                 hold!(drained.is_empty() || !uncordons, "{drained:?} stand, {patch} at {at:?}");
             }

@@ -66,7 +66,7 @@ impl Object {
 
     /// What a PATCH with `application/merge-patch+json` gives.
     pub(super) fn patch(&mut self, patch: &Patch) -> NodeAnswer {
-        let patch: Value = serde_json::from_str(&patch.0).unwrap();
+        let patch: Value = serde_json::from_str(&patch.text).unwrap();
         let asked = patch["metadata"]["resourceVersion"].as_str();
         if asked.is_some_and(|asked| asked != self.version.to_string()) {
             return NodeAnswer::Conflict;

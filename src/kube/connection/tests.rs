@@ -1,6 +1,9 @@
 use super::*;
+use crate::clock::Clock;
 use crate::http::exchange::HEAD_LIMIT;
+use crate::kube::identity::Choice;
 use crate::kube::lines::{Line, Lines};
+use crate::kube::request::Name;
 use crate::kube::stand_in::{LONG, SHORT, StandIn, delete, get};
 use std::sync::{Mutex, mpsc};
 
@@ -354,4 +357,70 @@ fn a_stream_refused_is_an_answer() {
         }
         _ => panic!("not refused"),
     }
+}
+
+/// As kube-apiserver 1.34 says it.
+fn may_not(connection: &str) -> String {
+    let body = r#"{"kind":"Status","message":"users \"system:node:n1\" is forbidden: User \"system:serviceaccount:a:b\" cannot impersonate resource \"users\" in API group \"\" at the cluster scope"}"#;
+    format!(
+        "HTTP/1.1 403 Forbidden\r\nConnection: {connection}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// Lets nobody act as a node; `keeps`: its connections stay open.
+fn refusing(keeps: bool) -> (StandIn, mpsc::Receiver<Option<String>>) {
+    let (tell, names) = mpsc::channel();
+    let server = StandIn::start(move |_, mut peer| {
+        while let Some(request) = peer.hears() {
+            let name = request.lines().find_map(|line| line.strip_prefix("impersonate-user: "));
+            let is_named = name.is_some();
+            tell.send(name.map(str::to_owned)).unwrap();
+            if !is_named {
+                peer.says(OK);
+            } else {
+                peer.says(may_not(if keeps { "keep-alive" } else { "close" }).as_bytes());
+                if !keeps {
+                    return;
+                }
+            }
+        }
+    });
+    (server, names)
+}
+
+fn named(server: &StandIn) -> Connection {
+    let access = Access::new(Arc::new(server.server_choosing(Choice::Auto)), Clock::start());
+    Connection::open(&Arc::new(access), LONG).unwrap()
+}
+
+#[test]
+fn what_the_node_may_not_be_asked_as_is_asked_anew_at_once() {
+    for keeps in [true, false] {
+        let (server, names) = refusing(keeps);
+        let mut connection = named(&server);
+        for _ in 0..2 {
+            assert_eq!(connection.send(&get("/api"), LONG).unwrap().status, 200);
+        }
+        let asked_as: Vec<_> = names.try_iter().collect();
+        assert_eq!(asked_as, [Some("system:node:n1".to_owned()), None, None], "keeps: {keeps}");
+    }
+}
+
+#[test]
+fn a_stream_is_opened_anew_too() {
+    let (server, names) = refusing(true);
+    match named(&server).stream(&get("/api"), LONG).unwrap() {
+        Streaming::Body(_) => {}
+        Streaming::Refused(reply) => panic!("{}", reply.status),
+    }
+    assert_eq!(names.try_iter().count(), 2);
+}
+
+#[test]
+fn only_the_service_account_changes_taints() {
+    let (server, names) = refusing(true);
+    let request = Request { name: Name::ServiceAccount, ..get("/api") };
+    assert_eq!(named(&server).send(&request, LONG).unwrap().status, 200);
+    assert_eq!(names.try_iter().collect::<Vec<_>>(), [None]);
 }

@@ -362,7 +362,7 @@ fn a_node_that_cannot_be_had_says_what_is_missing() {
         why,
         format!("GET /api/v1/nodes/n: 403: {message}; `get` on `nodes` must be granted")
     );
-    let patch = patch_node("n", &Patch("{}".into()));
+    let patch = patch_node("n", &Patch { text: "{}".into(), taints: false });
     let why = failed(node("n", &patch, &reply(403, forbidden)));
     assert!(why.ends_with("; `patch` on `nodes` must be granted"), "{why}");
     assert_eq!(node("n", &patch, &reply(409, "")), NodeAnswer::Conflict);

@@ -107,11 +107,11 @@ fn the_node_is_read_and_patched_where_it_is() {
     let read = read_node("ip-10-0-0-1.ec2.internal");
     assert_eq!((read.method, read.body.clone()), (Method::Get, None));
     assert_eq!(read.path, "/api/v1/nodes/ip-10-0-0-1.ec2.internal");
-    let patch = Patch(r#"{"spec":{"unschedulable":true}}"#.into());
+    let patch = Patch { text: r#"{"spec":{"unschedulable":true}}"#.into(), taints: false };
     let request = patch_node("n", &patch);
     assert_eq!(request.to_string(), "PATCH /api/v1/nodes/n");
     let body = request.body.unwrap();
-    assert_eq!((body.content_type, body.text), ("application/merge-patch+json", patch.0));
+    assert_eq!((body.content_type, body.text), ("application/merge-patch+json", patch.text));
     assert_eq!(find_pod("a", "b").path, "/api/v1/namespaces/a/pods/b");
 }
 

@@ -59,7 +59,7 @@ fn taint(key: &str, value: &str) -> Taint {
 /// The Node as the patch leaves it, and what has changed.
 fn patched(marks: &Marks, node: &Node, renew: bool) -> (Node, Vec<Change>) {
     let Draft { patch, changes, excluded } = marks.draft(node, renew);
-    let Some(Patch(body)) = patch else { return (node.clone(), changes) };
+    let Some(Patch { text: body, .. }) = patch else { return (node.clone(), changes) };
     let raw: serde_json::Value = serde_json::from_str(&body).unwrap();
     let official: OfficialNode = serde_json::from_value(without_nulls(raw.clone())).unwrap();
     assert_eq!(official.metadata.resource_version.as_ref(), Some(&node.resource_version));

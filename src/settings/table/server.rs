@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use crate::kube::identity::Choice;
 use crate::settings::table::{A_PATH, DefaultValue, Group, Parse::One, Row, Setting, USUAL};
-use crate::settings::value::{host, number, path};
+use crate::settings::value::{host, identity, number, path};
 
 /// These settings.
 pub(super) const GROUP: Group = Group {
@@ -13,6 +14,7 @@ pub(super) const GROUP: Group = Group {
         &KUBERNETES_SERVICE_PORT.row,
         &TOKEN_FILE.row,
         &CA_FILE.row,
+        &IDENTITY.row,
     ],
 };
 
@@ -66,4 +68,17 @@ pub(in crate::settings) const CA_FILE: Setting<PathBuf> = Setting {
         ..USUAL
     },
     parse: One(path),
+};
+
+pub(in crate::settings) const IDENTITY: Setting<Choice> = Setting {
+    row: Row {
+        flag: "identity",
+        variable: "IDENTITY",
+        placeholder: Some("WHO"),
+        default: DefaultValue::Is("auto"),
+        valid: "auto, node or service-account",
+        help: "in whose name requests are made; auto: the node's where the server lets it",
+        ..USUAL
+    },
+    parse: One(identity),
 };

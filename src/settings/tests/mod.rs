@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::drain::pod::OwnPod;
 use crate::intent::{LeadTimes, Rebalance};
+use crate::kube::identity::Choice;
 use crate::node::{RebalanceMark, TaintEffect};
 use crate::notice::Code;
 use crate::report::fact::Level;
@@ -81,6 +82,7 @@ fn a_pod_of_the_manifest_needs_no_more_than_its_node() {
             load_balancer_hold: Duration::ZERO,
             lifecycle_window: Duration::from_mins(55),
             api_server: ApiServer {
+                identity: Choice::Auto,
                 address: Address::parse("10.96.0.1", 443).unwrap(),
                 token_file: "/var/run/secrets/kubernetes.io/serviceaccount/token".into(),
                 ca_file: "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt".into(),
