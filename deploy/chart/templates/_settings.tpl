@@ -2,7 +2,6 @@
 The settings of the program: the value, and the environment variable that it becomes.
 */}}
 {{- define "k8s-spot-handler.settings" -}}
-identity: IDENTITY
 instanceMetadataURL: INSTANCE_METADATA_URL
 noticeURL: NOTICE_URL
 pollInterval: POLL_INTERVAL
@@ -36,6 +35,7 @@ kubernetesServiceHost: KUBERNETES_SERVICE_HOST
 kubernetesServicePort: KUBERNETES_SERVICE_PORT
 tokenFile: TOKEN_FILE
 caFile: CA_FILE
+identity: IDENTITY
 logLevel: LOG_LEVEL
 verbose: VERBOSE
 jsonLogging: JSON_LOGGING
