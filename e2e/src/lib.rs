@@ -12,6 +12,7 @@ pub mod manifest;
 pub mod metadata;
 pub mod observers;
 pub mod options;
+pub mod rendering;
 pub mod run;
 pub mod scenarios;
 pub mod scene;

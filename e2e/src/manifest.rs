@@ -74,7 +74,8 @@ pub async fn create_pod(client: Client, node: &str, grace: Option<u32>) -> Resul
     let template = serde_json::to_value(&set.spec.template)?;
     let mut pod = json!({
         "metadata": {
-            "name": format!("{NAME}-{node}"),
+            // As the DaemonSet's controller does it: none has the name of one that is gone.
+            "generateName": format!("{NAME}-{node}-"),
             "labels": template["metadata"]["labels"],
         },
         "spec": template["spec"],

@@ -32,14 +32,38 @@ pub const MATRIX: &[Rendering] = &[
     rendering("classic", "1.37.2", "rbac.flavour=classic"),
     rendering("classic-alone", "1.37.2", "rbac.flavour=classic,rbac.policies=false"),
     rendering("confined-taints", "1.37.2", "taintNode=true"),
-    rendering("confined-soft-taint", "1.37.2", "rebalanceMark=soft-taint,enableRebalanceMonitoring=true"),
-    rendering("no-rights", "1.37.2", "rbac.create=false,serviceAccount.create=false,serviceAccount.name=mine"),
+    rendering(
+        "confined-soft-taint",
+        "1.37.2",
+        "rebalanceMark=soft-taint,enableRebalanceMonitoring=true",
+    ),
+    rendering(
+        "no-rights",
+        "1.37.2",
+        "rbac.create=false,serviceAccount.create=false,serviceAccount.name=mine",
+    ),
     rendering("spot-nodes", "1.37.2", "spotNodesOnly=true"),
     rendering("pod-network", "1.37.2", "useHostNetwork=false"),
-    rendering("metrics", "1.37.2", "enablePrometheusServer=true,podMonitor.create=true,podMonitor.sampleLimit=5000"),
-    rendering("one-port", "1.37.2", "enablePrometheusServer=true,enableProbesServer=true,prometheusServerPort=9000,probes.httpGet.port=9000"),
-    rendering("two-ports", "1.37.2", "enablePrometheusServer=true,enableProbesServer=true,listenAddress=127.0.0.1"),
-    rendering("monitoring", "1.37.2", "prometheusRule.create=true,dashboard.create=true,dashboard.annotations.folder=nodes"),
+    rendering(
+        "metrics",
+        "1.37.2",
+        "enablePrometheusServer=true,podMonitor.create=true,podMonitor.sampleLimit=5000",
+    ),
+    rendering(
+        "one-port",
+        "1.37.2",
+        "enablePrometheusServer=true,enableProbesServer=true,prometheusServerPort=9000,probes.httpGet.port=9000",
+    ),
+    rendering(
+        "two-ports",
+        "1.37.2",
+        "enablePrometheusServer=true,enableProbesServer=true,listenAddress=127.0.0.1",
+    ),
+    rendering(
+        "monitoring",
+        "1.37.2",
+        "prometheusRule.create=true,dashboard.create=true,dashboard.annotations.folder=nodes",
+    ),
     rendering(
         "webhook",
         "1.37.2",
@@ -52,11 +76,12 @@ pub const MATRIX: &[Rendering] = &[
         "image.digest=sha256:0123456789012345678901234567890123456789012345678901234567890123,\
          image.pullSecrets[0].name=one,image.pullSecrets[1]=two,image.pullPolicy=Always,\
          nameOverride=spot,customLabels.team=platform,podLabels.tier=node,podAnnotations.note=yes,\
-         affinity.podAntiAffinity.x=,nodeSelector.pool=spot,tolerations[0].key=spot,tolerations[0].operator=Exists,\
+         nodeSelector.pool=spot,tolerations[0].key=spot,tolerations[0].operator=Exists,\
          priorityClassName=system-cluster-critical,dnsConfig.nameservers[0]=10.0.0.2,\
          terminationGracePeriodSeconds=90,updateStrategy.type=OnDelete,\
-         extraEnv[0].name=DRY_RUN,extraEnv[0].value=true,dryRun=false,\
-         extraVolumes[0].name=more,extraVolumeMounts[0].name=more,extraVolumeMounts[0].mountPath=/more",
+         extraEnv[0].name=LOG_LEVEL,extraEnv[0].value=debug,logLevel=error,\
+         extraVolumes[0].name=more,extraVolumes[0].emptyDir.medium=Memory,\
+         extraVolumeMounts[0].name=more,extraVolumeMounts[0].mountPath=/more",
     ),
     Rendering {
         name: "predecessor",
