@@ -6,7 +6,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::command::api_server;
+use crate::command::{Failure, api_server};
 use crate::handler::threads::{UNMARKED, UNMARKED_AS_NODE, UNMARKED_AS_SERVICE_ACCOUNT};
 use crate::kube::identity::Identity;
 use crate::kube::reply::{self, Reply};
@@ -23,9 +23,12 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// [`UNMARKED`], or [`UNMARKED_AS_SERVICE_ACCOUNT`] where that was to be found out; failure if
 /// something is there, or if that cannot be seen. Says nothing: it is started by `run`, which says what
 /// there is to say.
-pub(super) fn look(settings: &Settings) -> ExitCode {
-    let WhichNode::Named(name) = &settings.node else { return ExitCode::FAILURE };
-    let server = Arc::new(api_server(settings));
+///
+/// # Errors
+/// The settings do not tell how the API server is reached.
+pub(super) fn look(settings: &Settings) -> Result<ExitCode, Failure> {
+    let WhichNode::Named(name) = &settings.node else { return Ok(ExitCode::FAILURE) };
+    let server = Arc::new(api_server(settings)?);
     let mut workers = Workers::new(Arc::clone(&server), Clock::start(), NonZeroUsize::MIN);
     let request = request::read_node(name);
     let asked = request.clone();
@@ -40,12 +43,12 @@ pub(super) fn look(settings: &Settings) -> ExitCode {
     });
     workers.submit(Task { request, patience: TIMEOUT, done });
     // Nothing comes where the name of the API server is not resolved in time.
-    match answer.recv_timeout(TIMEOUT) {
+    Ok(match answer.recv_timeout(TIMEOUT) {
         Ok(true) => ExitCode::from(match server.identity() {
             Some(Identity::ServiceAccount(_)) => UNMARKED_AS_SERVICE_ACCOUNT,
             Some(Identity::Node) => UNMARKED_AS_NODE,
             None => UNMARKED,
         }),
         Ok(false) | Err(_) => ExitCode::FAILURE,
-    }
+    })
 }

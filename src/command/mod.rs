@@ -6,11 +6,14 @@ mod run;
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::file;
+use crate::kube::kubeconfig;
 use crate::kube::server::Server;
 use crate::report::server::BindError;
-use crate::settings::{self, ApiServer, BadSettings, Settings, Wanted, WhichNode};
+use crate::settings::{self, ApiServer, BadSettings, Command, Settings, Wanted, WhichNode};
 
 /// Why the program ends by itself.
 #[derive(Debug)]
@@ -19,6 +22,13 @@ pub enum Failure {
     Settings(BadSettings),
     /// The file of a webhook's template holds none, and nothing was done.
     Template(String),
+    /// The kubeconfig does not tell how the API server is reached, and nothing was done.
+    Kubeconfig {
+        /// Which file.
+        file: PathBuf,
+        /// Why not.
+        why: String,
+    },
     /// Metrics or probes cannot be served, and nothing was done.
     Listen(BindError),
     /// The system gave no thread or no socket to begin with, and nothing was done.
@@ -30,6 +40,7 @@ impl Failure {
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::Settings(_) | Self::Template(_) => 64, // EX_USAGE
+            Self::Kubeconfig { .. } => 78,               // EX_CONFIG
             Self::Listen(_) | Self::System(_) => 71,     // EX_OSERR
         }
     }
@@ -55,6 +66,9 @@ impl fmt::Display for Failure {
             Self::Settings(bad) => bad.fmt(f),
             Self::Template(why) => {
                 write!(f, "the webhook's template is not good, so nothing was started: {why}")
+            }
+            Self::Kubeconfig { file, why } => {
+                write!(f, "the kubeconfig {} cannot be used: {why}", file.display())
             }
             Self::Listen(error) => error.fmt(f),
             Self::System(error) => write!(
@@ -82,20 +96,33 @@ pub fn start(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, 
                 return Err(Failure::Settings(bad));
             }
         }
-        Wanted::Look(settings) => return Ok(look::look(&settings)),
-        Wanted::Run(settings) => run::run(*settings, arguments)?,
+        Wanted::CheckBad(bad) => return Err(Failure::Settings(bad)),
+        Wanted::Do(Command::Run, settings) => run::run(*settings, arguments)?,
+        Wanted::Do(Command::Look, settings) => return look::look(&settings),
+        Wanted::Do(_, _) => {}
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// The API server, as the settings describe it.
-fn api_server(settings: &Settings) -> Server {
-    let ApiServer { address, token_file, ca_file, identity } = settings.api_server.clone();
-    let node = match &settings.node {
-        WhichNode::Named(name) => Some(name.as_str()),
-        WhichNode::OfOwnPod => None,
-    };
-    Server::new(address, token_file, ca_file).naming(identity, node)
+///
+/// # Errors
+/// The kubeconfig does not tell.
+fn api_server(settings: &Settings) -> Result<Server, Failure> {
+    match settings.api_server.clone() {
+        ApiServer::Named { url, token_file, ca_file, identity } => {
+            let node = match &settings.node {
+                WhichNode::Named(name) => Some(name.as_str()),
+                WhichNode::OfOwnPod => None,
+            };
+            Ok(Server::new(url, token_file, ca_file).naming(identity, node))
+        }
+        ApiServer::Kubeconfig(file) => {
+            let bad = |why: String| Failure::Kubeconfig { file: file.clone(), why };
+            let content = file::read(&file, kubeconfig::LIMIT).map_err(|e| bad(e.to_string()))?;
+            kubeconfig::server(&content).map_err(bad)
+        }
+    }
 }
 
 const VERSION: &str = concat!("k8s-spot-handler ", env!("CARGO_PKG_VERSION"), "\n");

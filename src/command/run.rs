@@ -61,7 +61,7 @@ pub(super) fn run(settings: Settings, arguments: Vec<OsString>) -> Result<(), Fa
         given: settings.given.iter().map(ToString::to_string).collect(),
     };
     let shown = shown(&settings.reporting, &source);
-    let server = Arc::new(api_server(&settings));
+    let server = Arc::new(api_server(&settings)?);
     let reporters = reporters(&settings, clock, &server, shown.clone(), config.seed)?;
     server.tell(listener_of(&reporters, clock, shown.clone()));
     let workers = Workers::new(Arc::clone(&server), clock, settings.workers);

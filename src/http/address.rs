@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::IpAddr;
 
 use rustls::pki_types::ServerName;
+use ureq_proto::http::Uri;
+use ureq_proto::http::uri::{Authority, Scheme};
 
 /// Host and port of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +54,37 @@ impl fmt::Display for Address {
             _ => write!(f, "{}:{}", self.host.to_str(), self.port),
         }
     }
+}
+
+/// A URI that names scheme and server, with both.
+pub fn absolute(text: &str) -> Option<(Uri, Scheme, Authority)> {
+    let uri: Uri = text.parse().ok()?;
+    let (scheme, authority) = (uri.scheme()?.clone(), uri.authority()?.clone());
+    Some((uri, scheme, authority))
+}
+
+/// Host and port of an authority, with `default` where it names no port; user and password are passed over.
+///
+/// # Errors
+/// What is wrong with it, as the end of a sentence.
+pub fn server_of(authority: &Authority, default: u16) -> Result<Address, &'static str> {
+    let text = authority.as_str();
+    let text = text.rsplit_once('@').map_or(text, |(_, server)| server);
+    let port = match text.strip_prefix(authority.host()) {
+        Some("") => default,
+        Some(rest) => port(rest).ok_or("its port must be a number from 1 to 65535")?,
+        None => return Err(NO_HOST),
+    };
+    Address::parse(authority.host(), port).ok_or(NO_HOST)
+}
+
+const NO_HOST: &str = "its host must be a name, an IPv4 address or an [IPv6 address]";
+
+/// What follows a host.
+fn port(text: &str) -> Option<u16> {
+    let digits = text.strip_prefix(':')?;
+    let port = digits.parse().ok()?;
+    (port != 0 && digits.bytes().all(|byte| byte.is_ascii_digit())).then_some(port)
 }
 
 #[cfg(test)]

@@ -45,7 +45,11 @@ impl Client {
         Ok(reply)
     }
 
-    fn exchange(&mut self, request: &Request, until: Moment) -> Result<(Reply, Token), Trouble> {
+    fn exchange(
+        &mut self,
+        request: &Request,
+        until: Moment,
+    ) -> Result<(Reply, Option<Token>), Trouble> {
         let answer = self.try_exchange(request, until);
         let status = answer.as_ref().ok().map(|(reply, _)| reply.status);
         self.access.server().exchanged(request, status);
@@ -56,14 +60,14 @@ impl Client {
         &mut self,
         request: &Request,
         until: Moment,
-    ) -> Result<(Reply, Token), Trouble> {
+    ) -> Result<(Reply, Option<Token>), Trouble> {
         let clock = self.access.clock();
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => Connection::open(&self.access, clock.now().until(until))?,
         };
         let reply = connection.send(request, clock.now().until(until))?;
-        let token = connection.token().clone();
+        let token = connection.token().cloned();
         // A new connection comes with the token that is in the file then.
         if connection.is_reusable() && reply.status != UNAUTHORIZED {
             self.connection = Some(connection);

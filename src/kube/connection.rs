@@ -30,7 +30,7 @@ const REFUSAL: Limit = Limit { read: 1024 * 1024, kept: 64 * 1024 };
 /// An open connection.
 pub(super) struct Connection {
     access: Arc<Access>,
-    token: Token,
+    token: Option<Token>,
     http: exchange::Connection,
 }
 
@@ -124,28 +124,26 @@ impl Connection {
         self.http.is_reusable()
     }
 
-    /// The token by which the API server knows it.
-    pub(super) fn token(&self) -> &Token {
-        &self.token
+    /// The token by which the API server knows it, if it knows it by one.
+    pub(super) fn token(&self) -> Option<&Token> {
+        self.token.as_ref()
     }
 
     /// The value of `Impersonate-User`, if the request is to have one.
     fn impersonated(&self, request: &Request) -> Option<HeaderValue> {
-        self.access.server().impersonated(request, &self.token)
+        self.access.server().impersonated(request, self.token.as_ref())
     }
 
     /// Whether the same is to be asked in the ServiceAccount's name.
     fn asks_anew(&self, node: Option<&HeaderValue>, reply: &Reply) -> bool {
         let server = self.access.server();
-        match node {
-            Some(_) => server.answered_node(Some(reply)) == Verdict::AskAnew,
-            None => {
-                if reply.status == StatusCode::FORBIDDEN {
-                    server.forbidden();
-                }
-                false
-            }
+        if node.is_some() {
+            return server.answered_node(Some(reply)) == Verdict::AskAnew;
         }
+        if reply.status == StatusCode::FORBIDDEN {
+            server.forbidden();
+        }
+        false
     }
 
     /// Sees to it that the next request can be sent, after this answer.
@@ -180,7 +178,7 @@ impl Connection {
         request: &'a Request,
         node: Option<&HeaderValue>,
     ) -> Result<http::request::Request<'a>, Failure> {
-        let target = Uri::try_from(&request.path);
+        let target = Uri::try_from([self.access.server().prefix(), &request.path].concat());
         let target = target.map_err(|e| Failure::Unsendable(e.to_string()))?;
         let host = header_value(&self.access.server().address().to_string())?;
         let mut headers = HeaderMap::new();
@@ -188,7 +186,9 @@ impl Connection {
             headers.append(header::CONTENT_TYPE, header_value(body.content_type)?);
         }
         headers.append(header::HOST, host);
-        headers.append(header::AUTHORIZATION, self.token.header());
+        if let Some(token) = &self.token {
+            headers.append(header::AUTHORIZATION, token.header());
+        }
         if let Some(node) = node {
             headers.append(IMPERSONATE_USER, node.clone());
         }
@@ -265,7 +265,7 @@ fn open_wire(access: &Access, patience: Duration) -> Result<Wire, Trouble> {
             Fault::Tls(error) => match Distrust::from(error) {
                 Distrust::UnknownIssuer => {
                     access.forget_roots();
-                    Trouble::Untrusted { server, roots: access.server().ca_file().to_owned() }
+                    Trouble::Untrusted { server, roots: access.server().where_roots_are() }
                 }
                 Distrust::Certificate(why) => Trouble::Certificate { server, why },
                 Distrust::NoTls(why) => Trouble::Tls { server, why },

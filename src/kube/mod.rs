@@ -7,7 +7,9 @@
 //! | `token` | the ServiceAccount's token, and its claims |
 //! | [`request`], [`reply`] | what is asked; what an answer means |
 //! | [`identity`] | in whose name it is asked |
+//! | [`server_url`] | where it is |
 //! | [`server`] | its address, the cluster's CA, the token's file, in whose name |
+//! | [`kubeconfig`] | the same, as kubectl has it |
 //! | [`access`] | one drain's way to it: roots, addresses, the sockets that are open |
 //! | `connection` | one exchange after the other over one connection |
 //! | [`client`] | the same, kept and mended where it breaks |
@@ -23,6 +25,7 @@ pub mod client;
 mod connection;
 pub mod event;
 pub mod identity;
+pub mod kubeconfig;
 mod lines;
 pub mod name;
 mod pods;
@@ -30,6 +33,7 @@ pub mod profile;
 pub mod reply;
 pub mod request;
 pub mod server;
+pub mod server_url;
 #[cfg(test)]
 pub(crate) mod stand_in;
 mod token;

@@ -11,24 +11,45 @@ use ureq_proto::http::HeaderValue;
 
 use crate::file;
 use crate::http::address::Address;
-use crate::http::tls::{self, NoRoots};
+use crate::http::tls::{self, NoRoots, OwnCertificate};
 use crate::kube::identity::{Choice, Identity, Naming, Verdict};
 use crate::kube::reply::Reply;
 use crate::kube::request::{Name, Request, Verb};
+use crate::kube::server_url::ServerUrl;
 use crate::kube::token::{Claims, Token};
-use crate::kube::trouble::{Credential, Trouble, is_out_of_descriptors};
+use crate::kube::trouble::{CredentialFile, Trouble, is_out_of_descriptors};
 
 /// The API server as the settings describe it. Its files are read when they are needed, not before.
 #[derive(Debug)]
 pub struct Server {
-    address: Address,
-    token_file: PathBuf,
-    ca_file: PathBuf,
+    url: ServerUrl,
+    roots: Roots,
+    credential: Credential,
     /// The last good token, for the moment in which its file cannot be read.
     last_token: Mutex<Option<Token>>,
     /// In whose name requests are made.
     naming: Mutex<Naming>,
     listener: OnceLock<Listener>,
+}
+
+/// By what the API server is known.
+#[derive(Debug)]
+pub(super) enum Roots {
+    /// The certificates in this file, which may be replaced.
+    File(PathBuf),
+    /// These, in PEM, of a kubeconfig.
+    Pem(Vec<u8>),
+}
+
+/// By what we are known to the API server.
+#[derive(Debug)]
+pub(super) enum Credential {
+    /// The token in this file, which is replaced from time to time.
+    TokenFile(PathBuf),
+    /// This token.
+    Token(Token),
+    /// This certificate.
+    Certificate(OwnCertificate),
 }
 
 /// Who wants to know what goes on. None of it may block.
@@ -47,11 +68,16 @@ impl fmt::Debug for Listener {
 
 impl Server {
     /// Reads nothing yet.
-    pub fn new(address: Address, token_file: PathBuf, ca_file: PathBuf) -> Self {
+    pub fn new(url: impl Into<ServerUrl>, token_file: PathBuf, ca_file: PathBuf) -> Self {
+        Self::with(url.into(), Roots::File(ca_file), Credential::TokenFile(token_file))
+    }
+
+    /// Of these parts.
+    pub(super) fn with(url: ServerUrl, roots: Roots, credential: Credential) -> Self {
         Self {
-            address,
-            token_file,
-            ca_file,
+            url,
+            roots,
+            credential,
             last_token: Mutex::new(None),
             naming: Mutex::default(),
             listener: OnceLock::new(),
@@ -79,13 +105,17 @@ impl Server {
     }
 
     /// The value of `Impersonate-User` for a request that goes with this token, if it is to have one.
-    pub(super) fn impersonated(&self, request: &Request, token: &Token) -> Option<HeaderValue> {
+    pub(super) fn impersonated(
+        &self,
+        request: &Request,
+        token: Option<&Token>,
+    ) -> Option<HeaderValue> {
         if request.name == Name::ServiceAccount {
             return None;
         }
         let mut naming = self.lock_naming();
         if naming.wants_node()
-            && let Some(node) = Claims::of(token).node
+            && let Some(node) = token.and_then(|token| Claims::of(token).node)
         {
             naming.node_is(&node);
         }
@@ -134,12 +164,20 @@ impl Server {
 
     /// Host and port.
     pub fn address(&self) -> &Address {
-        &self.address
+        self.url.address()
     }
 
-    /// The file with the roots.
-    pub(super) fn ca_file(&self) -> &Path {
-        &self.ca_file
+    /// What stands before every path.
+    pub(super) fn prefix(&self) -> &str {
+        self.url.prefix()
+    }
+
+    /// Where the roots are, in words.
+    pub(super) fn where_roots_are(&self) -> String {
+        match &self.roots {
+            Roots::File(file) => file.display().to_string(),
+            Roots::Pem(_) => "the kubeconfig".to_owned(),
+        }
     }
 
     /// Whether everything is there that a connection needs: roots and token.
@@ -152,41 +190,49 @@ impl Server {
     /// Whose token it is, as far as the token itself says so. Nothing is verified: the API server
     /// does that.
     pub fn claims(&self) -> Result<Claims, Trouble> {
-        Ok(Claims::of(&self.token()?))
+        Ok(self.token()?.map(|token| Claims::of(&token)).unwrap_or_default())
     }
 
     /// The token as it is in its file now: the kubelet replaces it every hour or so. If the file
-    /// cannot be read or has no token in it, the last good one.
-    pub(super) fn token(&self) -> Result<Token, Trouble> {
-        let read = self.read_token();
+    /// cannot be read or has no token in it, the last good one. `None`: a certificate is what we are
+    /// known by.
+    pub(super) fn token(&self) -> Result<Option<Token>, Trouble> {
+        let file = match &self.credential {
+            Credential::TokenFile(file) => file,
+            Credential::Token(token) => return Ok(Some(token.clone())),
+            Credential::Certificate(_) => return Ok(None),
+        };
+        let read = read_token(file);
         let mut last = self.last_token.lock().unwrap_or_else(PoisonError::into_inner);
-        match (read, last.as_ref()) {
+        Ok(Some(match (read, last.as_ref()) {
             // All connections share the memory of one token.
-            (Ok(token), Some(known)) if token == *known => Ok(known.clone()),
-            (Ok(token), _) => Ok(last.insert(token).clone()),
-            (Err(_), Some(known)) => Ok(known.clone()),
-            (Err(trouble), None) => Err(trouble),
-        }
-    }
-
-    fn read_token(&self) -> Result<Token, Trouble> {
-        let bytes = file::read(&self.token_file, TOKEN_LIMIT)
-            .map_err(|e| unreadable(&e, Credential::Token, self.token_file.clone()))?;
-        Token::parse(&bytes).map_err(|why| Trouble::Token { file: self.token_file.clone(), why })
+            (Ok(token), Some(known)) if token == *known => known.clone(),
+            (Ok(token), _) => last.insert(token).clone(),
+            (Err(_), Some(known)) => known.clone(),
+            (Err(trouble), None) => return Err(trouble),
+        }))
     }
 
     /// What TLS needs to know to trust this API server and nobody else.
     pub(super) fn tls_config(&self) -> Result<Arc<ClientConfig>, Trouble> {
-        tls::client_config(self.roots()?)
-            .map_err(|e| Trouble::Tls { server: self.address.clone(), why: e.to_string() })
+        let own = match &self.credential {
+            Credential::Certificate(own) => Some(own),
+            Credential::TokenFile(_) | Credential::Token(_) => None,
+        };
+        tls::client_config(self.roots()?, own)
+            .map_err(|e| Trouble::Tls { server: self.address().clone(), why: e.to_string() })
     }
 
     /// The cluster's CA, and no other.
     fn roots(&self) -> Result<RootCertStore, Trouble> {
-        tls::roots_in(&self.ca_file).map_err(|why| {
-            let file = self.ca_file.clone();
+        let roots = match &self.roots {
+            Roots::File(file) => tls::roots_in(file),
+            Roots::Pem(pem) => tls::roots_of(pem),
+        };
+        roots.map_err(|why| {
+            let file = self.where_roots_are();
             match why {
-                NoRoots::Unreadable(e) => unreadable(&e, Credential::Roots, file),
+                NoRoots::Unreadable(e) => unreadable(&e, CredentialFile::Roots, file),
                 NoRoots::NotPem(why) => Trouble::NotPem { file, why },
                 NoRoots::NoCertificate => Trouble::NoCertificate { file },
             }
@@ -194,10 +240,17 @@ impl Server {
     }
 }
 
+fn read_token(file: &Path) -> Result<Token, Trouble> {
+    let named = || file.display().to_string();
+    let bytes = file::read(file, TOKEN_LIMIT)
+        .map_err(|e| unreadable(&e, CredentialFile::Token, named()))?;
+    Token::parse(&bytes).map_err(|why| Trouble::Token { file: named(), why })
+}
+
 /// Of a token file so much is read, in bytes; a token is 1 to 2 kB.
 const TOKEN_LIMIT: usize = 16 * 1024;
 
-fn unreadable(e: &io::Error, what: Credential, file: PathBuf) -> Trouble {
+fn unreadable(e: &io::Error, what: CredentialFile, file: String) -> Trouble {
     if is_out_of_descriptors(e) {
         return Trouble::NoDescriptor;
     }
@@ -234,8 +287,12 @@ mod tests {
             let (files, server) = server_with(pem, "t");
             let file = files.authority();
             match server.check() {
-                Err(Trouble::NotPem { file: named, .. }) if !is_pem => assert_eq!(named, file),
-                Err(Trouble::NoCertificate { file: named }) if is_pem => assert_eq!(named, file),
+                Err(Trouble::NotPem { file: named, .. }) if !is_pem => {
+                    assert_eq!(named, file.display().to_string())
+                }
+                Err(Trouble::NoCertificate { file: named }) if is_pem => {
+                    assert_eq!(named, file.display().to_string())
+                }
                 other => panic!("{pem}: {other:?}"),
             }
         }
@@ -266,7 +323,8 @@ mod tests {
     #[test]
     fn the_token_is_read_anew_and_the_last_good_one_kept() {
         let (files, server) = server_with(authority(), "first");
-        let secret = || String::from_utf8(server.token().unwrap().secret().to_vec()).unwrap();
+        let secret =
+            || String::from_utf8(server.token().unwrap().unwrap().secret().to_vec()).unwrap();
         assert_eq!(secret(), "first");
         files.put_token(b"second\n");
         assert_eq!(secret(), "second");
@@ -279,10 +337,10 @@ mod tests {
     #[test]
     fn a_token_is_never_shown() {
         let (files, server) = server_with(authority(), "s3cret");
-        let token = server.token().unwrap();
+        let token = server.token().unwrap().unwrap();
         assert!(!format!("{token:?} {server:?} {:?}", token.header()).contains("s3cret"));
         files.put_token(b"s3cret s3cret");
-        let fresh = Server::new(server.address.clone(), files.token(), files.authority());
+        let fresh = Server::new(server.address().clone(), files.token(), files.authority());
         let trouble = fresh.check().unwrap_err();
         assert!(!format!("{trouble} {trouble:?}").contains("s3cret"));
     }

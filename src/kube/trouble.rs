@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::http::address::Address;
@@ -13,30 +12,30 @@ pub enum Trouble {
     /// A file of the ServiceAccount cannot be read.
     File {
         /// Which of them.
-        what: Credential,
+        what: CredentialFile,
         /// Where it should be.
-        file: PathBuf,
+        file: String,
         /// What the system said.
         why: String,
     },
     /// The content of the token file is no token.
     Token {
         /// The token file.
-        file: PathBuf,
+        file: String,
         /// What it is instead.
         why: &'static str,
     },
     /// The CA file is not PEM.
     NotPem {
         /// The CA file.
-        file: PathBuf,
+        file: String,
         /// Where it fails.
         why: String,
     },
     /// The CA file is PEM, but has no certificate that can vouch for the API server.
     NoCertificate {
         /// The CA file.
-        file: PathBuf,
+        file: String,
     },
     /// The name of the API server has no address.
     Unresolved {
@@ -72,7 +71,7 @@ pub enum Trouble {
         /// Who was asked.
         server: Address,
         /// The CA file.
-        roots: PathBuf,
+        roots: String,
     },
     /// The certificate is of this cluster, but cannot be used.
     Certificate {
@@ -152,14 +151,14 @@ pub enum Trouble {
 
 /// The two files by which a pod knows its API server and is known to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Credential {
+pub enum CredentialFile {
     /// The token of the ServiceAccount.
     Token,
     /// The certificates of the cluster's CA.
     Roots,
 }
 
-impl fmt::Display for Credential {
+impl fmt::Display for CredentialFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Token => "the ServiceAccount token",
@@ -180,16 +179,16 @@ impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File { what, file, why } => {
-                write!(f, "{what} cannot be read from {}: {why}", file.display())
+                write!(f, "{what} cannot be read from {file}: {why}")
             }
             Self::Token { file, why } => {
-                write!(f, "there is no ServiceAccount token in {}: {why}", file.display())
+                write!(f, "there is no ServiceAccount token in {file}: {why}")
             }
             Self::NotPem { file, why } => {
-                write!(f, "the CA of the cluster in {} is not PEM: {why}", file.display())
+                write!(f, "the CA of the cluster in {file} is not PEM: {why}")
             }
             Self::NoCertificate { file } => {
-                write!(f, "there is no usable CA certificate in {}", file.display())
+                write!(f, "there is no usable CA certificate in {file}")
             }
             Self::Unresolved { server, why } => {
                 write!(f, "the name of the API server {server} cannot be resolved: {why}")
@@ -209,8 +208,7 @@ impl fmt::Display for Trouble {
             }
             Self::Untrusted { server, roots } => write!(
                 f,
-                "the certificate of the API server {server} is not signed by a CA in {}",
-                roots.display()
+                "the certificate of the API server {server} is not signed by a CA in {roots}"
             ),
             Self::Certificate { server, why } => {
                 write!(f, "the certificate of the API server {server} {why}")

@@ -4,9 +4,10 @@ use std::ffi::{OsStr, OsString};
 
 use lexopt::{Arg, Parser};
 
+use crate::settings::Command;
 use crate::settings::predecessors::Former;
 use crate::settings::problem::{Problem, nearest, shown};
-use crate::settings::table::{Row, rows};
+use crate::settings::table::{NODE_NAME, Row, rows};
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -26,8 +27,8 @@ pub(super) struct Flags {
     given: Vec<(&'static str, OsString)>,
     /// Flags of the predecessors that change nothing here.
     former: Vec<(&'static str, OsString)>,
-    /// `look`, the first of the arguments: see what an earlier process has left on the Node.
-    pub(super) look: bool,
+    /// The first of the arguments, if that is no flag.
+    pub(super) command: Command,
     /// `--print-settings`: say what is in force, and do nothing.
     pub(super) print: bool,
     /// What could not be understood.
@@ -57,6 +58,7 @@ pub(super) fn read(arguments: impl IntoIterator<Item = OsString>) -> Asked {
     // The value of an unknown flag is not a second mistake.
     let mut follows_unknown = false;
     let mut is_first_argument = true;
+    let mut names_node = false;
     loop {
         let argument = match parser.next() {
             Ok(Some(argument)) => argument,
@@ -97,12 +99,22 @@ pub(super) fn read(arguments: impl IntoIterator<Item = OsString>) -> Asked {
                 follows_unknown = true;
             }
             Arg::Value(_) if after_unknown => {}
-            Arg::Value(value) if is_first && value == "look" => flags.look = true,
+            Arg::Value(value) if is_first && command(&value).is_some() => {
+                flags.command = command(&value).unwrap_or_default();
+            }
+            Arg::Value(value) if flags.command.takes_node() && !names_node => {
+                names_node = true;
+                flags.given.push((NODE_NAME.row.flag, value));
+            }
             Arg::Value(value) => {
                 flags.problems.push(Problem::Unexpected { argument: shown(&value) });
             }
         }
     }
+}
+
+fn command(word: &OsStr) -> Option<Command> {
+    Command::ALL.into_iter().find(|(name, _)| word == *name).map(|(_, command)| command)
 }
 
 /// What a long flag is.
@@ -180,11 +192,22 @@ mod tests {
     }
 
     #[test]
-    fn look_is_a_word_only_at_the_beginning() {
-        assert!(flags(&["look", "--workers", "8"]).look);
-        assert!(!flags(&["--workers", "8"]).look);
+    fn a_command_stands_at_the_beginning_only() {
+        for (word, command) in Command::ALL {
+            assert_eq!(flags(&[word, "--workers", "8"]).command, command);
+        }
+        assert_eq!(flags(&["--workers", "8"]).command, Command::Run);
         assert_eq!(problems(&["--dry-run", "look"]).len(), 1);
         assert_eq!(problems(&["look", "look"]).len(), 1);
+        assert_eq!(problems(&["dran"]).len(), 1);
+    }
+
+    #[test]
+    fn some_commands_are_told_the_node() {
+        let flags = flags(&["drain", "--workers", "8", "n1"]);
+        assert_eq!(flags.value(&NODE_NAME.row), Some(OsStr::new("n1")));
+        assert_eq!(problems(&["drain", "n1", "n2"]).len(), 1);
+        assert_eq!(problems(&["run", "n1"]).len(), 1);
     }
 
     #[test]
@@ -220,7 +243,7 @@ mod tests {
             problems(&["-node-name=a"]),
             ["there is no flag -node-name=a; did you mean --node-name?"]
         );
-        assert_eq!(problems(&["run"]).len(), 1);
+        assert_eq!(problems(&["--dry-run", "run"]).len(), 1);
     }
 
     #[test]

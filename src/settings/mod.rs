@@ -26,9 +26,9 @@ use std::time::Duration;
 use crate::drain::BudgetOverride;
 use crate::drain::ask::Grace;
 use crate::drain::pod::Rules;
-use crate::http::address::Address;
 use crate::intent::Policy;
 use crate::kube::identity::Choice;
+use crate::kube::server_url::ServerUrl;
 use crate::node::MarkPolicy;
 use crate::settings::arguments::Asked;
 use crate::settings::overview::overview;
@@ -51,10 +51,48 @@ pub enum Wanted {
     Version,
     /// Print what is in force.
     Print(Overview),
-    /// See once whether an earlier process has left anything on the Node.
-    Look(Box<Settings>),
+    /// Do this with these settings.
+    Do(Command, Box<Settings>),
+    /// Say what is wrong with the settings as the first finding of a check.
+    CheckBad(BadSettings),
+}
+
+/// What is done with the settings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Command {
     /// Watch the metadata service, and drain when a notice comes.
-    Run(Box<Settings>),
+    #[default]
+    Run,
+    /// See once whether an earlier process has left anything on the Node.
+    Look,
+    /// Look whether everything is there that a drain needs.
+    Check,
+    /// Tell what a drain would do now, and do nothing.
+    Plan,
+    /// Drain a node, by hand.
+    Drain,
+    /// Take back what was done to a node.
+    Restore,
+}
+
+impl Command {
+    /// All of them, by the word that stands first among the arguments.
+    pub const ALL: [(&'static str, Self); 6] = [
+        ("run", Self::Run),
+        ("look", Self::Look),
+        ("check", Self::Check),
+        ("plan", Self::Plan),
+        ("drain", Self::Drain),
+        ("restore", Self::Restore),
+    ];
+
+    /// Whether a node may be named after it.
+    pub fn takes_node(self) -> bool {
+        match self {
+            Self::Check | Self::Plan | Self::Drain | Self::Restore => true,
+            Self::Run | Self::Look => false,
+        }
+    }
 }
 
 /// Everything that is in force.
@@ -96,6 +134,8 @@ pub struct Settings {
     pub shutdown_grace: Duration,
     /// Who is told.
     pub reporting: Reporting,
+    /// What an operator's commands are told.
+    pub by_hand: ByHand,
     /// What was given by flag or environment, for the log at start.
     pub given: Vec<Given>,
     /// What is worth a word at start.
@@ -126,15 +166,40 @@ pub struct Metadata {
 
 /// Where the API server is, and what opens it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ApiServer {
-    /// Host and port; the port is not 0.
-    pub address: Address,
-    /// The ServiceAccount token.
-    pub token_file: PathBuf,
-    /// The roots, in PEM, that the server's certificate must go back to.
-    pub ca_file: PathBuf,
-    /// In whose name requests are made.
-    pub identity: Choice,
+pub enum ApiServer {
+    /// As a pod is told it.
+    Named {
+        /// Host and port; the port is not 0.
+        url: ServerUrl,
+        /// The ServiceAccount token.
+        token_file: PathBuf,
+        /// The roots, in PEM, that the server's certificate must go back to.
+        ca_file: PathBuf,
+        /// In whose name requests are made.
+        identity: Choice,
+    },
+    /// As this kubeconfig has it, in whoever's name its credentials are.
+    Kubeconfig(PathBuf),
+}
+
+/// What an operator's commands are told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ByHand {
+    /// How long a drain has, or is thought to have; at least 1 s.
+    pub deadline: Duration,
+    /// Pods that their budgets do not let go are deleted at the deadline: somebody asked for that.
+    pub overrides_budgets: bool,
+    /// How it is printed what was found.
+    pub output: Output,
+}
+
+/// How it is printed what was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// For programs: one JSON object.
+    Json,
 }
 
 /// A setting that was given, and by what: `POLL_INTERVAL=5s`, `--workers=8`.
@@ -179,11 +244,13 @@ pub fn read(
         Asked::Help => Ok(Wanted::Help),
         Asked::Version => Ok(Wanted::Version),
         Asked::Run(flags) if flags.print => Ok(Wanted::Print(overview(flags, variable))),
-        Asked::Run(flags) if flags.look => {
-            settle(flags, variable).map(|settings| Wanted::Look(Box::new(settings)))
-        }
         Asked::Run(flags) => {
-            settle(flags, variable).map(|settings| Wanted::Run(Box::new(settings)))
+            let command = flags.command;
+            match settle(flags, variable) {
+                Ok(settings) => Ok(Wanted::Do(command, Box::new(settings))),
+                Err(bad) if command == Command::Check => Ok(Wanted::CheckBad(bad)),
+                Err(bad) => Err(bad),
+            }
         }
     }
 }

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::time::Duration;
 
+use crate::drain::BudgetOverride;
 use crate::drain::ask::Grace;
 use crate::drain::pod::{OwnPod, Rules};
 use crate::http::address::Address;
 use crate::intent::{LeadTimes, Policy, Rebalance};
+use crate::kube::identity::Choice;
 use crate::node::MarkPolicy;
 use crate::notice::Code;
 use crate::settings::arguments::Flags;
@@ -16,7 +18,9 @@ use crate::settings::overview::Origin;
 use crate::settings::reporting::reporting;
 use crate::settings::sources::Sources;
 use crate::settings::value::{GraceLimit, written};
-use crate::settings::{ApiServer, BadSettings, Metadata, Settings, Watched, WhichNode, table};
+use crate::settings::{
+    ApiServer, BadSettings, ByHand, Metadata, Settings, Watched, WhichNode, table,
+};
 
 /// Reads every setting.
 pub(super) fn settle(
@@ -53,6 +57,7 @@ pub(super) fn parse(sources: &mut Sources<'_>) -> Option<Settings> {
     let shutdown_grace = sources.value(&table::SHUTDOWN_GRACE_PERIOD);
     let api_server = api_server(sources);
     let reporting = reporting(sources);
+    let by_hand = by_hand(sources, notices.as_ref().map(|notices| notices.window));
     sources.names_without_effect();
     let longest_grace = grace_limit.map(|limit| longest_grace(sources, limit));
     // Before anything that is missing ends this: what is wrong is said in one go.
@@ -66,6 +71,9 @@ pub(super) fn parse(sources: &mut Sources<'_>) -> Option<Settings> {
     );
 
     let Notices { watched, policy, dry_run, window, lifecycle_window } = notices?;
+    let budget_override = budget_override?;
+    let mut by_hand = by_hand?;
+    by_hand.overrides_budgets &= budget_override == BudgetOverride::AtDeadline;
     let Marking { marks, load_balancer_hold } = marking?;
     Some(Settings {
         node: node?,
@@ -84,12 +92,13 @@ pub(super) fn parse(sources: &mut Sources<'_>) -> Option<Settings> {
             drain_unmanaged: drain_unmanaged?,
         },
         longest_grace: longest_grace?,
-        budget_override: budget_override?,
+        budget_override,
         safety_margin: safety_margin?,
         window,
         workers: workers?,
         shutdown_grace: shutdown_grace?,
         reporting: reporting?,
+        by_hand,
         given: Vec::new(),
         remarks: Vec::new(),
     })
@@ -110,7 +119,8 @@ fn identity(sources: &mut Sources<'_>) -> (Option<WhichNode>, OwnPod) {
 
 const NO_NODE: &str = "neither NODE_NAME nor POD_NAME is set, so the node is unknown; in the \
     DaemonSet give the container the variable NODE_NAME with valueFrom.fieldRef.fieldPath: \
-    spec.nodeName (or POD_NAME from metadata.name and NAMESPACE from metadata.namespace)";
+    spec.nodeName (or POD_NAME from metadata.name and NAMESPACE from metadata.namespace); by hand name it \
+    after the command";
 
 fn metadata(sources: &mut Sources<'_>) -> Option<Metadata> {
     let url = sources.value(&table::METADATA_URL);
@@ -222,14 +232,41 @@ fn marking(sources: &mut Sources<'_>) -> Option<Marking> {
 }
 
 fn api_server(sources: &mut Sources<'_>) -> Option<ApiServer> {
-    let host = sources.required(&table::KUBERNETES_SERVICE_HOST, NO_SERVER);
+    let kubeconfig = sources.value(&table::KUBECONFIG);
+    let server = sources.value(&table::SERVER);
+    let is_outside =
+        sources.is_given(&table::KUBECONFIG.row) || sources.is_given(&table::SERVER.row);
+    let host = if is_outside {
+        sources.value(&table::KUBERNETES_SERVICE_HOST)
+    } else {
+        sources.required(&table::KUBERNETES_SERVICE_HOST, NO_SERVER)
+    };
     let port = sources.value(&table::KUBERNETES_SERVICE_PORT);
     let token_file = sources.value(&table::TOKEN_FILE);
     let ca_file = sources.value(&table::CA_FILE);
     let identity = sources.value(&table::IDENTITY);
-    let address = Address::parse(&host?, port?)?;
-    let (token_file, ca_file) = (token_file?, ca_file?);
-    Some(ApiServer { address, token_file, ca_file, identity: identity? })
+    if let Some(file) = kubeconfig {
+        return Some(ApiServer::Kubeconfig(file));
+    }
+    let identity = match identity? {
+        // Whoever asks from outside is no pod of a node.
+        Choice::Auto if is_outside => Choice::ServiceAccount,
+        chosen => chosen,
+    };
+    let url = match server {
+        Some(url) => url,
+        None if is_outside => return None,
+        None => Address::parse(&host?, port?)?.into(),
+    };
+    Some(ApiServer::Named { url, token_file: token_file?, ca_file: ca_file?, identity })
+}
+
+fn by_hand(sources: &mut Sources<'_>, window: Option<Duration>) -> Option<ByHand> {
+    let deadline = sources.value(&table::DEADLINE);
+    let output = sources.value(&table::OUTPUT);
+    // What the handler was told in its DaemonSet is not said of a drain by hand.
+    let overrides_budgets = sources.is_flag_given(&table::BUDGET_OVERRIDE.row);
+    Some(ByHand { deadline: deadline.or(window)?, overrides_budgets, output: output? })
 }
 
 const NO_SERVER: &str = "KUBERNETES_SERVICE_HOST is not set, so the API server is unknown; Kubernetes \

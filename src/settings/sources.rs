@@ -120,6 +120,11 @@ impl<'a> Sources<'a> {
         self.given_to(row).is_some()
     }
 
+    /// Whether somebody gave it a value by its flag.
+    pub(super) fn is_flag_given(&self, row: &Row) -> bool {
+        self.by_flag(row).is_some()
+    }
+
     /// Whether somebody gave it another value than it has anyway.
     pub(super) fn is_changed(&self, row: &Row) -> bool {
         self.given_to(row).is_some_and(|value| match row.default {

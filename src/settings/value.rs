@@ -11,8 +11,10 @@ use crate::excerpt::is_hidden;
 use crate::http::address::Address;
 use crate::kube::identity::Choice;
 use crate::kube::name::{is_label, is_subdomain};
+use crate::kube::server_url::ServerUrl;
 use crate::node::{RebalanceMark, TaintEffect};
 use crate::report::fact::Level;
+use crate::settings::Output;
 
 /// A truth value as Go's `strconv.ParseBool` reads it: what users of Go programs write.
 pub(super) fn truth(text: &str) -> Option<bool> {
@@ -143,6 +145,20 @@ pub(super) fn identity(text: &str) -> Option<Choice> {
     [Choice::Auto, Choice::Node, Choice::ServiceAccount]
         .into_iter()
         .find(|choice| choice.word() == text)
+}
+
+/// Where an API server is.
+pub(super) fn server_url(text: &str) -> Option<ServerUrl> {
+    ServerUrl::parse(text).ok()
+}
+
+/// How it is printed what was found.
+pub(super) fn output(text: &str) -> Option<Output> {
+    match text {
+        "text" => Some(Output::Text),
+        "json" => Some(Output::Json),
+        _ => None,
+    }
 }
 
 /// What matters less is not logged.

@@ -376,13 +376,13 @@ fn refusing(keeps: bool) -> (StandIn, mpsc::Receiver<Option<String>>) {
             let name = request.lines().find_map(|line| line.strip_prefix("impersonate-user: "));
             let is_named = name.is_some();
             tell.send(name.map(str::to_owned)).unwrap();
-            if !is_named {
-                peer.says(OK);
-            } else {
+            if is_named {
                 peer.says(may_not(if keeps { "keep-alive" } else { "close" }).as_bytes());
                 if !keeps {
                     return;
                 }
+            } else {
+                peer.says(OK);
             }
         }
     });

@@ -7,8 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use ureq_proto::http::HeaderValue;
 use ureq_proto::http::uri::Scheme;
 
-use crate::http::address::Address;
-use crate::report::webhook::url::{HTTP_PORT, absolute, server_of, visible};
+use crate::http::address::{Address, absolute, server_of};
+use crate::report::webhook::url::{HTTP_PORT, visible};
 
 /// A proxy: `http://[USER:PASSWORD@]HOST[:PORT]`. User and password are never shown.
 #[derive(Clone, PartialEq, Eq)]

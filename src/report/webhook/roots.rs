@@ -22,7 +22,7 @@ pub enum Roots {
 impl Roots {
     /// What TLS needs to know. It takes memory, so it is made for a delivery and dropped after.
     pub fn tls_config(&self) -> Result<Arc<ClientConfig>, Undelivered> {
-        tls::client_config(self.certificates()?)
+        tls::client_config(self.certificates()?, None)
             .map_err(|e| Undelivered::Unsendable { why: e.to_string() })
     }
 

@@ -3,9 +3,9 @@
 use std::fmt;
 
 use ureq_proto::http::Uri;
-use ureq_proto::http::uri::{Authority, Scheme};
+use ureq_proto::http::uri::Scheme;
 
-use crate::http::address::Address;
+use crate::http::address::{Address, absolute, server_of};
 
 /// The address of a webhook: `https://HOST[:PORT]/PATH[?QUERY]`, or `http://…`. Its path is a
 /// secret as a rule, so it is never shown.
@@ -122,34 +122,6 @@ pub(super) fn visible(text: &str) -> Result<&str, &'static str> {
     } else {
         Err("only visible ASCII characters may stand in it")
     }
-}
-
-/// A URI that names scheme and server, with both.
-pub(super) fn absolute(text: &str) -> Option<(Uri, Scheme, Authority)> {
-    let uri: Uri = text.parse().ok()?;
-    let (scheme, authority) = (uri.scheme()?.clone(), uri.authority()?.clone());
-    Some((uri, scheme, authority))
-}
-
-/// Host and port of an authority; user and password are passed over.
-pub(super) fn server_of(authority: &Authority, default: u16) -> Result<Address, &'static str> {
-    let text = authority.as_str();
-    let text = text.rsplit_once('@').map_or(text, |(_, server)| server);
-    let port = match text.strip_prefix(authority.host()) {
-        Some("") => default,
-        Some(rest) => port(rest).ok_or("its port must be a number from 1 to 65535")?,
-        None => return Err(NO_HOST),
-    };
-    Address::parse(authority.host(), port).ok_or(NO_HOST)
-}
-
-const NO_HOST: &str = "its host must be a name, an IPv4 address or an [IPv6 address]";
-
-/// What follows a host.
-fn port(text: &str) -> Option<u16> {
-    let digits = text.strip_prefix(':')?;
-    let port = digits.parse().ok()?;
-    (port != 0 && digits.bytes().all(|byte| byte.is_ascii_digit())).then_some(port)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The one table of settings. Help text, parsing and documentation come from it.
 
+mod by_hand;
 mod cloud;
 mod drain;
 mod effect;
@@ -18,6 +19,7 @@ use crate::report::webhook::url::WebhookUrl;
 use crate::settings::list::BadItem;
 use crate::settings::problem::shown;
 
+pub(super) use self::by_hand::*;
 pub(super) use self::cloud::*;
 pub(super) use self::drain::*;
 pub(super) use self::effect::*;
@@ -123,7 +125,7 @@ pub(super) enum Parse<T> {
 }
 
 /// Every setting, in the order in which they are shown.
-pub(super) const GROUPS: [&Group; 10] = [
+pub(super) const GROUPS: [&Group; 11] = [
     &who::GROUP,
     &cloud::GROUP,
     &effect::GROUP,
@@ -134,6 +136,7 @@ pub(super) const GROUPS: [&Group; 10] = [
     &events::GROUP,
     &webhooks::GROUP,
     &pages::GROUP,
+    &by_hand::GROUP,
 ];
 
 /// Every setting, without the headings.

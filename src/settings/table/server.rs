@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use crate::kube::identity::Choice;
+use crate::kube::server_url::ServerUrl;
 use crate::settings::table::{A_PATH, DefaultValue, Group, Parse::One, Row, Setting, USUAL};
-use crate::settings::value::{host, identity, number, path};
+use crate::settings::value::{host, identity, number, path, server_url};
 
 /// These settings.
 pub(super) const GROUP: Group = Group {
@@ -15,6 +16,8 @@ pub(super) const GROUP: Group = Group {
         &TOKEN_FILE.row,
         &CA_FILE.row,
         &IDENTITY.row,
+        &SERVER.row,
+        &KUBECONFIG.row,
     ],
 };
 
@@ -81,4 +84,30 @@ pub(in crate::settings) const IDENTITY: Setting<Choice> = Setting {
         ..USUAL
     },
     parse: One(identity),
+};
+
+pub(in crate::settings) const SERVER: Setting<ServerUrl> = Setting {
+    row: Row {
+        flag: "server",
+        variable: "SERVER",
+        placeholder: Some("URL"),
+        default: DefaultValue::Unset("by the two above"),
+        valid: "https://HOST:PORT",
+        help: "where the API server is, from outside the cluster",
+        ..USUAL
+    },
+    parse: One(server_url),
+};
+
+pub(in crate::settings) const KUBECONFIG: Setting<PathBuf> = Setting {
+    row: Row {
+        flag: "kubeconfig",
+        variable: "KUBECONFIG",
+        placeholder: Some("FILE"),
+        default: DefaultValue::Unset("none; where it is given, what is above is not asked"),
+        valid: A_PATH,
+        help: "address, CA and credentials: kubectl config view --minify --flatten --raw -o json",
+        ..USUAL
+    },
+    parse: One(path),
 };

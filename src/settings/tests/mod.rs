@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::drain::pod::OwnPod;
+use crate::http::address::Address;
 use crate::intent::{LeadTimes, Rebalance};
 use crate::kube::identity::Choice;
 use crate::node::{RebalanceMark, TaintEffect};
@@ -31,7 +32,7 @@ fn settled(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Settings, B
         found.map(|(_, value)| OsString::from(value))
     };
     match read(arguments.iter().map(OsString::from), &lookup)? {
-        Wanted::Run(settings) => Ok(*settings),
+        Wanted::Do(_, settings) => Ok(*settings),
         other => panic!("{other:?}"),
     }
 }
@@ -81,11 +82,16 @@ fn a_pod_of_the_manifest_needs_no_more_than_its_node() {
             },
             load_balancer_hold: Duration::ZERO,
             lifecycle_window: Duration::from_mins(55),
-            api_server: ApiServer {
-                identity: Choice::Auto,
-                address: Address::parse("10.96.0.1", 443).unwrap(),
+            api_server: ApiServer::Named {
+                url: Address::parse("10.96.0.1", 443).unwrap().into(),
                 token_file: "/var/run/secrets/kubernetes.io/serviceaccount/token".into(),
                 ca_file: "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt".into(),
+                identity: Choice::Auto,
+            },
+            by_hand: ByHand {
+                deadline: Duration::from_mins(2),
+                overrides_budgets: false,
+                output: Output::Text,
             },
             dry_run: false,
             rules: Rules {

@@ -128,7 +128,7 @@ thread or no socket to begin with. Nothing else ends it.
 ";
 
 /// What is to be said of each group, by its title.
-const ABOUT: [(&str, &str); 10] = [
+const ABOUT: [(&str, &str); 11] = [
     (
         "Who it is",
         "\
@@ -192,7 +192,7 @@ at which it still gets its whole grace period before the deadline, less `SAFETY_
     (
         "The API server",
         "\
-In a pod these need no attention.
+In a pod these need no attention. From outside the cluster `--kubeconfig` or `--server` says where it is.
 
 ",
     ),
@@ -236,6 +236,13 @@ Both are off unless switched on. Each has a port of its own, or both the same. W
 these are ports of the node: whoever reaches the node reaches them, unless `LISTEN_ADDRESS` is one that only
 the scraper reaches. The kubelet probes the pod's address, which is then the node's. A port that is taken ends
 the program before it does anything.
+
+",
+    ),
+    (
+        "By hand",
+        "\
+Of the commands `check`, `plan` and `drain` ([by-hand.md](by-hand.md)).
 
 ",
     ),
