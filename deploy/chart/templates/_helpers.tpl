@@ -145,7 +145,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $_ := unset $given "WEBHOOK_URL" -}}
 {{- end -}}
 {{- with .Values.webhookRoutingKeySecretName -}}
-{{- $_ := set $given "WEBHOOK_ROUTING_KEY" (dict "name" "WEBHOOK_ROUTING_KEY" "valueFrom" (dict "secretKeyRef" (dict "name" . "key" $.Values.webhookRoutingKeySecretKey "optional" true))) -}}
+{{- $_ := set $given "WEBHOOK_ROUTING_KEY" (dict "name" "WEBHOOK_ROUTING_KEY" "valueFrom" (dict "secretKeyRef" (dict "name" . "key" $.Values.webhookRoutingKeySecretKey))) -}}
 {{- end -}}
 {{- range $_, $entry := $given -}}
 {{- $own = append $own $entry -}}
