@@ -267,6 +267,72 @@ fn what_a_user_changed_there_is_so_here() -> Result<()> {
 }
 
 #[test]
+fn names_of_that_charts_older_releases_count_too() -> Result<()> {
+    let set = "probes=null,readinessProbe=null,enableProbesServer=true,probesServerPort=8081,\
+               probesServerEndpoint=/alive,gracePeriod=30,securityContext.runAsUserID=1000,\
+               linuxNodeSelector.pool=spot,nodeSelector.pool=other,linuxPodLabels.tier=node,\
+               linuxUpdateStrategy.type=OnDelete,priorityClassName=mine,image.pullSecrets[0]=registry";
+    let objects = render(&["--set".to_owned(), set.to_owned()])?;
+    let settings = accepts(&environment(&objects)?)?;
+    let line = |name: &str| {
+        let line = settings.lines().find(|line| line.starts_with(&format!("{name} ")));
+        line.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    ensure!(line("PROBES_SERVER_PORT").contains(" 8081 "), "{settings}");
+    ensure!(line("PROBES_SERVER_ENDPOINT").contains(" /alive "), "{settings}");
+    ensure!(line("POD_TERMINATION_GRACE_PERIOD").contains(" 30 "), "{settings}");
+    let pod = pod_of(&objects)?;
+    let container = &pod["containers"][0];
+    ensure!(container["livenessProbe"]["httpGet"] == json!({"path": "/alive", "port": 8081}));
+    ensure!(container["securityContext"]["runAsUserID"].is_null(), "{container}");
+    ensure!(container["securityContext"]["readOnlyRootFilesystem"] == true, "{container}");
+    ensure!(pod["nodeSelector"] == json!({"kubernetes.io/os": "linux", "pool": "spot"}), "{pod}");
+    ensure!(pod["priorityClassName"] == "mine", "{pod}");
+    let set = only(&objects, "DaemonSet")?;
+    ensure!(set["spec"]["updateStrategy"] == json!({"type": "OnDelete"}), "{set}");
+    ensure!(set["spec"]["template"]["metadata"]["labels"]["tier"] == "node", "{set}");
+    Ok(())
+}
+
+#[test]
+fn what_the_docs_tell_to_set_exists() -> Result<()> {
+    let root = deploy()?.join("..");
+    let settings = fs::read_to_string(root.join("docs/settings.md"))?;
+    let mut sets = 0;
+    for page in ["docs/install.md", "docs/migrating.md", "README.md"] {
+        let text = fs::read_to_string(root.join(page))?;
+        for line in text.lines() {
+            for argument in line.split("--set ").skip(1) {
+                let argument = argument.split([' ', '`']).next().unwrap_or_default();
+                let argument = argument.replace("\\\\", "\\");
+                render(&["--set".to_owned(), argument]).with_context(|| page.to_owned())?;
+                sets += 1;
+            }
+            for path in line.split("deploy/").skip(1) {
+                let is_part = |c: char| c.is_ascii_alphanumeric() || "/-_.".contains(c);
+                let path = path.split(|c| !is_part(c)).next().unwrap_or_default();
+                let path = path.trim_end_matches('.');
+                ensure!(deploy()?.join(path).exists(), "{page}: there is no deploy/{path}");
+            }
+        }
+        for word in text.split('`').skip(1).step_by(2) {
+            let name = word.split('=').next().unwrap_or_default();
+            let is_variable = name.contains('_')
+                && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+            // A kind of notice, as messages name it, and what `cross` reads.
+            if is_variable && !["SPOT_ITN", "CROSS_CONFIG"].contains(&name) {
+                ensure!(
+                    settings.contains(&format!("`{name}`")),
+                    "{page}: there is no setting {name}"
+                );
+            }
+        }
+    }
+    ensure!(sets > 10, "{sets}");
+    Ok(())
+}
+
+#[test]
 fn what_would_do_harm_is_refused_with_a_reason() -> Result<()> {
     let queue = refused("enableSqsTerminationDraining=true")?;
     ensure!(queue.contains("there is no queue mode here"), "{queue}");

@@ -80,10 +80,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 
 {{/* Older charts of aws-node-termination-handler had port and path of the probes by themselves. */}}
 {{- define "k8s-spot-handler.probesPort" -}}
-{{- default 8080 (default (toString (default "" .Values.probesServerPort)) (.Values.probes.httpGet.port | toString)) -}}
+{{- $port := include "k8s-spot-handler.value" (dict "values" .Values "path" "probes.httpGet.port") -}}
+{{- coalesce $port .Values.probesServerPort 8080 -}}
 {{- end -}}
 {{- define "k8s-spot-handler.probesPath" -}}
-{{- default "/healthz" (default (default "" .Values.probesServerEndpoint) .Values.probes.httpGet.path) -}}
+{{- $path := include "k8s-spot-handler.value" (dict "values" .Values "path" "probes.httpGet.path") -}}
+{{- coalesce $path .Values.probesServerEndpoint "/healthz" -}}
 {{- end -}}
 
 {{/* The host that the kubelet asks, where it is not the pod's own address. */}}
