@@ -336,6 +336,8 @@ fn what_the_docs_tell_to_set_exists() -> Result<()> {
 fn what_would_do_harm_is_refused_with_a_reason() -> Result<()> {
     let queue = refused("enableSqsTerminationDraining=true")?;
     ensure!(queue.contains("there is no queue mode here"), "{queue}");
+    let account = refused("serviceAccount.create=false")?;
+    ensure!(account.contains("which account is to have the rights"), "{account}");
     let image = refused("image.repository=public.ecr.aws/aws-ec2/aws-node-termination-handler")?;
     ensure!(image.contains("say where the image of k8s-spot-handler is"), "{image}");
     Ok(())
@@ -575,6 +577,18 @@ fn monitoring_is_that_of_its_folder() -> Result<()> {
     let rules = self::objects(&wrapped)?;
     let rule = only(&objects, "PrometheusRule")?;
     ensure!(rule["spec"]["groups"] == only(&rules, "Rules")?["groups"]);
+
+    // The alert that looks for the DaemonSet finds it by whatever name.
+    for (name, wanted) in [
+        ("drainer", r#"created_by_name="drainer""#),
+        ("blue-k8s-spot-handler", r#"created_by_name=~"(.+-)?k8s-spot-handler""#),
+    ] {
+        let set = format!("prometheusRule.create=true,fullnameOverride={name}");
+        let objects = render(&["--set".to_owned(), set])?;
+        let missing = &only(&objects, "PrometheusRule")?["spec"]["groups"][0]["rules"][0];
+        ensure!(missing["alert"] == "K8sSpotHandlerMissing", "{missing}");
+        ensure!(missing["expr"].as_str().is_some_and(|text| text.contains(wanted)), "{missing}");
+    }
 
     let theirs = self::objects(&shipped("podmonitor.yaml")?)?;
     let ours = rendered(named("metrics")?)?;

@@ -33,6 +33,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "k8s-spot-handler.serviceAccountName" -}}
 {{- if .Values.serviceAccount.create -}}
 {{- default (include "k8s-spot-handler.fullname" .) .Values.serviceAccount.name -}}
+{{- else if and .Values.rbac.create (has (default "" .Values.serviceAccount.name) (list "" "default")) -}}
+{{- fail "serviceAccount.create is false: say in serviceAccount.name which account is to have the rights; every other pod of the namespace may use \"default\"" -}}
 {{- else -}}
 {{- default "default" .Values.serviceAccount.name -}}
 {{- end -}}

@@ -1,21 +1,69 @@
 //! What `deploy/` has besides its default: the chart, overlays, the plain manifest.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::apps::v1::DaemonSet;
-use kube::api::Api;
-use serde_json::Value;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, ListParams};
+use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
 
 use super::AHEAD;
+use super::shipped::node;
 use super::watching::get;
-use crate::cluster::{Cluster, port};
+use crate::cluster::{Cluster, GLANCE, port};
 use crate::diary::is_cordoned;
-use crate::manifest::{NAME, NAMESPACE};
+use crate::manifest::{self, NAME, NAMESPACE};
 use crate::rendering::{self, MATRIX, deploy};
-use crate::scene::{SOON, Scene};
+use crate::scene::{SOON, Scene, create_node};
 use crate::workload::Shape;
+
+/// With `spotNodesOnly` every node has a handler that is a spot instance by one of its labels, and no other.
+pub async fn on_spot_nodes(scene: &mut Scene) -> Result<()> {
+    let cluster = scene.cluster();
+    let arguments =
+        ["install", "spot-only", "CHART", "--set", "spotNodesOnly=true,rbac.create=false"];
+    helm(cluster, scene.name(), &arguments).await?;
+    let labels = [
+        ("eks", "eks.amazonaws.com/capacityType", "SPOT", true),
+        ("eks-on-demand", "eks.amazonaws.com/capacityType", "ON_DEMAND", false),
+        ("karpenter", "karpenter.sh/capacity-type", "spot", true),
+        ("karpenter-on-demand", "karpenter.sh/capacity-type", "on-demand", false),
+        ("kops", "node-role.kubernetes.io/spot-worker", "true", true),
+    ];
+    let mut wanted = BTreeSet::new();
+    for (kind, label, value, is_spot) in labels {
+        let name = format!("{}-{kind}", scene.name());
+        let mut node = node(&name, "linux", "amd64", &json!([]))?;
+        node.metadata.labels.get_or_insert_default().insert(label.to_owned(), value.to_owned());
+        create_node(cluster, &node).await?;
+        // The other handler comes everywhere: what decides about nodes has then seen this one.
+        manifest::handler_pod(cluster, &name).await?;
+        if is_spot {
+            wanted.insert(name);
+        }
+    }
+    let pods: Api<Pod> = Api::namespaced(cluster.client(), scene.name());
+    let of_release = ListParams::default().labels("app.kubernetes.io/instance=spot-only");
+    let waiting = async {
+        loop {
+            let found = pods.list(&of_release).await?.items;
+            let nodes = found.into_iter().filter_map(|pod| pod.spec?.node_name);
+            let nodes: BTreeSet<_> = nodes.collect();
+            if nodes.len() >= wanted.len() {
+                return anyhow::Ok(nodes);
+            }
+            sleep(GLANCE).await;
+        }
+    };
+    let nodes = timeout(SOON, waiting).await.context("no pods of the chart within a minute")??;
+    ensure!(nodes == wanted, "on {nodes:?}, not on {wanted:?}");
+    helm(scene.cluster(), scene.name(), &["uninstall", "spot-only"]).await?;
+    Ok(())
+}
 
 /// Everything that the chart and the overlays may become is taken by the API server, field by field.
 pub async fn every_manifest(scene: &mut Scene) -> Result<()> {
@@ -73,7 +121,7 @@ pub async fn by_the_chart(scene: &mut Scene, flavour: &str) -> Result<()> {
         "taintNode=true,emitKubernetesEvents=true,listenAddress=127.0.0.1,enableProbesServer=true,\
          probes.httpGet.port={port},queueURL=left"
     );
-    let told = helm(scene.cluster(), &["install", NAME, "CHART", "--set", &set]).await?;
+    let told = helm(scene.cluster(), NAMESPACE, &["install", NAME, "CHART", "--set", &set]).await?;
     ensure!(told.contains(&format!("Rights: {flavour}")), "{told}");
     ensure!(told.contains("Values without effect here: queueURL."), "{told}");
     scene.replace_handler_pod().await?;
@@ -103,10 +151,15 @@ pub async fn by_the_chart(scene: &mut Scene, flavour: &str) -> Result<()> {
     ensure!(left.lines().any(|name| name == scene.name()), "the page's words find {left:?}");
 
     let cluster = scene.cluster();
-    let told = helm(cluster, &["upgrade", NAME, "CHART", "--reuse-values", "--set", "dryRun=true"])
-        .await?;
+    if flavour == "classic" {
+        let unknown = ["install", "other", "CHART", "--dry-run", "--set", "rbac.flavour=confined"];
+        let told = helm(cluster, NAMESPACE, &unknown).await?;
+        ensure!(told.contains("WARNING: rbac.flavour is confined"), "{told}");
+    }
+    let upgrade = ["upgrade", NAME, "CHART", "--reuse-values", "--set", "dryRun=true"];
+    let told = helm(cluster, NAMESPACE, &upgrade).await?;
     ensure!(told.contains("dryRun: nothing is evicted"), "{told}");
-    helm(cluster, &["uninstall", NAME]).await?;
+    helm(cluster, NAMESPACE, &["uninstall", NAME]).await?;
     let kinds = "daemonsets,serviceaccounts,clusterroles,clusterrolebindings,\
                  validatingadmissionpolicies,validatingadmissionpolicybindings";
     let left = ["get", kinds, "-A", "-l", "app.kubernetes.io/name=k8s-spot-handler", "-o", "name"];
@@ -135,11 +188,11 @@ async fn probed(probe: &Value) -> Result<()> {
 }
 
 /// Runs helm on the chart, for which `CHART` stands, and gives what it printed.
-async fn helm(cluster: &Cluster, arguments: &[&str]) -> Result<String> {
+async fn helm(cluster: &Cluster, namespace: &str, arguments: &[&str]) -> Result<String> {
     let chart = deploy()?.join("chart").display().to_string();
     let arguments: Vec<_> =
         arguments.iter().map(|word| if *word == "CHART" { chart.as_str() } else { word }).collect();
-    let output = cluster.helm().args(["--namespace", NAMESPACE]).args(&arguments).output().await?;
+    let output = cluster.helm().args(["--namespace", namespace]).args(&arguments).output().await?;
     let told = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "helm {arguments:?}: {told}");
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())

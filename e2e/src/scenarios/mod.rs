@@ -205,6 +205,7 @@ pub const ALL: &[Scenario] = &[
     on(MAIN, "terminated-idle", |scene| restarts::terminated_idle(scene).boxed()),
     on(CHART, "chart", |scene| installed::by_the_chart(scene, "confined").boxed()),
     on(CHART_OLDEST, "chart-oldest", |scene| installed::by_the_chart(scene, "classic").boxed()),
+    on(MAIN, "spot-nodes", |scene| installed::on_spot_nodes(scene).boxed()),
     on(MAIN, "manifests", |scene| installed::every_manifest(scene).boxed()),
     on(OLDEST, "manifests-oldest", |scene| installed::every_manifest(scene).boxed()),
     on(MAIN, "everywhere", |scene| shipped::everywhere(scene).boxed()),
