@@ -1,5 +1,6 @@
 //! What the program can be told to do. Each command is another wiring of the same parts.
 
+mod by_hand;
 mod look;
 mod run;
 
@@ -29,6 +30,8 @@ pub enum Failure {
         /// Why not.
         why: String,
     },
+    /// Nobody said which node, and nothing was done.
+    NoNode,
     /// Metrics or probes cannot be served, and nothing was done.
     Listen(BindError),
     /// The system gave no thread or no socket to begin with, and nothing was done.
@@ -39,9 +42,9 @@ impl Failure {
     /// The exit status, as sysexits.h numbers them.
     pub fn exit_status(&self) -> u8 {
         match self {
-            Self::Settings(_) | Self::Template(_) => 64, // EX_USAGE
-            Self::Kubeconfig { .. } => 78,               // EX_CONFIG
-            Self::Listen(_) | Self::System(_) => 71,     // EX_OSERR
+            Self::Settings(_) | Self::Template(_) | Self::NoNode => 64, // EX_USAGE
+            Self::Kubeconfig { .. } => 78,                              // EX_CONFIG
+            Self::Listen(_) | Self::System(_) => 71,                    // EX_OSERR
         }
     }
 }
@@ -70,6 +73,9 @@ impl fmt::Display for Failure {
             Self::Kubeconfig { file, why } => {
                 write!(f, "the kubeconfig {} cannot be used: {why}", file.display())
             }
+            Self::NoNode => f.write_str(
+                "neither the settings nor the token tell which node is meant: name it after the command",
+            ),
             Self::Listen(error) => error.fmt(f),
             Self::System(error) => write!(
                 f,
@@ -99,7 +105,10 @@ pub fn start(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, 
         Wanted::CheckBad(bad) => return Err(Failure::Settings(bad)),
         Wanted::Do(Command::Run, settings) => run::run(*settings, arguments)?,
         Wanted::Do(Command::Look, settings) => return look::look(&settings),
-        Wanted::Do(_, _) => {}
+        Wanted::Do(command @ (Command::Drain | Command::Restore), settings) => {
+            return by_hand::act(command, &settings);
+        }
+        Wanted::Do(Command::Check | Command::Plan, _) => {}
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -126,6 +135,12 @@ fn api_server(settings: &Settings) -> Result<Server, Failure> {
 }
 
 const VERSION: &str = concat!("k8s-spot-handler ", env!("CARGO_PKG_VERSION"), "\n");
+
+/// To standard error, with the program's name before it.
+pub fn complain(why: &impl fmt::Display) {
+    // Where nobody reads it, the exit status still says it.
+    let _ = writeln!(io::stderr(), "k8s-spot-handler: {why}");
+}
 
 /// To standard output. If nobody takes it (`| head`), nobody misses it.
 fn print(text: &str) {

@@ -12,7 +12,7 @@ use crate::excerpt::excerpt;
 use crate::kube::request::{Method, Request};
 use crate::node::Taint;
 use crate::node::state::Remembered;
-use crate::node::{FIELD_MANAGER, Node, NodeAnswer, Setter};
+use crate::node::{Hand, Node, NodeAnswer, Setter};
 
 /// A whole reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -304,6 +304,9 @@ struct NodeAnnotations {
     // crate::node::state::STATE_ANNOTATION; an attribute takes no constant.
     #[serde(rename = "k8s-spot-handler/state")]
     state: Option<String>,
+    // crate::node::Hand::annotation
+    #[serde(rename = "k8s-spot-handler/by-hand")]
+    by_hand: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -350,8 +353,13 @@ impl NodeMeta {
     fn cordoned_by(&self) -> Setter {
         let managers = self.managed_fields.iter().flatten().filter(|fields| fields.cordons());
         managers.fold(Setter::Unknown, |before, fields| {
-            match (before, fields.manager.as_deref() == Some(FIELD_MANAGER)) {
-                (Setter::Unknown | Setter::Us, true) => Setter::Us,
+            let hands = [Hand::Handler, Hand::Operator];
+            let hand = hands
+                .into_iter()
+                .find(|hand| fields.manager.as_deref() == Some(hand.field_manager()));
+            match (before, hand) {
+                (Setter::Unknown, Some(hand)) => Setter::Hand(hand),
+                (Setter::Hand(same), Some(hand)) if same == hand => before,
                 _ => Setter::Others,
             }
         })
@@ -364,7 +372,9 @@ impl NodeObject {
         let is_it =
             kind == "Node" && metadata.name == name && !metadata.resource_version.is_empty();
         let cordoned_by = metadata.cordoned_by();
-        let state = metadata.annotations.and_then(|annotations| annotations.state);
+        let (state, by_hand) = metadata
+            .annotations
+            .map_or((None, None), |annotations| (annotations.state, annotations.by_hand));
         let (unschedulable, taints) =
             spec.map_or((None, None), |spec| (spec.unschedulable, spec.taints));
         is_it.then(|| Node {
@@ -374,6 +384,7 @@ impl NodeObject {
             taints: taints.unwrap_or_default(),
             exclusion: metadata.labels.and_then(|labels| labels.exclusion),
             state: Remembered::parse(state.as_deref()),
+            by_hand: Remembered::parse(by_hand.as_deref()),
         })
     }
 }

@@ -9,7 +9,6 @@ use miniserde::{Serialize, json};
 
 use crate::drain::ask::{Ask, Grace, Job, PodRef};
 use crate::moment::WallTime;
-use crate::node::FIELD_MANAGER;
 use crate::node::marks::Patch;
 
 /// An answer that is one object: etcd holds objects of up to 1.5 MiB.
@@ -162,7 +161,7 @@ pub fn read_node(name: &str) -> Request {
 pub fn patch_node(name: &str, patch: &Patch) -> Request {
     Request {
         method: Method::Patch,
-        path: format!("{}?fieldManager={FIELD_MANAGER}", node_path(name)),
+        path: format!("{}?fieldManager={}", node_path(name), patch.hand.field_manager()),
         body: Some(Body { content_type: "application/merge-patch+json", text: patch.text.clone() }),
         answer_limit: OBJECT_LIMIT,
         answer_kept: OBJECT_LIMIT,

@@ -9,6 +9,7 @@ use crate::drain::ask::Grace;
 use crate::kube::request::{find_pod, for_job, patch_node, read_node};
 use crate::moment::WallTime;
 use crate::node::EXCLUSION_LABEL;
+use crate::node::Hand;
 use crate::node::marks::Patch;
 use crate::node::state::STATE_ANNOTATION;
 
@@ -276,6 +277,7 @@ fn a_node_is_read_with_what_we_need_of_it() {
         }],
         exclusion: None,
         state: Remembered::Nothing,
+        by_hand: Remembered::Nothing,
     };
     assert_eq!(is(&whole), plain);
     whole["spec"]["unschedulable"] = json!(true);
@@ -288,6 +290,9 @@ fn a_node_is_read_with_what_we_need_of_it() {
         ..plain.clone()
     };
     assert_eq!(is(&whole), marked);
+    whole["metadata"]["annotations"] = json!({Hand::Operator.annotation(): "{}"});
+    let (state, by_hand) = (Remembered::Nothing, Remembered::Unreadable);
+    assert_eq!(is(&whole), Node { state, by_hand, ..marked });
     whole["spec"] = json!({});
     whole["metadata"]["annotations"] = json!(null);
     whole["metadata"]["labels"] = json!(null);
@@ -313,10 +318,17 @@ fn who_cordoned_a_node_is_read_from_its_managed_fields() {
             other => panic!("{other:?}"),
         }
     };
-    let (ours, theirs) = ((FIELD_MANAGER, "f:unschedulable"), ("kubectl", "f:unschedulable"));
+    let (ours, theirs) =
+        ((Hand::Handler.field_manager(), "f:unschedulable"), ("kubectl", "f:unschedulable"));
     assert_eq!(by(&[]), Setter::Unknown);
-    assert_eq!(by(&[(FIELD_MANAGER, "f:taints"), ("kubelet", "f:providerID")]), Setter::Unknown);
-    assert_eq!(by(&[("kubelet", "f:providerID"), ours]), Setter::Us);
+    assert_eq!(
+        by(&[(Hand::Handler.field_manager(), "f:taints"), ("kubelet", "f:providerID")]),
+        Setter::Unknown
+    );
+    assert_eq!(by(&[("kubelet", "f:providerID"), ours]), Setter::Hand(Hand::Handler));
+    let operators = (Hand::Operator.field_manager(), "f:unschedulable");
+    assert_eq!(by(&[operators]), Setter::Hand(Hand::Operator));
+    assert_eq!(by(&[ours, operators]), Setter::Others);
     assert_eq!(by(&[theirs]), Setter::Others);
     assert_eq!(by(&[ours, theirs]), Setter::Others);
     assert_eq!(by(&[theirs, ours]), Setter::Others);
@@ -362,7 +374,7 @@ fn a_node_that_cannot_be_had_says_what_is_missing() {
         why,
         format!("GET /api/v1/nodes/n: 403: {message}; `get` on `nodes` must be granted")
     );
-    let patch = patch_node("n", &Patch { text: "{}".into(), taints: false });
+    let patch = patch_node("n", &Patch { text: "{}".into(), taints: false, hand: Hand::Handler });
     let why = failed(node("n", &patch, &reply(403, forbidden)));
     assert!(why.ends_with("; `patch` on `nodes` must be granted"), "{why}");
     assert_eq!(node("n", &patch, &reply(409, "")), NodeAnswer::Conflict);

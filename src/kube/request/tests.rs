@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
+use crate::node::Hand;
 
 fn job(ask: Ask) -> Job {
     let pod = PodRef { namespace: "shop".into(), name: "web-7d4b".into(), uid: "u-1".into() };
@@ -107,7 +108,11 @@ fn the_node_is_read_and_patched_where_it_is() {
     let read = read_node("ip-10-0-0-1.ec2.internal");
     assert_eq!((read.method, read.body.clone()), (Method::Get, None));
     assert_eq!(read.path, "/api/v1/nodes/ip-10-0-0-1.ec2.internal");
-    let patch = Patch { text: r#"{"spec":{"unschedulable":true}}"#.into(), taints: false };
+    let patch = Patch {
+        text: r#"{"spec":{"unschedulable":true}}"#.into(),
+        taints: false,
+        hand: Hand::Handler,
+    };
     let request = patch_node("n", &patch);
     assert_eq!(request.to_string(), "PATCH /api/v1/nodes/n");
     let body = request.body.unwrap();
