@@ -1,10 +1,12 @@
 //! The scenarios. Each is a function over a scene of its own.
 
 mod arrivals;
+mod attackers;
 mod balancers;
 mod budgets;
 mod crowd;
 mod grace;
+mod grants;
 mod hands;
 mod installed;
 mod kinds;
@@ -24,6 +26,7 @@ mod steps;
 mod watching;
 mod webhooks;
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -33,12 +36,14 @@ use futures::future::BoxFuture;
 use crate::cluster::{Plan, Release};
 use crate::gate::Side::{After, Before};
 use crate::observers::Format;
+use crate::rights::Flavour;
 use crate::scene::Scene;
 use reboot::Reboot;
 use servers::FirstSet;
 use steps::Step;
 
 /// One scenario.
+#[derive(Clone, Copy)]
 pub struct Scenario {
     /// Its name: of the node, the namespace and the folder too.
     pub name: &'static str,
@@ -85,8 +90,8 @@ const CHART: Plan = Plan { name: "chart", controllers: false, ..MAIN };
 /// The same on the oldest API server.
 const CHART_OLDEST: Plan = Plan { name: "chart-oldest", ..OLDEST };
 
-/// All scenarios; the longest first, since they run side by side.
-pub const ALL: &[Scenario] = &[
+/// Those that need no reading; the longest first, since they run side by side.
+const ALL: &[Scenario] = &[
     on(MAIN, "grace-300", |scene| grace::longer_than_the_notice(scene).boxed()),
     on(MAIN, "budget-nothing-120", |scene| {
         budgets::nothing_allowed(scene, 120, &[5, 30, 90]).boxed()
@@ -119,6 +124,7 @@ pub const ALL: &[Scenario] = &[
         servers::whole_drain(scene, FirstSet::Listed).boxed()
     }),
     on(OLDEST, "oldest", |scene| servers::whole_drain(scene, FirstSet::Streamed).boxed()),
+    on(MAIN, "confined", |scene| servers::confined(scene).boxed()),
     on(MAIN, "handed-over", |scene| restarts::handed_over(scene).boxed()),
     on(MAIN, "killed-before-cordon", |scene| steps::killed_at(scene, Step::Cordon(Before)).boxed()),
     on(MAIN, "killed-after-cordon", |scene| steps::killed_at(scene, Step::Cordon(After)).boxed()),
@@ -209,7 +215,42 @@ pub const ALL: &[Scenario] = &[
     on(MAIN, "manifests", |scene| installed::every_manifest(scene).boxed()),
     on(OLDEST, "manifests-oldest", |scene| installed::every_manifest(scene).boxed()),
     on(MAIN, "everywhere", |scene| shipped::everywhere(scene).boxed()),
+    on(NO_WATCH_LIST, "rights-confined", |scene| {
+        grants::just_enough(scene, Flavour::Confined).boxed()
+    }),
+    on(NO_WATCH_LIST, "rights-confined-taints", |scene| {
+        grants::just_enough(scene, Flavour::ConfinedTaints).boxed()
+    }),
+    on(NO_WATCH_LIST, "rights-classic", |scene| {
+        grants::just_enough(scene, Flavour::Classic).boxed()
+    }),
+    on(MAIN, "attacker-confined", |scene| attackers::attacks(scene, Flavour::Confined).boxed()),
+    on(MAIN, "attacker-confined-taints", |scene| {
+        attackers::attacks(scene, Flavour::ConfinedTaints).boxed()
+    }),
+    on(MAIN, "attacker-classic", |scene| attackers::attacks(scene, Flavour::Classic).boxed()),
+    on(OLDEST, "attacker-classic-oldest", |scene| {
+        attackers::attacks(scene, Flavour::Classic).boxed()
+    }),
+    on(OLDEST, "attacker-confined-oldest", |scene| {
+        attackers::confined_where_it_is_not_known(scene).boxed()
+    }),
+    on(MAIN, "attacker-token-without-a-pod", |scene| attackers::token_without_a_pod(scene).boxed()),
 ];
+
+/// All of them, and one for each grant of the roles in `deploy`.
+///
+/// # Errors
+/// The roles cannot be read.
+pub fn all(deploy: &Path) -> Result<Vec<Scenario>> {
+    let mut all = ALL.to_vec();
+    for (flavour, grant) in grants::tried(deploy)? {
+        // As long as the program runs, like the others.
+        let name = grants::name_without(flavour, &grant).leak();
+        all.push(on(NO_WATCH_LIST, name, |scene| grants::without(scene).boxed()));
+    }
+    Ok(all)
+}
 
 const fn on(
     plan: Plan,

@@ -14,6 +14,10 @@ use super::{SOON, Scene};
 use crate::gate::Gate;
 use crate::handler::{Boot, Handler};
 use crate::manifest;
+use crate::rights::{self, Flavour, Grant};
+
+/// The kubelet's patience with a handler, in seconds: that which ships.
+const PATIENCE: u32 = 150;
 
 impl Scene {
     /// Starts the handler with the shipped environment and these variables
@@ -135,7 +139,29 @@ impl Scene {
     /// The API server refuses.
     pub async fn handler_pod_with_grace(&mut self, seconds: u32) -> Result<()> {
         let client = self.cluster().client();
-        self.handler_pod = manifest::create_pod(client, &self.name, Some(seconds)).await?;
+        self.handler_pod =
+            manifest::create_pod(client, manifest::NAMESPACE, &self.name, Some(seconds)).await?;
+        self.renew_token().await
+    }
+
+    /// Gives the handler an account of the scene's own, with what ships for this
+    /// flavour but for one grant, and a pod and a token of that account.
+    ///
+    /// # Errors
+    /// The API server refuses something.
+    pub async fn held(&mut self, flavour: Flavour, without: Option<&Grant>) -> Result<()> {
+        let cluster = &self.ground.cluster;
+        let namespace = format!("{}-system", self.name);
+        rights::give(cluster, &self.ground.deploy, &namespace, flavour, without).await?;
+        if !cluster.plan().controllers {
+            // Nobody's: it would be drained.
+            let pods: Api<Pod> = Api::namespaced(cluster.client(), manifest::NAMESPACE);
+            let name = self.handler_pod.metadata.name.clone().unwrap_or_default();
+            pods.delete(&name, &DeleteParams::default().grace_period(0)).await?;
+        }
+        let patience = Some(PATIENCE);
+        self.handler_pod =
+            manifest::create_pod(cluster.client(), &namespace, &self.name, patience).await?;
         self.renew_token().await
     }
 
