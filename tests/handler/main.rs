@@ -8,6 +8,7 @@
 #![expect(clippy::disallowed_macros, reason = "what was seen is printed when a test has failed")]
 
 mod api_server;
+mod by_hand;
 mod child;
 mod drain;
 mod hibernate;

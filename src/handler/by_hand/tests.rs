@@ -151,7 +151,8 @@ fn a_drain_ends_when_nothing_is_left() {
     for limit in [Limit::Patience(at(120)), Limit::Deadline(at(120))] {
         let mut it = evicting(limit);
         answered(&mut it, at(1), "a", Answer::Accepted);
-        answered(&mut it, at(1), "b", Answer::Gone);
+        answered(&mut it, at(1), "b", Answer::Accepted);
+        it.observe(at(2), News::Pods(PodNews::Gone { uid: "b".to_owned() }));
         it.observe(at(2), News::Pods(PodNews::Gone { uid: "a".to_owned() }));
         assert_eq!(orders(&mut it, at(2)), []);
         assert_eq!(it.next(at(2), 8), Step::End);
@@ -164,7 +165,7 @@ fn a_drain_ends_when_nothing_is_left() {
 #[test]
 fn without_being_told_to_nobody_is_deleted_against_a_budget() {
     let mut it = evicting(Limit::Patience(at(60)));
-    answered(&mut it, at(1), "a", Answer::Gone);
+    answered(&mut it, at(1), "a", Answer::Replaced);
     answered(&mut it, at(1), "b", refused());
     for second in 1..60 {
         for order in orders(&mut it, at(second)) {
