@@ -402,6 +402,16 @@ fn the_flavour_goes_by_the_clusters_version() -> Result<()> {
         let role = only(&objects, "ClusterRole")?.to_string();
         ensure!(role.contains("impersonate-on:associated-node") == confined, "{version}: {role}");
     }
+    // Each flavour has rights for one identity.
+    let objects = render(&["--set".to_owned(), "identity=service-account".to_owned()])?;
+    ensure!(only(&objects, "ClusterRole")?.to_string().contains("pods/eviction"));
+    ensure!(!only(&objects, "ClusterRole")?.to_string().contains("impersonate"));
+    for set in
+        ["identity=service-account,rbac.flavour=confined", "identity=node,rbac.flavour=classic"]
+    {
+        let refusal = refused(set)?;
+        ensure!(refusal.contains("which has no rights with"), "{refusal}");
+    }
     Ok(())
 }
 

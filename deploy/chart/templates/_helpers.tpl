@@ -178,14 +178,21 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if $taints -}}true{{- end -}}
 {{- end -}}
 
+{{/* Of the two flavours each has rights for one identity alone. */}}
 {{- define "k8s-spot-handler.flavour" -}}
-{{- if ne .Values.rbac.flavour "auto" -}}
-{{- .Values.rbac.flavour -}}
-{{- else if semverCompare ">=1.36.0-0" .Capabilities.KubeVersion.Version -}}
-confined
-{{- else -}}
-classic
+{{- $identity := toString .Values.identity -}}
+{{- $flavour := .Values.rbac.flavour -}}
+{{- if eq $flavour "auto" -}}
+{{- $knows := semverCompare ">=1.36.0-0" .Capabilities.KubeVersion.Version -}}
+{{- $flavour = ternary "confined" "classic" (and $knows (ne $identity "service-account")) -}}
 {{- end -}}
+{{- if and (eq $flavour "confined") (eq $identity "service-account") -}}
+{{- fail "identity is service-account, which has no rights with rbac.flavour confined: leave one of them to auto" -}}
+{{- end -}}
+{{- if and (eq $flavour "classic") (eq $identity "node") -}}
+{{- fail "identity is node, which has no rights with rbac.flavour classic (and auto is that before Kubernetes 1.36): leave it to auto" -}}
+{{- end -}}
+{{- $flavour -}}
 {{- end -}}
 
 {{/* Whether policies are part of it. */}}
