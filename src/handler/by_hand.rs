@@ -83,14 +83,22 @@ pub struct ByHand {
     draining: Option<Box<Draining>>,
     verdict: Option<Box<Verdict>>,
     until: Moment,
-    /// The Node was read once.
-    reached: bool,
+    contact: Contact,
     /// Something about the Node is different.
     changed: bool,
-    failing: bool,
     success: Option<Success>,
     jitter: fastrand::Rng,
     todo: VecDeque<Step>,
+}
+
+/// Whether the Node can be read and changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Contact {
+    /// It was not read yet: maybe there is no such node.
+    NotYet,
+    Good,
+    /// It fails, and that was told.
+    Failing,
 }
 
 impl ByHand {
@@ -136,9 +144,8 @@ impl ByHand {
             draining: None,
             verdict: None,
             until,
-            reached: false,
+            contact: Contact::NotYet,
             changed: false,
-            failing: false,
             success: None,
             jitter: fastrand::Rng::with_seed(config.seed),
             // Whose token it is tells which pod is the own one.
@@ -169,7 +176,9 @@ impl ByHand {
                 }
                 None => {}
             }
-            let Some(draining) = &mut self.draining else {
+            // First it is seen whether there is such a node.
+            let Some(draining) = self.draining.as_mut().filter(|_| self.contact != Contact::NotYet)
+            else {
                 if self.until <= now {
                     self.success = Some(Success::Partial);
                     continue;
@@ -211,7 +220,7 @@ impl ByHand {
     /// The Node bears what it is to bear.
     fn settled(&mut self, now: Moment, changes: Vec<Change>, exclusion: Exclusion, failed: u32) {
         if failed > 0 {
-            self.failing = false;
+            self.contact = Contact::Good;
             self.todo.push_back(Step::Tell(Fact::NodeRecovered(failed)));
         }
         let dry = self.dry;
@@ -236,11 +245,11 @@ impl ByHand {
             News::Node(answer) => {
                 match self.marker.observe(now, answer, LONGEST_PAUSE, &mut self.jitter) {
                     Some(Event::Read(node)) => self.read(&node),
-                    Some(Event::Failing(why)) if !self.reached => {
+                    Some(Event::Failing(why)) if self.contact == Contact::NotYet => {
                         self.success = Some(Success::None(why));
                     }
-                    Some(Event::Failing(why)) if !self.failing => {
-                        self.failing = true;
+                    Some(Event::Failing(why)) if self.contact == Contact::Good => {
+                        self.contact = Contact::Failing;
                         self.todo.push_back(Step::Tell(Fact::NodeFailing(self.purpose, why)));
                     }
                     Some(Event::Failing(_)) | None => {}
@@ -259,7 +268,9 @@ impl ByHand {
     }
 
     fn read(&mut self, node: &Node) {
-        self.reached = true;
+        if self.contact == Contact::NotYet {
+            self.contact = Contact::Good;
+        }
         let unreadable = [Hand::Operator, Hand::Handler]
             .iter()
             .any(|hand| *node.remembered(*hand) == Remembered::Unreadable);

@@ -288,10 +288,10 @@ mod tests {
             let file = files.authority();
             match server.check() {
                 Err(Trouble::NotPem { file: named, .. }) if !is_pem => {
-                    assert_eq!(named, file.display().to_string())
+                    assert_eq!(named, file.display().to_string());
                 }
                 Err(Trouble::NoCertificate { file: named }) if is_pem => {
-                    assert_eq!(named, file.display().to_string())
+                    assert_eq!(named, file.display().to_string());
                 }
                 other => panic!("{pem}: {other:?}"),
             }

@@ -86,12 +86,12 @@ fn patched(marks: &Marks, node: &Node, renew: bool) -> (Node, Vec<Change>) {
     let annotations: BTreeMap<String, Option<String>> =
         serde_json::from_value(raw["metadata"]["annotations"].clone()).unwrap();
     assert_eq!(annotations.len(), 1, "only its own: {body}");
-    let note = Remembered::parse(annotations[marks.hand.annotation()].as_deref());
-    assert_ne!(note, Remembered::Unreadable, "{body}");
-    assert_eq!(note.state().is_some_and(|state| state.excluded), excluded);
+    let noted = Remembered::parse(annotations[marks.hand.annotation()].as_deref());
+    assert_ne!(noted, Remembered::Unreadable, "{body}");
+    assert_eq!(noted.state().is_some_and(|state| state.excluded), excluded);
     match marks.hand {
-        Hand::Handler => after.state = note,
-        Hand::Operator => after.by_hand = note,
+        Hand::Handler => after.state = noted,
+        Hand::Operator => after.by_hand = noted,
     }
     (after, changes)
 }
