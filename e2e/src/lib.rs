@@ -14,6 +14,7 @@ pub mod metadata;
 pub mod observers;
 pub mod options;
 pub mod page;
+pub mod rendering;
 pub mod rights;
 pub mod run;
 pub mod scenarios;

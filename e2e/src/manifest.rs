@@ -80,7 +80,8 @@ pub async fn create_pod(
     let template = serde_json::to_value(&set.spec.template)?;
     let mut pod = json!({
         "metadata": {
-            "name": format!("{NAME}-{node}"),
+            // As the DaemonSet's controller does it: none has the name of one that is gone.
+            "generateName": format!("{NAME}-{node}-"),
             "labels": template["metadata"]["labels"],
         },
         "spec": template["spec"],

@@ -8,6 +8,7 @@ mod crowd;
 mod grace;
 mod grants;
 mod hands;
+mod installed;
 mod kinds;
 mod lifecycle;
 mod maintenance;
@@ -82,6 +83,12 @@ const OUTAGE: Plan = Plan { name: "outage", controllers: false, ..MAIN };
 
 /// Its API server is taken away when the notice comes.
 const OUTAGE_FIRST: Plan = Plan { name: "outage-first", controllers: false, ..MAIN };
+
+/// Where the chart is installed.
+const CHART: Plan = Plan { name: "chart", controllers: false, ..MAIN };
+
+/// The same on the oldest API server.
+const CHART_OLDEST: Plan = Plan { name: "chart-oldest", ..OLDEST };
 
 /// Those that need no reading; the longest first, since they run side by side.
 const ALL: &[Scenario] = &[
@@ -202,6 +209,11 @@ const ALL: &[Scenario] = &[
     on(MAIN, "cordoned-again", |scene| hands::cordoned_again(scene).boxed()),
     on(MAIN, "uncordoned", |scene| hands::uncordoned(scene).boxed()),
     on(MAIN, "terminated-idle", |scene| restarts::terminated_idle(scene).boxed()),
+    on(CHART, "chart", |scene| installed::by_the_chart(scene, "confined").boxed()),
+    on(CHART_OLDEST, "chart-oldest", |scene| installed::by_the_chart(scene, "classic").boxed()),
+    on(MAIN, "spot-nodes", |scene| installed::on_spot_nodes(scene).boxed()),
+    on(MAIN, "manifests", |scene| installed::every_manifest(scene).boxed()),
+    on(OLDEST, "manifests-oldest", |scene| installed::every_manifest(scene).boxed()),
     on(MAIN, "everywhere", |scene| shipped::everywhere(scene).boxed()),
     on(NO_WATCH_LIST, "rights-confined", |scene| {
         grants::just_enough(scene, Flavour::Confined).boxed()
