@@ -74,7 +74,7 @@ impl Connection {
         if !self.asks_anew(node.as_ref(), &reply) {
             return Ok(reply);
         }
-        self.renew(request, &reply, &exchange)?;
+        self.renew(&exchange)?;
         let answer = self.ask(request, None, &exchange)?;
         let reply = self.read_rest(answer, request, &exchange)?;
         self.access.server().answered_anew(reply.status);
@@ -112,7 +112,7 @@ impl Connection {
                     if !self.asks_anew(node.as_ref(), &reply) {
                         return Ok(Streaming::Refused(reply));
                     }
-                    self.renew(request, &reply, &exchange)?;
+                    self.renew(&exchange)?;
                     node = None;
                 }
             }
@@ -146,14 +146,9 @@ impl Connection {
         false
     }
 
-    /// Sees to it that the next request can be sent, after this answer.
-    fn renew(
-        &mut self,
-        request: &Request,
-        reply: &Reply,
-        exchange: &Exchange,
-    ) -> Result<(), Trouble> {
-        self.access.server().exchanged(request, Some(reply.status));
+    /// Sees to it that the same can be asked once more. The refusal of a name is no answer to what was
+    /// asked, and is not counted as one.
+    fn renew(&mut self, exchange: &Exchange) -> Result<(), Trouble> {
         if !self.is_reusable() {
             let left = self.access.clock().now().until(exchange.until);
             *self = Self::open(&self.access, left)?;
