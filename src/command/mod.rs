@@ -1,6 +1,8 @@
 //! What the program can be told to do. Each command is another wiring of the same parts.
 
+mod caller;
 mod look;
+mod plan;
 mod run;
 
 use std::ffi::OsString;
@@ -29,19 +31,27 @@ pub enum Failure {
         /// Why not.
         why: String,
     },
+    /// It is not known which node is meant, and nothing was done.
+    NoNode,
+    /// The API server could not be asked, in words.
+    Unanswered(String),
     /// Metrics or probes cannot be served, and nothing was done.
     Listen(BindError),
     /// The system gave no thread or no socket to begin with, and nothing was done.
     System(io::Error),
 }
 
+/// Something could not be found out (EX_UNAVAILABLE of sysexits.h).
+const UNANSWERED: u8 = 69;
+
 impl Failure {
     /// The exit status, as sysexits.h numbers them.
     pub fn exit_status(&self) -> u8 {
         match self {
-            Self::Settings(_) | Self::Template(_) => 64, // EX_USAGE
-            Self::Kubeconfig { .. } => 78,               // EX_CONFIG
-            Self::Listen(_) | Self::System(_) => 71,     // EX_OSERR
+            Self::Settings(_) | Self::Template(_) | Self::NoNode => 64, // EX_USAGE
+            Self::Kubeconfig { .. } => 78,                              // EX_CONFIG
+            Self::Unanswered(_) => UNANSWERED,
+            Self::Listen(_) | Self::System(_) => 71, // EX_OSERR
         }
     }
 }
@@ -70,6 +80,10 @@ impl fmt::Display for Failure {
             Self::Kubeconfig { file, why } => {
                 write!(f, "the kubeconfig {} cannot be used: {why}", file.display())
             }
+            Self::NoNode => f.write_str(
+                "the node is not named, and neither does the token name one: name it after the command",
+            ),
+            Self::Unanswered(why) => f.write_str(why),
             Self::Listen(error) => error.fmt(f),
             Self::System(error) => write!(
                 f,
@@ -99,6 +113,7 @@ pub fn start(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, 
         Wanted::CheckBad(bad) => return Err(Failure::Settings(bad)),
         Wanted::Do(Command::Run, settings) => run::run(*settings, arguments)?,
         Wanted::Do(Command::Look, settings) => return look::look(&settings),
+        Wanted::Do(Command::Plan, settings) => return plan::plan(&settings),
         Wanted::Do(_, _) => {}
     }
     Ok(ExitCode::SUCCESS)
