@@ -237,10 +237,11 @@ impl View<'_> {
         if is_told && pod.grace > forecast.whole.get() && !pod.finished {
             remarks.push(Remark::OwnGrace(pod.grace));
         }
-        if pod.controller.is_none() && !pod.finished {
+        let kept = matches!(forecast.fate, Fate::DiesWithNode(Held::Setting(_)));
+        if pod.controller.is_none() && !pod.finished && !kept {
             remarks.push(Remark::Unmanaged);
         }
-        if pod.empty_dir {
+        if pod.empty_dir && !kept {
             remarks.push(Remark::EmptyDir);
         }
         let left = ends.until(self.plan.timing.end());

@@ -92,15 +92,7 @@ fn turn(tier: Tier) -> &'static str {
 
 /// Names in it may come from anybody.
 fn note(pod: &Forecast) -> String {
-    match unnamed(pod) {
-        Some(said) => excerpt(&format!("{said} ({pod})")),
-        None => excerpt(&pod.to_string()),
-    }
-}
-
-/// What the API server said of a budget that it did not name.
-fn unnamed(pod: &Forecast) -> Option<&str> {
-    pod.budget().map(|budget| budget.name.as_str()).filter(|name| name.contains(' '))
+    excerpt(&pod.to_string())
 }
 
 impl fmt::Display for Rehearsal<'_> {
@@ -132,9 +124,14 @@ impl fmt::Display for Rehearsal<'_> {
     }
 }
 
+/// What a dry eviction cannot tell.
+const ALONE: &str = "
+Each was asked about alone: a budget that lets one go now may refuse the next.
+";
+
 impl Rehearsal<'_> {
     fn sum(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("\n")?;
+        f.write_str(ALONE)?;
         let same = self.pods.chunk_by(|one, other| one.name() == other.name());
         let mut is_first = true;
         for pods in same {
@@ -151,7 +148,9 @@ impl Rehearsal<'_> {
         match self.lost() {
             0 if self.unclear() > 0 => f.write_str(": whether any would be lost is not known\n"),
             0 => f.write_str(": none would be lost\n"),
-            lost => writeln!(f, ": {lost} would be lost"),
+            lost => {
+                writeln!(f, ": {lost} would be lost, not evicted or not with the whole grace")
+            }
         }
     }
 }
@@ -173,7 +172,6 @@ fn cells(pod: &Forecast) -> [String; 6] {
         Some(grace) if grace < pod.whole => format!("{grace} of {} s", pod.whole),
         Some(grace) => format!("{grace} s"),
     };
-    let budget = pod.budget().filter(|_| unnamed(pod).is_none());
-    let budget = budget.map_or_else(|| "-".to_owned(), ToString::to_string);
+    let budget = pod.budget().map_or_else(|| "-".to_owned(), ToString::to_string);
     [pod.pod.to_string(), turn, grace, budget, pod.name().to_owned(), note(pod)]
 }
