@@ -46,6 +46,10 @@ const OTHERS: &str = "Instead of running:
   look, the first of the arguments
         see once whether an earlier process has left anything on the node: exit status 0 if
         nothing is there, 1 if something is or it cannot be seen
+  plan [NODE], the first of the arguments
+        what would become of each pod if the notice came now, --deadline before the end; asks, and
+        changes nothing: exit status 0 if no pod would be lost, 1 if one would, 69 if that cannot be
+        found out
 
 Exit status: 0 when told to end, by SIGTERM or SIGINT. Before anything is done: 64 for bad settings,
 71 where the system gives no thread or no socket to begin with. Nothing else ends it.

@@ -12,6 +12,7 @@ mod maintenance;
 mod marks;
 mod notices;
 mod outage;
+mod plans;
 mod rebalance;
 mod reboot;
 mod reports;
@@ -112,6 +113,8 @@ pub const ALL: &[Scenario] = &[
         servers::whole_drain(scene, FirstSet::Listed).boxed()
     }),
     on(OLDEST, "oldest", |scene| servers::whole_drain(scene, FirstSet::Streamed).boxed()),
+    on(MAIN, "plan", |scene| plans::every_fate(scene).boxed()),
+    on(MAIN, "plan-never", |scene| plans::kept(scene).boxed()),
     on(MAIN, "handed-over", |scene| restarts::handed_over(scene).boxed()),
     on(MAIN, "killed-before-cordon", |scene| steps::killed_at(scene, Step::Cordon(Before)).boxed()),
     on(MAIN, "killed-after-cordon", |scene| steps::killed_at(scene, Step::Cordon(After)).boxed()),
