@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::drain::forecast::Forecast;
+use crate::drain::forecast::{Fate, Forecast};
 use crate::drain::pod::Tier;
 use crate::excerpt::excerpt;
 use crate::report::json::{Object, list};
@@ -125,32 +125,30 @@ impl fmt::Display for Rehearsal<'_> {
 }
 
 /// What a dry eviction cannot tell.
-const ALONE: &str = "
-Each was asked about alone: a budget that lets one go now may refuse the next.
-";
+const ALONE: &str =
+    "Each was asked about alone: a budget that lets one go now may refuse the next.\n";
 
 impl Rehearsal<'_> {
+    /// How many pods came to which fate, and how many would be lost.
     fn sum(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(ALONE)?;
-        let same = self.pods.chunk_by(|one, other| one.name() == other.name());
-        let mut is_first = true;
-        for pods in same {
-            let name = pods.first().map(Forecast::name).unwrap_or_default();
-            write!(f, "{}{} {name}", if is_first { "" } else { ", " }, pods.len())?;
-            is_first = false;
+        f.write_str("\n")?;
+        let evicted = |pod: &&Forecast| pod.fate == Fate::Evicted;
+        if self.pods.iter().filter(evicted).count() > 1 {
+            f.write_str(ALONE)?;
         }
-        if is_first {
-            f.write_str("no pods")?;
+        let (lost, unclear, all) = (self.lost(), self.unclear(), self.pods.len());
+        write!(f, "Pods: {all}")?;
+        for pods in self.pods.chunk_by(|one, other| one.name() == other.name()) {
+            let name = pods.first().map(Forecast::name).unwrap_or_default();
+            write!(f, ", {name}: {}", pods.len())?;
         }
         if self.unread > 0 {
-            write!(f, ", {} that could not be read", self.unread)?;
+            write!(f, ", could not be read: {}", self.unread)?;
         }
-        match self.lost() {
-            0 if self.unclear() > 0 => f.write_str(": whether any would be lost is not known\n"),
-            0 => f.write_str(": none would be lost\n"),
-            lost => {
-                writeln!(f, ": {lost} would be lost, not evicted or not with the whole grace")
-            }
+        match lost {
+            0 if unclear > 0 => f.write_str(". Whether any would be lost is not known.\n"),
+            0 => f.write_str(". None would be lost.\n"),
+            _ => writeln!(f, ". Lost would be {lost}: not evicted, or without the whole grace."),
         }
     }
 }

@@ -71,7 +71,7 @@ default/slow                        first, at once   118 of 300 s  -            
 shop/guarded-0                      first, at once   30 s          shop/guarded  deleted         in 88 s, if it is refused until then
 
 Each was asked about alone: a budget that lets one go now may refuse the next.
-3 left alone, 1 ending already, 5 evicted, 2 cut short, 1 deleted: 3 would be lost, not evicted or not with the whole grace
+Pods: 12, left alone: 3, ending already: 1, evicted: 5, cut short: 2, deleted: 1. Lost would be 3: not evicted, or without the whole grace.
 ";
     assert_eq!(text(&output.stdout), expected);
     only_asks(&stage);
@@ -140,7 +140,7 @@ fn where_nothing_would_be_lost_it_ends_with_0() {
     let output = stage.handler().run(&["plan"]);
     ended(&output, 0);
     let said = text(&output.stdout);
-    assert!(said.ends_with("\n120 evicted: none would be lost\n"), "{said}");
+    assert!(said.ends_with("\nPods: 120, evicted: 120. None would be lost.\n"), "{said}");
     assert_eq!(stage.asked(Class::List).len(), 3, "pages");
     only_asks(&stage);
     let bare = Stage::with([]);
@@ -217,7 +217,7 @@ fn pods_whose_answer_does_not_come_are_unclear_and_it_ends_all_the_same() {
     let said = text(&output.stdout);
     assert!(said.contains("unclear") && said.contains("503"), "{said}");
     assert!(
-        said.ends_with("2 evicted, 1 unclear: whether any would be lost is not known\n"),
+        said.ends_with("evicted: 2, unclear: 1. Whether any would be lost is not known.\n"),
         "{said}"
     );
     only_asks(&stage);
@@ -254,6 +254,17 @@ fn its_node_is_that_of_its_token_or_has_to_be_named() {
     ended(&output, 64);
     let said = text(&output.stderr);
     assert!(said.contains("name it after the command"), "{said}");
+}
+
+#[test]
+fn from_outside_the_cluster_a_server_is_named() {
+    let stage = Stage::with(quick_pods(1));
+    let outside = ["KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "NODE_NAME"];
+    let launch = outside.iter().fold(stage.handler(), |launch, name| launch.without(name));
+    let server = format!("--server=https://{}", stage.cluster.address());
+    let output = launch.run(&["plan", NODE, &server]);
+    ended(&output, 0);
+    only_asks(&stage);
 }
 
 #[test]

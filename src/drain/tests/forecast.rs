@@ -203,6 +203,8 @@ fn steady_clusters() -> impl Strategy<Value = Cluster> {
             life.arrival = Arrival::At(Duration::ZERO);
             let by_others = life.deleted_by_others.filter(|(when, _)| *when < secs(2));
             life.deleted_by_others = by_others.map(|(_, grace)| (Duration::ZERO, grace));
+            // None is gone before it can be asked.
+            life.takes = life.takes.max(ms(100));
         }
         for budget in &mut cluster.budgets {
             budget.at_once *= 100;
