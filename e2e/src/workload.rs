@@ -22,6 +22,8 @@ pub struct Shape {
     pub priority_class: Option<&'static str>,
     /// Whether it has a volume of type emptyDir.
     pub empty_dir: bool,
+    /// Whether it has a volume of a PersistentVolumeClaim (of which kwok does not ask whether it is there).
+    pub volume_claim: bool,
     /// Whether it tolerates everything, a cordon too.
     pub tolerant: bool,
     /// Further annotations.
@@ -36,6 +38,7 @@ impl Default for Shape {
             ready_after: 0,
             priority_class: None,
             empty_dir: false,
+            volume_claim: false,
             tolerant: false,
             annotations: json!({}),
         }
@@ -49,6 +52,14 @@ impl Shape {
         let mut annotations = self.annotations.clone();
         annotations["e2e/exits-after"] = self.exits_after.to_string().into();
         annotations["e2e/ready-after"] = self.ready_after.to_string().into();
+        let mut volumes = Vec::new();
+        if self.empty_dir {
+            volumes.push(json!({"name": "scratch", "emptyDir": {}}));
+        }
+        if self.volume_claim {
+            let claim = json!({"claimName": format!("data-{app}")});
+            volumes.push(json!({"name": "data", "persistentVolumeClaim": claim}));
+        }
         json!({
             "metadata": {"labels": {"app": app}, "annotations": annotations},
             "spec": {
@@ -57,7 +68,7 @@ impl Shape {
                 "priorityClassName": self.priority_class,
                 "automountServiceAccountToken": false,
                 "tolerations": if self.tolerant { json!([{"operator": "Exists"}]) } else { json!([]) },
-                "volumes": if self.empty_dir { json!([{"name": "scratch", "emptyDir": {}}]) } else { json!([]) },
+                "volumes": volumes,
                 "containers": [{
                     "name": "main", "image": "none",
                     "env": [{"name": "PASSWORD", "value": SECRET}],

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::command::{Failure, api_server, complain, print, run};
+use crate::command::{Failure, api_server, print, run};
 use crate::handler::by_hand::{self, ByHand, Success};
 use crate::handler::config::{Boot, Config};
 use crate::handler::threads::{Look, Threads};
@@ -20,12 +20,7 @@ use crate::settings::{Command, Settings, WhichNode};
 /// How long `restore` tries.
 const RESTORING: Duration = Duration::from_secs(30);
 
-/// Something that was to go is left.
-const LEFT: u8 = 1;
-/// The API server cannot be reached, or refuses.
-const EX_UNAVAILABLE: u8 = 69;
-
-/// Does it, and tells how it ended by the exit status.
+/// Does it. The exit status is success if all of it was done, failure if something is left.
 ///
 /// # Errors
 /// Nothing was done.
@@ -71,11 +66,8 @@ pub(super) fn act(command: Command, settings: &Settings) -> Result<ExitCode, Fai
             }
             ExitCode::SUCCESS
         }
-        Success::Partial => ExitCode::from(LEFT),
-        Success::None(why) => {
-            complain(&why);
-            ExitCode::from(EX_UNAVAILABLE)
-        }
+        Success::Partial => ExitCode::FAILURE,
+        Success::None(why) => return Err(Failure::Unanswered(why)),
     })
 }
 

@@ -2,17 +2,16 @@
 
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::command::caller::Caller;
 use crate::command::{Failure, api_server};
 use crate::handler::threads::{UNMARKED, UNMARKED_AS_NODE, UNMARKED_AS_SERVICE_ACCOUNT};
 use crate::kube::identity::Identity;
-use crate::kube::reply::{self, Reply};
-use crate::kube::request;
-use crate::kube::trouble::Trouble;
-use crate::kube::workers::{Task, Workers};
+use crate::kube::workers::Workers;
+use crate::kube::{reply, request};
 use crate::node::NodeAnswer;
 use crate::node::state::Remembered;
 use crate::settings::{Settings, WhichNode};
@@ -29,26 +28,20 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) fn look(settings: &Settings) -> Result<ExitCode, Failure> {
     let WhichNode::Named(name) = &settings.node else { return Ok(ExitCode::FAILURE) };
     let server = Arc::new(api_server(settings)?);
-    let mut workers = Workers::new(Arc::clone(&server), Clock::start(), NonZeroUsize::MIN);
+    let clock = Clock::start();
+    let workers = Workers::new(Arc::clone(&server), clock, NonZeroUsize::MIN);
     let request = request::read_node(name);
-    let asked = request.clone();
-    let (answered, answer) = mpsc::channel();
-    let node = name.clone();
-    let done = Box::new(move |came: Result<Reply, Trouble>| {
-        let unmarked = came.is_ok_and(|reply| {
-            matches!(reply::node(&node, &asked, &reply),
-                NodeAnswer::Is(node) if node.state == Remembered::Nothing)
-        });
-        let _ = answered.send(unmarked);
+    let reply = Caller::new(clock, workers).ask(&request, TIMEOUT);
+    let unmarked = reply.is_ok_and(|reply| {
+        matches!(reply::node(name, &request, &reply),
+            NodeAnswer::Is(node) if node.state == Remembered::Nothing)
     });
-    workers.submit(Task { request, patience: TIMEOUT, done });
-    // Nothing comes where the name of the API server is not resolved in time.
-    Ok(match answer.recv_timeout(TIMEOUT) {
-        Ok(true) => ExitCode::from(match server.identity() {
-            Some(Identity::ServiceAccount(_)) => UNMARKED_AS_SERVICE_ACCOUNT,
-            Some(Identity::Node) => UNMARKED_AS_NODE,
-            None => UNMARKED,
-        }),
-        Ok(false) | Err(_) => ExitCode::FAILURE,
-    })
+    if !unmarked {
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::from(match server.identity() {
+        Some(Identity::ServiceAccount(_)) => UNMARKED_AS_SERVICE_ACCOUNT,
+        Some(Identity::Node) => UNMARKED_AS_NODE,
+        None => UNMARKED,
+    }))
 }

@@ -1,7 +1,9 @@
 //! What the program can be told to do. Each command is another wiring of the same parts.
 
 mod by_hand;
+mod caller;
 mod look;
+mod plan;
 mod run;
 
 use std::ffi::OsString;
@@ -30,13 +32,18 @@ pub enum Failure {
         /// Why not.
         why: String,
     },
-    /// Nobody said which node, and nothing was done.
+    /// It is not known which node is meant, and nothing was done.
     NoNode,
+    /// The API server could not be asked, in words.
+    Unanswered(String),
     /// Metrics or probes cannot be served, and nothing was done.
     Listen(BindError),
     /// The system gave no thread or no socket to begin with, and nothing was done.
     System(io::Error),
 }
+
+/// Something could not be found out (EX_UNAVAILABLE of sysexits.h).
+const UNANSWERED: u8 = 69;
 
 impl Failure {
     /// The exit status, as sysexits.h numbers them.
@@ -44,7 +51,8 @@ impl Failure {
         match self {
             Self::Settings(_) | Self::Template(_) | Self::NoNode => 64, // EX_USAGE
             Self::Kubeconfig { .. } => 78,                              // EX_CONFIG
-            Self::Listen(_) | Self::System(_) => 71,                    // EX_OSERR
+            Self::Unanswered(_) => UNANSWERED,
+            Self::Listen(_) | Self::System(_) => 71, // EX_OSERR
         }
     }
 }
@@ -74,8 +82,9 @@ impl fmt::Display for Failure {
                 write!(f, "the kubeconfig {} cannot be used: {why}", file.display())
             }
             Self::NoNode => f.write_str(
-                "neither the settings nor the token tell which node is meant: name it after the command",
+                "the node is not named, and neither does the token name one: name it after the command",
             ),
+            Self::Unanswered(why) => f.write_str(why),
             Self::Listen(error) => error.fmt(f),
             Self::System(error) => write!(
                 f,
@@ -108,7 +117,8 @@ pub fn start(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, 
         Wanted::Do(command @ (Command::Drain | Command::Restore), settings) => {
             return by_hand::act(command, &settings);
         }
-        Wanted::Do(Command::Check | Command::Plan, _) => {}
+        Wanted::Do(Command::Plan, settings) => return plan::plan(&settings),
+        Wanted::Do(Command::Check, _) => {}
     }
     Ok(ExitCode::SUCCESS)
 }

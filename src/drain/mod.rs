@@ -3,6 +3,7 @@
 
 pub mod ask;
 mod budgets;
+pub mod forecast;
 pub mod machine;
 mod news;
 pub mod pod;
@@ -38,6 +39,12 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The grace that a pod gets that wants so many seconds, were there time enough.
+    fn whole_grace(&self, wanted: u32) -> Grace {
+        let grace = Grace::new(wanted).unwrap_or(Grace::MIN);
+        self.longest_grace.map_or(grace, |longest| longest.min(grace))
+    }
+
     /// When a budget is overridden that holds a pod of this grace; `None`: never.
     fn overrides_at(&self, grace: Grace) -> Option<Moment> {
         match self.budget_override {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::drain::ask::{Answer, Ask, Budget, Grace};
+use crate::drain::ask::{Answer, Ask, Budget};
 use crate::drain::budgets::Refusal;
 use crate::drain::machine::Drain;
 use crate::drain::pod::Pod;
@@ -120,8 +120,7 @@ impl Drain {
     /// The record of a pod that was never seen before.
     fn meet(&mut self, pod: Pod) -> Record {
         let reference = &pod.reference;
-        let grace = Grace::new(pod.grace).unwrap_or(Grace::MIN);
-        let grace = self.plan.longest_grace.map_or(grace, |longest| longest.min(grace));
+        let grace = self.plan.whole_grace(pod.grace);
         let state = if let Some(why) = self.plan.rules.exempt(&pod, self.sets.listed) {
             self.told.push_back(Progress::LeftAlone(reference.clone(), why.clone()));
             State::Exempt(why)

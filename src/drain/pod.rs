@@ -24,6 +24,8 @@ pub struct Pod {
     pub finished: bool,
     /// Has a volume of type `emptyDir`.
     pub empty_dir: bool,
+    /// Has a volume of a PersistentVolumeClaim: it is detached from the node once the pod has ended.
+    pub volume_claim: bool,
     /// The first of its finalizers, if it has any: such a pod may stay as an object.
     pub finalizer: Option<String>,
     /// Set once somebody has deleted or evicted it (`metadata.deletionTimestamp`).
@@ -69,6 +71,9 @@ pub enum Tier {
 }
 
 impl Tier {
+    /// All of them, in order.
+    pub const ALL: [Self; 3] = [Self::Ordinary, Self::ClusterCritical, Self::NodeCritical];
+
     /// The tier of a pod with this `spec.priorityClassName`.
     pub fn of(priority_class: Option<&str>) -> Self {
         match priority_class {

@@ -107,10 +107,6 @@ const RETRIES: Backoff = Backoff::from_millis(100, 2000);
 /// So soon most pods that are told to end are gone.
 const USUAL_END: Duration = Duration::from_secs(10);
 
-/// Clocks of API server and node differ, and a deletion timestamp is in whole seconds: a pod is
-/// hurried only if it would end later than this.
-const TOLERANCE: Duration = Duration::from_secs(1);
-
 impl Record {
     /// A pod seen for the first time.
     pub(super) fn new(pod: Pod, grace: Grace, state: State) -> Self {
@@ -151,11 +147,7 @@ impl Record {
     /// Whether it was told to end with more time than there is, and would end sooner if it were
     /// told again now.
     pub(super) fn ends_too_late(&self, now: Moment, timing: &Timing) -> bool {
-        let (State::Ending(ends), Some(end_of_grace)) = (&self.state, timing.end_of_grace()) else {
-            return false;
-        };
-        let at_best = now + seconds(timing.cut(now, self.grace));
-        *ends > at_best.max(end_of_grace) + TOLERANCE
+        matches!(self.state, State::Ending(ends) if timing.is_too_late(now, ends, self.grace))
     }
 
     /// No request before that.

@@ -93,6 +93,14 @@ impl Timing {
         grace.min(Grace::new(left).unwrap_or(Grace::MIN))
     }
 
+    /// Whether a pod that was told to end, and would at `ends`, is to be told again now: that is
+    /// later than it should be, and it would end sooner.
+    pub fn is_too_late(&self, now: Moment, ends: Moment, grace: Grace) -> bool {
+        let Some(end_of_grace) = self.end_of_grace else { return false };
+        let at_best = now + seconds(self.cut(now, grace));
+        ends > at_best.max(end_of_grace) + TOLERANCE
+    }
+
     /// When to try again after a `pause` that began at `since`, with a pod of this grace: not
     /// beyond its own time, at which other means are open, nor, after that, beyond a second.
     pub fn pause(&self, since: Moment, pause: Duration, grace: Grace) -> Moment {
@@ -123,6 +131,10 @@ impl Timing {
         now.until(self.end).min(longest)
     }
 }
+
+/// Clocks of API server and node differ, and a deletion timestamp is in whole seconds: a pod is
+/// hurried only if it would end later than this.
+const TOLERANCE: Duration = Duration::from_secs(1);
 
 /// With so little time left, budgets are tried as often as is decent.
 const HASTE: Duration = Duration::from_mins(2);

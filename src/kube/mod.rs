@@ -16,7 +16,7 @@
 //! | `lines` | an answer without end, line by line |
 //! | [`workers`] | the threads that carry requests out |
 //! | [`event`], [`profile`] | Kubernetes Events; what messages tell of the Node |
-//! | `pods`, [`watch`] | pods as the drain sees them; the watch that lists and follows them |
+//! | [`pods`], [`watch`] | pods as the drain sees them; the watch that lists and follows them |
 //!
 //! Each uses only what stands before it.
 
@@ -28,7 +28,7 @@ pub mod identity;
 pub mod kubeconfig;
 mod lines;
 pub mod name;
-mod pods;
+pub mod pods;
 pub mod profile;
 pub mod reply;
 pub mod request;

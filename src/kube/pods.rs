@@ -12,7 +12,8 @@ use crate::drain::ask::PodRef;
 use crate::drain::pod::{Controller, Pod, Terminating, Tier};
 use crate::excerpt::excerpt;
 use crate::kube::name::{is_label, is_subdomain};
-use crate::kube::reply::Status;
+use crate::kube::reply::{self, Reply, Status};
+use crate::kube::request::Request;
 use crate::moment::{Moment, Reading, WallTime};
 
 /// What Kubernetes takes where `spec.terminationGracePeriodSeconds` is not set.
@@ -108,20 +109,33 @@ impl Event {
 
 /// A page of a list.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Page {
+pub struct Page {
     /// The pods; in words why not, where one cannot be read.
-    pub(super) pods: Vec<Result<Pod, String>>,
+    pub pods: Vec<Result<Pod, String>>,
     /// What comes after it.
-    pub(super) then: Then,
+    pub then: Then,
 }
 
 /// What comes after a page.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Then {
+pub enum Then {
     /// The next page, for which this token stands.
     Page(String),
     /// Nothing: the list is complete, as of this resource version.
     End(String),
+}
+
+/// What the reply to [`list_pods`](crate::kube::request::list_pods) means, for `node`.
+///
+/// # Errors
+/// It is no page of pods; in words why not.
+pub fn page(node: &str, at: Reading, request: &Request, reply: &Reply) -> Result<Page, String> {
+    match reply.status {
+        200 => Page::read(&reply.body, Context { node, at })
+            .ok_or_else(|| reply::unexpected(request, reply)),
+        403 => Err(format!("{}; `list` on `pods` must be granted", reply::refusal(request, reply))),
+        _ => Err(reply::refusal(request, reply)),
+    }
 }
 
 impl Page {
@@ -236,6 +250,8 @@ struct RawSpec {
 struct RawVolume {
     #[serde(rename = "emptyDir")]
     empty_dir: Option<Anything>,
+    #[serde(rename = "persistentVolumeClaim")]
+    claim: Option<Anything>,
 }
 
 #[derive(Deserialize)]
@@ -284,6 +300,7 @@ impl RawPod {
             return Err(format!("the pod {called} is on the node \"{node}\", not on {ours}"));
         }
         let grace = spec.grace.map_or(DEFAULT_GRACE, seconds);
+        let volumes = spec.volumes.unwrap_or_default();
         Ok(Pod {
             reference: Arc::new(PodRef { namespace, name, uid }),
             grace,
@@ -294,9 +311,8 @@ impl RawPod {
                 self.status.and_then(|status| status.phase).as_deref(),
                 Some("Succeeded" | "Failed")
             ),
-            empty_dir: spec
-                .volumes
-                .is_some_and(|volumes| volumes.iter().any(|volume| volume.empty_dir.is_some())),
+            empty_dir: volumes.iter().any(|volume| volume.empty_dir.is_some()),
+            volume_claim: volumes.iter().any(|volume| volume.claim.is_some()),
             finalizer: metadata.finalizers.and_then(|these| these.into_iter().next()),
             terminating: metadata.deletion_timestamp.map(|time| {
                 terminating(&time, metadata.deletion_grace.map_or(grace, clamped), context.at)

@@ -15,6 +15,7 @@ pub mod log;
 mod meter;
 pub mod metrics;
 mod queue;
+pub mod rehearsal;
 pub mod reporters;
 pub mod server;
 mod standing;

@@ -46,6 +46,10 @@ const OTHERS: &str = "Instead of running:
   look, the first of the arguments
         see once whether an earlier process has left anything on the node: exit status 0 if
         nothing is there, 1 if something is or it cannot be seen
+  plan [NODE]
+        what would become of each pod if the notice came now, --deadline before the end; asks, and
+        changes nothing: exit status 0 if no pod would be lost, 1 if one would, 69 if that cannot be
+        found out
   drain [NODE]
         cordon the node and evict its pods, now: exit status 0 if all that were to go are gone, 1 if
         some are left after --deadline, 69 if the API server cannot be asked; budgets and graces are

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -53,6 +53,25 @@ impl<'a> Launch<'a> {
     pub(crate) fn descriptors(mut self, most: u32) -> Self {
         self.descriptors = Some(most);
         self
+    }
+
+    /// Runs it with these arguments to its end, as an operator does by hand. What it said and sent is
+    /// held against what none may ever say or send.
+    pub(crate) fn run(self, arguments: &[&str]) -> Output {
+        let output = command(self.descriptors)
+            .args(arguments)
+            .env_clear()
+            .envs(self.environment)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        for said in [&output.stdout, &output.stderr] {
+            let lines: Vec<String> =
+                std::str::from_utf8(said).unwrap().lines().map(str::to_owned).collect();
+            check_words(&lines);
+        }
+        check_laws(&self.stage.cluster);
+        output
     }
 
     /// Starts it, and does not wait for anything.

@@ -20,6 +20,7 @@ mod maintenance_lists;
 mod marks;
 mod metadata;
 mod node;
+mod plan;
 mod rebalance;
 mod restart;
 mod stage;

@@ -15,6 +15,7 @@ mod maintenance;
 mod marks;
 mod notices;
 mod outage;
+mod plans;
 mod rebalance;
 mod reboot;
 mod reports;
@@ -125,6 +126,8 @@ const ALL: &[Scenario] = &[
     }),
     on(OLDEST, "oldest", |scene| servers::whole_drain(scene, FirstSet::Streamed).boxed()),
     on(MAIN, "confined", |scene| servers::confined(scene).boxed()),
+    on(MAIN, "plan", |scene| plans::every_fate(scene).boxed()),
+    on(MAIN, "plan-never", |scene| plans::kept(scene).boxed()),
     on(MAIN, "handed-over", |scene| restarts::handed_over(scene).boxed()),
     on(MAIN, "killed-before-cordon", |scene| steps::killed_at(scene, Step::Cordon(Before)).boxed()),
     on(MAIN, "killed-after-cordon", |scene| steps::killed_at(scene, Step::Cordon(After)).boxed()),

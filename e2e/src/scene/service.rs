@@ -1,14 +1,18 @@
 //! The handler of the scene: its pod, its token, its process, and what the
 //! metadata service announces to it.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
 use std::path::Path;
+use std::process::Output;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams};
+use tokio::process::Command;
+use tokio::time::timeout;
 
 use super::{SOON, Scene};
 use crate::gate::Gate;
@@ -27,6 +31,34 @@ impl Scene {
     /// It does not start.
     pub fn handler(&mut self, more: &[(&str, &str)]) -> Result<Handler> {
         self.handlers += 1;
+        let environment = self.environment(more)?;
+        let name = format!("handler-{}", self.handlers);
+        let boot = self.boot.as_ref();
+        Handler::start(&self.ground.handler, &environment, boot, &self.folder, &name)
+    }
+
+    /// Runs one of an operator's commands, as in the handler's container, to its end. What it says is
+    /// kept in `commands.txt`.
+    ///
+    /// # Errors
+    /// It does not start or does not end, or says a secret.
+    pub async fn command(&self, arguments: &[&str]) -> Result<Output> {
+        let mut command = Command::new(&self.ground.handler);
+        command.args(arguments).env_clear().envs(self.environment(&[])?).kill_on_drop(true);
+        let output = timeout(SOON, command.output()).await.context("it does not end")??;
+        let mut kept =
+            OpenOptions::new().create(true).append(true).open(self.folder.join("commands.txt"))?;
+        writeln!(kept, "$ {}", arguments.join(" "))?;
+        for said in [&output.stdout, &output.stderr] {
+            kept.write_all(said)?;
+            let told = self.secrets_in(std::str::from_utf8(said)?);
+            ensure!(told.is_empty(), "secrets in what {arguments:?} says: {told:?}");
+        }
+        Ok(output)
+    }
+
+    /// The shipped environment, and these variables besides.
+    fn environment(&self, more: &[(&str, &str)]) -> Result<Vec<(String, String)>> {
         let mut environment = manifest::environment(&self.handler_pod)?;
         let port = self.cluster().port().to_string();
         let authority = self.cluster().authority();
@@ -42,9 +74,7 @@ impl Scene {
             environment.retain(|(known, _)| known != name);
             environment.push(((*name).to_owned(), (*value).to_owned()));
         }
-        let name = format!("handler-{}", self.handlers);
-        let boot = self.boot.as_ref();
-        Handler::start(&self.ground.handler, &environment, boot, &self.folder, &name)
+        Ok(environment)
     }
 
     /// From now on handlers of this scene run in another boot of the machine,

@@ -28,6 +28,7 @@ pub struct Pod {
     ready: bool,
     priority_class: Option<String>,
     empty_dir: bool,
+    volume_claim: bool,
     host_network: bool,
     size: usize,
 }
@@ -61,6 +62,7 @@ impl Pod {
             ready: true,
             priority_class: None,
             empty_dir: false,
+            volume_claim: false,
             host_network: false,
             size: 0,
         }
@@ -227,6 +229,13 @@ impl Pod {
         self
     }
 
+    /// With a volume of a PersistentVolumeClaim.
+    #[must_use]
+    pub fn volume_claim(mut self) -> Self {
+        self.volume_claim = true;
+        self
+    }
+
     /// On another node than the cluster's.
     #[must_use]
     pub fn on_node(mut self, name: &str) -> Self {
@@ -304,6 +313,10 @@ impl Pod {
         })];
         if self.empty_dir {
             volumes.push(json!({ "name": "scratch", "emptyDir": {} }));
+        }
+        if self.volume_claim {
+            let claim = json!({ "claimName": format!("data-{}", self.name) });
+            volumes.push(json!({ "name": "data", "persistentVolumeClaim": claim }));
         }
         let variables: Vec<_> = ["LOG_LEVEL", "HTTP_PORT", "DATABASE_URL", "CACHE_URL", "REGION"]
             .iter()

@@ -276,6 +276,7 @@ pub(crate) fn pod(name: &str) -> Life {
             mirror: false,
             finished: false,
             empty_dir: false,
+            volume_claim: false,
             finalizer: None,
             terminating: None,
         },

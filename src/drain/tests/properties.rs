@@ -105,7 +105,7 @@ fn clusters() -> impl Strategy<Value = Cluster> {
 }
 
 /// No faults, a watch that holds, answers within half a second.
-fn calm_clusters() -> impl Strategy<Value = Cluster> {
+pub(super) fn calm_clusters() -> impl Strategy<Value = Cluster> {
     let taken_over = vec((span(LONGEST * 1000), limits(), overrides()), 0..3);
     let end = (limits(), vec((span(LONGEST * 1000), span(LONGEST * 1000)), 0..2), taken_over);
     let stop = (

@@ -35,6 +35,7 @@ fn whole() -> Value {
             "volumes": [
                 {"name": "token", "projected": {"sources": []}},
                 {"name": "scratch", "emptyDir": {"medium": "Memory"}},
+                {"name": "data", "persistentVolumeClaim": {"claimName": "data-web"}},
             ],
         },
         "status": {"phase": "Failed", "podIP": "10.0.0.1"},
@@ -78,6 +79,7 @@ fn every_field_of_a_pod_is_read() {
             mirror: true,
             finished: true,
             empty_dir: true,
+            volume_claim: true,
             finalizer: Some("example.com/first".into()),
             terminating: Some(Terminating { grace: 60, ends: moment(140) }),
         }
@@ -89,7 +91,7 @@ fn a_pod_with_nothing_special_has_the_defaults() {
     let pod = parse_pod(&plain()).unwrap();
     assert_eq!((pod.grace, pod.tier), (30, Tier::Ordinary));
     assert_eq!((pod.controller, pod.finalizer, pod.terminating), (None, None, None));
-    assert_eq!((pod.mirror, pod.finished, pod.empty_dir), (false, false, false));
+    assert_eq!([pod.mirror, pod.finished, pod.empty_dir, pod.volume_claim], [false; 4]);
     // What the server writes as null or empty is nothing, too.
     let mut empty = plain();
     empty["metadata"]["annotations"] = json!(null);

@@ -19,7 +19,7 @@ use crate::drain::tests::cluster::{Cluster, pod};
 
 /// Compares line by line.
 #[track_caller]
-fn are(lines: &[String], expected: &[&str]) {
+pub(super) fn are(lines: &[String], expected: &[&str]) {
     assert_eq!(lines, expected, "\nwas:\n  {}", lines.join("\n  "));
 }
 

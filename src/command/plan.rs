@@ -1,0 +1,161 @@
+//! `plan`: the rehearsal of a drain. Lists the pods of a node, asks the API server by dry evictions what it
+//! would say, and prints what would become of each. Changes nothing.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::command::caller::Caller;
+use crate::command::{Failure, UNANSWERED, api_server, print};
+use crate::drain::Plan;
+use crate::drain::ask::Answer;
+use crate::drain::forecast::{forecast, is_asked, rehearsal};
+use crate::drain::machine::{Drain, Step};
+use crate::drain::pod::{OwnPod, Pod};
+use crate::drain::progress::Progress;
+use crate::drain::timing::Timing;
+use crate::drain::verdict::Verdict;
+use crate::kube::pods::{self, Then};
+use crate::kube::trouble::Trouble;
+use crate::kube::workers::Workers;
+use crate::kube::{reply, request};
+use crate::node::NodeAnswer;
+use crate::report::rehearsal::Rehearsal;
+use crate::settings::{Output, Settings, WhichNode};
+
+/// How long one answer may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long all dry evictions may take.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// Where the API server has answered one of them by a failure, the others still have so long.
+const LONGEST_FAILING: Duration = Duration::from_secs(5);
+
+/// Pods on a page of a list, at most. Fewer where a page is too large.
+const PAGE: u32 = 50;
+
+/// 0 if nothing would be lost, 1 if something would, [`UNANSWERED`] if that is not known.
+///
+/// # Errors
+/// The node is not known, or the API server cannot be asked about it.
+pub(super) fn plan(settings: &Settings) -> Result<ExitCode, Failure> {
+    let clock = Clock::start();
+    let server = Arc::new(api_server(settings)?);
+    let claims = server.claims().map_err(unanswered)?;
+    let node = match &settings.node {
+        WhichNode::Named(name) => name.clone(),
+        WhichNode::OfOwnPod => claims.node.ok_or(Failure::NoNode)?,
+    };
+    let mut rules = settings.rules.clone();
+    rules.own.complete(OwnPod { namespace: claims.namespace, name: claims.pod, uid: claims.uid });
+
+    let mut caller = Caller::new(clock, Workers::new(server, clock, settings.workers));
+    find(&mut caller, &node)?;
+    let (pods, unread) = list(&mut caller, clock, &node)?;
+
+    let now = clock.now();
+    let (deadline, margin) = (settings.by_hand.deadline, settings.safety_margin);
+    let plan = Plan {
+        timing: Timing::deadline(now + deadline, margin),
+        rules,
+        longest_grace: settings.longest_grace,
+        budget_override: settings.budget_override,
+        dry: true,
+        seed: 0,
+    };
+    let excludes = settings.marks.exclude_from_load_balancers;
+    let hold = if excludes { now + settings.load_balancer_hold } else { now };
+    let rehearsed = rehearse(&mut caller, clock, rehearsal(&plan, now, now + LONGEST), &pods);
+    let pods = forecast(&plan, now, hold, &pods, &rehearsed);
+
+    let found = Rehearsal { node: &node, deadline, margin, pods: &pods, unread };
+    print(&match settings.by_hand.output {
+        Output::Text => found.to_string(),
+        Output::Json => found.json() + "\n",
+    });
+    Ok(match (found.lost(), found.unclear()) {
+        (0, 0) => ExitCode::SUCCESS,
+        (0, _) => ExitCode::from(UNANSWERED),
+        (_, _) => ExitCode::FAILURE,
+    })
+}
+
+fn unanswered(why: impl ToString) -> Failure {
+    Failure::Unanswered(why.to_string())
+}
+
+/// Sees whether there is such a node: one that is not there has no pods, and all would seem well.
+fn find(caller: &mut Caller, node: &str) -> Result<(), Failure> {
+    let request = request::read_node(node);
+    let reply = caller.ask(&request, TIMEOUT).map_err(unanswered)?;
+    match reply::node(node, &request, &reply) {
+        NodeAnswer::Failed(why) => Err(Failure::Unanswered(why)),
+        NodeAnswer::Is(_) | NodeAnswer::Conflict => Ok(()),
+    }
+}
+
+/// The pods of the node, and how many more could not be read.
+fn list(caller: &mut Caller, clock: Clock, node: &str) -> Result<(Vec<Pod>, usize), Failure> {
+    let (mut pods, mut unread) = (Vec::new(), 0);
+    let (mut most, mut token) = (PAGE, None);
+    loop {
+        let request = request::list_pods(node, most, token.as_deref());
+        let reply = match caller.ask(&request, TIMEOUT) {
+            Err(Trouble::EndlessBody { .. }) if most > 1 => {
+                most /= 2;
+                continue;
+            }
+            reply => reply.map_err(unanswered)?,
+        };
+        let page = pods::page(node, clock.read(), &request, &reply);
+        let page = page.map_err(Failure::Unanswered)?;
+        for pod in page.pods {
+            match pod {
+                Ok(pod) => pods.push(pod),
+                Err(_) => unread += 1,
+            }
+        }
+        match page.then {
+            Then::Page(next) => token = Some(next),
+            Then::End(_) => return Ok((pods, unread)),
+        }
+    }
+}
+
+/// The answers to dry evictions of the pods.
+fn rehearse(caller: &mut Caller, clock: Clock, plan: Plan, pods: &[Pod]) -> Verdict {
+    let mut drain = Drain::begin(clock.now(), plan);
+    drain.release(clock.now());
+    drain.set_begins();
+    pods.iter().filter(|pod| is_asked(pod)).for_each(|pod| drain.pod_seen(pod.clone()));
+    drain.set_complete(clock.now());
+    loop {
+        let now = clock.now();
+        match drain.next(now, caller.free()) {
+            Step::Ask(job) => {
+                let request = request::for_job(&job, clock.read().wall);
+                let patience = job.patience;
+                caller.send(Some(job), request, patience);
+            }
+            // What fails is tried again, but not for as long as in a drain.
+            Step::Tell(
+                Progress::Failing { .. }
+                | Progress::Forbidden { .. }
+                | Progress::NamespaceTerminating(_),
+            ) => drain.stop_at(now + LONGEST_FAILING),
+            Step::Tell(_) | Step::ReopenWatch => {}
+            Step::Wait(until) => {
+                let Some(came) = caller.next(until) else { continue };
+                let Some(job) = came.job else { continue };
+                let answer = match came.reply {
+                    Ok(reply) => reply::answer(&job, &came.request, &reply),
+                    Err(trouble) => Answer::Broken(trouble.to_string()),
+                };
+                drain.answered(clock.now(), &job.pod.uid, answer);
+            }
+            Step::Empty(verdict) | Step::Done(verdict) => return verdict,
+        }
+    }
+}

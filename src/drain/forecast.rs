@@ -1,0 +1,376 @@
+//! What would become of every pod, if the drain began now and the API server went on answering as it
+//! does now. Pure, and decided by the same rules as the drain itself.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::drain::Plan;
+use crate::drain::ask::{Budget, Grace, PodRef};
+use crate::drain::pod::{Exempt, Pod, Tier};
+use crate::drain::timing::{Timing, seconds};
+use crate::drain::verdict::{Outcome, Reason, Verdict};
+use crate::moment::Moment;
+
+/// What would become of one pod. All times count from now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forecast {
+    /// Which pod.
+    pub pod: Arc<PodRef>,
+    /// Its turn.
+    pub tier: Tier,
+    /// When it would first be asked to go; `None`: it would not.
+    pub asked: Option<Asked>,
+    /// The seconds it would get to end; `None`: it would not be told to.
+    pub grace: Option<Grace>,
+    /// The seconds it would get, were there time enough: its own, or the operator's limit.
+    pub whole: Grace,
+    /// What would become of it.
+    pub fate: Fate,
+    /// What is worth a word besides. None of it is a loss.
+    pub remarks: Vec<Remark>,
+}
+
+/// When a pod would first be asked: not before one moment, and not after the other. They differ where
+/// it waits for the tiers before it, of which nobody knows how long they take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Not before.
+    pub from: Duration,
+    /// Not later.
+    pub by: Duration,
+}
+
+/// What would become of a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It stays, as it should, and ends with the node.
+    LeftAlone(Exempt),
+    /// It was told to end before, and does in time.
+    EndingAlready,
+    /// The API server lets it go.
+    Evicted,
+    /// It was told to end before, with more time than is left: it gets less.
+    Shortened,
+    /// This budget does not let it go. It is deleted so long from now.
+    DeletedAgainst(Arc<Budget>, Duration),
+    /// Nothing ends it before the node goes.
+    DiesWithNode(Held),
+    /// The API server did not say. In words why not.
+    Unclear(Reason),
+}
+
+/// What keeps a pod that dies with its node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// This budget, and the operator wants budgets to have the last word.
+    Budget(Arc<Budget>),
+    /// A setting about pods of this kind.
+    Setting(Exempt),
+}
+
+/// What is worth a word about a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Remark {
+    /// Its own grace is this many seconds, more than the operator allows.
+    OwnGrace(u32),
+    /// It has no controller: nothing starts it elsewhere.
+    Unmanaged,
+    /// What is in its `emptyDir` volume ends with it.
+    EmptyDir,
+    /// If it takes all of its grace, this is left before the node goes to detach its volume.
+    Detaching(Duration),
+    /// With this finalizer its object may stay after its end.
+    Finalizer(String),
+}
+
+/// A volume is detached in that time, as a rule: the kubelet unmounts it, the cloud lets it go. One
+/// that is not when its node goes is free for another only minutes later (six, after which
+/// kube-controller-manager detaches by force).
+const DETACHING: Duration = Duration::from_secs(10);
+
+/// A moment that does not come.
+const NEVER: Moment = Moment::at(Duration::MAX);
+
+/// The drain that only asks: of every pod that goes, as if nothing held it up, whether the API server
+/// would let it go with the grace that `plan` gives it now. It ends at `end`.
+pub fn rehearsal(plan: &Plan, now: Moment, end: Moment) -> Plan {
+    let longest = plan.longest_grace.unwrap_or(Grace::MAX);
+    Plan {
+        timing: Timing::patience(end),
+        longest_grace: Some(plan.timing.cut(now, longest)),
+        dry: true,
+        ..plan.clone()
+    }
+}
+
+/// Whether the rehearsal has to ask about this pod. One that is told to end already is let be.
+pub fn is_asked(pod: &Pod) -> bool {
+    pod.terminating.is_none()
+}
+
+/// What would become of `pods`, the worst last, if the drain that `plan` describes began now.
+/// `rehearsed` has the API server's answers. The instance goes at the end of it: the plan has a
+/// deadline. Evictions wait for the load balancers until `hold`, where that is later than now.
+pub fn forecast(
+    plan: &Plan,
+    now: Moment,
+    hold: Moment,
+    pods: &[Pod],
+    rehearsed: &Verdict,
+) -> Vec<Forecast> {
+    let mut forecasts: Vec<Forecast> = Vec::new();
+    // When the tiers before are gone, at the latest.
+    let mut gone = now;
+    for tier in Tier::ALL {
+        let view = View { plan, now, hold: hold.max(now), gone };
+        for pod in pods.iter().filter(|pod| pod.tier == tier) {
+            if let Some((forecast, ends)) = view.forecast(pod, rehearsed) {
+                gone = gone.max(ends);
+                // To sort them afterwards would be 5 kB of code for as little.
+                let place = forecasts.partition_point(|other| other.place() < forecast.place());
+                forecasts.insert(place, forecast);
+            }
+        }
+    }
+    forecasts
+}
+
+/// What the forecast of a pod follows from.
+struct View<'a> {
+    plan: &'a Plan,
+    now: Moment,
+    hold: Moment,
+    gone: Moment,
+}
+
+impl View<'_> {
+    /// The forecast, and when the pod is gone at the latest; `None`: it is gone already.
+    fn forecast(&self, pod: &Pod, rehearsed: &Verdict) -> Option<(Forecast, Moment)> {
+        let timing = &self.plan.timing;
+        let whole = self.plan.whole_grace(pod.grace);
+        let of = |fate, asked, grace| Forecast {
+            pod: Arc::clone(&pod.reference),
+            tier: pod.tier,
+            asked,
+            grace,
+            whole,
+            fate,
+            remarks: Vec::new(),
+        };
+        if let Some(why) = self.plan.rules.exempt(pod, false) {
+            let fate = match why {
+                Exempt::Own | Exempt::Mirror | Exempt::DaemonSet(_) => Fate::LeftAlone(why),
+                Exempt::Unmanaged | Exempt::EmptyDir => Fate::DiesWithNode(Held::Setting(why)),
+            };
+            // Nobody waits for it.
+            return Some((self.remarked(of(fate, None, None), pod, NEVER), Moment::START));
+        }
+        if let Some(terminating) = pod.terminating {
+            let (now, ends) = (self.now, terminating.ends);
+            let (forecast, ends) = if timing.is_too_late(now, ends, whole) {
+                let grace = timing.cut(now, whole);
+                let at_once = Some(Asked { from: Duration::ZERO, by: Duration::ZERO });
+                (of(Fate::Shortened, at_once, Some(grace)), now + seconds(grace))
+            } else {
+                (of(Fate::EndingAlready, None, Grace::new(terminating.grace)), ends)
+            };
+            let whole = Grace::new(terminating.grace).unwrap_or(Grace::MIN);
+            // Who should have ended by now may take any time.
+            let gone = if ends > now { ends } else { NEVER };
+            return Some(self.ending(Forecast { whole, ..forecast }, pod, gone));
+        }
+        let asked = self.asked(whole);
+        let (from, by) = (self.now.until(asked.start), self.now.until(asked.end));
+        let asked_then = Some(Asked { from, by });
+        let row = rehearsed.rows.iter().find(|row| row.pod == pod.reference)?;
+        match &row.outcome {
+            Outcome::WouldEvict => {
+                let grace = timing.cut(asked.end, whole);
+                let forecast = of(Fate::Evicted, asked_then, Some(grace));
+                // What has finished does not need its grace.
+                let whole = if pod.finished { grace } else { whole };
+                let ends = asked.end + seconds(grace);
+                Some(self.ending(Forecast { whole, ..forecast }, pod, ends))
+            }
+            Outcome::WouldBlock(budget) => Some(match self.plan.overrides_at(whole) {
+                Some(at) => {
+                    let at = at.max(asked.end);
+                    let fate = Fate::DeletedAgainst(Arc::clone(budget), self.now.until(at));
+                    let grace = timing.cut(at, whole);
+                    self.ending(of(fate, asked_then, Some(grace)), pod, at + seconds(grace))
+                }
+                None => {
+                    let fate = Fate::DiesWithNode(Held::Budget(Arc::clone(budget)));
+                    (self.remarked(of(fate, asked_then, None), pod, NEVER), NEVER)
+                }
+            }),
+            Outcome::StillThere(why) | Outcome::HandedOver(why) => {
+                let forecast = of(Fate::Unclear(why.clone()), asked_then, None);
+                Some((forecast, NEVER))
+            }
+            _ => None,
+        }
+    }
+
+    /// When a pod would first be asked, at the earliest and at the latest: when its turn comes and
+    /// the load balancers have had their time, but not after its own time.
+    fn asked(&self, whole: Grace) -> std::ops::Range<Moment> {
+        let own_time = self.plan.timing.own_time(whole).unwrap_or(NEVER).max(self.now);
+        let turn = |moment: Moment| moment.max(self.hold).min(own_time);
+        turn(self.now)..turn(self.gone)
+    }
+
+    /// The forecast of a pod that ends, and when it is gone.
+    fn ending(&self, forecast: Forecast, pod: &Pod, ends: Moment) -> (Forecast, Moment) {
+        let gone = if pod.finalizer.is_some() { NEVER } else { ends };
+        (self.remarked(forecast, pod, ends), gone)
+    }
+
+    /// With what else is to be said of a pod that ends then.
+    fn remarked(&self, mut forecast: Forecast, pod: &Pod, ends: Moment) -> Forecast {
+        if matches!(forecast.fate, Fate::LeftAlone(_)) {
+            return forecast;
+        }
+        let remarks = &mut forecast.remarks;
+        let is_told = forecast.grace.is_some() && pod.terminating.is_none();
+        if is_told && pod.grace > forecast.whole.get() && !pod.finished {
+            remarks.push(Remark::OwnGrace(pod.grace));
+        }
+        let kept = matches!(forecast.fate, Fate::DiesWithNode(Held::Setting(_)));
+        if pod.controller.is_none() && !pod.finished && !kept {
+            remarks.push(Remark::Unmanaged);
+        }
+        if pod.empty_dir && !kept {
+            remarks.push(Remark::EmptyDir);
+        }
+        let left = ends.until(self.plan.timing.end());
+        if pod.volume_claim && left < DETACHING {
+            remarks.push(Remark::Detaching(left));
+        }
+        if let Some(finalizer) = &pod.finalizer {
+            remarks.push(Remark::Finalizer(finalizer.clone()));
+        }
+        forecast
+    }
+}
+
+impl Forecast {
+    /// Whether something would be lost: the pod would end otherwise than by an eviction with its
+    /// whole grace, or as it was told before. This is the one place that says what a loss is.
+    pub fn is_lost(&self) -> bool {
+        match self.fate {
+            Fate::LeftAlone(_) | Fate::EndingAlready | Fate::Unclear(_) => false,
+            Fate::Evicted => self.is_cut(),
+            Fate::Shortened | Fate::DeletedAgainst(..) | Fate::DiesWithNode(_) => true,
+        }
+    }
+
+    /// The budget that stands in the way, if one does.
+    pub fn budget(&self) -> Option<&Budget> {
+        match &self.fate {
+            Fate::DeletedAgainst(budget, _) | Fate::DiesWithNode(Held::Budget(budget)) => {
+                Some(budget)
+            }
+            Fate::Unclear(Reason::Blocked(budget)) => Some(budget),
+            _ => None,
+        }
+    }
+
+    /// Whether it was not to be found out.
+    pub fn is_unclear(&self) -> bool {
+        matches!(self.fate, Fate::Unclear(_))
+    }
+
+    /// When it would be deleted against its budget, if it would.
+    pub fn deleted_after(&self) -> Option<Duration> {
+        match self.fate {
+            Fate::DeletedAgainst(_, after) => Some(after),
+            _ => None,
+        }
+    }
+
+    /// The word for its fate.
+    pub fn name(&self) -> &'static str {
+        match self.fate {
+            Fate::LeftAlone(_) => "left alone",
+            Fate::EndingAlready => "ending already",
+            Fate::Evicted if !self.is_cut() => "evicted",
+            Fate::Evicted | Fate::Shortened => "cut short",
+            Fate::DeletedAgainst(..) => "deleted",
+            Fate::DiesWithNode(_) => "dies with the node",
+            Fate::Unclear(_) => "unclear",
+        }
+    }
+
+    /// Where it stands: the worst last, and of the same fate in the order in which they go.
+    fn place(&self) -> (u8, Option<Duration>, Tier, &PodRef) {
+        (self.weight(), self.asked.map(|asked| asked.by), self.tier, &self.pod)
+    }
+
+    fn is_cut(&self) -> bool {
+        self.grace.is_some_and(|grace| grace < self.whole)
+    }
+
+    fn weight(&self) -> u8 {
+        match self.fate {
+            Fate::LeftAlone(_) => 0,
+            Fate::EndingAlready => 1,
+            Fate::Evicted if !self.is_cut() => 2,
+            Fate::Evicted | Fate::Shortened => 3,
+            Fate::DeletedAgainst(..) => 4,
+            Fate::Unclear(_) => 5,
+            Fate::DiesWithNode(_) => 6,
+        }
+    }
+}
+
+impl fmt::Display for Forecast {
+    /// The note beside the word: why, and what else there is to say.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.fate {
+            Fate::LeftAlone(why) | Fate::DiesWithNode(Held::Setting(why)) => write!(f, "{why}")?,
+            Fate::EndingAlready => f.write_str("was told to end before")?,
+            Fate::Evicted if self.is_cut() => f.write_str("no more time is left")?,
+            Fate::Evicted => {}
+            Fate::Shortened => f.write_str("is ending already, with more time than is left")?,
+            Fate::DeletedAgainst(_, after) => {
+                write!(f, "in {} s, if it is refused until then", after.as_secs())?;
+                if self.is_cut() {
+                    f.write_str("; no more time is left")?;
+                }
+            }
+            Fate::DiesWithNode(Held::Budget(_)) => {
+                f.write_str("refused, and budgets are not overridden")?;
+            }
+            Fate::Unclear(why) => write!(f, "{why}")?,
+        }
+        for (number, remark) in self.remarks.iter().enumerate() {
+            let says_nothing = self.fate == Fate::Evicted && !self.is_cut();
+            let is_first = says_nothing && number == 0;
+            write!(f, "{}{remark}", if is_first { "" } else { "; " })?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OwnGrace(own) => {
+                write!(f, "its own grace of {own} s is more than the setting allows")
+            }
+            Self::Unmanaged => f.write_str("no controller, nothing starts it elsewhere"),
+            Self::EmptyDir => f.write_str("the data in its emptyDir volume ends with it"),
+            Self::Detaching(Duration::ZERO) => {
+                f.write_str("its volume may still be attached when the node goes")
+            }
+            Self::Detaching(left) => write!(
+                f,
+                "its volume may still be attached when the node goes, {} s after its grace",
+                left.as_secs()
+            ),
+            Self::Finalizer(name) => write!(f, "finalizer {name} may keep its object"),
+        }
+    }
+}

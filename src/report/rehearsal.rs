@@ -1,0 +1,175 @@
+//! What a drain would do, as `plan` prints it: a table for people, one object for programs.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::drain::forecast::{Fate, Forecast};
+use crate::drain::pod::Tier;
+use crate::excerpt::excerpt;
+use crate::report::json::{Object, list};
+
+/// All that was found out.
+#[derive(Debug)]
+pub struct Rehearsal<'a> {
+    /// Of which node.
+    pub node: &'a str,
+    /// How long from the notice until the instance goes.
+    pub deadline: Duration,
+    /// How long before that the last pod is to have ended.
+    pub margin: Duration,
+    /// What would become of each pod, the worst last.
+    pub pods: &'a [Forecast],
+    /// How many pods could not be read.
+    pub unread: usize,
+}
+
+impl Rehearsal<'_> {
+    /// How many pods would be lost.
+    pub fn lost(&self) -> usize {
+        self.pods.iter().filter(|pod| pod.is_lost()).count()
+    }
+
+    /// How many pods there are of which it is not known.
+    pub fn unclear(&self) -> usize {
+        self.unread + self.pods.iter().filter(|pod| pod.is_unclear()).count()
+    }
+
+    /// As one JSON object.
+    pub fn json(&self) -> String {
+        let pods: Vec<String> = self.pods.iter().map(object).collect();
+        Object::new()
+            .text("node", self.node)
+            .json("deadline_seconds", &seconds(self.deadline))
+            .json("safety_margin_seconds", &seconds(self.margin))
+            .json("lost", &self.lost().to_string())
+            .json("unclear", &self.unclear().to_string())
+            .json("pods", &list(&pods))
+            .end()
+    }
+}
+
+fn object(pod: &Forecast) -> String {
+    let object = Object::new()
+        .text("namespace", &pod.pod.namespace)
+        .text("pod", &pod.pod.name)
+        .text("turn", turn(pod.tier))
+        .text("fate", pod.name())
+        .json("lost", if pod.is_lost() { "true" } else { "false" });
+    let object = match pod.asked {
+        Some(asked) => object
+            .json("asked_from_seconds", &seconds(asked.from))
+            .json("asked_by_seconds", &seconds(asked.by)),
+        None => object,
+    };
+    let object = match pod.deleted_after() {
+        Some(after) => object.json("deleted_after_seconds", &seconds(after)),
+        None => object,
+    };
+    let object = match pod.grace {
+        Some(grace) => object
+            .json("grace_seconds", &grace.to_string())
+            .json("whole_grace_seconds", &pod.whole.to_string()),
+        None => object,
+    };
+    let object = match pod.budget() {
+        Some(budget) => object.text("budget", &budget.to_string()),
+        None => object,
+    };
+    object.text("note", &note(pod)).end()
+}
+
+fn seconds(span: Duration) -> String {
+    format!("{:.1}", span.as_secs_f64())
+}
+
+fn turn(tier: Tier) -> &'static str {
+    match tier {
+        Tier::Ordinary => "first",
+        Tier::ClusterCritical => "second",
+        Tier::NodeCritical => "last",
+    }
+}
+
+/// Names in it may come from anybody.
+fn note(pod: &Forecast) -> String {
+    excerpt(&pod.to_string())
+}
+
+impl fmt::Display for Rehearsal<'_> {
+    /// What was assumed, the table, what would be lost.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "If {} got its notice now, {:?} before its end, with a safety margin of {:?}:\n",
+            self.node, self.deadline, self.margin
+        )?;
+        let head = ["POD", "TURN", "GRACE", "BUDGET", "FATE", "NOTE"].map(str::to_owned);
+        let rows: Vec<[String; 6]> =
+            std::iter::once(head).chain(self.pods.iter().map(cells)).collect();
+        let mut widths = [0; 6];
+        for row in &rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = cell.len().max(*width);
+            }
+        }
+        for row in &rows {
+            let mut line = String::new();
+            for (width, cell) in widths.iter().zip(row) {
+                line += cell;
+                line.extend(std::iter::repeat_n(' ', width + 2 - cell.len()));
+            }
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        self.sum(f)
+    }
+}
+
+/// What a dry eviction cannot tell.
+const ALONE: &str =
+    "Each was asked about alone: a budget that lets one go now may refuse the next.\n";
+
+impl Rehearsal<'_> {
+    /// How many pods came to which fate, and how many would be lost.
+    fn sum(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\n")?;
+        let evicted = |pod: &&Forecast| pod.fate == Fate::Evicted;
+        if self.pods.iter().filter(evicted).count() > 1 {
+            f.write_str(ALONE)?;
+        }
+        let (lost, unclear, all) = (self.lost(), self.unclear(), self.pods.len());
+        write!(f, "Pods: {all}")?;
+        for pods in self.pods.chunk_by(|one, other| one.name() == other.name()) {
+            let name = pods.first().map(Forecast::name).unwrap_or_default();
+            write!(f, ", {name}: {}", pods.len())?;
+        }
+        if self.unread > 0 {
+            write!(f, ", could not be read: {}", self.unread)?;
+        }
+        match lost {
+            0 if unclear > 0 => f.write_str(". Whether any would be lost is not known.\n"),
+            0 => f.write_str(". None would be lost.\n"),
+            _ => writeln!(f, ". Lost would be {lost}: not evicted, or without the whole grace."),
+        }
+    }
+}
+
+fn cells(pod: &Forecast) -> [String; 6] {
+    let turn = match pod.asked {
+        None => "-".to_owned(),
+        Some(asked) => {
+            let turn = turn(pod.tier);
+            match (asked.from.as_secs(), asked.by.as_secs()) {
+                (0, 0) => format!("{turn}, at once"),
+                (from, by) if from == by => format!("{turn}, in {by} s"),
+                (_, by) => format!("{turn}, by {by} s"),
+            }
+        }
+    };
+    let grace = match pod.grace {
+        None => "-".to_owned(),
+        Some(grace) if grace < pod.whole => format!("{grace} of {} s", pod.whole),
+        Some(grace) => format!("{grace} s"),
+    };
+    let budget = pod.budget().map_or_else(|| "-".to_owned(), ToString::to_string);
+    [pod.pod.to_string(), turn, grace, budget, pod.name().to_owned(), note(pod)]
+}
