@@ -1,6 +1,7 @@
 //! What the program can be told to do. Each command is another wiring of the same parts.
 
 mod by_hand;
+mod check;
 mod look;
 mod run;
 
@@ -102,13 +103,14 @@ pub fn start(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, 
                 return Err(Failure::Settings(bad));
             }
         }
-        Wanted::CheckBad(bad) => return Err(Failure::Settings(bad)),
+        Wanted::CheckBad(bad, output) => return Ok(check::bad(&bad, output)),
         Wanted::Do(Command::Run, settings) => run::run(*settings, arguments)?,
         Wanted::Do(Command::Look, settings) => return look::look(&settings),
         Wanted::Do(command @ (Command::Drain | Command::Restore), settings) => {
             return by_hand::act(command, &settings);
         }
-        Wanted::Do(Command::Check | Command::Plan, _) => {}
+        Wanted::Do(Command::Check, settings) => return check::check(*settings),
+        Wanted::Do(Command::Plan, _) => {}
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -5,11 +5,12 @@
 use std::time::Duration;
 
 use miniserde::Deserialize;
-use miniserde::json::{self, Value};
+use miniserde::json::{self, Object, Value};
 
 use crate::drain::ask::{Answer, Ask, Budget, Job, PodRef};
 use crate::excerpt::excerpt;
 use crate::kube::request::{Method, Request};
+use crate::moment::WallTime;
 use crate::node::Taint;
 use crate::node::state::Remembered;
 use crate::node::{Hand, Node, NodeAnswer, Setter};
@@ -21,6 +22,8 @@ pub struct Reply {
     pub status: u16,
     /// The header `Retry-After`, as [`retry_after`] reads it.
     pub retry_after: Option<Duration>,
+    /// The header `Date`: what the server's clock said, to the second.
+    pub date: Option<WallTime>,
     /// As it came.
     pub body: Vec<u8>,
 }
@@ -98,6 +101,33 @@ pub fn node_of_pod(request: &Request, reply: &Reply) -> Result<String, String> {
         404 => Err(format!("{why}; set NODE_NAME, or correct POD_NAME and NAMESPACE")),
         _ => Err(why),
     }
+}
+
+/// The version of the API server, by the reply to [`read_version`](crate::kube::request::read_version).
+pub fn version(reply: &Reply) -> Option<String> {
+    match object(reply)?.get("gitVersion")? {
+        Value::String(version) => Some(excerpt(version)),
+        _ => None,
+    }
+}
+
+/// Whether it is allowed, by the reply to [`review`](crate::kube::request::review).
+///
+/// # Errors
+/// It was not told: why.
+pub fn is_allowed(request: &Request, reply: &Reply) -> Result<bool, String> {
+    if !(200..300).contains(&reply.status) {
+        return Err(refusal(request, reply));
+    }
+    let status = object(reply).and_then(|mut review| review.remove("status"));
+    match status {
+        Some(Value::Object(status)) => Ok(matches!(status.get("allowed"), Some(Value::Bool(true)))),
+        _ => Err(unexpected(request, reply)),
+    }
+}
+
+fn object(reply: &Reply) -> Option<Object> {
+    read(&reply.body)
 }
 
 /// What the API server says where it does not let the ServiceAccount act as its node: of either kind of

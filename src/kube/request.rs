@@ -169,6 +169,55 @@ pub fn patch_node(name: &str, patch: &Patch) -> Request {
     }
 }
 
+/// Asks the API server which version it is of: whoever knows it may.
+pub fn read_version() -> Request {
+    Request { name: Name::ServiceAccount, ..get("/version".to_owned(), STATUS_LIMIT) }
+}
+
+/// What somebody may do or not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Permission<'a> {
+    /// What is done.
+    pub verb: &'a str,
+    /// To which resource of the core group.
+    pub resource: &'a str,
+    /// To which part of it; empty: to itself.
+    pub subresource: &'a str,
+    /// To which object; empty: to all.
+    pub name: &'a str,
+    /// With a field selector for the pods of this node; empty: without.
+    pub of_node: &'a str,
+}
+
+/// Asks whether the ServiceAccount may do this, in whatever namespace (`SelfSubjectAccessReview`).
+///
+/// In the node's name nothing is asked: a node is told "yes" for pods of other nodes, too, since it is
+/// NodeRestriction that forbids these, which no review sees. What the ServiceAccount may do in the node's
+/// name is a verb of its own: `impersonate-on:associated-node:VERB`.
+pub fn review(permission: &Permission<'_>) -> Request {
+    let Permission { verb, resource, subresource, name, of_node } = *permission;
+    let selector = if of_node.is_empty() {
+        String::new()
+    } else {
+        format!(
+            r#","fieldSelector":{{"requirements":[{{"key":"spec.nodeName","operator":"In","values":[{}]}}]}}"#,
+            json::to_string(of_node)
+        )
+    };
+    let text = format!(
+        r#"{{"apiVersion":"authorization.k8s.io/v1","kind":"SelfSubjectAccessReview","spec":{{"resourceAttributes":{{"verb":"{verb}","resource":"{resource}","subresource":"{subresource}","name":{}{selector}}}}}}}"#,
+        json::to_string(name)
+    );
+    Request {
+        method: Method::Post,
+        path: "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews".to_owned(),
+        body: Some(Body { content_type: "application/json", text }),
+        answer_limit: STATUS_LIMIT,
+        answer_kept: STATUS_LIMIT,
+        name: Name::ServiceAccount,
+    }
+}
+
 /// Reads one pod: the handler's own, to find its node.
 pub fn find_pod(namespace: &str, name: &str) -> Request {
     get(pod_path(namespace, name), OBJECT_LIMIT)

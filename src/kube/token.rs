@@ -4,7 +4,8 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use miniserde::{Deserialize, json};
+use miniserde::json::{self, Number, Object as Map, Value};
+use miniserde::Deserialize;
 use ureq_proto::http::HeaderValue;
 
 /// A bearer token, as the header that carries it. Never shown.
@@ -70,9 +71,7 @@ impl Claims {
     }
 
     fn payload(token: &[u8]) -> Option<Self> {
-        let payload = token.split(|byte| *byte == b'.').nth(1)?;
-        let payload = String::from_utf8(URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
-        let claims = json::from_str::<Payload>(&payload).ok()?.kubernetes?;
+        let claims = json::from_str::<Payload>(&payload(token)?).ok()?.kubernetes?;
         let pod = claims.pod.unwrap_or_default();
         Some(Self {
             namespace: claims.namespace,
@@ -80,6 +79,69 @@ impl Claims {
             uid: pod.uid,
             node: claims.node.and_then(|node| node.name),
         })
+    }
+}
+
+fn payload(token: &[u8]) -> Option<String> {
+    let payload = token.split(|byte| *byte == b'.').nth(1)?;
+    String::from_utf8(URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
+}
+
+/// Since when, until when and for whom a token is; times in seconds since 1970. What is not there is
+/// `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// When it was issued.
+    pub issued: Option<u64>,
+    /// From when on it is not accepted any more.
+    pub expires: Option<u64>,
+    /// From when on the API server warns of it: the kubelet has replaced it by then. It is accepted
+    /// longer for the sake of programs that read their token once.
+    pub stale: Option<u64>,
+    /// Whom it is meant for.
+    pub audiences: Vec<String>,
+    /// Whose it is: `system:serviceaccount:NAMESPACE:NAME`.
+    pub subject: Option<String>,
+}
+
+impl Terms {
+    /// As [`Claims::of`].
+    pub(super) fn of(token: &Token) -> Self {
+        let text = payload(token.secret());
+        let claims: Option<Map> = text.and_then(|text| json::from_str(&text).ok());
+        claims.as_ref().map(Self::read).unwrap_or_default()
+    }
+
+    fn read(claims: &Map) -> Self {
+        let kubernetes = match claims.get("kubernetes.io") {
+            Some(Value::Object(claims)) => Some(claims),
+            _ => None,
+        };
+        let audiences = match claims.get("aud") {
+            Some(Value::Array(list)) => list.iter().filter_map(string).collect(),
+            one => one.and_then(string).into_iter().collect(),
+        };
+        Self {
+            issued: claims.get("iat").and_then(seconds),
+            expires: claims.get("exp").and_then(seconds),
+            stale: kubernetes.and_then(|claims| claims.get("warnafter")).and_then(seconds),
+            audiences,
+            subject: claims.get("sub").and_then(string),
+        }
+    }
+}
+
+fn string(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        _ => None,
+    }
+}
+
+fn seconds(value: &Value) -> Option<u64> {
+    match value {
+        Value::Number(Number::U64(seconds)) => Some(*seconds),
+        _ => None,
     }
 }
 
@@ -116,6 +178,28 @@ mod tests {
         assert_eq!(header(b" \na.b-c_d\r\n").unwrap(), "Bearer a.b-c_d");
         for wrong in [&b""[..], b" \n", b"a b", b"a\r\nX-Evil: 1", b"a\0", "ä".as_bytes()] {
             assert!(header(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_terms_tell_how_long_a_token_holds_and_for_whom() {
+        let terms = |payload: &str| {
+            let token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(payload));
+            Terms::of(&Token::parse(token.as_bytes()).unwrap())
+        };
+        let bound = r#"{"aud":["a","b"],"iat":1,"exp":9,"kubernetes.io":{"warnafter":5},"sub":"s"}"#;
+        let expected = Terms {
+            issued: Some(1),
+            expires: Some(9),
+            stale: Some(5),
+            audiences: vec!["a".to_owned(), "b".to_owned()],
+            subject: Some("s".to_owned()),
+        };
+        assert_eq!(terms(bound), expected);
+        let alone = Terms { audiences: vec!["a".to_owned()], ..Terms::default() };
+        assert_eq!(terms(r#"{"aud":"a","iat":"1","exp":-9,"kubernetes.io":[],"sub":{}}"#), alone);
+        for payload in ["", "[]", "{}", &bound[..20]] {
+            assert_eq!(terms(payload), Terms::default(), "{payload}");
         }
     }
 

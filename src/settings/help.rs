@@ -46,6 +46,10 @@ const OTHERS: &str = "Instead of running:
   look, the first of the arguments
         see once whether an earlier process has left anything on the node: exit status 0 if
         nothing is there, 1 if something is or it cannot be seen
+  check [NODE]
+        see whether everything is there that a drain needs, and say what to do where it is not:
+        exit status 0 if so, 69 if metadata service or API server fail, 78 if settings,
+        permissions, token or node are wrong
   drain [NODE]
         cordon the node and evict its pods, now: exit status 0 if all that were to go are gone, 1 if
         some are left after --deadline, 69 if the API server cannot be asked; budgets and graces are

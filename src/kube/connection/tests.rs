@@ -99,7 +99,7 @@ fn a_refusal_is_an_answer_with_its_wait() {
         b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\nContent-Length: 2\r\n\r\n{}",
     );
     let wait = Some(Duration::from_secs(7));
-    assert_eq!(reply, Ok(Reply { status: 429, retry_after: wait, body: b"{}".to_vec() }));
+    assert_eq!(reply, Ok(Reply { status: 429, retry_after: wait, date: None, body: b"{}".to_vec() }));
 }
 
 #[test]

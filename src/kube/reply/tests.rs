@@ -23,7 +23,7 @@ fn job(ask: Ask) -> Job {
 }
 
 fn reply(status: u16, body: impl AsRef<[u8]>) -> Reply {
-    Reply { status, retry_after: None, body: body.as_ref().to_vec() }
+    Reply { status, retry_after: None, date: None, body: body.as_ref().to_vec() }
 }
 
 fn answer_to(ask: Ask, reply: &Reply) -> Answer {
