@@ -1,18 +1,19 @@
 //! `look`: see once whether an earlier process has left anything on the Node.
 
-use std::num::NonZeroUsize;
 use std::process::ExitCode;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::command::limited::done_within;
 use crate::command::{Failure, api_server};
 use crate::handler::threads::{UNMARKED, UNMARKED_AS_NODE, UNMARKED_AS_SERVICE_ACCOUNT};
+use crate::kube::access::Access;
+use crate::kube::client::Client;
 use crate::kube::identity::Identity;
-use crate::kube::reply::{self, Reply};
-use crate::kube::request;
-use crate::kube::trouble::Trouble;
-use crate::kube::workers::{Task, Workers};
+use crate::kube::server::Server;
+use crate::kube::{reply, request};
 use crate::node::NodeAnswer;
 use crate::node::state::Remembered;
 use crate::settings::{Settings, WhichNode};
@@ -25,30 +26,31 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// there is to say.
 ///
 /// # Errors
-/// The settings do not tell how the API server is reached.
+/// The settings do not tell how the API server is reached, or the system gives no thread.
 pub(super) fn look(settings: &Settings) -> Result<ExitCode, Failure> {
     let WhichNode::Named(name) = &settings.node else { return Ok(ExitCode::FAILURE) };
+    let clock = Clock::start();
     let server = Arc::new(api_server(settings)?);
-    let mut workers = Workers::new(Arc::clone(&server), Clock::start(), NonZeroUsize::MIN);
-    let request = request::read_node(name);
-    let asked = request.clone();
-    let (answered, answer) = mpsc::channel();
-    let node = name.clone();
-    let done = Box::new(move |came: Result<Reply, Trouble>| {
-        let unmarked = came.is_ok_and(|reply| {
-            matches!(reply::node(&node, &asked, &reply),
-                NodeAnswer::Is(node) if node.state == Remembered::Nothing)
-        });
-        let _ = answered.send(unmarked);
-    });
-    workers.submit(Task { request, patience: TIMEOUT, done });
+    let client = Client::new(Arc::new(Access::new(Arc::clone(&server), clock)));
+    let seen = Arc::new(AtomicU8::new(SOMETHING));
+    let (name, found) = (name.clone(), Arc::clone(&seen));
+    let look = move || found.store(status(client, &server, &name), Ordering::Release);
     // Nothing comes where the name of the API server is not resolved in time.
-    Ok(match answer.recv_timeout(TIMEOUT) {
-        Ok(true) => ExitCode::from(match server.identity() {
+    let _ = done_within(TIMEOUT, clock, Box::new(look))?;
+    Ok(ExitCode::from(seen.load(Ordering::Acquire)))
+}
+
+const SOMETHING: u8 = 1;
+
+fn status(mut client: Client, server: &Server, name: &str) -> u8 {
+    let request = request::read_node(name);
+    let Ok(reply) = client.send(&request, TIMEOUT) else { return SOMETHING };
+    match reply::node(name, &request, &reply) {
+        NodeAnswer::Is(node) if node.state == Remembered::Nothing => match server.identity() {
             Some(Identity::ServiceAccount(_)) => UNMARKED_AS_SERVICE_ACCOUNT,
             Some(Identity::Node) => UNMARKED_AS_NODE,
             None => UNMARKED,
-        }),
-        Ok(false) | Err(_) => ExitCode::FAILURE,
-    })
+        },
+        _ => SOMETHING,
+    }
 }

@@ -2,6 +2,7 @@
 
 mod by_hand;
 mod check;
+mod limited;
 mod look;
 mod run;
 
@@ -109,7 +110,7 @@ pub fn start(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, 
         Wanted::Do(command @ (Command::Drain | Command::Restore), settings) => {
             return by_hand::act(command, &settings);
         }
-        Wanted::Do(Command::Check, settings) => return check::check(*settings),
+        Wanted::Do(Command::Check, settings) => return check::check(settings),
         Wanted::Do(Command::Plan, _) => {}
     }
     Ok(ExitCode::SUCCESS)

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use miniserde::Deserialize;
-use miniserde::json::{self, Object, Value};
+use miniserde::json::{self, Value};
 
 use crate::drain::ask::{Answer, Ask, Budget, Job, PodRef};
 use crate::excerpt::excerpt;
@@ -105,10 +105,7 @@ pub fn node_of_pod(request: &Request, reply: &Reply) -> Result<String, String> {
 
 /// The version of the API server, by the reply to [`read_version`](crate::kube::request::read_version).
 pub fn version(reply: &Reply) -> Option<String> {
-    match object(reply)?.get("gitVersion")? {
-        Value::String(version) => Some(excerpt(version)),
-        _ => None,
-    }
+    Told::read(&reply.body)?.version.as_deref().map(excerpt)
 }
 
 /// Whether it is allowed, by the reply to [`review`](crate::kube::request::review).
@@ -116,18 +113,30 @@ pub fn version(reply: &Reply) -> Option<String> {
 /// # Errors
 /// It was not told: why.
 pub fn is_allowed(request: &Request, reply: &Reply) -> Result<bool, String> {
-    if !(200..300).contains(&reply.status) {
-        return Err(refusal(request, reply));
-    }
-    let status = object(reply).and_then(|mut review| review.remove("status"));
-    match status {
-        Some(Value::Object(status)) => Ok(matches!(status.get("allowed"), Some(Value::Bool(true)))),
-        _ => Err(unexpected(request, reply)),
+    match Told::read(&reply.body).and_then(|told| told.status) {
+        Some(status) => Ok(status.allowed),
+        None => Err(refusal(request, reply)),
     }
 }
 
-fn object(reply: &Reply) -> Option<Object> {
-    read(&reply.body)
+/// What is told of the API server, and of rights there: `Info` in k8s.io/apimachinery/pkg/version, and
+/// `SelfSubjectAccessReview`.
+#[derive(Deserialize)]
+struct Told {
+    #[serde(rename = "gitVersion")]
+    version: Option<String>,
+    status: Option<Allowed>,
+}
+
+#[derive(Deserialize)]
+struct Allowed {
+    allowed: bool,
+}
+
+impl Told {
+    fn read(body: &[u8]) -> Option<Self> {
+        read(body)
+    }
 }
 
 /// What the API server says where it does not let the ServiceAccount act as its node: of either kind of

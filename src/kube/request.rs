@@ -174,47 +174,31 @@ pub fn read_version() -> Request {
     Request { name: Name::ServiceAccount, ..get("/version".to_owned(), STATUS_LIMIT) }
 }
 
-/// What somebody may do or not.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Permission<'a> {
-    /// What is done.
-    pub verb: &'a str,
-    /// To which resource of the core group.
-    pub resource: &'a str,
-    /// To which part of it; empty: to itself.
-    pub subresource: &'a str,
-    /// To which object; empty: to all.
-    pub name: &'a str,
-    /// With a field selector for the pods of this node; empty: without.
-    pub of_node: &'a str,
-}
-
-/// Asks whether the ServiceAccount may do this, in whatever namespace (`SelfSubjectAccessReview`).
+/// Asks whether the ServiceAccount may do this (`SelfSubjectAccessReview`): a verb, and a resource of the
+/// core group with its part after a slash. To a Node: to that of this name; to list or watch pods: those
+/// of this node. `prefix` stands before the verb.
 ///
-/// In the node's name nothing is asked: a node is told "yes" for pods of other nodes, too, since it is
-/// NodeRestriction that forbids these, which no review sees. What the ServiceAccount may do in the node's
-/// name is a verb of its own: `impersonate-on:associated-node:VERB`.
-pub fn review(permission: &Permission<'_>) -> Request {
-    let Permission { verb, resource, subresource, name, of_node } = *permission;
-    let selector = if of_node.is_empty() {
-        String::new()
-    } else {
-        format!(
-            r#","fieldSelector":{{"requirements":[{{"key":"spec.nodeName","operator":"In","values":[{}]}}]}}"#,
-            json::to_string(of_node)
-        )
+/// In the node's name nothing is asked: a node is told "yes" for other Nodes and their pods, too, since it
+/// is NodeRestriction that forbids these, which no review sees.
+pub fn review(prefix: &str, verb: &str, resource: &str, node: &str) -> Request {
+    let node = json::to_string(node);
+    let (resource, part) = resource.split_once('/').unwrap_or((resource, ""));
+    let name = if resource == "nodes" { node.as_str() } else { "\"\"" };
+    let selector = match verb {
+        "list" | "watch" => format!(
+            r#","fieldSelector":{{"requirements":[{{"key":"spec.nodeName","operator":"In","values":[{node}]}}]}}"#
+        ),
+        _ => String::new(),
     };
     let text = format!(
-        r#"{{"apiVersion":"authorization.k8s.io/v1","kind":"SelfSubjectAccessReview","spec":{{"resourceAttributes":{{"verb":"{verb}","resource":"{resource}","subresource":"{subresource}","name":{}{selector}}}}}}}"#,
-        json::to_string(name)
+        r#"{{"apiVersion":"authorization.k8s.io/v1","kind":"SelfSubjectAccessReview","spec":{{"resourceAttributes":{{"verb":"{prefix}{verb}","resource":"{resource}","subresource":"{part}","name":{name}{selector}}}}}}}"#
     );
     Request {
         method: Method::Post,
         path: "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews".to_owned(),
         body: Some(Body { content_type: "application/json", text }),
-        answer_limit: STATUS_LIMIT,
-        answer_kept: STATUS_LIMIT,
         name: Name::ServiceAccount,
+        ..get(String::new(), STATUS_LIMIT)
     }
 }
 

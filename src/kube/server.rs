@@ -16,7 +16,7 @@ use crate::kube::identity::{Choice, Identity, Naming, Verdict};
 use crate::kube::reply::Reply;
 use crate::kube::request::{Name, Request, Verb};
 use crate::kube::server_url::ServerUrl;
-use crate::kube::token::{Claims, Terms, Token};
+use crate::kube::token::{Claims, Token};
 use crate::kube::trouble::{CredentialFile, Trouble, is_out_of_descriptors};
 
 /// The API server as the settings describe it. Its files are read when they are needed, not before.
@@ -191,12 +191,6 @@ impl Server {
     /// does that.
     pub fn claims(&self) -> Result<Claims, Trouble> {
         Ok(self.token()?.map(|token| Claims::of(&token)).unwrap_or_default())
-    }
-
-    /// Since when, until when and for whom the token is, as far as it says so itself; `None`: a
-    /// certificate is what we are known by.
-    pub fn terms(&self) -> Result<Option<Terms>, Trouble> {
-        Ok(self.token()?.map(|token| Terms::of(&token)))
     }
 
     /// Where the token is, in words; `None`: a certificate is what we are known by.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use miniserde::json::{self, Number, Object as Map, Value};
+use miniserde::json::{self, Value};
 use miniserde::Deserialize;
 use ureq_proto::http::HeaderValue;
 
@@ -61,6 +61,17 @@ pub struct Claims {
     pub uid: Option<String>,
     /// The name of the node that the pod runs on.
     pub node: Option<String>,
+    /// When it was issued; this and the following in seconds since 1970.
+    pub issued: Option<u64>,
+    /// From when on it is not accepted any more.
+    pub expires: Option<u64>,
+    /// From when on the API server warns of it: the kubelet has replaced it by then. It is accepted for
+    /// longer for the sake of programs that read their token once.
+    pub stale: Option<u64>,
+    /// Whom it is meant for, as JSON.
+    pub audience: Option<String>,
+    /// Whose it is: `system:serviceaccount:NAMESPACE:NAME`.
+    pub subject: Option<String>,
 }
 
 impl Claims {
@@ -71,77 +82,22 @@ impl Claims {
     }
 
     fn payload(token: &[u8]) -> Option<Self> {
-        let claims = json::from_str::<Payload>(&payload(token)?).ok()?.kubernetes?;
+        let payload = token.split(|byte| *byte == b'.').nth(1)?;
+        let payload = String::from_utf8(URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
+        let payload: Payload = json::from_str(&payload).ok()?;
+        let claims = payload.kubernetes?;
         let pod = claims.pod.unwrap_or_default();
         Some(Self {
             namespace: claims.namespace,
             pod: pod.name,
             uid: pod.uid,
             node: claims.node.and_then(|node| node.name),
+            issued: payload.issued,
+            expires: payload.expires,
+            stale: claims.stale,
+            audience: payload.audience.map(|audience| json::to_string(&audience)),
+            subject: payload.subject,
         })
-    }
-}
-
-fn payload(token: &[u8]) -> Option<String> {
-    let payload = token.split(|byte| *byte == b'.').nth(1)?;
-    String::from_utf8(URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
-}
-
-/// Since when, until when and for whom a token is; times in seconds since 1970. What is not there is
-/// `None`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Terms {
-    /// When it was issued.
-    pub issued: Option<u64>,
-    /// From when on it is not accepted any more.
-    pub expires: Option<u64>,
-    /// From when on the API server warns of it: the kubelet has replaced it by then. It is accepted
-    /// longer for the sake of programs that read their token once.
-    pub stale: Option<u64>,
-    /// Whom it is meant for.
-    pub audiences: Vec<String>,
-    /// Whose it is: `system:serviceaccount:NAMESPACE:NAME`.
-    pub subject: Option<String>,
-}
-
-impl Terms {
-    /// As [`Claims::of`].
-    pub(super) fn of(token: &Token) -> Self {
-        let text = payload(token.secret());
-        let claims: Option<Map> = text.and_then(|text| json::from_str(&text).ok());
-        claims.as_ref().map(Self::read).unwrap_or_default()
-    }
-
-    fn read(claims: &Map) -> Self {
-        let kubernetes = match claims.get("kubernetes.io") {
-            Some(Value::Object(claims)) => Some(claims),
-            _ => None,
-        };
-        let audiences = match claims.get("aud") {
-            Some(Value::Array(list)) => list.iter().filter_map(string).collect(),
-            one => one.and_then(string).into_iter().collect(),
-        };
-        Self {
-            issued: claims.get("iat").and_then(seconds),
-            expires: claims.get("exp").and_then(seconds),
-            stale: kubernetes.and_then(|claims| claims.get("warnafter")).and_then(seconds),
-            audiences,
-            subject: claims.get("sub").and_then(string),
-        }
-    }
-}
-
-fn string(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        _ => None,
-    }
-}
-
-fn seconds(value: &Value) -> Option<u64> {
-    match value {
-        Value::Number(Number::U64(seconds)) => Some(*seconds),
-        _ => None,
     }
 }
 
@@ -149,11 +105,21 @@ fn seconds(value: &Value) -> Option<u64> {
 struct Payload {
     #[serde(rename = "kubernetes.io")]
     kubernetes: Option<Bound>,
+    #[serde(rename = "iat")]
+    issued: Option<u64>,
+    #[serde(rename = "exp")]
+    expires: Option<u64>,
+    #[serde(rename = "aud")]
+    audience: Option<Value>,
+    #[serde(rename = "sub")]
+    subject: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct Bound {
     namespace: Option<String>,
+    #[serde(rename = "warnafter")]
+    stale: Option<u64>,
     pod: Option<Object>,
     node: Option<Object>,
 }
@@ -182,36 +148,15 @@ mod tests {
     }
 
     #[test]
-    fn the_terms_tell_how_long_a_token_holds_and_for_whom() {
-        let terms = |payload: &str| {
-            let token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(payload));
-            Terms::of(&Token::parse(token.as_bytes()).unwrap())
-        };
-        let bound = r#"{"aud":["a","b"],"iat":1,"exp":9,"kubernetes.io":{"warnafter":5},"sub":"s"}"#;
-        let expected = Terms {
-            issued: Some(1),
-            expires: Some(9),
-            stale: Some(5),
-            audiences: vec!["a".to_owned(), "b".to_owned()],
-            subject: Some("s".to_owned()),
-        };
-        assert_eq!(terms(bound), expected);
-        let alone = Terms { audiences: vec!["a".to_owned()], ..Terms::default() };
-        assert_eq!(terms(r#"{"aud":"a","iat":"1","exp":-9,"kubernetes.io":[],"sub":{}}"#), alone);
-        for payload in ["", "[]", "{}", &bound[..20]] {
-            assert_eq!(terms(payload), Terms::default(), "{payload}");
-        }
-    }
-
-    #[test]
     fn the_claims_tell_whose_token_it_is() {
         let claims = |payload: &str| {
             let token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(payload));
             claims_of(&token)
         };
-        let payload = r#"{"aud":["x"],"exp":1,"kubernetes.io":{"namespace":"kube-system",
+        let payload = r#"{"aud":["x","y"],"exp":9,"iat":1,"kubernetes.io":{"namespace":"kube-system",
             "node":{"name":"n1","uid":"1"},"pod":{"name":"p","uid":"2"},
-            "serviceaccount":{"name":"s","uid":"3"}},"sub":"system:serviceaccount:a:b?>~"}"#;
+            "serviceaccount":{"name":"s","uid":"3"},"warnafter":5},
+            "sub":"system:serviceaccount:a:b?>~"}"#;
         let some = |text: &str| Some(text.to_owned());
         assert_eq!(
             claims(payload),
@@ -219,7 +164,12 @@ mod tests {
                 namespace: some("kube-system"),
                 pod: some("p"),
                 uid: some("2"),
-                node: some("n1")
+                node: some("n1"),
+                issued: Some(1),
+                expires: Some(9),
+                stale: Some(5),
+                audience: some(r#"["x","y"]"#),
+                subject: some("system:serviceaccount:a:b?>~"),
             }
         );
         let unbound = Claims { namespace: some("a"), ..Claims::default() };

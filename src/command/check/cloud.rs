@@ -10,15 +10,13 @@ use crate::source::look::Token;
 /// Token, notices, instance.
 pub(super) fn look(settings: &Settings, clock: Clock, report: &Report) -> Instance {
     let look = source(settings).look(clock);
-    report.add(judge::metadata(&settings.metadata.url.to_string(), &look.token));
-    for (path, polled) in &look.paths {
-        report.add(judge::notices(*path, polled.as_ref()));
-    }
-    let instance = match look.token {
-        Token::Failed { .. } => Instance::default(),
-        Token::Given(_) | Token::NotOffered(_) => instance_source(settings).read(clock),
-    };
     let is_closed = matches!(look.token, Token::Failed { .. });
-    report.add(judge::instance(&instance, is_closed));
+    report.add("metadata service", judge::metadata(&settings.metadata.url, look.token));
+    for (path, polled) in look.paths {
+        report.add("notices", judge::notices(path, polled));
+    }
+    let instance =
+        if is_closed { Instance::default() } else { instance_source(settings).read(clock) };
+    report.add("instance", judge::instance(&instance));
     instance
 }

@@ -1,176 +1,115 @@
 //! What a check found: how it is printed, and what it means for the exit status. Pure.
 
-use std::process::ExitCode;
-
-use crate::report::json::{Object, list};
+use crate::report::json::text;
 
 /// What came of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Finding {
-    /// What was looked at.
-    pub(super) check: String,
     pub(super) outcome: Outcome,
-    /// What was found there.
+    /// What was found.
     pub(super) found: String,
     /// What the operator does about it; empty where there is nothing to do.
-    pub(super) remedy: String,
+    pub(super) remedy: &'static str,
 }
 
-/// How good that is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How good that is; what weighs more comes later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Outcome {
+    /// It could not be looked at: why is said of something else.
+    Skipped,
     Ok,
     /// A drain goes on, but not as well as it could, or not as somebody may think.
     Warning,
-    /// A drain would fail.
-    Failure(Side),
-    /// It could not be looked at.
-    Skipped,
-}
-
-/// On which side something fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
-    /// Outside: metadata service, API server, clock.
+    /// A drain would fail, for what is outside: metadata service, API server, clock.
     Outside,
-    /// In what the operator has set up: settings, permissions, token, node.
+    /// A drain would fail, for what the operator has set up: settings, permissions, token, node.
     Setup,
 }
 
 impl Outcome {
-    fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         match self {
+            Self::Skipped => "skipped",
             Self::Ok => "ok",
             Self::Warning => "warning",
-            Self::Failure(_) => "failure",
-            Self::Skipped => "skipped",
+            Self::Outside | Self::Setup => "failure",
         }
     }
 
     /// As sysexits.h numbers it.
-    fn exit_status(self) -> u8 {
+    pub(super) fn exit_status(self) -> u8 {
         match self {
-            Self::Failure(Side::Setup) => 78,   // EX_CONFIG
-            Self::Failure(Side::Outside) => 69, // EX_UNAVAILABLE
+            Self::Setup => 78,   // EX_CONFIG
+            Self::Outside => 69, // EX_UNAVAILABLE
             Self::Ok | Self::Warning | Self::Skipped => 0,
         }
+    }
+
+    pub(super) fn is(self, found: String, remedy: &'static str) -> Finding {
+        Finding { outcome: self, found, remedy }
     }
 }
 
 impl Finding {
-    fn new(check: &str, outcome: Outcome, found: String, remedy: &str) -> Self {
-        Self { check: check.to_owned(), outcome, found, remedy: remedy.to_owned() }
+    pub(super) fn ok(found: String) -> Self {
+        Outcome::Ok.is(found, "")
     }
 
-    pub(super) fn ok(check: &str, found: String) -> Self {
-        Self::new(check, Outcome::Ok, found, "")
+    pub(super) fn skipped(why: &str) -> Self {
+        Outcome::Skipped.is(why.to_owned(), "")
     }
 
-    pub(super) fn warning(check: &str, found: String, remedy: &str) -> Self {
-        Self::new(check, Outcome::Warning, found, remedy)
-    }
-
-    pub(super) fn failure(check: &str, side: Side, found: String, remedy: &str) -> Self {
-        Self::new(check, Outcome::Failure(side), found, remedy)
-    }
-
-    pub(super) fn skipped(check: &str, why: &str) -> Self {
-        Self::new(check, Outcome::Skipped, why.to_owned(), "")
-    }
-
-    /// For people: one line.
-    pub(super) fn line(&self) -> String {
-        let Self { check, outcome, found, remedy } = self;
+    /// For people: one line. `check`: what was looked at.
+    pub(super) fn line(&self, check: &str) -> String {
+        let Self { outcome, found, remedy } = self;
         let before = if remedy.is_empty() { "" } else { "; remedy: " };
         format!("{:<7}  {check}: {found}{before}{remedy}\n", outcome.word())
     }
 
-    fn json(&self) -> String {
-        let Self { check, outcome, found, remedy } = self;
-        Object::new()
-            .text("check", check)
-            .text("outcome", outcome.word())
-            .text("found", found)
-            .text("remedy", remedy)
-            .end()
+    /// For programs: one object.
+    pub(super) fn json(&self, check: &str) -> String {
+        format!(
+            r#"{{"check":"{check}","outcome":"{}","found":{},"remedy":{}}}"#,
+            self.outcome.word(),
+            text(&self.found),
+            text(self.remedy)
+        )
     }
-}
-
-/// For people: the last line.
-pub(super) fn sum(findings: &[Finding]) -> String {
-    let count = |word: &str| findings.iter().filter(|one| one.outcome.word() == word).count();
-    let [warnings, failures, skipped] = ["warning", "failure", "skipped"].map(count);
-    format!("{} checks: {failures} failed, {warnings} warned, {skipped} skipped\n", findings.len())
-}
-
-/// For programs: one object.
-pub(super) fn json(findings: &[Finding]) -> String {
-    let checks: Vec<String> = findings.iter().map(Finding::json).collect();
-    Object::new().json("checks", &list(&checks)).text("outcome", worst(findings).word()).end() + "\n"
-}
-
-/// 78 if something fails on the operator's side, else 69 if something fails outside, else 0.
-pub(super) fn exit_status(findings: &[Finding]) -> ExitCode {
-    ExitCode::from(worst(findings).exit_status())
-}
-
-/// What was skipped is not worse than why it was.
-fn worst(findings: &[Finding]) -> Outcome {
-    let rank = |outcome: Outcome| match outcome {
-        Outcome::Failure(side) => (2, side == Side::Setup),
-        Outcome::Warning => (1, false),
-        Outcome::Ok | Outcome::Skipped => (0, false),
-    };
-    findings.iter().fold(Outcome::Ok, |worst, one| {
-        if rank(one.outcome) > rank(worst) { one.outcome } else { worst }
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn of(outcome: Outcome) -> Finding {
-        Finding::new("x", outcome, "y".to_owned(), "z")
-    }
-
     #[test]
     fn the_setup_weighs_more_than_what_is_outside_and_warnings_weigh_nothing() {
-        use Outcome::{Failure, Ok, Skipped, Warning};
-        let (outside, setup) = (Failure(Side::Outside), Failure(Side::Setup));
+        use Outcome::{Ok, Outside, Setup, Skipped, Warning};
         for (outcomes, status, word) in [
-            (&[][..], 0, "ok"),
-            (&[Ok, Skipped], 0, "ok"),
+            (&[Ok, Skipped][..], 0, "ok"),
             (&[Warning, Ok], 0, "warning"),
-            (&[Ok, outside, Warning], 69, "failure"),
-            (&[setup, outside], 78, "failure"),
-            (&[outside, setup, Skipped], 78, "failure"),
+            (&[Ok, Outside, Warning], 69, "failure"),
+            (&[Setup, Outside], 78, "failure"),
+            (&[Outside, Setup, Skipped], 78, "failure"),
         ] {
-            let findings: Vec<_> = outcomes.iter().copied().map(of).collect();
-            let worst = worst(&findings);
+            let worst = outcomes.iter().max().unwrap();
             assert_eq!((worst.exit_status(), worst.word()), (status, word), "{outcomes:?}");
         }
     }
 
     #[test]
     fn a_line_names_the_remedy_where_there_is_one() {
-        assert_eq!(of(Outcome::Warning).line(), "warning  x: y; remedy: z\n");
-        assert_eq!(Finding::ok("x", "y".to_owned()).line(), "ok       x: y\n");
-        let all = [of(Outcome::Warning), of(Outcome::Failure(Side::Setup)), of(Outcome::Ok)];
-        assert_eq!(sum(&all), "3 checks: 1 failed, 1 warned, 0 skipped\n");
+        let warning = Outcome::Warning.is("y".to_owned(), "z");
+        assert_eq!(warning.line("x"), "warning  x: y; remedy: z\n");
+        assert_eq!(Finding::ok("y".to_owned()).line("x"), "ok       x: y\n");
     }
 
     #[test]
-    fn programs_get_one_object() {
-        let findings = [Finding::ok("a \"b\"", "c".to_owned()), of(Outcome::Warning)];
-        let object: serde_json::Value = serde_json::from_str(&json(&findings)).unwrap();
-        let expected = serde_json::json!({
-            "checks": [
-                {"check": "a \"b\"", "outcome": "ok", "found": "c", "remedy": ""},
-                {"check": "x", "outcome": "warning", "found": "y", "remedy": "z"},
-            ],
-            "outcome": "warning",
-        });
+    fn programs_get_an_object() {
+        let finding = Outcome::Setup.is("a \"b\"".to_owned(), "c");
+        let object: serde_json::Value = serde_json::from_str(&finding.json("x")).unwrap();
+        let expected = serde_json::json!(
+            {"check": "x", "outcome": "failure", "found": "a \"b\"", "remedy": "c"}
+        );
         assert_eq!(object, expected);
     }
 }
