@@ -9,7 +9,7 @@ use crate::kube::token::Claims;
 use crate::kube::trouble::Trouble;
 use crate::moment::WallTime;
 use crate::node::state::Remembered;
-use crate::node::{Node, Setter};
+use crate::node::{Hand, Node, Setter};
 use crate::notice::{NoticePath, Polled};
 use crate::settings::Settings;
 use crate::source::look::Token;
@@ -194,27 +194,28 @@ const FAILURE: Duration = Duration::from_secs(10);
 pub(super) fn marks(node: &Node) -> Finding {
     let cordon = match (node.unschedulable, node.cordoned_by) {
         (false, _) => "not cordoned",
-        (true, Setter::Us) => "cordoned by this handler",
+        (true, Setter::Hand(Hand::Handler)) => "cordoned by this handler",
+        (true, Setter::Hand(Hand::Operator)) => "cordoned by the command drain",
         (true, Setter::Others) => "cordoned by somebody else",
         (true, Setter::Unknown) => "cordoned, it is not known by whom",
     };
-    let (note, remedy) = match &node.state {
-        Remembered::Unreadable => (
+    let (note, remedy) = match (&node.state, &node.by_hand) {
+        (Remembered::Unreadable, _) | (_, Remembered::Unreadable) => (
             "an annotation that cannot be read",
-            "kubectl annotate node NODE k8s-spot-handler/state- (or a newer version wrote it)",
+            "take off the Node's annotations k8s-spot-handler/…, unless a newer version wrote them",
         ),
-        Remembered::State(state) => (
+        (Remembered::State(state), _) => (
             state.notice.as_deref().unwrap_or("a note of notices that are dealt with"),
-            "none while the notice stands; else k8s-spot-handler restore NODE",
+            "none while the notice stands: the handler takes it back after that",
         ),
-        Remembered::Nothing => (
+        (_, Remembered::State(_)) => ("marked by hand", "k8s-spot-handler restore NODE, when it is time"),
+        (Remembered::Nothing, Remembered::Nothing) if node.unschedulable => (
             "no mark of this handler",
             "kubectl uncordon NODE, if it is not meant: the handler leaves it so",
         ),
+        (Remembered::Nothing, Remembered::Nothing) => {
+            return Finding::ok(format!("{cordon}; no mark of this handler"));
+        }
     };
-    let found = format!("{cordon}; {note}");
-    if node.state == Remembered::Nothing && !node.unschedulable {
-        return Finding::ok(found);
-    }
-    Outcome::Warning.is(found, remedy)
+    Outcome::Warning.is(format!("{cordon}; {note}"), remedy)
 }
