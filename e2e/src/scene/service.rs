@@ -3,12 +3,15 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams};
+use tokio::process::Command;
+use tokio::time::timeout;
 
 use super::{SOON, Scene};
 use crate::gate::Gate;
@@ -27,6 +30,29 @@ impl Scene {
     /// It does not start.
     pub fn handler(&mut self, more: &[(&str, &str)]) -> Result<Handler> {
         self.handlers += 1;
+        let environment = self.environment(more)?;
+        let name = format!("handler-{}", self.handlers);
+        let boot = self.boot.as_ref();
+        Handler::start(&self.ground.handler, &environment, boot, &self.folder, &name)
+    }
+
+    /// Runs `check` with the same environment to its end: its exit status and what it printed.
+    ///
+    /// # Errors
+    /// It does not start or does not end, or it told a secret.
+    pub async fn check(&self, more: &[(&str, &str)]) -> Result<(Option<i32>, String)> {
+        let mut command = Command::new(&self.ground.handler);
+        command.arg("check").env_clear().envs(self.environment(more)?).stdin(Stdio::null());
+        let output = timeout(SOON, command.output()).await.context("check does not end")??;
+        ensure!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+        let told = String::from_utf8(output.stdout)?;
+        fs::write(self.folder.join("check.txt"), &told)?;
+        let secrets = self.secrets_in(&told);
+        ensure!(secrets.is_empty(), "secrets are told: {secrets:?}");
+        Ok((output.status.code(), told))
+    }
+
+    fn environment(&self, more: &[(&str, &str)]) -> Result<Vec<(String, String)>> {
         let mut environment = manifest::environment(&self.handler_pod)?;
         let port = self.cluster().port().to_string();
         let authority = self.cluster().authority();
@@ -42,9 +68,7 @@ impl Scene {
             environment.retain(|(known, _)| known != name);
             environment.push(((*name).to_owned(), (*value).to_owned()));
         }
-        let name = format!("handler-{}", self.handlers);
-        let boot = self.boot.as_ref();
-        Handler::start(&self.ground.handler, &environment, boot, &self.folder, &name)
+        Ok(environment)
     }
 
     /// From now on handlers of this scene run in another boot of the machine,

@@ -42,14 +42,15 @@ pub(super) fn look(settings: &Settings, instance: &Instance, clock: Clock, repor
     let before = clock.read();
     let version = client.send(&request::read_version(), PATIENCE);
     let after = clock.read();
-    let read = request::read_node(node.map_or("", String::as_str));
+    let name = node.map_or("", String::as_str);
+    let read = request::read_node(name);
     let node_reply = match (&version, node) {
         (Ok(_), Some(_)) => client.send(&read, PATIENCE).map_err(|trouble| judge::unanswered(&trouble)),
         (Ok(_), None) => Err(Outcome::Skipped.is(NO_NODE.to_owned(), judge::SET_NODE_NAME)),
         (Err(_), _) => Err(Finding::skipped(UNANSWERED)),
     };
     let node_read = match &node_reply {
-        Ok(reply) => match reply::node(node.map_or("", String::as_str), &read, reply) {
+        Ok(reply) => match reply::node(name, &read, reply) {
             NodeAnswer::Is(node) => Ok(node),
             NodeAnswer::Failed(why) if reply.status < 500 => Err(Outcome::Setup.is(why, NODE_REMEDY)),
             NodeAnswer::Failed(why) => Err(Outcome::Outside.is(why, NODE_REMEDY)),
@@ -116,7 +117,7 @@ pub(super) fn look(settings: &Settings, instance: &Instance, clock: Clock, repor
         Some(node) => permissions(settings, &server, &mut client, node, report),
         None => report.add("permission", Finding::skipped(UNANSWERED)),
     }
-    report.add("node", node_read.map_or_else(|finding| finding, |node| judge::marks(&node)));
+    report.add("node", node_read.map_or_else(|finding| finding, |node| judge::marks(name, &node)));
 }
 
 const NO_NODE: &str = "NODE_NAME is not set, and the token names no node";
@@ -190,6 +191,7 @@ fn permissions(
             found += resource;
             match reply::is_allowed(&request, &reply) {
                 Ok(true) => {
+                    found += ": allowed";
                     outcome = Outcome::Ok;
                     break;
                 }

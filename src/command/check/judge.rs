@@ -138,29 +138,27 @@ pub(super) fn token(place: &str, claims: &Claims, now: u64) -> Finding {
     let subject = claims.subject.as_deref().unwrap_or("somebody");
     let audience = claims.audience.as_deref().unwrap_or("any audience");
     let issued = claims.issued.unwrap_or(now);
-    let minutes = now.saturating_sub(issued) / 60;
-    let expires = claims.expires.unwrap_or(u64::MAX);
-    let left = expires.saturating_sub(now) / 60;
-    let mut found = format!("{place}: of {subject} for {audience}, {minutes} min old");
-    if claims.expires.is_some() {
-        let _ = write!(found, ", good for {left} min");
-    }
+    let age = now.saturating_sub(issued) / 60;
+    let mut found = format!("{place}: of {subject} for {audience}, {age} min old");
+    let Some(expires) = claims.expires else { return Finding::ok(found) };
     // The kubelet replaces a token when a fifth of its time is left.
     let end = claims.stale.unwrap_or(expires);
-    let is_late = end.saturating_sub(now) < end.saturating_sub(issued) / 10;
+    let left = end.saturating_sub(now);
+    let _ = write!(found, ", to be replaced within {} min", left / 60);
     let outcome = match () {
         () if expires <= now => Outcome::Setup,
-        () if is_late => Outcome::Warning,
+        () if left < end.saturating_sub(issued) / 10 => Outcome::Warning,
         () => return Finding::ok(found),
     };
+    found += if outcome == Outcome::Setup { "; it has expired" } else { "; it is late" };
     outcome.is(found, "see in the kubelet's log why it is not replaced; set the clock")
 }
 
 /// Whose token it is.
 pub(super) fn bound(claims: &Claims, node: &str) -> Finding {
-    let pod = claims.pod.as_deref().unwrap_or("no pod");
+    let pod = claims.pod.as_deref().unwrap_or("none");
     let of = claims.node.as_deref();
-    let found = format!("it is bound to {pod}, on {}", of.unwrap_or("no node that it names"));
+    let found = format!("bound to pod {pod}, on node {}", of.unwrap_or("(not named)"));
     match of {
         Some(other) if other != node => Outcome::Setup.is(found, SET_NODE_NAME),
         _ => Finding::ok(found),
@@ -191,7 +189,7 @@ const WARNING: Duration = Duration::from_secs(2);
 const FAILURE: Duration = Duration::from_secs(10);
 
 /// What is on the Node now.
-pub(super) fn marks(node: &Node) -> Finding {
+pub(super) fn marks(name: &str, node: &Node) -> Finding {
     let cordon = match (node.unschedulable, node.cordoned_by) {
         (false, _) => "not cordoned",
         (true, Setter::Hand(Hand::Handler)) => "cordoned by this handler",
@@ -214,8 +212,11 @@ pub(super) fn marks(node: &Node) -> Finding {
             "kubectl uncordon NODE, if it is not meant: the handler leaves it so",
         ),
         (Remembered::Nothing, Remembered::Nothing) => {
-            return Finding::ok(format!("{cordon}; no mark of this handler"));
+            return Finding::ok(format!("{name}: {cordon}; no mark of this handler"));
         }
     };
-    Outcome::Warning.is(format!("{cordon}; {note}"), remedy)
+    Outcome::Warning.is(format!("{name}: {cordon}; {note}"), remedy)
 }
+
+#[cfg(test)]
+mod tests;
