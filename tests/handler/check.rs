@@ -145,7 +145,7 @@ fn a_right_that_is_missing_is_named_with_what_to_grant() {
     stage.cluster.forbid(Class::Evict);
     let told = check(&stage, &[("IDENTITY", "service-account")], &[]);
     told.ended(78);
-    let words = [": create pods/eviction: not allowed", "grant it to the ServiceAccount"];
+    let words = [": create pods/eviction: not allowed", "grant it to the ServiceAccount, as deploy"];
     told.says("failure", "permission", &words);
     told.says("ok", "permission", &["delete pods: allowed"]);
     // In the node's name it is asked for, and then in the ServiceAccount's.

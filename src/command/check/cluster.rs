@@ -1,5 +1,6 @@
 //! Asks the API server, and looks at what opens it.
 
+use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +14,11 @@ use crate::kube::access::Access;
 use crate::kube::client::Client;
 use crate::kube::identity::{Choice, Identity};
 use crate::kube::profile::profile;
+use crate::kube::reply::{self, Reply};
+use crate::kube::request;
 use crate::kube::server::Server;
-use crate::kube::{reply, request};
+use crate::kube::token::Claims;
+use crate::kube::trouble::Trouble;
 use crate::node::{NodeAnswer, RebalanceMark};
 use crate::settings::{ApiServer, Settings, WhichNode};
 
@@ -22,6 +26,7 @@ use crate::settings::{ApiServer, Settings, WhichNode};
 const PATIENCE: Duration = Duration::from_secs(3);
 
 const UNANSWERED: &str = "the API server does not answer";
+const NODE_UNREAD: &str = "the Node could not be read";
 
 /// All that is known by the API server, and of it.
 pub(super) fn look(settings: &Settings, instance: &Instance, clock: Clock, report: &Report) {
@@ -33,91 +38,108 @@ pub(super) fn look(settings: &Settings, instance: &Instance, clock: Clock, repor
         }
     };
     let mut client = Client::new(Arc::new(Access::new(Arc::clone(&server), clock)));
-    let claims = server.claims().unwrap_or_default();
-    let node = match &settings.node {
-        WhichNode::Named(name) => Some(name),
-        WhichNode::OfOwnPod => claims.node.as_ref(),
+    let claims = server.claims();
+    let node = match (&settings.node, &claims) {
+        (WhichNode::Named(name), _) => Some(name.as_str()),
+        (WhichNode::OfOwnPod, Ok(claims)) => claims.node.as_deref(),
+        (WhichNode::OfOwnPod, Err(_)) => None,
     };
 
     let before = clock.read();
     let version = client.send(&request::read_version(), PATIENCE);
     let after = clock.read();
-    let name = node.map_or("", String::as_str);
-    let read = request::read_node(name);
-    let node_reply = match (&version, node) {
-        (Ok(_), Some(_)) => client.send(&read, PATIENCE).map_err(|trouble| judge::unanswered(&trouble)),
-        (Ok(_), None) => Err(Outcome::Skipped.is(NO_NODE.to_owned(), judge::SET_NODE_NAME)),
-        (Err(_), _) => Err(Finding::skipped(UNANSWERED)),
-    };
-    let node_read = match &node_reply {
-        Ok(reply) => match reply::node(name, &read, reply) {
-            NodeAnswer::Is(node) => Ok(node),
-            NodeAnswer::Failed(why) if reply.status < 500 => Err(Outcome::Setup.is(why, NODE_REMEDY)),
-            NodeAnswer::Failed(why) => Err(Outcome::Outside.is(why, NODE_REMEDY)),
-            NodeAnswer::Conflict => Err(Finding::skipped(UNANSWERED)),
-        },
-        Err(finding) => Err(finding.clone()),
-    };
-
-    report.add(
-        "instance and node",
-        match (&node_read, &node_reply) {
-            (Ok(_), Ok(reply)) => {
-                let provider_id = profile(reply).and_then(|profile| profile.provider_id);
-                judge::belongs(provider_id.as_deref(), instance)
+    let version = match version {
+        Ok(reply) => reply,
+        Err(trouble) => {
+            skip(report, "instance and node");
+            report.add("API server", judge::unanswered(&trouble));
+            skip(report, "identity");
+            token(&server, &claims, node, clock, report);
+            for check in ["clock", "permission", "node"] {
+                skip(report, check);
             }
-            _ => Finding::skipped("the Node could not be read"),
-        },
-    );
-    report.add(
-        "API server",
-        match &version {
-            Err(trouble) => judge::unanswered(trouble),
-            Ok(reply) => {
-                let version = reply::version(reply);
-                let found = format!(
-                    "{} {}, trusted by {}, status {} after {:.0?}",
-                    server.address(),
-                    version.as_deref().unwrap_or("of unknown version"),
-                    server.where_roots_are(),
-                    reply.status,
-                    after.now.since(before.now)
-                );
-                match reply.status {
-                    401 => Outcome::Setup.is(found, "see the token: it is not accepted (any more)"),
-                    500.. => Outcome::Outside.is(found, "see its own log"),
-                    _ => Finding::ok(found),
-                }
+            return;
+        }
+    };
+    let mut provider_id = None;
+    let of_node = match node {
+        None => Outcome::Skipped.is(NO_NODE.to_owned(), judge::SET_NODE_NAME),
+        Some(name) => {
+            let request = request::read_node(name);
+            match client.send(&request, PATIENCE) {
+                Err(trouble) => judge::unanswered(&trouble),
+                Ok(reply) => match reply::node(name, &request, &reply) {
+                    NodeAnswer::Is(node) => {
+                        provider_id = profile(&reply).map(|profile| profile.provider_id);
+                        judge::marks(name, &node)
+                    }
+                    NodeAnswer::Failed(why) if reply.status < 500 => {
+                        Outcome::Setup.is(why, NODE_REMEDY)
+                    }
+                    NodeAnswer::Failed(why) => Outcome::Outside.is(why, NODE_REMEDY),
+                    NodeAnswer::Conflict => Finding::skipped(UNANSWERED),
+                },
             }
-        },
-    );
+        }
+    };
+    let belongs = match provider_id {
+        Some(provider_id) => judge::belongs(provider_id.as_deref(), instance),
+        None => Finding::skipped(NODE_UNREAD),
+    };
+    report.add("instance and node", belongs);
+    let took = after.now.since(before.now);
+    report.add("API server", reached(&server, &version, took));
     report.add("identity", identity(settings, &server));
+    token(&server, &claims, node, clock, report);
+    report.add("clock", judge::clock(before.wall, after.wall, version.date));
+    match node {
+        Some(node) => permissions(settings, &server, &mut client, node, report),
+        None => report.add("permission", Finding::skipped(NO_NODE)),
+    }
+    report.add("node", of_node);
+}
+
+fn skip(report: &Report, check: &str) {
+    report.add(check, Finding::skipped(UNANSWERED));
+}
+
+fn reached(server: &Server, reply: &Reply, took: Duration) -> Finding {
+    let found = format!(
+        "{} {}, trusted by {}, status {} after {took:.0?}",
+        server.address(),
+        reply::version(reply).as_deref().unwrap_or("of unknown version"),
+        server.where_roots_are(),
+        reply.status,
+    );
+    match reply.status {
+        401 => Outcome::Setup.is(found, "see the token: it is not accepted (any more)"),
+        500.. => Outcome::Outside.is(found, "see its own log"),
+        _ => Finding::ok(found),
+    }
+}
+
+fn token(
+    server: &Server,
+    claims: &Result<Claims, Trouble>,
+    node: Option<&str>,
+    clock: Clock,
+    report: &Report,
+) {
+    let claims = match claims {
+        Ok(claims) => claims,
+        Err(trouble) => return report.add("token", judge::unanswered(trouble)),
+    };
+    let now = clock.read().wall.unix_milliseconds() / 1000;
     report.add(
         "token",
-        match (server.where_token_is(), server.check()) {
-            (_, Err(trouble)) => judge::unanswered(&trouble),
-            (None, _) => Finding::ok("none, but a client certificate".to_owned()),
-            (Some(place), _) => {
-                let now = clock.read().wall.unix_milliseconds() / 1000;
-                judge::token(&place, &claims, now)
-            }
+        match server.where_token_is() {
+            None => Finding::ok("none, but a client certificate".to_owned()),
+            Some(place) => judge::token(&place, claims, now),
         },
     );
     if let Some(node) = node {
-        report.add("token and node", judge::bound(&claims, node));
+        report.add("token and node", judge::bound(claims, node));
     }
-    report.add(
-        "clock",
-        match &version {
-            Ok(reply) => judge::clock(before.wall, after.wall, reply.date),
-            Err(_) => Finding::skipped(UNANSWERED),
-        },
-    );
-    match node.filter(|_| version.is_ok()) {
-        Some(node) => permissions(settings, &server, &mut client, node, report),
-        None => report.add("permission", Finding::skipped(UNANSWERED)),
-    }
-    report.add("node", node_read.map_or_else(|finding| finding, |node| judge::marks(name, &node)));
 }
 
 const NO_NODE: &str = "NODE_NAME is not set, and the token names no node";
@@ -135,7 +157,7 @@ fn choice(settings: &Settings) -> Choice {
 fn identity(settings: &Settings, server: &Server) -> Finding {
     Finding::ok(match (choice(settings), server.identity()) {
         (_, Some(identity)) => identity.to_string(),
-        (Choice::Auto, None) => return Finding::skipped("the Node could not be read"),
+        (Choice::Auto, None) => return Finding::skipped(NODE_UNREAD),
         (choice, None) => format!("IDENTITY={}", choice.word()),
     })
 }
@@ -172,41 +194,38 @@ fn permissions(
         if !is_used {
             continue;
         }
-        // What is refused in the node's name is asked for anew in the ServiceAccount's.
-        let falls_back = !by_node || choice == Choice::Auto;
+        let mut prefix = if by_node { AS_NODE } else { "" };
         let mut found = String::new();
-        let mut outcome = Outcome::Setup;
-        for prefix in [by_node.then_some(AS_NODE), falls_back.then_some("")].into_iter().flatten() {
+        let outcome = loop {
             let request = request::review(prefix, verb, resource, node);
             let reply = match client.send(&request, PATIENCE) {
                 Ok(reply) => reply,
                 Err(trouble) => return report.add("permission", judge::unanswered(&trouble)),
             };
-            if !found.is_empty() {
-                found += "; ";
-            }
-            found += prefix;
-            found += verb;
-            found += " ";
-            found += resource;
-            match reply::is_allowed(&request, &reply) {
-                Ok(true) => {
-                    found += ": allowed";
-                    outcome = Outcome::Ok;
-                    break;
+            let answer = reply::is_allowed(&request, &reply);
+            let told = match &answer {
+                Ok(true) => "allowed",
+                Ok(false) => "not allowed",
+                Err(why) => why,
+            };
+            let _ = write!(found, "{prefix}{verb} {resource}: {told}");
+            match answer {
+                Ok(true) => break Outcome::Ok,
+                // What is refused in the node's name is asked for anew in the ServiceAccount's.
+                _ if choice == Choice::Auto && !prefix.is_empty() => {
+                    prefix = "";
+                    found += "; ";
                 }
-                Ok(false) => found += ": not allowed",
-                Err(why) => {
-                    found += ": ";
-                    found += &why;
-                    outcome = Outcome::Warning;
-                }
+                Ok(false) => break Outcome::Setup,
+                Err(_) => break Outcome::Warning,
             }
-        }
+        };
         let remedy = match outcome {
             Outcome::Ok => "",
-            Outcome::Warning => "let it create selfsubjectaccessreviews (ClusterRole system:basic-user)",
-            _ => "grant it to the ServiceAccount, as the shipped ClusterRole does",
+            Outcome::Setup => {
+                "grant it to the ServiceAccount, as deploy/rbac does (classic before Kubernetes 1.36)"
+            }
+            _ => "let it create selfsubjectaccessreviews (ClusterRole system:basic-user)",
         };
         report.add("permission", outcome.is(found, remedy));
     }
