@@ -4,8 +4,8 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use miniserde::json::{self, Value};
 use miniserde::Deserialize;
+use miniserde::json::{self, Value};
 use ureq_proto::http::HeaderValue;
 
 /// A bearer token, as the header that carries it. Never shown.

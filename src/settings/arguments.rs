@@ -4,10 +4,10 @@ use std::ffi::{OsStr, OsString};
 
 use lexopt::{Arg, Parser};
 
-use crate::settings::{Command, Output};
 use crate::settings::predecessors::Former;
 use crate::settings::problem::{Problem, nearest, shown};
 use crate::settings::table::{NODE_NAME, OUTPUT, Row, rows};
+use crate::settings::{Command, Output};
 
 /// What the command line asks for.
 #[derive(Debug)]

@@ -18,7 +18,8 @@ fn well() -> Stage {
 
 fn on(node: Node) -> Stage {
     let stage = Stage::on(node, []);
-    let document = json!({"instanceId": "i-0123456789abcdef0", "availabilityZone": "eu-central-1a"});
+    let document =
+        json!({"instanceId": "i-0123456789abcdef0", "availabilityZone": "eu-central-1a"});
     stage.cloud.set(DOCUMENT, document.to_string());
     stage.cloud.set(LIFE_CYCLE, "spot");
     stage
@@ -34,9 +35,8 @@ impl Told {
     /// The one line of this check, which must begin with this outcome.
     fn says(&self, outcome: &str, check: &str, words: &[&str]) {
         let head = format!("{outcome:<7}  {check}: ");
-        let is_it = |line: &&str| {
-            line.starts_with(&head) && words.iter().all(|words| line.contains(words))
-        };
+        let is_it =
+            |line: &&str| line.starts_with(&head) && words.iter().all(|words| line.contains(words));
         assert!(self.text.lines().any(|line| is_it(&line)), "{head}{words:?}: {}", self.text);
         assert!(outcome == "ok" || outcome == "skipped" || self.text.contains("; remedy: "));
     }
@@ -145,7 +145,8 @@ fn a_right_that_is_missing_is_named_with_what_to_grant() {
     stage.cluster.forbid(Class::Evict);
     let told = check(&stage, &[("IDENTITY", "service-account")], &[]);
     told.ended(78);
-    let words = [": create pods/eviction: not allowed", "grant it to the ServiceAccount, as deploy"];
+    let words =
+        [": create pods/eviction: not allowed", "grant it to the ServiceAccount, as deploy"];
     told.says("failure", "permission", &words);
     told.says("ok", "permission", &["delete pods: allowed"]);
     // In the node's name it is asked for, and then in the ServiceAccount's.
@@ -279,7 +280,11 @@ fn files_that_are_missing_or_of_another_cluster_are_named() {
     let told = check(&stage, &[("TOKEN_FILE", nowhere.to_str().unwrap())], &[]);
     told.ended(78);
     for check in ["API server", "token"] {
-        told.says("failure", check, &[nowhere.to_str().unwrap(), "mount the ServiceAccount's token"]);
+        told.says(
+            "failure",
+            check,
+            &[nowhere.to_str().unwrap(), "mount the ServiceAccount's token"],
+        );
     }
     let ca = folder.put("ca.crt", content(&other.cluster.authority_file()));
     let told = check(&stage, &[("CA_FILE", ca.to_str().unwrap())], &[]);
@@ -293,7 +298,10 @@ fn what_is_on_the_node_is_told() {
     for (node, words) in [
         (Node::named(NODE).cordoned(), "cordoned by somebody else; no mark"),
         (Node::named(NODE).cordoned_by("k8s-spot-handler"), "cordoned by this handler; no mark"),
-        (Node::named(NODE).annotated(NOTE, "{}"), "not cordoned; an annotation that cannot be read"),
+        (
+            Node::named(NODE).annotated(NOTE, "{}"),
+            "not cordoned; an annotation that cannot be read",
+        ),
     ] {
         let told = check(&on(node), &[], &[]);
         told.ended(0);

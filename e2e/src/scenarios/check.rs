@@ -58,9 +58,7 @@ pub async fn one_missing(scene: &mut Scene, flavour: Flavour, verb: &str, of: &s
     let is_it = |verb_as_node: &str| verb_as_node == verb;
     let grant = grants
         .into_iter()
-        .find(|grant| {
-            grant.resource == of && is_it(grant.verb_as_node().unwrap_or(&grant.verb))
-        })
+        .find(|grant| grant.resource == of && is_it(grant.verb_as_node().unwrap_or(&grant.verb)))
         .context("no such grant")?;
     scene.expect_refusals();
     scene.held(flavour, Some(&grant)).await?;

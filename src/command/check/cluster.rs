@@ -175,7 +175,8 @@ fn permissions(
     let (writes, evicts) = (!settings.dry_run, !settings.policy.marks_only);
     let deletes = writes && evicts;
     let disrupts = deletes && settings.budget_override == BudgetOverride::AtDeadline;
-    let soft = settings.watched.rebalance && settings.marks.rebalance_mark == RebalanceMark::SoftTaint;
+    let soft =
+        settings.watched.rebalance && settings.marks.rebalance_mark == RebalanceMark::SoftTaint;
     let taints = writes && as_node && (soft || settings.marks.taint.is_some());
     let events = writes && settings.reporting.events.is_some();
     for (is_used, by_node, verb, resource) in [

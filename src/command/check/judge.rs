@@ -118,9 +118,10 @@ pub(super) fn unanswered(trouble: &Trouble) -> Finding {
         | Trouble::NoCertificate { .. } => {
             (Outcome::Setup, "mount the ServiceAccount's token, or correct TOKEN_FILE and CA_FILE")
         }
-        Trouble::Untrusted { .. } => {
-            (Outcome::Setup, "correct CA_FILE, or the address: it is another cluster's, or a proxy's")
-        }
+        Trouble::Untrusted { .. } => (
+            Outcome::Setup,
+            "correct CA_FILE, or the address: it is another cluster's, or a proxy's",
+        ),
         Trouble::Certificate { .. } => {
             (Outcome::Outside, "renew it, set the node's clock, or use a name that it is for")
         }
@@ -206,7 +207,9 @@ pub(super) fn marks(name: &str, node: &Node) -> Finding {
             state.notice.as_deref().unwrap_or("a note of notices that are dealt with"),
             "none while the notice stands: the handler takes it back after that",
         ),
-        (_, Remembered::State(_)) => ("marked by hand", "k8s-spot-handler restore NODE, when it is time"),
+        (_, Remembered::State(_)) => {
+            ("marked by hand", "k8s-spot-handler restore NODE, when it is time")
+        }
         (Remembered::Nothing, Remembered::Nothing) if node.unschedulable => (
             "no mark of this handler",
             "kubectl uncordon NODE, if it is not meant: the handler leaves it so",

@@ -78,7 +78,8 @@ impl Play {
 
     fn answer_page(&mut self, body: &str) -> Vec<String> {
         let Step::List(request) = self.step() else { panic!("no page: {:?}", self.step()) };
-        let reply = Reply { status: 200, retry_after: None, date: None, body: body.as_bytes().to_vec() };
+        let reply =
+            Reply { status: 200, retry_after: None, date: None, body: body.as_bytes().to_vec() };
         self.observe(Input::Page(&request, &reply))
     }
 
