@@ -2,6 +2,8 @@
 
 mod by_hand;
 mod caller;
+mod check;
+
 mod look;
 mod plan;
 mod run;
@@ -111,14 +113,14 @@ pub fn start(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, 
                 return Err(Failure::Settings(bad));
             }
         }
-        Wanted::CheckBad(bad) => return Err(Failure::Settings(bad)),
+        Wanted::CheckBad(bad, output) => return Ok(check::bad(&bad, output)),
         Wanted::Do(Command::Run, settings) => run::run(*settings, arguments)?,
         Wanted::Do(Command::Look, settings) => return look::look(&settings),
         Wanted::Do(command @ (Command::Drain | Command::Restore), settings) => {
             return by_hand::act(command, &settings);
         }
+        Wanted::Do(Command::Check, settings) => return check::check(settings),
         Wanted::Do(Command::Plan, settings) => return plan::plan(&settings),
-        Wanted::Do(Command::Check, _) => {}
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -42,15 +42,7 @@ pub(super) fn run(settings: Settings, arguments: Vec<OsString>) -> Result<(), Fa
     }
     let clock = Clock::start();
     let listener = Listener::bind(&wanted_pages(&settings.reporting))?;
-    let source = Source {
-        metadata_url: settings.metadata.url.clone(),
-        notice_url: settings.metadata.notice_url.clone(),
-        interval: settings.metadata.poll_interval,
-        v1_fallback: settings.metadata.v1_fallback,
-        watched: settings.watched,
-        window: settings.window,
-        lifecycle_window: settings.lifecycle_window,
-    };
+    let source = source(&settings);
     let config = config(&settings, source.paths(), boot(clock.read().wall));
     let start = Start {
         version: env!("CARGO_PKG_VERSION"),
@@ -164,7 +156,21 @@ fn listener_of(reporters: &Reporters, clock: Clock, shown: Option<Shown>) -> ser
     }
 }
 
-fn instance_source(settings: &Settings) -> InstanceSource {
+/// Where notices are looked for.
+pub(super) fn source(settings: &Settings) -> Source {
+    Source {
+        metadata_url: settings.metadata.url.clone(),
+        notice_url: settings.metadata.notice_url.clone(),
+        interval: settings.metadata.poll_interval,
+        v1_fallback: settings.metadata.v1_fallback,
+        watched: settings.watched,
+        window: settings.window,
+        lifecycle_window: settings.lifecycle_window,
+    }
+}
+
+/// Where it is read what the instance is.
+pub(super) fn instance_source(settings: &Settings) -> InstanceSource {
     let FactUrls { zone, id, kind } = &settings.reporting.facts;
     InstanceSource {
         metadata_url: settings.metadata.url.clone(),

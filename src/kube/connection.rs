@@ -21,7 +21,7 @@ use crate::kube::reply::{self, Reply};
 use crate::kube::request::{Method, Request};
 use crate::kube::token::Token;
 use crate::kube::trouble::Trouble;
-use crate::moment::Moment;
+use crate::moment::{Moment, WallTime};
 
 /// Of the body of an answer other than 2xx: a Status with its message, or the beginning of whatever
 /// a proxy says instead. So much is read that the connection can be kept.
@@ -203,16 +203,17 @@ impl Connection {
         request: &Request,
         exchange: &Exchange,
     ) -> Result<Reply, Trouble> {
-        let Answer { status, retry_after, rest } = answer;
+        let Answer { status, retry_after, date, rest } = answer;
         let limit = if status.is_success() {
             Limit { read: request.answer_limit, kept: request.answer_kept }
         } else {
             REFUSAL
         };
         let retry_after = retry_after.and_then(|value| reply::retry_after(value.to_str().ok()?));
+        let date = date.and_then(|value| WallTime::parse_rfc2822(value.to_str().ok()?));
         self.http
             .read_rest(status, rest, limit, exchange.until)
-            .map(|body| Reply { status: status.as_u16(), retry_after, body })
+            .map(|body| Reply { status: status.as_u16(), retry_after, date, body })
             .map_err(|failure| exchange.trouble(&self.access, failure))
     }
 }

@@ -10,6 +10,7 @@ use miniserde::json::{self, Value};
 use crate::drain::ask::{Answer, Ask, Budget, Job, PodRef};
 use crate::excerpt::excerpt;
 use crate::kube::request::{Method, Request};
+use crate::moment::WallTime;
 use crate::node::Taint;
 use crate::node::state::Remembered;
 use crate::node::{Hand, Node, NodeAnswer, Setter};
@@ -21,6 +22,8 @@ pub struct Reply {
     pub status: u16,
     /// The header `Retry-After`, as [`retry_after`] reads it.
     pub retry_after: Option<Duration>,
+    /// The header `Date`: what the server's clock said, to the second.
+    pub date: Option<WallTime>,
     /// As it came.
     pub body: Vec<u8>,
 }
@@ -97,6 +100,42 @@ pub fn node_of_pod(request: &Request, reply: &Reply) -> Result<String, String> {
         403 => Err(format!("{why}; set NODE_NAME, or grant `get` on `pods`")),
         404 => Err(format!("{why}; set NODE_NAME, or correct POD_NAME and NAMESPACE")),
         _ => Err(why),
+    }
+}
+
+/// The version of the API server, by the reply to [`read_version`](crate::kube::request::read_version).
+pub fn version(reply: &Reply) -> Option<String> {
+    Told::read(&reply.body)?.version.as_deref().map(excerpt)
+}
+
+/// Whether it is allowed, by the reply to [`review`](crate::kube::request::review).
+///
+/// # Errors
+/// It was not told: why.
+pub fn is_allowed(request: &Request, reply: &Reply) -> Result<bool, String> {
+    match Told::read(&reply.body).and_then(|told| told.status) {
+        Some(status) => Ok(status.allowed),
+        None => Err(refusal(request, reply)),
+    }
+}
+
+/// What is told of the API server, and of rights there: `Info` in k8s.io/apimachinery/pkg/version, and
+/// `SelfSubjectAccessReview`.
+#[derive(Deserialize)]
+struct Told {
+    #[serde(rename = "gitVersion")]
+    version: Option<String>,
+    status: Option<Allowed>,
+}
+
+#[derive(Deserialize)]
+struct Allowed {
+    allowed: bool,
+}
+
+impl Told {
+    fn read(body: &[u8]) -> Option<Self> {
+        read(body)
     }
 }
 

@@ -169,6 +169,39 @@ pub fn patch_node(name: &str, patch: &Patch) -> Request {
     }
 }
 
+/// Asks the API server which version it is of: whoever knows it may.
+pub fn read_version() -> Request {
+    Request { name: Name::ServiceAccount, ..get("/version".to_owned(), STATUS_LIMIT) }
+}
+
+/// Asks whether the ServiceAccount may do this (`SelfSubjectAccessReview`): a verb, and a resource of the
+/// core group with its part after a slash. To a Node: to that of this name; to list or watch pods: those
+/// of this node. `prefix` stands before the verb.
+///
+/// In the node's name nothing is asked: a node is told "yes" for other Nodes and their pods, too, since it
+/// is NodeRestriction that forbids these, which no review sees.
+pub fn review(prefix: &str, verb: &str, resource: &str, node: &str) -> Request {
+    let node = json::to_string(node);
+    let (resource, part) = resource.split_once('/').unwrap_or((resource, ""));
+    let name = if resource == "nodes" { node.as_str() } else { "\"\"" };
+    let selector = match verb {
+        "list" | "watch" => format!(
+            r#","fieldSelector":{{"requirements":[{{"key":"spec.nodeName","operator":"In","values":[{node}]}}]}}"#
+        ),
+        _ => String::new(),
+    };
+    let text = format!(
+        r#"{{"apiVersion":"authorization.k8s.io/v1","kind":"SelfSubjectAccessReview","spec":{{"resourceAttributes":{{"verb":"{prefix}{verb}","resource":"{resource}","subresource":"{part}","name":{name}{selector}}}}}}}"#
+    );
+    Request {
+        method: Method::Post,
+        path: "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews".to_owned(),
+        body: Some(Body { content_type: "application/json", text }),
+        name: Name::ServiceAccount,
+        ..get(String::new(), STATUS_LIMIT)
+    }
+}
+
 /// Reads one pod: the handler's own, to find its node.
 pub fn find_pod(namespace: &str, name: &str) -> Request {
     get(pod_path(namespace, name), OBJECT_LIMIT)

@@ -46,6 +46,10 @@ const OTHERS: &str = "Instead of running:
   look, the first of the arguments
         see once whether an earlier process has left anything on the node: exit status 0 if
         nothing is there, 1 if something is or it cannot be seen
+  check [NODE]
+        see whether everything is there that a drain needs, and say what to do where it is not:
+        exit status 0 if so, 69 if metadata service or API server fail, 78 if settings,
+        permissions, token or node are wrong
   plan [NODE]
         what would become of each pod if the notice came now, --deadline before the end; asks, and
         changes nothing: exit status 0 if no pod would be lost, 1 if one would, 69 if that cannot be

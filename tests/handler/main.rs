@@ -9,6 +9,7 @@
 
 mod api_server;
 mod by_hand;
+mod check;
 mod child;
 mod drain;
 mod hibernate;

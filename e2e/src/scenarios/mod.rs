@@ -4,6 +4,7 @@ mod arrivals;
 mod attackers;
 mod balancers;
 mod budgets;
+mod check;
 mod crowd;
 mod grace;
 mod grants;
@@ -226,6 +227,18 @@ const ALL: &[Scenario] = &[
     }),
     on(NO_WATCH_LIST, "rights-classic", |scene| {
         grants::just_enough(scene, Flavour::Classic).boxed()
+    }),
+    on(MAIN, "check-confined", |scene| check::all_well(scene, Flavour::Confined).boxed()),
+    on(MAIN, "check-confined-taints", |scene| {
+        check::all_well(scene, Flavour::ConfinedTaints).boxed()
+    }),
+    on(MAIN, "check-classic", |scene| check::all_well(scene, Flavour::Classic).boxed()),
+    on(OLDEST, "check-oldest", |scene| check::all_well(scene, Flavour::Classic).boxed()),
+    on(MAIN, "check-confined-without-eviction", |scene| {
+        check::one_missing(scene, Flavour::Confined, "create", "pods/eviction").boxed()
+    }),
+    on(MAIN, "check-classic-without-status", |scene| {
+        check::one_missing(scene, Flavour::Classic, "patch", "pods/status").boxed()
     }),
     on(MAIN, "attacker-confined", |scene| attackers::attacks(scene, Flavour::Confined).boxed()),
     on(MAIN, "attacker-confined-taints", |scene| {

@@ -43,8 +43,16 @@ impl Scene {
     /// # Errors
     /// It does not start or does not end, or says a secret.
     pub async fn command(&self, arguments: &[&str]) -> Result<Output> {
+        self.command_with(arguments, &[]).await
+    }
+
+    /// The same, with these variables besides.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn command_with(&self, arguments: &[&str], more: &[(&str, &str)]) -> Result<Output> {
         let mut command = Command::new(&self.ground.handler);
-        command.args(arguments).env_clear().envs(self.environment(&[])?).kill_on_drop(true);
+        command.args(arguments).env_clear().envs(self.environment(more)?).kill_on_drop(true);
         let output = timeout(SOON, command.output()).await.context("it does not end")??;
         let mut kept =
             OpenOptions::new().create(true).append(true).open(self.folder.join("commands.txt"))?;
@@ -55,6 +63,16 @@ impl Scene {
             ensure!(told.is_empty(), "secrets in what {arguments:?} says: {told:?}");
         }
         Ok(output)
+    }
+
+    /// Runs `check`: its exit status and what it printed.
+    ///
+    /// # Errors
+    /// It does not start or does not end, or it told a secret.
+    pub async fn check(&self, more: &[(&str, &str)]) -> Result<(Option<i32>, String)> {
+        let output = self.command_with(&["check"], more).await?;
+        ensure!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok((output.status.code(), String::from_utf8(output.stdout)?))
     }
 
     /// The shipped environment, and these variables besides.

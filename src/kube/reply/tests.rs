@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::drain::ask::Grace;
-use crate::kube::request::{find_pod, for_job, patch_node, read_node};
+use crate::kube::request::{find_pod, for_job, patch_node, read_node, read_version, review};
 use crate::moment::WallTime;
 use crate::node::EXCLUSION_LABEL;
 use crate::node::Hand;
@@ -23,7 +23,7 @@ fn job(ask: Ask) -> Job {
 }
 
 fn reply(status: u16, body: impl AsRef<[u8]>) -> Reply {
-    Reply { status, retry_after: None, body: body.as_ref().to_vec() }
+    Reply { status, retry_after: None, date: None, body: body.as_ref().to_vec() }
 }
 
 fn answer_to(ask: Ask, reply: &Reply) -> Answer {
@@ -413,5 +413,31 @@ fn of_a_large_pod_the_beginning_is_enough() {
     let others = [large(r#"{"kind":"Node","apiVersion":"v1""#), large("<html>"), pod[1..].to_vec()];
     for other in others {
         assert!(matches!(answer_to(DELETE, &reply(200, &other)), Answer::Broken(_)));
+    }
+}
+
+#[test]
+fn a_review_is_believed_only_if_it_says_what_is_allowed() {
+    let request = review("", "get", "nodes", "n");
+    let told = |status: u16, body: &str| is_allowed(&request, &reply(status, body));
+    let review =
+        |status: &str| format!(r#"{{"kind":"SelfSubjectAccessReview","status":{status}}}"#);
+    assert_eq!(told(201, &review(r#"{"allowed":true,"reason":"RBAC"}"#)), Ok(true));
+    assert_eq!(told(201, &review(r#"{"allowed":false}"#)), Ok(false));
+    let why = "selfsubjectaccessreviews.authorization.k8s.io is forbidden: no";
+    let refused = failure(403, "Forbidden", why, &json!({}));
+    assert!(told(403, &refused).unwrap_err().contains("403: selfsubjectaccessreviews"));
+    for body in ["", "{}", "<html>", &review("{}"), &review(r#"{"allowed":"true"}"#)] {
+        assert!(told(201, body).is_err(), "{body}");
+    }
+}
+
+#[test]
+fn a_version_is_told_if_the_server_tells_one() {
+    assert_eq!(read_version().to_string(), "GET /version");
+    let told = |body: &str| version(&reply(200, body));
+    assert_eq!(told(r#"{"major":"1","gitVersion":"v1.37.2"}"#).as_deref(), Some("v1.37.2"));
+    for body in ["", "{}", "[]", r#"{"gitVersion":7}"#] {
+        assert_eq!(told(body), None, "{body}");
     }
 }
