@@ -41,7 +41,7 @@ pub enum Failure {
     System(io::Error),
 }
 
-/// Something could not be found out (EX_UNAVAILABLE of sysexits.h).
+/// Something could not be found out (`EX_UNAVAILABLE` of sysexits.h).
 const UNANSWERED: u8 = 69;
 
 impl Failure {
