@@ -1,15 +1,12 @@
 //! Arguments, command, exit status.
 
-use std::io::Write;
 use std::process::ExitCode;
 
+use k8s_spot_handler::command;
+
 fn main() -> ExitCode {
-    match k8s_spot_handler::command::start(std::env::args_os().skip(1)) {
-        Ok(status) => status,
-        Err(failure) => {
-            // Where nobody reads it, the exit status still says it.
-            let _ = writeln!(std::io::stderr(), "k8s-spot-handler: {failure}");
-            ExitCode::from(failure.exit_status())
-        }
-    }
+    command::start(std::env::args_os().skip(1)).unwrap_or_else(|failure| {
+        command::complain(&failure);
+        ExitCode::from(failure.exit_status())
+    })
 }

@@ -3,6 +3,7 @@
 //!
 //! `cluster` stands for itself and can be used by other measurements.
 
+pub mod attacker;
 pub mod cluster;
 pub mod diary;
 pub mod gate;
@@ -12,6 +13,9 @@ pub mod manifest;
 pub mod metadata;
 pub mod observers;
 pub mod options;
+pub mod page;
+pub mod rendering;
+pub mod rights;
 pub mod run;
 pub mod scenarios;
 pub mod scene;

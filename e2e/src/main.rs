@@ -32,13 +32,17 @@ async fn perform() -> Result<Tally> {
     let options = Options::parse(args_os().skip(1))?;
     match options.task {
         Task::Help => print!("{HELP}"),
-        Task::List => scenarios::ALL.iter().for_each(|scenario| println!("{}", scenario.name)),
+        Task::List => {
+            scenarios::all(&options.deploy)?
+                .iter()
+                .for_each(|scenario| println!("{}", scenario.name));
+        }
         Task::Run(ref chosen) => return run(&options, chosen.clone()).await,
     }
     Ok(Tally { passed: 1, failed: 0 })
 }
 
-async fn run(options: &Options, chosen: Vec<&'static Scenario>) -> Result<Tally> {
+async fn run(options: &Options, chosen: Vec<Scenario>) -> Result<Tally> {
     let start = Instant::now();
     let binaries = Binaries::build()?;
     let program = match &options.handler {

@@ -36,7 +36,7 @@ pub async fn apply(cluster: &Cluster, deploy: &Path) -> Result<()> {
 /// There is none within a minute.
 pub async fn handler_pod(cluster: &Cluster, node: &str) -> Result<Pod> {
     if !cluster.plan().controllers {
-        create_pod(cluster.client(), node, None).await?;
+        create_pod(cluster.client(), NAMESPACE, node, None).await?;
     }
     let waiting = async {
         loop {
@@ -64,17 +64,24 @@ pub async fn find_handler_pod(cluster: &Cluster, node: &str) -> Result<Option<Po
     Ok(found.into_iter().find(|pod| pod.metadata.deletion_timestamp.is_none()))
 }
 
-/// A pod made from the DaemonSet's template, on that node, for which the
-/// kubelet would have so much patience; `None`: as much as shipped.
+/// A pod made from the DaemonSet's template, on that node, with the account of
+/// that namespace, for which the kubelet would have so much patience; `None`: as
+/// much as shipped.
 ///
 /// # Errors
 /// The API server refuses it.
-pub async fn create_pod(client: Client, node: &str, grace: Option<u32>) -> Result<Pod> {
+pub async fn create_pod(
+    client: Client,
+    namespace: &str,
+    node: &str,
+    grace: Option<u32>,
+) -> Result<Pod> {
     let set: DaemonSet = Api::namespaced(client.clone(), NAMESPACE).get(NAME).await?;
     let template = serde_json::to_value(&set.spec.template)?;
     let mut pod = json!({
         "metadata": {
-            "name": format!("{NAME}-{node}"),
+            // As the DaemonSet's controller does it: none has the name of one that is gone.
+            "generateName": format!("{NAME}-{node}-"),
             "labels": template["metadata"]["labels"],
         },
         "spec": template["spec"],
@@ -86,7 +93,7 @@ pub async fn create_pod(client: Client, node: &str, grace: Option<u32>) -> Resul
         pod["metadata"]["labels"] = json!({});
     }
     let pod: Pod = serde_json::from_value(pod)?;
-    Ok(Api::namespaced(client, NAMESPACE).create(&PostParams::default(), &pod).await?)
+    Ok(Api::namespaced(client, namespace).create(&PostParams::default(), &pod).await?)
 }
 
 /// The environment that the kubelet would give to this pod's container.
@@ -123,15 +130,32 @@ pub fn environment(pod: &Pod) -> Result<Vec<(String, String)>> {
 /// # Errors
 /// The API server gives none.
 pub async fn token(client: Client, pod: &Pod) -> Result<String> {
-    let accounts: Api<ServiceAccount> = Api::namespaced(client, NAMESPACE);
+    let bound = BoundObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some("Pod".to_owned()),
+        name: Some(pod.name_any()),
+        uid: pod.uid(),
+    };
+    token_of(client, &pod.namespace().unwrap_or_default(), Some(bound)).await
+}
+
+/// A token of the account of that namespace, bound to nothing.
+///
+/// # Errors
+/// The API server gives none.
+pub async fn unbound_token(client: Client, namespace: &str) -> Result<String> {
+    token_of(client, namespace, None).await
+}
+
+async fn token_of(
+    client: Client,
+    namespace: &str,
+    bound: Option<BoundObjectReference>,
+) -> Result<String> {
+    let accounts: Api<ServiceAccount> = Api::namespaced(client, namespace);
     let request = TokenRequest {
         spec: Some(TokenRequestSpec {
-            bound_object_ref: Some(BoundObjectReference {
-                api_version: Some("v1".to_owned()),
-                kind: Some("Pod".to_owned()),
-                name: Some(pod.name_any()),
-                uid: pod.uid(),
-            }),
+            bound_object_ref: bound,
             expiration_seconds: Some(3607),
             ..TokenRequestSpec::default()
         }),

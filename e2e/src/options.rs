@@ -39,7 +39,7 @@ pub enum Task {
     /// Print the scenarios' names.
     List,
     /// Run these.
-    Run(Vec<&'static Scenario>),
+    Run(Vec<Scenario>),
 }
 
 impl Options {
@@ -64,19 +64,22 @@ impl Options {
                 Some("--keep") => options.keep = true,
                 Some("--list") => options.task = Task::List,
                 Some("--help") => options.task = Task::Help,
-                name => chosen.push(scenario(name.unwrap_or_default())?),
+                name => chosen.push(name.unwrap_or_default().to_owned()),
             }
         }
         if let Task::Run(run) = &mut options.task {
-            *run = if chosen.is_empty() { scenarios::ALL.iter().collect() } else { chosen };
+            *run = scenarios::all(&options.deploy)?;
+            if !chosen.is_empty() {
+                *run = chosen.iter().map(|name| scenario(run, name)).collect::<Result<_>>()?;
+            }
         }
         Ok(options)
     }
 }
 
-fn scenario(name: &str) -> Result<&'static Scenario> {
-    match scenarios::ALL.iter().find(|scenario| scenario.name == name) {
-        Some(scenario) => Ok(scenario),
+fn scenario(all: &[Scenario], name: &str) -> Result<Scenario> {
+    match all.iter().find(|scenario| scenario.name == name) {
+        Some(scenario) => Ok(*scenario),
         None => bail!("no scenario {name:?}; --list names them"),
     }
 }

@@ -1,6 +1,9 @@
 //! What the program can be told to do. Each command is another wiring of the same parts.
 
+mod by_hand;
 mod caller;
+mod check;
+
 mod look;
 mod plan;
 mod run;
@@ -110,11 +113,14 @@ pub fn start(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, 
                 return Err(Failure::Settings(bad));
             }
         }
-        Wanted::CheckBad(bad) => return Err(Failure::Settings(bad)),
+        Wanted::CheckBad(bad, output) => return Ok(check::bad(&bad, output)),
         Wanted::Do(Command::Run, settings) => run::run(*settings, arguments)?,
         Wanted::Do(Command::Look, settings) => return look::look(&settings),
+        Wanted::Do(command @ (Command::Drain | Command::Restore), settings) => {
+            return by_hand::act(command, &settings);
+        }
+        Wanted::Do(Command::Check, settings) => return check::check(settings),
         Wanted::Do(Command::Plan, settings) => return plan::plan(&settings),
-        Wanted::Do(_, _) => {}
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -141,6 +147,12 @@ fn api_server(settings: &Settings) -> Result<Server, Failure> {
 }
 
 const VERSION: &str = concat!("k8s-spot-handler ", env!("CARGO_PKG_VERSION"), "\n");
+
+/// To standard error, with the program's name before it.
+pub fn complain(why: &impl fmt::Display) {
+    // Where nobody reads it, the exit status still says it.
+    let _ = writeln!(io::stderr(), "k8s-spot-handler: {why}");
+}
 
 /// To standard output. If nobody takes it (`| head`), nobody misses it.
 fn print(text: &str) {

@@ -16,7 +16,8 @@ use crate::handler::threads::{Look, Threads};
 use crate::handler::world::{News, World};
 use crate::kube::server::{self, Server};
 use crate::kube::workers::Workers;
-use crate::moment::{Reading, WallTime};
+use crate::moment::WallTime;
+use crate::notice::NoticePath;
 use crate::report::events::{Events, Identity};
 use crate::report::fact::{Fact, Start};
 use crate::report::health::Health;
@@ -41,16 +42,8 @@ pub(super) fn run(settings: Settings, arguments: Vec<OsString>) -> Result<(), Fa
     }
     let clock = Clock::start();
     let listener = Listener::bind(&wanted_pages(&settings.reporting))?;
-    let source = Source {
-        metadata_url: settings.metadata.url.clone(),
-        notice_url: settings.metadata.notice_url.clone(),
-        interval: settings.metadata.poll_interval,
-        v1_fallback: settings.metadata.v1_fallback,
-        watched: settings.watched,
-        window: settings.window,
-        lifecycle_window: settings.lifecycle_window,
-    };
-    let config = config(&settings, &source, clock.read());
+    let source = source(&settings);
+    let config = config(&settings, source.paths(), boot(clock.read().wall));
     let start = Start {
         version: env!("CARGO_PKG_VERSION"),
         node: config.node.as_deref().map(str::to_owned),
@@ -163,7 +156,21 @@ fn listener_of(reporters: &Reporters, clock: Clock, shown: Option<Shown>) -> ser
     }
 }
 
-fn instance_source(settings: &Settings) -> InstanceSource {
+/// Where notices are looked for.
+pub(super) fn source(settings: &Settings) -> Source {
+    Source {
+        metadata_url: settings.metadata.url.clone(),
+        notice_url: settings.metadata.notice_url.clone(),
+        interval: settings.metadata.poll_interval,
+        v1_fallback: settings.metadata.v1_fallback,
+        watched: settings.watched,
+        window: settings.window,
+        lifecycle_window: settings.lifecycle_window,
+    }
+}
+
+/// Where it is read what the instance is.
+pub(super) fn instance_source(settings: &Settings) -> InstanceSource {
     let FactUrls { zone, id, kind } = &settings.reporting.facts;
     InstanceSource {
         metadata_url: settings.metadata.url.clone(),
@@ -181,14 +188,15 @@ fn news(report: Report) -> News {
     }
 }
 
-fn config(settings: &Settings, source: &Source, now: Reading) -> Config {
+/// What the settings make of the handler. `paths`: where notices are looked for.
+pub(super) fn config(settings: &Settings, paths: Vec<NoticePath>, boot: Boot) -> Config {
     Config {
         node: match &settings.node {
             WhichNode::Named(name) => Some(Arc::from(name.as_str())),
             WhichNode::OfOwnPod => None,
         },
-        boot: boot(now.wall),
-        paths: source.paths(),
+        boot,
+        paths,
         policy: settings.policy.clone(),
         marks: settings.marks,
         load_balancer_hold: settings.load_balancer_hold,

@@ -16,6 +16,8 @@ use crate::moment::Moment;
 
 /// What a 403 needs to pass takes longer than other failures: a person.
 const FORBIDDEN_PAUSE: Duration = Duration::from_secs(5);
+/// Before a pod is asked again that was not found: a cache is not so far behind.
+const NOT_FOUND_PAUSE: Duration = Duration::from_millis(200);
 /// A namespace that is being deleted ends its pods by itself.
 const NAMESPACE_PAUSE: Duration = Duration::from_secs(2);
 
@@ -150,6 +152,7 @@ impl Drain {
             !matches!(answer, Answer::Busy { .. } | Answer::Unauthorized | Answer::Broken(_));
         match answer {
             Answer::Accepted => self.accepted(now, uid, &sent),
+            Answer::Gone if self.is_doubtful(uid) => self.not_found(now, uid),
             Answer::Gone | Answer::Replaced => self.pod_gone(now, uid),
             Answer::Blocked(budget) => self.blocked(now, uid, budget, &sent),
             // Best effort, and once: what comes of it, the deletion follows.
@@ -175,6 +178,23 @@ impl Drain {
         if answers {
             self.note_recovery(now);
         }
+    }
+
+    /// Whether it is too soon to believe that a pod is not there: the watch has shown it, and it was not
+    /// found for the first time.
+    fn is_doubtful(&self, uid: &str) -> bool {
+        self.records.get(uid).is_some_and(|record| {
+            record.state == State::Pending && !record.not_found && record.pod.terminating.is_none()
+        })
+    }
+
+    /// The API server did not find a pod. Who asks in a node's name is answered from a cache, in which a
+    /// pod that was just bound is missing for some milliseconds (admission plugin `NodeRestriction`).
+    fn not_found(&mut self, now: Moment, uid: &str) {
+        let Some(record) = self.records.get_mut(uid) else { return };
+        record.not_found = true;
+        record.pause = Some(Pause { since: now, length: NOT_FOUND_PAUSE });
+        record.failure = Some(Failure::Passing("the API server did not find it (404)".to_owned()));
     }
 
     fn accepted(&mut self, now: Moment, uid: &str, sent: &Sent) {

@@ -34,6 +34,8 @@ pub(super) struct Record {
     pub(super) pause: Option<Pause>,
     /// The pauses between failed requests.
     pub(super) backoff: Backoff,
+    /// It was not found when it was asked. If that is so again, it is gone.
+    pub(super) not_found: bool,
     /// When it was last asked.
     pub(super) last_asked: Option<Moment>,
     /// The last set of pods in which it was.
@@ -120,6 +122,7 @@ impl Record {
             failure: None,
             pause: None,
             backoff: RETRIES,
+            not_found: false,
             last_asked: None,
             set: 0,
         }

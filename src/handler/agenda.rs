@@ -8,9 +8,9 @@ use crate::handler::entry::{Entry, Item, Plan, Stage, doubt, is_planned, outlive
 use crate::handler::recall::Memory;
 use crate::intent::{Effect, Intent, Limit, Policy};
 use crate::moment::{Moment, Reading};
-use crate::node::marks::{MarkSet, Marks, Reason};
+use crate::node::marks::{Cause, MarkSet, Marks, Reason};
 use crate::node::state::Known;
-use crate::node::{MarkPolicy, Node};
+use crate::node::{Hand, MarkPolicy, Node};
 use crate::notice::{Notice, NoticeId, When};
 
 /// The notices that stand.
@@ -271,11 +271,17 @@ impl Agenda {
     /// under way, and not only rehearsed.
     pub fn marks(&mut self, now: Moment, draining: Option<&Item>) -> Option<Marks> {
         let reason = self.reason(now, draining);
-        if self.keeps_earlier(reason.as_ref().map(|reason| &reason.notice), draining) {
+        let asks = self.marked(now, draining).map(|entry| &entry.notice.id);
+        if self.keeps_earlier(asks, draining) {
             return None;
         }
         self.touched |= reason.is_some();
-        self.touched.then(|| Marks { reason, boot_id: self.boot.id.clone(), notices: self.known() })
+        self.touched.then(|| Marks {
+            hand: Hand::Handler,
+            reason,
+            boot_id: self.boot.id.clone(),
+            notices: self.known(),
+        })
     }
 
     /// Whether the marks of an earlier process stay: it is not known yet what they are for, or that
@@ -311,7 +317,7 @@ impl Agenda {
     fn reason(&self, now: Moment, draining: Option<&Item>) -> Option<Reason> {
         let entry = self.marked(now, draining)?;
         Some(Reason {
-            notice: entry.notice.id.clone(),
+            cause: Cause::Notice(entry.notice.id.clone()),
             set: MarkSet::of(&entry.notice.id, entry.intent.effect, self.marks),
         })
     }

@@ -23,7 +23,8 @@ use crate::report::fact::{Fact, Occasion};
 /// A drain under way.
 #[derive(Debug)]
 pub struct Draining {
-    item: Item,
+    /// For which notice; `None`: an operator wants it.
+    item: Option<Item>,
     /// Of the notices that it was for so far, the limit that counts; its end may have moved since.
     limit: Limit,
     dry: bool,
@@ -68,7 +69,13 @@ const TIME_TO_SAY: Duration = Duration::from_secs(2);
 
 impl Draining {
     /// A drain begins. `undecided`: it may have been done before; the Node tells.
-    pub fn begin(now: Moment, config: &Config, item: Item, limit: Limit, undecided: bool) -> Self {
+    pub fn begin(
+        now: Moment,
+        config: &Config,
+        item: Option<Item>,
+        limit: Limit,
+        undecided: bool,
+    ) -> Self {
         let plan = Plan {
             timing: timing(now, limit, config.margin),
             rules: config.rules.clone(),
@@ -96,9 +103,9 @@ impl Draining {
         }
     }
 
-    /// For which notice.
-    pub fn item(&self) -> &Item {
-        &self.item
+    /// For which notice, if it is for one.
+    pub fn item(&self) -> Option<&Item> {
+        self.item.as_ref()
     }
 
     /// Whether it may turn out to have been done before.
@@ -117,7 +124,7 @@ impl Draining {
     /// Another notice takes over: what is gone stays gone, grace and budgets are decided anew. True
     /// if the instance goes earlier than was said.
     pub fn taken_over(&mut self, now: Moment, config: &Config, item: Item, limit: Limit) -> bool {
-        self.item = item;
+        self.item = Some(item);
         self.decided(now);
         if limit.urgency() < self.limit().urgency() {
             self.limit = limit;
@@ -192,6 +199,11 @@ impl Draining {
     /// Whether nothing is left that is to go, and the table that said so has not changed since.
     pub fn is_emptied(&self, now: Moment) -> bool {
         self.drain.is_empty() && self.emptied == Some(table(&self.drain.verdict(now)))
+    }
+
+    /// What has become of every pod so far.
+    pub fn so_far(&self, now: Moment) -> Verdict {
+        self.drain.verdict(now)
     }
 
     /// Whether it has come to its end, or this process must end.

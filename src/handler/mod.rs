@@ -2,6 +2,7 @@
 //! around it.
 
 pub mod agenda;
+pub mod by_hand;
 pub mod config;
 pub mod draining;
 pub mod entry;

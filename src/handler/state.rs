@@ -168,7 +168,7 @@ impl Handler {
                     draining.marked(now, exclusion);
                 }
                 let dry = self.config.dry;
-                let draining = self.draining.as_ref().map(|draining| draining.item());
+                let draining = self.draining.as_ref().and_then(|draining| draining.item());
                 let until = self.agenda.marks_until(now, draining);
                 let until = until.filter(|_| !dry && !changes.is_empty());
                 let changes = changes.into_iter().map(Box::new);
@@ -216,7 +216,7 @@ impl Handler {
 /// What is to be done, by what stands.
 impl Handler {
     fn plan(&mut self, now: Moment) {
-        let draining = self.draining.as_ref().map(|draining| draining.item());
+        let draining = self.draining.as_ref().and_then(|draining| draining.item());
         match self.agenda.expire(now, draining) {
             Some(Ending::Expired(id)) => self.tell(Fact::MarksExpired(id)),
             Some(Ending::Gone(id)) => self.tell(Fact::StaysWithdrawn(id)),
@@ -226,7 +226,7 @@ impl Handler {
             self.drain_for(now, &entry);
         }
         self.speak_of_others(now);
-        let draining = self.draining.as_ref().map(|draining| draining.item());
+        let draining = self.draining.as_ref().and_then(|draining| draining.item());
         let marks = self.agenda.marks(now, draining);
         self.marker.want(now, marks);
         self.plan_from = self.agenda.wake(now);
@@ -239,7 +239,7 @@ impl Handler {
         match &self.draining {
             None if self.ending => {}
             None => self.begin(now, entry, limit),
-            Some(draining) if *draining.item() == entry.item() => {}
+            Some(draining) if draining.item() == Some(&entry.item()) => {}
             // It is over with the next step.
             Some(draining) if draining.is_called_off(now) => {}
             Some(draining) if draining.limit().urgency() <= limit.urgency() => {}
@@ -249,7 +249,7 @@ impl Handler {
 
     /// What stands beside the drain that is under way, or asks for marks only.
     fn speak_of_others(&mut self, now: Moment) {
-        let draining = self.draining.as_ref().map(|draining| draining.item());
+        let draining = self.draining.as_ref().and_then(|draining| draining.item());
         while let Some(entry) = self.agenda.unspoken(now, draining) {
             let (notice, basis) = (Box::new(entry.notice.clone()), entry.intent.basis);
             let marks_only = entry.intent.effect == Effect::Mark;
@@ -266,7 +266,7 @@ impl Handler {
         self.credentials.hurry(now);
         self.node_search.hurry(now);
         let undecided = entry.from_the_start && !self.agenda.memory().is_read();
-        let draining = Draining::begin(now, &self.config, entry.item(), limit, undecided);
+        let draining = Draining::begin(now, &self.config, Some(entry.item()), limit, undecided);
         self.draining = Some(Box::new(draining));
         self.marker.renew(now);
         self.agenda.spoken_of(&entry.notice.id);
@@ -276,7 +276,8 @@ impl Handler {
 
     fn take_over(&mut self, now: Moment, entry: &Entry, limit: Limit) {
         let Some(draining) = &mut self.draining else { return };
-        let (same, had_deadline) = (draining.item().id == entry.notice.id, draining.has_deadline());
+        let same = draining.item().is_some_and(|item| item.id == entry.notice.id);
+        let had_deadline = draining.has_deadline();
         let earlier = draining.taken_over(now, &self.config, entry.item(), limit);
         let ends_within = draining.ends_within(now);
         self.agenda.spoken_of(&entry.notice.id);
@@ -323,7 +324,7 @@ impl Handler {
             self.tell(Fact::MarksUnreadable);
         }
         let decided = self.draining.as_ref().filter(|draining| !draining.is_undecided());
-        let done = self.agenda.recall(reading, node, decided.map(|draining| draining.item()));
+        let done = self.agenda.recall(reading, node, decided.and_then(|draining| draining.item()));
         let memory = self.agenda.memory();
         if !memory.is_empty() {
             let same_boot = memory.is_of_this_boot();
@@ -360,7 +361,8 @@ impl Handler {
     fn go_on_with_drain(&mut self, now: Moment) {
         let Some(draining) = &mut self.draining else { return };
         draining.decided(now);
-        let Some(Entry { intent, .. }) = self.agenda.entry(&draining.item().id) else { return };
+        let entry = draining.item().and_then(|item| self.agenda.entry(&item.id));
+        let Some(Entry { intent, .. }) = entry else { return };
         let (basis, end) = (intent.basis, intent.effect.end());
         if let Some(end) = end.filter(|end| draining.pull_in(*end)) {
             self.tell(Fact::DeadlineMoved { basis, left: now.until(end) });
@@ -395,9 +397,9 @@ impl Handler {
         }
         if draining.is_called_off(now) {
             self.marker.keep();
-        } else {
+        } else if let Some(item) = draining.item() {
             // Pods that were never seen were not drained: a restart is to try again.
-            self.agenda.drained(now, draining.item(), draining.limit(), draining.has_listed());
+            self.agenda.drained(now, item, draining.limit(), draining.has_listed());
         }
         self.plan_from = Some(now);
         self.todo.push_back(Step::Do(Order::Disconnect));

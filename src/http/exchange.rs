@@ -37,6 +37,8 @@ pub struct Answer {
     pub status: StatusCode,
     /// The header `Retry-After`.
     pub retry_after: Option<HeaderValue>,
+    /// The header `Date`.
+    pub date: Option<HeaderValue>,
     /// What follows.
     pub rest: Rest,
 }
@@ -165,11 +167,11 @@ impl Connection {
             let (used, head) =
                 read_head_of(&mut call, &self.inbox).map_err(|e| not_http(e.to_string()))?;
             self.inbox.drain(..used);
-            if let Some((status, retry_after)) = head {
+            if let Some((status, retry_after, date)) = head {
                 let rest = call
                     .proceed()
                     .ok_or_else(|| not_http("its head cannot be understood".to_owned()))?;
-                return Ok(Answer { status, retry_after, rest: rest.into() });
+                return Ok(Answer { status, retry_after, date, rest: rest.into() });
             }
             interim += used;
             let length = interim + self.inbox.len();
@@ -267,10 +269,15 @@ impl Body {
 fn read_head_of(
     call: &mut Call<RecvResponse>,
     input: &[u8],
-) -> Result<(usize, Option<(StatusCode, Option<HeaderValue>)>), ureq_proto::Error> {
+) -> Result<
+    (usize, Option<(StatusCode, Option<HeaderValue>, Option<HeaderValue>)>),
+    ureq_proto::Error,
+> {
     let (used, response) = call.try_response(input, false)?;
-    let head = response
-        .map(|response| (response.status(), response.headers().get(header::RETRY_AFTER).cloned()));
+    let head = response.map(|response| {
+        let value = |name| response.headers().get(name).cloned();
+        (response.status(), value(header::RETRY_AFTER), value(header::DATE))
+    });
     Ok((used, head))
 }
 

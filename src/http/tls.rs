@@ -5,11 +5,19 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use ring::rand::{SecureRandom as _, SystemRandom};
 use rustls::client::Resumption;
-use rustls::crypto::ring;
+use rustls::crypto::ring::sign::{RsaSigningKey, any_ecdsa_type};
+use rustls::crypto::ring::{cipher_suite, kx_group};
+use rustls::crypto::{
+    CryptoProvider, GetRandomFailed, KeyProvider, SecureRandom, WebPkiSupportedAlgorithms,
+};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{CertificateError, ClientConfig, RootCertStore};
+use rustls::sign::SigningKey;
+use rustls::{CertificateError, ClientConfig, RootCertStore, SignatureScheme};
+
+use webpki::ring as signed;
 
 use crate::file;
 
@@ -19,7 +27,7 @@ pub fn client_config(
     roots: RootCertStore,
     own: Option<&OwnCertificate>,
 ) -> Result<Arc<ClientConfig>, rustls::Error> {
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let builder = ClientConfig::builder_with_provider(Arc::new(provider()))
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots);
     let mut config = match own {
@@ -31,6 +39,86 @@ pub fn client_config(
     // A store of sessions would be 64 kB, for connections that are kept open, or opened seldom.
     config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
+}
+
+/// What ring does, as far as it is needed here. Every server has AES-GCM (RFC 8446, section 9.1; of TLS 1.2
+/// what Go's servers offer).
+fn provider() -> CryptoProvider {
+    CryptoProvider {
+        cipher_suites: vec![
+            cipher_suite::TLS13_AES_256_GCM_SHA384,
+            cipher_suite::TLS13_AES_128_GCM_SHA256,
+            cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+            cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+            cipher_suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+            cipher_suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+        ],
+        kx_groups: vec![kx_group::X25519, kx_group::SECP256R1, kx_group::SECP384R1],
+        signature_verification_algorithms: SIGNATURES,
+        secure_random: &Random,
+        key_provider: &OwnKeys,
+    }
+}
+
+/// How certificates and handshakes may be signed: as rustls with ring has it.
+static SIGNATURES: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
+    all: &[
+        signed::ECDSA_P256_SHA256,
+        signed::ECDSA_P256_SHA384,
+        signed::ECDSA_P384_SHA256,
+        signed::ECDSA_P384_SHA384,
+        signed::ED25519,
+        signed::RSA_PSS_2048_8192_SHA256_LEGACY_KEY,
+        signed::RSA_PSS_2048_8192_SHA384_LEGACY_KEY,
+        signed::RSA_PSS_2048_8192_SHA512_LEGACY_KEY,
+        signed::RSA_PKCS1_2048_8192_SHA256,
+        signed::RSA_PKCS1_2048_8192_SHA384,
+        signed::RSA_PKCS1_2048_8192_SHA512,
+    ],
+    // In TLS 1.2 a scheme leaves the curve open.
+    mapping: &[
+        (
+            SignatureScheme::ECDSA_NISTP384_SHA384,
+            &[signed::ECDSA_P384_SHA384, signed::ECDSA_P256_SHA384],
+        ),
+        (
+            SignatureScheme::ECDSA_NISTP256_SHA256,
+            &[signed::ECDSA_P256_SHA256, signed::ECDSA_P384_SHA256],
+        ),
+        (SignatureScheme::ED25519, &[signed::ED25519]),
+        (SignatureScheme::RSA_PSS_SHA512, &[signed::RSA_PSS_2048_8192_SHA512_LEGACY_KEY]),
+        (SignatureScheme::RSA_PSS_SHA384, &[signed::RSA_PSS_2048_8192_SHA384_LEGACY_KEY]),
+        (SignatureScheme::RSA_PSS_SHA256, &[signed::RSA_PSS_2048_8192_SHA256_LEGACY_KEY]),
+        (SignatureScheme::RSA_PKCS1_SHA512, &[signed::RSA_PKCS1_2048_8192_SHA512]),
+        (SignatureScheme::RSA_PKCS1_SHA384, &[signed::RSA_PKCS1_2048_8192_SHA384]),
+        (SignatureScheme::RSA_PKCS1_SHA256, &[signed::RSA_PKCS1_2048_8192_SHA256]),
+    ],
+};
+
+/// The system's.
+#[derive(Debug)]
+struct Random;
+
+impl SecureRandom for Random {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), GetRandomFailed> {
+        SystemRandom::new().fill(bytes).map_err(|_| GetRandomFailed)
+    }
+}
+
+/// Keys of the kinds that clusters give: RSA and ECDSA.
+#[derive(Debug)]
+struct OwnKeys;
+
+impl KeyProvider for OwnKeys {
+    fn load_private_key(
+        &self,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Arc<dyn SigningKey>, rustls::Error> {
+        if let Ok(rsa) = RsaSigningKey::new(&key) {
+            return Ok(Arc::new(rsa));
+        }
+        any_ecdsa_type(&key)
+    }
 }
 
 /// A certificate by which we are known, and its key. Never shown.

@@ -21,7 +21,7 @@ use crate::kube::reply::{self, Reply};
 use crate::kube::request::{Method, Request};
 use crate::kube::token::Token;
 use crate::kube::trouble::Trouble;
-use crate::moment::Moment;
+use crate::moment::{Moment, WallTime};
 
 /// Of the body of an answer other than 2xx: a Status with its message, or the beginning of whatever
 /// a proxy says instead. So much is read that the connection can be kept.
@@ -74,7 +74,7 @@ impl Connection {
         if !self.asks_anew(node.as_ref(), &reply) {
             return Ok(reply);
         }
-        self.renew(request, &reply, &exchange)?;
+        self.renew(&exchange)?;
         let answer = self.ask(request, None, &exchange)?;
         let reply = self.read_rest(answer, request, &exchange)?;
         self.access.server().answered_anew(reply.status);
@@ -112,7 +112,7 @@ impl Connection {
                     if !self.asks_anew(node.as_ref(), &reply) {
                         return Ok(Streaming::Refused(reply));
                     }
-                    self.renew(request, &reply, &exchange)?;
+                    self.renew(&exchange)?;
                     node = None;
                 }
             }
@@ -146,14 +146,9 @@ impl Connection {
         false
     }
 
-    /// Sees to it that the next request can be sent, after this answer.
-    fn renew(
-        &mut self,
-        request: &Request,
-        reply: &Reply,
-        exchange: &Exchange,
-    ) -> Result<(), Trouble> {
-        self.access.server().exchanged(request, Some(reply.status));
+    /// Sees to it that the same can be asked once more. The refusal of a name is no answer to what was
+    /// asked, and is not counted as one.
+    fn renew(&mut self, exchange: &Exchange) -> Result<(), Trouble> {
         if !self.is_reusable() {
             let left = self.access.clock().now().until(exchange.until);
             *self = Self::open(&self.access, left)?;
@@ -208,16 +203,17 @@ impl Connection {
         request: &Request,
         exchange: &Exchange,
     ) -> Result<Reply, Trouble> {
-        let Answer { status, retry_after, rest } = answer;
+        let Answer { status, retry_after, date, rest } = answer;
         let limit = if status.is_success() {
             Limit { read: request.answer_limit, kept: request.answer_kept }
         } else {
             REFUSAL
         };
         let retry_after = retry_after.and_then(|value| reply::retry_after(value.to_str().ok()?));
+        let date = date.and_then(|value| WallTime::parse_rfc2822(value.to_str().ok()?));
         self.http
             .read_rest(status, rest, limit, exchange.until)
-            .map(|body| Reply { status: status.as_u16(), retry_after, body })
+            .map(|body| Reply { status: status.as_u16(), retry_after, date, body })
             .map_err(|failure| exchange.trouble(&self.access, failure))
     }
 }

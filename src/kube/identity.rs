@@ -179,7 +179,7 @@ mod tests {
         let body = format!(
             r#"{{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","message":"{message}"}}"#
         );
-        Reply { status, retry_after: None, body: body.into_bytes() }
+        Reply { status, retry_after: None, date: None, body: body.into_bytes() }
     }
 
     /// As kube-apiserver 1.34 and 1.37 write it.

@@ -30,16 +30,16 @@ const HOW: &str = "kubectl config view --minify --flatten --raw -o json";
 pub fn server(content: &[u8]) -> Result<Server, String> {
     let not_json = || format!("it is not the JSON form of a kubeconfig: write it with {HOW}");
     let text = std::str::from_utf8(content).map_err(|_| not_json())?;
-    let whole: Config = json::from_str(text).map_err(|_| not_json())?;
-    if whole.kind.as_deref().unwrap_or(KIND) != KIND {
+    let config: Config = json::from_str(text).map_err(|_| not_json())?;
+    if config.kind.as_deref().unwrap_or(KIND) != KIND {
         return Err(not_json());
     }
-    let current = whole.current_context.filter(|name| !name.is_empty());
+    let current = config.current_context.filter(|name| !name.is_empty());
     let current = current.ok_or("it has no current-context")?;
-    let context = named(whole.contexts, |it| (it.name, it.context), "context", &current)?;
-    let cluster = named(whole.clusters, |it| (it.name, it.cluster), "cluster", &context.cluster)?;
-    let user = match context.user.filter(|user| !user.is_empty()) {
-        Some(user) => named(whole.users, |it| (it.name, it.user), "user", &user)?,
+    let names = named(config.contexts, |it| (it.name, it.context), "context", &current)?;
+    let cluster = named(config.clusters, |it| (it.name, it.cluster), "cluster", &names.cluster)?;
+    let user = match names.user.filter(|user| !user.is_empty()) {
+        Some(user) => named(config.users, |it| (it.name, it.user), "user", &user)?,
         None => return Err("its current context names no user".to_owned()),
     };
     let (url, roots) = cluster.server()?;

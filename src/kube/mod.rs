@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`name`] | what it takes for a name |
 //! | [`trouble`] | what can go wrong on the way, in words |
-//! | `token` | the ServiceAccount's token, and its claims |
+//! | [`token`] | the ServiceAccount's token, and its claims |
 //! | [`request`], [`reply`] | what is asked; what an answer means |
 //! | [`identity`] | in whose name it is asked |
 //! | [`server_url`] | where it is |
@@ -36,7 +36,7 @@ pub mod server;
 pub mod server_url;
 #[cfg(test)]
 pub(crate) mod stand_in;
-mod token;
+pub mod token;
 pub mod trouble;
 pub mod watch;
 pub mod workers;

@@ -10,9 +10,10 @@ use miniserde::json::{self, Value};
 use crate::drain::ask::{Answer, Ask, Budget, Job, PodRef};
 use crate::excerpt::excerpt;
 use crate::kube::request::{Method, Request};
+use crate::moment::WallTime;
 use crate::node::Taint;
 use crate::node::state::Remembered;
-use crate::node::{FIELD_MANAGER, Node, NodeAnswer, Setter};
+use crate::node::{Hand, Node, NodeAnswer, Setter};
 
 /// A whole reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct Reply {
     pub status: u16,
     /// The header `Retry-After`, as [`retry_after`] reads it.
     pub retry_after: Option<Duration>,
+    /// The header `Date`: what the server's clock said, to the second.
+    pub date: Option<WallTime>,
     /// As it came.
     pub body: Vec<u8>,
 }
@@ -97,6 +100,42 @@ pub fn node_of_pod(request: &Request, reply: &Reply) -> Result<String, String> {
         403 => Err(format!("{why}; set NODE_NAME, or grant `get` on `pods`")),
         404 => Err(format!("{why}; set NODE_NAME, or correct POD_NAME and NAMESPACE")),
         _ => Err(why),
+    }
+}
+
+/// The version of the API server, by the reply to [`read_version`](crate::kube::request::read_version).
+pub fn version(reply: &Reply) -> Option<String> {
+    Told::read(&reply.body)?.version.as_deref().map(excerpt)
+}
+
+/// Whether it is allowed, by the reply to [`review`](crate::kube::request::review).
+///
+/// # Errors
+/// It was not told: why.
+pub fn is_allowed(request: &Request, reply: &Reply) -> Result<bool, String> {
+    match Told::read(&reply.body).and_then(|told| told.status) {
+        Some(status) => Ok(status.allowed),
+        None => Err(refusal(request, reply)),
+    }
+}
+
+/// What is told of the API server, and of rights there: `Info` in k8s.io/apimachinery/pkg/version, and
+/// `SelfSubjectAccessReview`.
+#[derive(Deserialize)]
+struct Told {
+    #[serde(rename = "gitVersion")]
+    version: Option<String>,
+    status: Option<Allowed>,
+}
+
+#[derive(Deserialize)]
+struct Allowed {
+    allowed: bool,
+}
+
+impl Told {
+    fn read(body: &[u8]) -> Option<Self> {
+        read(body)
     }
 }
 
@@ -304,6 +343,9 @@ struct NodeAnnotations {
     // crate::node::state::STATE_ANNOTATION; an attribute takes no constant.
     #[serde(rename = "k8s-spot-handler/state")]
     state: Option<String>,
+    // crate::node::Hand::annotation
+    #[serde(rename = "k8s-spot-handler/by-hand")]
+    by_hand: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -350,8 +392,13 @@ impl NodeMeta {
     fn cordoned_by(&self) -> Setter {
         let managers = self.managed_fields.iter().flatten().filter(|fields| fields.cordons());
         managers.fold(Setter::Unknown, |before, fields| {
-            match (before, fields.manager.as_deref() == Some(FIELD_MANAGER)) {
-                (Setter::Unknown | Setter::Us, true) => Setter::Us,
+            let hands = [Hand::Handler, Hand::Operator];
+            let hand = hands
+                .into_iter()
+                .find(|hand| fields.manager.as_deref() == Some(hand.field_manager()));
+            match (before, hand) {
+                (Setter::Unknown, Some(hand)) => Setter::Hand(hand),
+                (Setter::Hand(same), Some(hand)) if same == hand => before,
                 _ => Setter::Others,
             }
         })
@@ -364,7 +411,9 @@ impl NodeObject {
         let is_it =
             kind == "Node" && metadata.name == name && !metadata.resource_version.is_empty();
         let cordoned_by = metadata.cordoned_by();
-        let state = metadata.annotations.and_then(|annotations| annotations.state);
+        let (state, by_hand) = metadata
+            .annotations
+            .map_or((None, None), |annotations| (annotations.state, annotations.by_hand));
         let (unschedulable, taints) =
             spec.map_or((None, None), |spec| (spec.unschedulable, spec.taints));
         is_it.then(|| Node {
@@ -374,6 +423,7 @@ impl NodeObject {
             taints: taints.unwrap_or_default(),
             exclusion: metadata.labels.and_then(|labels| labels.exclusion),
             state: Remembered::parse(state.as_deref()),
+            by_hand: Remembered::parse(by_hand.as_deref()),
         })
     }
 }

@@ -9,7 +9,6 @@ use miniserde::{Serialize, json};
 
 use crate::drain::ask::{Ask, Grace, Job, PodRef};
 use crate::moment::WallTime;
-use crate::node::FIELD_MANAGER;
 use crate::node::marks::Patch;
 
 /// An answer that is one object: etcd holds objects of up to 1.5 MiB.
@@ -162,11 +161,44 @@ pub fn read_node(name: &str) -> Request {
 pub fn patch_node(name: &str, patch: &Patch) -> Request {
     Request {
         method: Method::Patch,
-        path: format!("{}?fieldManager={FIELD_MANAGER}", node_path(name)),
+        path: format!("{}?fieldManager={}", node_path(name), patch.hand.field_manager()),
         body: Some(Body { content_type: "application/merge-patch+json", text: patch.text.clone() }),
         answer_limit: OBJECT_LIMIT,
         answer_kept: OBJECT_LIMIT,
         name: if patch.taints { Name::ServiceAccount } else { Name::Node },
+    }
+}
+
+/// Asks the API server which version it is of: whoever knows it may.
+pub fn read_version() -> Request {
+    Request { name: Name::ServiceAccount, ..get("/version".to_owned(), STATUS_LIMIT) }
+}
+
+/// Asks whether the ServiceAccount may do this (`SelfSubjectAccessReview`): a verb, and a resource of the
+/// core group with its part after a slash. To a Node: to that of this name; to list or watch pods: those
+/// of this node. `prefix` stands before the verb.
+///
+/// In the node's name nothing is asked: a node is told "yes" for other Nodes and their pods, too, since it
+/// is NodeRestriction that forbids these, which no review sees.
+pub fn review(prefix: &str, verb: &str, resource: &str, node: &str) -> Request {
+    let node = json::to_string(node);
+    let (resource, part) = resource.split_once('/').unwrap_or((resource, ""));
+    let name = if resource == "nodes" { node.as_str() } else { "\"\"" };
+    let selector = match verb {
+        "list" | "watch" => format!(
+            r#","fieldSelector":{{"requirements":[{{"key":"spec.nodeName","operator":"In","values":[{node}]}}]}}"#
+        ),
+        _ => String::new(),
+    };
+    let text = format!(
+        r#"{{"apiVersion":"authorization.k8s.io/v1","kind":"SelfSubjectAccessReview","spec":{{"resourceAttributes":{{"verb":"{prefix}{verb}","resource":"{resource}","subresource":"{part}","name":{name}{selector}}}}}}}"#
+    );
+    Request {
+        method: Method::Post,
+        path: "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews".to_owned(),
+        body: Some(Body { content_type: "application/json", text }),
+        name: Name::ServiceAccount,
+        ..get(String::new(), STATUS_LIMIT)
     }
 }
 

@@ -173,7 +173,7 @@ impl Server {
     }
 
     /// Where the roots are, in words.
-    pub(super) fn where_roots_are(&self) -> String {
+    pub fn where_roots_are(&self) -> String {
         match &self.roots {
             Roots::File(file) => file.display().to_string(),
             Roots::Pem(_) => "the kubeconfig".to_owned(),
@@ -191,6 +191,15 @@ impl Server {
     /// does that.
     pub fn claims(&self) -> Result<Claims, Trouble> {
         Ok(self.token()?.map(|token| Claims::of(&token)).unwrap_or_default())
+    }
+
+    /// Where the token is, in words; `None`: a certificate is what we are known by.
+    pub fn where_token_is(&self) -> Option<String> {
+        match &self.credential {
+            Credential::TokenFile(file) => Some(file.display().to_string()),
+            Credential::Token(_) => Some("the kubeconfig".to_owned()),
+            Credential::Certificate(_) => None,
+        }
     }
 
     /// The token as it is in its file now: the kubelet replaces it every hour or so. If the file
@@ -288,10 +297,10 @@ mod tests {
             let file = files.authority();
             match server.check() {
                 Err(Trouble::NotPem { file: named, .. }) if !is_pem => {
-                    assert_eq!(named, file.display().to_string())
+                    assert_eq!(named, file.display().to_string());
                 }
                 Err(Trouble::NoCertificate { file: named }) if is_pem => {
-                    assert_eq!(named, file.display().to_string())
+                    assert_eq!(named, file.display().to_string());
                 }
                 other => panic!("{pem}: {other:?}"),
             }

@@ -4,7 +4,8 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use miniserde::{Deserialize, json};
+use miniserde::Deserialize;
+use miniserde::json::{self, Value};
 use ureq_proto::http::HeaderValue;
 
 /// A bearer token, as the header that carries it. Never shown.
@@ -60,6 +61,17 @@ pub struct Claims {
     pub uid: Option<String>,
     /// The name of the node that the pod runs on.
     pub node: Option<String>,
+    /// When it was issued; this and the following in seconds since 1970.
+    pub issued: Option<u64>,
+    /// From when on it is not accepted any more.
+    pub expires: Option<u64>,
+    /// From when on the API server warns of it: the kubelet has replaced it by then. It is accepted for
+    /// longer for the sake of programs that read their token once.
+    pub stale: Option<u64>,
+    /// Whom it is meant for, as JSON.
+    pub audience: Option<String>,
+    /// Whose it is: `system:serviceaccount:NAMESPACE:NAME`.
+    pub subject: Option<String>,
 }
 
 impl Claims {
@@ -72,13 +84,19 @@ impl Claims {
     fn payload(token: &[u8]) -> Option<Self> {
         let payload = token.split(|byte| *byte == b'.').nth(1)?;
         let payload = String::from_utf8(URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
-        let claims = json::from_str::<Payload>(&payload).ok()?.kubernetes?;
+        let payload: Payload = json::from_str(&payload).ok()?;
+        let claims = payload.kubernetes?;
         let pod = claims.pod.unwrap_or_default();
         Some(Self {
             namespace: claims.namespace,
             pod: pod.name,
             uid: pod.uid,
             node: claims.node.and_then(|node| node.name),
+            issued: payload.issued,
+            expires: payload.expires,
+            stale: claims.stale,
+            audience: payload.audience.map(|audience| json::to_string(&audience)),
+            subject: payload.subject,
         })
     }
 }
@@ -87,11 +105,21 @@ impl Claims {
 struct Payload {
     #[serde(rename = "kubernetes.io")]
     kubernetes: Option<Bound>,
+    #[serde(rename = "iat")]
+    issued: Option<u64>,
+    #[serde(rename = "exp")]
+    expires: Option<u64>,
+    #[serde(rename = "aud")]
+    audience: Option<Value>,
+    #[serde(rename = "sub")]
+    subject: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct Bound {
     namespace: Option<String>,
+    #[serde(rename = "warnafter")]
+    stale: Option<u64>,
     pod: Option<Object>,
     node: Option<Object>,
 }
@@ -125,9 +153,10 @@ mod tests {
             let token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(payload));
             claims_of(&token)
         };
-        let payload = r#"{"aud":["x"],"exp":1,"kubernetes.io":{"namespace":"kube-system",
+        let payload = r#"{"aud":["x","y"],"exp":9,"iat":1,"kubernetes.io":{"namespace":"kube-system",
             "node":{"name":"n1","uid":"1"},"pod":{"name":"p","uid":"2"},
-            "serviceaccount":{"name":"s","uid":"3"}},"sub":"system:serviceaccount:a:b?>~"}"#;
+            "serviceaccount":{"name":"s","uid":"3"},"warnafter":5},
+            "sub":"system:serviceaccount:a:b?>~"}"#;
         let some = |text: &str| Some(text.to_owned());
         assert_eq!(
             claims(payload),
@@ -135,7 +164,12 @@ mod tests {
                 namespace: some("kube-system"),
                 pod: some("p"),
                 uid: some("2"),
-                node: some("n1")
+                node: some("n1"),
+                issued: Some(1),
+                expires: Some(9),
+                stale: Some(5),
+                audience: some(r#"["x","y"]"#),
+                subject: some("system:serviceaccount:a:b?>~"),
             }
         );
         let unbound = Claims { namespace: some("a"), ..Claims::default() };

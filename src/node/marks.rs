@@ -6,14 +6,16 @@ use std::fmt;
 use miniserde::json::{self, Array, Object, Value};
 
 use crate::intent::{Effect, Limit};
-use crate::node::state::{Known, Occurrence, STATE_ANNOTATION, State};
-use crate::node::{EXCLUSION_LABEL, MarkPolicy, Node, RebalanceMark, Setter};
+use crate::node::state::{Known, Occurrence, State};
+use crate::node::{EXCLUSION_LABEL, Hand, MarkPolicy, Node, RebalanceMark, Setter};
 use crate::node::{Taint, TaintEffect};
 use crate::notice::NoticeId;
 
 /// What the Node is to bear.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Marks {
+    /// Whose marks.
+    pub hand: Hand,
     /// Why it is marked, and how; `None`: it is to bear no marks of ours.
     pub reason: Option<Reason>,
     /// The boot of this machine.
@@ -25,10 +27,28 @@ pub struct Marks {
 /// Why a Node is marked, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason {
-    /// For which notice.
-    pub notice: NoticeId,
+    /// For what.
+    pub cause: Cause,
     /// What is set.
     pub set: MarkSet,
+}
+
+/// What a Node is marked for. `Display` is how the annotation names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// A notice.
+    Notice(NoticeId),
+    /// An operator's command.
+    ByHand,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Notice(id) => id.fmt(f),
+            Self::ByHand => f.write_str("by-hand"),
+        }
+    }
 }
 
 /// Which marks are set.
@@ -72,6 +92,8 @@ pub struct Patch {
     pub text: String,
     /// It changes the taints, which no node may of its own (admission plugin `NodeRestriction`).
     pub taints: bool,
+    /// Who changes it.
+    pub hand: Hand,
 }
 
 /// What is different about a Node, or stays against what was wanted, and why.
@@ -144,7 +166,8 @@ impl Marks {
     pub fn draft(&self, node: &Node, renew: bool) -> Draft {
         let empty = State::new(self.boot_id.clone());
         let mut draft = Drafting {
-            before: node.state.state().unwrap_or(&empty),
+            hand: self.hand,
+            before: node.remembered(self.hand).state().unwrap_or(&empty),
             renew,
             another: false,
             node,
@@ -154,7 +177,7 @@ impl Marks {
             changes: Vec::new(),
         };
         let reason = self.reason.as_ref();
-        draft.state.notice = reason.map(|reason| reason.notice.to_string());
+        draft.state.notice = reason.map(|reason| reason.cause.to_string());
         draft.state.notices.clone_from(&self.notices);
         let taint = reason.and_then(|reason| reason.set.taint.as_ref());
         let other_taint = |ours: &Taint| taint.is_none_or(|taint| !taint.says_same(ours));
@@ -181,6 +204,7 @@ pub struct Draft {
 
 /// A draft in the making.
 struct Drafting<'a> {
+    hand: Hand,
     node: &'a Node,
     /// What was remembered.
     before: &'a State,
@@ -197,7 +221,12 @@ struct Drafting<'a> {
 impl Drafting<'_> {
     fn cordon(&mut self, reason: Option<&Reason>) {
         let was_ours = self.before.cordoned;
-        let is_ours = was_ours && self.node.cordoned_by != Setter::Others;
+        let is_ours = was_ours
+            && match self.node.cordoned_by {
+                Setter::Hand(hand) => hand == self.hand,
+                Setter::Others => false,
+                Setter::Unknown => true,
+            };
         match (reason.filter(|reason| reason.set.cordon), self.node.unschedulable) {
             (Some(_), true) => {
                 self.state.cordoned = is_ours;
@@ -205,7 +234,7 @@ impl Drafting<'_> {
                 self.found(Change::Cordon(cordon));
             }
             // Somebody has lifted it, and knew what it was for.
-            (Some(reason), false) if was_ours && !self.renew && self.knew(&reason.notice) => {
+            (Some(reason), false) if was_ours && !self.renew && self.knew(&reason.cause) => {
                 self.state.cordoned = true;
             }
             (Some(_), false) if was_ours || self.renew || self.another => {
@@ -287,9 +316,12 @@ impl Drafting<'_> {
         }
     }
 
-    /// Whether the marks were for this notice, or it was known when they were set for another.
-    fn knew(&self, notice: &NoticeId) -> bool {
-        let is_it = |known: &Known| Occurrence::notice(&known.notice).as_ref() == Some(notice);
+    /// Whether the marks were for this, or it was known when they were set for another.
+    fn knew(&self, cause: &Cause) -> bool {
+        let is_it = |known: &Known| match cause {
+            Cause::Notice(id) => Occurrence::notice(&known.notice).as_ref() == Some(id),
+            Cause::ByHand => false,
+        };
         self.before.notice == self.state.notice || self.before.notices.iter().any(is_it)
     }
 
@@ -302,8 +334,8 @@ impl Drafting<'_> {
     }
 
     fn finish(self) -> Draft {
-        let Self { node, before, state, spec, labels, changes, .. } = self;
-        let remembers = node.state.state().is_some();
+        let Self { hand, node, before, state, spec, labels, changes, .. } = self;
+        let remembers = node.remembered(hand).state().is_some();
         let is_noted = if state.is_empty() { !remembers } else { remembers && state == *before };
         if is_noted && spec.is_empty() && labels.is_empty() {
             return Draft { patch: None, changes, excluded: state.excluded };
@@ -313,7 +345,7 @@ impl Drafting<'_> {
         let mut metadata = Object::new();
         let version = Value::String(node.resource_version.clone());
         metadata.insert("resourceVersion".to_owned(), version);
-        metadata.insert("annotations".to_owned(), object([(STATE_ANNOTATION, note)]));
+        metadata.insert("annotations".to_owned(), object([(hand.annotation(), note)]));
         if !labels.is_empty() {
             metadata.insert("labels".to_owned(), Value::Object(labels));
         }
@@ -323,7 +355,7 @@ impl Drafting<'_> {
         if !spec.is_empty() {
             patch.insert("spec".to_owned(), Value::Object(spec));
         }
-        let patch = Patch { text: json::to_string(&Value::Object(patch)), taints };
+        let patch = Patch { text: json::to_string(&Value::Object(patch)), taints, hand };
         Draft { patch: Some(patch), changes, excluded: state.excluded }
     }
 }

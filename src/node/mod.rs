@@ -9,8 +9,35 @@ use crate::node::state::Remembered;
 
 pub use crate::node::taint::{Taint, TaintEffect};
 
-/// Under this name the handler changes the Node (`fieldManager`). The API server keeps who set which
-/// field (Kubernetes documentation, "Server-Side Apply", `managedFields`).
+/// Who changes the Node through this program. Each takes back only what it set itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hand {
+    /// The handler, for notices.
+    Handler,
+    /// Whoever gives the commands `drain` and `restore`.
+    Operator,
+}
+
+impl Hand {
+    /// The name under which the Node is changed (`fieldManager`). The API server keeps who set which
+    /// field (Kubernetes documentation, "Server-Side Apply", `managedFields`).
+    pub fn field_manager(self) -> &'static str {
+        match self {
+            Self::Handler => FIELD_MANAGER,
+            Self::Operator => "k8s-spot-handler-by-hand",
+        }
+    }
+
+    /// The annotation in which is kept what was done to the Node, and why.
+    pub fn annotation(self) -> &'static str {
+        match self {
+            Self::Handler => state::STATE_ANNOTATION,
+            Self::Operator => "k8s-spot-handler/by-hand",
+        }
+    }
+}
+
+/// The handler's [`Hand::field_manager`].
 pub const FIELD_MANAGER: &str = "k8s-spot-handler";
 
 /// Takes a node out of external load balancers (Kubernetes documentation, "Well-Known Labels").
@@ -51,13 +78,25 @@ pub struct Node {
     pub exclusion: Option<String>,
     /// What an earlier process or an earlier notice left in [`state::STATE_ANNOTATION`].
     pub state: Remembered,
+    /// What an operator's command left.
+    pub by_hand: Remembered,
+}
+
+impl Node {
+    /// What was left in the annotation of this hand.
+    pub fn remembered(&self, hand: Hand) -> &Remembered {
+        match hand {
+            Hand::Handler => &self.state,
+            Hand::Operator => &self.by_hand,
+        }
+    }
 }
 
 /// Who set a field, as the API server keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Setter {
-    /// This handler, and nobody else.
-    Us,
+    /// This hand, and nobody else.
+    Hand(Hand),
     /// Somebody else, or somebody else too.
     Others,
     /// Nothing is kept about it.

@@ -4,20 +4,20 @@
 use miniserde::json;
 
 /// An object that is being written. A key must not be given twice.
-pub(super) struct Object(String);
+pub(crate) struct Object(String);
 
 impl Object {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self("{".to_owned())
     }
 
     /// With a string for this key.
-    pub(super) fn text(self, key: &str, value: &str) -> Self {
+    pub(crate) fn text(self, key: &str, value: &str) -> Self {
         self.json(key, &text(value))
     }
 
     /// With a value for this key that is JSON already.
-    pub(super) fn json(mut self, key: &str, value: &str) -> Self {
+    pub(crate) fn json(mut self, key: &str, value: &str) -> Self {
         if self.0.len() > 1 {
             self.0.push(',');
         }
@@ -28,24 +28,24 @@ impl Object {
     }
 
     /// All of it.
-    pub(super) fn end(mut self) -> String {
+    pub(crate) fn end(mut self) -> String {
         self.0.push('}');
         self.0
     }
 }
 
 /// A list of these values, which are JSON.
-pub(super) fn list(values: &[String]) -> String {
+pub(crate) fn list(values: &[String]) -> String {
     format!("[{}]", values.join(","))
 }
 
 /// A string.
-pub(super) fn text(text: &str) -> String {
+pub(crate) fn text(text: &str) -> String {
     json::to_string(text)
 }
 
 /// `text` as it stands inside a JSON string, without the quotation marks around it.
-pub(super) fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let quoted = json::to_string(text);
     let inside = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     inside.unwrap_or_default().to_owned()

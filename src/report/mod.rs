@@ -9,7 +9,7 @@ pub mod events;
 pub mod fact;
 mod fields;
 pub mod health;
-mod json;
+pub(crate) mod json;
 pub mod known_instance;
 pub mod log;
 mod meter;

@@ -4,10 +4,10 @@ use std::ffi::{OsStr, OsString};
 
 use lexopt::{Arg, Parser};
 
-use crate::settings::Command;
 use crate::settings::predecessors::Former;
 use crate::settings::problem::{Problem, nearest, shown};
-use crate::settings::table::{NODE_NAME, Row, rows};
+use crate::settings::table::{NODE_NAME, OUTPUT, Row, rows};
+use crate::settings::{Command, Output};
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -39,6 +39,16 @@ impl Flags {
     /// The value of `row`'s flag; the last one, if it was given twice.
     pub(super) fn value(&self, row: &Row) -> Option<&OsStr> {
         last(&self.given, row.flag)
+    }
+
+    /// How it is printed what was found, whatever else is wrong.
+    pub(super) fn output(&self, variable: &dyn Fn(&str) -> Option<OsString>) -> Output {
+        let row = &OUTPUT.row;
+        let given = self.value(row).filter(|value| !value.is_empty()).map(OsStr::to_owned);
+        match given.or_else(|| variable(row.variable)) {
+            Some(form) if form == "json" => Output::Json,
+            _ => Output::Text,
+        }
     }
 
     /// The value of a predecessor's flag.

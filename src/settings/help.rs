@@ -27,7 +27,7 @@ const INTRODUCTION: &str = concat!(
 Polls the EC2 metadata service for notices that this Kubernetes node is to go, marks the node and
 gets its pods off it in time.
 
-Usage: k8s-spot-handler [FLAG]...
+Usage: k8s-spot-handler [COMMAND] [FLAG]...
 
 Each setting is a flag and an environment variable. The flag comes first, then the variable, then
 the default. Durations have units: 500ms, 90s, 2m, 1m30s.
@@ -46,10 +46,20 @@ const OTHERS: &str = "Instead of running:
   look, the first of the arguments
         see once whether an earlier process has left anything on the node: exit status 0 if
         nothing is there, 1 if something is or it cannot be seen
-  plan [NODE], the first of the arguments
+  check [NODE]
+        see whether everything is there that a drain needs, and say what to do where it is not:
+        exit status 0 if so, 69 if metadata service or API server fail, 78 if settings,
+        permissions, token or node are wrong
+  plan [NODE]
         what would become of each pod if the notice came now, --deadline before the end; asks, and
         changes nothing: exit status 0 if no pod would be lost, 1 if one would, 69 if that cannot be
         found out
+  drain [NODE]
+        cordon the node and evict its pods, now: exit status 0 if all that were to go are gone, 1 if
+        some are left after --deadline, 69 if the API server cannot be asked; budgets and graces are
+        kept, unless --budget-override=at-deadline is given
+  restore [NODE]
+        take back what drain, or this program for a notice, has done to the node
 
 Exit status: 0 when told to end, by SIGTERM or SIGINT. Before anything is done: 64 for bad settings,
 71 where the system gives no thread or no socket to begin with. Nothing else ends it.

@@ -53,8 +53,8 @@ pub enum Wanted {
     Print(Overview),
     /// Do this with these settings.
     Do(Command, Box<Settings>),
-    /// Say what is wrong with the settings as the first finding of a check.
-    CheckBad(BadSettings),
+    /// Say what is wrong with the settings as the findings of a check, in this form.
+    CheckBad(BadSettings, Output),
 }
 
 /// What is done with the settings.
@@ -246,9 +246,10 @@ pub fn read(
         Asked::Run(flags) if flags.print => Ok(Wanted::Print(overview(flags, variable))),
         Asked::Run(flags) => {
             let command = flags.command;
+            let output = flags.output(variable);
             match settle(flags, variable) {
                 Ok(settings) => Ok(Wanted::Do(command, Box::new(settings))),
-                Err(bad) if command == Command::Check => Ok(Wanted::CheckBad(bad)),
+                Err(bad) if command == Command::Check => Ok(Wanted::CheckBad(bad, output)),
                 Err(bad) => Err(bad),
             }
         }

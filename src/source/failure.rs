@@ -76,6 +76,27 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// What happened, and what to do about it.
+    pub(super) fn told(&self) -> (String, &'static str) {
+        match self.cause {
+            Cause::TokenTimedOut => {
+                (format!("{}: {}", self.asked, NoResponse::TimedOut), HOP_LIMIT)
+            }
+            _ => (self.to_string(), NOT_EC2),
+        }
+    }
+}
+
+/// What to do where something is wrong with the metadata service itself.
+const NOT_EC2: &str = "See that INSTANCE_METADATA_URL is the metadata service of EC2, that nothing \
+    (iptables, a network policy, a proxy such as kiam) keeps this pod from it, and that it is switched on";
+
+/// What a time-out of the token's request means.
+const HOP_LIMIT: &str = "A token's answer passes as many network hops as the instance's hop limit says; \
+    with the usual limit of 1 it never reaches a pod network. Give the pod hostNetwork: true, or raise the \
+    limit: aws ec2 modify-instance-metadata-options --instance-id INSTANCE --http-put-response-hop-limit 2";
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.asked, self.cause)
@@ -88,14 +109,7 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoResponse(why) => write!(f, "{why}"),
-            Self::TokenTimedOut => write!(
-                f,
-                "{}. A token's answer passes as many network hops as the instance's hop limit \
-                 says; with the usual limit of 1 it never reaches a pod network. Give the pod \
-                 hostNetwork: true, or raise the limit: aws ec2 modify-instance-metadata-options \
-                 --instance-id INSTANCE --http-put-response-hop-limit 2",
-                NoResponse::TimedOut
-            ),
+            Self::TokenTimedOut => write!(f, "{}. {HOP_LIMIT}", NoResponse::TimedOut),
             Self::NoVersion2 { status } => write!(
                 f,
                 "status {status}: IMDSv2 is not offered here, and IMDS_V1_FALLBACK=false forbids \

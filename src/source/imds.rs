@@ -95,7 +95,7 @@ impl Client {
     }
 
     /// Asks for a token. A failure counts only if there is no other way to go on.
-    fn open(
+    pub(super) fn open(
         &mut self,
         now: Moment,
         send: &mut impl FnMut(&Request) -> Result<Reply, NoResponse>,

@@ -11,6 +11,7 @@
 //! | `lane` | one path: asked, understood, due again | none |
 //! | `poller` | paths, asked for ever | its thread |
 //! | `instance` | what the instance is, asked once | none |
+//! | [`look`] | token and paths, asked once by hand | none |
 
 mod aws;
 mod failure;
@@ -18,6 +19,7 @@ mod http;
 mod imds;
 mod instance;
 mod lane;
+pub mod look;
 mod pace;
 mod poller;
 #[cfg(test)]

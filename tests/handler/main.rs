@@ -8,6 +8,8 @@
 #![expect(clippy::disallowed_macros, reason = "what was seen is printed when a test has failed")]
 
 mod api_server;
+mod by_hand;
+mod check;
 mod child;
 mod drain;
 mod hibernate;

@@ -24,6 +24,8 @@ pub struct Exchange {
     pub uri: String,
     /// The node to which the asker's token is bound.
     pub node: String,
+    /// As whom it was asked, if not in the asker's own name.
+    pub acting_as: Option<String>,
     /// HTTP status of the answer.
     pub code: u16,
     /// The answer's reason, where it is not a success.
@@ -107,6 +109,10 @@ impl Exchange {
         self.is_eviction() && !self.accepted() && budget
     }
 
+    fn refuses_the_node(&self) -> bool {
+        self.code == 403 && self.message.contains("\" cannot impersonate")
+    }
+
     fn delete_options(&self) -> &Value {
         if self.is_eviction() { &self.body["deleteOptions"] } else { &self.body }
     }
@@ -129,12 +135,24 @@ impl fmt::Display for Exchange {
     }
 }
 
+/// Reads the log, but for requests that were not come to: those that a
+/// ServiceAccount made as its node, and was not let. It asks for the same again in
+/// its own name.
+///
+/// # Errors
+/// The file cannot be read, or a line is not an audit event.
+pub fn read(path: &Path) -> Result<Vec<Exchange>> {
+    let mut exchanges = read_all(path)?;
+    exchanges.retain(|exchange| !exchange.refuses_the_node());
+    Ok(exchanges)
+}
+
 /// Reads the log: one exchange a line, in the order of their answers. A
 /// running watch is there once.
 ///
 /// # Errors
 /// The file cannot be read, or a line is not an audit event.
-pub fn read(path: &Path) -> Result<Vec<Exchange>> {
+pub fn read_all(path: &Path) -> Result<Vec<Exchange>> {
     let text =
         std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
     // The last line may be half written.
@@ -144,7 +162,7 @@ pub fn read(path: &Path) -> Result<Vec<Exchange>> {
         let event: Event =
             serde_json::from_str(line).with_context(|| format!("audit event {line}"))?;
         let watch_ended = event.verb == "watch" && event.stage == "ResponseComplete";
-        if !watch_ended && !event.refuses_the_node() {
+        if !watch_ended {
             exchanges.push(event.into());
         }
     }
@@ -161,6 +179,8 @@ struct Event {
     #[serde(default)]
     user: User,
     #[serde(default)]
+    impersonated_user: User,
+    #[serde(default)]
     object_ref: ObjectRef,
     #[serde(default)]
     response_status: Status,
@@ -170,17 +190,9 @@ struct Event {
     stage_timestamp: Timestamp,
 }
 
-impl Event {
-    /// Whether the ServiceAccount was not let act as its node. What was asked for
-    /// was not come to: it is asked for again in the ServiceAccount's name.
-    fn refuses_the_node(&self) -> bool {
-        let Status { code, message, .. } = &self.response_status;
-        *code == 403 && message.contains("\" cannot impersonate")
-    }
-}
-
 #[derive(Default, Deserialize)]
 struct User {
+    username: Option<String>,
     #[serde(default)]
     extra: Value,
 }
@@ -217,6 +229,7 @@ impl From<Event> for Exchange {
             name: object.name,
             uri: event.request_uri,
             node: node.as_str().unwrap_or_default().to_owned(),
+            acting_as: event.impersonated_user.username,
             code: event.response_status.code,
             reason: event.response_status.reason,
             message: event.response_status.message,

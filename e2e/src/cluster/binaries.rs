@@ -33,7 +33,7 @@ struct Part {
     kubernetes: bool,
 }
 
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 6] = [
     Part { folder: "etcd", packages: &["go.etcd.io/etcd/server/v3"], kubernetes: false },
     Part {
         folder: "kubernetes",
@@ -56,6 +56,7 @@ const PARTS: [Part; 5] = [
         packages: &["github.com/aws/amazon-ec2-metadata-mock/cmd/ec2-metadata-mock"],
         kubernetes: false,
     },
+    Part { folder: "helm", packages: &["helm.sh/helm/v3/cmd/helm"], kubernetes: false },
 ];
 
 impl Binaries {
@@ -121,6 +122,12 @@ impl Binaries {
     #[must_use]
     pub fn metadata_mock(&self) -> PathBuf {
         self.folder.join("aemm/ec2-metadata-mock")
+    }
+
+    /// helm, for the chart.
+    #[must_use]
+    pub fn helm(&self) -> PathBuf {
+        self.folder.join("helm/helm")
     }
 }
 

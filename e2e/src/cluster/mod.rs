@@ -113,6 +113,12 @@ impl Cluster {
         self.api_server.lock().await
     }
 
+    /// The programs that it is made of, and those to use it with.
+    #[must_use]
+    pub fn binaries(&self) -> &Binaries {
+        &self.binaries
+    }
+
     /// The port of the API server on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {
@@ -154,6 +160,14 @@ impl Cluster {
             .arg(&self.kubeconfig)
             // No discovery cache outside the run's folder.
             .env("HOME", &self.folder);
+        command
+    }
+
+    /// `helm` as the tests' own user.
+    #[must_use]
+    pub fn helm(&self) -> Command {
+        let mut command = Command::new(self.binaries.helm());
+        command.arg("--kubeconfig").arg(&self.kubeconfig).env("HOME", &self.folder);
         command
     }
 

@@ -1,11 +1,15 @@
 //! The scenarios. Each is a function over a scene of its own.
 
 mod arrivals;
+mod attackers;
 mod balancers;
 mod budgets;
+mod check;
 mod crowd;
 mod grace;
+mod grants;
 mod hands;
+mod installed;
 mod kinds;
 mod lifecycle;
 mod maintenance;
@@ -24,6 +28,7 @@ mod steps;
 mod watching;
 mod webhooks;
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -33,12 +38,14 @@ use futures::future::BoxFuture;
 use crate::cluster::{Plan, Release};
 use crate::gate::Side::{After, Before};
 use crate::observers::Format;
+use crate::rights::Flavour;
 use crate::scene::Scene;
 use reboot::Reboot;
 use servers::FirstSet;
 use steps::Step;
 
 /// One scenario.
+#[derive(Clone, Copy)]
 pub struct Scenario {
     /// Its name: of the node, the namespace and the folder too.
     pub name: &'static str,
@@ -79,8 +86,14 @@ const OUTAGE: Plan = Plan { name: "outage", controllers: false, ..MAIN };
 /// Its API server is taken away when the notice comes.
 const OUTAGE_FIRST: Plan = Plan { name: "outage-first", controllers: false, ..MAIN };
 
-/// All scenarios; the longest first, since they run side by side.
-pub const ALL: &[Scenario] = &[
+/// Where the chart is installed.
+const CHART: Plan = Plan { name: "chart", controllers: false, ..MAIN };
+
+/// The same on the oldest API server.
+const CHART_OLDEST: Plan = Plan { name: "chart-oldest", ..OLDEST };
+
+/// Those that need no reading; the longest first, since they run side by side.
+const ALL: &[Scenario] = &[
     on(MAIN, "grace-300", |scene| grace::longer_than_the_notice(scene).boxed()),
     on(MAIN, "budget-nothing-120", |scene| {
         budgets::nothing_allowed(scene, 120, &[5, 30, 90]).boxed()
@@ -113,6 +126,7 @@ pub const ALL: &[Scenario] = &[
         servers::whole_drain(scene, FirstSet::Listed).boxed()
     }),
     on(OLDEST, "oldest", |scene| servers::whole_drain(scene, FirstSet::Streamed).boxed()),
+    on(MAIN, "confined", |scene| servers::confined(scene).boxed()),
     on(MAIN, "plan", |scene| plans::every_fate(scene).boxed()),
     on(MAIN, "plan-never", |scene| plans::kept(scene).boxed()),
     on(MAIN, "handed-over", |scene| restarts::handed_over(scene).boxed()),
@@ -199,8 +213,60 @@ pub const ALL: &[Scenario] = &[
     on(MAIN, "cordoned-again", |scene| hands::cordoned_again(scene).boxed()),
     on(MAIN, "uncordoned", |scene| hands::uncordoned(scene).boxed()),
     on(MAIN, "terminated-idle", |scene| restarts::terminated_idle(scene).boxed()),
+    on(CHART, "chart", |scene| installed::by_the_chart(scene, "confined").boxed()),
+    on(CHART_OLDEST, "chart-oldest", |scene| installed::by_the_chart(scene, "classic").boxed()),
+    on(MAIN, "spot-nodes", |scene| installed::on_spot_nodes(scene).boxed()),
+    on(MAIN, "manifests", |scene| installed::every_manifest(scene).boxed()),
+    on(OLDEST, "manifests-oldest", |scene| installed::every_manifest(scene).boxed()),
     on(MAIN, "everywhere", |scene| shipped::everywhere(scene).boxed()),
+    on(NO_WATCH_LIST, "rights-confined", |scene| {
+        grants::just_enough(scene, Flavour::Confined).boxed()
+    }),
+    on(NO_WATCH_LIST, "rights-confined-taints", |scene| {
+        grants::just_enough(scene, Flavour::ConfinedTaints).boxed()
+    }),
+    on(NO_WATCH_LIST, "rights-classic", |scene| {
+        grants::just_enough(scene, Flavour::Classic).boxed()
+    }),
+    on(MAIN, "check-confined", |scene| check::all_well(scene, Flavour::Confined).boxed()),
+    on(MAIN, "check-confined-taints", |scene| {
+        check::all_well(scene, Flavour::ConfinedTaints).boxed()
+    }),
+    on(MAIN, "check-classic", |scene| check::all_well(scene, Flavour::Classic).boxed()),
+    on(OLDEST, "check-oldest", |scene| check::all_well(scene, Flavour::Classic).boxed()),
+    on(MAIN, "check-confined-without-eviction", |scene| {
+        check::one_missing(scene, Flavour::Confined, "create", "pods/eviction").boxed()
+    }),
+    on(MAIN, "check-classic-without-status", |scene| {
+        check::one_missing(scene, Flavour::Classic, "patch", "pods/status").boxed()
+    }),
+    on(MAIN, "attacker-confined", |scene| attackers::attacks(scene, Flavour::Confined).boxed()),
+    on(MAIN, "attacker-confined-taints", |scene| {
+        attackers::attacks(scene, Flavour::ConfinedTaints).boxed()
+    }),
+    on(MAIN, "attacker-classic", |scene| attackers::attacks(scene, Flavour::Classic).boxed()),
+    on(OLDEST, "attacker-classic-oldest", |scene| {
+        attackers::attacks(scene, Flavour::Classic).boxed()
+    }),
+    on(OLDEST, "attacker-confined-oldest", |scene| {
+        attackers::confined_where_it_is_not_known(scene).boxed()
+    }),
+    on(MAIN, "attacker-token-without-a-pod", |scene| attackers::token_without_a_pod(scene).boxed()),
 ];
+
+/// All of them, and one for each grant of the roles in `deploy`.
+///
+/// # Errors
+/// The roles cannot be read.
+pub fn all(deploy: &Path) -> Result<Vec<Scenario>> {
+    let mut all = ALL.to_vec();
+    for (flavour, grant) in grants::tried(deploy)? {
+        // As long as the program runs, like the others.
+        let name = grants::name_without(flavour, &grant).leak();
+        all.push(on(NO_WATCH_LIST, name, |scene| grants::without(scene).boxed()));
+    }
+    Ok(all)
+}
 
 const fn on(
     plan: Plan,

@@ -101,7 +101,7 @@ fn review(verb: &str, resource: &str, subresource: &str) -> Result<SubjectAccess
     }}))
 }
 
-fn node(name: &str, system: &str, architecture: &str, taints: &Value) -> Result<Node> {
+pub(super) fn node(name: &str, system: &str, architecture: &str, taints: &Value) -> Result<Node> {
     typed(json!({
         "metadata": {"name": name, "labels": {
             "kubernetes.io/os": system, "kubernetes.io/arch": architecture,

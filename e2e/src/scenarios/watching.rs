@@ -120,7 +120,7 @@ pub async fn port_taken(scene: &mut Scene) -> Result<()> {
 }
 
 /// One page, as it comes.
-async fn get(port: u16, path: &str) -> Result<String> {
+pub(super) async fn get(port: u16, path: &str) -> Result<String> {
     let asking = async {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
         let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");

@@ -52,12 +52,23 @@ impl Scene {
         left.and_then(|left| Duration::try_from(left).ok()).unwrap_or(Duration::ZERO)
     }
 
-    /// What the handlers of this node asked so far.
+    /// What the handlers of this node asked so far, but for what was not come to as
+    /// they may not act as their node.
     ///
     /// # Errors
     /// The audit log cannot be read.
     pub fn exchanges(&self) -> Result<Vec<Exchange>> {
         let mut exchanges = audit::read(&self.cluster().audit_log())?;
+        exchanges.retain(|exchange| exchange.node == self.name);
+        Ok(exchanges)
+    }
+
+    /// All that the handlers of this node asked so far.
+    ///
+    /// # Errors
+    /// The audit log cannot be read.
+    pub fn all_exchanges(&self) -> Result<Vec<Exchange>> {
+        let mut exchanges = audit::read_all(&self.cluster().audit_log())?;
         exchanges.retain(|exchange| exchange.node == self.name);
         Ok(exchanges)
     }

@@ -23,7 +23,7 @@ use crate::metadata::MetadataMock;
 use crate::witness::{Sighting, Witness};
 use crate::workload;
 
-pub use node::create_node;
+pub use node::{create_namespace, create_node};
 
 /// For what should happen at once, on a busy machine.
 pub const SOON: Duration = Duration::from_mins(1);
@@ -37,6 +37,8 @@ pub struct Ground {
     pub binaries: Binaries,
     /// The program under test.
     pub handler: PathBuf,
+    /// What ships.
+    pub deploy: PathBuf,
     /// Where the scenes' folders go.
     pub folder: PathBuf,
 }
@@ -54,6 +56,8 @@ pub struct Scene {
     deadline: Option<Timestamp>,
     /// When there first was one.
     announced: Option<Timestamp>,
+    /// Something that the handler needs is taken from it.
+    refusals_expected: bool,
     /// `None`: that of the machine that the tests run on.
     boot: Option<Boot>,
     /// The metadata service.
@@ -88,11 +92,23 @@ impl Scene {
             metadata: MetadataMock::start(&ground.binaries, &folder).await?,
             witness,
             diary: Diary::start(ground.cluster.client(), name),
+            refusals_expected: false,
             boot: None,
             folder,
         };
         scene.renew_token().await?;
         Ok(scene)
+    }
+
+    /// From now on the handler may be refused what it needs, and fail.
+    pub fn expect_refusals(&mut self) {
+        self.refusals_expected = true;
+    }
+
+    /// Whether it may be.
+    #[must_use]
+    pub fn expects_refusals(&self) -> bool {
+        self.refusals_expected
     }
 
     /// Of node and namespace.
@@ -111,6 +127,12 @@ impl Scene {
     #[must_use]
     pub fn cluster(&self) -> &Cluster {
         &self.ground.cluster
+    }
+
+    /// What ships: the folder `deploy/`.
+    #[must_use]
+    pub fn deploy(&self) -> &Path {
+        &self.ground.deploy
     }
 
     /// The handler's pod on the node, the one its token is bound to.

@@ -48,7 +48,10 @@ fn is_ready(node: &Node, untainted: bool) -> bool {
 }
 
 /// A namespace in which pods can be created.
-pub(super) async fn create_namespace(cluster: &Cluster, name: &str) -> Result<()> {
+///
+/// # Errors
+/// They cannot within a minute.
+pub async fn create_namespace(cluster: &Cluster, name: &str) -> Result<()> {
     let namespaces: Api<Namespace> = Api::all(cluster.client());
     namespaces.create(&PostParams::default(), &typed(json!({"metadata": {"name": name}}))?).await?;
     let accounts: Api<ServiceAccount> = Api::namespaced(cluster.client(), name);

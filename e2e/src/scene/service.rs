@@ -18,6 +18,10 @@ use super::{SOON, Scene};
 use crate::gate::Gate;
 use crate::handler::{Boot, Handler};
 use crate::manifest;
+use crate::rights::{self, Flavour, Grant};
+
+/// The kubelet's patience with a handler, in seconds: that which ships.
+const PATIENCE: u32 = 150;
 
 impl Scene {
     /// Starts the handler with the shipped environment and these variables
@@ -39,8 +43,16 @@ impl Scene {
     /// # Errors
     /// It does not start or does not end, or says a secret.
     pub async fn command(&self, arguments: &[&str]) -> Result<Output> {
+        self.command_with(arguments, &[]).await
+    }
+
+    /// The same, with these variables besides.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn command_with(&self, arguments: &[&str], more: &[(&str, &str)]) -> Result<Output> {
         let mut command = Command::new(&self.ground.handler);
-        command.args(arguments).env_clear().envs(self.environment(&[])?).kill_on_drop(true);
+        command.args(arguments).env_clear().envs(self.environment(more)?).kill_on_drop(true);
         let output = timeout(SOON, command.output()).await.context("it does not end")??;
         let mut kept =
             OpenOptions::new().create(true).append(true).open(self.folder.join("commands.txt"))?;
@@ -51,6 +63,16 @@ impl Scene {
             ensure!(told.is_empty(), "secrets in what {arguments:?} says: {told:?}");
         }
         Ok(output)
+    }
+
+    /// Runs `check`: its exit status and what it printed.
+    ///
+    /// # Errors
+    /// It does not start or does not end, or it told a secret.
+    pub async fn check(&self, more: &[(&str, &str)]) -> Result<(Option<i32>, String)> {
+        let output = self.command_with(&["check"], more).await?;
+        ensure!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok((output.status.code(), String::from_utf8(output.stdout)?))
     }
 
     /// The shipped environment, and these variables besides.
@@ -165,7 +187,29 @@ impl Scene {
     /// The API server refuses.
     pub async fn handler_pod_with_grace(&mut self, seconds: u32) -> Result<()> {
         let client = self.cluster().client();
-        self.handler_pod = manifest::create_pod(client, &self.name, Some(seconds)).await?;
+        self.handler_pod =
+            manifest::create_pod(client, manifest::NAMESPACE, &self.name, Some(seconds)).await?;
+        self.renew_token().await
+    }
+
+    /// Gives the handler an account of the scene's own, with what ships for this
+    /// flavour but for one grant, and a pod and a token of that account.
+    ///
+    /// # Errors
+    /// The API server refuses something.
+    pub async fn held(&mut self, flavour: Flavour, without: Option<&Grant>) -> Result<()> {
+        let cluster = &self.ground.cluster;
+        let namespace = format!("{}-system", self.name);
+        rights::give(cluster, &self.ground.deploy, &namespace, flavour, without).await?;
+        if !cluster.plan().controllers {
+            // Nobody's: it would be drained.
+            let pods: Api<Pod> = Api::namespaced(cluster.client(), manifest::NAMESPACE);
+            let name = self.handler_pod.metadata.name.clone().unwrap_or_default();
+            pods.delete(&name, &DeleteParams::default().grace_period(0)).await?;
+        }
+        let patience = Some(PATIENCE);
+        self.handler_pod =
+            manifest::create_pod(cluster.client(), &namespace, &self.name, patience).await?;
         self.renew_token().await
     }
 

@@ -21,6 +21,8 @@ pub enum Class {
     Delete,
     /// PATCH of a pod's status.
     Status,
+    /// POST of a SelfSubjectAccessReview.
+    Review,
     /// Anything else (kubectl's questions about the API).
     Other,
 }
@@ -58,6 +60,9 @@ impl Route {
             ("PATCH", ["api", "v1", "namespaces", namespace, "pods", name, "status"]) => {
                 (Class::Status, Some(*namespace), Some(*name))
             }
+            ("POST", ["apis", "authorization.k8s.io", "v1", "selfsubjectaccessreviews"]) => {
+                (Class::Review, None, None)
+            }
             _ => (Class::Other, None, None),
         };
         Self { class, namespace: namespace.map(str::to_owned), name: name.map(str::to_owned) }
@@ -85,6 +90,7 @@ impl Class {
             Self::Evict => ("create", "pods/eviction"),
             Self::Delete => ("delete", "pods"),
             Self::Status => ("patch", "pods/status"),
+            Self::Review => ("create", "selfsubjectaccessreviews"),
             Self::Other => ("get", "other"),
         }
     }

@@ -289,6 +289,12 @@ impl ApiServer {
         lock(&self.api.manners).latency = time;
     }
 
+    /// Lets its answers tell another time: that of a clock so far ahead of the
+    /// machine's, or behind.
+    pub fn set_clock_ahead(&self, by: time::Duration) {
+        lock(&self.api.manners).clock_ahead = by;
+    }
+
     /// Whether each answer ends its connection.
     pub fn close_after_each_answer(&self, close: bool) {
         lock(&self.api.manners).closes_after_each = close;

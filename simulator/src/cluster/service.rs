@@ -7,6 +7,9 @@ use std::sync::{Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use serde_json::{Value, json};
+use time::{Duration as SignedDuration, OffsetDateTime};
+
 use super::class::{Class, Route};
 use super::credentials::{Credentials, USER};
 use super::discovery::discover;
@@ -18,6 +21,7 @@ use crate::fault::{Disturbance, Fault, Faults, Wording};
 use crate::http::{After, Framing, Request, Response, Service, Wire};
 use crate::journal::{Journal, Line};
 use crate::lock;
+use crate::metadata::Metadata;
 
 /// The API server behind its port.
 pub(super) struct Api {
@@ -37,6 +41,8 @@ pub(super) struct Manners {
     pub(super) watch_list: WatchList,
     pub(super) framing: Framing,
     pub(super) latency: Duration,
+    /// How far its clock, as its answers tell it, is ahead of the machine's.
+    pub(super) clock_ahead: SignedDuration,
     pub(super) closes_after_each: bool,
     /// How many requests it hears yet; `None`: all.
     pub(super) hears: Option<usize>,
@@ -48,6 +54,7 @@ impl Default for Manners {
             watch_list: WatchList::default(),
             framing: Framing::default(),
             latency: Duration::ZERO,
+            clock_ahead: SignedDuration::ZERO,
             closes_after_each: false,
             hears: None,
         }
@@ -122,6 +129,7 @@ impl Api {
             }
             (Class::NodeGet, ..) => Ok(Response::json(200, &store.node)),
             (Class::NodePatch, ..) => store.patch_node(request),
+            (Class::Review, ..) => Ok(Response::json(201, &self.review(request))),
             (Class::List, namespace, _) => store.list(namespace.as_deref(), request),
             (Class::PodGet, Some(namespace), Some(name)) => {
                 let key: Key = (namespace.clone(), name.clone());
@@ -143,6 +151,23 @@ impl Api {
         drop(store);
         self.changed.notify_all();
         answer
+    }
+
+    /// What is not forbidden is allowed, in whosever name.
+    fn review(&self, request: &Request) -> Value {
+        let mut review: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        let asked = review["spec"]["resourceAttributes"].clone();
+        let text = |key: &str| asked[key].as_str().unwrap_or_default().to_owned();
+        let verb = text("verb");
+        let verb = verb.rsplit(':').next().unwrap_or_default();
+        let (mut resource, part) = (text("resource"), text("subresource"));
+        if !part.is_empty() {
+            resource = format!("{resource}/{part}");
+        }
+        let is_asked = |class: &Class| class.verb_and_resource() == (verb, resource.as_str());
+        let allowed = !lock(&self.forbidden).iter().any(is_asked);
+        review["status"] = json!({ "allowed": allowed });
+        review
     }
 
     fn watch(
@@ -185,6 +210,8 @@ impl Api {
     ) -> io::Result<After> {
         // Written down first: the client may be quick with its next request.
         self.journal.close(line, Some(response.code));
+        let date = date(OffsetDateTime::now_utc() + manners.clock_ahead);
+        let response = response.clone().with_header("Date", date);
         response.write(wire, manners.framing, manners.closes_after_each)?;
         Ok(if manners.closes_after_each { After::Cut } else { After::Keep })
     }
@@ -231,6 +258,12 @@ fn disturbance(fault: Fault) -> Option<(usize, Disturbance)> {
         Fault::NotUtf8 => Some((1, Disturbance::Bytes(b"\xff\xfe\n".to_vec()))),
         _ => None,
     }
+}
+
+/// As HTTP writes it: `Sun, 06 Nov 1994 08:49:37 GMT`.
+fn date(time: OffsetDateTime) -> String {
+    let day: String = time.weekday().to_string().chars().take(3).collect();
+    format!("{day}, {:0>24}", Metadata::date(time.into()))
 }
 
 fn forbidden(route: &Route) -> Refusal {

@@ -89,6 +89,8 @@ pub(super) struct Known<'a> {
     pub(super) gone: Option<Moment>,
     /// How often it was reported as ending.
     pub(super) reported_ending: usize,
+    /// It was not found once.
+    pub(super) not_found: bool,
     /// What was asked and answered, in order. The answer may still be out at the end.
     pub(super) asked: Vec<Exchange>,
     set: u32,
@@ -151,6 +153,17 @@ impl<'a> Story<'a> {
                 let Some(known) = self.pods.get_mut(uid.as_str()) else { return };
                 let Some(last) = known.asked.last_mut() else { return };
                 last.answered = Some((when, answer.clone()));
+                let refused = known
+                    .asked
+                    .iter()
+                    .any(|one| matches!(one.answered, Some((_, Answer::Blocked(_)))));
+                let is_ending = known.leaving.is_some() || known.reported_ending > 0;
+                if *answer == Answer::Gone && !refused && !is_ending && !known.not_found {
+                    // Once is no proof.
+                    known.not_found = true;
+                    return;
+                }
+                let Some(last) = known.asked.last() else { return };
                 match (last.ask, answer) {
                     (_, Answer::Gone | Answer::Replaced) => _ = known.gone.get_or_insert(when),
                     (Ask::Evict { dry: false, .. } | Ask::Delete { .. }, Answer::Accepted) => {
@@ -194,6 +207,7 @@ impl<'a> Story<'a> {
             leaving: None,
             gone: None,
             reported_ending: 0,
+            not_found: false,
             asked: Vec::new(),
             set,
         });

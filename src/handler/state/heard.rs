@@ -55,7 +55,10 @@ impl Handler {
             (Plan::Now, Effect::Mark) => {}
             (Plan::Now, Effect::Drain(limit)) => {
                 let drained = self.draining.as_ref().filter(|drain| !drain.is_called_off(now));
-                if drained.is_some_and(|drain| replaces(&notice.id, &drain.item().id)) {
+                if drained
+                    .and_then(|drain| drain.item())
+                    .is_some_and(|item| replaces(&notice.id, &item.id))
+                {
                     let entry = entry.clone();
                     self.take_over(now, &entry, limit);
                 }
@@ -91,7 +94,9 @@ impl Handler {
     }
 
     pub(super) fn is_draining_for(&self, id: &NoticeId) -> bool {
-        self.draining.as_ref().is_some_and(|draining| draining.item().id == *id)
+        self.draining
+            .as_ref()
+            .is_some_and(|draining| draining.item().is_some_and(|item| item.id == *id))
     }
 
     fn withdrawn(&mut self, now: Moment, id: NoticeId) {

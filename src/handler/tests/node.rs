@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::handler::tests::script::{Edit, NODE, Script};
 use crate::node::marks::Patch;
 use crate::node::state::{Remembered, STATE_ANNOTATION};
-use crate::node::{EXCLUSION_LABEL, Node, NodeAnswer, Setter, Taint};
+use crate::node::{EXCLUSION_LABEL, Hand, Node, NodeAnswer, Setter, Taint};
 
 /// The Node, as the API server keeps it.
 #[derive(Clone, Debug)]
@@ -61,6 +61,7 @@ impl Object {
             taints: self.taints().into_iter().map(taint).collect(),
             exclusion: self.label(),
             state: Remembered::parse(self.annotation()),
+            by_hand: Remembered::Nothing,
         })
     }
 
@@ -73,7 +74,7 @@ impl Object {
         }
         let was_cordoned = self.is_cordoned();
         merge(&mut self.json, &patch);
-        self.noted_cordon(was_cordoned, Setter::Us);
+        self.noted_cordon(was_cordoned, Setter::Hand(Hand::Handler));
         self.changed();
         NodeAnswer::Is(self.read())
     }

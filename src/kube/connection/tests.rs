@@ -94,12 +94,28 @@ fn interim_answers_are_passed_over() {
 }
 
 #[test]
+fn an_answer_tells_the_servers_time() {
+    let date = |value: &str| {
+        let head = format!("HTTP/1.1 200 OK\r\nDate: {value}\r\nContent-Length: 2\r\n\r\n{{}}");
+        answer_to(head.leak().as_bytes()).unwrap().date
+    };
+    let expected = WallTime::parse("1994-11-06T08:49:37Z");
+    assert_eq!(date("Sun, 06 Nov 1994 08:49:37 GMT"), expected);
+    for other in ["", "0", "Sun, 06 Nov", "784111777"] {
+        assert_eq!(date(other), None, "{other}");
+    }
+}
+
+#[test]
 fn a_refusal_is_an_answer_with_its_wait() {
     let reply = answer_to(
         b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\nContent-Length: 2\r\n\r\n{}",
     );
     let wait = Some(Duration::from_secs(7));
-    assert_eq!(reply, Ok(Reply { status: 429, retry_after: wait, body: b"{}".to_vec() }));
+    assert_eq!(
+        reply,
+        Ok(Reply { status: 429, retry_after: wait, date: None, body: b"{}".to_vec() })
+    );
 }
 
 #[test]

@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::drain::ask::Grace;
-use crate::kube::request::{find_pod, for_job, patch_node, read_node};
+use crate::kube::request::{find_pod, for_job, patch_node, read_node, read_version, review};
 use crate::moment::WallTime;
 use crate::node::EXCLUSION_LABEL;
+use crate::node::Hand;
 use crate::node::marks::Patch;
 use crate::node::state::STATE_ANNOTATION;
 
@@ -22,7 +23,7 @@ fn job(ask: Ask) -> Job {
 }
 
 fn reply(status: u16, body: impl AsRef<[u8]>) -> Reply {
-    Reply { status, retry_after: None, body: body.as_ref().to_vec() }
+    Reply { status, retry_after: None, date: None, body: body.as_ref().to_vec() }
 }
 
 fn answer_to(ask: Ask, reply: &Reply) -> Answer {
@@ -276,6 +277,7 @@ fn a_node_is_read_with_what_we_need_of_it() {
         }],
         exclusion: None,
         state: Remembered::Nothing,
+        by_hand: Remembered::Nothing,
     };
     assert_eq!(is(&whole), plain);
     whole["spec"]["unschedulable"] = json!(true);
@@ -288,6 +290,9 @@ fn a_node_is_read_with_what_we_need_of_it() {
         ..plain.clone()
     };
     assert_eq!(is(&whole), marked);
+    whole["metadata"]["annotations"] = json!({Hand::Operator.annotation(): "{}"});
+    let (state, by_hand) = (Remembered::Nothing, Remembered::Unreadable);
+    assert_eq!(is(&whole), Node { state, by_hand, ..marked });
     whole["spec"] = json!({});
     whole["metadata"]["annotations"] = json!(null);
     whole["metadata"]["labels"] = json!(null);
@@ -313,10 +318,17 @@ fn who_cordoned_a_node_is_read_from_its_managed_fields() {
             other => panic!("{other:?}"),
         }
     };
-    let (ours, theirs) = ((FIELD_MANAGER, "f:unschedulable"), ("kubectl", "f:unschedulable"));
+    let (ours, theirs) =
+        ((Hand::Handler.field_manager(), "f:unschedulable"), ("kubectl", "f:unschedulable"));
     assert_eq!(by(&[]), Setter::Unknown);
-    assert_eq!(by(&[(FIELD_MANAGER, "f:taints"), ("kubelet", "f:providerID")]), Setter::Unknown);
-    assert_eq!(by(&[("kubelet", "f:providerID"), ours]), Setter::Us);
+    assert_eq!(
+        by(&[(Hand::Handler.field_manager(), "f:taints"), ("kubelet", "f:providerID")]),
+        Setter::Unknown
+    );
+    assert_eq!(by(&[("kubelet", "f:providerID"), ours]), Setter::Hand(Hand::Handler));
+    let operators = (Hand::Operator.field_manager(), "f:unschedulable");
+    assert_eq!(by(&[operators]), Setter::Hand(Hand::Operator));
+    assert_eq!(by(&[ours, operators]), Setter::Others);
     assert_eq!(by(&[theirs]), Setter::Others);
     assert_eq!(by(&[ours, theirs]), Setter::Others);
     assert_eq!(by(&[theirs, ours]), Setter::Others);
@@ -362,7 +374,7 @@ fn a_node_that_cannot_be_had_says_what_is_missing() {
         why,
         format!("GET /api/v1/nodes/n: 403: {message}; `get` on `nodes` must be granted")
     );
-    let patch = patch_node("n", &Patch { text: "{}".into(), taints: false });
+    let patch = patch_node("n", &Patch { text: "{}".into(), taints: false, hand: Hand::Handler });
     let why = failed(node("n", &patch, &reply(403, forbidden)));
     assert!(why.ends_with("; `patch` on `nodes` must be granted"), "{why}");
     assert_eq!(node("n", &patch, &reply(409, "")), NodeAnswer::Conflict);
@@ -401,5 +413,31 @@ fn of_a_large_pod_the_beginning_is_enough() {
     let others = [large(r#"{"kind":"Node","apiVersion":"v1""#), large("<html>"), pod[1..].to_vec()];
     for other in others {
         assert!(matches!(answer_to(DELETE, &reply(200, &other)), Answer::Broken(_)));
+    }
+}
+
+#[test]
+fn a_review_is_believed_only_if_it_says_what_is_allowed() {
+    let request = review("", "get", "nodes", "n");
+    let told = |status: u16, body: &str| is_allowed(&request, &reply(status, body));
+    let review =
+        |status: &str| format!(r#"{{"kind":"SelfSubjectAccessReview","status":{status}}}"#);
+    assert_eq!(told(201, &review(r#"{"allowed":true,"reason":"RBAC"}"#)), Ok(true));
+    assert_eq!(told(201, &review(r#"{"allowed":false}"#)), Ok(false));
+    let why = "selfsubjectaccessreviews.authorization.k8s.io is forbidden: no";
+    let refused = failure(403, "Forbidden", why, &json!({}));
+    assert!(told(403, &refused).unwrap_err().contains("403: selfsubjectaccessreviews"));
+    for body in ["", "{}", "<html>", &review("{}"), &review(r#"{"allowed":"true"}"#)] {
+        assert!(told(201, body).is_err(), "{body}");
+    }
+}
+
+#[test]
+fn a_version_is_told_if_the_server_tells_one() {
+    assert_eq!(read_version().to_string(), "GET /version");
+    let told = |body: &str| version(&reply(200, body));
+    assert_eq!(told(r#"{"major":"1","gitVersion":"v1.37.2"}"#).as_deref(), Some("v1.37.2"));
+    for body in ["", "{}", "[]", r#"{"gitVersion":7}"#] {
+        assert_eq!(told(body), None, "{body}");
     }
 }

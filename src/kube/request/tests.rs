@@ -1,3 +1,4 @@
+use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::Eviction;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::DeleteOptions;
@@ -7,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
+use crate::node::Hand;
 
 fn job(ask: Ask) -> Job {
     let pod = PodRef { namespace: "shop".into(), name: "web-7d4b".into(), uid: "u-1".into() };
@@ -51,6 +53,35 @@ fn an_eviction_carries_uid_and_grace_and_nothing_unknown() {
     assert_eq!(options.grace_period_seconds, Some(25));
     assert_eq!(options.preconditions.unwrap().uid.as_deref(), Some("u-1"));
     assert_eq!(options.dry_run.unwrap_or_default(), Vec::<String>::new());
+}
+
+#[test]
+fn a_review_asks_for_one_right_and_has_nothing_unknown() {
+    let asked = |prefix, verb, resource| {
+        let request = review(prefix, verb, resource, "n\"1");
+        let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+        assert_eq!((request.method, request.path.as_str()), (Method::Post, path));
+        // In the ServiceAccount's name: the node's would be told "yes" for other nodes, too.
+        assert_eq!(request.name, Name::ServiceAccount);
+        let (_, again) = understood!(SelfSubjectAccessReview, request);
+        let attributes = sent(&request)["spec"]["resourceAttributes"].clone();
+        assert_eq!(again["apiVersion"], sent(&request)["apiVersion"]);
+        (attributes, again["spec"]["resourceAttributes"].clone())
+    };
+    let (eviction, again) = asked("impersonate-on:associated-node:", "create", "pods/eviction");
+    assert_eq!(eviction, again);
+    let verb = "impersonate-on:associated-node:create";
+    let expected = json!({"verb": verb, "resource": "pods", "subresource": "eviction", "name": ""});
+    assert_eq!(eviction, expected);
+    let (patch, again) = asked("", "patch", "nodes");
+    assert_eq!(patch, again);
+    assert_eq!(patch["name"], "n\"1");
+    for verb in ["list", "watch"] {
+        let (list, _) = asked("", verb, "pods");
+        assert_eq!((&list["verb"], &list["name"]), (&json!(verb), &json!("")));
+        let only = json!({"key": "spec.nodeName", "operator": "In", "values": ["n\"1"]});
+        assert_eq!(list["fieldSelector"], json!({"requirements": [only]}));
+    }
 }
 
 #[test]
@@ -107,7 +138,11 @@ fn the_node_is_read_and_patched_where_it_is() {
     let read = read_node("ip-10-0-0-1.ec2.internal");
     assert_eq!((read.method, read.body.clone()), (Method::Get, None));
     assert_eq!(read.path, "/api/v1/nodes/ip-10-0-0-1.ec2.internal");
-    let patch = Patch { text: r#"{"spec":{"unschedulable":true}}"#.into(), taints: false };
+    let patch = Patch {
+        text: r#"{"spec":{"unschedulable":true}}"#.into(),
+        taints: false,
+        hand: Hand::Handler,
+    };
     let request = patch_node("n", &patch);
     assert_eq!(request.to_string(), "PATCH /api/v1/nodes/n");
     let body = request.body.unwrap();

@@ -23,12 +23,12 @@ const ALL: MarkPolicy = MarkPolicy {
 };
 
 fn marks(id: &NoticeId, policy: MarkPolicy) -> Marks {
-    let reason = Reason { notice: id.clone(), set: MarkSet::of(id, DRAIN, policy) };
+    let reason = Reason { cause: Cause::Notice(id.clone()), set: MarkSet::of(id, DRAIN, policy) };
     Marks { reason: Some(reason), ..none() }
 }
 
 fn none() -> Marks {
-    Marks { reason: None, boot_id: "boot-1".to_owned(), notices: Vec::new() }
+    Marks { hand: Hand::Handler, reason: None, boot_id: "boot-1".to_owned(), notices: Vec::new() }
 }
 
 fn known(progress: Progress) -> Known {
@@ -44,6 +44,7 @@ fn bare() -> Node {
         taints: Vec::new(),
         exclusion: None,
         state: Remembered::Nothing,
+        by_hand: Remembered::Nothing,
     }
 }
 
@@ -67,7 +68,8 @@ fn patched(marks: &Marks, node: &Node, renew: bool) -> (Node, Vec<Change>) {
     if let Some(value) = raw["spec"].get("unschedulable") {
         assert!(*value == true || value.is_null(), "{body}");
         after.unschedulable = *value == true;
-        after.cordoned_by = if after.unschedulable { Setter::Us } else { Setter::Unknown };
+        after.cordoned_by =
+            if after.unschedulable { Setter::Hand(marks.hand) } else { Setter::Unknown };
     }
     if let Some(taints) = official.spec.and_then(|spec| spec.taints) {
         let read = |taint: k8s_openapi::api::core::v1::Taint| Taint {
@@ -83,9 +85,14 @@ fn patched(marks: &Marks, node: &Node, renew: bool) -> (Node, Vec<Change>) {
     }
     let annotations: BTreeMap<String, Option<String>> =
         serde_json::from_value(raw["metadata"]["annotations"].clone()).unwrap();
-    after.state = Remembered::parse(annotations[STATE_ANNOTATION].as_deref());
-    assert_ne!(after.state, Remembered::Unreadable, "{body}");
-    assert_eq!(after.state.state().is_some_and(|state| state.excluded), excluded);
+    assert_eq!(annotations.len(), 1, "only its own: {body}");
+    let noted = Remembered::parse(annotations[marks.hand.annotation()].as_deref());
+    assert_ne!(noted, Remembered::Unreadable, "{body}");
+    assert_eq!(noted.state().is_some_and(|state| state.excluded), excluded);
+    match marks.hand {
+        Hand::Handler => after.state = noted,
+        Hand::Operator => after.by_hand = noted,
+    }
     (after, changes)
 }
 
@@ -254,4 +261,27 @@ fn what_is_only_noted_sets_nothing_again() {
     let (after, changes) = patched(&noted, &lifted, false);
     assert!(changes.is_empty() && !after.unschedulable && after.taints.is_empty());
     assert_eq!(after.exclusion, None);
+}
+
+fn by_hand() -> Marks {
+    let set = MarkSet { cordon: true, taint: None, exclusion: true };
+    Marks { hand: Hand::Operator, reason: Some(Reason { cause: Cause::ByHand, set }), ..none() }
+}
+
+#[test]
+fn each_hand_takes_back_what_it_set_itself() {
+    let (operators, handlers) = (by_hand(), marks(&STOP, ALL));
+    let unmark = |hand| Marks { hand, ..none() };
+    for (first, second) in [(&operators, &handlers), (&handlers, &operators)] {
+        let (once, _) = patched(first, &bare(), true);
+        let (twice, changes) = patched(second, &once, true);
+        assert!(changes.contains(&Change::Cordon(Cordon::Foreign)), "{changes:?}");
+        // The second has cordoned nothing, so it uncordons nothing.
+        let (without_second, _) = patched(&unmark(second.hand), &twice, false);
+        assert!(without_second.unschedulable && without_second.exclusion.is_some());
+        assert_eq!(without_second.remembered(second.hand), &Remembered::Nothing);
+        let (bare_again, changes) = patched(&unmark(first.hand), &without_second, false);
+        assert!(changes.contains(&Change::Uncordoned), "{changes:?}");
+        assert_eq!(bare_again, bare());
+    }
 }

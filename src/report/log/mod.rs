@@ -2,6 +2,7 @@
 //! Whoever tells it something never waits for whoever reads it.
 
 mod json;
+pub mod status_line;
 mod text;
 
 use std::fmt;
@@ -43,6 +44,7 @@ impl Log {
     pub fn start(out: impl Write + Send + 'static, style: Style, least: Level) -> io::Result<Self> {
         let queue = Arc::new(Queue::new(CAPACITY));
         let writer = Arc::clone(&queue);
+        let out: Box<dyn Write + Send> = Box::new(out);
         thread::Builder::new()
             .name("log".to_owned())
             .stack_size(STACK)
@@ -90,7 +92,7 @@ enum Entry {
     Lost(WallTime, usize),
 }
 
-fn write_all(queue: &Queue<Entry>, mut out: impl Write, style: Style, least: Level) {
+fn write_all(queue: &Queue<Entry>, mut out: Box<dyn Write>, style: Style, least: Level) {
     let mut lines = match style {
         Style::Text { coloured } => Lines::Text(TextLines { coloured }),
         Style::Json => Lines::Json(JsonLines::default()),

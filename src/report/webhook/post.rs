@@ -178,7 +178,7 @@ impl Attempt<'_> {
     /// The head has decided; what follows it is only read.
     fn finish(&self, connection: &mut Connection, answer: Answer) -> Reply {
         let until = self.until.min(self.clock.now() + BODY_PATIENCE);
-        let Answer { status, retry_after, rest } = answer;
+        let Answer { status, retry_after, rest, .. } = answer;
         let _ = connection.read_rest(status, rest, LIMIT, until);
         Reply {
             status: status.as_u16(),

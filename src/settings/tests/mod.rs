@@ -399,7 +399,7 @@ fn the_mode_with_a_queue_is_refused() {
 
 #[test]
 fn the_shipped_manifest_sets_what_the_table_knows() {
-    let manifest = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/daemonset.yaml"));
+    let manifest = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/base/daemonset.yaml"));
     let is_variable = |name: &&str| name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
     let names = manifest.lines().filter_map(|line| line.trim().strip_prefix("- name: "));
     let variables: Vec<_> = names.filter(is_variable).collect();
@@ -411,7 +411,7 @@ fn the_shipped_manifest_sets_what_the_table_knows() {
 
 #[test]
 fn the_grace_of_the_shipped_manifest_is_the_default() {
-    let manifest = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/daemonset.yaml"));
+    let manifest = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/base/daemonset.yaml"));
     let grace = good(&[], &[]).shutdown_grace.as_secs();
     let line = format!("terminationGracePeriodSeconds: {grace}");
     assert!(manifest.lines().any(|found| found.trim() == line), "{line}");

@@ -1,0 +1,109 @@
+//! The table on the security page: written by the tests, and held to what the
+//! API server answers.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Mutex;
+
+use anyhow::{Context, Result, bail};
+
+use crate::lock;
+
+/// Set to anything, it has the table written instead of compared.
+pub const UPDATE: &str = "UPDATE_DOCS";
+
+/// One row, as one column has it.
+pub struct Row {
+    /// Whose things are touched.
+    pub whose: &'static str,
+    /// What is tried.
+    pub what: &'static str,
+    /// What the server makes of it.
+    pub cell: String,
+}
+
+/// The columns of the table, in order. Each belongs to one scenario.
+pub const COLUMNS: [&str; 4] = ["confined", "confined, taints", "classic", "classic, 1.34"];
+
+const BEGIN: &str = "<!-- attempts, written by the tests -->\n";
+const END: &str = "<!-- end of attempts -->\n";
+
+/// Scenarios end side by side, and write one file.
+static PAGE: Mutex<()> = Mutex::new(());
+
+/// Holds one column of the table to these rows, or writes it.
+///
+/// # Errors
+/// The page has no table, or its column says something else.
+pub fn settle(column: &str, rows: &[Row]) -> Result<()> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/security.md");
+    let _alone = lock(&PAGE);
+    let page = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    let (head, rest) = page.split_once(BEGIN).context("docs/security.md has no place for it")?;
+    let (before, tail) = rest.split_once(END).context("the table has no end")?;
+    let after = table(&cells(before), column, rows);
+    if before == after {
+        return Ok(());
+    }
+    if std::env::var_os(UPDATE).is_some() {
+        fs::write(&path, format!("{head}{BEGIN}{after}{END}{tail}"))?;
+        return Ok(());
+    }
+    let differing = |other: &str, line: &&str| !other.lines().any(|known| known == *line);
+    let old = before.lines().filter(|line| differing(&after, line)).map(|line| format!("- {line}"));
+    let new = after.lines().filter(|line| differing(before, line)).map(|line| format!("+ {line}"));
+    let lines: Vec<_> = old.chain(new).collect();
+    bail!("docs/security.md says something else ({UPDATE}=1 writes it):\n{}", lines.join("\n"))
+}
+
+type Cells = BTreeMap<(String, String), Vec<String>>;
+
+fn cells(table: &str) -> Cells {
+    let mut all = Cells::new();
+    for line in table.lines().filter(|line| line.starts_with('|')) {
+        let mut row = line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned());
+        if let (Some(whose), Some(what)) = (row.next(), row.next()) {
+            all.insert((whose, what), row.collect());
+        }
+    }
+    all
+}
+
+fn table(known: &Cells, column: &str, rows: &[Row]) -> String {
+    let mut text = format!("| Whose | What is tried | {} |\n", COLUMNS.join(" | "));
+    text.push_str(&"|---".repeat(COLUMNS.len() + 2));
+    text.push_str("|\n");
+    for row in rows {
+        let others = known.get(&(row.whose.to_owned(), row.what.to_owned()));
+        let cells = COLUMNS.iter().enumerate().map(|(index, name)| {
+            let other = others.and_then(|cells| cells.get(index)).map_or("–", String::as_str);
+            if *name == column { row.cell.as_str() } else { other }
+        });
+        let cells: Vec<_> = cells.collect();
+        text += &["|", row.whose, "|", row.what, "|", &cells.join(" | "), "|"].join(" ");
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(what: &'static str, cell: &str) -> Row {
+        Row { whose: "node B", what, cell: cell.to_owned() }
+    }
+
+    #[test]
+    fn a_column_is_written_and_the_others_stay() {
+        let first = table(&Cells::new(), "classic", &[row("list", "done"), row("taint", "403")]);
+        assert!(first.contains("| node B | list | – | – | done | – |\n"), "{first}");
+        let second = table(&cells(&first), "confined", &[row("list", "403"), row("cut", "404")]);
+        assert!(second.contains("| node B | list | 403 | – | done | – |\n"), "{second}");
+        assert!(second.contains("| node B | cut | 404 | – | – | – |\n"), "{second}");
+        assert!(!second.contains("taint |"), "{second}");
+        let again = table(&cells(&second), "confined", &[row("list", "403"), row("cut", "404")]);
+        assert_eq!(second, again);
+    }
+}

@@ -1,0 +1,88 @@
+//! `drain` and `restore`: what the handler does for a notice, at an operator's word.
+
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::command::{Failure, api_server, print, run};
+use crate::handler::by_hand::{self, ByHand, Success};
+use crate::handler::config::{Boot, Config};
+use crate::handler::threads::{Look, Threads};
+use crate::intent::Limit;
+use crate::kube::workers::Workers;
+use crate::report::log::status_line::StatusLine;
+use crate::report::log::{Log, Style};
+use crate::report::reporters::Reporters;
+use crate::settings::{Command, Settings, WhichNode};
+
+/// How long `restore` tries.
+const RESTORING: Duration = Duration::from_secs(30);
+
+/// Does it. The exit status is success if all of it was done, failure if something is left.
+///
+/// # Errors
+/// Nothing was done.
+pub(super) fn act(command: Command, settings: &Settings) -> Result<ExitCode, Failure> {
+    let clock = Clock::start();
+    let server = Arc::new(api_server(settings)?);
+    let name = match &settings.node {
+        WhichNode::Named(name) => name.clone(),
+        WhichNode::OfOwnPod => {
+            server.claims().ok().and_then(|claims| claims.node).ok_or(Failure::NoNode)?
+        }
+    };
+    let boot = Boot { id: String::new(), began: None };
+    let config: Config = run::config(settings, Vec::new(), boot);
+
+    let watched = io::stderr().is_terminal().then(StatusLine::default);
+    let reporters = Reporters::new(log(settings, watched.clone())?, None);
+    let workers = Workers::new(Arc::clone(&server), clock, settings.workers);
+    let (own, look) = (config.rules.own.clone(), Look { arguments: Vec::new() });
+    let mut threads = Threads::new(clock, reporters, server, workers, own, look, config.seed)?;
+
+    let (now, node) = (clock.now(), Arc::from(name.as_str()));
+    let asked = match command {
+        Command::Restore => ByHand::restore(now, &config, node, now + RESTORING),
+        _ => ByHand::drain(now, &config, node, limit(settings, clock)),
+    };
+    let ended = by_hand::run(asked, &mut threads, |status| {
+        if let Some(line) = &watched {
+            line.show(status);
+        }
+    });
+    if let Some(line) = &watched {
+        line.show("");
+    }
+    threads.finish();
+    if let Some(verdict) = &ended.verdict {
+        print(&format!("{verdict}\n"));
+    }
+    Ok(match ended.success {
+        Success::Whole { changed } => {
+            if command == Command::Restore && !changed {
+                print(&format!("nothing of this program is left on {name}\n"));
+            }
+            ExitCode::SUCCESS
+        }
+        Success::Partial => ExitCode::FAILURE,
+        Success::None(why) => return Err(Failure::Unanswered(why)),
+    })
+}
+
+/// By hand nobody has to go: pods keep their grace and their budgets, unless it was said that the
+/// instance goes at the deadline.
+fn limit(settings: &Settings, clock: Clock) -> Limit {
+    let end = clock.now() + settings.by_hand.deadline;
+    if settings.by_hand.overrides_budgets { Limit::Deadline(end) } else { Limit::Patience(end) }
+}
+
+fn log(settings: &Settings, watched: Option<StatusLine>) -> io::Result<Log> {
+    let log = &settings.reporting.log;
+    match watched {
+        _ if log.json => Log::start(io::stderr(), Style::Json, log.least),
+        Some(line) => Log::start(line, Style::Text { coloured: true }, log.least),
+        None => Log::start(io::stderr(), Style::Text { coloured: false }, log.least),
+    }
+}

@@ -1,0 +1,237 @@
+//! Asks the API server, and looks at what opens it.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::command::api_server;
+use crate::command::check::finding::{Finding, Outcome};
+use crate::command::check::{Report, judge};
+use crate::drain::BudgetOverride;
+use crate::instance::Instance;
+use crate::kube::access::Access;
+use crate::kube::client::Client;
+use crate::kube::identity::{Choice, Identity};
+use crate::kube::profile::profile;
+use crate::kube::reply::{self, Reply};
+use crate::kube::request;
+use crate::kube::server::Server;
+use crate::kube::token::Claims;
+use crate::kube::trouble::Trouble;
+use crate::node::{NodeAnswer, RebalanceMark};
+use crate::settings::{ApiServer, Settings, WhichNode};
+
+/// How long one answer may take. There are a dozen; after one that did not come no other is waited for.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+const UNANSWERED: &str = "the API server does not answer";
+const NODE_UNREAD: &str = "the Node could not be read";
+
+/// All that is known by the API server, and of it.
+pub(super) fn look(settings: &Settings, instance: &Instance, clock: Clock, report: &Report) {
+    let server = match api_server(settings) {
+        Ok(server) => Arc::new(server),
+        Err(failure) => {
+            let finding = Outcome::Setup.is(failure.to_string(), "correct KUBECONFIG");
+            return report.add("API server", finding);
+        }
+    };
+    let mut client = Client::new(Arc::new(Access::new(Arc::clone(&server), clock)));
+    let claims = server.claims();
+    let node = match (&settings.node, &claims) {
+        (WhichNode::Named(name), _) => Some(name.as_str()),
+        (WhichNode::OfOwnPod, Ok(claims)) => claims.node.as_deref(),
+        (WhichNode::OfOwnPod, Err(_)) => None,
+    };
+
+    let before = clock.read();
+    let version = client.send(&request::read_version(), PATIENCE);
+    let after = clock.read();
+    let version = match version {
+        Ok(reply) => reply,
+        Err(trouble) => {
+            skip(report, "instance and node");
+            report.add("API server", judge::unanswered(&trouble));
+            skip(report, "identity");
+            token(&server, &claims, node, clock, report);
+            for check in ["clock", "permission", "node"] {
+                skip(report, check);
+            }
+            return;
+        }
+    };
+    let mut provider_id = None;
+    let of_node = match node {
+        None => Outcome::Skipped.is(NO_NODE.to_owned(), judge::SET_NODE_NAME),
+        Some(name) => {
+            let request = request::read_node(name);
+            match client.send(&request, PATIENCE) {
+                Err(trouble) => judge::unanswered(&trouble),
+                Ok(reply) => match reply::node(name, &request, &reply) {
+                    NodeAnswer::Is(node) => {
+                        provider_id = profile(&reply).map(|profile| profile.provider_id);
+                        judge::marks(name, &node)
+                    }
+                    NodeAnswer::Failed(why) if reply.status < 500 => {
+                        Outcome::Setup.is(why, NODE_REMEDY)
+                    }
+                    NodeAnswer::Failed(why) => Outcome::Outside.is(why, NODE_REMEDY),
+                    NodeAnswer::Conflict => Finding::skipped(UNANSWERED),
+                },
+            }
+        }
+    };
+    let belongs = match provider_id {
+        Some(provider_id) => judge::belongs(provider_id.as_deref(), instance),
+        None => Finding::skipped(NODE_UNREAD),
+    };
+    report.add("instance and node", belongs);
+    let took = after.now.since(before.now);
+    report.add("API server", reached(&server, &version, took));
+    report.add("identity", identity(settings, &server));
+    token(&server, &claims, node, clock, report);
+    report.add("clock", judge::clock(before.wall, after.wall, version.date));
+    match node {
+        Some(node) => permissions(settings, &server, &mut client, node, report),
+        None => report.add("permission", Finding::skipped(NO_NODE)),
+    }
+    report.add("node", of_node);
+}
+
+fn skip(report: &Report, check: &str) {
+    report.add(check, Finding::skipped(UNANSWERED));
+}
+
+fn reached(server: &Server, reply: &Reply, took: Duration) -> Finding {
+    let found = format!(
+        "{} {}, trusted by {}, status {} after {took:.0?}",
+        server.address(),
+        reply::version(reply).as_deref().unwrap_or("of unknown version"),
+        server.where_roots_are(),
+        reply.status,
+    );
+    match reply.status {
+        401 => Outcome::Setup.is(found, "see the token: it is not accepted (any more)"),
+        500.. => Outcome::Outside.is(found, "see its own log"),
+        _ => Finding::ok(found),
+    }
+}
+
+fn token(
+    server: &Server,
+    claims: &Result<Claims, Trouble>,
+    node: Option<&str>,
+    clock: Clock,
+    report: &Report,
+) {
+    let claims = match claims {
+        Ok(claims) => claims,
+        Err(trouble) => return report.add("token", judge::unanswered(trouble)),
+    };
+    let now = clock.read().wall.unix_milliseconds() / 1000;
+    report.add(
+        "token",
+        match server.where_token_is() {
+            None => Finding::ok("none, but a client certificate".to_owned()),
+            Some(place) => judge::token(&place, claims, now),
+        },
+    );
+    if let Some(node) = node {
+        report.add("token and node", judge::bound(claims, node));
+    }
+}
+
+const NO_NODE: &str = "NODE_NAME is not set, and the token names no node";
+
+const NODE_REMEDY: &str =
+    "404: NODE_NAME must be a name of kubectl get nodes; 401, 403: see token and permission";
+
+fn choice(settings: &Settings) -> Choice {
+    match &settings.api_server {
+        ApiServer::Named { identity, .. } => *identity,
+        ApiServer::Kubeconfig(_) => Choice::ServiceAccount,
+    }
+}
+
+fn identity(settings: &Settings, server: &Server) -> Finding {
+    Finding::ok(match (choice(settings), server.identity()) {
+        (_, Some(identity)) => identity.to_string(),
+        (Choice::Auto, None) => return Finding::skipped(NODE_UNREAD),
+        (choice, None) => format!("IDENTITY={}", choice.word()),
+    })
+}
+
+/// Every right that the handler uses.
+fn permissions(
+    settings: &Settings,
+    server: &Server,
+    client: &mut Client,
+    node: &str,
+    report: &Report,
+) {
+    let choice = choice(settings);
+    let as_node = choice == Choice::Node || server.identity() == Some(Identity::Node);
+    let (writes, evicts) = (!settings.dry_run, !settings.policy.marks_only);
+    let deletes = writes && evicts;
+    let disrupts = deletes && settings.budget_override == BudgetOverride::AtDeadline;
+    let soft =
+        settings.watched.rebalance && settings.marks.rebalance_mark == RebalanceMark::SoftTaint;
+    let taints = writes && as_node && (soft || settings.marks.taint.is_some());
+    let events = writes && settings.reporting.events.is_some();
+    for (is_used, by_node, verb, resource) in [
+        (true, as_node, "get", "nodes"),
+        (writes, as_node, "patch", "nodes"),
+        // A node may not change its own taints.
+        (taints, false, "patch", "nodes"),
+        (evicts, as_node, "list", "pods"),
+        (evicts, as_node, "watch", "pods"),
+        (evicts, as_node, "create", "pods/eviction"),
+        (deletes, as_node, "delete", "pods"),
+        (disrupts, as_node, "patch", "pods/status"),
+        (events, as_node, "create", "events"),
+        (events, as_node, "patch", "events"),
+    ] {
+        if !is_used {
+            continue;
+        }
+        let mut prefix = if by_node { AS_NODE } else { "" };
+        let mut found = String::new();
+        let outcome = loop {
+            let request = request::review(prefix, verb, resource, node);
+            let reply = match client.send(&request, PATIENCE) {
+                Ok(reply) => reply,
+                Err(trouble) => return report.add("permission", judge::unanswered(&trouble)),
+            };
+            let answer = reply::is_allowed(&request, &reply);
+            let told = match &answer {
+                Ok(true) => "allowed",
+                Ok(false) => "not allowed",
+                Err(why) => why,
+            };
+            let _ = write!(found, "{prefix}{verb} {resource}: {told}");
+            match answer {
+                Ok(true) => break Outcome::Ok,
+                // What is refused in the node's name is asked for anew in the ServiceAccount's.
+                _ if choice == Choice::Auto && !prefix.is_empty() => {
+                    prefix = "";
+                    found += "; ";
+                }
+                Ok(false) => break Outcome::Setup,
+                Err(_) => break Outcome::Warning,
+            }
+        };
+        let remedy = match outcome {
+            Outcome::Ok => "",
+            Outcome::Setup => {
+                "grant it to the ServiceAccount, as deploy/rbac does (classic before Kubernetes 1.36)"
+            }
+            _ => "let it create selfsubjectaccessreviews (ClusterRole system:basic-user)",
+        };
+        report.add("permission", outcome.is(found, remedy));
+    }
+}
+
+/// What the API server asks of whoever acts as the node that its own pod runs on: the right to a verb that
+/// begins so (KEP-5284).
+const AS_NODE: &str = "impersonate-on:associated-node:";

@@ -1,0 +1,225 @@
+//! What the facts mean. Pure: no fact is looked for here.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use crate::command::check::finding::{Finding, Outcome};
+use crate::instance::Instance;
+use crate::kube::token::Claims;
+use crate::kube::trouble::Trouble;
+use crate::moment::WallTime;
+use crate::node::state::Remembered;
+use crate::node::{Hand, Node, Setter};
+use crate::notice::{NoticePath, Polled};
+use crate::settings::Settings;
+use crate::source::look::Token;
+use crate::source::url::MetadataUrl;
+
+pub(super) fn settings(settings: &Settings) -> Finding {
+    let mut found = String::from(if settings.dry_run {
+        "good; with DRY_RUN nothing is written in a drain"
+    } else {
+        "good"
+    });
+    for remark in &settings.remarks {
+        let _ = write!(found, "; {remark}");
+    }
+    Finding::ok(found)
+}
+
+/// Slower than that it is near the second after which a poll is given up.
+const SLOW_TOKEN: Duration = Duration::from_millis(500);
+
+pub(super) fn metadata(url: &MetadataUrl, token: Token) -> Finding {
+    match token {
+        Token::Failed { found, remedy } => Outcome::Outside.is(found, remedy),
+        Token::NotOffered(status) => Outcome::Warning.is(
+            format!("{url} offers no IMDSv2 (status {status} for a token) and is asked without"),
+            "EC2 always offers it: see what answers in its place (a proxy such as kiam, a mock)",
+        ),
+        Token::Given(took) => {
+            let found =
+                format!("{url} gave a token (IMDSv2) in {took:.1?}: the hop limit is high enough");
+            if took < SLOW_TOKEN {
+                return Finding::ok(found);
+            }
+            Outcome::Warning.is(
+                found,
+                "ask it less: all pods of the node share its limits; after 1 s a poll is given up",
+            )
+        }
+    }
+}
+
+pub(super) fn notices(path: NoticePath, polled: Option<Polled>) -> Finding {
+    let Some(Polled { status, outcome, .. }) = polled else {
+        return Finding::skipped("the metadata service gave no token");
+    };
+    let answer = match outcome {
+        Err(why) => return Outcome::Outside.is(why, "try again; see what answers at this address"),
+        Ok(answer) => answer,
+    };
+    if answer.standing.is_empty() {
+        return Finding::ok(format!("none at {path} (status {})", status.unwrap_or_default()));
+    }
+    let mut found = format!("at {path}");
+    for notice in &answer.standing {
+        let _ = write!(found, "; {}: {}", notice.id, notice.wording);
+    }
+    Outcome::Warning.is(found, "none; the handler's log tells what is done about it")
+}
+
+pub(super) fn instance(instance: &Instance) -> Finding {
+    let Some(id) = &instance.instance_id else {
+        return Finding::skipped("the metadata service does not tell");
+    };
+    let zone = instance.availability_zone.as_deref().unwrap_or(UNKNOWN);
+    let life_cycle = instance.life_cycle.as_deref().unwrap_or(UNKNOWN);
+    let found = format!("{id}, {zone}, {life_cycle}");
+    if life_cycle == "spot" {
+        return Finding::ok(found);
+    }
+    Outcome::Warning.is(
+        found,
+        "none, where it is for scheduled events or Auto Scaling; interruptions come to spot instances only",
+    )
+}
+
+const UNKNOWN: &str = "unknown";
+
+/// Whether the Node is this instance.
+pub(super) fn belongs(provider_id: Option<&str>, instance: &Instance) -> Finding {
+    let Some(id) = instance.instance_id.as_deref() else {
+        return Finding::skipped("the instance is not known");
+    };
+    let Some(provider_id) = provider_id else {
+        return Outcome::Warning.is(
+            format!("the Node has no spec.providerID to compare with {id}"),
+            "none, where no cloud provider of AWS sets it",
+        );
+    };
+    // aws:///ZONE/ID, and an id is never given twice.
+    if provider_id.starts_with("aws:///") && provider_id.rsplit('/').next() == Some(id) {
+        return Finding::ok(format!("the Node is {provider_id}"));
+    }
+    Outcome::Setup.is(
+        format!("the Node is {provider_id}, the metadata service that of {id}"),
+        "set NODE_NAME from spec.nodeName and INSTANCE_METADATA_URL to the node's own: else a notice drains \
+         another node",
+    )
+}
+
+/// The API server does not answer.
+pub(super) fn unanswered(trouble: &Trouble) -> Finding {
+    let (outcome, remedy) = match trouble {
+        Trouble::File { .. }
+        | Trouble::Token { .. }
+        | Trouble::NotPem { .. }
+        | Trouble::NoCertificate { .. } => {
+            (Outcome::Setup, "mount the ServiceAccount's token, or correct TOKEN_FILE and CA_FILE")
+        }
+        Trouble::Untrusted { .. } => (
+            Outcome::Setup,
+            "correct CA_FILE, or the address: it is another cluster's, or a proxy's",
+        ),
+        Trouble::Certificate { .. } => {
+            (Outcome::Outside, "renew it, set the node's clock, or use a name that it is for")
+        }
+        _ => (
+            Outcome::Outside,
+            "see that it runs, that KUBERNETES_SERVICE_HOST and _PORT (or --server) lead to it, and that no \
+             firewall stands between",
+        ),
+    };
+    outcome.is(trouble.to_string(), remedy)
+}
+
+/// The token: since when, until when, for whom. `now`: seconds since 1970.
+pub(super) fn token(place: &str, claims: &Claims, now: u64) -> Finding {
+    let subject = claims.subject.as_deref().unwrap_or("somebody");
+    let audience = claims.audience.as_deref().unwrap_or("any audience");
+    let issued = claims.issued.unwrap_or(now);
+    let age = now.saturating_sub(issued) / 60;
+    let mut found = format!("{place}: of {subject} for {audience}, {age} min old");
+    let Some(expires) = claims.expires else { return Finding::ok(found) };
+    // The kubelet replaces a token when a fifth of its time is left.
+    let end = claims.stale.unwrap_or(expires);
+    let left = end.saturating_sub(now);
+    let _ = write!(found, ", to be replaced within {} min", left / 60);
+    let outcome = match () {
+        () if expires <= now => Outcome::Setup,
+        () if left < end.saturating_sub(issued) / 10 => Outcome::Warning,
+        () => return Finding::ok(found),
+    };
+    found += if outcome == Outcome::Setup { "; it has expired" } else { "; it is late" };
+    outcome.is(found, "see in the kubelet's log why it is not replaced; set the clock")
+}
+
+/// Whose token it is.
+pub(super) fn bound(claims: &Claims, node: &str) -> Finding {
+    let pod = claims.pod.as_deref().unwrap_or("none");
+    let of = claims.node.as_deref();
+    let found = format!("bound to pod {pod}, on node {}", of.unwrap_or("(not named)"));
+    match of {
+        Some(other) if other != node => Outcome::Setup.is(found, SET_NODE_NAME),
+        _ => Finding::ok(found),
+    }
+}
+
+pub(super) const SET_NODE_NAME: &str = "set NODE_NAME by fieldRef from spec.nodeName";
+
+/// The API server's `Date`, which has whole seconds, against this machine's clock before and after the
+/// answer.
+pub(super) fn clock(before: WallTime, after: WallTime, date: Option<WallTime>) -> Finding {
+    let Some(date) = date else { return Finding::skipped("the API server's answer has no Date") };
+    let (distance, which) = match (date + SECOND).until(before) {
+        Some(ahead) => (ahead, "ahead of"),
+        None => (after.until(date).unwrap_or_default(), "behind"),
+    };
+    let found = format!("{:.0} s {which} the API server's", distance.as_secs_f64());
+    let outcome = match () {
+        () if distance > FAILURE => Outcome::Outside,
+        () if distance > WARNING => Outcome::Warning,
+        () => return Finding::ok("that of the API server, to 2 s".to_owned()),
+    };
+    outcome.is(found, "synchronise it (chrony with 169.254.169.123): EC2's deadlines are times")
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const WARNING: Duration = Duration::from_secs(2);
+const FAILURE: Duration = Duration::from_secs(10);
+
+/// What is on the Node now.
+pub(super) fn marks(name: &str, node: &Node) -> Finding {
+    let cordon = match (node.unschedulable, node.cordoned_by) {
+        (false, _) => "not cordoned",
+        (true, Setter::Hand(Hand::Handler)) => "cordoned by this handler",
+        (true, Setter::Hand(Hand::Operator)) => "cordoned by the command drain",
+        (true, Setter::Others) => "cordoned by somebody else",
+        (true, Setter::Unknown) => "cordoned, it is not known by whom",
+    };
+    let (note, remedy) = match (&node.state, &node.by_hand) {
+        (Remembered::Unreadable, _) | (_, Remembered::Unreadable) => (
+            "an annotation that cannot be read",
+            "take off the Node's annotations k8s-spot-handler/…, unless a newer version wrote them",
+        ),
+        (Remembered::State(state), _) => (
+            state.notice.as_deref().unwrap_or("a note of notices that are dealt with"),
+            "none while the notice stands: the handler takes it back after that",
+        ),
+        (_, Remembered::State(_)) => {
+            ("marked by hand", "k8s-spot-handler restore NODE, when it is time")
+        }
+        (Remembered::Nothing, Remembered::Nothing) if node.unschedulable => (
+            "no mark of this handler",
+            "kubectl uncordon NODE, if it is not meant: the handler leaves it so",
+        ),
+        (Remembered::Nothing, Remembered::Nothing) => {
+            return Finding::ok(format!("{name}: {cordon}; no mark of this handler"));
+        }
+    };
+    Outcome::Warning.is(format!("{name}: {cordon}; {note}"), remedy)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+use super::*;
+
+use std::time::Duration;
+
+fn some(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+#[test]
+fn the_node_is_the_instance_whose_id_its_provider_id_ends_with() {
+    let known = Instance { instance_id: some("i-0123"), ..Instance::default() };
+    for (provider_id, outcome) in [
+        (Some("aws:///eu-west-1a/i-0123"), Outcome::Ok),
+        (Some("aws:///eu-west-1a/i-01234"), Outcome::Setup),
+        (Some("aws:///eu-west-1a/xi-0123"), Outcome::Setup),
+        (Some("aws:///eu-west-1a/i-0123/fargate-i-0124"), Outcome::Setup),
+        (Some("gce://project/zone/i-0123"), Outcome::Setup),
+        (Some("i-0123"), Outcome::Setup),
+        (Some(""), Outcome::Setup),
+        (None, Outcome::Warning),
+    ] {
+        let finding = belongs(provider_id, &known);
+        assert_eq!(finding.outcome, outcome, "{provider_id:?}");
+        assert!(finding.found.contains("i-0123"), "{finding:?}");
+        let unknown = belongs(provider_id, &Instance::default());
+        assert_eq!(unknown.outcome, Outcome::Skipped);
+    }
+}
+
+#[test]
+fn a_clock_counts_as_far_off_as_it_surely_is() {
+    let time = |text: &str| WallTime::parse(text).unwrap();
+    let date = time("2026-11-26T12:00:00Z");
+    // Before, after the answer, in ms from the server's whole second.
+    for (before, after, outcome, words) in [
+        (0, 0, Outcome::Ok, ""),
+        (3_000, 3_000, Outcome::Ok, ""),
+        (3_001, 3_100, Outcome::Warning, "2 s ahead of"),
+        (11_000, 11_000, Outcome::Warning, "10 s ahead of"),
+        (11_001, 11_001, Outcome::Outside, "10 s ahead of"),
+        (-2_000, -2_000, Outcome::Ok, ""),
+        (-9_000, -2_001, Outcome::Warning, "2 s behind"),
+        (-10_000, -10_000, Outcome::Warning, "10 s behind"),
+        (-10_001, -10_001, Outcome::Outside, "10 s behind"),
+        // An answer that took long says little.
+        (-60_000, 60_000, Outcome::Ok, ""),
+    ] {
+        let at = |offset: i64| {
+            let span = Duration::from_millis(offset.unsigned_abs());
+            if offset < 0 { date - span } else { date + span }
+        };
+        let finding = clock(at(before), at(after), Some(date));
+        assert_eq!(finding.outcome, outcome, "{before} {after}: {finding:?}");
+        assert!(finding.found.contains(words), "{before} {after}: {finding:?}");
+    }
+    assert_eq!(clock(date, date, None).outcome, Outcome::Skipped);
+}
+
+#[test]
+fn a_token_is_late_when_the_kubelet_has_not_replaced_it() {
+    let claims = |issued, stale, expires| Claims {
+        issued: Some(issued),
+        stale,
+        expires,
+        audience: some("[\"a\"]"),
+        subject: some("s"),
+        ..Claims::default()
+    };
+    const YEAR: u64 = 31_536_000;
+    for (token_claims, now, outcome, words) in [
+        (claims(0, None, Some(3600)), 0, Outcome::Ok, "0 min old, to be replaced within 60 min"),
+        (claims(0, None, Some(3600)), 3240, Outcome::Ok, "54 min old, to be replaced within 6 min"),
+        (claims(0, None, Some(3600)), 3241, Outcome::Warning, "it is late"),
+        (claims(0, None, Some(3600)), 3600, Outcome::Setup, "it has expired"),
+        // As it is by default: accepted for a year, and to be replaced within the hour.
+        (claims(0, Some(3607), Some(YEAR)), 3000, Outcome::Ok, "within 10 min"),
+        (claims(0, Some(3607), Some(YEAR)), 3600, Outcome::Warning, "it is late"),
+        (claims(0, Some(3607), Some(YEAR)), 9999, Outcome::Warning, "within 0 min"),
+        (claims(0, Some(3607), Some(YEAR)), YEAR, Outcome::Setup, "it has expired"),
+        // Of a Secret.
+        (claims(0, None, None), YEAR, Outcome::Ok, "525600 min old"),
+        // This machine's clock is behind.
+        (claims(100, None, Some(3700)), 0, Outcome::Ok, "0 min old"),
+    ] {
+        let finding = token("/token", &token_claims, now);
+        assert_eq!(finding.outcome, outcome, "{now}: {finding:?}");
+        assert!(finding.found.starts_with("/token: of s for [\"a\"], "), "{finding:?}");
+        assert!(finding.found.contains(words), "{now}: {finding:?}");
+    }
+    let opaque = token("/token", &Claims::default(), 7);
+    assert_eq!(opaque.outcome, Outcome::Ok);
+}
+
+#[test]
+fn a_token_of_another_node_is_a_failure() {
+    let of = |node: Option<&str>| Claims {
+        pod: some("p"),
+        node: node.map(str::to_owned),
+        ..Claims::default()
+    };
+    assert_eq!(bound(&of(Some("a")), "a").outcome, Outcome::Ok);
+    assert_eq!(bound(&of(None), "a").outcome, Outcome::Ok);
+    assert_eq!(bound(&of(Some("b")), "a").outcome, Outcome::Setup);
+    assert_eq!(bound(&of(Some("b")), "a").found, "bound to pod p, on node b");
+}
+
+#[test]
+fn a_metadata_service_that_is_slow_or_old_is_warned_of() {
+    let url = MetadataUrl::parse("http://169.254.169.254").unwrap();
+    let outcome = |token| metadata(&url, token).outcome;
+    assert_eq!(outcome(Token::Given(Duration::from_millis(499))), Outcome::Ok);
+    assert_eq!(outcome(Token::Given(Duration::from_millis(500))), Outcome::Warning);
+    assert_eq!(outcome(Token::NotOffered(404)), Outcome::Warning);
+    let failed = Token::Failed { found: "nothing".to_owned(), remedy: "something" };
+    let finding = metadata(&url, failed);
+    assert_eq!((finding.outcome, finding.remedy), (Outcome::Outside, "something"));
+}
+
+#[test]
+fn only_a_spot_instance_is_what_interruptions_come_to() {
+    let instance_of = |life_cycle: Option<&str>| Instance {
+        instance_id: some("i-0123"),
+        life_cycle: life_cycle.map(str::to_owned),
+        ..Instance::default()
+    };
+    assert_eq!(instance(&instance_of(Some("spot"))).outcome, Outcome::Ok);
+    assert_eq!(instance(&instance_of(Some("on-demand"))).outcome, Outcome::Warning);
+    assert_eq!(instance(&instance_of(None)).outcome, Outcome::Warning);
+    assert_eq!(instance(&Instance::default()).outcome, Outcome::Skipped);
+}

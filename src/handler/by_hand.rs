@@ -1,0 +1,355 @@
+//! What an operator asked for: a drain of a node, or that is taken back what was done to it. The same
+//! marks and the same drain as for a notice, and then an end. Pure.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::drain::verdict::{Outcome, Reason as Why, Verdict};
+use crate::handler::config::Config;
+use crate::handler::draining::Draining;
+use crate::handler::marker::{Event, Exclusion, Marker, Move};
+use crate::handler::step::Step;
+use crate::handler::world::{News, Order, World};
+use crate::intent::Limit;
+use crate::moment::Moment;
+use crate::node::marks::{Cause, Change, MarkSet, Marks, Reason};
+use crate::node::state::Remembered;
+use crate::node::{Hand, Node};
+use crate::report::fact::{Fact, Purpose};
+
+/// How it has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// What became of every pod, if one was to go.
+    pub verdict: Option<Box<Verdict>>,
+    /// How far it came.
+    pub success: Success,
+}
+
+/// How far it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Success {
+    /// All the way. `changed`: something about the Node is different now.
+    Whole {
+        /// Whether anything was to be done to the Node.
+        changed: bool,
+    },
+    /// Something that was to go is left, or the Node is not as it is to be.
+    Partial,
+    /// It could not be begun with: why, in words.
+    None(String),
+}
+
+/// Before a failed request about the Node is tried again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// How often somebody who watches is told how far it is.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The boot that the annotation names: a drain by hand outlives the boots of its machine.
+const NO_BOOT: &str = "by-hand";
+
+/// Does what was asked, to its end. `show` is told how far it is, for somebody who watches.
+pub fn run(mut by_hand: ByHand, world: &mut impl World, mut show: impl FnMut(&str)) -> Ended {
+    loop {
+        let now = world.read_clock().now;
+        match by_hand.next(now, world.free()) {
+            Step::Do(order) => world.carry_out(order),
+            Step::Tell(Fact::Verdict(_, verdict)) => by_hand.verdict = Some(verdict),
+            Step::Tell(fact) => world.tell(fact),
+            Step::Wait(until) => {
+                show(&by_hand.status(now));
+                let tick = now + TICK;
+                if let Some(news) = world.wait(Some(until.map_or(tick, |until| until.min(tick)))) {
+                    by_hand.observe(world.read_clock().now, news);
+                }
+            }
+            Step::End => return by_hand.ended(),
+        }
+    }
+}
+
+/// What an operator asked for.
+#[derive(Debug)]
+pub struct ByHand {
+    node: Arc<str>,
+    purpose: Purpose,
+    dry: bool,
+    marker: Marker,
+    /// What the Node is to bear after what it is to bear now.
+    then: VecDeque<Marks>,
+    draining: Option<Box<Draining>>,
+    verdict: Option<Box<Verdict>>,
+    until: Moment,
+    contact: Contact,
+    /// Something about the Node is different.
+    changed: bool,
+    success: Option<Success>,
+    jitter: fastrand::Rng,
+    todo: VecDeque<Step>,
+}
+
+/// Whether the Node can be read and changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Contact {
+    /// It was not read yet: maybe there is no such node.
+    NotYet,
+    Good,
+    /// It fails, and that was told.
+    Failing,
+}
+
+impl ByHand {
+    /// A drain of the node.
+    pub fn drain(now: Moment, config: &Config, node: Arc<str>, limit: Limit) -> Self {
+        let set = MarkSet {
+            cordon: true,
+            taint: None,
+            exclusion: config.marks.exclude_from_load_balancers,
+        };
+        let marks = marks(Hand::Operator, Some(Reason { cause: Cause::ByHand, set }));
+        let draining = Draining::begin(now, config, None, limit, false);
+        let mut drain = Self::new(now, config, node, Purpose::Drain, [marks], limit.end());
+        drain.draining = Some(Box::new(draining));
+        drain.marker.renew(now);
+        drain
+    }
+
+    /// Takes back what a drain by hand has done to the node, and what the handler has; gives up at
+    /// `until`.
+    pub fn restore(now: Moment, config: &Config, node: Arc<str>, until: Moment) -> Self {
+        let all = [Hand::Operator, Hand::Handler].map(|hand| marks(hand, None));
+        Self::new(now, config, node, Purpose::TakeBack, all, until)
+    }
+
+    fn new(
+        now: Moment,
+        config: &Config,
+        node: Arc<str>,
+        purpose: Purpose,
+        marks: impl Into<VecDeque<Marks>>,
+        until: Moment,
+    ) -> Self {
+        let mut then = marks.into();
+        let mut marker = Marker::new(config.dry);
+        marker.want(now, then.pop_front());
+        Self {
+            node,
+            purpose,
+            dry: config.dry,
+            marker,
+            then,
+            draining: None,
+            verdict: None,
+            until,
+            contact: Contact::NotYet,
+            changed: false,
+            success: None,
+            jitter: fastrand::Rng::with_seed(config.seed),
+            // Whose token it is tells which pod is the own one.
+            todo: VecDeque::from([Step::Do(Order::CheckCredentials)]),
+        }
+    }
+
+    /// What to do next; `free`: how many requests could be sent at once.
+    pub fn next(&mut self, now: Moment, free: usize) -> Step {
+        loop {
+            if let Some(step) = self.todo.pop_front() {
+                return step;
+            }
+            if self.success.is_some() {
+                return Step::End;
+            }
+            match if free > 0 { self.marker.next(now) } else { None } {
+                Some(Move::Look | Move::Read) => {
+                    return Step::Do(Order::ReadNode(Arc::clone(&self.node)));
+                }
+                Some(Move::Patch(patch)) => {
+                    self.changed = true;
+                    return Step::Do(Order::PatchNode(Arc::clone(&self.node), patch));
+                }
+                Some(Move::Settled { changes, exclusion, failed }) => {
+                    self.settled(now, changes, exclusion, failed);
+                    continue;
+                }
+                None => {}
+            }
+            // First it is seen whether there is such a node.
+            let Some(draining) = self.draining.as_mut().filter(|_| self.contact != Contact::NotYet)
+            else {
+                if self.until <= now {
+                    self.success = Some(Success::Partial);
+                    continue;
+                }
+                return Step::Wait(Some(self.wake(self.until, free)));
+            };
+            match draining.next(now, free, Some(&self.node), &mut self.todo) {
+                Some(Step::Wait(until)) => {
+                    let until = until.unwrap_or(self.until);
+                    return Step::Wait(Some(self.wake(until, free)));
+                }
+                Some(Step::Tell(Fact::Verdict(occasion, verdict))) => {
+                    self.drained(now);
+                    return Step::Tell(Fact::Verdict(occasion, verdict));
+                }
+                Some(step) => return step,
+                None => self.drained(now),
+            }
+        }
+    }
+
+    fn wake(&self, until: Moment, free: usize) -> Moment {
+        let mark = self.marker.wake().filter(|_| free > 0);
+        mark.map_or(until, |mark| mark.min(until))
+    }
+
+    /// Nothing is left that was to go, or the time is over.
+    fn drained(&mut self, now: Moment) {
+        let clean = self.draining.as_ref().is_some_and(|draining| {
+            draining.so_far(now).is_clean() && !draining.is_called_off(now)
+        });
+        self.success = Some(if clean && !self.marker.is_unsettled() {
+            Success::Whole { changed: true }
+        } else {
+            Success::Partial
+        });
+    }
+
+    /// The Node bears what it is to bear.
+    fn settled(&mut self, now: Moment, changes: Vec<Change>, exclusion: Exclusion, failed: u32) {
+        if failed > 0 {
+            self.contact = Contact::Good;
+            self.todo.push_back(Step::Tell(Fact::NodeRecovered(failed)));
+        }
+        let dry = self.dry;
+        let fact = |change| Step::Tell(Fact::Marks { change: Box::new(change), dry });
+        self.todo.extend(changes.into_iter().map(fact));
+        match (&mut self.draining, self.then.pop_front()) {
+            (Some(draining), _) => draining.marked(now, exclusion),
+            (None, Some(next)) => self.marker.want(now, Some(next)),
+            (None, None) => self.success = Some(Success::Whole { changed: self.changed }),
+        }
+    }
+
+    /// Something happened.
+    pub fn observe(&mut self, now: Moment, news: News) {
+        match news {
+            News::Credentials(Err(why)) => self.success = Some(Success::None(why)),
+            News::Credentials(Ok(own)) => {
+                if let Some(draining) = &mut self.draining {
+                    draining.own_pod(own);
+                }
+            }
+            News::Node(answer) => {
+                match self.marker.observe(now, answer, LONGEST_PAUSE, &mut self.jitter) {
+                    Some(Event::Read(node)) => self.read(&node),
+                    Some(Event::Failing(why)) if self.contact == Contact::NotYet => {
+                        self.success = Some(Success::None(why));
+                    }
+                    Some(Event::Failing(why)) if self.contact == Contact::Good => {
+                        self.contact = Contact::Failing;
+                        self.todo.push_back(Step::Tell(Fact::NodeFailing(self.purpose, why)));
+                    }
+                    Some(Event::Failing(_)) | None => {}
+                }
+            }
+            News::Terminate => match &mut self.draining {
+                Some(draining) => draining.call_off(),
+                None => self.success = Some(Success::Partial),
+            },
+            news => {
+                if let Some(draining) = &mut self.draining {
+                    draining.observe(now, news);
+                }
+            }
+        }
+    }
+
+    fn read(&mut self, node: &Node) {
+        if self.contact == Contact::NotYet {
+            self.contact = Contact::Good;
+        }
+        let unreadable = [Hand::Operator, Hand::Handler]
+            .iter()
+            .any(|hand| *node.remembered(*hand) == Remembered::Unreadable);
+        if unreadable && self.purpose == Purpose::TakeBack {
+            self.todo.push_back(Step::Tell(Fact::MarksUnreadable));
+        }
+    }
+
+    /// How far it is, in less than a line.
+    fn status(&self, now: Moment) -> String {
+        let Some(draining) = &self.draining else { return String::new() };
+        Status::of(&draining.so_far(now)).in_words(now.until(self.until))
+    }
+
+    fn ended(self) -> Ended {
+        Ended { verdict: self.verdict, success: self.success.unwrap_or(Success::Partial) }
+    }
+}
+
+fn marks(hand: Hand, reason: Option<Reason>) -> Marks {
+    Marks { hand, reason, boot_id: NO_BOOT.to_owned(), notices: Vec::new() }
+}
+
+/// What somebody who watches a drain wants to know.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Status {
+    listed: bool,
+    to_go: usize,
+    gone: usize,
+    ending: usize,
+    failing: usize,
+    held: BTreeMap<String, usize>,
+}
+
+impl Status {
+    fn of(verdict: &Verdict) -> Self {
+        let mut status = Self { listed: verdict.listed, ..Self::default() };
+        for row in &verdict.rows {
+            status.to_go += 1;
+            match &row.outcome {
+                Outcome::LeftAlone(_) => status.to_go -= 1,
+                Outcome::StillThere(Why::Blocked(budget)) => {
+                    *status.held.entry(budget.to_string()).or_default() += 1;
+                }
+                Outcome::StillThere(Why::Ending { .. }) => status.ending += 1,
+                Outcome::StillThere(Why::Failed(_)) => status.failing += 1,
+                Outcome::StillThere(_) => {}
+                _ => status.gone += 1,
+            }
+        }
+        status
+    }
+
+    /// `87 of 110 gone; 11 ending, 12 held by disruption budget shop/web; 98 s left`
+    fn in_words(&self, left: Duration) -> String {
+        if !self.listed {
+            return format!("the pods of the node are being read; {} s left", left.as_secs());
+        }
+        let held: usize = self.held.values().sum();
+        let holders = match self.held.keys().next() {
+            Some(budget) if self.held.len() == 1 => format!("held by disruption budget {budget}"),
+            _ => format!("held by {} disruption budgets", self.held.len()),
+        };
+        let waits = [
+            (self.ending, "ending"),
+            (held, holders.as_str()),
+            (self.failing, "cannot be asked: see above"),
+        ];
+        let mut words = format!("{} of {} gone", self.gone, self.to_go);
+        let mut before = ';';
+        for (count, what) in waits.into_iter().filter(|(count, _)| *count > 0) {
+            // Writing to a String does not fail.
+            let _ = write!(words, "{before} {count} {what}");
+            before = ',';
+        }
+        let _ = write!(words, "; {} s left", left.as_secs());
+        words
+    }
+}
+
+#[cfg(test)]
+mod tests;

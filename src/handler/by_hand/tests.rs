@@ -1,0 +1,290 @@
+use std::num::NonZeroU32;
+
+use super::*;
+use crate::drain::BudgetOverride;
+use crate::drain::ask::{Answer, Ask, Budget, Grace, PodRef};
+use crate::drain::pod::{OwnPod, Pod, Rules, Tier};
+use crate::drain::pod_news::PodNews;
+use crate::drain::verdict::{End, Row};
+use crate::handler::config::Boot;
+use crate::intent::{LeadTimes, Policy, Rebalance};
+use crate::node::marks::Cordon;
+use crate::node::{MarkPolicy, NodeAnswer, RebalanceMark, Setter};
+
+fn at(seconds: u64) -> Moment {
+    Moment::at(Duration::from_secs(seconds))
+}
+
+fn config() -> Config {
+    let lead = Duration::from_mins(10);
+    Config {
+        node: None,
+        boot: Boot { id: String::new(), began: None },
+        paths: Vec::new(),
+        policy: Policy {
+            marks_only: false,
+            lead_times: LeadTimes {
+                instance_reboot: lead,
+                system_reboot: lead,
+                system_maintenance: lead,
+                instance_retirement: lead,
+                instance_stop: lead,
+            },
+            rebalance: Rebalance::Mark,
+            rebalance_marks: lead,
+        },
+        marks: MarkPolicy {
+            taint: None,
+            exclude_from_load_balancers: false,
+            rebalance_mark: RebalanceMark::Cordon,
+        },
+        load_balancer_hold: Duration::ZERO,
+        rules: Rules {
+            own: OwnPod { namespace: None, name: None, uid: None },
+            ignore_daemon_sets: true,
+            delete_local_data: true,
+            drain_unmanaged: true,
+        },
+        longest_grace: None,
+        budget_override: BudgetOverride::AtDeadline,
+        margin: Duration::from_secs(2),
+        shutdown_grace: Duration::from_secs(30),
+        dry: false,
+        seed: 1,
+    }
+}
+
+fn node(unschedulable: bool, by_hand: Option<&str>) -> NodeAnswer {
+    NodeAnswer::Is(Box::new(Node {
+        resource_version: "7".to_owned(),
+        unschedulable,
+        cordoned_by: if unschedulable { Setter::Hand(Hand::Operator) } else { Setter::Unknown },
+        taints: Vec::new(),
+        exclusion: None,
+        state: Remembered::Nothing,
+        by_hand: Remembered::parse(by_hand),
+    }))
+}
+
+fn pod(name: &str) -> Pod {
+    let named = |text: &str| text.to_owned();
+    Pod {
+        reference: Arc::new(PodRef {
+            namespace: named("shop"),
+            name: named(name),
+            uid: named(name),
+        }),
+        grace: 30,
+        tier: Tier::Ordinary,
+        controller: None,
+        mirror: false,
+        finished: false,
+        empty_dir: false,
+        finalizer: None,
+        terminating: None,
+    }
+}
+
+fn drain(limit: Limit) -> ByHand {
+    ByHand::drain(at(0), &config(), Arc::from("n1"), limit)
+}
+
+/// Everything until it waits or ends; what was told is left out.
+fn orders(it: &mut ByHand, now: Moment) -> Vec<Order> {
+    let mut orders = Vec::new();
+    for _ in 0..100 {
+        match it.next(now, 8) {
+            Step::Do(order) => orders.push(order),
+            Step::Tell(Fact::Verdict(_, verdict)) => it.verdict = Some(verdict),
+            Step::Tell(_) => {}
+            Step::Wait(until) => {
+                assert!(
+                    until.is_some_and(|until| until > now),
+                    "to wait until {until:?} is to spin"
+                );
+                return orders;
+            }
+            Step::End => return orders,
+        }
+    }
+    panic!("no end of steps: {orders:?}");
+}
+
+/// A drain whose node is cordoned and whose pods `a` and `b` were evicted.
+fn evicting(limit: Limit) -> ByHand {
+    let mut it = drain(limit);
+    let first = orders(&mut it, at(0));
+    assert!(first.contains(&Order::CheckCredentials), "{first:?}");
+    assert!(first.iter().any(|order| matches!(order, Order::ReadNode(_))), "{first:?}");
+    it.observe(at(0), News::Node(node(false, None)));
+    let then = orders(&mut it, at(0));
+    let [Order::PatchNode(_, patch), Order::FollowPods(_)] = &then[..] else { panic!("{then:?}") };
+    assert!(
+        patch.text.contains("k8s-spot-handler/by-hand") && patch.text.contains("unschedulable")
+    );
+    assert_eq!(patch.hand, Hand::Operator);
+    it.observe(at(0), News::Node(node(true, None)));
+    for news in
+        [PodNews::SetBegins, PodNews::Seen(pod("a")), PodNews::Seen(pod("b")), PodNews::SetComplete]
+    {
+        it.observe(at(0), News::Pods(news));
+    }
+    let asked = orders(&mut it, at(0));
+    let evictions = asked
+        .iter()
+        .filter(|order| matches!(order, Order::Ask(job) if matches!(job.ask, Ask::Evict { .. })));
+    assert_eq!(evictions.count(), 2, "{asked:?}");
+    it
+}
+
+fn answered(it: &mut ByHand, now: Moment, name: &str, answer: Answer) {
+    it.observe(now, News::Answered { pod: pod(name).reference, answer });
+}
+
+fn refused() -> Answer {
+    Answer::Blocked(Budget { namespace: "shop".to_owned(), name: "web".to_owned() })
+}
+
+#[test]
+fn a_drain_ends_when_nothing_is_left() {
+    for limit in [Limit::Patience(at(120)), Limit::Deadline(at(120))] {
+        let mut it = evicting(limit);
+        answered(&mut it, at(1), "a", Answer::Accepted);
+        answered(&mut it, at(1), "b", Answer::Accepted);
+        it.observe(at(2), News::Pods(PodNews::Gone { uid: "b".to_owned() }));
+        it.observe(at(2), News::Pods(PodNews::Gone { uid: "a".to_owned() }));
+        assert_eq!(orders(&mut it, at(2)), []);
+        assert_eq!(it.next(at(2), 8), Step::End);
+        let ended = it.ended();
+        assert_eq!(ended.success, Success::Whole { changed: true });
+        assert_eq!(ended.verdict.unwrap().rows.len(), 2);
+    }
+}
+
+#[test]
+fn without_being_told_to_nobody_is_deleted_against_a_budget() {
+    let mut it = evicting(Limit::Patience(at(60)));
+    answered(&mut it, at(1), "a", Answer::Replaced);
+    answered(&mut it, at(1), "b", refused());
+    for second in 1..60 {
+        for order in orders(&mut it, at(second)) {
+            let Order::Ask(job) = order else { panic!("{order:?}") };
+            assert_eq!(job.ask, Ask::Evict { grace: grace(30), dry: false });
+            answered(&mut it, at(second), "b", refused());
+        }
+    }
+    assert_eq!(it.status(at(50)), "1 of 2 gone; 1 held by disruption budget shop/web; 10 s left");
+    orders(&mut it, at(60));
+    let ended = it.ended();
+    assert_eq!(ended.success, Success::Partial);
+    assert_eq!(ended.verdict.unwrap().end, Some(End::Patience));
+}
+
+fn grace(seconds: u32) -> Grace {
+    NonZeroU32::new(seconds).unwrap()
+}
+
+#[test]
+fn a_node_that_is_not_there_is_said_at_once() {
+    let mut it = drain(Limit::Patience(at(60)));
+    orders(&mut it, at(0));
+    it.observe(at(1), News::Node(NodeAnswer::Failed("there is no node".to_owned())));
+    assert_eq!(it.next(at(1), 8), Step::End);
+    assert_eq!(it.ended().success, Success::None("there is no node".to_owned()));
+}
+
+#[test]
+fn a_drain_that_is_broken_off_leaves_who_is_left() {
+    let mut it = evicting(Limit::Patience(at(60)));
+    answered(&mut it, at(1), "a", Answer::Accepted);
+    answered(&mut it, at(1), "b", refused());
+    it.observe(at(1), News::Terminate);
+    assert_eq!(orders(&mut it, at(1)), []);
+    let ended = it.ended();
+    assert_eq!(ended.success, Success::Partial);
+    assert_eq!(ended.verdict.unwrap().end, Some(End::CalledOff));
+}
+
+#[test]
+fn a_node_that_cannot_be_cordoned_is_no_success() {
+    let mut it = drain(Limit::Patience(at(60)));
+    orders(&mut it, at(0));
+    it.observe(at(0), News::Node(node(false, None)));
+    orders(&mut it, at(0));
+    it.observe(at(0), News::Node(NodeAnswer::Failed("500".to_owned())));
+    it.observe(at(0), News::Pods(PodNews::SetBegins));
+    it.observe(at(0), News::Pods(PodNews::SetComplete));
+    orders(&mut it, at(2));
+    assert_eq!(it.ended().success, Success::Partial);
+}
+
+#[test]
+fn what_was_done_is_taken_back_and_nothing_is_done_twice() {
+    let note = r#"{"version":1,"bootId":"by-hand","notice":"by-hand","cordoned":true,"taint":null,"excluded":false,"notices":[]}"#;
+    let mut it = ByHand::restore(at(0), &config(), Arc::from("n1"), at(30));
+    orders(&mut it, at(0));
+    it.observe(at(0), News::Node(node(true, Some(note))));
+    let patches = orders(&mut it, at(0));
+    let [Order::PatchNode(_, patch)] = &patches[..] else { panic!("{patches:?}") };
+    assert!(patch.text.contains(r#""unschedulable":null"#), "{}", patch.text);
+    it.observe(at(0), News::Node(node(false, None)));
+    // Then what the handler has done, which is nothing.
+    let reads = orders(&mut it, at(0));
+    assert!(matches!(&reads[..], [Order::ReadNode(_)]), "{reads:?}");
+    it.observe(at(0), News::Node(node(false, None)));
+    orders(&mut it, at(0));
+    assert_eq!(it.ended().success, Success::Whole { changed: true });
+
+    let mut it = ByHand::restore(at(0), &config(), Arc::from("n1"), at(30));
+    for _ in 0..2 {
+        orders(&mut it, at(0));
+        it.observe(at(0), News::Node(node(true, None)));
+    }
+    assert_eq!(orders(&mut it, at(0)), []);
+    assert_eq!(it.ended().success, Success::Whole { changed: false });
+}
+
+#[test]
+fn how_far_it_is_fits_on_a_line() {
+    let row = |name: &str, outcome| Row { pod: pod(name).reference, outcome, gone_after: None };
+    let blocked = |budget: &str| {
+        let budget = Budget { namespace: "shop".to_owned(), name: budget.to_owned() };
+        Outcome::StillThere(Why::Blocked(Arc::new(budget)))
+    };
+    let mut verdict =
+        Verdict { rows: Vec::new(), listed: false, unread: 0, took: Duration::ZERO, end: None };
+    let left = Duration::from_secs(98);
+    let words = |verdict: &Verdict| Status::of(verdict).in_words(left);
+    assert_eq!(words(&verdict), "the pods of the node are being read; 98 s left");
+    verdict.listed = true;
+    verdict.rows = vec![
+        row("a", blocked("web")),
+        row("b", blocked("api")),
+        row("c", Outcome::StillThere(Why::Ending { by: None, finalizer: None })),
+        row("d", Outcome::EndedByOthers),
+        row("e", Outcome::StillThere(Why::Failed("500".to_owned()))),
+        row("f", Outcome::StillThere(Why::NotAsked)),
+    ];
+    assert_eq!(
+        words(&verdict),
+        "1 of 6 gone; 1 ending, 2 held by 2 disruption budgets, 1 cannot be asked: see above; 98 s left"
+    );
+}
+
+#[test]
+fn a_cordon_of_somebody_else_is_said() {
+    let mut it = drain(Limit::Patience(at(60)));
+    orders(&mut it, at(0));
+    let NodeAnswer::Is(mut foreign) = node(true, None) else { panic!() };
+    foreign.cordoned_by = Setter::Others;
+    it.observe(at(0), News::Node(NodeAnswer::Is(foreign)));
+    let mut told = Vec::new();
+    for _ in 0..10 {
+        match it.next(at(0), 8) {
+            Step::Do(Order::PatchNode(..)) => it.observe(at(0), News::Node(node(true, None))),
+            Step::Tell(Fact::Marks { change, .. }) => told.push(*change),
+            _ => {}
+        }
+    }
+    assert_eq!(told, [Change::Cordon(Cordon::Foreign)]);
+}

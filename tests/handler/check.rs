@@ -1,0 +1,336 @@
+//! `check`: what it says of a world in which something is wrong, and with which exit status.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use simulator::{Class, Endpoint, Fault, Happening, Node, Version};
+
+use crate::stage::{Folder, NODE, Stage, at_once, content};
+
+const DOCUMENT: &str = "dynamic/instance-identity/document";
+const LIFE_CYCLE: &str = "instance-life-cycle";
+
+/// A world in which all is well.
+fn well() -> Stage {
+    on(Node::named(NODE))
+}
+
+fn on(node: Node) -> Stage {
+    let stage = Stage::on(node, []);
+    let document =
+        json!({"instanceId": "i-0123456789abcdef0", "availabilityZone": "eu-central-1a"});
+    stage.cloud.set(DOCUMENT, document.to_string());
+    stage.cloud.set(LIFE_CYCLE, "spot");
+    stage
+}
+
+/// What `check` says, and its exit status.
+struct Told {
+    status: Option<i32>,
+    text: String,
+}
+
+impl Told {
+    /// The one line of this check, which must begin with this outcome.
+    fn says(&self, outcome: &str, check: &str, words: &[&str]) {
+        let head = format!("{outcome:<7}  {check}: ");
+        let is_it =
+            |line: &&str| line.starts_with(&head) && words.iter().all(|words| line.contains(words));
+        assert!(self.text.lines().any(|line| is_it(&line)), "{head}{words:?}: {}", self.text);
+        assert!(outcome == "ok" || outcome == "skipped" || self.text.contains("; remedy: "));
+    }
+
+    fn ended(&self, status: i32) {
+        assert_eq!(self.status, Some(status), "{}", self.text);
+    }
+}
+
+fn check(stage: &Stage, more: &[(&str, &str)], arguments: &[&str]) -> Told {
+    let url = stage.cloud.url();
+    let output = Command::new(env!("CARGO_BIN_EXE_k8s-spot-handler"))
+        .arg("check")
+        .args(arguments)
+        .env_clear()
+        .envs(stage.cluster.environment())
+        .env("INSTANCE_METADATA_URL", url)
+        .envs(more.iter().copied())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    for secret in ["eyJ", "AQAEA", "bm8gc2lnbmF0dXJl"] {
+        assert!(!text.contains(secret), "a token is told: {text}");
+    }
+    let happened: Vec<Happening> =
+        stage.cluster.happened().into_iter().map(|one| one.what).collect();
+    assert!(happened.is_empty(), "it has changed something: {happened:?}");
+    let journal = stage.cluster.journal();
+    for class in [Class::NodePatch, Class::Evict, Class::Delete, Class::Status] {
+        assert_eq!(journal.count(class), 0, "{journal}");
+    }
+    Told { status: output.status.code(), text }
+}
+
+#[test]
+fn where_all_is_well_every_line_says_so() {
+    let stage = well();
+    let more = [("POD_NAME", "it"), ("NAMESPACE", "here"), ("EMIT_KUBERNETES_EVENTS", "true")];
+    let told = check(&stage, &more, &[]);
+    told.ended(0);
+    for (check, words) in [
+        ("settings", "good"),
+        ("metadata service", "gave a token (IMDSv2)"),
+        ("notices", "none at spot/instance-action (status 404)"),
+        ("notices", "none at spot/termination-time"),
+        ("notices", "none at events/maintenance/scheduled"),
+        ("instance", "i-0123456789abcdef0, eu-central-1a, spot"),
+        ("instance and node", "the Node is aws:///eu-central-1a/i-0123456789abcdef0"),
+        ("API server", "v1.37.2, trusted by"),
+        ("identity", "in the name of this node"),
+        ("token", "of system:serviceaccount:kube-system:k8s-spot-handler for"),
+        ("token and node", "on node ip-10-0-1-17"),
+        ("clock", "that of the API server"),
+        ("permission", "get nodes: allowed"),
+        ("permission", "patch nodes: allowed"),
+        ("permission", "list pods: allowed"),
+        ("permission", "watch pods: allowed"),
+        ("permission", "create pods/eviction: allowed"),
+        ("permission", "delete pods: allowed"),
+        ("permission", "patch pods/status: allowed"),
+        ("permission", "create events: allowed"),
+        ("permission", "patch events: allowed"),
+        ("node", "ip-10-0-1-17: not cordoned; no mark of this handler"),
+    ] {
+        told.says("ok", check, &[words]);
+    }
+    assert_eq!(told.text.lines().last(), Some("22 checks: 0 failed, 0 warned"));
+}
+
+#[test]
+fn a_permission_is_asked_for_as_the_ones_who_asks() {
+    let stage = well();
+    let reviews = || {
+        let asked = stage.asked(Class::Review);
+        asked.iter().map(|entry| entry.json()["spec"]["resourceAttributes"].clone()).collect()
+    };
+    let told = check(&stage, &[("IDENTITY", "service-account"), ("DRY_RUN", "true")], &[]);
+    told.ended(0);
+    told.says("ok", "identity", &["IDENTITY=service-account"]);
+    let plain: Vec<Value> = reviews();
+    let selector = json!({"requirements": [
+        {"key": "spec.nodeName", "operator": "In", "values": [NODE]}]});
+    let expected = [
+        json!({"verb": "get", "resource": "nodes", "subresource": "", "name": NODE}),
+        json!({"verb": "list", "resource": "pods", "subresource": "", "name": "",
+            "fieldSelector": selector}),
+        json!({"verb": "watch", "resource": "pods", "subresource": "", "name": "",
+            "fieldSelector": selector}),
+        json!({"verb": "create", "resource": "pods", "subresource": "eviction", "name": ""}),
+    ];
+    assert_eq!(plain, expected, "nothing is written with DRY_RUN");
+
+    // A node may not change its own taints.
+    let told = check(&stage, &[("TAINT_NODE", "true")], &[]);
+    told.says("ok", "permission", &[": impersonate-on:associated-node:patch nodes: allowed"]);
+    told.says("ok", "permission", &[": patch nodes: allowed"]);
+    let all: Vec<Value> = reviews();
+    assert_eq!(all.len(), plain.len() + 8, "{all:#?}");
+}
+
+#[test]
+fn a_right_that_is_missing_is_named_with_what_to_grant() {
+    let stage = well();
+    stage.cluster.forbid(Class::Evict);
+    let told = check(&stage, &[("IDENTITY", "service-account")], &[]);
+    told.ended(78);
+    let words =
+        [": create pods/eviction: not allowed", "grant it to the ServiceAccount, as deploy"];
+    told.says("failure", "permission", &words);
+    told.says("ok", "permission", &["delete pods: allowed"]);
+    // In the node's name it is asked for, and then in the ServiceAccount's.
+    let told = check(&stage, &[], &[]);
+    told.says(
+        "failure",
+        "permission",
+        &["impersonate-on:associated-node:create pods/eviction: not allowed; create pods/eviction: not"],
+    );
+}
+
+#[test]
+fn an_api_server_that_refuses_everything_is_not_taken_for_one_that_is_away() {
+    let stage = well();
+    for class in [Class::NodeGet, Class::Review] {
+        stage.cluster.forbid(class);
+    }
+    let told = check(&stage, &[], &[]);
+    told.ended(78);
+    told.says("ok", "API server", &["v1.37.2"]);
+    told.says("failure", "node", &["403", "see token and permission"]);
+    told.says("skipped", "instance and node", &[]);
+    told.says("warning", "permission", &["403", "ClusterRole system:basic-user"]);
+    stage.cluster.revoke_tokens();
+    let told = check(&stage, &[], &[]);
+    told.ended(78);
+    told.says("failure", "API server", &["status 401", "it is not accepted"]);
+}
+
+#[test]
+fn what_is_away_or_silent_is_said_and_the_rest_is_looked_at() {
+    let hop_limit = |stage: &Stage| stage.cloud.become_silent();
+    let silent = |stage: &Stage| stage.cluster.become_silent();
+    let cases: [(&str, fn(&Stage)); 4] = [
+        ("no metadata service", |stage| stage.cloud.stop()),
+        ("a token that does not come", hop_limit),
+        ("no API server", |stage| stage.cluster.stop()),
+        ("an API server that is silent", silent),
+    ];
+    at_once(&cases.map(|(name, harm)| (name, (name, harm))), |(name, harm)| {
+        let stage = well();
+        harm(&stage);
+        let began = Instant::now();
+        let told = check(&stage, &[], &[]);
+        assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+        told.ended(69);
+        if name.contains("API server") {
+            told.says("ok", "instance", &[]);
+            told.says("failure", "API server", &["KUBERNETES_SERVICE_HOST"]);
+            told.says("ok", "token", &[]);
+            for check in ["instance and node", "identity", "clock", "permission", "node"] {
+                told.says("skipped", check, &[]);
+            }
+        } else {
+            told.says("failure", "metadata service", &["/latest/api/token"]);
+            for check in ["notices", "instance", "instance and node"] {
+                told.says("skipped", check, &[]);
+            }
+            told.says("ok", "permission", &["delete pods"]);
+            told.says("ok", "node", &[NODE]);
+            let told_hop = told.text.contains("--http-put-response-hop-limit 2");
+            assert_eq!(told_hop, name.contains("token"), "{}", told.text);
+        }
+    });
+}
+
+#[test]
+fn a_service_of_version_1_and_an_on_demand_instance_are_warned_of() {
+    let stage = well();
+    stage.cloud.speak(Version::V1Only(404));
+    stage.cloud.set(LIFE_CYCLE, "on-demand");
+    let told = check(&stage, &[], &[]);
+    told.ended(0);
+    told.says("warning", "metadata service", &["no IMDSv2 (status 404 for a token)"]);
+    told.says("warning", "instance", &["on-demand", "interruptions come to spot instances only"]);
+    let told = check(&stage, &[("IMDS_V1_FALLBACK", "false")], &[]);
+    told.ended(69);
+    told.says("failure", "metadata service", &["IMDS_V1_FALLBACK=false"]);
+}
+
+#[test]
+fn notices_that_stand_are_told_and_what_cannot_be_read_is_a_failure() {
+    let stage = well();
+    stage.cloud.announce_in(Duration::from_mins(2));
+    stage.cloud.fail(Endpoint::Scheduled).always().with(Fault::Html(200));
+    let told = check(&stage, &[], &[]);
+    told.ended(69);
+    let words = ["at spot/instance-action; spot-interruption/terminate: {"];
+    told.says("warning", "notices", &words);
+    told.says("failure", "notices", &["events/maintenance/scheduled", "HTML"]);
+}
+
+#[test]
+fn a_clock_that_is_off_is_measured() {
+    for (ahead, status, outcome, words) in [
+        (-3_700, 69, "failure", "s ahead of the API server's"),
+        (3_700, 69, "failure", "s behind the API server's"),
+        (6, 0, "warning", "s behind the API server's"),
+        (-6, 0, "warning", "s ahead of the API server's"),
+    ] {
+        let stage = well();
+        stage.cluster.set_clock_ahead(time::Duration::seconds(ahead));
+        let told = check(&stage, &[], &[]);
+        told.ended(status);
+        told.says(outcome, "clock", &[words, "chrony"]);
+    }
+}
+
+#[test]
+fn another_node_than_the_own_is_a_failure() {
+    let other = Stage::on(Node::named("ip-10-0-1-18"), []);
+    let stage = well();
+    let token = stage.cluster.token_file();
+    other.cluster.accept_token(&stage.cluster.token());
+    other.cloud.set(DOCUMENT, json!({"instanceId": "i-0fedcba9876543210"}).to_string());
+    other.cloud.set(LIFE_CYCLE, "spot");
+    let told = check(&other, &[("TOKEN_FILE", token.to_str().unwrap())], &[]);
+    told.ended(78);
+    told.says("failure", "token and node", &["on node ip-10-0-1-17", "set NODE_NAME"]);
+    let words = ["is aws:///eu-central-1a/i-0123456789abcdef0", "that of i-0fedcba9876543210"];
+    told.says("failure", "instance and node", &words);
+    let told = check(&stage, &[], &["ip-10-0-1-99"]);
+    told.ended(78);
+    told.says("failure", "node", &["there is no node named ip-10-0-1-99"]);
+}
+
+#[test]
+fn files_that_are_missing_or_of_another_cluster_are_named() {
+    let (stage, other, folder) = (well(), well(), Folder::new());
+    let nowhere = folder.file("token");
+    let told = check(&stage, &[("TOKEN_FILE", nowhere.to_str().unwrap())], &[]);
+    told.ended(78);
+    for check in ["API server", "token"] {
+        told.says(
+            "failure",
+            check,
+            &[nowhere.to_str().unwrap(), "mount the ServiceAccount's token"],
+        );
+    }
+    let ca = folder.put("ca.crt", content(&other.cluster.authority_file()));
+    let told = check(&stage, &[("CA_FILE", ca.to_str().unwrap())], &[]);
+    told.ended(78);
+    told.says("failure", "API server", &["is not signed by a CA in", "correct CA_FILE"]);
+}
+
+#[test]
+fn what_is_on_the_node_is_told() {
+    const NOTE: &str = "k8s-spot-handler/state";
+    for (node, words) in [
+        (Node::named(NODE).cordoned(), "cordoned by somebody else; no mark"),
+        (Node::named(NODE).cordoned_by("k8s-spot-handler"), "cordoned by this handler; no mark"),
+        (
+            Node::named(NODE).annotated(NOTE, "{}"),
+            "not cordoned; an annotation that cannot be read",
+        ),
+    ] {
+        let told = check(&on(node), &[], &[]);
+        told.ended(0);
+        told.says("warning", "node", &[words]);
+    }
+}
+
+#[test]
+fn programs_get_one_object_also_of_bad_settings() {
+    let stage = well();
+    let told = check(&stage, &[], &["--output", "json"]);
+    told.ended(0);
+    let object: Value = serde_json::from_str(&told.text).unwrap();
+    assert_eq!(object["outcome"], "ok");
+    let last = object["checks"].as_array().unwrap().last().unwrap();
+    let found = format!("{NODE}: not cordoned; no mark of this handler");
+    assert_eq!(*last, json!({"check": "node", "outcome": "ok", "found": found, "remedy": ""}));
+
+    let told = check(&stage, &[("WORKERS", "0"), ("POLL_INTERVAL", "soon")], &["--output=json"]);
+    told.ended(78);
+    let object: Value = serde_json::from_str(&told.text).unwrap();
+    let checks = object["checks"].as_array().unwrap();
+    assert_eq!((checks.len(), &object["outcome"]), (2, &json!("failure")));
+    let found: Vec<_> = checks.iter().map(|one| one["found"].as_str().unwrap()).collect();
+    assert!(found.iter().any(|found| found.contains("WORKERS")), "{found:?}");
+    assert!(checks.iter().all(|one| one["check"] == "settings" && one["remedy"] != ""));
+
+    let told = check(&stage, &[("WORKERS", "0")], &[]);
+    told.ended(78);
+    told.says("failure", "settings", &["WORKERS", "0"]);
+    assert_eq!(told.text.lines().count(), 2, "nothing else is looked at: {}", told.text);
+}
