@@ -80,6 +80,7 @@ fn pod(name: &str) -> Pod {
         mirror: false,
         finished: false,
         empty_dir: false,
+        volume_claim: false,
         finalizer: None,
         terminating: None,
     }
