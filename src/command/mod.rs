@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use crate::file;
 use crate::kube::kubeconfig;
 use crate::kube::server::Server;
+use crate::kube::trouble::Trouble;
 use crate::report::server::BindError;
 use crate::settings::{self, ApiServer, BadSettings, Command, Settings, Wanted, WhichNode};
 
@@ -44,7 +45,7 @@ pub enum Failure {
     System(io::Error),
 }
 
-/// Something could not be found out (EX_UNAVAILABLE of sysexits.h).
+/// Something could not be found out (`EX_UNAVAILABLE` of sysexits.h).
 const UNANSWERED: u8 = 69;
 
 impl Failure {
@@ -64,6 +65,12 @@ impl std::error::Error for Failure {}
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self::System(error)
+    }
+}
+
+impl From<Trouble> for Failure {
+    fn from(trouble: Trouble) -> Self {
+        Self::Unanswered(trouble.to_string())
     }
 }
 

@@ -43,7 +43,7 @@ const PAGE: u32 = 50;
 pub(super) fn plan(settings: &Settings) -> Result<ExitCode, Failure> {
     let clock = Clock::start();
     let server = Arc::new(api_server(settings)?);
-    let claims = server.claims().map_err(unanswered)?;
+    let claims = server.claims()?;
     let node = match &settings.node {
         WhichNode::Named(name) => name.clone(),
         WhichNode::OfOwnPod => claims.node.ok_or(Failure::NoNode)?,
@@ -82,14 +82,10 @@ pub(super) fn plan(settings: &Settings) -> Result<ExitCode, Failure> {
     })
 }
 
-fn unanswered(why: impl ToString) -> Failure {
-    Failure::Unanswered(why.to_string())
-}
-
 /// Sees whether there is such a node: one that is not there has no pods, and all would seem well.
 fn find(caller: &mut Caller, node: &str) -> Result<(), Failure> {
     let request = request::read_node(node);
-    let reply = caller.ask(&request, TIMEOUT).map_err(unanswered)?;
+    let reply = caller.ask(&request, TIMEOUT)?;
     match reply::node(node, &request, &reply) {
         NodeAnswer::Failed(why) => Err(Failure::Unanswered(why)),
         NodeAnswer::Is(_) | NodeAnswer::Conflict => Ok(()),
@@ -107,7 +103,7 @@ fn list(caller: &mut Caller, clock: Clock, node: &str) -> Result<(Vec<Pod>, usiz
                 most /= 2;
                 continue;
             }
-            reply => reply.map_err(unanswered)?,
+            reply => reply?,
         };
         let page = pods::page(node, clock.read(), &request, &reply);
         let page = page.map_err(Failure::Unanswered)?;

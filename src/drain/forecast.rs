@@ -193,18 +193,16 @@ impl View<'_> {
                 let ends = asked.end + seconds(grace);
                 Some(self.ending(Forecast { whole, ..forecast }, pod, ends))
             }
-            Outcome::WouldBlock(budget) => Some(match self.plan.overrides_at(whole) {
-                Some(at) => {
-                    let at = at.max(asked.end);
-                    let fate = Fate::DeletedAgainst(Arc::clone(budget), self.now.until(at));
-                    let grace = timing.cut(at, whole);
-                    self.ending(of(fate, asked_then, Some(grace)), pod, at + seconds(grace))
-                }
-                None => {
+            Outcome::WouldBlock(budget) => {
+                let Some(at) = self.plan.overrides_at(whole) else {
                     let fate = Fate::DiesWithNode(Held::Budget(Arc::clone(budget)));
-                    (self.remarked(of(fate, asked_then, None), pod, NEVER), NEVER)
-                }
-            }),
+                    return Some((self.remarked(of(fate, asked_then, None), pod, NEVER), NEVER));
+                };
+                let at = at.max(asked.end);
+                let fate = Fate::DeletedAgainst(Arc::clone(budget), self.now.until(at));
+                let grace = timing.cut(at, whole);
+                Some(self.ending(of(fate, asked_then, Some(grace)), pod, at + seconds(grace)))
+            }
             Outcome::StillThere(why) | Outcome::HandedOver(why) => {
                 let forecast = of(Fate::Unclear(why.clone()), asked_then, None);
                 Some((forecast, NEVER))

@@ -8,6 +8,7 @@ use crate::drain::ask::PodRef;
 use crate::moment::Moment;
 
 /// What the drain needs to know of a pod; everything else stays unread.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and most are rare")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pod {
     /// Which pod.
@@ -24,7 +25,7 @@ pub struct Pod {
     pub finished: bool,
     /// Has a volume of type `emptyDir`.
     pub empty_dir: bool,
-    /// Has a volume of a PersistentVolumeClaim: it is detached from the node once the pod has ended.
+    /// Has a volume of a `PersistentVolumeClaim`: it is detached from the node once the pod has ended.
     pub volume_claim: bool,
     /// The first of its finalizers, if it has any: such a pod may stay as an object.
     pub finalizer: Option<String>,

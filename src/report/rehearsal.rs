@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::drain::forecast::{Fate, Forecast};
 use crate::drain::pod::Tier;
 use crate::excerpt::excerpt;
-use crate::report::json::{Object, list};
+use crate::report::json::{Object, list, text};
 
 /// All that was found out.
 #[derive(Debug)]
@@ -48,33 +48,28 @@ impl Rehearsal<'_> {
     }
 }
 
+/// What does not apply to a pod is left out.
 fn object(pod: &Forecast) -> String {
-    let object = Object::new()
+    let budget = pod.budget().map(ToString::to_string);
+    let known = [
+        ("asked_from_seconds", pod.asked.map(|asked| seconds(asked.from))),
+        ("asked_by_seconds", pod.asked.map(|asked| seconds(asked.by))),
+        ("deleted_after_seconds", pod.deleted_after().map(seconds)),
+        ("grace_seconds", pod.grace.map(|grace| grace.to_string())),
+        ("whole_grace_seconds", pod.grace.map(|_| pod.whole.to_string())),
+        ("budget", budget.map(|budget| text(&budget))),
+    ];
+    let mut object = Object::new()
         .text("namespace", &pod.pod.namespace)
         .text("pod", &pod.pod.name)
         .text("turn", turn(pod.tier))
         .text("fate", pod.name())
         .json("lost", if pod.is_lost() { "true" } else { "false" });
-    let object = match pod.asked {
-        Some(asked) => object
-            .json("asked_from_seconds", &seconds(asked.from))
-            .json("asked_by_seconds", &seconds(asked.by)),
-        None => object,
-    };
-    let object = match pod.deleted_after() {
-        Some(after) => object.json("deleted_after_seconds", &seconds(after)),
-        None => object,
-    };
-    let object = match pod.grace {
-        Some(grace) => object
-            .json("grace_seconds", &grace.to_string())
-            .json("whole_grace_seconds", &pod.whole.to_string()),
-        None => object,
-    };
-    let object = match pod.budget() {
-        Some(budget) => object.text("budget", &budget.to_string()),
-        None => object,
-    };
+    for (key, value) in known {
+        if let Some(value) = value {
+            object = object.json(key, &value);
+        }
+    }
     object.text("note", &note(pod)).end()
 }
 
@@ -104,8 +99,10 @@ impl fmt::Display for Rehearsal<'_> {
             self.node, self.deadline, self.margin
         )?;
         let head = ["POD", "TURN", "GRACE", "BUDGET", "FATE", "NOTE"].map(str::to_owned);
-        let rows: Vec<[String; 6]> =
-            std::iter::once(head).chain(self.pods.iter().map(cells)).collect();
+        let mut rows = vec![head];
+        for pod in self.pods {
+            rows.push(cells(pod));
+        }
         let mut widths = [0; 6];
         for row in &rows {
             for (width, cell) in widths.iter_mut().zip(row) {

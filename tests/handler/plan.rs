@@ -181,8 +181,8 @@ fn settings_count_as_in_a_drain() {
 
 #[test]
 fn what_cannot_be_asked_is_said_and_ends_with_69() {
-    type Break = fn(&Stage);
-    let cases: [(&str, (Break, &[&str], &str)); 6] = [
+    type Case = (fn(&Stage), &'static [&'static str], &'static str);
+    let cases: [(&str, Case); 6] = [
         ("away", (|stage| stage.cluster.stop(), &[], "cannot be reached: Connection refused")),
         ("no node", (|_| {}, &["nosuch"], "there is no node named nosuch")),
         ("no nodes", (|stage| stage.cluster.forbid(Class::NodeGet), &[], "`get` on `nodes` must")),

@@ -13,6 +13,7 @@ pub const HANDLER_POD_UID: &str = "5b0b1f1e-7a35-4a8e-8f4e-2f6f1c9b7a10";
 /// A pod to put on the node. Without more words it is a running, ready pod
 /// without an owner, of some 4 kB, that wants up to 30 s and stops within one.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "what a test wants of a pod, one by one")]
 pub struct Pod {
     pub(super) namespace: String,
     pub(super) name: String,
@@ -229,7 +230,7 @@ impl Pod {
         self
     }
 
-    /// With a volume of a PersistentVolumeClaim.
+    /// With a volume of a `PersistentVolumeClaim`.
     #[must_use]
     pub fn volume_claim(mut self) -> Self {
         self.volume_claim = true;
