@@ -53,7 +53,7 @@ pub(super) fn metadata(url: &MetadataUrl, token: Token) -> Finding {
 
 pub(super) fn notices(path: NoticePath, polled: Option<Polled>) -> Finding {
     let Some(Polled { status, outcome, .. }) = polled else {
-        return Finding::skipped("the metadata service gave no token");
+        return Finding::skipped(&format!("{path} is not asked without a token"));
     };
     let answer = match outcome {
         Err(why) => return Outcome::Outside.is(why, "try again; see what answers at this address"),
