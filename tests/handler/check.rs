@@ -109,7 +109,7 @@ fn where_all_is_well_every_line_says_so() {
 }
 
 #[test]
-fn a_permission_is_asked_for_as_the_ones_who_asks() {
+fn a_right_is_asked_for_in_the_name_in_which_it_is_used() {
     let stage = well();
     let reviews = || {
         let asked = stage.asked(Class::Review);
