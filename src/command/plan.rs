@@ -87,7 +87,7 @@ fn find(caller: &mut Caller, node: &str) -> Result<(), Failure> {
     let request = request::read_node(node);
     let reply = caller.ask(&request, TIMEOUT)?;
     match reply::node(node, &request, &reply) {
-        NodeAnswer::Failed(why) => Err(Failure::Unanswered(why)),
+        NodeAnswer::Forbidden(why) | NodeAnswer::Failed(why) => Err(Failure::Unanswered(why)),
         NodeAnswer::Is(_) | NodeAnswer::Conflict => Ok(()),
     }
 }

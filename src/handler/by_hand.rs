@@ -252,7 +252,8 @@ impl ByHand {
                         self.contact = Contact::Failing;
                         self.todo.push_back(Step::Tell(Fact::NodeFailing(self.purpose, why)));
                     }
-                    Some(Event::Failing(_)) | None => {}
+                    // A drain by hand sets no taint.
+                    Some(Event::Failing(_) | Event::TaintForbidden(_)) | None => {}
                 }
             }
             News::Terminate => match &mut self.draining {

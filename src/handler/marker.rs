@@ -25,6 +25,8 @@ pub struct Marker {
     /// A patch was sent that takes the node out of load balancers, and may have been accepted
     /// whatever came of its answer.
     excluding: bool,
+    /// Taints may not be changed: that was refused.
+    without_taint: bool,
 }
 
 #[derive(Debug)]
@@ -82,6 +84,8 @@ pub enum Event {
     Read(Box<Node>),
     /// It fails, and is tried again.
     Failing(String),
+    /// Taints may not be changed; the other marks are set without one.
+    TaintForbidden(String),
 }
 
 /// So many conflicts may be chance; more are somebody who keeps changing the Node, or refuses it.
@@ -105,6 +109,7 @@ impl Marker {
             failed: 0,
             conflicts: 0,
             excluding: false,
+            without_taint: false,
         }
     }
 
@@ -131,6 +136,7 @@ impl Marker {
     /// Marks that are wanted are to be set, also if others have taken them off.
     pub fn renew(&mut self, now: Moment) {
         self.renew = true;
+        self.without_taint = false;
         self.begin(now);
     }
 
@@ -175,7 +181,10 @@ impl Marker {
                 Some(Move::Read)
             }
             Phase::Read(node) => {
-                let draft = self.wanted.as_ref().map(|marks| marks.draft(&node, self.renew));
+                let draft = self.wanted.as_ref().map(|marks| match self.without_taint {
+                    false => marks.draft(&node, self.renew),
+                    true => marks.without_taint().draft(&node, self.renew),
+                });
                 let draft = draft.unwrap_or_default();
                 match draft.patch.clone().filter(|_| !self.dry) {
                     Some(patch) => {
@@ -265,7 +274,15 @@ impl Marker {
                 let longest_pause = longest_pause.min(CONFLICT_PAUSE);
                 Some(self.failed(now, why.to_owned(), longest_pause, jitter))
             }
-            (NodeAnswer::Failed(why), _) => Some(self.failed(now, why, longest_pause, jitter)),
+            // A right of its own: without it the rest of the marks is set all the same.
+            (NodeAnswer::Forbidden(why), Phase::Patching(draft)) if draft.taints() => {
+                self.without_taint = true;
+                self.phase = Phase::ToRead(now);
+                Some(Event::TaintForbidden(why))
+            }
+            (NodeAnswer::Forbidden(why) | NodeAnswer::Failed(why), _) => {
+                Some(self.failed(now, why, longest_pause, jitter))
+            }
             (NodeAnswer::Is(_), phase) => {
                 self.phase = phase;
                 None
@@ -304,6 +321,10 @@ impl Marker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::marks::{Cause, MarkSet, Reason};
+    use crate::node::state::Remembered;
+    use crate::node::{Hand, Setter, Taint, TaintEffect};
+    use crate::notice::NoticeId;
 
     fn at(milliseconds: u64) -> Moment {
         Moment::at(Duration::from_millis(milliseconds))
@@ -352,5 +373,49 @@ mod tests {
         marker.renew(at(10));
         assert!(!marker.looked(at(20), true));
         assert_eq!(marker.next(at(20)), Some(Move::Read));
+    }
+
+    #[test]
+    fn where_taints_may_not_be_changed_the_rest_is_set_without_one() {
+        let mut jitter = fastrand::Rng::with_seed(1);
+        let mut marker = Marker::new(false);
+        let set = MarkSet {
+            cordon: true,
+            taint: Some(Taint::of(&NoticeId::Rebalance, TaintEffect::NoSchedule)),
+            exclusion: true,
+        };
+        let cause = Cause::Notice(NoticeId::Rebalance);
+        let reason = Some(Reason { cause, set });
+        let (boot_id, notices) = (String::new(), Vec::new());
+        marker.want(at(0), Some(Marks { hand: Hand::Handler, reason, boot_id, notices }));
+        marker.renew(at(0));
+        let mut patched = |marker: &mut Marker| {
+            assert_eq!(marker.next(at(0)), Some(Move::Read));
+            let node = Box::new(Node {
+                resource_version: "7".to_owned(),
+                unschedulable: false,
+                cordoned_by: Setter::Unknown,
+                taints: Vec::new(),
+                exclusion: None,
+                state: Remembered::Nothing,
+                by_hand: Remembered::Nothing,
+            });
+            marker.observe(at(0), NodeAnswer::Is(node), Duration::MAX, &mut jitter);
+            match marker.next(at(0)) {
+                Some(Move::Patch(patch)) => patch,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!(patched(&mut marker).taints);
+        let mut jitter = fastrand::Rng::with_seed(1);
+        let refused = NodeAnswer::Forbidden("403".to_owned());
+        let told = marker.observe(at(0), refused.clone(), Duration::MAX, &mut jitter);
+        assert_eq!(told, Some(Event::TaintForbidden("403".to_owned())));
+        let patch = patched(&mut marker);
+        assert!(!patch.taints && patch.text.contains("unschedulable"), "{patch:?}");
+        assert!(patch.text.contains("exclude-from-external-load-balancers"), "{patch:?}");
+        // Who may not even that is tried again as whatever else fails.
+        let told = marker.observe(at(0), refused, Duration::MAX, &mut jitter);
+        assert_eq!(told, Some(Event::Failing("403".to_owned())));
     }
 }

@@ -301,6 +301,7 @@ impl Handler {
         let longest = self.longest_pause();
         match self.marker.observe(reading.now, answer, longest, &mut self.jitter) {
             Some(Event::Read(node)) => self.node_read(reading, &node),
+            Some(Event::TaintForbidden(why)) => self.tell(Fact::TaintForbidden(why)),
             Some(Event::Failing(why)) => {
                 let purpose = match (&self.draining, self.marker.wants_marks()) {
                     (Some(draining), _) if !draining.is_marked() => Purpose::Drain,

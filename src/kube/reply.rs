@@ -82,7 +82,7 @@ pub fn node(name: &str, request: &Request, reply: &Reply) -> NodeAnswer {
         409 => NodeAnswer::Conflict,
         403 => {
             let verb = if request.method == Method::Get { "get" } else { "patch" };
-            NodeAnswer::Failed(format!("{}; `{verb}` on `nodes` must be granted", why()))
+            NodeAnswer::Forbidden(format!("{}; `{verb}` on `nodes` must be granted", why()))
         }
         404 if status.as_ref().is_some_and(|status| status.is_about(&["nodes", "node"], name)) => {
             NodeAnswer::Failed(format!("there is no node named {name} ({request}: 404)"))

@@ -191,6 +191,18 @@ impl Marks {
     }
 }
 
+impl Marks {
+    /// The same without a taint.
+    #[must_use]
+    pub fn without_taint(&self) -> Self {
+        let mut marks = self.clone();
+        if let Some(reason) = &mut marks.reason {
+            reason.set.taint = None;
+        }
+        marks
+    }
+}
+
 /// How a Node comes to bear the marks that are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Draft {
@@ -200,6 +212,13 @@ pub struct Draft {
     pub changes: Vec<Change>,
     /// It then bears our [`EXCLUSION_LABEL`].
     pub excluded: bool,
+}
+
+impl Draft {
+    /// Whether it changes the taints.
+    pub fn taints(&self) -> bool {
+        self.patch.as_ref().is_some_and(|patch| patch.taints)
+    }
 }
 
 /// A draft in the making.

@@ -126,6 +126,8 @@ pub enum Fact {
     NodeFailing(Purpose, String),
     /// It can again, after so many failures.
     NodeRecovered(u32),
+    /// Taints may not be changed: the node is marked without one.
+    TaintForbidden(String),
     /// Something in the drain.
     Drain(Progress),
     /// What became of every pod.
@@ -308,6 +310,7 @@ impl Fact {
             Self::CredentialsMissing(_)
             | Self::NodeUnknown(_)
             | Self::MetadataFailing(..)
+            | Self::TaintForbidden(_)
             | Self::Drain(Progress::Forbidden { .. }) => Level::Error,
             Self::Remark(_)
             | Self::WithoutToken(_)

@@ -135,6 +135,7 @@ impl Fact {
             Self::Marks { .. } => "marks",
             Self::NodeFailing(..) => "node_failing",
             Self::NodeRecovered(_) => "node_recovered",
+            Self::TaintForbidden(_) => "taint_forbidden",
             Self::Drain(progress) => progress_name(progress),
             Self::Verdict(..) => "verdict",
             Self::DeadlineReached => "deadline_reached",

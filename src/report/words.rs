@@ -119,6 +119,11 @@ impl fmt::Display for Fact {
             Self::NodeRecovered(failed) => {
                 write!(f, "the Node answers again, after {failed} failed requests")
             }
+            Self::TaintForbidden(why) => write!(
+                f,
+                "taints may not be changed, and the node is marked without one: {why}. That right is one \
+                 of its own"
+            ),
             Self::Drain(progress) => write!(f, "{progress}"),
             Self::Verdict(occasion, verdict) => {
                 write!(f, "{}\n{verdict}", Ended(*occasion, verdict))

@@ -73,10 +73,12 @@ pub(super) fn look(settings: &Settings, instance: &Instance, clock: Clock, repor
                         provider_id = profile(&reply).map(|profile| profile.provider_id);
                         judge::marks(name, &node)
                     }
-                    NodeAnswer::Failed(why) if reply.status < 500 => {
+                    NodeAnswer::Forbidden(why) | NodeAnswer::Failed(why) if reply.status < 500 => {
                         Outcome::Setup.is(why, NODE_REMEDY)
                     }
-                    NodeAnswer::Failed(why) => Outcome::Outside.is(why, NODE_REMEDY),
+                    NodeAnswer::Forbidden(why) | NodeAnswer::Failed(why) => {
+                        Outcome::Outside.is(why, NODE_REMEDY)
+                    }
                     NodeAnswer::Conflict => Finding::skipped(UNANSWERED),
                 },
             }

@@ -214,6 +214,7 @@ fn fact_words(fact: &Fact) -> Option<String> {
             (change, false) => format!("* {change}"),
         },
         Fact::NodeFailing(purpose, why) => format!("* node failing: {purpose:?}, {why}"),
+        Fact::TaintForbidden(why) => format!("* no taint: {why}"),
         Fact::NodeRecovered(failed) => format!("* node answers, {failed} failed"),
         Fact::DrainBegins(name) => format!("* drain of {name} begins"),
         Fact::Verdict(Occasion::Rehearsed, verdict) => format!("* rehearsed: {}", rows(verdict)),
