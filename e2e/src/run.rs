@@ -152,6 +152,7 @@ async fn judge(scene: &Scene) -> Result<()> {
         deadline: scene.deadline(),
         announced: scene.announced(),
         cordoned: scene.is_cordoned().await?,
+        checked: scene.is_checked(),
     };
     keep(&evidence, scene.folder())?;
     if !scene.expects_refusals() {

@@ -89,7 +89,7 @@ impl Failure {
 }
 
 /// What to do where something is wrong with the metadata service itself.
-const NOT_EC2: &str = "See that INSTANCE_METADATA_URL is the metadata service of EC2, that nothing \
+const NOT_EC2: &str = "see that INSTANCE_METADATA_URL is the metadata service of EC2, that nothing \
     (iptables, a network policy, a proxy such as kiam) keeps this pod from it, and that it is switched on";
 
 /// What a time-out of the token's request means.

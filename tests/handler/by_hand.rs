@@ -225,3 +225,25 @@ fn pods_that_come_late_go_too() {
     assert_eq!(code(&output), 0, "{output:?}");
     assert!(words(&output.stdout).contains("2 evicted"), "{output:?}");
 }
+
+#[test]
+fn on_a_terminal_a_line_says_how_far_it_is() {
+    let slow = Pod::named("slow").replica_set("web").stops_in(Duration::from_secs(3));
+    let stage = Stage::with([slow, quick("fast")]);
+    let command = format!("{} drain {NODE}", env!("CARGO_BIN_EXE_k8s-spot-handler"));
+    // `script` gives it a terminal, and passes on what that shows.
+    let output = Command::new("script")
+        .args(["--quiet", "--return", "--command", &command, "/dev/null"])
+        .envs(stage.cluster.environment())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let shown = words(&output.stdout);
+    assert_eq!(code(&output), 0, "{shown}");
+    assert!(shown.contains("\r\u{1b}[K1 of 2 gone; 1 ending; 11"), "{shown:?}");
+    // Lines of the log take its place, and it comes back below them.
+    assert!(shown.contains("\r\u{1b}[K20"), "{shown:?}");
+    // Nothing of it is left at the end.
+    let (_, last) = shown.rsplit_once("\r\u{1b}[K").unwrap();
+    assert!(last.starts_with("POD "), "{last:?}");
+}

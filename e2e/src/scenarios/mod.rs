@@ -4,6 +4,7 @@ mod arrivals;
 mod attackers;
 mod balancers;
 mod budgets;
+mod by_hand;
 mod check;
 mod crowd;
 mod grace;
@@ -128,6 +129,8 @@ const ALL: &[Scenario] = &[
     on(OLDEST, "oldest", |scene| servers::whole_drain(scene, FirstSet::Streamed).boxed()),
     on(MAIN, "confined", |scene| servers::confined(scene).boxed()),
     on(MAIN, "plan", |scene| plans::every_fate(scene).boxed()),
+    on(MAIN, "by-hand", |scene| by_hand::from_outside(scene).boxed()),
+    on(MAIN, "by-hand-inside", |scene| by_hand::in_the_container(scene).boxed()),
     on(MAIN, "plan-never", |scene| plans::kept(scene).boxed()),
     on(MAIN, "handed-over", |scene| restarts::handed_over(scene).boxed()),
     on(MAIN, "killed-before-cordon", |scene| steps::killed_at(scene, Step::Cordon(Before)).boxed()),

@@ -58,6 +58,7 @@ pub struct Scene {
     announced: Option<Timestamp>,
     /// Something that the handler needs is taken from it.
     refusals_expected: bool,
+    checked: bool,
     /// `None`: that of the machine that the tests run on.
     boot: Option<Boot>,
     /// The metadata service.
@@ -93,6 +94,7 @@ impl Scene {
             witness,
             diary: Diary::start(ground.cluster.client(), name),
             refusals_expected: false,
+            checked: false,
             boot: None,
             folder,
         };
@@ -109,6 +111,12 @@ impl Scene {
     #[must_use]
     pub fn expects_refusals(&self) -> bool {
         self.refusals_expected
+    }
+
+    /// Whether `check` was run.
+    #[must_use]
+    pub fn is_checked(&self) -> bool {
+        self.checked
     }
 
     /// Of node and namespace.

@@ -69,7 +69,8 @@ impl Scene {
     ///
     /// # Errors
     /// It does not start or does not end, or it told a secret.
-    pub async fn check(&self, more: &[(&str, &str)]) -> Result<(Option<i32>, String)> {
+    pub async fn check(&mut self, more: &[(&str, &str)]) -> Result<(Option<i32>, String)> {
+        self.checked = true;
         let output = self.command_with(&["check"], more).await?;
         ensure!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
         Ok((output.status.code(), String::from_utf8(output.stdout)?))

@@ -21,7 +21,7 @@ pub enum Class {
     Delete,
     /// PATCH of a pod's status.
     Status,
-    /// POST of a SelfSubjectAccessReview.
+    /// POST of a `SelfSubjectAccessReview`.
     Review,
     /// Anything else (kubectl's questions about the API).
     Other,

@@ -34,7 +34,7 @@ pub(super) fn look(settings: &Settings, instance: &Instance, clock: Clock, repor
         Ok(server) => Arc::new(server),
         Err(failure) => {
             let finding = Outcome::Setup.is(failure.to_string(), "correct KUBECONFIG");
-            return report.add("API server", finding);
+            return report.add("API server", &finding);
         }
     };
     let mut client = Client::new(Arc::new(Access::new(Arc::clone(&server), clock)));
@@ -52,7 +52,7 @@ pub(super) fn look(settings: &Settings, instance: &Instance, clock: Clock, repor
         Ok(reply) => reply,
         Err(trouble) => {
             skip(report, "instance and node");
-            report.add("API server", judge::unanswered(&trouble));
+            report.add("API server", &judge::unanswered(&trouble));
             skip(report, "identity");
             token(&server, &claims, node, clock, report);
             for check in ["clock", "permission", "node"] {
@@ -86,21 +86,21 @@ pub(super) fn look(settings: &Settings, instance: &Instance, clock: Clock, repor
         Some(provider_id) => judge::belongs(provider_id.as_deref(), instance),
         None => Finding::skipped(NODE_UNREAD),
     };
-    report.add("instance and node", belongs);
+    report.add("instance and node", &belongs);
     let took = after.now.since(before.now);
-    report.add("API server", reached(&server, &version, took));
-    report.add("identity", identity(settings, &server));
+    report.add("API server", &reached(&server, &version, took));
+    report.add("identity", &identity(settings, &server));
     token(&server, &claims, node, clock, report);
-    report.add("clock", judge::clock(before.wall, after.wall, version.date));
+    report.add("clock", &judge::clock(before.wall, after.wall, version.date));
     match node {
         Some(node) => permissions(settings, &server, &mut client, node, report),
-        None => report.add("permission", Finding::skipped(NO_NODE)),
+        None => report.add("permission", &Finding::skipped(NO_NODE)),
     }
-    report.add("node", of_node);
+    report.add("node", &of_node);
 }
 
 fn skip(report: &Report, check: &str) {
-    report.add(check, Finding::skipped(UNANSWERED));
+    report.add(check, &Finding::skipped(UNANSWERED));
 }
 
 fn reached(server: &Server, reply: &Reply, took: Duration) -> Finding {
@@ -127,18 +127,18 @@ fn token(
 ) {
     let claims = match claims {
         Ok(claims) => claims,
-        Err(trouble) => return report.add("token", judge::unanswered(trouble)),
+        Err(trouble) => return report.add("token", &judge::unanswered(trouble)),
     };
     let now = clock.read().wall.unix_milliseconds() / 1000;
     report.add(
         "token",
-        match server.where_token_is() {
+        &match server.where_token_is() {
             None => Finding::ok("none, but a client certificate".to_owned()),
             Some(place) => judge::token(&place, claims, now),
         },
     );
     if let Some(node) = node {
-        report.add("token and node", judge::bound(claims, node));
+        report.add("token and node", &judge::bound(claims, node));
     }
 }
 
@@ -201,7 +201,7 @@ fn permissions(
             let request = request::review(prefix, verb, resource, node);
             let reply = match client.send(&request, PATIENCE) {
                 Ok(reply) => reply,
-                Err(trouble) => return report.add("permission", judge::unanswered(&trouble)),
+                Err(trouble) => return report.add("permission", &judge::unanswered(&trouble)),
             };
             let answer = reply::is_allowed(&request, &reply);
             let told = match &answer {
@@ -228,7 +228,7 @@ fn permissions(
             }
             _ => "let it create selfsubjectaccessreviews (ClusterRole system:basic-user)",
         };
-        report.add("permission", outcome.is(found, remedy));
+        report.add("permission", &outcome.is(found, remedy));
     }
 }
 

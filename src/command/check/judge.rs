@@ -53,7 +53,7 @@ pub(super) fn metadata(url: &MetadataUrl, token: Token) -> Finding {
 
 pub(super) fn notices(path: NoticePath, polled: Option<Polled>) -> Finding {
     let Some(Polled { status, outcome, .. }) = polled else {
-        return Finding::skipped("the metadata service gave no token");
+        return Finding::skipped(&format!("{path} is not asked without a token"));
     };
     let answer = match outcome {
         Err(why) => return Outcome::Outside.is(why, "try again; see what answers at this address"),
@@ -198,7 +198,7 @@ pub(super) fn marks(name: &str, node: &Node) -> Finding {
         (true, Setter::Others) => "cordoned by somebody else",
         (true, Setter::Unknown) => "cordoned, it is not known by whom",
     };
-    let (note, remedy) = match (&node.state, &node.by_hand) {
+    let (left, remedy) = match (&node.state, &node.by_hand) {
         (Remembered::Unreadable, _) | (_, Remembered::Unreadable) => (
             "an annotation that cannot be read",
             "take off the Node's annotations k8s-spot-handler/…, unless a newer version wrote them",
@@ -218,7 +218,7 @@ pub(super) fn marks(name: &str, node: &Node) -> Finding {
             return Finding::ok(format!("{name}: {cordon}; no mark of this handler"));
         }
     };
-    Outcome::Warning.is(format!("{name}: {cordon}; {note}"), remedy)
+    Outcome::Warning.is(format!("{name}: {cordon}; {left}"), remedy)
 }
 
 #[cfg(test)]

@@ -29,12 +29,12 @@ pub(super) fn check(settings: Box<Settings>) -> Result<ExitCode, Failure> {
     let report = Arc::new(Report::new(settings.by_hand.output));
     let shared = Arc::clone(&report);
     let look = move || {
-        shared.add("settings", judge::settings(&settings));
+        shared.add("settings", &judge::settings(&settings));
         let instance = cloud::look(&settings, clock, &shared);
         cluster::look(&settings, &instance, clock, &shared);
     };
     if !done_within(LIMIT, clock, Box::new(look))? {
-        report.add("time", Outcome::Outside.is(TOO_LONG.to_owned(), SLOW));
+        report.add("time", &Outcome::Outside.is(TOO_LONG.to_owned(), SLOW));
     }
     Ok(report.end())
 }
@@ -48,7 +48,7 @@ pub(super) fn bad(bad: &BadSettings, output: Output) -> ExitCode {
     let report = Report::new(output);
     for problem in &bad.0 {
         let found = problem.to_string();
-        report.add("settings", Outcome::Setup.is(found, "correct it: --help names each setting"));
+        report.add("settings", &Outcome::Setup.is(found, "correct it: --help names each setting"));
     }
     report.end()
 }
@@ -77,7 +77,7 @@ impl Report {
     }
 
     /// One more; for people it is printed at once. `check`: what was looked at.
-    fn add(&self, check: &str, finding: Finding) {
+    fn add(&self, check: &str, finding: &Finding) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.is_over {
             return;

@@ -2,13 +2,9 @@ use super::*;
 
 use std::time::Duration;
 
-fn some(text: &str) -> Option<String> {
-    Some(text.to_owned())
-}
-
 #[test]
 fn the_node_is_the_instance_whose_id_its_provider_id_ends_with() {
-    let known = Instance { instance_id: some("i-0123"), ..Instance::default() };
+    let known = Instance { instance_id: Some("i-0123".to_owned()), ..Instance::default() };
     for (provider_id, outcome) in [
         (Some("aws:///eu-west-1a/i-0123"), Outcome::Ok),
         (Some("aws:///eu-west-1a/i-01234"), Outcome::Setup),
@@ -56,17 +52,19 @@ fn a_clock_counts_as_far_off_as_it_surely_is() {
     assert_eq!(clock(date, date, None).outcome, Outcome::Skipped);
 }
 
+/// In seconds.
+const YEAR: u64 = 31_536_000;
+
 #[test]
 fn a_token_is_late_when_the_kubelet_has_not_replaced_it() {
     let claims = |issued, stale, expires| Claims {
         issued: Some(issued),
         stale,
         expires,
-        audience: some("[\"a\"]"),
-        subject: some("s"),
+        audience: Some("[\"a\"]".to_owned()),
+        subject: Some("s".to_owned()),
         ..Claims::default()
     };
-    const YEAR: u64 = 31_536_000;
     for (token_claims, now, outcome, words) in [
         (claims(0, None, Some(3600)), 0, Outcome::Ok, "0 min old, to be replaced within 60 min"),
         (claims(0, None, Some(3600)), 3240, Outcome::Ok, "54 min old, to be replaced within 6 min"),
@@ -94,7 +92,7 @@ fn a_token_is_late_when_the_kubelet_has_not_replaced_it() {
 #[test]
 fn a_token_of_another_node_is_a_failure() {
     let of = |node: Option<&str>| Claims {
-        pod: some("p"),
+        pod: Some("p".to_owned()),
         node: node.map(str::to_owned),
         ..Claims::default()
     };
@@ -119,7 +117,7 @@ fn a_metadata_service_that_is_slow_or_old_is_warned_of() {
 #[test]
 fn only_a_spot_instance_is_what_interruptions_come_to() {
     let instance_of = |life_cycle: Option<&str>| Instance {
-        instance_id: some("i-0123"),
+        instance_id: Some("i-0123".to_owned()),
         life_cycle: life_cycle.map(str::to_owned),
         ..Instance::default()
     };
