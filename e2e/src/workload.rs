@@ -22,7 +22,7 @@ pub struct Shape {
     pub priority_class: Option<&'static str>,
     /// Whether it has a volume of type emptyDir.
     pub empty_dir: bool,
-    /// Whether it has a volume of a PersistentVolumeClaim (of which kwok does not ask whether it is there).
+    /// Whether it has a volume of a `PersistentVolumeClaim` (of which kwok does not ask whether it is there).
     pub volume_claim: bool,
     /// Whether it tolerates everything, a cordon too.
     pub tolerant: bool,
