@@ -25,8 +25,15 @@ pub struct Marker {
     /// A patch was sent that takes the node out of load balancers, and may have been accepted
     /// whatever came of its answer.
     excluding: bool,
-    /// Taints may not be changed: that was refused.
-    without_taint: bool,
+    taints: Taints,
+}
+
+/// Whether taints are tried to be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taints {
+    Tried,
+    /// They may not be: that was refused.
+    Forbidden,
 }
 
 #[derive(Debug)]
@@ -109,7 +116,7 @@ impl Marker {
             failed: 0,
             conflicts: 0,
             excluding: false,
-            without_taint: false,
+            taints: Taints::Tried,
         }
     }
 
@@ -136,7 +143,7 @@ impl Marker {
     /// Marks that are wanted are to be set, also if others have taken them off.
     pub fn renew(&mut self, now: Moment) {
         self.renew = true;
-        self.without_taint = false;
+        self.taints = Taints::Tried;
         self.begin(now);
     }
 
@@ -181,9 +188,9 @@ impl Marker {
                 Some(Move::Read)
             }
             Phase::Read(node) => {
-                let draft = self.wanted.as_ref().map(|marks| match self.without_taint {
-                    false => marks.draft(&node, self.renew),
-                    true => marks.without_taint().draft(&node, self.renew),
+                let draft = self.wanted.as_ref().map(|marks| match self.taints {
+                    Taints::Tried => marks.draft(&node, self.renew),
+                    Taints::Forbidden => marks.without_taint().draft(&node, self.renew),
                 });
                 let draft = draft.unwrap_or_default();
                 match draft.patch.clone().filter(|_| !self.dry) {
@@ -276,7 +283,7 @@ impl Marker {
             }
             // A right of its own: without it the rest of the marks is set all the same.
             (NodeAnswer::Forbidden(why), Phase::Patching(draft)) if draft.taints() => {
-                self.without_taint = true;
+                self.taints = Taints::Forbidden;
                 self.phase = Phase::ToRead(now);
                 Some(Event::TaintForbidden(why))
             }
