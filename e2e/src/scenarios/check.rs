@@ -43,7 +43,7 @@ pub async fn all_well(scene: &mut Scene, flavour: Flavour) -> Result<()> {
     ensure!(other.is_none(), "it writes: {other:?}");
     // Every grant that ships is asked for.
     for grant in rights::grants(scene.deploy(), flavour)? {
-        if grant.is_impersonation() || grant.resource == "selfsubjectaccessreviews" {
+        if grant.is_impersonation() {
             continue;
         }
         let line = format!("permission: {grant}: allowed");
@@ -69,6 +69,22 @@ pub async fn one_missing(scene: &mut Scene, flavour: Flavour, verb: &str, of: &s
     let begin = format!("failure  permission: {grant}: not allowed");
     ensure!(matches!(*failed, [line] if line.starts_with(&begin)), "not {begin}:\n{told}");
     ensure!(failed.concat().contains("; remedy: grant it"), "{told}");
+    Ok(())
+}
+
+/// A server that does not know these rights grants nothing by them, and a review says so.
+pub async fn confined_where_it_is_not_known(scene: &mut Scene) -> Result<()> {
+    scene.expect_refusals();
+    scene.held(Flavour::Confined, None).await?;
+    let (status, told) = scene.check(&[]).await?;
+    ensure!(status == Some(78), "exit status {status:?}:\n{told}");
+    let refused = |line: &&str| line.starts_with("failure  permission: ");
+    let failed: Vec<_> = told.lines().filter(refused).collect();
+    ensure!(failed.len() == 7, "{told}");
+    for line in failed {
+        ensure!(line.contains("classic before Kubernetes 1.36"), "{line}");
+    }
+    ensure!(told.lines().any(|line| line.starts_with("failure  node: ")), "{told}");
     Ok(())
 }
 

@@ -11,7 +11,6 @@ use kube::api::{Api, ListParams};
 use serde_json::json;
 use tokio::time::timeout;
 
-use crate::attacker::{self, Attacker, Target, Who};
 use crate::cluster::audit::Exchange;
 use crate::diary::{exclusion, has_noted, is_cordoned, note, taint};
 use crate::rights::{self, Flavour, Grant};
@@ -76,7 +75,7 @@ pub async fn just_enough(scene: &mut Scene, flavour: Flavour) -> Result<()> {
     let node = format!("system:node:{}", scene.name());
     let granted: BTreeSet<_> = grants
         .iter()
-        .filter(|grant| !grant.is_impersonation() && !asked_by_check(grant))
+        .filter(|grant| !grant.is_impersonation())
         .map(|grant| {
             let who = grant.verb_as_node().map(|_| node.clone());
             (verb_of(grant).to_owned(), grant.resource.clone(), who)
@@ -97,9 +96,6 @@ pub async fn without(scene: &mut Scene) -> Result<()> {
     let (flavour, grant) = tried.iter().find(named).context("a test without a grant")?.clone();
     scene.expect_refusals();
     scene.held(flavour, Some(&grant)).await?;
-    if asked_by_check(&grant) {
-        return access_is_not_told(scene).await;
-    }
     // Otherwise what a node may not is asked for in the account's name.
     let identity = if flavour.is_confined() { "node" } else { "service-account" };
     let missing = drain(scene, flavour, &[("IDENTITY", identity)]).await?;
@@ -115,10 +111,6 @@ pub async fn without(scene: &mut Scene) -> Result<()> {
 
 fn verb_of(grant: &Grant) -> &str {
     grant.verb_as_node().unwrap_or(&grant.verb)
-}
-
-fn asked_by_check(grant: &Grant) -> bool {
-    grant.resource == "selfsubjectaccessreviews"
 }
 
 /// A drain that another notice takes over, over pods that go, pods behind a
@@ -197,20 +189,4 @@ async fn events(scene: &Scene, namespace: &str, reason: &str) -> Result<i32> {
     let node = Some(scene.name());
     all.retain(|one| one.source.as_ref().and_then(|source| source.host.as_deref()) == node);
     Ok(all.iter().filter_map(|event| event.count).sum())
-}
-
-/// What `check` asks in the node's name is refused.
-async fn access_is_not_told(scene: &Scene) -> Result<()> {
-    let target = Target {
-        own: scene.name().to_owned(),
-        other: scene.name().to_owned(),
-        namespace: scene.name().to_owned(),
-        system: String::new(),
-    };
-    let pod = scene.handler_pod();
-    let client = Attacker::with_token_of(pod, scene.cluster(), &target).await?;
-    let ask = attacker::all().into_iter().find(|one| one.what == "ask what it may do");
-    let answer = client.tries(&ask.context("nobody asks")?, &Who::OwnNode).await?;
-    ensure!(answer.code == 403, "{answer:?}");
-    Ok(())
 }

@@ -237,6 +237,9 @@ const ALL: &[Scenario] = &[
     }),
     on(MAIN, "check-classic", |scene| check::all_well(scene, Flavour::Classic).boxed()),
     on(OLDEST, "check-oldest", |scene| check::all_well(scene, Flavour::Classic).boxed()),
+    on(OLDEST, "check-confined-oldest", |scene| {
+        check::confined_where_it_is_not_known(scene).boxed()
+    }),
     on(MAIN, "check-confined-without-eviction", |scene| {
         check::one_missing(scene, Flavour::Confined, "create", "pods/eviction").boxed()
     }),
