@@ -10,8 +10,10 @@ use crate::command::{Failure, api_server, print, run};
 use crate::handler::by_hand::{self, ByHand, Success};
 use crate::handler::config::{Boot, Config};
 use crate::handler::threads::{Look, Threads};
+use crate::handler::world::World;
 use crate::intent::Limit;
 use crate::kube::workers::Workers;
+use crate::report::fact::Fact;
 use crate::report::log::status_line::StatusLine;
 use crate::report::log::{Log, Style};
 use crate::report::reporters::Reporters;
@@ -34,14 +36,21 @@ pub(super) fn act(command: Command, settings: &Settings) -> Result<ExitCode, Fai
         }
     };
     let boot = Boot { id: String::new(), began: None };
-    let config: Config = run::config(settings, Vec::new(), boot);
+    let mut config: Config = run::config(settings, Vec::new(), boot);
+    if !settings.by_hand.shortens_graces {
+        config.longest_grace = None;
+    }
 
-    let watched = io::stderr().is_terminal().then(StatusLine::default);
+    let json = settings.reporting.log.json;
+    let watched = (io::stderr().is_terminal() && !json).then(StatusLine::default);
     let reporters = Reporters::new(log(settings, watched.clone())?, None);
     let workers = Workers::new(Arc::clone(&server), clock, settings.workers);
     let (own, look) = (config.rules.own.clone(), Look { arguments: Vec::new() });
     let mut threads = Threads::new(clock, reporters, server, workers, own, look, config.seed)?;
 
+    for remark in &settings.remarks {
+        threads.tell(Fact::Remark(remark.clone()));
+    }
     let (now, node) = (clock.now(), Arc::from(name.as_str()));
     let asked = match command {
         Command::Restore => ByHand::restore(now, &config, node, now + RESTORING),

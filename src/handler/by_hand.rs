@@ -16,7 +16,7 @@ use crate::intent::Limit;
 use crate::moment::Moment;
 use crate::node::marks::{Cause, Change, MarkSet, Marks, Reason};
 use crate::node::state::Remembered;
-use crate::node::{Hand, Node};
+use crate::node::{Hand, Node, NodeAnswer};
 use crate::report::fact::{Fact, Purpose};
 
 /// How it has ended.
@@ -86,6 +86,8 @@ pub struct ByHand {
     contact: Contact,
     /// Something about the Node is different.
     changed: bool,
+    /// Something is left that was to be taken back.
+    left: bool,
     success: Option<Success>,
     jitter: fastrand::Rng,
     todo: VecDeque<Step>,
@@ -102,7 +104,7 @@ enum Contact {
 }
 
 impl ByHand {
-    /// A drain of the node.
+    /// A drain of the node; where the operator wants marks only, just these.
     pub fn drain(now: Moment, config: &Config, node: Arc<str>, limit: Limit) -> Self {
         let set = MarkSet {
             cordon: true,
@@ -110,10 +112,11 @@ impl ByHand {
             exclusion: config.marks.exclude_from_load_balancers,
         };
         let marks = marks(Hand::Operator, Some(Reason { cause: Cause::ByHand, set }));
-        let draining = Draining::begin(now, config, None, limit, false);
         let mut drain = Self::new(now, config, node, Purpose::Drain, [marks], limit.end());
-        drain.draining = Some(Box::new(draining));
-        drain.marker.renew(now);
+        if !config.policy.marks_only {
+            let draining = Draining::begin(now, config, None, limit, false);
+            drain.draining = Some(Box::new(draining));
+        }
         drain
     }
 
@@ -135,6 +138,8 @@ impl ByHand {
         let mut then = marks.into();
         let mut marker = Marker::new(config.dry);
         marker.want(now, then.pop_front());
+        // Also in a dry run, which would not look for what is only noted.
+        marker.renew(now);
         Self {
             node,
             purpose,
@@ -146,6 +151,7 @@ impl ByHand {
             until,
             contact: Contact::NotYet,
             changed: false,
+            left: false,
             success: None,
             jitter: fastrand::Rng::with_seed(config.seed),
             // Whose token it is tells which pod is the own one.
@@ -176,11 +182,15 @@ impl ByHand {
                 }
                 None => {}
             }
-            // First it is seen whether there is such a node.
-            let Some(draining) = self.draining.as_mut().filter(|_| self.contact != Contact::NotYet)
-            else {
+            // First it is seen whether there is such a node, and that it is cordoned: else the pods that are
+            // evicted would come back. An instance that goes does not wait for that.
+            let contact = self.contact;
+            let begins = |it: &&mut Box<Draining>| {
+                contact != Contact::NotYet && (it.is_marked() || it.has_deadline())
+            };
+            let Some(draining) = self.draining.as_mut().filter(begins) else {
                 if self.until <= now {
-                    self.success = Some(Success::Partial);
+                    self.success = Some(self.too_late());
                     continue;
                 }
                 return Step::Wait(Some(self.wake(self.until, free)));
@@ -205,16 +215,27 @@ impl ByHand {
         mark.map_or(until, |mark| mark.min(until))
     }
 
+    /// The time is over, and nothing was begun, or the Node is not as it is to be.
+    fn too_late(&self) -> Success {
+        match &self.draining {
+            Some(_) => {
+                Success::None("the node could not be cordoned, so nobody was evicted".to_owned())
+            }
+            None => Success::Partial,
+        }
+    }
+
     /// Nothing is left that was to go, or the time is over.
     fn drained(&mut self, now: Moment) {
-        let clean = self.draining.as_ref().is_some_and(|draining| {
-            draining.so_far(now).is_clean() && !draining.is_called_off(now)
-        });
-        self.success = Some(if clean && !self.marker.is_unsettled() {
-            Success::Whole { changed: true }
-        } else {
-            Success::Partial
-        });
+        let Some(draining) = self.draining.take() else { return };
+        let clean = draining.so_far(now).is_clean() && !draining.is_called_off(now);
+        // Whoever was quick to go has left before the node could be cordoned.
+        if clean && self.marker.is_unsettled() && now < self.until {
+            return;
+        }
+        let whole = clean && !self.marker.is_unsettled();
+        self.success =
+            Some(if whole { Success::Whole { changed: true } } else { Success::Partial });
     }
 
     /// The Node bears what it is to bear.
@@ -223,12 +244,17 @@ impl ByHand {
             self.contact = Contact::Good;
             self.todo.push_back(Step::Tell(Fact::NodeRecovered(failed)));
         }
+        self.changed |= !changes.is_empty();
         let dry = self.dry;
         let fact = |change| Step::Tell(Fact::Marks { change: Box::new(change), dry });
         self.todo.extend(changes.into_iter().map(fact));
         match (&mut self.draining, self.then.pop_front()) {
             (Some(draining), _) => draining.marked(now, exclusion),
-            (None, Some(next)) => self.marker.want(now, Some(next)),
+            (None, Some(next)) => {
+                self.marker.want(now, Some(next));
+                self.marker.renew(now);
+            }
+            (None, None) if self.left => self.success = Some(Success::Partial),
             (None, None) => self.success = Some(Success::Whole { changed: self.changed }),
         }
     }
@@ -243,17 +269,21 @@ impl ByHand {
                 }
             }
             News::Node(answer) => {
+                let forbidden = matches!(answer, NodeAnswer::Forbidden(_));
                 match self.marker.observe(now, answer, LONGEST_PAUSE, &mut self.jitter) {
-                    Some(Event::Read(node)) => self.read(&node),
-                    Some(Event::Failing(why)) if self.contact == Contact::NotYet => {
+                    Some(Event::Read(node)) => self.read(now, &node),
+                    Some(Event::TaintForbidden(why)) => {
+                        self.left = true;
+                        self.todo.push_back(Step::Tell(Fact::TaintForbidden(why)));
+                    }
+                    Some(Event::Failing(why)) if self.is_hopeless(forbidden) => {
                         self.success = Some(Success::None(why));
                     }
                     Some(Event::Failing(why)) if self.contact == Contact::Good => {
                         self.contact = Contact::Failing;
                         self.todo.push_back(Step::Tell(Fact::NodeFailing(self.purpose, why)));
                     }
-                    // A drain by hand sets no taint.
-                    Some(Event::Failing(_) | Event::TaintForbidden(_)) | None => {}
+                    Some(Event::Failing(_)) | None => {}
                 }
             }
             News::Terminate => match &mut self.draining {
@@ -268,15 +298,31 @@ impl ByHand {
         }
     }
 
-    fn read(&mut self, node: &Node) {
+    /// Whether trying again leads nowhere: there is no such node, or the right is missing. An instance that
+    /// goes is drained all the same.
+    fn is_hopeless(&self, forbidden: bool) -> bool {
+        let goes = self.draining.as_ref().is_some_and(|draining| draining.has_deadline());
+        self.contact == Contact::NotYet || forbidden && !goes
+    }
+
+    fn read(&mut self, now: Moment, node: &Node) {
         if self.contact == Contact::NotYet {
             self.contact = Contact::Good;
         }
-        let unreadable = [Hand::Operator, Hand::Handler]
-            .iter()
-            .any(|hand| *node.remembered(*hand) == Remembered::Unreadable);
-        if unreadable && self.purpose == Purpose::TakeBack {
+        if self.purpose != Purpose::TakeBack {
+            return;
+        }
+        let hands = [Hand::Operator, Hand::Handler];
+        if !self.left && hands.iter().any(|hand| *node.remembered(*hand) == Remembered::Unreadable)
+        {
+            self.left = true;
             self.todo.push_back(Step::Tell(Fact::MarksUnreadable));
+        }
+        // Which notices it has dealt with the handler is to go on knowing.
+        if let Some(state) = node.state.state().filter(|_| self.then.is_empty()) {
+            let (boot_id, notices) = (state.boot_id.clone(), state.notices.clone());
+            self.marker
+                .want(now, Some(Marks { hand: Hand::Handler, reason: None, boot_id, notices }));
         }
     }
 

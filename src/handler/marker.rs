@@ -190,7 +190,7 @@ impl Marker {
             Phase::Read(node) => {
                 let draft = self.wanted.as_ref().map(|marks| match self.taints {
                     Taints::Tried => marks.draft(&node, self.renew),
-                    Taints::Forbidden => marks.without_taint().draft(&node, self.renew),
+                    Taints::Forbidden => marks.draft_without_taints(&node, self.renew),
                 });
                 let draft = draft.unwrap_or_default();
                 match draft.patch.clone().filter(|_| !self.dry) {
@@ -282,7 +282,9 @@ impl Marker {
                 Some(self.failed(now, why.to_owned(), longest_pause, jitter))
             }
             // A right of its own: without it the rest of the marks is set all the same.
-            (NodeAnswer::Forbidden(why), Phase::Patching(draft)) if draft.taints() => {
+            (NodeAnswer::Forbidden(why), Phase::Patching(draft))
+                if draft.taints() && self.taints == Taints::Tried =>
+            {
                 self.taints = Taints::Forbidden;
                 self.phase = Phase::ToRead(now);
                 Some(Event::TaintForbidden(why))

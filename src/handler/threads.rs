@@ -58,7 +58,9 @@ pub struct Look {
 impl Look {
     fn command(&self, node: &str) -> Command {
         let mut command = Command::new("/proc/self/exe");
-        command.arg("look").args(&self.arguments).args(["--node-name", node]);
+        // The command that this process was started with is not that of the other.
+        let own = self.arguments.iter().skip_while(|argument| *argument == "run");
+        command.arg("look").args(own).args(["--node-name", node]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command
     }

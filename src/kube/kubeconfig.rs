@@ -147,6 +147,14 @@ struct User {
     certificate: Option<String>,
     #[serde(rename = "client-key-data")]
     key: Option<String>,
+    #[serde(rename = "as")]
+    acts_as: Option<Value>,
+    #[serde(rename = "as-uid")]
+    acts_as_uid: Option<Value>,
+    #[serde(rename = "as-groups")]
+    acts_as_groups: Option<Value>,
+    #[serde(rename = "as-user-extra")]
+    acts_as_extra: Option<Value>,
     exec: Option<Value>,
     #[serde(rename = "auth-provider")]
     auth_provider: Option<Value>,
@@ -155,6 +163,14 @@ struct User {
 impl User {
     /// A token file goes before a token, as in client-go, and a certificate before both.
     fn credential(self) -> Result<Credential, String> {
+        let posing = [&self.acts_as, &self.acts_as_uid, &self.acts_as_groups, &self.acts_as_extra];
+        if posing.iter().any(|it| it.is_some()) {
+            return Err(
+                "its user acts as somebody else (as, as-groups …), which this program does not \
+                know: without it more might be allowed than is meant"
+                    .to_owned(),
+            );
+        }
         if let (Some(certificate), Some(key)) = (&self.certificate, &self.key) {
             let certificate = decoded("client-certificate-data", certificate)?;
             let key = decoded("client-key-data", key)?;

@@ -164,6 +164,15 @@ impl Marks {
     /// How `node` comes to bear these marks and no other of ours. `renew`: marks that somebody has
     /// taken off since we set them are set again; otherwise whoever did it may have meant it.
     pub fn draft(&self, node: &Node, renew: bool) -> Draft {
+        self.drafted(node, renew, true)
+    }
+
+    /// The same, but for taints: they stay as they are, whatever is wanted, and whose they are stays noted.
+    pub fn draft_without_taints(&self, node: &Node, renew: bool) -> Draft {
+        self.drafted(node, renew, false)
+    }
+
+    fn drafted(&self, node: &Node, renew: bool, taints: bool) -> Draft {
         let empty = State::new(self.boot_id.clone());
         let mut draft = Drafting {
             hand: self.hand,
@@ -185,21 +194,13 @@ impl Marks {
         draft.another = draft.before.notice != draft.state.notice
             || draft.before.taint.as_ref().is_some_and(other_taint);
         draft.cordon(reason);
-        draft.taint(reason);
+        if taints {
+            draft.taint(reason);
+        } else {
+            draft.state.taint.clone_from(&draft.before.taint);
+        }
         draft.exclusion(reason);
         draft.finish()
-    }
-}
-
-impl Marks {
-    /// The same without a taint.
-    #[must_use]
-    pub fn without_taint(&self) -> Self {
-        let mut marks = self.clone();
-        if let Some(reason) = &mut marks.reason {
-            reason.set.taint = None;
-        }
-        marks
     }
 }
 
@@ -240,16 +241,13 @@ struct Drafting<'a> {
 impl Drafting<'_> {
     fn cordon(&mut self, reason: Option<&Reason>) {
         let was_ours = self.before.cordoned;
-        let is_ours = was_ours
-            && match self.node.cordoned_by {
-                Setter::Hand(hand) => hand == self.hand,
-                Setter::Others => false,
-                Setter::Unknown => true,
-            };
+        let is_ours = self.may_lift();
         match (reason.filter(|reason| reason.set.cordon), self.node.unschedulable) {
             (Some(_), true) => {
-                self.state.cordoned = is_ours;
-                let cordon = if is_ours { Cordon::Kept } else { Cordon::Foreign };
+                let taken_over = self.hand == Hand::Operator
+                    && self.node.cordoned_by == Setter::Hand(Hand::Handler);
+                self.state.cordoned = is_ours || taken_over;
+                let cordon = if self.state.cordoned { Cordon::Kept } else { Cordon::Foreign };
                 self.found(Change::Cordon(cordon));
             }
             // Somebody has lifted it, and knew what it was for.
@@ -261,6 +259,10 @@ impl Drafting<'_> {
                 self.spec.insert("unschedulable".to_owned(), Value::Bool(true));
                 self.changes.push(Change::Cordon(Cordon::Done));
             }
+            // The operator's drain outlasts the notice.
+            (None, true) if is_ours && self.operator_holds(|state| state.cordoned) => {
+                self.changes.push(Change::CordonStays);
+            }
             (None, true) if is_ours => {
                 self.spec.insert("unschedulable".to_owned(), Value::Null);
                 self.changes.push(Change::Uncordoned);
@@ -269,6 +271,21 @@ impl Drafting<'_> {
             (None, false) if was_ours => self.changes.push(Change::CordonLifted),
             (Some(_) | None, _) => {}
         }
+    }
+
+    /// Whether a cordon that stands is this hand's to lift. An operator answers for the handler, too.
+    fn may_lift(&self) -> bool {
+        self.before.cordoned
+            && match self.node.cordoned_by {
+                Setter::Hand(hand) => hand == self.hand || self.hand == Hand::Operator,
+                Setter::Others => false,
+                Setter::Unknown => true,
+            }
+    }
+
+    /// Whether the node bears this for an operator, too, who has not taken it back.
+    fn operator_holds(&self, what: impl Fn(&State) -> bool) -> bool {
+        self.hand == Hand::Handler && self.node.by_hand.state().is_some_and(what)
     }
 
     fn taint(&mut self, reason: Option<&Reason>) {
@@ -316,7 +333,9 @@ impl Drafting<'_> {
         let wanted = reason.filter(|reason| reason.set.exclusion);
         let label = || EXCLUSION_LABEL.to_owned();
         match (wanted, self.node.exclusion.as_deref()) {
-            (Some(_), Some(EXCLUSION_VALUE)) if was_ours => self.state.excluded = true,
+            (Some(_), Some(EXCLUSION_VALUE)) if was_ours || self.hand == Hand::Operator => {
+                self.state.excluded = true;
+            }
             (Some(_), Some(other)) => self.found(Change::ExclusionForeign(other.to_owned())),
             (Some(_), None) if self.renew || !was_ours => {
                 self.state.excluded = true;
@@ -324,6 +343,11 @@ impl Drafting<'_> {
                 self.changes.push(Change::Excluded);
             }
             (Some(_), None) => self.state.excluded = was_ours,
+            (None, Some(value @ EXCLUSION_VALUE))
+                if was_ours && self.operator_holds(|state| state.excluded) =>
+            {
+                self.changes.push(Change::ExclusionStays(value.to_owned()));
+            }
             (None, Some(EXCLUSION_VALUE)) if was_ours => {
                 self.labels.insert(label(), Value::Null);
                 self.changes.push(Change::Included);

@@ -43,9 +43,12 @@ const OTHERS: &str = "Instead of running:
   --print-settings
         what is in force with these flags and this environment, and where it comes from; what is
         wrong is said on standard error, with exit status 64
-  look, the first of the arguments
-        see once whether an earlier process has left anything on the node: exit status 0 if
-        nothing is there, 1 if something is or it cannot be seen
+  run
+        what is done without a command
+  look
+        see once whether an earlier process has left anything on the node: exit status 0 if nothing
+        is there (with IDENTITY=auto 2 or 3: in the node's name, in the ServiceAccount's), 1 if
+        something is or it cannot be seen
   check [NODE]
         see whether everything is there that a drain needs, and say what to do where it is not:
         exit status 0 if so, 69 if metadata service or API server fail, 78 if settings,
@@ -57,7 +60,8 @@ const OTHERS: &str = "Instead of running:
   drain [NODE]
         cordon the node and evict its pods, now: exit status 0 if all that were to go are gone, 1 if
         some are left after --deadline, 69 if the API server cannot be asked; budgets and graces are
-        kept, unless --budget-override=at-deadline is given
+        kept, unless --budget-override=at-deadline is given; pods without a controller and with
+        emptyDir volumes go, too, unless --drain-unmanaged=false, --delete-local-data=false
   restore [NODE]
         take back what drain, or this program for a notice, has done to the node
 

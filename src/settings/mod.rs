@@ -189,6 +189,8 @@ pub struct ByHand {
     pub deadline: Duration,
     /// Pods that their budgets do not let go are deleted at the deadline: somebody asked for that.
     pub overrides_budgets: bool,
+    /// The longest grace counts: somebody asked for that.
+    pub shortens_graces: bool,
     /// How it is printed what was found.
     pub output: Output,
 }

@@ -15,6 +15,7 @@ use crate::notice::Code;
 use crate::settings::arguments::Flags;
 use crate::settings::compare::compare;
 use crate::settings::overview::Origin;
+use crate::settings::problem::Problem;
 use crate::settings::reporting::reporting;
 use crate::settings::sources::Sources;
 use crate::settings::value::{GraceLimit, written};
@@ -57,7 +58,7 @@ pub(super) fn parse(sources: &mut Sources<'_>) -> Option<Settings> {
     let shutdown_grace = sources.value(&table::SHUTDOWN_GRACE_PERIOD);
     let api_server = api_server(sources);
     let reporting = reporting(sources);
-    let by_hand = by_hand(sources, notices.as_ref().map(|notices| notices.window));
+    let by_hand = by_hand(sources, notices.as_ref().map(|notices| notices.window), safety_margin);
     sources.names_without_effect();
     let longest_grace = grace_limit.map(|limit| longest_grace(sources, limit));
     // Before anything that is missing ends this: what is wrong is said in one go.
@@ -234,6 +235,14 @@ fn marking(sources: &mut Sources<'_>) -> Option<Marking> {
 fn api_server(sources: &mut Sources<'_>) -> Option<ApiServer> {
     let kubeconfig = sources.value(&table::KUBECONFIG);
     let server = sources.value(&table::SERVER);
+    let flags =
+        (sources.is_flag_given(&table::KUBECONFIG.row), sources.is_flag_given(&table::SERVER.row));
+    if kubeconfig.is_some() && server.is_some() && flags.0 == flags.1 {
+        let words = "KUBECONFIG and SERVER both say where the API server is: give one of them";
+        sources.problems.push(Problem::Contradiction(words.to_owned()));
+    }
+    // The flag comes first, whatever the environment says.
+    let kubeconfig = kubeconfig.filter(|_| flags.0 || !flags.1);
     let is_outside =
         sources.is_given(&table::KUBECONFIG.row) || sources.is_given(&table::SERVER.row);
     let host = if is_outside {
@@ -250,7 +259,9 @@ fn api_server(sources: &mut Sources<'_>) -> Option<ApiServer> {
     }
     let identity = match identity? {
         // Whoever asks from outside is no pod of a node.
-        Choice::Auto if is_outside => Choice::ServiceAccount,
+        Choice::Auto if is_outside && !sources.is_given(&table::IDENTITY.row) => {
+            Choice::ServiceAccount
+        }
         chosen => chosen,
     };
     let url = match server {
@@ -261,17 +272,33 @@ fn api_server(sources: &mut Sources<'_>) -> Option<ApiServer> {
     Some(ApiServer::Named { url, token_file: token_file?, ca_file: ca_file?, identity })
 }
 
-fn by_hand(sources: &mut Sources<'_>, window: Option<Duration>) -> Option<ByHand> {
+fn by_hand(
+    sources: &mut Sources<'_>,
+    window: Option<Duration>,
+    margin: Option<Duration>,
+) -> Option<ByHand> {
     let deadline = sources.value(&table::DEADLINE);
     let output = sources.value(&table::OUTPUT);
     // What the handler was told in its DaemonSet is not said of a drain by hand.
     let overrides_budgets = sources.is_flag_given(&table::BUDGET_OVERRIDE.row);
-    Some(ByHand { deadline: deadline.or(window)?, overrides_budgets, output: output? })
+    let shortens_graces = sources.is_flag_given(&table::POD_TERMINATION_GRACE_PERIOD.row);
+    if let (Some(deadline), Some(margin)) = (deadline, margin)
+        && deadline <= margin
+    {
+        let words = format!(
+            "the safety margin ({}) must be shorter than the deadline ({}), or no time is left for the pods",
+            written(margin),
+            written(deadline)
+        );
+        sources.problems.push(Problem::Contradiction(words));
+    }
+    let deadline = deadline.or(window)?;
+    Some(ByHand { deadline, overrides_budgets, shortens_graces, output: output? })
 }
 
 const NO_SERVER: &str = "KUBERNETES_SERVICE_HOST is not set, so the API server is unknown; Kubernetes \
     sets it in every pod, so this does not seem to be one, or its environment was cleared; elsewhere give \
-    --kubernetes-service-host and --kubernetes-service-port";
+    --server or --kubeconfig";
 
 /// A grace of 0 would be a forced deletion, past the kubelet: it counts as 1.
 fn longest_grace(sources: &mut Sources<'_>, limit: GraceLimit) -> Option<Grace> {

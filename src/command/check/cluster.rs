@@ -9,6 +9,7 @@ use crate::command::api_server;
 use crate::command::check::finding::{Finding, Outcome};
 use crate::command::check::{Report, judge};
 use crate::drain::BudgetOverride;
+use crate::drain::pod::OwnPod;
 use crate::instance::Instance;
 use crate::kube::access::Access;
 use crate::kube::client::Client;
@@ -39,9 +40,9 @@ pub(super) fn look(settings: &Settings, instance: &Instance, clock: Clock, repor
     };
     let mut client = Client::new(Arc::new(Access::new(Arc::clone(&server), clock)));
     let claims = server.claims();
-    let node = match (&settings.node, &claims) {
-        (WhichNode::Named(name), _) => Some(name.as_str()),
-        (WhichNode::OfOwnPod, Ok(claims)) => claims.node.as_deref(),
+    let named = match (&settings.node, &claims) {
+        (WhichNode::Named(name), _) => Some(name.clone()),
+        (WhichNode::OfOwnPod, Ok(claims)) => claims.node.clone(),
         (WhichNode::OfOwnPod, Err(_)) => None,
     };
 
@@ -54,17 +55,19 @@ pub(super) fn look(settings: &Settings, instance: &Instance, clock: Clock, repor
             skip(report, "instance and node");
             report.add("API server", &judge::unanswered(&trouble));
             skip(report, "identity");
-            token(&server, &claims, node, clock, report);
+            token(&server, &claims, named.as_deref(), clock, report);
             for check in ["clock", "permission", "node"] {
                 skip(report, check);
             }
             return;
         }
     };
+    let found = named.map_or_else(|| of_own_pod(settings, &claims, &mut client), Ok);
+    let node = found.as_deref().ok();
     let mut provider_id = None;
-    let of_node = match node {
-        None => Outcome::Skipped.is(NO_NODE.to_owned(), judge::SET_NODE_NAME),
-        Some(name) => {
+    let of_node = match &found {
+        Err(why) => Outcome::Setup.is(why.clone(), judge::SET_NODE_NAME),
+        Ok(name) => {
             let request = request::read_node(name);
             match client.send(&request, PATIENCE) {
                 Err(trouble) => judge::unanswered(&trouble),
@@ -99,6 +102,24 @@ pub(super) fn look(settings: &Settings, instance: &Instance, clock: Clock, repor
         None => report.add("permission", &Finding::skipped(NO_NODE)),
     }
     report.add("node", &of_node);
+}
+
+/// On which node the own pod runs, where nobody names it: as the handler finds it.
+fn of_own_pod(
+    settings: &Settings,
+    claims: &Result<Claims, Trouble>,
+    client: &mut Client,
+) -> Result<String, String> {
+    let mut own = settings.rules.own.clone();
+    if let Ok(Claims { namespace, pod, uid, .. }) = claims.clone() {
+        own.complete(OwnPod { namespace, name: pod, uid });
+    }
+    let (Some(namespace), Some(name)) = (own.namespace, own.name) else {
+        return Err(NO_NODE.to_owned());
+    };
+    let request = request::find_pod(&namespace, &name);
+    let reply = client.send(&request, PATIENCE).map_err(|trouble| trouble.to_string())?;
+    reply::node_of_pod(&request, &reply)
 }
 
 fn skip(report: &Report, check: &str) {
@@ -181,18 +202,19 @@ fn permissions(
         settings.watched.rebalance && settings.marks.rebalance_mark == RebalanceMark::SoftTaint;
     let taints = writes && as_node && (soft || settings.marks.taint.is_some());
     let events = writes && settings.reporting.events.is_some();
-    for (is_used, by_node, verb, resource) in [
-        (true, as_node, "get", "nodes"),
-        (writes, as_node, "patch", "nodes"),
-        // A node may not change its own taints.
-        (taints, false, "patch", "nodes"),
-        (evicts, as_node, "list", "pods"),
-        (evicts, as_node, "watch", "pods"),
-        (evicts, as_node, "create", "pods/eviction"),
-        (deletes, as_node, "delete", "pods"),
-        (disrupts, as_node, "patch", "pods/status"),
-        (events, as_node, "create", "events"),
-        (events, as_node, "patch", "events"),
+    for (is_used, needed, by_node, verb, resource) in [
+        (true, true, as_node, "get", "nodes"),
+        (writes, true, as_node, "patch", "nodes"),
+        // A node may not change its own taints. Without the right it is marked without them.
+        (taints, false, false, "patch", "nodes"),
+        (evicts, true, as_node, "list", "pods"),
+        (evicts, true, as_node, "watch", "pods"),
+        (evicts, true, as_node, "create", "pods/eviction"),
+        (deletes, true, as_node, "delete", "pods"),
+        // Best effort: without it a Job counts the loss.
+        (disrupts, false, as_node, "patch", "pods/status"),
+        (events, false, as_node, "create", "events"),
+        (events, false, as_node, "patch", "events"),
     ] {
         if !is_used {
             continue;
@@ -219,13 +241,13 @@ fn permissions(
                     prefix = "";
                     found += "; ";
                 }
-                Ok(false) => break Outcome::Setup,
-                Err(_) => break Outcome::Warning,
+                Ok(false) if needed => break Outcome::Setup,
+                Ok(false) | Err(_) => break Outcome::Warning,
             }
         };
         let remedy = match outcome {
             Outcome::Ok => "",
-            Outcome::Setup => {
+            _ if found.ends_with("not allowed") => {
                 "grant it to the ServiceAccount, as deploy/rbac does (classic before Kubernetes 1.36)"
             }
             _ => "let it create selfsubjectaccessreviews (ClusterRole system:basic-user)",

@@ -119,7 +119,12 @@ fn evicting(limit: Limit) -> ByHand {
     assert!(first.iter().any(|order| matches!(order, Order::ReadNode(_))), "{first:?}");
     it.observe(at(0), News::Node(node(false, None)));
     let then = orders(&mut it, at(0));
-    let [Order::PatchNode(_, patch), Order::FollowPods(_)] = &then[..] else { panic!("{then:?}") };
+    let patch = match (&then[..], limit) {
+        ([Order::PatchNode(_, patch)], Limit::Patience(_)) => patch,
+        // Where the instance goes nothing waits for the cordon.
+        ([Order::PatchNode(_, patch), Order::FollowPods(_)], _) => patch,
+        _ => panic!("{then:?}"),
+    };
     assert!(
         patch.text.contains("k8s-spot-handler/by-hand") && patch.text.contains("unschedulable")
     );
@@ -207,16 +212,137 @@ fn a_drain_that_is_broken_off_leaves_who_is_left() {
 }
 
 #[test]
-fn a_node_that_cannot_be_cordoned_is_no_success() {
+fn nobody_is_evicted_from_a_node_that_cannot_be_cordoned() {
     let mut it = drain(Limit::Patience(at(60)));
     orders(&mut it, at(0));
     it.observe(at(0), News::Node(node(false, None)));
     orders(&mut it, at(0));
     it.observe(at(0), News::Node(NodeAnswer::Failed("500".to_owned())));
-    it.observe(at(0), News::Pods(PodNews::SetBegins));
-    it.observe(at(0), News::Pods(PodNews::SetComplete));
-    orders(&mut it, at(2));
-    assert_eq!(it.ended().success, Success::Partial);
+    for second in 1..60 {
+        for order in orders(&mut it, at(second)) {
+            match order {
+                Order::ReadNode(_) => it.observe(at(second), News::Node(node(false, None))),
+                Order::PatchNode(..) => {
+                    it.observe(at(second), News::Node(NodeAnswer::Failed("500".to_owned())));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    orders(&mut it, at(60));
+    assert!(matches!(it.ended().success, Success::None(why) if why.contains("nobody was evicted")));
+
+    let mut it = drain(Limit::Patience(at(60)));
+    orders(&mut it, at(0));
+    it.observe(at(0), News::Node(node(false, None)));
+    orders(&mut it, at(0));
+    it.observe(at(0), News::Node(NodeAnswer::Forbidden("403".to_owned())));
+    assert_eq!(orders(&mut it, at(0)), []);
+    assert_eq!(it.ended().success, Success::None("403".to_owned()), "at once: it would stay so");
+}
+
+#[test]
+fn where_the_instance_goes_the_cordon_is_waited_for_at_the_end_only() {
+    for cordoned in [true, false] {
+        let mut it = drain(Limit::Deadline(at(60)));
+        orders(&mut it, at(0));
+        it.observe(at(0), News::Node(node(false, None)));
+        let then = orders(&mut it, at(0));
+        assert!(then.iter().any(|order| matches!(order, Order::FollowPods(_))), "{then:?}");
+        it.observe(at(1), News::Pods(PodNews::SetBegins));
+        it.observe(at(1), News::Pods(PodNews::SetComplete));
+        assert_eq!(orders(&mut it, at(1)), []);
+        assert!(it.success.is_none(), "the patch is under way");
+        if cordoned {
+            it.observe(at(2), News::Node(node(true, None)));
+            orders(&mut it, at(2));
+            assert_eq!(it.ended().success, Success::Whole { changed: true });
+        } else {
+            orders(&mut it, at(60));
+            assert_eq!(it.ended().success, Success::Partial);
+        }
+    }
+}
+
+#[test]
+fn who_wants_marks_only_evicts_nobody() {
+    let mut config = config();
+    config.policy.marks_only = true;
+    let mut it = ByHand::drain(at(0), &config, Arc::from("n1"), Limit::Patience(at(60)));
+    orders(&mut it, at(0));
+    it.observe(at(0), News::Node(node(false, None)));
+    orders(&mut it, at(0));
+    it.observe(at(0), News::Node(node(true, None)));
+    assert_eq!(orders(&mut it, at(0)), []);
+    assert_eq!(it.ended().success, Success::Whole { changed: true });
+}
+
+/// A restore of a Node that bears this, up to the end; what was patched.
+fn restored(config: &Config, read: &Node, answer: &NodeAnswer) -> (Success, Vec<String>) {
+    let mut it = ByHand::restore(at(0), config, Arc::from("n1"), at(30));
+    let mut patches = Vec::new();
+    for second in 0..40 {
+        for order in orders(&mut it, at(second)) {
+            match order {
+                Order::ReadNode(_) => {
+                    it.observe(at(second), News::Node(NodeAnswer::Is(Box::new(read.clone()))));
+                }
+                Order::PatchNode(_, patch) => {
+                    patches.push(patch.text);
+                    it.observe(at(second), News::Node(answer.clone()));
+                }
+                Order::CheckCredentials => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        if it.success.is_some() {
+            break;
+        }
+    }
+    (it.ended().success, patches)
+}
+
+fn read(state: Option<&str>) -> Node {
+    let NodeAnswer::Is(node) = node(true, None) else { panic!() };
+    Node { cordoned_by: Setter::Hand(Hand::Handler), state: Remembered::parse(state), ..*node }
+}
+
+#[test]
+fn what_the_handler_has_dealt_with_it_goes_on_knowing() {
+    let note = r#"{"version":1,"bootId":"b-1","notice":"rebalance-recommendation","cordoned":true,"taint":null,"excluded":false,"notices":[{"notice":"rebalance-recommendation","progress":"drained","end":null,"marksUntil":null}]}"#;
+    let (success, patches) = restored(&config(), &read(Some(note)), &node(false, None));
+    assert_eq!(success, Success::Whole { changed: true });
+    let [patch] = &patches[..] else { panic!("{patches:?}") };
+    assert!(patch.contains("drained") && patch.contains("b-1"), "{patch}");
+    assert!(patch.contains(r#""unschedulable":null"#), "{patch}");
+}
+
+#[test]
+fn what_cannot_be_read_or_may_not_be_changed_is_left_and_that_is_no_success() {
+    let (success, patches) = restored(&config(), &read(Some("{}")), &node(false, None));
+    assert_eq!((success, patches.len()), (Success::Partial, 0));
+
+    let note = r#"{"version":1,"bootId":"b-1","notice":"rebalance-recommendation","cordoned":true,"taint":{"key":"k","value":"v","effect":"NoSchedule","timeAdded":null},"excluded":false,"notices":[]}"#;
+    let taint = crate::node::Taint {
+        key: "k".to_owned(),
+        value: Some("v".to_owned()),
+        effect: "NoSchedule".to_owned(),
+        time_added: None,
+    };
+    let tainted = Node { taints: vec![taint], ..read(Some(note)) };
+    let forbidden = NodeAnswer::Forbidden("403".to_owned());
+    let (success, patches) = restored(&config(), &tainted, &forbidden);
+    assert_eq!(success, Success::None("403".to_owned()));
+    assert_eq!(patches.len(), 2, "once with the taint, once without: {patches:?}");
+}
+
+#[test]
+fn a_dry_restore_says_that_something_is_there() {
+    let note = r#"{"version":1,"bootId":"by-hand","notice":"by-hand","cordoned":true,"taint":null,"excluded":false,"notices":[]}"#;
+    let dry = Config { dry: true, ..config() };
+    let NodeAnswer::Is(drained) = node(true, Some(note)) else { panic!() };
+    let (success, patches) = restored(&dry, &drained, &node(true, None));
+    assert_eq!((success, patches.len()), (Success::Whole { changed: true }, 0));
 }
 
 #[test]

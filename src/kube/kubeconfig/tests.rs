@@ -76,6 +76,11 @@ fn what_cannot_be_done_is_said_with_what_to_do() {
             config(&cluster(), r#"{"exec":{"command":"aws"}}"#),
             "it gets its credentials by a program (exec), and this one starts none",
         ),
+        (config(&cluster(), r#"{"token":"t","as":"readonly"}"#), "its user acts as somebody else"),
+        (
+            config(&cluster(), r#"{"token":"t","as-groups":["a"]}"#),
+            "its user acts as somebody else",
+        ),
         (
             config(&cluster(), r#"{"username":"a","password":"b"}"#),
             "its user has neither token nor client certificate",

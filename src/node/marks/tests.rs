@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Node as OfficialNode;
 
 use super::*;
 use crate::moment::Moment;
-use crate::node::state::{Progress, Remembered};
+use crate::node::state::{Progress, Remembered, STATE_ANNOTATION};
 use crate::notice::Action;
 
 const STOP: NoticeId = NoticeId::Interruption(Action::Stop);
@@ -268,20 +268,57 @@ fn by_hand() -> Marks {
     Marks { hand: Hand::Operator, reason: Some(Reason { cause: Cause::ByHand, set }), ..none() }
 }
 
+fn unmark(hand: Hand) -> Marks {
+    Marks { hand, ..none() }
+}
+
 #[test]
-fn each_hand_takes_back_what_it_set_itself() {
-    let (operators, handlers) = (by_hand(), marks(&STOP, ALL));
-    let unmark = |hand| Marks { hand, ..none() };
-    for (first, second) in [(&operators, &handlers), (&handlers, &operators)] {
-        let (once, _) = patched(first, &bare(), true);
-        let (twice, changes) = patched(second, &once, true);
-        assert!(changes.contains(&Change::Cordon(Cordon::Foreign)), "{changes:?}");
-        // The second has cordoned nothing, so it uncordons nothing.
-        let (without_second, _) = patched(&unmark(second.hand), &twice, false);
-        assert!(without_second.unschedulable && without_second.exclusion.is_some());
-        assert_eq!(without_second.remembered(second.hand), &Remembered::Nothing);
-        let (bare_again, changes) = patched(&unmark(first.hand), &without_second, false);
-        assert!(changes.contains(&Change::Uncordoned), "{changes:?}");
-        assert_eq!(bare_again, bare());
+fn the_handler_leaves_what_an_operator_set() {
+    let (drained, _) = patched(&by_hand(), &bare(), true);
+    let (both, changes) = patched(&marks(&STOP, ALL), &drained, true);
+    assert!(changes.contains(&Change::Cordon(Cordon::Foreign)), "{changes:?}");
+    let (after, _) = patched(&unmark(Hand::Handler), &both, false);
+    assert!(after.unschedulable && after.exclusion.is_some());
+    assert_eq!(after.remembered(Hand::Handler), &Remembered::Nothing);
+    let (after, changes) = patched(&unmark(Hand::Operator), &after, false);
+    assert!(changes.contains(&Change::Uncordoned), "{changes:?}");
+    assert_eq!(after, bare());
+}
+
+#[test]
+fn what_the_handler_set_outlasts_its_notice_where_an_operator_wants_it_too() {
+    let (marked, _) = patched(&marks(&STOP, ALL), &bare(), true);
+    let (both, changes) = patched(&by_hand(), &marked, true);
+    assert!(changes.contains(&Change::Cordon(Cordon::Kept)), "{changes:?}");
+    let (after, changes) = patched(&unmark(Hand::Handler), &both, false);
+    assert!(changes.contains(&Change::CordonStays), "{changes:?}");
+    assert!(after.unschedulable && after.exclusion.is_some() && after.taints.is_empty());
+    let (after, changes) = patched(&unmark(Hand::Operator), &after, false);
+    assert!(changes.contains(&Change::Uncordoned), "{changes:?}");
+    assert_eq!(after, bare());
+}
+
+#[test]
+fn an_operator_without_a_note_lifts_no_cordon_of_the_handler() {
+    let (marked, _) = patched(&marks(&STOP, ALL), &bare(), true);
+    let (after, changes) = patched(&unmark(Hand::Operator), &marked, false);
+    assert_eq!((after, changes), (marked, Vec::new()));
+}
+
+#[test]
+fn taints_that_may_not_be_changed_stay_and_stay_noted() {
+    let (marked, _) = patched(&marks(&STOP, ALL), &bare(), true);
+    for wanted in [none(), marks(&TERMINATE, ALL), marks(&STOP, ALL)] {
+        let draft = wanted.draft_without_taints(&marked, true);
+        assert!(!draft.taints());
+        let state = draft.patch.map(|patch| {
+            let raw: serde_json::Value = serde_json::from_str(&patch.text).unwrap();
+            Remembered::parse(raw["metadata"]["annotations"][STATE_ANNOTATION].as_str())
+        });
+        let taint = match &state {
+            Some(state) => state.state().and_then(|state| state.taint.clone()),
+            None => marked.state.state().and_then(|state| state.taint.clone()),
+        };
+        assert_eq!(taint, Some(Taint::of(&STOP, TaintEffect::NoSchedule)), "{state:?}");
     }
 }

@@ -91,6 +91,7 @@ fn a_pod_of_the_manifest_needs_no_more_than_its_node() {
             by_hand: ByHand {
                 deadline: Duration::from_mins(2),
                 overrides_budgets: false,
+                shortens_graces: false,
                 output: Output::Text,
             },
             dry_run: false,

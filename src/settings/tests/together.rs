@@ -262,3 +262,45 @@ fn what_is_given_to_some_purpose_or_as_it_is_anyway_is_not() {
         assert_eq!(remarks(arguments, &[]), [""; 0], "{arguments:?}");
     }
 }
+
+#[test]
+fn where_the_api_server_is_the_flag_says_first() {
+    let url = |settings: &Settings| match &settings.api_server {
+        ApiServer::Named { url, identity, .. } => (url.to_string(), *identity),
+        ApiServer::Kubeconfig(file) => (file.display().to_string(), Choice::ServiceAccount),
+    };
+    let own = |text: &str| (text.to_owned(), Choice::ServiceAccount);
+    let (server, config) = ("--server=https://a", "--kubeconfig=./c");
+    let from_environment = [("KUBECONFIG", "./d")];
+    assert_eq!(url(&good(&[server], &[])), own("https://a:443"));
+    assert_eq!(url(&good(&[server], &from_environment)), own("https://a:443"));
+    assert_eq!(url(&good(&[], &from_environment)), own("./d"));
+    assert_eq!(url(&good(&[config], &[("SERVER", "https://b")])), own("./c"));
+    let as_node = url(&good(&[server, "--identity=auto"], &[]));
+    assert_eq!(as_node, ("https://a:443".to_owned(), Choice::Auto));
+    let both = "KUBECONFIG and SERVER both say where the API server is";
+    assert_one(&problems(&[server, config], &[]), both);
+    assert_one(&problems(&[], &[("KUBECONFIG", "./d"), ("SERVER", "https://b")]), both);
+}
+
+#[test]
+fn what_a_daemon_set_says_is_not_said_by_hand() {
+    let by_hand =
+        |arguments: &[&str], variables: &[(&str, &str)]| good(arguments, variables).by_hand;
+    let variables = [("BUDGET_OVERRIDE", "at-deadline"), ("GRACE_PERIOD", "30")];
+    let said = by_hand(&[], &variables);
+    assert!(!said.overrides_budgets && !said.shortens_graces);
+    let said =
+        by_hand(&["--budget-override=at-deadline", "--pod-termination-grace-period=30"], &[]);
+    assert!(said.overrides_budgets && said.shortens_graces);
+    assert!(!by_hand(&["--budget-override=never"], &[]).overrides_budgets);
+}
+
+#[test]
+fn a_deadline_leaves_time_for_the_pods() {
+    assert_eq!(good(&["--deadline=3s"], &[]).by_hand.deadline, Duration::from_secs(3));
+    assert_one(
+        &problems(&["--deadline=2s"], &[]),
+        "the safety margin (2s) must be shorter than the deadline (2s)",
+    );
+}
