@@ -61,10 +61,11 @@ pub(super) fn act(command: Command, settings: &Settings) -> Result<ExitCode, Fai
             line.show(status);
         }
     });
+    // The last lines of the log are written above it.
+    threads.finish();
     if let Some(line) = &watched {
         line.show("");
     }
-    threads.finish();
     if let Some(verdict) = &ended.verdict {
         print(&format!("{verdict}\n"));
     }

@@ -247,3 +247,54 @@ fn on_a_terminal_a_line_says_how_far_it_is() {
     let (_, last) = shown.rsplit_once("\r\u{1b}[K").unwrap();
     assert!(last.starts_with("POD "), "{last:?}");
 }
+
+#[test]
+fn nobody_is_evicted_where_the_node_may_not_be_cordoned() {
+    let stage = Stage::with(quick_pods(2));
+    stage.cluster.forbid(Class::NodePatch);
+    let output = told(&stage, &["drain", NODE]);
+    assert_eq!(code(&output), 69, "{output:?}");
+    assert!(words(&output.stderr).contains("`patch` on `nodes` must be granted"), "{output:?}");
+    assert_eq!(stage.asked(Class::Evict).len(), 0);
+}
+
+#[test]
+fn marks_only_are_marks_only() {
+    let stage = Stage::with(quick_pods(2));
+    let output = told(&stage, &["drain", NODE, "--cordon-only"]);
+    assert_eq!(code(&output), 0, "{output:?}");
+    assert!(stage.cluster.is_cordoned() && stage.asked(Class::Evict).is_empty());
+}
+
+#[test]
+fn what_a_daemon_set_says_of_graces_is_not_said_by_hand() {
+    let grace = |stage: &Stage| {
+        stage.asked(Class::Evict)[0].json()["deleteOptions"]["gracePeriodSeconds"].clone()
+    };
+    let stage = Stage::with([quick("web").grace(600)]);
+    let output = command(&["drain", NODE])
+        .envs(stage.cluster.environment())
+        .env("POD_TERMINATION_GRACE_PERIOD", "30")
+        .output()
+        .unwrap();
+    assert_eq!((code(&output), grace(&stage)), (0, json!(600)), "{output:?}");
+    let stage = Stage::with([quick("web").grace(600)]);
+    told(&stage, &["drain", NODE, "--pod-termination-grace-period=30"]);
+    assert_eq!(grace(&stage), json!(30));
+}
+
+#[test]
+fn a_handler_that_is_started_with_its_command_looks_at_the_node_as_ever() {
+    let stage = Stage::with([]);
+    let mut child = command(&["run"])
+        .envs(stage.cluster.environment())
+        .env("INSTANCE_METADATA_URL", stage.cloud.url())
+        .spawn()
+        .unwrap();
+    stage.answers(Class::NodeGet, 1);
+    stage.polled_on(0, 2);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // One that fails to look reads the Node itself, over a connection of its own.
+    assert_eq!(stage.asked(Class::NodeGet).len(), 1);
+}

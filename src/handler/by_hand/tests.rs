@@ -119,12 +119,9 @@ fn evicting(limit: Limit) -> ByHand {
     assert!(first.iter().any(|order| matches!(order, Order::ReadNode(_))), "{first:?}");
     it.observe(at(0), News::Node(node(false, None)));
     let then = orders(&mut it, at(0));
-    let patch = match (&then[..], limit) {
-        ([Order::PatchNode(_, patch)], Limit::Patience(_)) => patch,
-        // Where the instance goes nothing waits for the cordon.
-        ([Order::PatchNode(_, patch), Order::FollowPods(_)], _) => patch,
-        _ => panic!("{then:?}"),
-    };
+    let [Order::PatchNode(_, patch), rest @ ..] = &then[..] else { panic!("{then:?}") };
+    // Where the instance goes nothing waits for the cordon.
+    assert_eq!(rest.is_empty(), matches!(limit, Limit::Patience(_)), "{then:?}");
     assert!(
         patch.text.contains("k8s-spot-handler/by-hand") && patch.text.contains("unschedulable")
     );
