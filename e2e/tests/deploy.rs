@@ -33,8 +33,7 @@ fn helm_lint_has_no_objection() -> Result<()> {
 
 #[test]
 fn the_chart_has_the_programs_version() -> Result<()> {
-    let said = String::from_utf8(Command::new(program()?).arg("--version").output()?.stdout)?;
-    let version = said.trim().strip_prefix("k8s-spot-handler ").context("no version")?;
+    let version = version()?;
     let chart = fs::read_to_string(chart()?.join("Chart.yaml"))?;
     for name in ["version", "appVersion"] {
         let line = format!("{name}: {version}");
@@ -371,7 +370,8 @@ fn what_a_user_changed_there_is_so_here() -> Result<()> {
     let settings = accepts(&environment(&objects)?)?;
     let pod = pod_of(&objects)?;
     let container = &pod["containers"][0];
-    ensure!(container["image"] == "registry.example.com/k8s-spot-handler:0.1.0", "{container}");
+    let image = format!("registry.example.com/k8s-spot-handler:{}", version()?);
+    ensure!(container["image"] == image, "{container}");
     ensure!(pod["imagePullSecrets"] == json!([{"name": "registry"}]), "{pod}");
     ensure!(pod["nodeSelector"]["node-role.kubernetes.io/spot-worker"] == "true", "{pod}");
     ensure!(pod["serviceAccountName"] == "spot", "{pod}");
@@ -785,6 +785,72 @@ fn the_chart_holds_no_copies_and_its_package_is_whole() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn the_chart_of_a_release_is_the_folder_with_the_image_in_it() -> Result<()> {
+    let folder = scratch("release")?;
+    match fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        _ => fs::create_dir_all(&folder)?,
+    }
+    let image = "registry.example.com/k8s-spot-handler";
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let mut command = Command::new(deploy()?.join("../release/manifests"));
+    let output = command.arg(&folder).arg(&digest).env("IMAGE", image).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let version = version()?;
+    let package = folder.join(format!("k8s-spot-handler-{version}-chart.tgz"));
+    let template = |chart: &Path, arguments: &[String], set: &str| {
+        let more = ["--set".to_owned(), set.to_owned()];
+        let arguments = [arguments, &more].concat();
+        rendering::helm_template(binaries()?, chart, RELEASE, NAMESPACE, &arguments)
+    };
+    for name in ["monitoring", "defaults", "classic", "confined-taints"] {
+        let arguments = named(name)?.arguments();
+        let wanted = template(&chart()?, &arguments, &format!("image.repository={image}"))?;
+        ensure!(template(&package, &arguments, "")? == wanted, "{name}");
+        ensure!(template(&package, &arguments, "image.repository=null")? == wanted, "{name}");
+    }
+    let manifest = fs::read_to_string(folder.join(format!("k8s-spot-handler-{version}.yaml")))?;
+    let mut given = objects(&manifest)?;
+    let mut wanted = objects(&fs::read_to_string(deploy()?.join("k8s-spot-handler.yaml"))?)?;
+    ensure!(pod_of(&given)?["containers"][0]["image"] == format!("{image}:{version}@{digest}"));
+    for objects in [&mut given, &mut wanted] {
+        for object in objects.iter_mut().filter(|object| object["kind"] == "DaemonSet") {
+            object["spec"]["template"]["spec"]["containers"][0]["image"] = Value::Null;
+        }
+    }
+    ensure!(given == wanted);
+    Ok(())
+}
+
+#[test]
+fn the_docs_and_the_manifests_have_the_programs_version() -> Result<()> {
+    let version = version()?;
+    let root = deploy()?.join("..");
+    let mut found = 0;
+    for page in [
+        "README.md",
+        "docs/install.md",
+        "deploy/base/daemonset.yaml",
+        "deploy/base/kustomization.yaml",
+        "deploy/k8s-spot-handler.yaml",
+    ] {
+        let text = fs::read_to_string(root.join(page))?;
+        let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '.'));
+        for word in words.map(|word| word.trim_matches('.')) {
+            let parts: Vec<_> = word.split('.').collect();
+            let is_number = |part: &&str| part.parse::<u16>().is_ok();
+            // Nothing else on these pages has that form.
+            if parts.len() == 3 && parts.iter().all(is_number) {
+                ensure!(word == version, "{page}: {word}, and the program is {version}");
+                found += 1;
+            }
+        }
+    }
+    ensure!(found >= 5, "{found}");
+    Ok(())
+}
+
 /// One setting of `docs/settings.md`, which is made from the program's table.
 struct Setting {
     variable: String,
@@ -922,6 +988,12 @@ fn without_blank_lines(value: &mut Value) {
         Value::Object(fields) => fields.values_mut().for_each(without_blank_lines),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
+}
+
+/// The program's.
+fn version() -> Result<String> {
+    let said = String::from_utf8(Command::new(program()?).arg("--version").output()?.stdout)?;
+    Ok(said.trim().strip_prefix("k8s-spot-handler ").context("no version")?.to_owned())
 }
 
 fn pod_of(objects: &[Value]) -> Result<&Value> {
