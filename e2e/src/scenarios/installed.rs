@@ -156,7 +156,7 @@ pub async fn by_the_chart(scene: &mut Scene, flavour: &str) -> Result<()> {
         let told = helm(cluster, NAMESPACE, &unknown).await?;
         ensure!(told.contains("WARNING: rbac.flavour is confined"), "{told}");
     }
-    let upgrade = ["upgrade", NAME, "CHART", "--reuse-values", "--set", "dryRun=true"];
+    let upgrade = ["upgrade", NAME, "CHART", "--reset-then-reuse-values", "--set", "dryRun=true"];
     let told = helm(cluster, NAMESPACE, &upgrade).await?;
     ensure!(told.contains("dryRun: nothing is evicted"), "{told}");
     helm(cluster, NAMESPACE, &["uninstall", NAME]).await?;
