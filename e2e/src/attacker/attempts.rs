@@ -163,20 +163,20 @@ const OTHER_POD: &str = "/api/v1/namespaces/{ns}/pods/{other-pod}";
 
 /// As the handler asks for it.
 fn eviction(pod: &str) -> Value {
-    with_options(pod, json!({"preconditions": {"uid": "{uid}"}, "gracePeriodSeconds": 30}))
+    with_options(pod, &json!({"preconditions": {"uid": "{uid}"}, "gracePeriodSeconds": 30}))
 }
 
 /// It ends whatever has the name by then.
 fn eviction_without_uid(pod: &str) -> Value {
-    with_options(pod, json!({"gracePeriodSeconds": 30}))
+    with_options(pod, &json!({"gracePeriodSeconds": 30}))
 }
 
 /// The pod is gone at once, for all but its node.
 fn eviction_without_grace(pod: &str) -> Value {
-    with_options(pod, json!({"preconditions": {"uid": "{uid}"}, "gracePeriodSeconds": 0}))
+    with_options(pod, &json!({"preconditions": {"uid": "{uid}"}, "gracePeriodSeconds": 0}))
 }
 
-fn with_options(pod: &str, options: Value) -> Value {
+fn with_options(pod: &str, options: &Value) -> Value {
     json!({
         "apiVersion": "policy/v1", "kind": "Eviction",
         "metadata": {"name": pod, "namespace": "{ns}"}, "deleteOptions": options,
