@@ -33,8 +33,7 @@ fn helm_lint_has_no_objection() -> Result<()> {
 
 #[test]
 fn the_chart_has_the_programs_version() -> Result<()> {
-    let said = String::from_utf8(Command::new(program()?).arg("--version").output()?.stdout)?;
-    let version = said.trim().strip_prefix("k8s-spot-handler ").context("no version")?;
+    let version = version()?;
     let chart = fs::read_to_string(chart()?.join("Chart.yaml"))?;
     for name in ["version", "appVersion"] {
         let line = format!("{name}: {version}");
@@ -106,6 +105,143 @@ fn a_value_that_is_not_set_sets_no_variable() -> Result<()> {
         given.into_iter().filter(|(name, _)| !OWN.contains(&name.as_str())).collect();
     let wanted = [("CORDON_ONLY", "false"), ("WORKERS", "0")];
     ensure!(given == wanted.map(|(name, value)| (name.to_owned(), value.to_owned())), "{given:?}");
+    Ok(())
+}
+
+#[test]
+fn null_is_as_good_as_not_set() -> Result<()> {
+    let schema: Value = serde_json::from_slice(&fs::read(chart()?.join("values.schema.json"))?)?;
+    let mut paths = Vec::new();
+    for (name, part) in schema["properties"].as_object().context("no properties")? {
+        paths.push(name.clone());
+        for (inner, part) in part["properties"].as_object().into_iter().flatten() {
+            let path = format!("{name}.{inner}");
+            let deeper = part["properties"].as_object().into_iter().flatten();
+            // A probe may have any other field, and none of this one.
+            if path != "readinessProbe.httpGet" {
+                paths.extend(deeper.map(|(name, _)| format!("{path}.{name}")));
+                paths.push(path);
+            }
+        }
+    }
+    ensure!(paths.len() > 150, "{paths:?}");
+    // Where nothing is switched on, and where everything is that reads more values.
+    let everything = [
+        "enablePrometheusServer=true",
+        "enableProbesServer=true",
+        "podMonitor.create=true",
+        "prometheusRule.create=true",
+        "dashboard.create=true",
+        "webhookURLSecretName=url",
+        "webhookHeadersSecretName=headers",
+        "webhookCAConfigMapName=ca",
+        "webhookRoutingKeySecretName=key",
+    ];
+    let template = |sets: &[&str]| {
+        let arguments = ["--kube-version", "1.37.2", "--set", &sets.join(",")].map(str::to_owned);
+        rendering::helm_template(binaries()?, &chart()?, RELEASE, NAMESPACE, &arguments)
+    };
+    for base in [&[][..], &everything] {
+        let mut known = BTreeMap::new();
+        for path in &paths {
+            let is_other = |set: &&str| {
+                let (name, _) = set.split_once('=').unwrap_or_default();
+                name != path && !name.starts_with(&format!("{path}."))
+            };
+            let sets: Vec<_> = base.iter().copied().filter(is_other).collect();
+            let null = format!("{path}=null");
+            let given = template(&[&sets[..], &[&null]].concat()).with_context(|| null.clone())?;
+            let wanted = match known.get(&sets) {
+                Some(wanted) => wanted,
+                None => known.entry(sets.clone()).or_insert(template(&sets)?),
+            };
+            ensure!(given == *wanted, "{null}, with {base:?}: {given}");
+        }
+    }
+    // All at once.
+    let nulls: Vec<_> = paths.iter().filter(|path| !path.contains('.')).collect();
+    let nulls: Vec<_> = nulls.iter().map(|path| format!("{path}=null")).collect();
+    let nulls: Vec<_> = nulls.iter().map(String::as_str).collect();
+    ensure!(template(&nulls)? == template(&[])?);
+    Ok(())
+}
+
+#[test]
+fn what_extra_env_says_counts_throughout() -> Result<()> {
+    let extra = |variables: &[(&str, &str)], set: &str| {
+        let mut all = vec![set.to_owned()];
+        for (index, (name, value)) in variables.iter().enumerate() {
+            all.push(format!("extraEnv[{index}].name={name}"));
+            all.push(format!("extraEnv[{index}].value={value}"));
+        }
+        all.retain(|set| !set.is_empty());
+        ["--set-string".to_owned(), all.join(",")]
+    };
+    let kinds = |objects: &[Value], kind: &str| {
+        objects.iter().filter(|object| object["kind"] == kind).count()
+    };
+    // Everything but where it says so.
+    let same = |variables: &[(&str, &str)], set: &str| -> Result<()> {
+        let without_environment = |mut objects: Vec<Value>| {
+            for object in &mut objects {
+                if object["kind"] == "DaemonSet" {
+                    object["spec"]["template"]["spec"]["containers"][0]["env"] = Value::Null;
+                }
+            }
+            objects
+        };
+        let by_environment = without_environment(render(&extra(variables, ""))?);
+        let by_value = without_environment(render(&["--set".to_owned(), set.to_owned()])?);
+        ensure!(by_environment == by_value, "{variables:?}, {set}: {by_environment:#?}");
+        Ok(())
+    };
+    same(&[("IDENTITY", "service-account")], "identity=service-account")?;
+    same(&[("TAINT_NODE", "true")], "taintNode=true")?;
+    same(&[("REBALANCE_MARK", "soft-taint")], "rebalanceMark=soft-taint")?;
+    same(&[("EMIT_KUBERNETES_EVENTS", "1")], "emitKubernetesEvents=true")?;
+    same(
+        &[("ENABLE_PROMETHEUS_SERVER", "true"), ("PROMETHEUS_SERVER_PORT", "9900")],
+        "enablePrometheusServer=true,prometheusServerPort=9900",
+    )?;
+    same(
+        &[
+            ("ENABLE_PROBES_SERVER", "true"),
+            ("PROBES_SERVER_PORT", "8081"),
+            ("PROBES_SERVER_ENDPOINT", "/alive"),
+            ("LISTEN_ADDRESS", "127.0.0.1"),
+        ],
+        "enableProbesServer=true,probes.httpGet.port=8081,probes.httpGet.path=/alive,listenAddress=127.0.0.1",
+    )?;
+    // Of a name that is there twice Kubernetes takes the last.
+    same(&[("TAINT_NODE", "true"), ("TAINT_NODE", "false")], "taintNode=false")?;
+
+    // It comes before the value, in both directions.
+    let off = [("ENABLE_PROMETHEUS_SERVER", "false"), ("ENABLE_PROBES_SERVER", "false")];
+    let set = "enablePrometheusServer=true,enableProbesServer=true,podMonitor.create=true";
+    let objects = render(&["--set".to_owned(), set.to_owned()])?;
+    ensure!(kinds(&objects, "PodMonitor") == 1);
+    let mut arguments = extra(&off, "").to_vec();
+    arguments.extend(["--set".to_owned(), set.to_owned()]);
+    let objects = render(&arguments)?;
+    let container = &pod_of(&objects)?["containers"][0];
+    ensure!(container["ports"].is_null() && container["livenessProbe"].is_null(), "{container}");
+    ensure!(kinds(&objects, "PodMonitor") == 0);
+    let objects = render(&extra(&[("TAINT_NODE", "false")], "taintNode=true"))?;
+    ensure!(kinds(&objects, "ClusterRole") == 1, "a right to taints that it does not set");
+    let wrong = render(&extra(&[("IDENTITY", "node")], "rbac.flavour=classic"));
+    let wrong = wrong.err().context("an identity without rights is accepted")?;
+    ensure!(format!("{wrong:#}").contains("which has no rights with"), "{wrong:#}");
+
+    // What cannot be known here.
+    let elsewhere = |name: &str, path: &str| {
+        let field = format!("extraEnv[0].valueFrom.fieldRef.fieldPath={path}");
+        render(&["--set".to_owned(), format!("extraEnv[0].name={name},{field}")])
+    };
+    let refusal = elsewhere("TAINT_NODE", "metadata.name").err().context("it is accepted")?;
+    ensure!(format!("{refusal:#}").contains("not valueFrom"), "{refusal:#}");
+    // The address of the pod is the one that the kubelet asks anyway.
+    elsewhere("LISTEN_ADDRESS", "status.podIP")?;
+    elsewhere("CLUSTER", "spec.nodeName")?;
     Ok(())
 }
 
@@ -234,7 +370,8 @@ fn what_a_user_changed_there_is_so_here() -> Result<()> {
     let settings = accepts(&environment(&objects)?)?;
     let pod = pod_of(&objects)?;
     let container = &pod["containers"][0];
-    ensure!(container["image"] == "registry.example.com/k8s-spot-handler:0.1.0", "{container}");
+    let image = format!("registry.example.com/k8s-spot-handler:{}", version()?);
+    ensure!(container["image"] == image, "{container}");
     ensure!(pod["imagePullSecrets"] == json!([{"name": "registry"}]), "{pod}");
     ensure!(pod["nodeSelector"]["node-role.kubernetes.io/spot-worker"] == "true", "{pod}");
     ensure!(pod["serviceAccountName"] == "spot", "{pod}");
@@ -372,7 +509,12 @@ fn the_chart_grants_what_kustomize_grants() -> Result<()> {
         ("confined-soft-taint", "overlays/confined-taints"),
     ] {
         let chart = rights(&rendered(named(name)?)?);
-        let kustomize = rights(&kustomized(overlay)?);
+        let mut kustomize = rights(&kustomized(overlay)?);
+        // kustomize has one role for all settings; the chart leaves out what is for Events that nobody switched on.
+        let with_events = ["--set".to_owned(), "emitKubernetesEvents=true".to_owned()];
+        let with_events = [&named(name)?.arguments()[..], &with_events].concat();
+        ensure!(rights(&render(&with_events)?) == kustomize, "{name}, with Events");
+        without_events(&mut kustomize)?;
         let keys: BTreeSet<_> = chart.keys().chain(kustomize.keys()).collect();
         for key in keys {
             let (here, there) = (chart.get(key), kustomize.get(key));
@@ -383,6 +525,7 @@ fn the_chart_grants_what_kustomize_grants() -> Result<()> {
     // Without policies: those alone are left out.
     for name in ["defaults-1.29", "classic-alone"] {
         let mut wanted = rights(&kustomized(".")?);
+        without_events(&mut wanted)?;
         wanted.retain(|key, _| !key.starts_with("ValidatingAdmissionPolicy"));
         ensure!(rights(&rendered(named(name)?)?) == wanted, "{name}");
     }
@@ -642,6 +785,72 @@ fn the_chart_holds_no_copies_and_its_package_is_whole() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn the_chart_of_a_release_is_the_folder_with_the_image_in_it() -> Result<()> {
+    let folder = scratch("release")?;
+    match fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        _ => fs::create_dir_all(&folder)?,
+    }
+    let image = "registry.example.com/k8s-spot-handler";
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let mut command = Command::new(deploy()?.join("../release/manifests"));
+    let output = command.arg(&folder).arg(&digest).env("IMAGE", image).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let version = version()?;
+    let package = folder.join(format!("k8s-spot-handler-{version}-chart.tgz"));
+    let template = |chart: &Path, arguments: &[String], set: &str| {
+        let more = ["--set".to_owned(), set.to_owned()];
+        let arguments = [arguments, &more].concat();
+        rendering::helm_template(binaries()?, chart, RELEASE, NAMESPACE, &arguments)
+    };
+    for name in ["monitoring", "defaults", "classic", "confined-taints"] {
+        let arguments = named(name)?.arguments();
+        let wanted = template(&chart()?, &arguments, &format!("image.repository={image}"))?;
+        ensure!(template(&package, &arguments, "")? == wanted, "{name}");
+        ensure!(template(&package, &arguments, "image.repository=null")? == wanted, "{name}");
+    }
+    let manifest = fs::read_to_string(folder.join(format!("k8s-spot-handler-{version}.yaml")))?;
+    let mut given = objects(&manifest)?;
+    let mut wanted = objects(&fs::read_to_string(deploy()?.join("k8s-spot-handler.yaml"))?)?;
+    ensure!(pod_of(&given)?["containers"][0]["image"] == format!("{image}:{version}@{digest}"));
+    for objects in [&mut given, &mut wanted] {
+        for object in objects.iter_mut().filter(|object| object["kind"] == "DaemonSet") {
+            object["spec"]["template"]["spec"]["containers"][0]["image"] = Value::Null;
+        }
+    }
+    ensure!(given == wanted);
+    Ok(())
+}
+
+#[test]
+fn the_docs_and_the_manifests_have_the_programs_version() -> Result<()> {
+    let version = version()?;
+    let root = deploy()?.join("..");
+    let mut found = 0;
+    for page in [
+        "README.md",
+        "docs/install.md",
+        "deploy/base/daemonset.yaml",
+        "deploy/base/kustomization.yaml",
+        "deploy/k8s-spot-handler.yaml",
+    ] {
+        let text = fs::read_to_string(root.join(page))?;
+        let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '.'));
+        for word in words.map(|word| word.trim_matches('.')) {
+            let parts: Vec<_> = word.split('.').collect();
+            let is_number = |part: &&str| part.parse::<u16>().is_ok();
+            // Nothing else on these pages has that form.
+            if parts.len() == 3 && parts.iter().all(is_number) {
+                ensure!(word == version, "{page}: {word}, and the program is {version}");
+                found += 1;
+            }
+        }
+    }
+    ensure!(found >= 5, "{found}");
+    Ok(())
+}
+
 /// One setting of `docs/settings.md`, which is made from the program's table.
 struct Setting {
     variable: String,
@@ -761,6 +970,16 @@ fn rights(objects: &[Value]) -> BTreeMap<String, Value> {
     found
 }
 
+/// Takes out the one rule about Events.
+fn without_events(rights: &mut BTreeMap<String, Value>) -> Result<()> {
+    let role = rights.get_mut("ClusterRole \"k8s-spot-handler\"").context("no role")?;
+    let rules = role["rules"].as_array_mut().context("no rules")?;
+    let before = rules.len();
+    rules.retain(|rule| rule["resources"] != json!(["events"]));
+    ensure!(rules.len() == before - 1, "the role has not one rule about Events");
+    Ok(())
+}
+
 /// kustomize writes an empty line into folded text before lines that are indented.
 fn without_blank_lines(value: &mut Value) {
     match value {
@@ -769,6 +988,12 @@ fn without_blank_lines(value: &mut Value) {
         Value::Object(fields) => fields.values_mut().for_each(without_blank_lines),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
+}
+
+/// The program's.
+fn version() -> Result<String> {
+    let said = String::from_utf8(Command::new(program()?).arg("--version").output()?.stdout)?;
+    Ok(said.trim().strip_prefix("k8s-spot-handler ").context("no version")?.to_owned())
 }
 
 fn pod_of(objects: &[Value]) -> Result<&Value> {

@@ -1,3 +1,25 @@
+{{/*
+A value that is null is one that is not set: it gets what values.yaml has, which files/defaults.yaml leads to. Each
+template asks for this first. What Kubernetes reads as it is (a securityContext, labels) is not looked into: there
+null takes a field out, as everywhere with Helm.
+*/}}
+{{- define "k8s-spot-handler.defaults" -}}
+{{- $defaults := .Files.Get "files/defaults.yaml" | fromYaml -}}
+{{- $sections := list "image" "serviceAccount" "rbac" "podMonitor" "prometheusRule" "dashboard" -}}
+{{- range $name, $default := $defaults -}}
+{{- $value := index $.Values $name -}}
+{{- if kindIs "invalid" $value -}}
+{{- $_ := set $.Values $name $default -}}
+{{- else if has $name $sections -}}
+{{- range $part, $default := $default -}}
+{{- if kindIs "invalid" (index $value $part) -}}
+{{- $_ := set $value $part $default -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "k8s-spot-handler.name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
@@ -48,7 +70,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if .Values.image.digest -}}
 {{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}
 {{- else -}}
-{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion (.Values.image.tag | toString)) -}}
+{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) -}}
 {{- end -}}
 {{- end -}}
 
@@ -76,24 +98,43 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
-{{- define "k8s-spot-handler.metricsPort" -}}
-{{- default 9092 (.Values.prometheusServerPort | toString) -}}
+{{/*
+What the program is given as this variable, be it by a value or by extraEnv; empty if nothing. Of a source elsewhere
+(valueFrom) the chart cannot know what it says, and an address needs no answer: the kubelet then asks the pod's own.
+*/}}
+{{- define "k8s-spot-handler.effective" -}}
+{{- $given := "" -}}
+{{- range (include "k8s-spot-handler.env" .root | fromYaml).env -}}
+{{- if eq .name $.variable -}}
+{{- if and (hasKey . "valueFrom") (ne .name "LISTEN_ADDRESS") -}}
+{{- fail (printf "extraEnv: %s decides what else the chart makes: it must have a value here, not valueFrom" .name) -}}
+{{- end -}}
+{{- $given = default "" .value -}}
+{{- end -}}
+{{- end -}}
+{{- $given -}}
 {{- end -}}
 
-{{/* Older charts of aws-node-termination-handler had port and path of the probes by themselves. */}}
+{{/* "true" if the program takes this variable for true. */}}
+{{- define "k8s-spot-handler.on" -}}
+{{- include "k8s-spot-handler.truth" (include "k8s-spot-handler.effective" .) -}}
+{{- end -}}
+
+{{- define "k8s-spot-handler.metricsPort" -}}
+{{- default "9092" (include "k8s-spot-handler.effective" (dict "root" . "variable" "PROMETHEUS_SERVER_PORT")) -}}
+{{- end -}}
 {{- define "k8s-spot-handler.probesPort" -}}
-{{- $port := include "k8s-spot-handler.value" (dict "values" .Values "path" "probes.httpGet.port") -}}
-{{- coalesce $port .Values.probesServerPort 8080 -}}
+{{- default "8080" (include "k8s-spot-handler.effective" (dict "root" . "variable" "PROBES_SERVER_PORT")) -}}
 {{- end -}}
 {{- define "k8s-spot-handler.probesPath" -}}
-{{- $path := include "k8s-spot-handler.value" (dict "values" .Values "path" "probes.httpGet.path") -}}
-{{- coalesce $path .Values.probesServerEndpoint "/healthz" -}}
+{{- default "/healthz" (include "k8s-spot-handler.effective" (dict "root" . "variable" "PROBES_SERVER_ENDPOINT")) -}}
 {{- end -}}
 
 {{/* The host that the kubelet asks, where it is not the pod's own address. */}}
 {{- define "k8s-spot-handler.probesHost" -}}
-{{- if not (has (.Values.listenAddress | toString) (list "" "::" "0.0.0.0")) -}}
-{{- .Values.listenAddress -}}
+{{- $address := include "k8s-spot-handler.effective" (dict "root" . "variable" "LISTEN_ADDRESS") -}}
+{{- if not (has $address (list "" "::" "0.0.0.0")) -}}
+{{- $address -}}
 {{- end -}}
 {{- end -}}
 
@@ -129,6 +170,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $_ := set $given $variable (dict "name" $variable "value" $value) -}}
 {{- end -}}
 {{- end -}}
+{{/* Older charts of aws-node-termination-handler had port and path of the probes by themselves. */}}
 {{- with .Values.probesServerPort -}}
 {{- if not (hasKey $given "PROBES_SERVER_PORT") -}}
 {{- $_ := set $given "PROBES_SERVER_PORT" (dict "name" "PROBES_SERVER_PORT" "value" (toString .)) -}}
@@ -169,18 +211,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 
 {{/* Whether it sets taints: the confined flavour then needs a right of its own for that. */}}
 {{- define "k8s-spot-handler.taints" -}}
-{{- $taints := or (include "k8s-spot-handler.truth" .Values.taintNode) (eq (toString .Values.rebalanceMark) "soft-taint") -}}
-{{- range .Values.extraEnv -}}
-{{- if or (and (eq .name "TAINT_NODE") (include "k8s-spot-handler.truth" .value)) (and (eq .name "REBALANCE_MARK") (eq (toString .value) "soft-taint")) -}}
-{{- $taints = true -}}
-{{- end -}}
-{{- end -}}
-{{- if $taints -}}true{{- end -}}
+{{- $mark := include "k8s-spot-handler.effective" (dict "root" . "variable" "REBALANCE_MARK") -}}
+{{- if or (include "k8s-spot-handler.on" (dict "root" . "variable" "TAINT_NODE")) (eq $mark "soft-taint") -}}true{{- end -}}
 {{- end -}}
 
 {{/* Of the two flavours each has rights for one identity alone. */}}
 {{- define "k8s-spot-handler.flavour" -}}
-{{- $identity := toString .Values.identity -}}
+{{- $identity := include "k8s-spot-handler.effective" (dict "root" . "variable" "IDENTITY") -}}
 {{- $flavour := .Values.rbac.flavour -}}
 {{- if eq $flavour "auto" -}}
 {{- $knows := semverCompare ">=1.36.0-0" .Capabilities.KubeVersion.Version -}}

@@ -7,7 +7,7 @@ use crate::rights::Flavour;
 
 /// One request. `{own}` and `{other}` stand for the nodes, `{ns}` for the
 /// namespace of the victims, `{system}` for that of the account, `{own-pod}` and
-/// `{other-pod}` for a new pod on one of the nodes.
+/// `{other-pod}` for a new pod on one of the nodes, `{uid}` for its UID.
 pub struct Attempt {
     /// Whose things are touched.
     pub whose: Whose,
@@ -161,8 +161,26 @@ const OTHER_NODE: &str = "/api/v1/nodes/{other}";
 const POD: &str = "/api/v1/namespaces/{ns}/pods/{own-pod}";
 const OTHER_POD: &str = "/api/v1/namespaces/{ns}/pods/{other-pod}";
 
+/// As the handler asks for it.
 fn eviction(pod: &str) -> Value {
-    json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": "{ns}"}})
+    with_options(pod, &json!({"preconditions": {"uid": "{uid}"}, "gracePeriodSeconds": 30}))
+}
+
+/// It ends whatever has the name by then.
+fn eviction_without_uid(pod: &str) -> Value {
+    with_options(pod, &json!({"gracePeriodSeconds": 30}))
+}
+
+/// The pod is gone at once, for all but its node.
+fn eviction_without_grace(pod: &str) -> Value {
+    with_options(pod, &json!({"preconditions": {"uid": "{uid}"}, "gracePeriodSeconds": 0}))
+}
+
+fn with_options(pod: &str, options: &Value) -> Value {
+    json!({
+        "apiVersion": "policy/v1", "kind": "Eviction",
+        "metadata": {"name": pod, "namespace": "{ns}"}, "deleteOptions": options,
+    })
 }
 
 fn condition(kind: &str, status: &str) -> Value {
@@ -203,6 +221,10 @@ fn elsewhere() -> Vec<Attempt> {
         new("watch its pods", ClassicOnly, "GET", &format!("{pods}&watch=1&timeoutSeconds=1")),
         new("evict a pod", ClassicOnly, "POST", &format!("{OTHER_POD}/eviction"))
             .json(eviction("{other-pod}")),
+        new("evict a pod without its UID", Never, "POST", &format!("{OTHER_POD}/eviction"))
+            .json(eviction_without_uid("{other-pod}")),
+        new("evict a pod with a grace of 0", Never, "POST", &format!("{OTHER_POD}/eviction"))
+            .json(eviction_without_grace("{other-pod}")),
         new("delete a pod", Never, "DELETE", OTHER_POD).json(json!({})),
         new(
             "set a pod's condition `DisruptionTarget`",
@@ -315,6 +337,10 @@ fn own() -> Vec<Attempt> {
             .json(json!({"metadata": {"finalizers": ["example.com/none"]}})),
         new("set the Node's `providerID`", ConfinedOnly, "PATCH", NODE)
             .json(json!({"spec": {"providerID": "aws:///none/i-0"}})),
+        new("evict a pod without its UID", ConfinedOnly, "POST", &format!("{POD}/eviction"))
+            .json(eviction_without_uid("{own-pod}")),
+        new("evict a pod with a grace of 0", ConfinedOnly, "POST", &format!("{POD}/eviction"))
+            .json(eviction_without_grace("{own-pod}")),
         new("set a pod's address", ConfinedOnly, "PATCH", &status)
             .patch(STRATEGIC, json!({"status": {"podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}]}})),
         new("set a pod's condition `Ready`", ConfinedOnly, "PATCH", &status)

@@ -17,7 +17,7 @@ use crate::manifest;
 use crate::scene::SOON;
 use crate::workload::Shape;
 
-pub use attempts::{Attempt, Body, Who, Whose, all};
+pub use attempts::{Attempt, Body, Law, Who, Whose, all};
 pub use outcome::{Answer, Refusal};
 
 /// Where the attempts are made.
@@ -92,9 +92,9 @@ impl<'a> Attacker<'a> {
         for (place, node) in [("{own-pod}", &self.target.own), ("{other-pod}", &self.target.other)]
         {
             if path.contains(place) {
-                let name = self.victim(node).await?;
+                let (name, uid) = self.victim(node).await?;
                 path = path.replace(place, &name);
-                body = body.replace(place, &name);
+                body = body.replace(place, &name).replace("{uid}", &uid);
             }
         }
         body = body.replace("{ns}", &self.target.namespace).replace("{own}", &self.target.own);
@@ -130,13 +130,14 @@ impl<'a> Attacker<'a> {
         Ok(Answer::new(code, status["message"].as_str().unwrap_or_default()))
     }
 
-    /// A pod on that node, for one attempt.
-    async fn victim(&self, node: &str) -> Result<String> {
+    /// A pod on that node, for one attempt: its name and its UID.
+    async fn victim(&self, node: &str) -> Result<(String, String)> {
         let mut pod = Shape::default().pod(&self.target.namespace, "victim", node)?;
         pod.metadata.name = None;
         pod.metadata.generate_name = Some("victim-".to_owned());
         let api: Api<Pod> = Api::namespaced(self.cluster.client(), &self.target.namespace);
         let pod = api.create(&PostParams::default(), &pod).await.context("creating a victim")?;
-        Ok(pod.name_any())
+        let uid = pod.uid().context("a pod without a UID")?;
+        Ok((pod.name_any(), uid))
     }
 }

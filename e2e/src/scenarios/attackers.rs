@@ -8,7 +8,7 @@ use kube::api::{Api, ListParams};
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 
-use crate::attacker::{self, Answer, Attacker, Attempt, Body, Refusal, Target, Who};
+use crate::attacker::{self, Answer, Attacker, Attempt, Body, Law, Refusal, Target, Who};
 use crate::cluster::{GLANCE, Release};
 use crate::manifest;
 use crate::page::{self, Row};
@@ -159,7 +159,8 @@ async fn policies_in_force(scene: &Scene, attacker: &Attacker<'_>, flavour: Flav
     let held = |attempt: &Attempt| {
         let on_nodes = attempt.path.ends_with("/nodes/{other}") && attempt.method == "PATCH";
         let on_pods = attempt.path.ends_with("{other-pod}") && attempt.method == "DELETE"
-            || attempt.path.ends_with("{other-pod}/status");
+            || attempt.path.ends_with("{other-pod}/status")
+            || attempt.path.ends_with("{other-pod}/eviction") && attempt.law == Law::Never;
         on_nodes || (on_pods && flavour == Flavour::Classic)
     };
     let waiting = async {

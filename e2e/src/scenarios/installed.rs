@@ -151,12 +151,20 @@ pub async fn by_the_chart(scene: &mut Scene, flavour: &str) -> Result<()> {
     ensure!(left.lines().any(|name| name == scene.name()), "the page's words find {left:?}");
 
     let cluster = scene.cluster();
+    let by_hand = "k8s-spot-handler/by-hand";
+    let note = format!("{by_hand}={{}}");
+    cluster.run_kubectl(&["annotate", "node", scene.name(), &note]).await?;
+    let left = left_behind(cluster).await?;
+    let wanted = format!("{} (by hand)", scene.name());
+    ensure!(left.lines().any(|line| line == wanted), "the page's words find {left:?}");
+    cluster.run_kubectl(&["annotate", "node", scene.name(), &format!("{by_hand}-")]).await?;
+
     if flavour == "classic" {
         let unknown = ["install", "other", "CHART", "--dry-run", "--set", "rbac.flavour=confined"];
         let told = helm(cluster, NAMESPACE, &unknown).await?;
         ensure!(told.contains("WARNING: rbac.flavour is confined"), "{told}");
     }
-    let upgrade = ["upgrade", NAME, "CHART", "--reuse-values", "--set", "dryRun=true"];
+    let upgrade = ["upgrade", NAME, "CHART", "--reset-then-reuse-values", "--set", "dryRun=true"];
     let told = helm(cluster, NAMESPACE, &upgrade).await?;
     ensure!(told.contains("dryRun: nothing is evicted"), "{told}");
     helm(cluster, NAMESPACE, &["uninstall", NAME]).await?;
