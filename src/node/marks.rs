@@ -291,7 +291,8 @@ impl Drafting<'_> {
     fn taint(&mut self, reason: Option<&Reason>) {
         let wanted = reason.and_then(|reason| reason.set.taint.as_ref());
         let mut taints = self.node.taints.clone();
-        let ours = self.before.taint.as_ref();
+        // Whoever may write the note is not to have any taint taken off by it.
+        let ours = self.before.taint.as_ref().filter(|taint| taint.has_our_key());
         if let Some(ours) = ours.filter(|ours| wanted.is_none_or(|wanted| !wanted.says_same(ours)))
         {
             match taints.iter().position(|taint| taint.is_in_place_of(ours)) {

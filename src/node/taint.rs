@@ -51,6 +51,9 @@ impl fmt::Display for Taint {
     }
 }
 
+/// What the keys of our taints begin with.
+const PREFIX: &str = "aws-node-termination-handler/";
+
 impl Taint {
     /// The taint that names `notice`. Keys are those that aws-node-termination-handler sets, which
     /// people's pods tolerate already.
@@ -62,11 +65,16 @@ impl Taint {
             NoticeId::Lifecycle(_) => "asg-lifecycle-termination",
         };
         Self {
-            key: format!("aws-node-termination-handler/{key}"),
+            key: format!("{PREFIX}{key}"),
             value: Some(value(notice)),
             effect: effect.to_string(),
             time_added: None,
         }
+    }
+
+    /// Whether its key is one that this program sets.
+    pub fn has_our_key(&self) -> bool {
+        self.key.starts_with(PREFIX)
     }
 
     /// Whether both take the same place: a Node has no two taints with one key and effect.

@@ -319,9 +319,9 @@ fn what_cannot_be_read_or_may_not_be_changed_is_left_and_that_is_no_success() {
     let (success, patches) = restored(&config(), &read(Some("{}")), &node(false, None));
     assert_eq!((success, patches.len()), (Success::Partial, 0));
 
-    let note = r#"{"version":1,"bootId":"b-1","notice":"rebalance-recommendation","cordoned":true,"taint":{"key":"k","value":"v","effect":"NoSchedule","timeAdded":null},"excluded":false,"notices":[]}"#;
+    let note = r#"{"version":1,"bootId":"b-1","notice":"rebalance-recommendation","cordoned":true,"taint":{"key":"aws-node-termination-handler/spot-itn","value":"v","effect":"NoSchedule","timeAdded":null},"excluded":false,"notices":[]}"#;
     let taint = crate::node::Taint {
-        key: "k".to_owned(),
+        key: "aws-node-termination-handler/spot-itn".to_owned(),
         value: Some("v".to_owned()),
         effect: "NoSchedule".to_owned(),
         time_added: None,

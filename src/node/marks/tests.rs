@@ -322,3 +322,15 @@ fn taints_that_may_not_be_changed_stay_and_stay_noted() {
         assert_eq!(taint, Some(Taint::of(&STOP, TaintEffect::NoSchedule)), "{state:?}");
     }
 }
+
+#[test]
+fn a_note_has_no_foreign_taint_taken_off() {
+    let (marked, _) = patched(&marks(&STOP, ALL), &bare(), true);
+    let mut state = marked.state.state().unwrap().clone();
+    state.taint = Some(taint("dedicated", "gpu"));
+    let forged =
+        Node { taints: vec![taint("dedicated", "gpu")], state: Remembered::State(state), ..marked };
+    let (after, changes) = patched(&none(), &forged, false);
+    assert_eq!(after.taints, [taint("dedicated", "gpu")]);
+    assert!(!changes.iter().any(|change| matches!(change, Change::Untainted(_))), "{changes:?}");
+}
