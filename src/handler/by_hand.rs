@@ -182,13 +182,8 @@ impl ByHand {
                 }
                 None => {}
             }
-            // First it is seen whether there is such a node, and that it is cordoned: else the pods that are
-            // evicted would come back. An instance that goes does not wait for that.
-            let contact = self.contact;
-            let begins = |it: &&mut Box<Draining>| {
-                contact != Contact::NotYet && (it.is_marked() || it.has_deadline())
-            };
-            let Some(draining) = self.draining.as_mut().filter(begins) else {
+            let begun = self.has_begun();
+            let Some(draining) = self.draining.as_mut().filter(|_| begun) else {
                 if self.until <= now {
                     self.success = Some(self.too_late());
                     continue;
@@ -208,6 +203,14 @@ impl ByHand {
                 None => self.drained(now),
             }
         }
+    }
+
+    /// Whether pods may be asked to go. First it is seen whether there is such a node, and that it is
+    /// cordoned: else the pods that are evicted would come back. An instance that goes does not wait for
+    /// that.
+    fn has_begun(&self) -> bool {
+        self.contact != Contact::NotYet
+            && self.draining.as_ref().is_some_and(|it| it.is_marked() || it.has_deadline())
     }
 
     fn wake(&self, until: Moment, free: usize) -> Moment {
@@ -286,10 +289,13 @@ impl ByHand {
                     Some(Event::Failing(_)) | None => {}
                 }
             }
-            News::Terminate => match &mut self.draining {
-                Some(draining) => draining.call_off(),
-                None => self.success = Some(Success::Partial),
-            },
+            News::Terminate => {
+                let begun = self.has_begun();
+                match self.draining.as_mut().filter(|_| begun) {
+                    Some(draining) => draining.call_off(),
+                    None => self.success = Some(Success::Partial),
+                }
+            }
             news => {
                 if let Some(draining) = &mut self.draining {
                     draining.observe(now, news);

@@ -209,6 +209,17 @@ fn a_drain_that_is_broken_off_leaves_who_is_left() {
 }
 
 #[test]
+fn what_has_not_begun_is_broken_off_at_once() {
+    let mut it = drain(Limit::Patience(at(60)));
+    orders(&mut it, at(0));
+    it.observe(at(0), News::Node(node(false, None)));
+    orders(&mut it, at(0));
+    it.observe(at(1), News::Terminate);
+    assert_eq!(orders(&mut it, at(1)), []);
+    assert_eq!(it.ended().success, Success::Partial);
+}
+
+#[test]
 fn nobody_is_evicted_from_a_node_that_cannot_be_cordoned() {
     let mut it = drain(Limit::Patience(at(60)));
     orders(&mut it, at(0));
