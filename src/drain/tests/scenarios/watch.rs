@@ -86,14 +86,20 @@ fn a_set_with_a_pod_that_cannot_be_read_makes_no_pod_gone() {
     assert!(drain.verdict(at(secs(2))).is_clean(), "all that are there have been read now");
 }
 
-#[test]
-fn a_pod_that_is_there_again_is_asked_again() {
+/// The pod `a` is all there is, and was asked.
+fn a_was_asked() -> Drain {
     let mut drain = Drain::begin(Moment::START, Cluster::with([]).plan);
     drain.release(Moment::START);
     drain.set_begins();
     drain.pod_seen(pod("a").pod);
     drain.set_complete(Moment::START);
     assert_eq!(next_asked(&mut drain, Moment::START).as_deref(), Some("a"));
+    drain
+}
+
+#[test]
+fn a_pod_that_is_there_again_is_asked_again() {
+    let mut drain = a_was_asked();
     // An API server that lags behind the others says no twice, and the watch says yes.
     drain.answered(at(ms(50)), "a", Answer::Gone);
     assert_eq!(next_asked(&mut drain, at(ms(250))).as_deref(), Some("a"));
@@ -106,12 +112,7 @@ fn a_pod_that_is_there_again_is_asked_again() {
 /// Who asks in a node's name is answered from a cache that lags behind.
 #[test]
 fn a_pod_that_was_not_found_once_is_not_gone() {
-    let mut drain = Drain::begin(Moment::START, Cluster::with([]).plan);
-    drain.release(Moment::START);
-    drain.set_begins();
-    drain.pod_seen(pod("a").pod);
-    drain.set_complete(Moment::START);
-    assert_eq!(next_asked(&mut drain, Moment::START).as_deref(), Some("a"));
+    let mut drain = a_was_asked();
     drain.answered(at(ms(50)), "a", Answer::Gone);
     assert!(!drain.is_empty());
     let verdict = drain.verdict(at(ms(100)));
