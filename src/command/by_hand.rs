@@ -6,18 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::command::{Failure, api_server, print, run};
+use crate::command::{Failure, api_server, node, print, run};
 use crate::handler::by_hand::{self, ByHand, Success};
 use crate::handler::config::{Boot, Config};
 use crate::handler::threads::{Look, Threads};
 use crate::handler::world::World;
 use crate::intent::Limit;
 use crate::kube::workers::Workers;
+use crate::moment::Moment;
 use crate::report::fact::Fact;
 use crate::report::log::status_line::StatusLine;
 use crate::report::log::{Log, Style};
 use crate::report::reporters::Reporters;
-use crate::settings::{Command, Settings, WhichNode};
+use crate::settings::{Command, Settings};
 
 /// How long `restore` tries.
 const RESTORING: Duration = Duration::from_secs(30);
@@ -29,12 +30,7 @@ const RESTORING: Duration = Duration::from_secs(30);
 pub(super) fn act(command: Command, settings: &Settings) -> Result<ExitCode, Failure> {
     let clock = Clock::start();
     let server = Arc::new(api_server(settings)?);
-    let name = match &settings.node {
-        WhichNode::Named(name) => name.clone(),
-        WhichNode::OfOwnPod => {
-            server.claims().ok().and_then(|claims| claims.node).ok_or(Failure::NoNode)?
-        }
-    };
+    let name = node(settings, &server.claims().unwrap_or_default())?;
     let boot = Boot { id: String::new(), began: None };
     let mut config: Config = run::config(settings, Vec::new(), boot);
     if !settings.by_hand.shortens_graces {
@@ -54,7 +50,7 @@ pub(super) fn act(command: Command, settings: &Settings) -> Result<ExitCode, Fai
     let (now, node) = (clock.now(), Arc::from(name.as_str()));
     let asked = match command {
         Command::Restore => ByHand::restore(now, &config, node, now + RESTORING),
-        _ => ByHand::drain(now, &config, node, limit(settings, clock)),
+        _ => ByHand::drain(now, &config, node, limit(settings, now)),
     };
     let ended = by_hand::run(asked, &mut threads, |status| {
         if let Some(line) = &watched {
@@ -83,8 +79,8 @@ pub(super) fn act(command: Command, settings: &Settings) -> Result<ExitCode, Fai
 
 /// By hand nobody has to go: pods keep their grace and their budgets, unless it was said that the
 /// instance goes at the deadline.
-fn limit(settings: &Settings, clock: Clock) -> Limit {
-    let end = clock.now() + settings.by_hand.deadline;
+fn limit(settings: &Settings, now: Moment) -> Limit {
+    let end = now + settings.by_hand.deadline;
     if settings.by_hand.overrides_budgets { Limit::Deadline(end) } else { Limit::Patience(end) }
 }
 

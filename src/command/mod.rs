@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use crate::file;
 use crate::kube::kubeconfig;
 use crate::kube::server::Server;
+use crate::kube::token::Claims;
 use crate::kube::trouble::Trouble;
 use crate::report::server::BindError;
 use crate::settings::{self, ApiServer, BadSettings, Command, Settings, Wanted, WhichNode};
@@ -130,6 +131,17 @@ pub fn start(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, 
         Wanted::Do(Command::Plan, settings) => return plan::plan(&settings),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The node that an operator's command is about: the one that is named, or that of the own pod.
+///
+/// # Errors
+/// Neither the settings nor the token tell.
+fn node(settings: &Settings, claims: &Claims) -> Result<String, Failure> {
+    match &settings.node {
+        WhichNode::Named(name) => Ok(name.clone()),
+        WhichNode::OfOwnPod => claims.node.clone().ok_or(Failure::NoNode),
+    }
 }
 
 /// The API server, as the settings describe it.

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::command::caller::Caller;
-use crate::command::{Failure, UNANSWERED, api_server, print};
+use crate::command::{Failure, UNANSWERED, api_server, node, print};
 use crate::drain::Plan;
 use crate::drain::ask::Answer;
 use crate::drain::forecast::{forecast, is_asked, rehearsal};
 use crate::drain::machine::{Drain, Step};
-use crate::drain::pod::{OwnPod, Pod};
+use crate::drain::pod::Pod;
 use crate::drain::progress::Progress;
 use crate::drain::timing::Timing;
 use crate::drain::verdict::Verdict;
@@ -22,7 +22,7 @@ use crate::kube::workers::Workers;
 use crate::kube::{reply, request};
 use crate::node::NodeAnswer;
 use crate::report::rehearsal::Rehearsal;
-use crate::settings::{Output, Settings, WhichNode};
+use crate::settings::{Output, Settings};
 
 /// How long one answer may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -44,12 +44,9 @@ pub(super) fn plan(settings: &Settings) -> Result<ExitCode, Failure> {
     let clock = Clock::start();
     let server = Arc::new(api_server(settings)?);
     let claims = server.claims()?;
-    let node = match &settings.node {
-        WhichNode::Named(name) => name.clone(),
-        WhichNode::OfOwnPod => claims.node.ok_or(Failure::NoNode)?,
-    };
+    let node = node(settings, &claims)?;
     let mut rules = settings.rules.clone();
-    rules.own.complete(OwnPod { namespace: claims.namespace, name: claims.pod, uid: claims.uid });
+    rules.own.complete(claims.own_pod());
 
     let mut caller = Caller::new(clock, Workers::new(server, clock, settings.workers));
     find(&mut caller, &node)?;

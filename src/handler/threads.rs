@@ -22,6 +22,7 @@ use crate::kube::identity::Identity;
 use crate::kube::reply::Reply;
 use crate::kube::request::{Request, Verb};
 use crate::kube::server::Server;
+use crate::kube::token::Claims;
 use crate::kube::trouble::Trouble;
 use crate::kube::workers::{STACK, Task, Workers};
 use crate::kube::{reply, request, watch};
@@ -217,11 +218,7 @@ impl World for Threads {
 impl Threads {
     fn check_credentials(&mut self) {
         let checked = self.server.check().and_then(|()| self.server.claims());
-        let own = checked.map_err(|trouble| trouble.to_string()).map(|claims| OwnPod {
-            namespace: claims.namespace,
-            name: claims.pod,
-            uid: claims.uid,
-        });
+        let own = checked.map_err(|trouble| trouble.to_string()).map(Claims::own_pod);
         self.sender.send(News::Credentials(own));
     }
 
@@ -233,7 +230,7 @@ impl Threads {
             return;
         }
         let mut own = self.own_pod.clone();
-        own.complete(OwnPod { namespace: claims.namespace, name: claims.pod, uid: claims.uid });
+        own.complete(claims.own_pod());
         let (Some(namespace), Some(name)) = (own.namespace, own.name) else {
             let why = "neither the settings nor the token tell the own pod: set NODE_NAME";
             self.sender.send(News::NodeFound(Err(why.to_owned())));

@@ -16,7 +16,6 @@ use crate::http::request::{USER_AGENT, header_value};
 use crate::http::tls::Distrust;
 use crate::http::wire::{Fault, Wire};
 use crate::kube::access::Access;
-use crate::kube::identity::Verdict;
 use crate::kube::reply::{self, Reply};
 use crate::kube::request::{Method, Request};
 use crate::kube::token::Token;
@@ -96,7 +95,7 @@ impl Connection {
                 Answer { status: StatusCode::OK, rest: Rest::Body(call), .. } => {
                     let server = self.access.server();
                     match (&node, is_named) {
-                        (Some(_), _) => drop(server.answered_node(None)),
+                        (Some(_), _) => _ = server.answered_node(None),
                         (None, true) => server.answered_anew(StatusCode::OK.as_u16()),
                         (None, false) => {}
                     }
@@ -138,7 +137,7 @@ impl Connection {
     fn asks_anew(&self, node: Option<&HeaderValue>, reply: &Reply) -> bool {
         let server = self.access.server();
         if node.is_some() {
-            return server.answered_node(Some(reply)) == Verdict::AskAnew;
+            return server.answered_node(Some(reply));
         }
         if reply.status == StatusCode::FORBIDDEN {
             server.forbidden();

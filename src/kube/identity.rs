@@ -75,15 +75,6 @@ pub(super) struct Naming {
     told: Option<Identity>,
 }
 
-/// What follows from an answer to a request in the node's name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// It counts.
-    Counts,
-    /// The same is to be asked in the name of the ServiceAccount.
-    AskAnew,
-}
-
 impl Naming {
     pub(super) fn new(choice: Choice, node: Option<&str>) -> Self {
         let mut naming = Self { choice, ..Self::default() };
@@ -112,27 +103,26 @@ impl Naming {
         }
     }
 
-    /// Takes in the answer to a request in the node's name.
-    pub(super) fn answered_node(&mut self, reply: Option<&Reply>) -> Verdict {
+    /// Takes in the answer to a request in the node's name; `None`: its stream is open. True if the same is
+    /// to be asked in the ServiceAccount's name.
+    pub(super) fn answered_node(&mut self, reply: Option<&Reply>) -> bool {
         if self.choice != Choice::Auto {
-            return Verdict::Counts;
+            return false;
         }
         let refused = reply.and_then(reply::refused_impersonation);
         match (refused, &self.found) {
             (Some(why), _) => {
                 self.found = Some(Identity::ServiceAccount(Some(why)));
-                Verdict::AskAnew
+                true
             }
             // Whoever may act as anybody acts as a node without its rights: of that the API server says
             // no more than that the node may not.
-            (None, None) if reply.is_some_and(|reply| reply.status == FORBIDDEN) => {
-                Verdict::AskAnew
-            }
+            (None, None) if reply.is_some_and(|reply| reply.status == FORBIDDEN) => true,
             (None, None) if reply.is_none_or(|reply| reply.status < 300) => {
                 self.found = Some(Identity::Node);
-                Verdict::Counts
+                false
             }
-            (None, _) => Verdict::Counts,
+            (None, _) => false,
         }
     }
 
@@ -203,10 +193,10 @@ mod tests {
         let mut naming = auto();
         assert_eq!(name(&naming).as_deref(), Some("system:node:n1"));
         assert_eq!(naming.found(), None);
-        assert_eq!(naming.answered_node(Some(&reply(200, ""))), Verdict::Counts);
+        assert!(!naming.answered_node(Some(&reply(200, ""))));
         assert_eq!(naming.found(), Some(&Identity::Node));
         // Then a refusal is one of that request.
-        assert_eq!(naming.answered_node(Some(&reply(403, "no"))), Verdict::Counts);
+        assert!(!naming.answered_node(Some(&reply(403, "no"))));
         assert_eq!(naming.found(), Some(&Identity::Node));
         assert!(name(&naming).is_some());
     }
@@ -218,7 +208,7 @@ mod tests {
             if known {
                 naming.answered_node(Some(&reply(200, "")));
             }
-            assert_eq!(naming.answered_node(Some(&refused())), Verdict::AskAnew);
+            assert!(naming.answered_node(Some(&refused())));
             assert!(
                 matches!(naming.found(), Some(Identity::ServiceAccount(Some(why))) if why.contains("cannot impersonate"))
             );
@@ -245,7 +235,7 @@ mod tests {
         let mut naming = auto();
         let no_rights =
             reply(403, r#"nodes \"n1\" is forbidden: User \"system:node:n1\" cannot get resource"#);
-        assert_eq!(naming.answered_node(Some(&no_rights)), Verdict::AskAnew);
+        assert!(naming.answered_node(Some(&no_rights)));
         assert_eq!(naming.found(), None);
         naming.answered_anew(403);
         assert_eq!(naming.found(), None);
@@ -259,18 +249,18 @@ mod tests {
     fn an_answer_that_says_nothing_of_it_decides_nothing() {
         let mut naming = auto();
         for status in [301, 401, 404, 409, 429, 500] {
-            assert_eq!(naming.answered_node(Some(&reply(status, ""))), Verdict::Counts, "{status}");
+            assert!(!naming.answered_node(Some(&reply(status, ""))), "{status}");
         }
         assert_eq!(naming.found(), None);
         // A stream that opens is an answer, too.
-        assert_eq!(naming.answered_node(None), Verdict::Counts);
+        assert!(!naming.answered_node(None));
         assert_eq!(naming.found(), Some(&Identity::Node));
     }
 
     #[test]
     fn what_was_chosen_is_not_found_out() {
         let mut naming = Naming::new(Choice::Node, Some("n1"));
-        assert_eq!(naming.answered_node(Some(&refused())), Verdict::Counts);
+        assert!(!naming.answered_node(Some(&refused())));
         assert!(name(&naming).is_some() && naming.found().is_none());
         let naming = Naming::new(Choice::ServiceAccount, Some("n1"));
         assert!(name(&naming).is_none() && !naming.wants_node());

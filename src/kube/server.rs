@@ -12,7 +12,7 @@ use ureq_proto::http::HeaderValue;
 use crate::file;
 use crate::http::address::Address;
 use crate::http::tls::{self, NoRoots, OwnCertificate};
-use crate::kube::identity::{Choice, Identity, Naming, Verdict};
+use crate::kube::identity::{Choice, Identity, Naming};
 use crate::kube::reply::Reply;
 use crate::kube::request::{Name, Request, Verb};
 use crate::kube::server_url::ServerUrl;
@@ -122,8 +122,9 @@ impl Server {
         naming.impersonated()
     }
 
-    /// Takes in the answer to a request in the node's name; `None`: its stream is open.
-    pub(super) fn answered_node(&self, reply: Option<&Reply>) -> Verdict {
+    /// Takes in the answer to a request in the node's name; `None`: its stream is open. True if the same is
+    /// to be asked in the ServiceAccount's name.
+    pub(super) fn answered_node(&self, reply: Option<&Reply>) -> bool {
         self.naming_changes(|naming| naming.answered_node(reply))
     }
 

@@ -8,6 +8,8 @@ use miniserde::Deserialize;
 use miniserde::json::{self, Value};
 use ureq_proto::http::HeaderValue;
 
+use crate::drain::pod::OwnPod;
+
 /// A bearer token, as the header that carries it. Never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Token(HeaderValue);
@@ -75,6 +77,11 @@ pub struct Claims {
 }
 
 impl Claims {
+    /// The pod that the token is bound to: the one of whoever has it.
+    pub fn own_pod(self) -> OwnPod {
+        OwnPod { namespace: self.namespace, name: self.pod, uid: self.uid }
+    }
+
     /// Reads the payload of a JSON Web Token (RFC 7519); no claims if it is anything else. Nothing
     /// is verified: the API server does that.
     pub(super) fn of(token: &Token) -> Self {

@@ -9,7 +9,7 @@ use crate::settings::settle::{Marking, Notices};
 use crate::settings::sources::Sources;
 use crate::settings::table::{self, Row};
 use crate::settings::value::written;
-use crate::settings::{Metadata, Problem, Reporting};
+use crate::settings::{Metadata, Reporting};
 
 /// Compares what could be read; what could not is `None`, and a problem already.
 pub(super) fn compare(
@@ -50,8 +50,7 @@ fn unwritten_events(sources: &mut Sources<'_>, notices: &Notices, reporting: &Re
 
 fn nothing_to_do(sources: &mut Sources<'_>, notices: &Notices) {
     if !notices.watched.any() && !sources.is_given(&table::NOTICE_URL.row) {
-        contradiction(
-            sources,
+        sources.contradiction(
             "ENABLE_SPOT_INTERRUPTION_DRAINING, ENABLE_SCHEDULED_EVENT_DRAINING, \
              ENABLE_REBALANCE_MONITORING, ENABLE_REBALANCE_DRAINING and \
              ENABLE_ASG_LIFECYCLE_DRAINING are all false and NOTICE_URL is not set, so nothing \
@@ -65,15 +64,12 @@ fn rebalance_without_marks(sources: &mut Sources<'_>, notices: &Notices) {
     let marks = notices.policy.rebalance_marks;
     match notices.policy.rebalance {
         Rebalance::Drain { patience } if !notices.policy.marks_only && marks < patience => {
-            contradiction(
-                sources,
-                format!(
-                    "REBALANCE_MARK_DURATION ({}) must not be shorter than REBALANCE_PATIENCE \
+            sources.contradiction(format!(
+                "REBALANCE_MARK_DURATION ({}) must not be shorter than REBALANCE_PATIENCE \
                      ({}), or the marks end while the drain goes on",
-                    written(marks),
-                    written(patience)
-                ),
-            );
+                written(marks),
+                written(patience)
+            ));
         }
         Rebalance::Drain { .. } | Rebalance::Mark => {}
     }
@@ -94,15 +90,12 @@ fn no_time_left(sources: &mut Sources<'_>, notices: &Notices, margin: Duration) 
         .map(|(code, time)| (format!("lead time of {code}"), Some(time)));
     for (name, span) in spans.into_iter().chain(lead_times) {
         if let Some(span) = span.filter(|span| *span <= margin) {
-            contradiction(
-                sources,
-                format!(
-                    "the safety margin ({}) must be shorter than the {name} ({}), or no time is \
+            sources.contradiction(format!(
+                "the safety margin ({}) must be shorter than the {name} ({}), or no time is \
                      left for the pods",
-                    written(margin),
-                    written(span)
-                ),
-            );
+                written(margin),
+                written(span)
+            ));
         }
     }
 }
@@ -118,16 +111,13 @@ fn held_too_long(
     let shortest = notices.window.min(INTERRUPTION);
     let some_was_left = margin < shortest;
     if marking.marks.exclude_from_load_balancers && some_was_left && hold + margin >= shortest {
-        contradiction(
-            sources,
-            format!(
-                "LOAD_BALANCER_HOLD ({}) and the safety margin ({}) leave no time for the pods in \
+        sources.contradiction(format!(
+            "LOAD_BALANCER_HOLD ({}) and the safety margin ({}) leave no time for the pods in \
                  the {} that a drain may have",
-                written(hold),
-                written(margin),
-                written(shortest)
-            ),
-        );
+            written(hold),
+            written(margin),
+            written(shortest)
+        ));
     }
 }
 
@@ -209,7 +199,3 @@ fn without_effect(sources: &mut Sources<'_>, notices: &Notices, marking: &Markin
 
 const NO_REBALANCE: &str = "ENABLE_REBALANCE_MONITORING and ENABLE_REBALANCE_DRAINING are false";
 const EVICTS_NOBODY: &str = "CORDON_ONLY is true, so nobody is evicted";
-
-fn contradiction(sources: &mut Sources<'_>, words: impl Into<String>) {
-    sources.problems.push(Problem::Contradiction(words.into()));
-}

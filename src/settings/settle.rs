@@ -15,7 +15,6 @@ use crate::notice::Code;
 use crate::settings::arguments::Flags;
 use crate::settings::compare::compare;
 use crate::settings::overview::Origin;
-use crate::settings::problem::Problem;
 use crate::settings::reporting::reporting;
 use crate::settings::sources::Sources;
 use crate::settings::value::{GraceLimit, written};
@@ -239,7 +238,7 @@ fn api_server(sources: &mut Sources<'_>) -> Option<ApiServer> {
         (sources.is_flag_given(&table::KUBECONFIG.row), sources.is_flag_given(&table::SERVER.row));
     if kubeconfig.is_some() && server.is_some() && flags.0 == flags.1 {
         let words = "KUBECONFIG and SERVER both say where the API server is: give one of them";
-        sources.problems.push(Problem::Contradiction(words.to_owned()));
+        sources.contradiction(words);
     }
     // The flag comes first, whatever the environment says.
     let kubeconfig = kubeconfig.filter(|_| flags.0 || !flags.1);
@@ -290,7 +289,7 @@ fn by_hand(
             written(margin),
             written(deadline)
         );
-        sources.problems.push(Problem::Contradiction(words));
+        sources.contradiction(words);
     }
     let deadline = deadline.or(window)?;
     Some(ByHand { deadline, overrides_budgets, shortens_graces, output: output? })

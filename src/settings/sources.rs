@@ -148,6 +148,11 @@ impl<'a> Sources<'a> {
         value
     }
 
+    /// Notes that settings do not go together, in words.
+    pub(super) fn contradiction(&mut self, words: impl Into<String>) {
+        self.problems.push(Problem::Contradiction(words.into()));
+    }
+
     /// Notes something for the log.
     pub(super) fn remark(&mut self, words: impl Into<String>) {
         self.remarks.push(Remark::new(words));

@@ -104,7 +104,7 @@ fn ready_form(
     if is_own {
         let words =
             "WEBHOOK_FORM asks for a ready form, and a template is set, too; unset one of them";
-        sources.problems.push(Problem::Contradiction(words.to_owned()));
+        sources.contradiction(words);
         return None;
     }
     if ready == ReadyForm::PagerDuty && key.is_none() {

@@ -9,7 +9,6 @@ use crate::command::api_server;
 use crate::command::check::finding::{Finding, Outcome};
 use crate::command::check::{Report, judge};
 use crate::drain::BudgetOverride;
-use crate::drain::pod::OwnPod;
 use crate::instance::Instance;
 use crate::kube::access::Access;
 use crate::kube::client::Client;
@@ -111,8 +110,8 @@ fn of_own_pod(
     client: &mut Client,
 ) -> Result<String, String> {
     let mut own = settings.rules.own.clone();
-    if let Ok(Claims { namespace, pod, uid, .. }) = claims.clone() {
-        own.complete(OwnPod { namespace, name: pod, uid });
+    if let Ok(claims) = claims {
+        own.complete(claims.clone().own_pod());
     }
     let (Some(namespace), Some(name)) = (own.namespace, own.name) else {
         return Err(NO_NODE.to_owned());
