@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::AHEAD;
 use crate::cluster::audit::Exchange;
+use crate::handler::Handler;
 use crate::rights::Flavour;
 use crate::scene::{SOON, Scene};
 use crate::workload::Shape;
@@ -25,6 +26,15 @@ pub async fn whole_drain(scene: &mut Scene, first_set: FirstSet) -> Result<()> {
     scene.pods("guarded", 3, &Shape { grace: 5, ..Shape::default() }).await?;
     scene.budget("guarded", json!({"minAvailable": "100%"})).await?;
     let mut handler = scene.polling_handler(&[]).await?;
+    drained(scene, &mut handler, free).await?;
+    let listed = scene.exchanges()?.iter().any(|one| one.verb == "list" && one.resource == "pods");
+    ensure!(listed == (first_set == FirstSet::Listed), "the first set was listed: {listed}");
+    handler.stop(SOON).await
+}
+
+/// The drain of so many free pods, three that are guarded, and one that comes
+/// late.
+async fn drained(scene: &mut Scene, handler: &mut Handler, free: usize) -> Result<()> {
     scene.announce(AHEAD).await?;
     scene.asked("an eviction", |all| all.iter().any(Exchange::is_eviction)).await?;
     scene.place("late", &Shape { tolerant: true, ..Shape::default() }).await?;
@@ -34,9 +44,7 @@ pub async fn whole_drain(scene: &mut Scene, first_set: FirstSet) -> Result<()> {
     let (evicted, deleted) =
         (table.count(scene.name(), "evicted"), table.count(scene.name(), "deleted"));
     ensure!((evicted, deleted) == (free + 1, 3), "{}", table.summary);
-    let listed = scene.exchanges()?.iter().any(|one| one.verb == "list" && one.resource == "pods");
-    ensure!(listed == (first_set == FirstSet::Listed), "the first set was listed: {listed}");
-    handler.stop(SOON).await
+    Ok(())
 }
 
 /// A whole drain by an account that may act only as its own node: the API server
@@ -49,15 +57,7 @@ pub async fn confined(scene: &mut Scene) -> Result<()> {
     scene.budget("guarded", json!({"minAvailable": "100%"})).await?;
     let mut handler = scene.polling_handler(&[]).await?;
     handler.says(&["requests are made in the name of this node"], SOON).await?;
-    scene.announce(AHEAD).await?;
-    scene.asked("an eviction", |all| all.iter().any(Exchange::is_eviction)).await?;
-    scene.place("late", &Shape { tolerant: true, ..Shape::default() }).await?;
-    scene.emptied().await?;
-
-    let table = handler.verdicts(1, SOON).await?;
-    let (evicted, deleted) =
-        (table.count(scene.name(), "evicted"), table.count(scene.name(), "deleted"));
-    ensure!((evicted, deleted) == (free + 1, 3), "{}", table.summary);
+    drained(scene, &mut handler, free).await?;
     let node = format!("system:node:{}", scene.name());
     let all = scene.all_exchanges()?;
     let other = all.iter().find(|one| one.acting_as.as_ref() != Some(&node) || one.code == 403);
