@@ -1,6 +1,7 @@
 //! One connection to the API server: one exchange after the other, HTTP/1.1 over TLS. It has no
 //! opinion of what an answer means. A redirect is an answer; nobody follows it.
 
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -126,6 +127,11 @@ impl Connection {
     /// This, if it is ready for another one now, after it was idle for a while.
     pub(super) fn if_idle(mut self) -> Option<Self> {
         self.http.is_idle().then_some(self)
+    }
+
+    /// Its socket, for whoever may have to shut it from outside.
+    pub(super) fn socket(&self) -> &Arc<TcpStream> {
+        self.http.socket()
     }
 
     /// The token by which the API server knows it, if it knows it by one.
