@@ -96,13 +96,13 @@ impl Client {
         interest: &Interest,
     ) -> Result<(Reply, Option<Token>), Trouble> {
         let clock = self.access.clock();
-        let mut connection = match self.connection.take().and_then(Connection::if_idle) {
-            Some(connection) => connection,
-            None => {
-                // However long the answer may take: whoever is there accepts a connection soon.
-                let patience = clock.now().until(until).min(CONNECT_TIMEOUT);
-                Connection::open(&self.access, patience)?
-            }
+        let kept = self.connection.take().and_then(Connection::if_idle);
+        let mut connection = if let Some(connection) = kept {
+            connection
+        } else {
+            // However long the answer may take: whoever is there accepts a connection soon.
+            let patience = clock.now().until(until).min(CONNECT_TIMEOUT);
+            Connection::open(&self.access, patience)?
         };
         interest.depends_on(connection.socket());
         let reply = connection.send(request, clock.now().until(until))?;

@@ -275,10 +275,13 @@ fn what_the_api_server_does_not_accept_is_named() {
     }
 }
 
+/// Of a certificate before it is signed.
+type Change = fn(&mut CertificateParams);
+
 #[test]
 fn a_certificate_that_cannot_be_used_is_said_to_be_so_with_the_reason() {
     let authority = Authority::new(Kind::Rsa);
-    let cases: [(fn(&mut CertificateParams), &str); 7] = [
+    let cases: [(Change, &str); 7] = [
         (
             |leaf| leaf.not_after = date_time_ymd(2001, 1, 1),
             "has expired, or this machine's clock is wrong",
