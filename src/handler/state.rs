@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use crate::drain::pod::OwnPod;
 use crate::drain::pod_news::PodNews;
-use crate::handler::agenda::{Agenda, Ending};
+use crate::handler::agenda::Agenda;
 use crate::handler::config::Config;
 use crate::handler::draining::Draining;
 use crate::handler::entry::Entry;
 use crate::handler::marker::{Event, Marker, Move};
 use crate::handler::notices::{Notices, WITHDRAWN_AFTER};
+use crate::handler::recall::Ending;
 use crate::handler::retry::{Retry, Transition};
 use crate::handler::step::Step;
 use crate::handler::world::{News, Order};

@@ -35,7 +35,10 @@ pub(super) enum Entry {
         annotation: Option<String>,
     },
     /// The process has ended before its time, and another one begins.
-    BeginsAnew,
+    BeginsAnew {
+        /// In another boot of the machine.
+        rebooted: bool,
+    },
 }
 
 impl Run {
@@ -64,7 +67,7 @@ impl Run {
                 }
                 Entry::Ordered(order) => order_words(order),
                 Entry::Told(fact) => fact_words(fact)?,
-                Entry::BeginsAnew => "- another process begins".to_owned(),
+                Entry::BeginsAnew { .. } => "- another process begins".to_owned(),
                 Entry::Came(_) | Entry::NodeIs { .. } => return None,
             };
             if matches!(entry, Entry::Told(Fact::NoticeSeen { .. })) {

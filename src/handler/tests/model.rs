@@ -55,7 +55,7 @@ fn run_on(mut config: Config, model: &mut Model<'_>) {
                 Step::End => return,
             }
             if let Some(end) = model.killed {
-                model.begin_anew();
+                model.begin_anew(end);
                 if end == End::Rebooted {
                     config.boot.id.push('+');
                     config.boot.began = Some(model.read_clock().wall);
@@ -186,8 +186,8 @@ impl<'a> Model<'a> {
 
     /// Another process begins: nothing comes to it that was asked by the one before, though the API
     /// server may still be doing it.
-    fn begin_anew(&mut self) {
-        self.note(Entry::BeginsAnew);
+    fn begin_anew(&mut self, end: End) {
+        self.note(Entry::BeginsAnew { rebooted: end == End::Rebooted });
         self.generation += 1;
         self.under_way = 0;
         self.watching = None;

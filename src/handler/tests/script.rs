@@ -71,6 +71,10 @@ pub(super) enum Says {
     Soon(Action),
     /// A rebalance recommendation.
     Recommended,
+    /// A rebalance recommendation that was made at so many seconds after the start.
+    RecommendedAt(i64),
+    /// A rebalance recommendation that says, whenever it is asked for, that it was made then.
+    RecommendedNow,
     /// The Auto Scaling group does this to the instance.
     Leaves(Action),
     /// Maintenance is planned.
