@@ -173,6 +173,8 @@ fn a_node_or_a_server_that_is_not_there_is_said_at_once() {
     let said = words(&output.stderr);
     assert_eq!(code(&output), 69, "{said}");
     assert!(said.contains("there is no node named another"), "{said}");
+    let goes = told(&stage, &["drain", "another", "--budget-override=at-deadline"]);
+    assert_eq!((code(&goes), words(&goes.stdout).as_str()), (69, ""), "{}", words(&goes.stderr));
     let output = command(&["drain", NODE, "--server", "https://127.0.0.1:9", "--token-file"])
         .arg(stage.cluster.token_file())
         .arg("--ca-file")

@@ -38,7 +38,7 @@ type Law = fn(&Script, &Run) -> Finding;
 
 /// Each with its name.
 pub(super) const LAWS: [(&str, Law); 19] = [
-    ("each notice is spoken of when it appears, and a drain is for one that stands", spoken_of),
+    ("each notice is spoken of when it appears; a drain is for one whose time has come", spoken_of),
     ("a notice whose time has come is drained for", drained_for_in_time),
     ("a deadline never moves later, and is kept", deadlines_are_kept),
     ("nothing is ordered once a drain is over or the process must end", nothing_after_the_end),
@@ -85,7 +85,11 @@ fn spoken_of(script: &Script, run: &Run) -> Finding {
             }
             Entry::Told(fact) => {
                 if let Fact::NoticeSeen { notice, .. } | Fact::TakenOver { notice, .. } = fact {
-                    hold!(standing.stands(&notice.id), "{} at {at:?} does not stand", notice.id);
+                    let seen = standing.get(&notice.id);
+                    let seen = seen.ok_or(format!("{} at {at:?} does not stand", notice.id))?;
+                    // Where the calendar is set, its time is another one at every poll.
+                    let has_come = script.clock_set.is_some() || seen.from <= *at + secs(1);
+                    hold!(has_come, "{} at {at:?} is for {:?}", notice.id, seen.from);
                 }
                 if let Some(id) = spoken_about(fact) {
                     fresh.remove(id);
@@ -557,7 +561,7 @@ fn cordon_is_true(script: &Script, run: &Run) -> Finding {
     for pair in run.journal.windows(2) {
         let (at, entry) = &pair[0];
         course.observe(*at, entry);
-        let Entry::Told(Fact::Marks { change, dry: false }) = entry else { continue };
+        let Entry::Told(Fact::Marks { change, dry: false, .. }) = entry else { continue };
         let (Change::Cordon(cordon), (_, Entry::NodeIs { annotation })) = (&**change, &pair[1])
         else {
             continue;

@@ -384,7 +384,15 @@ impl Model<'_> {
         let trouble = self.trouble(With::of(&sent.request));
         let silence = "no answer in time";
         let (when, news) = match trouble {
-            Some(What::Refuses) => (sent.back, sent.request.failed("connection refused")),
+            Some(What::HasNoNode)
+                if matches!(sent.request, Request::ReadNode | Request::PatchNode(_)) =>
+            {
+                let why = format!("there is no node named {NODE}");
+                (sent.back, News::Node(NodeAnswer::Missing(why)))
+            }
+            Some(What::Refuses | What::HasNoNode) => {
+                (sent.back, sent.request.failed("connection refused"))
+            }
             Some(What::Hangs) => (sent.given_up, sent.request.failed(silence)),
             Some(What::LosesAnswer) => {
                 self.answer(&sent.request);

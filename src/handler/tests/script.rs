@@ -151,6 +151,8 @@ pub(super) enum What {
     Hangs,
     /// None, but it was carried out.
     LosesAnswer,
+    /// That there is no Node of this name; of anything else, as [`What::Refuses`].
+    HasNoNode,
 }
 
 pub(super) const NODE: &str = "node-1";

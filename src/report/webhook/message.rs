@@ -124,7 +124,7 @@ impl Message {
 
     /// What has become of the pods by `now`, on this occasion.
     pub fn drain_ends(about: &About, occasion: Occasion, verdict: &Verdict, now: WallTime) -> Self {
-        let stage = Stage::DrainEnds { clean: verdict.is_clean() };
+        let stage = Stage::DrainEnds { clean: occasion.is_success(verdict) };
         let outcomes = verdict.counts();
         let ended = has_ended(occasion, verdict, &about.node_name);
         let summary = format!("{ended}: {}.", verdict.summary());
@@ -187,6 +187,11 @@ fn has_ended(occasion: Occasion, verdict: &Verdict, node: &str) -> String {
         }
         Occasion::CalledOff => format!("The drain of {node} is called off"),
         Occasion::Stopped => format!("This handler has to end and leaves the drain of {node}"),
+        Occasion::NoNode => format!("Nothing was drained: there is no node named {node}"),
+        Occasion::NodeUnknown => format!(
+            "Nothing was drained: no pod of {node} was found, and whether there is such a node \
+             could not be seen"
+        ),
     }
 }
 
