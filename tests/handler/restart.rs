@@ -28,7 +28,7 @@ pub(crate) fn state(boot_id: &str, notice: Option<&str>) -> Value {
 
 /// What an earlier process may have left about a notice that stood.
 pub(crate) fn known(notice: &str, progress: &str) -> Value {
-    json!({ "notice": notice, "progress": progress, "end": null, "marksUntil": null })
+    json!({ "notice": notice, "progress": progress, "end": null, "marksUntil": null, "noticeTime": null })
 }
 
 /// What an earlier process has left that cordoned the node.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::drain::ask::Ask;
 use crate::drain::pod_news::PodNews;
 use crate::drain::tests::cluster::{ms, secs};
-use crate::drain::verdict::Verdict;
+use crate::drain::verdict::{self, Verdict};
 use crate::handler::tests::chapter::{Chapter, Chapters};
 use crate::handler::tests::course::{Course, Turn};
 use crate::handler::tests::journal::{Entry, Run};
@@ -37,7 +37,7 @@ macro_rules! hold {
 type Law = fn(&Script, &Run) -> Finding;
 
 /// Each with its name.
-pub(super) const LAWS: [(&str, Law); 19] = [
+pub(super) const LAWS: [(&str, Law); 20] = [
     ("each notice is spoken of when it appears; a drain is for one whose time has come", spoken_of),
     ("a notice whose time has come is drained for", drained_for_in_time),
     ("a deadline never moves later, and is kept", deadlines_are_kept),
@@ -56,6 +56,7 @@ pub(super) const LAWS: [(&str, Law); 19] = [
     ("what is said of the cordon is so", cordon_is_true),
     ("the last table has a row for each pod that was seen", tables_are_complete),
     ("what is missing is said once and found", what_is_missing_is_found),
+    ("nobody on a node that was not seen is no success", what_was_not_seen_is_no_success),
     ("idle means no connection", idle_is_idle),
 ];
 
@@ -208,6 +209,11 @@ fn deadlines_are_kept(script: &Script, run: &Run) -> Finding {
                 hold!(deadline.is_none(), "patience at {at:?}, and there was a deadline");
                 end.ok_or("no patience")?
             }
+            Fact::Verdict(Occasion::NodeUnknown, verdict) => match verdict.end {
+                Some(verdict::End::Deadline) => deadline.ok_or("no deadline")?,
+                Some(verdict::End::Patience | verdict::End::Empty) => end.ok_or("no patience")?,
+                _ => continue,
+            },
             Fact::Verdict(Occasion::Stopped, _) => {
                 hold!(end.is_some_and(|end| *at < end), "stopped after its end at {at:?}");
                 continue;
@@ -605,6 +611,25 @@ fn what_is_missing_is_found(script: &Script, run: &Run) -> Finding {
     hold!(killed || !settled || missing == there, "credentials were not looked for again");
     let unknown = said(|fact| matches!(fact, Fact::NodeUnknown(_)));
     hold!(killed || unknown <= 1, "unknown again and again");
+    Ok(())
+}
+
+fn what_was_not_seen_is_no_success(_: &Script, run: &Run) -> Finding {
+    let mut seen = false;
+    for (at, entry) in &run.journal {
+        match entry {
+            Entry::Came(Some(
+                News::Node(NodeAnswer::Is(_)) | News::LookedAtNode { unmarked: true },
+            )) => seen = true,
+            Entry::Told(Fact::Verdict(occasion, verdict)) => {
+                let nobody = verdict.rows.is_empty() && *occasion != Occasion::CalledOff;
+                let success = nobody && occasion.is_success(verdict);
+                hold!(seen || !success, "{occasion:?} at {at:?}, and no Node was seen");
+            }
+            Entry::BeginsAnew { .. } => seen = false,
+            Entry::Told(_) | Entry::Ordered(_) | Entry::Came(_) | Entry::NodeIs { .. } => {}
+        }
+    }
     Ok(())
 }
 

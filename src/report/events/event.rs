@@ -173,6 +173,24 @@ mod tests {
     }
 
     #[test]
+    fn a_drain_that_found_no_node_is_an_error() {
+        let (rows, took) = (Vec::new(), Duration::from_secs(7));
+        let verdict = Verdict { rows, listed: true, unread: 0, took, end: None };
+        for occasion in [Occasion::NoNode, Occasion::NodeUnknown] {
+            let event = event(&Fact::Verdict(occasion, Box::new(verdict.clone()))).unwrap();
+            assert_eq!((event.reason, event.is_warning), ("CordonAndDrainError", true));
+            assert!(event.message.starts_with("nothing was drained: "), "{}", event.message);
+        }
+        let fact = |purpose| {
+            let (name, why) = (Arc::from("n"), "there is no node named n".to_owned());
+            Fact::NodeMissing { name, purpose, why }
+        };
+        let marks = event(&fact(Purpose::Mark)).unwrap();
+        assert_eq!((marks.reason, marks.is_warning), ("CordonError", true));
+        assert_eq!(event(&fact(Purpose::Recall)), None);
+    }
+
+    #[test]
     fn the_owner_of_a_pod_learns_of_budget_and_notice() {
         let mut recorder = Recorder::default();
         recorder.event(&seen(NoticeId::Interruption(Action::Terminate)));

@@ -304,6 +304,8 @@ mod tests {
             Occasion::PatienceOver,
             Occasion::CalledOff,
             Occasion::Stopped,
+            Occasion::NoNode,
+            Occasion::NodeUnknown,
         ] {
             for verdict in [&clean, &not] {
                 let fact = Fact::Verdict(occasion, Box::new(verdict.clone()));
@@ -313,5 +315,12 @@ mod tests {
             }
         }
         assert_eq!(ends(Occasion::PatienceOver, &not).severity, Level::Warn);
+        for occasion in [Occasion::NoNode, Occasion::NodeUnknown] {
+            let message = ends(occasion, &verdict(Vec::new()));
+            assert_eq!(
+                (message.severity, message.stage),
+                (Level::Error, Stage::DrainEnds { clean: false })
+            );
+        }
     }
 }
