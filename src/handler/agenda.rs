@@ -114,9 +114,20 @@ impl Agenda {
 
     /// No path says it any more. `draining`: a drain for it goes on.
     pub fn withdrawn(&mut self, now: Moment, id: &NoticeId, draining: bool) {
-        self.memory.withdrawn(id, now + LINGER);
+        // Of an interruption whose action has changed, the other one is waited for.
+        let is_replaced = self.stands_otherwise(id);
+        if is_replaced {
+            self.memory.forget(id);
+        } else {
+            self.memory.withdrawn(id, now + LINGER);
+        }
         let Some(entry) = self.entry_mut(id) else { return };
-        if outlives_its_notice(id) && (draining || entry.stage != Stage::Over) {
+        let bears_marks = match entry.stage {
+            Stage::Open => !is_replaced,
+            Stage::Drained { .. } => true,
+            Stage::Over => false,
+        };
+        if outlives_its_notice(id) && (draining || bears_marks) {
             entry.withdrawn = Some(now + LINGER);
         } else {
             self.entries.retain(|entry| entry.notice.id != *id);

@@ -40,10 +40,7 @@ pub struct Draining {
     following: Following,
     /// Whether there is a Node of this name, as far as is known.
     sight: Sight,
-    /// Nothing is left, which is not told yet: no pod was found, and the Node was not seen.
-    unsaid: bool,
-    /// The table that was told when nothing was left.
-    emptied: Option<Table>,
+    emptied: Emptied,
     /// When this process was told to end, if it was.
     told_to_end: Option<Moment>,
 }
@@ -51,6 +48,17 @@ pub struct Draining {
 /// What a table told, as far as it can change: rows, pods that could not be read, and whether the node is
 /// there.
 type Table = (usize, u32, Sight);
+
+/// Whether nothing was left, at some time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Emptied {
+    /// Not yet.
+    No,
+    /// No pod was found. It is told once it is known whether there is a Node of this name.
+    Unsaid,
+    /// This table told so.
+    Said(Table),
+}
 
 /// Whether there is a Node of the name by which pods are asked for. Where there is none, nobody can say
 /// that its pods are gone.
@@ -128,8 +136,7 @@ impl Draining {
             drain,
             following: Following::From(if undecided { now + NODE_WAIT } else { now }),
             sight: Sight::Unknown,
-            unsaid: false,
-            emptied: None,
+            emptied: Emptied::No,
             told_to_end: None,
         }
     }
@@ -234,7 +241,7 @@ impl Draining {
 
     /// Whether nothing is left that is to go, and the table that said so has not changed since.
     pub fn is_emptied(&self, now: Moment) -> bool {
-        self.drain.is_empty() && self.emptied == Some(self.table(&self.drain.verdict(now)))
+        self.drain.is_empty() && self.emptied == Emptied::Said(self.table(&self.drain.verdict(now)))
     }
 
     /// What has become of every pod so far.
@@ -245,7 +252,7 @@ impl Draining {
     /// Whether it has come to its end, or this process must end.
     pub fn is_over(&self, now: Moment) -> bool {
         match self.drain.ended(now) {
-            Some(End::Empty) if self.unsaid && !self.drain.is_stopping() => {
+            Some(End::Empty) if self.emptied == Emptied::Unsaid && !self.drain.is_stopping() => {
                 self.limit().end() <= now
             }
             end => end.is_some(),
@@ -313,10 +320,10 @@ impl Draining {
                 Following::From(_) | Following::Again(_) | Following::Now => {}
             }
         }
-        if self.unsaid {
+        if self.emptied == Emptied::Unsaid {
             let verdict = self.drain.verdict(now);
             if self.sight_by(&verdict) != Sight::Unknown {
-                self.unsaid = false;
+                self.emptied = Emptied::No;
                 if verdict.listed && self.drain.is_empty() {
                     return Some(self.empty(verdict));
                 }
@@ -345,7 +352,7 @@ impl Draining {
             }
             machine::Step::Empty(verdict) if self.sight_by(&verdict) == Sight::Unknown => {
                 // The Node's answer is still to come.
-                self.unsaid = true;
+                self.emptied = Emptied::Unsaid;
                 self.next(now, free, node, todo)
             }
             machine::Step::Empty(verdict) => Some(self.empty(verdict)),
@@ -358,7 +365,7 @@ impl Draining {
 
     /// Nothing is left that was to go.
     fn empty(&mut self, verdict: Verdict) -> Step {
-        self.emptied = Some(self.table(&verdict));
+        self.emptied = Emptied::Said(self.table(&verdict));
         let occasion = if self.dry { Occasion::Rehearsed } else { Occasion::Empty };
         Step::Tell(Fact::Verdict(self.occasion(occasion, &verdict), Box::new(verdict)))
     }
@@ -394,7 +401,7 @@ impl Draining {
 
     /// `None`: everything was said when nothing was left, and there was nothing to wait for.
     fn last_word(&self, verdict: Verdict) -> Option<Fact> {
-        let said = self.emptied == Some(self.table(&verdict)) && self.drain.is_empty();
+        let said = self.emptied == Emptied::Said(self.table(&verdict)) && self.drain.is_empty();
         let occasion = match verdict.end {
             Some(End::Stopped) => Occasion::Stopped,
             Some(End::Empty | End::CalledOff) if said => return None,

@@ -66,6 +66,7 @@ fn a_drain_ends_with_a_table_when_nothing_is_left() {
     assert!(lines[0].starts_with("POD ") && lines.len() == 7, "{table}");
     assert!(lines[6].starts_with("5 evicted in "), "{table}");
     assert!(log.contains("the node is cordoned") && !log.contains("OUTCOME"), "{log}");
+    assert!(!log.contains("leaves no trace"), "nothing lifts this cordon by itself: {log}");
     // No terminal: nothing is written over.
     assert!(!log.contains('\r'), "{log}");
     assert!(stage.cluster.is_cordoned());
