@@ -452,7 +452,13 @@ fn dying_stay_closed(script: &Script, run: &Run) -> Finding {
             Entry::Came(Some(News::Polled(polled))) => {
                 standing.observe(*at, polled);
                 let reading = script.reading(*at);
-                for notice in polled.outcome.iter().flat_map(|answer| &answer.standing) {
+                let answer = polled.outcome.iter().flat_map(|answer| &answer.standing);
+                for notice in answer {
+                    if matches!(notice.id, NoticeId::Interruption(_)) && standing.stands(&notice.id)
+                    {
+                        // An interruption has one action, and that one it is now.
+                        said.retain(|id, _| *id == notice.id);
+                    }
                     let has_come = booted && notice.when.is_over(reading);
                     if outlives(&notice.id) && standing.stands(&notice.id) && !has_come {
                         said.insert(notice.id.clone(), *at);
