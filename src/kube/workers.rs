@@ -5,17 +5,19 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::drain::ask::PodRef;
 use crate::kube::access::Access;
-use crate::kube::client::Client;
+use crate::kube::client::{Client, Interest};
 use crate::kube::reply::Reply;
 use crate::kube::request::Request;
 use crate::kube::server::Server;
 use crate::kube::trouble::Trouble;
+use crate::moment::Moment;
 
 /// Stack of a thread with a connection, in bytes. A handshake takes 20 KiB, 48 in a debug build.
 pub const STACK: usize = 128 * 1024;
@@ -24,12 +26,18 @@ pub const STACK: usize = 128 * 1024;
 /// idle connection, longer than the pause between two refusals of a budget.
 const IDLE_PATIENCE: Duration = Duration::from_secs(10);
 
+/// After the system gave no thread or no descriptor no more than there are is tried for so long. Others may have used
+/// them up for a moment.
+const SHORTAGE: Duration = Duration::from_secs(1);
+
 /// One request, and who wants to know.
 pub struct Task {
     /// What is asked.
     pub request: Request,
     /// How long the answer may take, connecting included.
     pub patience: Duration,
+    /// The pod that it is about, if it may be [given up](Workers::give_up).
+    pub about: Option<Arc<PodRef>>,
     /// Called once with what came, on the worker's thread. Must not block.
     pub done: Box<dyn FnOnce(Result<Reply, Trouble>) + Send>,
 }
@@ -47,6 +55,8 @@ pub struct Workers {
     most: NonZeroUsize,
     idle_patience: Duration,
     session: Option<Session>,
+    /// What may be given up: about which pod, and who waits.
+    open: Vec<(Arc<PodRef>, Weak<Interest>)>,
 }
 
 /// The connections and threads of one drain: from the first task to [`Workers::disconnect`].
@@ -58,7 +68,7 @@ struct Session {
 impl Workers {
     /// At most `most` threads at a time; none yet.
     pub fn new(server: Arc<Server>, clock: Clock, most: NonZeroUsize) -> Self {
-        Self { server, clock, most, idle_patience: IDLE_PATIENCE, session: None }
+        Self { server, clock, most, idle_patience: IDLE_PATIENCE, session: None, open: Vec::new() }
     }
 
     /// How many tasks could be started now: workers that are idle or not yet started.
@@ -68,11 +78,22 @@ impl Workers {
 
     /// Has the task carried out. Without a free worker it comes back as a trouble at once.
     pub fn submit(&mut self, task: Task) {
+        let interest = Arc::new(Interest::default());
+        self.open.retain(|(_, interest)| interest.strong_count() > 0);
+        if let Some(pod) = &task.about {
+            self.open.push((Arc::clone(pod), Arc::downgrade(&interest)));
+        }
         let session = self.session();
         match session.pool.admit(&session.access) {
-            Ok(()) => session.pool.hand_over(task),
+            Ok(()) => session.pool.hand_over((task, interest)),
             Err(trouble) => (task.done)(Err(trouble)),
         }
+    }
+
+    /// What is under way about this pod ends with a trouble, and its connection with it.
+    pub fn give_up(&self, pod: &PodRef) {
+        let about = self.open.iter().filter(|(about, _)| **about == *pod);
+        about.filter_map(|(_, interest)| interest.upgrade()).for_each(|it| it.lose());
     }
 
     /// The way to the API server that the workers use: for a connection beside theirs, which
@@ -87,7 +108,7 @@ impl Workers {
         let Some(session) = self.session.take() else { return };
         let left = session.pool.close();
         session.access.close();
-        for task in left {
+        for (task, _) in left {
             (task.done)(Err(Trouble::Over));
         }
     }
@@ -117,36 +138,51 @@ struct Pool {
 /// There is always a thread for each task that is not finished: `busy <= threads`.
 struct State {
     /// Handed over and not yet begun.
-    tasks: VecDeque<Task>,
+    tasks: VecDeque<(Task, Arc<Interest>)>,
     /// Tasks admitted and not yet finished.
     busy: usize,
     threads: usize,
     most: usize,
+    /// So many threads are enough until then.
+    cap: Option<(usize, Moment)>,
     closed: bool,
+}
+
+impl State {
+    fn most(&self, now: Moment) -> usize {
+        match self.cap {
+            Some((cap, until)) if now < until => cap.min(self.most),
+            _ => self.most,
+        }
+    }
+
+    /// The system gives no more than there are. With none, the next task tries again.
+    fn run_short(&mut self, now: Moment) {
+        self.cap = Some((self.threads.max(1), now + SHORTAGE));
+    }
 }
 
 impl Pool {
     fn new(most: usize, idle_patience: Duration, clock: Clock) -> Self {
-        let state = State { tasks: VecDeque::new(), busy: 0, threads: 0, most, closed: false };
+        let state =
+            State { tasks: VecDeque::new(), busy: 0, threads: 0, most, cap: None, closed: false };
         Self { idle_patience, clock, state: Mutex::new(state), changed: Condvar::new() }
     }
 
     fn free(&self) -> usize {
         let state = self.lock();
-        state.most.saturating_sub(state.busy)
+        state.most(self.clock.now()).saturating_sub(state.busy)
     }
 
     /// Sees to it that a thread is there for one more task.
     fn admit(self: &Arc<Self>, access: &Arc<Access>) -> Result<(), Trouble> {
         let mut state = self.lock();
-        if state.busy >= state.most {
+        if state.busy >= state.most(self.clock.now()) {
             return Err(Trouble::NoWorker);
         }
         if state.busy == state.threads {
             if let Err(e) = Worker::start(self, access) {
-                // The drain goes on with those that there are; with none, the next task tries
-                // again.
-                state.most = state.threads.max(1);
+                state.run_short(self.clock.now());
                 return Err(Trouble::NoThread { why: e.to_string() });
             }
             state.threads += 1;
@@ -156,13 +192,13 @@ impl Pool {
     }
 
     /// Gives a task that was admitted to whichever thread waits.
-    fn hand_over(&self, task: Task) {
+    fn hand_over(&self, task: (Task, Arc<Interest>)) {
         self.lock().tasks.push_back(task);
         self.changed.notify_one();
     }
 
     /// Waits for a task. `None`: the thread is to end.
-    fn next_task(&self) -> Option<Task> {
+    fn next_task(&self) -> Option<(Task, Arc<Interest>)> {
         let until = self.clock.now() + self.idle_patience;
         let mut state = self.lock();
         loop {
@@ -184,16 +220,19 @@ impl Pool {
     fn finished(&self, without_descriptor: bool) -> bool {
         let mut state = self.lock();
         state.busy -= 1;
-        if without_descriptor && state.threads > 1 {
-            state.threads -= 1;
-            state.most = state.threads;
-            return false;
+        if !without_descriptor {
+            return true;
         }
-        true
+        let goes_on = state.threads <= 1;
+        if !goes_on {
+            state.threads -= 1;
+        }
+        state.run_short(self.clock.now());
+        goes_on
     }
 
     /// Lets the threads end; gives back what none of them has begun.
-    fn close(&self) -> VecDeque<Task> {
+    fn close(&self) -> VecDeque<(Task, Arc<Interest>)> {
         let mut state = self.lock();
         state.closed = true;
         self.changed.notify_all();
@@ -222,8 +261,8 @@ impl Worker {
     }
 
     fn run(mut self) {
-        while let Some(task) = self.pool.next_task() {
-            let result = self.client.send(&task.request, task.patience);
+        while let Some((task, interest)) = self.pool.next_task() {
+            let result = self.client.send_until_given_up(&task.request, task.patience, &interest);
             let without_descriptor = matches!(result, Err(Trouble::NoDescriptor));
             // Free before the answer is told: the next task may come at once.
             let go_on = self.pool.finished(without_descriptor);
@@ -255,6 +294,7 @@ mod tests {
         workers.submit(Task {
             request: get("/api"),
             patience,
+            about: None,
             done: Box::new(move |result| {
                 let _ = to.send(result.map(|reply| reply.status));
             }),
@@ -462,6 +502,22 @@ mod tests {
         assert!(!pool.finished(true));
         assert!(!pool.finished(true));
         assert!(pool.finished(true));
-        assert_eq!(pool.free(), 1);
+        assert_eq!(pool.lock().most(Moment::START), 1);
+    }
+
+    #[test]
+    fn a_shortage_passes() {
+        let pool = Pool::new(3, IDLE_PATIENCE, Clock::start());
+        let mut state = pool.lock();
+        let most = |state: &State, milliseconds| {
+            state.most(Moment::at(Duration::from_millis(milliseconds)))
+        };
+        assert_eq!(most(&state, 0), 3);
+        // Without a thread, one is tried all the same.
+        state.run_short(Moment::START);
+        assert_eq!((most(&state, 0), most(&state, 999), most(&state, 1000)), (1, 1, 3));
+        state.threads = 2;
+        state.run_short(Moment::at(SHORTAGE));
+        assert_eq!((most(&state, 1000), most(&state, 1999), most(&state, 2000)), (2, 2, 3));
     }
 }

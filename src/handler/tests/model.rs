@@ -17,6 +17,7 @@ use crate::handler::tests::metadata::{INTERVAL, poll};
 use crate::handler::tests::node::Object;
 use crate::handler::tests::pods::Pods;
 use crate::handler::tests::script::{Edit, End, NODE, Script, What, With};
+use crate::handler::threads::{PATCH_TIMEOUT, READ_TIMEOUT};
 use crate::handler::world::{News, Order, World};
 use crate::moment::{Moment, Reading};
 use crate::node::NodeAnswer;
@@ -70,8 +71,6 @@ fn run_on(mut config: Config, model: &mut Model<'_>) {
 const MOST_STEPS: u32 = 5000;
 /// No run here goes on so long: one that does has missed its SIGTERM.
 const END_OF_TIME: Moment = Moment::at(Duration::from_hours(2));
-/// How long a request that is not about a pod may take.
-const PATIENCE: Duration = secs(5);
 /// Before another process begins: no request of the one before is under way any more.
 const RESTART: Duration = secs(2);
 /// Before a watch that was refused is opened again.
@@ -319,7 +318,7 @@ impl World for Model<'_> {
                 let read = there.then_some(own).ok_or_else(|| "no token file".to_owned());
                 self.plan(self.now, Event::Comes(News::Credentials(read)));
             }
-            Order::FindNode => self.send(Request::FindNode, PATIENCE),
+            Order::FindNode => self.send(Request::FindNode, READ_TIMEOUT),
             Order::LookAtNode(name) => {
                 assert_eq!(&*name, NODE);
                 let reaches = self.now + ms(self.random.u64(self.script.latency.clone()));
@@ -327,11 +326,11 @@ impl World for Model<'_> {
             }
             Order::ReadNode(name) => {
                 assert_eq!(&*name, NODE);
-                self.send(Request::ReadNode, PATIENCE);
+                self.send(Request::ReadNode, READ_TIMEOUT);
             }
             Order::PatchNode(name, patch) => {
                 assert_eq!(&*name, NODE);
-                self.send(Request::PatchNode(patch), PATIENCE);
+                self.send(Request::PatchNode(patch), PATCH_TIMEOUT);
             }
             Order::FollowPods(name) => {
                 assert_eq!(&*name, NODE);
@@ -343,6 +342,7 @@ impl World for Model<'_> {
                 let patience = job.patience;
                 self.send(Request::Ask(job), patience);
             }
+            Order::GiveUp(pod) => self.give_up(&pod),
             Order::Disconnect => {
                 self.generation += 1;
                 self.under_way = 0;
@@ -378,6 +378,18 @@ impl Model<'_> {
             reaches,
             Event::Reaches(Sent { generation: self.generation, request, back, given_up }),
         );
+    }
+
+    /// What was asked about this pod is asked no more, and its connection closed.
+    fn give_up(&mut self, pod: &Arc<PodRef>) {
+        self.queue.retain(|_, event| match event {
+            Event::Reaches(Sent { request: Request::Ask(job), .. }) => job.pod != *pod,
+            Event::Answers(_, News::Answered { pod: about, .. }) => about != pod,
+            _ => true,
+        });
+        let answer = Answer::Broken("given up".to_owned());
+        let news = News::Answered { pod: Arc::clone(pod), answer };
+        self.plan(self.now + ms(1), Event::Answers(Some(self.generation), news));
     }
 
     fn serve(&mut self, sent: &Sent) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::*;
 use crate::drain::ask::{Budget, Grace, PodRef};
 use crate::drain::pod::Exempt;
-use crate::drain::verdict::{Certainty, End, Outcome, Reason, Row};
+use crate::drain::verdict::{Certainty, End, Obstacle, Outcome, Reason, Row};
 use crate::notice::{Action, Code, Event};
 use crate::report::metrics::tests::checker::Page;
 
@@ -62,7 +62,7 @@ fn still_there() -> Outcome {
 fn outcomes() -> Vec<Outcome> {
     vec![
         evicted(),
-        Outcome::Deleted(budget(), Certainty::AnswerLost),
+        Outcome::Deleted(Obstacle::Budget(budget()), Certainty::AnswerLost),
         Outcome::Shortened,
         Outcome::EndingAlready,
         Outcome::EndedByOthers,
@@ -274,7 +274,7 @@ fn a_request_that_is_sent_again_is_counted_by_what_stood_in_the_way() {
         (evict, busy.clone()),
         (delete, busy.clone()),
         (rehearsal, busy),
-        (delete, Answer::Unauthorized),
+        (delete, Answer::Unauthorized("the token")),
         (delete, Answer::Forbidden(String::new())),
         (evict, Answer::NamespaceTerminating),
         (delete, Answer::Broken(String::new())),
