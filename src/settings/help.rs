@@ -75,6 +75,9 @@ fn describe(text: &mut String, row: &Row) -> std::fmt::Result {
         Some(placeholder) => write!(text, " {placeholder}")?,
         None => text.push_str("[=BOOL]"),
     }
+    for alias in row.flag_aliases {
+        write!(text, " or --{alias}")?;
+    }
     write!(text, ", {}", row.variable)?;
     for alias in row.aliases {
         write!(text, " or {alias}")?;

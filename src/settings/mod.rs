@@ -258,6 +258,20 @@ pub fn read(
     }
 }
 
+/// Whether these arguments and variables ask for the handler itself with a log of JSON, whatever else
+/// is wrong with them. What a person asks for by hand is answered in words.
+pub fn logs_json(
+    arguments: impl IntoIterator<Item = OsString>,
+    variable: &dyn Fn(&str) -> Option<OsString>,
+) -> bool {
+    match arguments::read(arguments) {
+        Asked::Run(flags) => {
+            flags.command == Command::Run && !flags.print && flags.logs_json(variable)
+        }
+        Asked::Help | Asked::Version => false,
+    }
+}
+
 /// The process's environment: one variable of it.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
 pub fn environment(name: &str) -> Option<OsString> {

@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 
-use crate::settings::arguments::Flags;
+use crate::settings::arguments::{Flags, trimmed};
 use crate::settings::list::BadItem;
 use crate::settings::overview::{Fault, InForce, Origin};
 use crate::settings::predecessors::{Effect, FORMER};
-use crate::settings::problem::Problem;
+use crate::settings::problem::{NOT_SHOWN, Problem};
 use crate::settings::table::{DefaultValue, Parse, Row, Setting};
 use crate::settings::{Given, Remark};
 
@@ -73,9 +73,14 @@ impl<'a> Sources<'a> {
 
     /// Notes what was given, and what is wrong with it.
     fn note(&mut self, row: &Row, origin: Origin, value: &OsStr, bad: Option<Bad>) {
-        let shown = row.shown(value);
+        let shown = match bad {
+            // Anything may have been put where a node's name belongs.
+            Some(_) if self.flags.is_positional(row) => NOT_SHOWN.to_owned(),
+            _ => row.shown(value),
+        };
         let given_as = match origin {
             Origin::Variable(name) => name.to_owned(),
+            Origin::Flag(flag) => format!("--{flag}"),
             _ => format!("--{}", row.flag),
         };
         if matches!(origin, Origin::Flag(_) | Origin::Variable(_)) {
@@ -161,6 +166,10 @@ impl<'a> Sources<'a> {
     /// The value that decides, and where it comes from. An empty one counts as unset: templates make
     /// such.
     fn choose(&mut self, row: &Row) -> Option<(Origin, OsString)> {
+        let shadowed: Vec<_> = self.flags.shadowed(row).collect();
+        for other in shadowed {
+            self.remark(format!("--{other} is given too, but not used: --{} comes first.", row.flag));
+        }
         self.by_flag(row).or_else(|| self.by_variable(row)).or_else(|| match row.default {
             DefaultValue::Is(value) => Some((Origin::Default, value.into())),
             DefaultValue::Unset(_) => None,
@@ -168,33 +177,38 @@ impl<'a> Sources<'a> {
     }
 
     fn by_flag(&self, row: &Row) -> Option<(Origin, OsString)> {
-        let value = self.flags.value(row).filter(|value| !value.is_empty())?;
-        Some((Origin::Flag(row.flag), value.to_owned()))
+        let (flag, value) = self.flags.value(row)?;
+        Some((Origin::Flag(flag), trimmed(value.to_owned())?))
     }
 
     fn by_variable(&mut self, row: &Row) -> Option<(Origin, OsString)> {
         let mut set = names(row).filter_map(|name| Some((name, self.set(name)?)));
         let (name, value) = set.next()?;
         let shadowed: Vec<_> = set.filter(|(_, other)| *other != value).collect();
-        self.remarks.extend(shadowed.into_iter().map(|(other, _)| {
-            Remark::new(format!("{other} is set too, but not used: {name} comes first."))
-        }));
+        for (other, _) in shadowed {
+            self.remark(format!("{other} is set too, but not used: {name} comes first."));
+        }
         Some((Origin::Variable(name), value))
     }
 
+    /// Whether there is this variable, which is no setting.
+    pub(super) fn is_set(&self, name: &str) -> bool {
+        self.set(name).is_some()
+    }
+
     fn set(&self, name: &str) -> Option<OsString> {
-        (self.variable)(name).filter(|value| !value.is_empty())
+        (self.variable)(name).and_then(trimmed)
     }
 
     /// Remarks on names that change nothing here, where that makes a difference. Their values are
     /// not shown: some of them are secrets.
     pub(super) fn names_without_effect(&mut self) {
         for former in FORMER {
-            let by_flag =
-                self.flags.former(former).filter(|value| !value.is_empty()).map(OsStr::to_owned);
+            let by_flag = self.flags.former(former).and_then(|value| trimmed(value.to_owned()));
+            let is_variable = by_flag.is_none();
             let Some(value) = by_flag.or_else(|| self.set(former.variable)) else { continue };
             self.without_effect.push(former.variable);
-            if former.is_as_here(&value) {
+            if former.is_as_here(&value) || is_variable && former.is_common {
                 continue;
             }
             match former.effect {

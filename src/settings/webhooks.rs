@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use crate::report::webhook::destination::{Destination, Held, Wanted};
 use crate::report::webhook::form::{Form, RoutingKey};
 use crate::report::webhook::headers::Headers;
+use crate::report::webhook::proxies::Proxies;
 use crate::report::webhook::proxy::ProxyUrl;
 use crate::report::webhook::roots::Roots;
 use crate::report::webhook::template::{DEFAULT_TEMPLATE, Template};
 use crate::report::webhook::url::WebhookUrl;
 use crate::settings::Problem;
 use crate::settings::sources::Sources;
-use crate::settings::table;
+use crate::settings::table::{self, Setting};
 use crate::settings::value::ReadyForm;
 
 /// Reads these settings: the operator's own webhook first, then those of the programs before this one.
@@ -20,19 +21,56 @@ pub(super) fn webhooks(sources: &mut Sources<'_>) -> Option<Vec<Destination>> {
     let way = way(sources);
     let own = own(sources, &way);
     let former = former(sources, &way);
-    (sources.problems.len() == before).then(|| own.into_iter().chain(former).collect())
+    let all: Vec<_> = own.into_iter().chain(former).collect();
+    if !all.is_empty() {
+        way.unused.into_iter().for_each(|why| sources.remark(why));
+    }
+    (sources.problems.len() == before).then_some(all)
 }
 
 /// How webhooks are reached.
 struct Way {
-    proxy: Option<ProxyUrl>,
+    proxies: Proxies,
+    /// Why proxies of the environment are not used, in remarks.
+    unused: Vec<String>,
     /// For the operator's own; those of known services have public certificates.
     ca_file: Option<PathBuf>,
 }
 
 fn way(sources: &mut Sources<'_>) -> Way {
-    let proxy = sources.value(&table::WEBHOOK_PROXY);
-    Way { proxy, ca_file: sources.value(&table::WEBHOOK_CA_FILE) }
+    let own = sources.value(&table::WEBHOOK_PROXY);
+    let (of_environment, unused) = proxies(sources);
+    let ca_file = sources.value(&table::WEBHOOK_CA_FILE);
+    match own {
+        Some(own) => Way { proxies: Proxies::all(own), unused: Vec::new(), ca_file },
+        None => Way { proxies: of_environment, unused, ca_file },
+    }
+}
+
+/// The proxies that the environment names for all programs. One that cannot be used is none, as with
+/// programs in Go: nobody chose it for this one.
+fn proxies(sources: &mut Sources<'_>) -> (Proxies, Vec<String>) {
+    let mut unused = Vec::new();
+    let mut usable = |setting: &Setting<Result<ProxyUrl, &str>>| {
+        let name = setting.row.variable;
+        match sources.value(setting)? {
+            // To a web server's child it may have come from whoever asks the server ("httpoxy").
+            Ok(_) if name == "HTTP_PROXY" && sources.is_set("REQUEST_METHOD") => {
+                unused.push(format!("{name} is not used: REQUEST_METHOD is set, as by a web server."));
+                None
+            }
+            Ok(proxy) => Some(proxy),
+            Err(why) => {
+                unused.push(format!("{name} is not used, and webhooks do without it: {why}."));
+                None
+            }
+        }
+    };
+    let https = usable(&table::HTTPS_PROXY);
+    let http = usable(&table::HTTP_PROXY);
+    let rest = usable(&table::ALL_PROXY);
+    let except = sources.value(&table::NO_PROXY).unwrap_or_default();
+    (Proxies::by_scheme(https.or_else(|| rest.clone()), http.or(rest), except), unused)
 }
 
 fn own(sources: &mut Sources<'_>, way: &Way) -> Option<Destination> {
@@ -75,7 +113,7 @@ fn own(sources: &mut Sources<'_>, way: &Way) -> Option<Destination> {
         (ready, _) => Wanted::Form(ready_form(sources, ready, key, is_own)?),
     };
     let roots = way.ca_file.clone().map_or(Roots::Public, Roots::File);
-    Some(Destination { url, headers, form, proxy: way.proxy.clone(), roots })
+    Some(Destination { url, headers, form, proxies: way.proxies.clone(), roots })
 }
 
 /// What the template is written in, the headers say.
@@ -146,7 +184,7 @@ fn former(sources: &mut Sources<'_>, way: &Way) -> Vec<Destination> {
         url: Held::Here(url),
         headers: Held::Here(Headers::default()),
         form: Wanted::Form(form),
-        proxy: way.proxy.clone(),
+        proxies: way.proxies.clone(),
         roots: Roots::Public,
     };
     set.map(destination).collect()

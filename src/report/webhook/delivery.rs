@@ -219,16 +219,17 @@ impl Delivery {
 
     /// `None`: the service has no place for it.
     fn try_once(&self, message: &Message) -> Result<Option<Outcome>, String> {
-        let Destination { url, headers, form, proxy, roots } = &self.destination;
+        let Destination { url, headers, form, proxies, roots } = &self.destination;
         let headers = headers.read()?;
         let form = form.read(&headers)?;
         if !form.takes(message.stage) {
             return Ok(None);
         }
         let body = form.body(message);
+        let url = url.read()?;
         let target = Target {
-            url: url.read()?,
-            proxy: proxy.clone(),
+            proxy: proxies.of(&url).cloned(),
+            url,
             roots: roots.clone(),
             headers: headers.with_content_type(body.content_type),
         };

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::file;
 use crate::report::webhook::form::Form;
 use crate::report::webhook::headers::Headers;
-use crate::report::webhook::proxy::ProxyUrl;
+use crate::report::webhook::proxies::Proxies;
 use crate::report::webhook::roots::Roots;
 use crate::report::webhook::template::Template;
 use crate::report::webhook::url::WebhookUrl;
@@ -21,8 +21,8 @@ pub struct Destination {
     pub headers: Held<Headers>,
     /// What a message becomes.
     pub form: Wanted,
-    /// Through whom; `None`: directly.
-    pub proxy: Option<ProxyUrl>,
+    /// Through whom.
+    pub proxies: Proxies,
     /// Whose certificates are believed.
     pub roots: Roots,
 }
@@ -37,7 +37,7 @@ pub enum Held<T> {
 }
 
 /// What a message becomes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Wanted {
     /// This.
     Form(Form),
@@ -86,6 +86,17 @@ impl<T: Clone> Held<T> {
     }
 }
 
+impl fmt::Debug for Wanted {
+    /// Without a template's text: a token may be in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Form(form) => f.debug_tuple("Form").field(form).finish(),
+            Self::Template(_) => f.write_str("Template(…)"),
+            Self::TemplateIn(path) => f.debug_tuple("TemplateIn").field(path).finish(),
+        }
+    }
+}
+
 impl Wanted {
     /// The form, as it is now.
     pub(super) fn read(&self, headers: &Headers) -> Result<Form, String> {
@@ -96,7 +107,7 @@ impl Wanted {
         match self {
             Self::Form(form) => Ok(form.clone()),
             Self::Template(text) => parse("WEBHOOK_TEMPLATE", text),
-            Self::TemplateIn(path) => parse(&path.display().to_string(), &text_of(path)?),
+            Self::TemplateIn(path) => parse(&path.display().to_string(), text_of(path)?.trim_end()),
         }
     }
 }

@@ -8,7 +8,7 @@
 //! | [`template`] | the operator's own text, with fields in it | none |
 //! | [`form`] | the bodies that known services want | none |
 //! | [`headers`] | the operator's own headers | none |
-//! | [`url`], [`proxy`] | where messages go, and through whom | none |
+//! | [`url`], [`proxy`], [`proxies`] | where messages go, and through whom | none |
 //! | [`roots`] | whose certificates are believed | a file |
 //! | [`destination`] | all of that for one webhook, as the settings have it | files |
 //! | [`undelivered`] | why a message did not arrive, in words | none |
@@ -27,6 +27,7 @@ pub mod message;
 mod milestone;
 pub mod outcome;
 pub mod post;
+pub mod proxies;
 pub mod proxy;
 pub mod roots;
 #[cfg(test)]

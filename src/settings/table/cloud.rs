@@ -21,6 +21,7 @@ pub(in crate::settings) const METADATA_URL: Setting<MetadataUrl> = Setting {
         placeholder: Some("URL"),
         default: DefaultValue::Is("http://169.254.169.254"),
         valid: "http://HOST[:PORT], with a name or an IPv4 address; no path, no https",
+        secret: Secret::Query,
         help: "where the EC2 instance metadata service is",
         ..USUAL
     },

@@ -62,6 +62,7 @@ pub(in crate::settings) const DRAIN_UNMANAGED: Setting<bool> = Setting {
 pub(in crate::settings) const POD_TERMINATION_GRACE_PERIOD: Setting<GraceLimit> = Setting {
     row: Row {
         flag: "pod-termination-grace-period",
+        flag_aliases: &["grace-period"],
         variable: "POD_TERMINATION_GRACE_PERIOD",
         aliases: &["GRACE_PERIOD"],
         placeholder: Some("SECONDS"),
@@ -110,12 +111,15 @@ pub(in crate::settings) const WORKERS: Setting<NonZeroUsize> = Setting {
         variable: "WORKERS",
         placeholder: Some("NUMBER"),
         default: DefaultValue::Is("32"),
-        valid: "a whole number from 1 to 256",
+        valid: "a whole number from 1 to 256; 10 counts as unset",
         help: "the most connections to the API server that a drain opens for its requests",
         ..USUAL
     },
     parse: One(|text| NonZeroUsize::new(number(text, 1..=256)?)),
 };
+
+/// The default of [`WORKERS`].
+pub(in crate::settings) const USUAL_WORKERS: NonZeroUsize = NonZeroUsize::new(32).unwrap();
 
 pub(in crate::settings) const SHUTDOWN_GRACE_PERIOD: Setting<Duration> = Setting {
     row: Row {

@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use crate::report::webhook::url::WebhookUrl;
 use crate::settings::list::BadItem;
-use crate::settings::problem::shown;
+use crate::settings::problem::{NOT_SHOWN, shown, shown_url};
+use crate::settings::value::{path, proxy};
 
 pub(super) use self::by_hand::*;
 pub(super) use self::cloud::*;
@@ -45,6 +46,8 @@ pub(super) struct Group {
 pub(super) struct Row {
     /// The flag, without its dashes.
     pub(super) flag: &'static str,
+    /// Other flags that mean the same: those of aws-node-termination-handler.
+    pub(super) flag_aliases: &'static [&'static str],
     /// The environment variable.
     pub(super) variable: &'static str,
     /// Other environment variables that mean the same, in the order in which they are tried.
@@ -67,37 +70,42 @@ pub(super) struct Row {
 pub(super) enum Secret {
     /// Nothing, as far as the table knows.
     Nothing,
-    /// The query of a URL: it may be what opens the door there.
+    /// The query of a URL: it may be what opens the door there. A user, too.
     Query,
     /// The path of a webhook's URL, and its query.
     Path,
+    /// All of a proxy's URL but host and port.
+    User,
+    /// What is no path: the content of the file may have been put in its place.
+    NoPath,
     /// All of it.
     Whole,
 }
 
 impl Row {
+    /// The flag, and then the others that mean the same.
+    pub(super) fn flags(&self) -> impl Iterator<Item = &'static str> + use<> {
+        std::iter::once(self.flag).chain(self.flag_aliases.iter().copied())
+    }
+
     /// A value, good or bad, as it may be shown.
     pub(super) fn shown(&self, value: &OsStr) -> String {
         let text = value.to_string_lossy();
-        match (self.secret, text.split_once('?')) {
-            (Secret::Query, Some((before, _))) => shown(OsStr::new(before)) + "?…",
-            // The address of a webhook may have been put anywhere.
-            (Secret::Nothing, _) if text.contains("://") && self.placeholder != Some("URL") => {
-                NOT_SHOWN.to_owned()
-            }
-            (Secret::Query | Secret::Nothing, _) => shown(value),
-            (Secret::Path, _) => WebhookUrl::parse(&text)
-                .map_or_else(|_| NOT_SHOWN.to_owned(), |url| url.to_string()),
+        let known = match self.secret {
+            Secret::Nothing => Some(shown(value)),
+            Secret::Query => Some(shown_url(value)),
+            Secret::Path => WebhookUrl::parse(&text).ok().map(|url| url.to_string()),
+            Secret::User => proxy(&text).ok().map(|proxy| proxy.to_string()),
+            Secret::NoPath => path(&text).map(|_| shown(value)),
             // What everybody knows is no secret.
-            (Secret::Whole, _) if matches!(self.default, DefaultValue::Is(it) if it == text) => {
-                text.into_owned()
-            }
-            (Secret::Whole, _) => NOT_SHOWN.to_owned(),
-        }
+            Secret::Whole => match self.default {
+                DefaultValue::Is(default) if default == text => Some(default.to_owned()),
+                _ => None,
+            },
+        };
+        known.unwrap_or_else(|| NOT_SHOWN.to_owned())
     }
 }
-
-const NOT_SHOWN: &str = "(not shown)";
 
 /// The value of a setting that nobody gave.
 #[derive(Clone, Copy, Debug)]
@@ -147,6 +155,7 @@ pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
 /// What most settings have in common; a test holds that each has its own of the rest.
 const USUAL: Row = Row {
     flag: "",
+    flag_aliases: &[],
     variable: "",
     aliases: &[],
     placeholder: None,
@@ -156,7 +165,16 @@ const USUAL: Row = Row {
     secret: Secret::Nothing,
 };
 
-const A_PATH: &str = "the path of a file, with at least one /";
+const A_PATH: &str = "the path of a file, which begins with /, ./ or ../";
+
+/// What files have in common.
+const A_FILE: Row = Row {
+    placeholder: Some("FILE"),
+    default: DefaultValue::Unset("none"),
+    valid: A_PATH,
+    secret: Secret::NoPath,
+    ..USUAL
+};
 
 const A_TRUTH: &str = "true or false (also 1, 0, t, f)";
 

@@ -4,14 +4,15 @@ use std::path::PathBuf;
 
 use crate::report::webhook::form::RoutingKey;
 use crate::report::webhook::headers::Headers;
+use crate::report::webhook::proxies::NoProxy;
 use crate::report::webhook::proxy::ProxyUrl;
 use crate::report::webhook::url::WebhookUrl;
 use crate::settings::table::{
-    A_PATH, DefaultValue, Group,
+    A_FILE, DefaultValue, Group,
     Parse::{Explained, One},
     Row, Secret, Setting, USUAL,
 };
-use crate::settings::value::{ReadyForm, form, path, words};
+use crate::settings::value::{ReadyForm, form, path, proxy, words};
 use crate::source::url::NoticeUrl;
 
 /// These settings.
@@ -27,6 +28,10 @@ pub(super) const GROUP: Group = Group {
         &WEBHOOK_HEADERS.row,
         &WEBHOOK_HEADERS_FILE.row,
         &WEBHOOK_PROXY.row,
+        &HTTPS_PROXY.row,
+        &HTTP_PROXY.row,
+        &ALL_PROXY.row,
+        &NO_PROXY.row,
         &WEBHOOK_CA_FILE.row,
         &CLUSTER.row,
         &SLACK_URL.row,
@@ -152,13 +157,70 @@ pub(in crate::settings) const WEBHOOK_PROXY: Setting<ProxyUrl> = Setting {
         flag: "webhook-proxy",
         variable: "WEBHOOK_PROXY",
         placeholder: Some("URL"),
+        default: DefaultValue::Unset("those of the environment: the next four"),
+        help: "the proxy through which every webhook is reached",
+        ..A_PROXY
+    },
+    parse: Explained(|text| proxy(text).map_err(str::to_owned)),
+};
+
+/// What proxies have in common.
+const A_PROXY: Row = Row {
+    placeholder: Some("URL"),
+    valid: "http://[USER:PASSWORD@]HOST:PORT, or HOST:PORT",
+    secret: Secret::User,
+    ..USUAL
+};
+
+pub(in crate::settings) const HTTPS_PROXY: Setting<Result<ProxyUrl, &str>> = Setting {
+    row: Row {
+        flag: "https-proxy",
+        variable: "HTTPS_PROXY",
+        aliases: &["https_proxy"],
+        default: DefaultValue::Unset("ALL_PROXY"),
+        help: "the proxy for webhooks at https://, if WEBHOOK_PROXY is unset",
+        ..A_PROXY
+    },
+    parse: One(|text| Some(proxy(text))),
+};
+
+pub(in crate::settings) const HTTP_PROXY: Setting<Result<ProxyUrl, &str>> = Setting {
+    row: Row {
+        flag: "http-proxy",
+        variable: "HTTP_PROXY",
+        aliases: &["http_proxy"],
+        default: DefaultValue::Unset("ALL_PROXY"),
+        help: "the proxy for webhooks at http://, if WEBHOOK_PROXY is unset",
+        ..A_PROXY
+    },
+    parse: One(|text| Some(proxy(text))),
+};
+
+pub(in crate::settings) const ALL_PROXY: Setting<Result<ProxyUrl, &str>> = Setting {
+    row: Row {
+        flag: "all-proxy",
+        variable: "ALL_PROXY",
+        aliases: &["all_proxy"],
         default: DefaultValue::Unset("webhooks are reached directly"),
-        valid: "http://[USER:PASSWORD@]HOST:PORT",
-        help: "the proxy through which webhooks are reached",
-        secret: Secret::Whole,
+        help: "the proxy for webhooks for which neither of those two is set",
+        ..A_PROXY
+    },
+    parse: One(|text| Some(proxy(text))),
+};
+
+pub(in crate::settings) const NO_PROXY: Setting<NoProxy> = Setting {
+    row: Row {
+        flag: "no-proxy",
+        variable: "NO_PROXY",
+        aliases: &["no_proxy"],
+        placeholder: Some("LIST"),
+        default: DefaultValue::Unset("this machine alone"),
+        valid: "a list of names (and all below them), addresses and networks, each but the last with \
+                :PORT or without, or *",
+        help: "hosts that are reached without those three proxies",
         ..USUAL
     },
-    parse: Explained(|text| ProxyUrl::parse(text).map_err(str::to_owned)),
+    parse: One(|text| Some(NoProxy::parse(text))),
 };
 
 pub(in crate::settings) const WEBHOOK_CA_FILE: Setting<PathBuf> = Setting {
@@ -293,10 +355,6 @@ pub(in crate::settings) const INSTANCE_TYPE_URL: Setting<NoticeUrl> = Setting {
     },
     parse: One(|text| NoticeUrl::parse(text).ok()),
 };
-
-/// What files have in common.
-const A_FILE: Row =
-    Row { placeholder: Some("FILE"), default: DefaultValue::Unset("none"), valid: A_PATH, ..USUAL };
 
 const SOME_WORDS: &str = "at most 256 characters that can be printed";
 

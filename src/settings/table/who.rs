@@ -40,6 +40,7 @@ pub(in crate::settings) const POD_NAME: Setting<String> = Setting {
 pub(in crate::settings) const NAMESPACE: Setting<String> = Setting {
     row: Row {
         flag: "namespace",
+        flag_aliases: &["pod-namespace"],
         variable: "NAMESPACE",
         placeholder: Some("NAME"),
         default: DefaultValue::Unset("from the token's claims"),
