@@ -11,14 +11,17 @@ mod run;
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write};
+use std::panic;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::clock::Clock;
 use crate::file;
 use crate::kube::kubeconfig;
 use crate::kube::server::Server;
 use crate::kube::token::Claims;
 use crate::kube::trouble::Trouble;
+use crate::report::log::json_line;
 use crate::report::server::BindError;
 use crate::settings::{self, ApiServer, BadSettings, Command, Settings, Wanted, WhichNode};
 
@@ -57,6 +60,22 @@ impl Failure {
             Self::Kubeconfig { .. } => 78,                              // EX_CONFIG
             Self::Unanswered(_) => UNANSWERED,
             Self::Listen(_) | Self::System(_) => 71, // EX_OSERR
+        }
+    }
+}
+
+impl Failure {
+    /// As lines of the JSON log: each bad setting has its own.
+    fn in_json(&self) -> String {
+        let now = Clock::start().read().wall;
+        let line = |fact: &str, words: &dyn fmt::Display| json_line(now, fact, &words);
+        match self {
+            Self::Settings(bad) => {
+                let each: String =
+                    bad.0.iter().map(|problem| line("bad_setting", problem)).collect();
+                each + &line("not_started", &BadSettings::SUMMARY)
+            }
+            other => line("not_started", other),
         }
     }
 }
@@ -105,12 +124,25 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Does what the arguments (without the program's name) and the environment say.
-///
+/// Does what the arguments (without the program's name) and the environment say, and says why where
+/// it cannot: on standard error, in the form of the log.
+pub fn start(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let logs_json = settings::logs_json(arguments.iter().cloned(), &settings::environment);
+    if logs_json {
+        panic_in_json();
+    }
+    act(arguments).unwrap_or_else(|failure| {
+        let said =
+            if logs_json { failure.in_json() } else { format!("k8s-spot-handler: {failure}\n") };
+        complain(&said);
+        ExitCode::from(failure.exit_status())
+    })
+}
+
 /// # Errors
 /// Nothing was done.
-pub fn start(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, Failure> {
-    let arguments: Vec<OsString> = arguments.into_iter().collect();
+fn act(arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
     let wanted = settings::read(arguments.iter().cloned(), &settings::environment);
     match wanted.map_err(Failure::Settings)? {
         Wanted::Help => print(&settings::help()),
@@ -167,10 +199,17 @@ fn api_server(settings: &Settings) -> Result<Server, Failure> {
 
 const VERSION: &str = concat!("k8s-spot-handler ", env!("CARGO_PKG_VERSION"), "\n");
 
-/// To standard error, with the program's name before it.
-pub fn complain(why: &impl fmt::Display) {
+/// To standard error, in one piece: the log may be writing there, too.
+fn complain(said: &str) {
     // Where nobody reads it, the exit status still says it.
-    let _ = writeln!(io::stderr(), "k8s-spot-handler: {why}");
+    let _ = io::stderr().write_all(said.as_bytes());
+}
+
+/// Has a defect of this program, which ends it, said as a line of the JSON log.
+fn panic_in_json() {
+    panic::set_hook(Box::new(|panic| {
+        complain(&json_line(Clock::start().read().wall, "panicked", panic));
+    }));
 }
 
 /// To standard output. If nobody takes it (`| head`), nobody misses it.

@@ -160,7 +160,8 @@ fn command(word: &OsStr) -> Option<Command> {
 
 fn unexpected(position: usize, argument: &OsStr) -> Problem {
     let commands = || Command::ALL.into_iter().map(|(name, _)| name);
-    let mut known = ["true", "false", "yes", "no", "on", "off", "0", "1"].into_iter().chain(commands());
+    let mut known =
+        ["true", "false", "yes", "no", "on", "off", "0", "1"].into_iter().chain(commands());
     let word = known.find(|known| argument == *known);
     let near = argument.to_str().filter(|text| position == 1 && text.len() <= LONGEST_COMMAND);
     Problem::Unexpected { position, word, near: near.and_then(|text| nearest_of(text, commands())) }
@@ -246,7 +247,9 @@ impl Words {
 
     /// The value of the flag just read: `given` behind `=`, or for all but a switch the next argument.
     fn value(&mut self, given: Option<OsString>, switch: bool) -> Option<OsString> {
-        given.or_else(|| switch.then(|| OsString::from("true"))).or_else(|| self.parser.value().ok())
+        given
+            .or_else(|| switch.then(|| OsString::from("true")))
+            .or_else(|| self.parser.value().ok())
     }
 }
 
@@ -266,6 +269,10 @@ mod tests {
         }
     }
 
+    fn value<'a>(flags: &'a Flags, row: &Row) -> Option<&'a str> {
+        flags.value(row)?.1.to_str()
+    }
+
     fn problems(arguments: &[&str]) -> Vec<String> {
         flags(arguments).problems.iter().map(ToString::to_string).collect()
     }
@@ -276,19 +283,19 @@ mod tests {
             [&["--workers", "8"][..], &["--workers=8"], &["--workers=4", "--workers", "8"]]
         {
             let flags = flags(arguments);
-            assert_eq!(flags.value(&table::WORKERS.row), Some(OsStr::new("8")), "{arguments:?}");
+            assert_eq!(value(&flags, &table::WORKERS.row), Some("8"), "{arguments:?}");
             assert_eq!(flags.problems, []);
         }
         let negative = flags(&["--pod-termination-grace-period", "-1"]);
         let row = &table::POD_TERMINATION_GRACE_PERIOD.row;
-        assert_eq!(negative.value(row), Some(OsStr::new("-1")));
+        assert_eq!(value(&negative, row), Some("-1"));
     }
 
     #[test]
     fn a_switch_may_stand_alone() {
         let row = &table::DRY_RUN.row;
-        assert_eq!(flags(&["--dry-run"]).value(row), Some(OsStr::new("true")));
-        assert_eq!(flags(&["--dry-run=false"]).value(row), Some(OsStr::new("false")));
+        assert_eq!(value(&flags(&["--dry-run"]), row), Some("true"));
+        assert_eq!(value(&flags(&["--dry-run=false"]), row), Some("false"));
         assert_eq!(
             problems(&["--dry-run", "false"]),
             ["\"false\" is not a flag; the value of a switch is given as --dry-run=false"]
@@ -303,13 +310,14 @@ mod tests {
         assert_eq!(flags(&["--workers", "8"]).command, Command::Run);
         assert_eq!(problems(&["--dry-run", "look"]).len(), 1);
         assert_eq!(problems(&["look", "look"]).len(), 1);
-        assert_eq!(problems(&["dran"]).len(), 1);
+        assert_eq!(problems(&["dran"]), ["argument 1 is no command; did you mean drain?"]);
+        assert_eq!(problems(&["--dry-run", "dran"]).len(), 1);
     }
 
     #[test]
     fn some_commands_are_told_the_node() {
         let flags = flags(&["drain", "--workers", "8", "n1"]);
-        assert_eq!(flags.value(&NODE_NAME.row), Some(OsStr::new("n1")));
+        assert_eq!(value(&flags, &NODE_NAME.row), Some("n1"));
         assert_eq!(problems(&["drain", "n1", "n2"]).len(), 1);
         assert_eq!(problems(&["run", "n1"]).len(), 1);
     }
@@ -344,8 +352,12 @@ mod tests {
             ]
         );
         assert_eq!(
-            problems(&["-node-name=a"]),
-            ["there is no flag -node-name=a; did you mean --node-name?"]
+            problems(&["-pod-nam=a", "-nodname=a"]),
+            [
+                "there is no flag -pod-nam; did you mean --pod-name?",
+                "argument 2 is no flag of this program; it is not shown, because it may hold a \
+                 secret; did you mean --node-name?",
+            ]
         );
         assert_eq!(problems(&["--dry-run", "run"]).len(), 1);
     }

@@ -75,15 +75,15 @@ fn describe(text: &mut String, row: &Row) -> std::fmt::Result {
         Some(placeholder) => write!(text, " {placeholder}")?,
         None => text.push_str("[=BOOL]"),
     }
-    for alias in row.flag_aliases {
-        write!(text, " or --{alias}")?;
-    }
     write!(text, ", {}", row.variable)?;
     for alias in row.aliases {
         write!(text, " or {alias}")?;
     }
     let (DefaultValue::Is(default) | DefaultValue::Unset(default)) = row.default;
     text.push('\n');
+    for alias in row.flag_aliases {
+        paragraph(text, &format!("or --{alias}"));
+    }
     paragraph(text, row.help);
     paragraph(text, &format!("valid: {}", row.valid));
     paragraph(text, &format!("default: {default}"));

@@ -90,12 +90,24 @@ const NO_RATE: &str = "requests are not limited here; the API server's Retry-Aft
 /// A name that makes no difference if it is `as_here`.
 const fn former(variable: &'static str, as_here: &'static str, instead: &'static str) -> Former {
     let is_switch = matches!(as_here.as_bytes(), b"true" | b"false");
-    Former { variable, as_here: Some(as_here), is_switch, is_common: false, effect: Effect::None(instead) }
+    Former {
+        variable,
+        as_here: Some(as_here),
+        is_switch,
+        is_common: false,
+        effect: Effect::None(instead),
+    }
 }
 
 /// A name that is worth a word with any value.
 const fn any(variable: &'static str, instead: &'static str) -> Former {
-    Former { variable, as_here: None, is_switch: false, is_common: false, effect: Effect::None(instead) }
+    Former {
+        variable,
+        as_here: None,
+        is_switch: false,
+        is_common: false,
+        effect: Effect::None(instead),
+    }
 }
 
 /// The same, of a flag that stands alone.

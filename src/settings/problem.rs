@@ -12,12 +12,17 @@ use crate::settings::table::{Row, rows};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadSettings(pub Vec<Problem>);
 
+impl BadSettings {
+    /// What they have in common.
+    pub const SUMMARY: &str = "bad settings, so nothing was started";
+}
+
 impl std::error::Error for BadSettings {}
 
 impl fmt::Display for BadSettings {
     /// One line each, and where help is; no line break at the end.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("bad settings, so nothing was started:\n")?;
+        writeln!(f, "{}:", Self::SUMMARY)?;
         for problem in &self.0 {
             writeln!(f, "  {problem}")?;
         }
@@ -172,7 +177,9 @@ fn line(value: &OsStr) -> String {
 /// one; anything else may be a value that was put there, as in `-pPASSWORD`.
 pub(super) fn shown_flag(dashes: &str, name: &str) -> Option<String> {
     let is_word = |word: &str| {
-        !word.is_empty() && word.len() <= LONGEST_WORD && word.bytes().all(|b| b.is_ascii_alphabetic())
+        !word.is_empty()
+            && word.len() <= LONGEST_WORD
+            && word.bytes().all(|b| b.is_ascii_alphabetic())
     };
     let is_short = name.len() == 1 && name.is_ascii() && !name.contains(is_hidden);
     let is_long = dashes.len() > 1 || name.contains('-');

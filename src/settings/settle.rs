@@ -250,7 +250,8 @@ fn api_server(sources: &mut Sources<'_>) -> Option<ApiServer> {
     let flags =
         (sources.is_flag_given(&table::KUBECONFIG.row), sources.is_flag_given(&table::SERVER.row));
     if kubeconfig.is_some() && server.is_some() && flags.0 == flags.1 {
-        let words = "KUBECONFIG and SERVER both say where the API server is: give one of them";
+        let words = "--kubeconfig and --server (or KUBECONFIG and K8S_SPOT_HANDLER_SERVER) both say where the API server \
+             is: give one of them";
         sources.contradiction(words);
     }
     // The flag comes first, whatever the environment says.

@@ -8,13 +8,15 @@ use crate::settings::list::BadItem;
 use crate::settings::overview::{Fault, InForce, Origin};
 use crate::settings::predecessors::{Effect, FORMER};
 use crate::settings::problem::{NOT_SHOWN, Problem};
-use crate::settings::table::{DefaultValue, Parse, Row, Setting};
+use crate::settings::table::{self, DefaultValue, Parse, Row, Setting};
 use crate::settings::{Given, Remark};
 
 /// Where settings come from, and what was found on the way.
 pub(super) struct Sources<'a> {
     flags: Flags,
     variable: &'a dyn Fn(&str) -> Option<OsString>,
+    /// The variables are those of an operator's shell, not of a pod.
+    is_shell: bool,
     /// What is wrong.
     pub(super) problems: Vec<Problem>,
     /// What is worth a word at start.
@@ -31,7 +33,11 @@ impl<'a> Sources<'a> {
     /// The flags, and a way to look up environment variables.
     pub(super) fn new(mut flags: Flags, variable: &'a dyn Fn(&str) -> Option<OsString>) -> Self {
         let problems = std::mem::take(&mut flags.problems);
+        // Kubernetes sets it in every pod.
+        let is_pod =
+            variable(table::KUBERNETES_SERVICE_HOST.row.variable).and_then(trimmed).is_some();
         Self {
+            is_shell: flags.command.takes_node() && !is_pod,
             flags,
             variable,
             problems,
@@ -140,7 +146,7 @@ impl<'a> Sources<'a> {
 
     fn given_to(&self, row: &Row) -> Option<OsString> {
         let by_flag = self.by_flag(row).map(|(_, value)| value);
-        by_flag.or_else(|| names(row).find_map(|name| self.set(name)))
+        by_flag.or_else(|| self.names(row).find_map(|name| self.set(name)))
     }
 
     /// A value without which nothing goes: if it is unset, that is a problem, told in `words`.
@@ -168,7 +174,10 @@ impl<'a> Sources<'a> {
     fn choose(&mut self, row: &Row) -> Option<(Origin, OsString)> {
         let shadowed: Vec<_> = self.flags.shadowed(row).collect();
         for other in shadowed {
-            self.remark(format!("--{other} is given too, but not used: --{} comes first.", row.flag));
+            self.remark(format!(
+                "--{other} is given too, but not used: --{} comes first.",
+                row.flag
+            ));
         }
         self.by_flag(row).or_else(|| self.by_variable(row)).or_else(|| match row.default {
             DefaultValue::Is(value) => Some((Origin::Default, value.into())),
@@ -182,7 +191,14 @@ impl<'a> Sources<'a> {
     }
 
     fn by_variable(&mut self, row: &Row) -> Option<(Origin, OsString)> {
-        let mut set = names(row).filter_map(|name| Some((name, self.set(name)?)));
+        if self.is_shell && row.is_everyday && self.is_set(row.variable) {
+            self.remark(format!(
+                "{} is not read from the environment outside a pod: other programs use that name, too; \
+                 give --{} if it is meant.",
+                row.variable, row.flag
+            ));
+        }
+        let mut set = self.names(row).filter_map(|name| Some((name, self.set(name)?)));
         let (name, value) = set.next()?;
         let shadowed: Vec<_> = set.filter(|(_, other)| *other != value).collect();
         for (other, _) in shadowed {
@@ -191,7 +207,14 @@ impl<'a> Sources<'a> {
         Some((Origin::Variable(name), value))
     }
 
-    /// Whether there is this variable, which is no setting.
+    /// The environment variables of a setting that are read, the first first.
+    fn names(&self, row: &Row) -> impl Iterator<Item = &'static str> + use<> {
+        let aliases = row.aliases.iter().copied();
+        let is_read = !(self.is_shell && row.is_everyday);
+        std::iter::once(row.variable).chain(aliases).filter(move |_| is_read)
+    }
+
+    /// Whether there is this variable.
     pub(super) fn is_set(&self, name: &str) -> bool {
         self.set(name).is_some()
     }
@@ -219,11 +242,6 @@ impl<'a> Sources<'a> {
             }
         }
     }
-}
-
-/// The environment variables of a setting, the first first.
-fn names(row: &Row) -> impl Iterator<Item = &'static str> + use<> {
-    std::iter::once(row.variable).chain(row.aliases.iter().copied())
 }
 
 /// What is not valid.

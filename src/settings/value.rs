@@ -239,7 +239,11 @@ pub(super) fn any_path(text: &str) -> Option<PathBuf> {
 /// The URL of a proxy, as curl and programs in Go take it from the environment: `http://` may be left
 /// out.
 pub(super) fn proxy(text: &str) -> Result<ProxyUrl, &'static str> {
-    if text.contains("://") { ProxyUrl::parse(text) } else { ProxyUrl::parse(&format!("http://{text}")) }
+    if text.contains("://") {
+        ProxyUrl::parse(text)
+    } else {
+        ProxyUrl::parse(&format!("http://{text}"))
+    }
 }
 
 /// The host of the API server, if [`Address`] takes it.
@@ -366,7 +370,8 @@ mod tests {
         assert_eq!(path("/run/token"), Some(PathBuf::from("/run/token")));
         assert_eq!(path("./token"), Some(PathBuf::from("./token")));
         assert_eq!(path("../token"), Some(PathBuf::from("../token")));
-        for text in ["token", "", "/a\0b", "a/b", "hooks.example/T0/B0", r#"{"A":"b/c"}"#, "/a://b"] {
+        for text in ["token", "", "/a\0b", "a/b", "hooks.example/T0/B0", r#"{"A":"b/c"}"#, "/a://b"]
+        {
             assert_eq!(path(text), None, "{text}");
         }
     }

@@ -56,7 +56,9 @@ fn proxies(sources: &mut Sources<'_>) -> (Proxies, Vec<String>) {
         match sources.value(setting)? {
             // To a web server's child it may have come from whoever asks the server ("httpoxy").
             Ok(_) if name == "HTTP_PROXY" && sources.is_set("REQUEST_METHOD") => {
-                unused.push(format!("{name} is not used: REQUEST_METHOD is set, as by a web server."));
+                unused.push(format!(
+                    "{name} is not used: REQUEST_METHOD is set, as by a web server."
+                ));
                 None
             }
             Ok(proxy) => Some(proxy),

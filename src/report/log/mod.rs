@@ -80,6 +80,12 @@ impl Log {
     }
 }
 
+/// A line of the JSON log at level error, for what is said where there is no [`Log`] yet, or none any
+/// more. `fact`: a name that does not change.
+pub fn json_line(at: WallTime, fact: &str, message: &impl fmt::Display) -> String {
+    JsonLines::lone(at, Level::Error, fact, message)
+}
+
 /// Formatting and one line of text fit many times; pages that are not touched cost nothing.
 const STACK: usize = 64 * 1024;
 /// Four facts for each of 250 pods. Each waits in some 200 bytes, and only while it waits.
@@ -229,6 +235,20 @@ mod tests {
         log.tell(noon(), fact("kept"));
         finish(&log);
         assert!(paper.text().contains(r#""node":"node-1""#), "{}", paper.text());
+    }
+
+    #[test]
+    fn a_line_for_which_there_is_no_log_is_an_object_too() {
+        let line = json_line(noon(), "not_started", &"bad\n\"settings\"");
+        let object: serde_json::Value =
+            serde_json::from_str(line.strip_suffix('\n').unwrap()).unwrap();
+        assert_eq!(
+            object,
+            serde_json::json!({
+                "time": "2026-11-23T12:00:00.500Z", "level": "error", "fact": "not_started",
+                "message": "bad\n\"settings\"",
+            })
+        );
     }
 
     #[test]

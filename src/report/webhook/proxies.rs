@@ -164,24 +164,42 @@ mod tests {
     fn who_is_reached_without_a_proxy() {
         for (no_proxy, direct, proxied) in [
             // This machine, whatever is said.
-            ("", &["http://localhost", "https://LOCALHOST:1", "http://127.9.9.9", "http://[::1]:8"][..],
-                &["https://a.example", "http://localhost.example", "http://128.0.0.1"][..]),
+            (
+                "",
+                &["http://localhost", "https://LOCALHOST:1", "http://127.9.9.9", "http://[::1]:8"]
+                    [..],
+                &["https://a.example", "http://localhost.example", "http://128.0.0.1"][..],
+            ),
             ("*", &["https://a.example", "http://10.0.0.1", "https://[fd00::1]"], &[]),
             ("b.example, *", &["https://a.example"], &[]),
-            ("example.com",
+            (
+                "example.com",
                 &["https://example.com", "https://EXAMPLE.com:8443", "http://a.b.example.com"],
-                &["https://nonexample.com", "https://example.com.evil", "https://example.org"]),
+                &["https://nonexample.com", "https://example.com.evil", "https://example.org"],
+            ),
             // Go leaves the domain itself to the proxy, curl does not.
-            (".example.com", &["https://example.com", "https://a.example.com"],
-                &["https://nonexample.com"]),
-            ("*.example.com", &["https://a.example.com"],
-                &["https://example.com", "https://nonexample.com"]),
+            (
+                ".example.com",
+                &["https://example.com", "https://a.example.com"],
+                &["https://nonexample.com"],
+            ),
+            (
+                "*.example.com",
+                &["https://a.example.com"],
+                &["https://example.com", "https://nonexample.com"],
+            ),
             ("Example.COM.", &["https://a.example.com"], &[]),
-            ("example.com:8443", &["https://a.example.com:8443"],
-                &["https://a.example.com", "https://example.com:443"]),
+            (
+                "example.com:8443",
+                &["https://a.example.com:8443"],
+                &["https://a.example.com", "https://example.com:443"],
+            ),
             ("example.com:443", &["https://example.com"], &["http://example.com"]),
-            ("10.0.0.1", &["http://10.0.0.1", "https://10.0.0.1:8443", "http://[::ffff:10.0.0.1]"],
-                &["http://10.0.0.10", "http://10.0.0.1.example"]),
+            (
+                "10.0.0.1",
+                &["http://10.0.0.1", "https://10.0.0.1:8443", "http://[::ffff:10.0.0.1]"],
+                &["http://10.0.0.10", "http://10.0.0.1.example"],
+            ),
             ("10.0.0.1:80", &["http://10.0.0.1"], &["https://10.0.0.1"]),
             ("fd00::1", &["http://[fd00::1]:8080"], &["http://[fd00::2]"]),
             ("[fd00::1]", &["http://[fd00::1]"], &[]),
@@ -194,12 +212,22 @@ mod tests {
             ("::/0", &["http://[fe00::1]"], &["http://10.0.0.1"]),
             // Names are not resolved.
             ("10.0.0.0/8", &[], &["http://a.example"]),
-            ("a.example b.example\tc.example,,d.example",
-                &["https://a.example", "https://b.example", "https://c.example", "https://d.example"],
-                &["https://e.example"]),
+            (
+                "a.example b.example\tc.example,,d.example",
+                &[
+                    "https://a.example",
+                    "https://b.example",
+                    "https://c.example",
+                    "https://d.example",
+                ],
+                &["https://e.example"],
+            ),
             // What is no entry names nobody, and spoils no other.
-            ("10.0.0.0/33,10.0.0.0/x,a/8,:80,.,*.,example.com:port,[,b.example", &["https://b.example"],
-                &["http://10.0.0.1", "https://example.com", "https://a.example"]),
+            (
+                "10.0.0.0/33,10.0.0.0/x,a/8,:80,.,*.,example.com:port,[,b.example",
+                &["https://b.example"],
+                &["http://10.0.0.1", "https://example.com", "https://a.example"],
+            ),
         ] {
             let proxies = proxies(no_proxy);
             for url in direct {

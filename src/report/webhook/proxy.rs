@@ -29,7 +29,9 @@ impl ProxyUrl {
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let (uri, authority) = match absolute(visible(text)?) {
             // The second is what the help of aws-node-termination-handler advises.
-            Some((uri, scheme, authority)) if scheme == Scheme::HTTP || scheme.as_str() == "tcp" => {
+            Some((uri, scheme, authority))
+                if scheme == Scheme::HTTP || scheme.as_str() == "tcp" =>
+            {
                 (uri, authority)
             }
             Some((_, scheme, _)) if scheme == Scheme::HTTPS => {

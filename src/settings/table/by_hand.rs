@@ -14,7 +14,7 @@ pub(super) const GROUP: Group = Group { title: "By hand", rows: &[&DEADLINE.row,
 pub(in crate::settings) const DEADLINE: Setting<Duration> = Setting {
     row: Row {
         flag: "deadline",
-        variable: "DEADLINE",
+        variable: "K8S_SPOT_HANDLER_DEADLINE",
         placeholder: Some("DURATION"),
         default: DefaultValue::Unset("NODE_TERMINATION_GRACE_PERIOD"),
         valid: "a duration from 1s to 168h, such as 2m",
@@ -27,7 +27,7 @@ pub(in crate::settings) const DEADLINE: Setting<Duration> = Setting {
 pub(in crate::settings) const OUTPUT: Setting<Output> = Setting {
     row: Row {
         flag: "output",
-        variable: "OUTPUT",
+        variable: "K8S_SPOT_HANDLER_OUTPUT",
         placeholder: Some("FORM"),
         default: DefaultValue::Is("text"),
         valid: "text or json",

@@ -109,10 +109,12 @@ pub(in crate::settings) const WORKERS: Setting<NonZeroUsize> = Setting {
     row: Row {
         flag: "workers",
         variable: "WORKERS",
+        is_everyday: true,
         placeholder: Some("NUMBER"),
         default: DefaultValue::Is("32"),
-        valid: "a whole number from 1 to 256; 10 counts as unset",
-        help: "the most connections to the API server that a drain opens for its requests",
+        valid: "a whole number from 1 to 256",
+        help: "the most connections to the API server that a drain opens for its requests; 10 counts as \
+               unset",
         ..USUAL
     },
     parse: One(|text| NonZeroUsize::new(number(text, 1..=256)?)),

@@ -12,6 +12,7 @@ pub(in crate::settings) const LOG_LEVEL: Setting<Level> = Setting {
     row: Row {
         flag: "log-level",
         variable: "LOG_LEVEL",
+        is_everyday: true,
         placeholder: Some("LEVEL"),
         default: DefaultValue::Is("info"),
         valid: "debug, info, warn or error",
@@ -25,6 +26,7 @@ pub(in crate::settings) const VERBOSE: Setting<bool> = Setting {
     row: Row {
         flag: "verbose",
         variable: "VERBOSE",
+        is_everyday: true,
         default: DefaultValue::Is("0"),
         valid: "0, or 1 for a log line for each poll",
         help: "say each poll of the metadata service and its status, as LOG_LEVEL=debug does",

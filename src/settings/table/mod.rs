@@ -52,6 +52,9 @@ pub(super) struct Row {
     pub(super) variable: &'static str,
     /// Other environment variables that mean the same, in the order in which they are tried.
     pub(super) aliases: &'static [&'static str],
+    /// Other programs have variables of that name, too: from the shell of whoever gives a command by
+    /// hand they are not read.
+    pub(super) is_everyday: bool,
     /// What stands for the value in the help text. `None` for a switch: `--dry-run` alone means
     /// true.
     pub(super) placeholder: Option<&'static str>,
@@ -158,6 +161,7 @@ const USUAL: Row = Row {
     flag_aliases: &[],
     variable: "",
     aliases: &[],
+    is_everyday: false,
     placeholder: None,
     default: DefaultValue::Is("false"),
     valid: A_TRUTH,

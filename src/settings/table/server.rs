@@ -75,6 +75,7 @@ pub(in crate::settings) const IDENTITY: Setting<Choice> = Setting {
     row: Row {
         flag: "identity",
         variable: "IDENTITY",
+        is_everyday: true,
         placeholder: Some("WHO"),
         default: DefaultValue::Is("auto"),
         valid: "auto, node or service-account",
@@ -87,7 +88,7 @@ pub(in crate::settings) const IDENTITY: Setting<Choice> = Setting {
 pub(in crate::settings) const SERVER: Setting<ServerUrl> = Setting {
     row: Row {
         flag: "server",
-        variable: "SERVER",
+        variable: "K8S_SPOT_HANDLER_SERVER",
         placeholder: Some("URL"),
         default: DefaultValue::Unset("by the two above"),
         valid: "https://HOST:PORT",

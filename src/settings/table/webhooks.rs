@@ -238,6 +238,7 @@ pub(in crate::settings) const CLUSTER: Setting<String> = Setting {
     row: Row {
         flag: "cluster",
         variable: "CLUSTER",
+        is_everyday: true,
         placeholder: Some("NAME"),
         default: DefaultValue::Unset("no name"),
         valid: SOME_WORDS,

@@ -42,6 +42,7 @@ pub(in crate::settings) const NAMESPACE: Setting<String> = Setting {
         flag: "namespace",
         flag_aliases: &["pod-namespace"],
         variable: "NAMESPACE",
+        is_everyday: true,
         placeholder: Some("NAME"),
         default: DefaultValue::Unset("from the token's claims"),
         valid: "the name of a namespace: at most 63 of a-z, 0-9 and -",

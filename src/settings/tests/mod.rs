@@ -14,12 +14,18 @@ use crate::report::fact::Level;
 use crate::settings::predecessors::FORMER;
 use crate::settings::table::{DefaultValue, rows};
 
+/// What is read from the environment.
+mod environment;
+/// Manifests of the programs before this one.
+mod former;
 /// What `--print-settings` prints.
 mod overview;
 /// The page and the README.
 mod page;
 /// Who is told.
 mod reporting;
+/// What is never shown.
+mod secrets;
 /// Several settings together.
 mod together;
 
@@ -156,7 +162,8 @@ fn no_row_lacks_anything() {
             row.flag.to_ascii_uppercase().replace('-', "_"),
             match row.variable {
                 "INSTANCE_METADATA_URL" => "METADATA_URL",
-                variable => variable,
+                // By hand only: a shell has names of other programs in it.
+                variable => variable.strip_prefix("K8S_SPOT_HANDLER_").unwrap_or(variable),
             }
         );
         let (DefaultValue::Is(default) | DefaultValue::Unset(default)) = row.default;
@@ -167,8 +174,10 @@ fn no_row_lacks_anything() {
 
 #[test]
 fn no_name_stands_twice() {
-    let flags: BTreeSet<_> = rows().map(|row| row.flag).collect();
-    assert_eq!(flags.len(), rows().count());
+    let former = FORMER.iter().map(|former| former.variable.to_ascii_lowercase().replace('_', "-"));
+    let flags: Vec<_> =
+        rows().flat_map(table::Row::flags).map(str::to_owned).chain(former).collect();
+    assert_eq!(flags.iter().collect::<BTreeSet<_>>().len(), flags.len());
     let variables: Vec<_> = rows()
         .flat_map(|row| row.aliases.iter().chain([&row.variable]))
         .chain(FORMER.iter().map(|former| &former.variable))
@@ -201,7 +210,7 @@ fn every_mistake_is_named_at_once_as_it_was_given() {
         ),
         [
             "there is no flag --nonsense",
-            "POLL_INTERVAL is \"soon\\n\"; valid is a duration from 1s to 1h; a bare number is \
+            "POLL_INTERVAL is \"soon\"; valid is a duration from 1s to 1h; a bare number is \
              seconds",
             "--dry-run is \"maybe\"; valid is true or false (also 1, 0, t, f)",
             "GRACE_PERIOD is \"1.5\"; valid is whole seconds, or a duration such as 2m; a \

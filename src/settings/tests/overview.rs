@@ -53,6 +53,26 @@ fn a_value_is_told_with_where_it_came_from() {
 }
 
 #[test]
+fn a_proxy_is_told_with_where_it_came_from_and_without_its_user() {
+    let proxies =
+        [("https_proxy", "http://me:hunter2@proxy.example:3128"), ("NO_PROXY", ".svc,10.0.0.0/8")];
+    let overview = printed(&[], &[&POD[..], &proxies].concat());
+    assert_eq!(overview.bad, None);
+    assert_eq!(line(&overview, "HTTPS_PROXY"), "http://proxy.example:3128 environment https_proxy");
+    assert_eq!(line(&overview, "NO_PROXY"), ".svc,10.0.0.0/8 environment NO_PROXY");
+    assert!(
+        line(&overview, "WEBHOOK_PROXY").starts_with("(unset) default: those of the environment")
+    );
+}
+
+#[test]
+fn what_is_no_choice_is_told_as_what_it_is() {
+    let overview = printed(&[], &[POD[0], POD[1], ("WORKERS", "10")]);
+    let told = "32 default: 10 is the default of aws-node-termination-handler";
+    assert_eq!(line(&overview, "WORKERS"), told);
+}
+
+#[test]
 fn columns_are_aligned_whatever_is_too_wide_for_them() {
     let overview = printed(&["--maintenance-lead-times=instance-stop=2h"], &POD);
     let origins: BTreeSet<_> =

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use super::*;
 use crate::report::webhook::destination::{Destination, Held, Wanted};
 use crate::report::webhook::form::Form;
+use crate::report::webhook::proxies::{NoProxy, Proxies};
+use crate::report::webhook::proxy::ProxyUrl;
 
 const URL: &str = "https://hooks.example/services/hush";
 const KEY: &str = "0123456789abcdef0123456789abcdef";
@@ -120,6 +122,93 @@ fn what_is_wrong_with_a_webhook_is_said_with_its_remedy() {
         assert_eq!(said.len(), 1, "{said:?}");
         assert!(said[0].starts_with(expected), "{said:?}");
     }
+}
+
+/// The proxies of the first webhook.
+fn proxies(arguments: &[&str], variables: &[(&str, &str)]) -> Proxies {
+    let variables = [&[("WEBHOOK_URL", URL)], variables].concat();
+    good(arguments, &variables).reporting.webhooks[0].proxies.clone()
+}
+
+#[test]
+fn proxies_are_those_of_the_environment_unless_there_is_one_for_webhooks() {
+    let proxy = |text: &str| Some(ProxyUrl::parse(text).unwrap());
+    let (a, b, c) = ("http://u:p@a.example:1", "http://b.example:2", "http://c.example:3");
+    let except = |text: &str| NoProxy::parse(text);
+    for (variables, expected) in [
+        (&[][..], Proxies::by_scheme(None, None, except(""))),
+        (&[("HTTPS_PROXY", a)], Proxies::by_scheme(proxy(a), None, except(""))),
+        (&[("https_proxy", a)], Proxies::by_scheme(proxy(a), None, except(""))),
+        (&[("HTTP_PROXY", a)], Proxies::by_scheme(None, proxy(a), except(""))),
+        (&[("http_proxy", a)], Proxies::by_scheme(None, proxy(a), except(""))),
+        (&[("ALL_PROXY", a)], Proxies::by_scheme(proxy(a), proxy(a), except(""))),
+        (&[("all_proxy", a)], Proxies::by_scheme(proxy(a), proxy(a), except(""))),
+        (
+            &[("ALL_PROXY", a), ("HTTPS_PROXY", b), ("HTTP_PROXY", c)],
+            Proxies::by_scheme(proxy(b), proxy(c), except("")),
+        ),
+        (
+            &[("HTTPS_PROXY", a), ("NO_PROXY", "a.example, 10.0.0.0/8")],
+            Proxies::by_scheme(proxy(a), None, except("a.example,10.0.0.0/8")),
+        ),
+        (&[("HTTPS_PROXY", a), ("no_proxy", "*")], Proxies::by_scheme(proxy(a), None, except("*"))),
+        // Without a scheme, as curl and Go take it.
+        (&[("HTTPS_PROXY", "b.example:2\n")], Proxies::by_scheme(proxy(b), None, except(""))),
+        (
+            &[("WEBHOOK_PROXY", c), ("HTTPS_PROXY", a), ("HTTP_PROXY", b), ("NO_PROXY", "*")],
+            Proxies::all(proxy(c).unwrap()),
+        ),
+        // As the help of aws-node-termination-handler advises.
+        (&[("WEBHOOK_PROXY", "tcp://c.example:3")], Proxies::all(proxy(c).unwrap())),
+    ] {
+        assert_eq!(proxies(&[], variables), expected, "{variables:?}");
+    }
+    let by_flags = ["--https-proxy=http://b.example:2", "-no-proxy", "x.example"];
+    let expected = Proxies::by_scheme(proxy(b), None, except("x.example"));
+    assert_eq!(proxies(&by_flags, &[("HTTPS_PROXY", a)]), expected);
+}
+
+#[test]
+fn of_two_spellings_that_differ_the_one_in_capitals_counts_and_that_is_said() {
+    let (a, b) = ("http://a.example:1", "http://b.example:2");
+    let variables = [("HTTPS_PROXY", a), ("https_proxy", b)];
+    let expected = Proxies::by_scheme(ProxyUrl::parse(a).ok(), None, NoProxy::default());
+    assert_eq!(proxies(&[], &variables), expected);
+    assert_eq!(
+        remarks(&[], &variables),
+        ["https_proxy is set too, but not used: HTTPS_PROXY comes first."]
+    );
+}
+
+#[test]
+fn a_proxy_of_the_environment_that_cannot_be_used_stops_nothing_and_is_said() {
+    for (name, bad, why) in [
+        ("HTTPS_PROXY", "https://u:hush@proxy.example:3128", "a proxy is spoken to over http://"),
+        ("ALL_PROXY", "socks5://u:hush@proxy.example:1080", "it must be http://"),
+        ("http_proxy", "http://proxy..example:hush", "its "),
+    ] {
+        let direct = Proxies::by_scheme(None, None, NoProxy::default());
+        assert_eq!(proxies(&[], &[(name, bad)]), direct, "{name}");
+        let said = remarks(&[], &[("SLACK_URL", URL), (name, bad)]);
+        let name = name.to_uppercase();
+        let beginning = format!("{name} is not used, and webhooks do without it: {why}");
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].starts_with(&beginning) && !said[0].contains("hush"), "{said:?}");
+        // Where nothing is posted it is nobody's business.
+        assert_eq!(remarks(&[], &[(&name, bad)]), [""; 0]);
+        let own = [("WEBHOOK_URL", URL), ("WEBHOOK_PROXY", "http://p:1"), (&*name, bad)];
+        assert_eq!(remarks(&[], &own), [""; 0]);
+    }
+}
+
+#[test]
+fn under_a_web_server_its_clients_do_not_choose_the_proxy() {
+    let proxy = "http://a.example:1";
+    let cgi = ("REQUEST_METHOD", "GET");
+    let direct = Proxies::by_scheme(None, None, NoProxy::default());
+    assert_eq!(proxies(&[], &[("HTTP_PROXY", proxy), cgi]), direct);
+    let said = remarks(&[], &[("SLACK_URL", URL), ("HTTP_PROXY", proxy), cgi]);
+    assert_eq!(said, ["HTTP_PROXY is not used: REQUEST_METHOD is set, as by a web server."]);
 }
 
 #[test]

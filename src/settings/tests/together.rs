@@ -275,12 +275,15 @@ fn where_the_api_server_is_the_flag_says_first() {
     assert_eq!(url(&good(&[server], &[])), own("https://a:443"));
     assert_eq!(url(&good(&[server], &from_environment)), own("https://a:443"));
     assert_eq!(url(&good(&[], &from_environment)), own("./d"));
-    assert_eq!(url(&good(&[config], &[("SERVER", "https://b")])), own("./c"));
+    assert_eq!(url(&good(&[config], &[("K8S_SPOT_HANDLER_SERVER", "https://b")])), own("./c"));
     let as_node = url(&good(&[server, "--identity=auto"], &[]));
     assert_eq!(as_node, ("https://a:443".to_owned(), Choice::Auto));
-    let both = "KUBECONFIG and SERVER both say where the API server is";
+    let both = "--kubeconfig and --server (or KUBECONFIG and K8S_SPOT_HANDLER_SERVER) both say";
     assert_one(&problems(&[server, config], &[]), both);
-    assert_one(&problems(&[], &[("KUBECONFIG", "./d"), ("SERVER", "https://b")]), both);
+    assert_one(
+        &problems(&[], &[("KUBECONFIG", "./d"), ("K8S_SPOT_HANDLER_SERVER", "https://b")]),
+        both,
+    );
 }
 
 #[test]
