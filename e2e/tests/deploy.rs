@@ -21,7 +21,12 @@ const NAMESPACE: &str = "kube-system";
 const OWN: [&str; 3] = ["NODE_NAME", "POD_NAME", "NAMESPACE"];
 
 /// What is of no use to the DaemonSet: settings of commands that somebody runs by hand.
-const BY_HAND: [&str; 4] = ["SERVER", "KUBECONFIG", "DEADLINE", "OUTPUT"];
+const BY_HAND: [&str; 4] = [
+    "K8S_SPOT_HANDLER_SERVER",
+    "KUBECONFIG",
+    "K8S_SPOT_HANDLER_DEADLINE",
+    "K8S_SPOT_HANDLER_OUTPUT",
+];
 
 #[test]
 fn helm_lint_has_no_objection() -> Result<()> {
@@ -935,7 +940,10 @@ fn sample(setting: &Setting) -> String {
         | "WEBHOOK_CA_FILE" => "/run/file",
         "WEBHOOK_TEMPLATE" => r#"{"text":"{{ .NodeName }}, {{ .Kind }}"}"#,
         "WEBHOOK_ROUTING_KEY" => "0123456789abcdef0123456789abcdef",
-        "WEBHOOK_PROXY" => "http://proxy.example.com:3128",
+        "WEBHOOK_PROXY" | "HTTPS_PROXY" | "HTTP_PROXY" | "ALL_PROXY" => {
+            "http://proxy.example.com:3128"
+        }
+        "NO_PROXY" => ".svc,10.0.0.0/8",
         "KUBERNETES_SERVICE_HOST" => "10.96.0.1",
         "KUBERNETES_EVENTS_EXTRA_ANNOTATIONS" => "team=platform,cost-centre=7",
         "CLUSTER" | "SLACK_CHANNEL" | "WECHAT_KEY" => "blue",

@@ -207,7 +207,10 @@ pub(super) fn nearest_of(
     word: &str,
     known: impl Iterator<Item = &'static str>,
 ) -> Option<&'static str> {
+    // No distance is less than the lengths differ.
+    let is_near = |known: &&str| known.len().abs_diff(word.len()) <= known.len() / 3;
     known
+        .filter(is_near)
         .map(|known| (distance(word, known), known))
         .min()
         .filter(|(distance, known)| *distance <= known.len() / 3)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::report::webhook::destination::{Destination, Held, Wanted};
 use crate::report::webhook::form::{Form, RoutingKey};
 use crate::report::webhook::headers::Headers;
-use crate::report::webhook::proxies::Proxies;
+use crate::report::webhook::proxies::{Named, Proxies};
 use crate::report::webhook::proxy::ProxyUrl;
 use crate::report::webhook::roots::Roots;
 use crate::report::webhook::template::{DEFAULT_TEMPLATE, Template};
@@ -47,11 +47,10 @@ fn way(sources: &mut Sources<'_>) -> Way {
     }
 }
 
-/// The proxies that the environment names for all programs. One that cannot be used is none, as with
-/// programs in Go: nobody chose it for this one.
+/// The proxies that the environment names for all programs, and why some cannot be used.
 fn proxies(sources: &mut Sources<'_>) -> (Proxies, Vec<String>) {
     let mut unused = Vec::new();
-    let mut usable = |setting: &Setting<Result<ProxyUrl, &str>>| {
+    let mut named = |setting: &Setting<Result<ProxyUrl, &str>>| -> Option<Named> {
         let name = setting.row.variable;
         match sources.value(setting)? {
             // To a web server's child it may have come from whoever asks the server ("httpoxy").
@@ -61,16 +60,19 @@ fn proxies(sources: &mut Sources<'_>) -> (Proxies, Vec<String>) {
                 ));
                 None
             }
-            Ok(proxy) => Some(proxy),
+            Ok(proxy) => Some(Ok(proxy)),
             Err(why) => {
-                unused.push(format!("{name} is not used, and webhooks do without it: {why}."));
-                None
+                unused.push(format!(
+                    "{name} cannot be used, so no webhook is reached for which it is the proxy: {why}. \
+                     WEBHOOK_PROXY comes before it; for the hosts in NO_PROXY it does not count."
+                ));
+                Some(Err(format!("{name} cannot be used: {why}")))
             }
         }
     };
-    let https = usable(&table::HTTPS_PROXY);
-    let http = usable(&table::HTTP_PROXY);
-    let rest = usable(&table::ALL_PROXY);
+    let https = named(&table::HTTPS_PROXY);
+    let http = named(&table::HTTP_PROXY);
+    let rest = named(&table::ALL_PROXY);
     let except = sources.value(&table::NO_PROXY).unwrap_or_default();
     (Proxies::by_scheme(https.or_else(|| rest.clone()), http.or(rest), except), unused)
 }

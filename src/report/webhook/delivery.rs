@@ -228,7 +228,7 @@ impl Delivery {
         let body = form.body(message);
         let url = url.read()?;
         let target = Target {
-            proxy: proxies.of(&url).cloned(),
+            proxy: proxies.of(&url)?.cloned(),
             url,
             roots: roots.clone(),
             headers: headers.with_content_type(body.content_type),

@@ -9,31 +9,36 @@ use crate::report::webhook::url::{Security, WebhookUrl};
 /// A proxy for each scheme, and who is reached without one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proxies {
-    https: Option<ProxyUrl>,
-    http: Option<ProxyUrl>,
+    https: Option<Named>,
+    http: Option<Named>,
     /// `None`: nobody is reached without one.
     except: Option<NoProxy>,
 }
 
+/// A proxy, or why the one that is named cannot be used. Whoever named it may mean that nothing leaves
+/// the machine past it, so nothing does.
+pub type Named = Result<ProxyUrl, String>;
+
 impl Proxies {
     /// This one for every webhook, wherever it is.
     pub fn all(proxy: ProxyUrl) -> Self {
-        Self { https: Some(proxy.clone()), http: Some(proxy), except: None }
+        Self { https: Some(Ok(proxy.clone())), http: Some(Ok(proxy)), except: None }
     }
 
     /// One for `https://` URLs and one for `http://` URLs, as the environment has them: not for hosts
     /// that `except` names, nor for this machine itself.
-    pub fn by_scheme(https: Option<ProxyUrl>, http: Option<ProxyUrl>, except: NoProxy) -> Self {
+    pub fn by_scheme(https: Option<Named>, http: Option<Named>, except: NoProxy) -> Self {
         Self { https, http, except: Some(except) }
     }
 
     /// The proxy for this URL; `None`: it is reached directly.
-    pub(super) fn of(&self, url: &WebhookUrl) -> Option<&ProxyUrl> {
-        let proxy = match url.security() {
+    pub(super) fn of(&self, url: &WebhookUrl) -> Result<Option<&ProxyUrl>, String> {
+        let named = match url.security() {
             Security::Tls => self.https.as_ref(),
             Security::Plain => self.http.as_ref(),
         };
-        proxy.filter(|_| !self.except.as_ref().is_some_and(|except| except.names(url.server())))
+        let is_excepted = self.except.as_ref().is_some_and(|except| except.names(url.server()));
+        named.filter(|_| !is_excepted).map(Result::as_ref).transpose().map_err(String::clone)
     }
 }
 
@@ -133,13 +138,13 @@ mod tests {
     use super::*;
 
     fn proxies(no_proxy: &str) -> Proxies {
-        let proxy = |text| Some(ProxyUrl::parse(text).unwrap());
+        let proxy = |text| Some(Ok(ProxyUrl::parse(text).unwrap()));
         let (https, http) = (proxy("http://secure:1"), proxy("http://plain:2"));
         Proxies::by_scheme(https, http, NoProxy::parse(no_proxy))
     }
 
     fn of(proxies: &Proxies, url: &str) -> Option<String> {
-        proxies.of(&WebhookUrl::parse(url).unwrap()).map(ToString::to_string)
+        proxies.of(&WebhookUrl::parse(url).unwrap()).unwrap().map(ToString::to_string)
     }
 
     #[test]
@@ -150,6 +155,16 @@ mod tests {
         let one = Proxies::by_scheme(None, both.http.clone(), NoProxy::default());
         assert_eq!(of(&one, "https://hooks.example/a"), None);
         assert_eq!(of(&Proxies::default(), "https://hooks.example/a"), None);
+    }
+
+    #[test]
+    fn nothing_goes_past_one_that_cannot_be_used() {
+        let bad = Some(Err("HTTPS_PROXY: not this one".to_owned()));
+        let proxies = Proxies::by_scheme(bad, None, NoProxy::parse("direct.example"));
+        let of = |url: &str| proxies.of(&WebhookUrl::parse(url).unwrap());
+        assert_eq!(of("https://hooks.example/a"), Err("HTTPS_PROXY: not this one".to_owned()));
+        assert_eq!(of("https://direct.example/a"), Ok(None));
+        assert_eq!(of("http://hooks.example/a"), Ok(None));
     }
 
     #[test]

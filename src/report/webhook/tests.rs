@@ -286,11 +286,12 @@ fn the_environments_proxy_is_taken_for_whom_it_is() {
     let (between, requests) = answering(None, NO_CONTENT);
     let folder = Folder::new();
     let file = folder.put("url", b"http://hooks.example/services/geheim\n");
-    let proxy = ProxyUrl::parse(&format!("http://user:geheim@127.0.0.1:{between}")).ok();
+    let proxy = ProxyUrl::parse(&format!("http://user:geheim@127.0.0.1:{between}"));
     let posted_with = |no_proxy: &str| {
-        let proxies = Proxies::by_scheme(None, proxy.clone(), NoProxy::parse(no_proxy));
+        let proxy = Some(proxy.clone().map_err(str::to_owned));
+        let proxies = Proxies::by_scheme(None, proxy, NoProxy::parse(no_proxy));
         let url = Held::<WebhookUrl>::InFile(file.clone()).read().unwrap();
-        let proxy = proxies.of(&url).cloned();
+        let proxy = proxies.of(&url).unwrap().cloned();
         posted(&Target { url, proxy, ..plain(between) }, LONG)
     };
     assert_eq!(posted_with("other.example"), DELIVERED);

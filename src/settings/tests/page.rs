@@ -43,7 +43,8 @@ fn the_page_is_made_from_the_table() {
 }
 
 fn page() -> String {
-    let mut page = BEGINNING.to_owned();
+    let everyday = rows().filter(|row| row.is_everyday).map(|row| format!("`{}`", row.variable));
+    let mut page = BEGINNING.replace("EVERYDAY", &everyday.collect::<Vec<_>>().join(", "));
     for group in GROUPS {
         section(&mut page, group);
     }
@@ -58,12 +59,14 @@ fn section(page: &mut String, group: &Group) {
     let (_, about) = ABOUT.iter().find(|(title, _)| *title == group.title).unwrap();
     write!(page, "## {}\n\n{about}", group.title).unwrap();
     for row in group.rows {
-        let Row { flag, help, valid, .. } = row;
+        let Row { help, valid, .. } = row;
         let switch = if row.placeholder.is_none() { "; alone it means `true`" } else { "" };
+        let flags: Vec<_> = row.flags().map(|flag| format!("`--{flag}`")).collect();
+        let flags = flags.join(", ");
         let (variables, default) = (variables(row), default(row));
         write!(
             page,
-            "### {variables}\n\n{help}\n\n- Flag: `--{flag}`{switch}\n- Default: {default}\n- Valid: \
+            "### {variables}\n\n{help}\n\n- Flag: {flags}{switch}\n- Default: {default}\n- Valid: \
              {valid}\n\n"
         )
         .unwrap();
@@ -85,6 +88,7 @@ fn default(row: &Row) -> String {
 fn former_line(former: &Former) -> String {
     let said =
         former.as_here.map_or_else(|| "any".to_owned(), |value| format!("other than `{value}`"));
+    let said = if former.is_common { "given as a flag".to_owned() } else { said };
     match former.effect {
         Effect::None(instead) => format!("| `{}` | {said} | {instead} |\n", former.variable),
         Effect::Refused(_) => {
@@ -104,15 +108,26 @@ const BEGINNING: &str = "\
 
 Each setting is a flag and an environment variable. **The flag comes first, then the variable, then the
 default.** Where a variable has other names, the first that is set counts, and a remark at start says
-which one does not. An empty value counts as unset: templates make such.
+which one does not. An empty value counts as unset: templates make such. White space around a value does not
+count: a Secret that was made from a file has a line break at its end.
+
+A flag has one dash or two, and its value behind `=` or as the next argument: `--workers=8`, `-workers 8`. A
+switch alone means `true`; another value stands behind `=`: `--dry-run=false`.
 
     k8s-spot-handler --help              every setting, in short
     k8s-spot-handler --print-settings    what is in force here, and where each value comes from
 
 `--print-settings` takes the same flags and environment, does nothing else, and needs no cluster: what is
 missing is shown as `(missing)`. If the program would not start with these settings, it says why on
-standard error and ends with 64. Queries of URLs and whatever looks like a token or a password are not
-shown, nor are values of names without effect.
+standard error and ends with 64.
+
+**No secret is shown**, neither there nor in the log nor in an error: URLs of webhooks but for their host, keys,
+headers, templates, users and passwords in URLs, queries of URLs, whatever looks like a token, values of names
+without effect. An argument that is neither a flag nor the value of one is told by its number.
+
+**By hand** ([by-hand.md](by-hand.md)), outside a pod (`KUBERNETES_SERVICE_HOST` is not set), the variables of a
+shell may be meant for other programs: `check`, `plan`, `drain` and `restore` do not read there EVERYDAY, and
+say so where one is set. Give the flag instead.
 
 **Durations** are numbers with their units, without spaces: `500ms`, `90s`, `2m`, `1m30s`, `1h`. A bare
 number is refused, because whoever wrote it may have meant another unit; only names that other handlers
@@ -187,12 +202,16 @@ Who goes is as with `kubectl drain`. A pod whose budget does not let it go is tr
 at which it still gets its whole grace period before the deadline, less `SAFETY_MARGIN`;
 `BUDGET_OVERRIDE` says what happens then.
 
+`WORKERS` counts as unset if it is `10`: that is the default of aws-node-termination-handler, where it is how many
+events are dealt with at once, and its chart sets it, whether or not anybody chose it.
+
 ",
     ),
     (
         "The API server",
         "\
-In a pod these need no attention. From outside the cluster `--kubeconfig` or `--server` says where it is.
+In a pod these need no attention. From outside the cluster `--kubeconfig` or `--server` says where it is. No
+proxy is ever used for it, nor for the metadata service.
 
 ",
     ),
@@ -217,12 +236,22 @@ ServiceAccount needs `create` and `patch` on `events`. Each Event has annotation
         "\
 A message when a drain begins, one when it ends, and one when a node is only marked. `docs/reports.md` has the
 fields of templates, and what each form is for. Messages that do not get through are tried again, for an hour at
-most; no drain waits for them. `WEBHOOK_PROXY` counts for all of them, the other settings for
-`WEBHOOK_URL`.
+most; no drain waits for them. `WEBHOOK_PROXY` and the other proxies count for all of them, the other settings
+for `WEBHOOK_URL`.
+
+The proxies of the environment are obeyed as curl and programs in Go obey them, where `WEBHOOK_PROXY` is unset:
+`HTTPS_PROXY` for `https://`, `HTTP_PROXY` for `http://`, else `ALL_PROXY`; each in small letters, too. A proxy is
+spoken to over HTTP. One that cannot be used (`https://`, SOCKS) keeps the messages for which it is from being sent:
+nothing goes past it. In `NO_PROXY` `example.com` and `.example.com` name the domain and all below it,
+`*.example.com` those below it, `10.0.0.1` and `[fd00::1]` an address, `10.0.0.0/8` a network, each but a network also
+with `:PORT`, and `*` everybody. Names are not resolved. `localhost` and loopback addresses are always reached
+directly.
 
 A template is text with `{{ .Field }}` in it; anything else of Go's template language is an error at the start,
 which names the place and what to write instead. If the header `Content-Type` says JSON, as it does by default,
-the template must be JSON, and values are escaped for it.
+the template must be JSON, and values are escaped for it. If it says `application/x-www-form-urlencoded`, values
+are percent-encoded, and what stands around them is sent as it is. With any other type values stand in the text
+as they are.
 
 `SLACK_URL`, `HANGOUTS_URL`, `WECHAT_URL` and `SEMATEXT_URL` are names of k8s-spot-handler before this program. Each
 gets a message in the form of its service, besides what goes to `WEBHOOK_URL`.
@@ -242,7 +271,8 @@ the program before it does anything.
     (
         "By hand",
         "\
-Of the commands `check`, `plan` and `drain` ([by-hand.md](by-hand.md)).
+Of the commands `check`, `plan` and `drain` ([by-hand.md](by-hand.md)). Their variables begin with the program's
+name: what a shell calls `OUTPUT`, `DEADLINE` or `SERVER` is not meant.
 
 ",
     ),

@@ -53,6 +53,15 @@ fn white_space_in_the_braces_does_not_count() {
 }
 
 #[test]
+fn in_a_form_no_value_breaks_the_fields() {
+    let template =
+        Template::parse("a={{ .Summary }}&b={{ .NodeName }}&c=+", Language::Form).unwrap();
+    let message = Message { summary: "x&y=z +%\n\"é\"".to_owned(), ..begins() };
+    assert_eq!(template.fill(&message), "a=x%26y%3Dz%20%2B%25%0A%22%C3%A9%22&b=ip-10-0-1-17&c=+");
+    assert_eq!(template.content_type(), "application/x-www-form-urlencoded");
+}
+
+#[test]
 fn what_is_no_action_is_text() {
     for text in ["", "}}", "{ { .Kind } }", "{\"a\":{\"b\":{}}}", "$ | . -"] {
         assert_eq!(plain(text).fill(&begins()), text);
