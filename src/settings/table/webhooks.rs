@@ -157,7 +157,7 @@ pub(in crate::settings) const WEBHOOK_PROXY: Setting<ProxyUrl> = Setting {
         flag: "webhook-proxy",
         variable: "WEBHOOK_PROXY",
         placeholder: Some("URL"),
-        default: DefaultValue::Unset("those of the environment: the next four"),
+        default: DefaultValue::Unset("HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY decide"),
         help: "the proxy through which every webhook is reached",
         ..A_PROXY
     },

@@ -224,3 +224,15 @@ fn a_region_in_the_environment_is_not_worth_a_word() {
     let said = remarks(&["--aws-region=eu-west-1"], &[]);
     assert!(said[0].starts_with("AWS_REGION has no effect: "), "{said:?}");
 }
+
+/// What an operator reads who comes from another handler.
+#[test]
+fn the_page_on_migrating_names_what_has_no_effect_or_another() {
+    let page = include_str!("../../../docs/migrating.md");
+    for name in FORMER.iter().map(|former| former.variable).chain(["WORKERS", "GRACE_PERIOD"]) {
+        assert!(
+            page.contains(&format!("`{name}`")) || page.contains(&format!("`{name}=true`")),
+            "{name}"
+        );
+    }
+}

@@ -123,11 +123,12 @@ standard error and ends with 64.
 
 **No secret is shown**, neither there nor in the log nor in an error: URLs of webhooks but for their host, keys,
 headers, templates, users and passwords in URLs, queries of URLs, whatever looks like a token, values of names
-without effect. An argument that is neither a flag nor the value of one is told by its number.
+without effect. An argument that is neither a flag nor the value of one is identified by its position.
 
-**By hand** ([by-hand.md](by-hand.md)), outside a pod (`KUBERNETES_SERVICE_HOST` is not set), the variables of a
-shell may be meant for other programs: `check`, `plan`, `drain` and `restore` do not read there EVERYDAY, and
-say so where one is set. Give the flag instead.
+**By hand** ([by-hand.md](by-hand.md)) and outside a pod, that is, where `KUBERNETES_SERVICE_HOST` is not set,
+variables of the shell may be meant for other programs. There `check`, `plan`, `drain` and `restore` do not read
+EVERYDAY.
+Where one of them is set, a remark says so. Use the flag instead.
 
 **Durations** are numbers with their units, without spaces: `500ms`, `90s`, `2m`, `1m30s`, `1h`. A bare
 number is refused, because whoever wrote it may have meant another unit; only names that other handlers
@@ -240,12 +241,15 @@ most; no drain waits for them. `WEBHOOK_PROXY` and the other proxies count for a
 for `WEBHOOK_URL`.
 
 The proxies of the environment are obeyed as curl and programs in Go obey them, where `WEBHOOK_PROXY` is unset:
-`HTTPS_PROXY` for `https://`, `HTTP_PROXY` for `http://`, else `ALL_PROXY`; each in small letters, too. A proxy is
-spoken to over HTTP. One that cannot be used (`https://`, SOCKS) keeps the messages for which it is from being sent:
-nothing goes past it. In `NO_PROXY` `example.com` and `.example.com` name the domain and all below it,
-`*.example.com` those below it, `10.0.0.1` and `[fd00::1]` an address, `10.0.0.0/8` a network, each but a network also
-with `:PORT`, and `*` everybody. Names are not resolved. `localhost` and loopback addresses are always reached
-directly.
+`HTTPS_PROXY` for `https://`, `HTTP_PROXY` for `http://`, else `ALL_PROXY`; lower-case names work, too. Only plain
+HTTP proxies are supported. If the environment names another one (`https://`, SOCKS), the messages that need it are
+not sent, and the log says so: no message bypasses a proxy.
+
+`NO_PROXY` is a list with commas or spaces: `example.com` and `.example.com` match the domain and its subdomains,
+`*.example.com` only the subdomains, `10.0.0.1` and `[fd00::1]` an address, `10.0.0.0/8` a network, `*` everything.
+Domains and addresses may have a `:PORT`. Names are not resolved. `localhost` and loopback addresses never use a
+proxy of the environment. Where curl and Go differ, the entry matches: `.example.com` matches `example.com` itself
+with curl only.
 
 A template is text with `{{ .Field }}` in it; anything else of Go's template language is an error at the start,
 which names the place and what to write instead. If the header `Content-Type` says JSON, as it does by default,
