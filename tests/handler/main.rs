@@ -22,6 +22,7 @@ mod marks;
 mod metadata;
 mod node;
 mod plan;
+mod proxy;
 mod rebalance;
 mod restart;
 mod stage;

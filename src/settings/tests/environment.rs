@@ -163,6 +163,16 @@ fn names_that_other_programs_have_in_a_shell_are_not_meant() {
 }
 
 #[test]
+fn the_page_names_what_is_not_read_in_a_shell() {
+    let page = include_str!("../../../docs/by-hand.md");
+    for row in rows() {
+        let name = row.variable;
+        let is_told = page.contains(&format!("`{name}`"));
+        assert!(is_told || !row.is_everyday && !name.starts_with("K8S_SPOT_HANDLER_"), "{name}");
+    }
+}
+
+#[test]
 fn the_flags_of_those_names_and_the_prefixed_variables_are() {
     let variables = [
         ("KUBERNETES_SERVICE_HOST", ""),
