@@ -7,7 +7,7 @@
 //! can break the JSON.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write};
 
 use miniserde::json::{self, Value};
 
@@ -153,7 +153,10 @@ fn encoded(value: &str) -> String {
         match byte {
             b'-' | b'.' | b'_' | b'~' => text.push(char::from(byte)),
             _ if byte.is_ascii_alphanumeric() => text.push(char::from(byte)),
-            _ => text.push_str(&format!("%{byte:02X}")),
+            _ => {
+                // Writing to a String does not fail.
+                let _ = write!(text, "%{byte:02X}");
+            }
         }
         text
     })

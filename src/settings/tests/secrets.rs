@@ -1,5 +1,7 @@
 //! No secret in any output, however it was given: every secret setting of the table in every spelling.
 
+use std::fmt::Write;
+
 use super::*;
 use crate::settings::predecessors::Former;
 use crate::settings::table::{Row, Secret};
@@ -110,7 +112,7 @@ fn printed((arguments, variables): &Spelling) -> String {
         let more = more.map(str::to_owned);
         let arguments = more.iter().chain(arguments).map(OsString::from);
         let read = read(arguments.clone(), &lookup);
-        printed += &format!("{:?}\n{read:?}\n", arguments::read(arguments));
+        writeln!(printed, "{:?}\n{read:?}", arguments::read(arguments)).unwrap();
         match read {
             Ok(Wanted::Print(overview)) => {
                 printed += &overview.text;
@@ -191,7 +193,8 @@ fn no_value_of_a_former_name_is_shown() {
 /// Whoever adds a setting that takes a URL or a file says what of it is secret.
 #[test]
 fn urls_and_files_are_secret_in_part() {
-    for row in rows().filter(|row| matches!(row.placeholder, Some("URL" | "FILE" | "KEY" | "JSON")))
+    for row in rows()
+        .filter(|row| matches!(row.placeholder, Some("URL" | "FILE" | "KEY" | "JSON" | "TEXT")))
     {
         // Whoever asks from outside the cluster has it from kubectl.
         let is_secret = !matches!(row.secret, Secret::Nothing);
