@@ -13,7 +13,7 @@ use crate::settings::table::{Row, rows};
 /// The settings as text, whether or not the program would start with them.
 #[derive(Debug)]
 pub struct Overview {
-    /// One line for each setting; then names that are set in vain, and remarks.
+    /// One line for each setting; then names that are set in vain, remarks, and what is done without.
     pub text: String,
     /// Why it would not start.
     pub bad: Option<BadSettings>,
@@ -75,6 +75,7 @@ pub(super) fn overview(flags: Flags, variable: &dyn Fn(&str) -> Option<OsString>
     let mut text = table(&sources.in_force);
     list(&mut text, "Set, but without effect here:", &sources.without_effect);
     list(&mut text, "Remarks:", &sources.remarks);
+    list(&mut text, "Not valid, and done without:", &sources.unusable);
     let bad = settings.is_none() || !sources.problems.is_empty();
     Overview { text, bad: bad.then(|| refused(sources)) }
 }

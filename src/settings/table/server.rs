@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::kube::identity::Choice;
 use crate::kube::server_url::ServerUrl;
-use crate::settings::table::{A_PATH, DefaultValue, Group, Parse::One, Row, Setting, USUAL};
+use crate::settings::table::{A_PATH, DECIDES, DefaultValue, Group, Parse::One, Row, Setting};
 use crate::settings::value::{host, identity, number, path, server_url};
 
 /// These settings.
@@ -29,7 +29,7 @@ pub(in crate::settings) const KUBERNETES_SERVICE_HOST: Setting<String> = Setting
         default: DefaultValue::Unset("must be given; in a pod Kubernetes sets it"),
         valid: "an IPv4 or IPv6 address or a host name, without scheme and port",
         help: "where the API server is",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(host),
 };
@@ -42,7 +42,7 @@ pub(in crate::settings) const KUBERNETES_SERVICE_PORT: Setting<u16> = Setting {
         default: DefaultValue::Is("443"),
         valid: "a whole number from 1 to 65535",
         help: "its port",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(|text| number(text, 1..=u16::MAX)),
 };
@@ -55,7 +55,7 @@ pub(in crate::settings) const TOKEN_FILE: Setting<PathBuf> = Setting {
         default: DefaultValue::Is("/var/run/secrets/kubernetes.io/serviceaccount/token"),
         valid: A_PATH,
         help: "the ServiceAccount token; read again whenever a connection is opened",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(path),
 };
@@ -68,7 +68,7 @@ pub(in crate::settings) const CA_FILE: Setting<PathBuf> = Setting {
         default: DefaultValue::Is("/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"),
         valid: A_PATH,
         help: "certificates (PEM) that the API server's own must go back to",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(path),
 };
@@ -81,7 +81,7 @@ pub(in crate::settings) const IDENTITY: Setting<Choice> = Setting {
         default: DefaultValue::Is("auto"),
         valid: "auto, node or service-account",
         help: "in whose name requests are made; auto: the node's where the server lets it",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(identity),
 };
@@ -94,7 +94,7 @@ pub(in crate::settings) const SERVER: Setting<ServerUrl> = Setting {
         default: DefaultValue::Unset("by the two above"),
         valid: "https://HOST:PORT",
         help: "where the API server is, from outside the cluster",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(server_url),
 };
@@ -107,7 +107,7 @@ pub(in crate::settings) const KUBECONFIG: Setting<PathBuf> = Setting {
         default: DefaultValue::Unset("none; where it is given, what is above is not asked"),
         valid: A_PATH,
         help: "address, CA and credentials: kubectl config view --minify --flatten --raw -o json",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(path),
 };

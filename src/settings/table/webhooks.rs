@@ -9,7 +9,7 @@ use crate::report::webhook::url::WebhookUrl;
 use crate::settings::table::{
     A_PATH, DefaultValue, Group,
     Parse::{Explained, One},
-    Row, Secret, Setting, USUAL,
+    REPORTS, Row, Secret, Setting, Stakes,
 };
 use crate::settings::value::{ReadyForm, form, path, words};
 use crate::source::url::NoticeUrl;
@@ -47,7 +47,7 @@ const A_WEBHOOK: Row = Row {
     default: DefaultValue::Unset("nothing is sent there"),
     valid: "https://HOST[:PORT]/PATH, or http://",
     secret: Secret::Path,
-    ..USUAL
+    ..REPORTS
 };
 
 pub(in crate::settings) const WEBHOOK_URL: Setting<WebhookUrl> = Setting {
@@ -78,7 +78,7 @@ pub(in crate::settings) const WEBHOOK_FORM: Setting<ReadyForm> = Setting {
         default: DefaultValue::Is("template"),
         valid: "template, slack, teams, discord, pagerduty, google-chat or json",
         help: "the form that the service at that URL wants",
-        ..USUAL
+        ..REPORTS
     },
     parse: One(form),
 };
@@ -94,7 +94,8 @@ pub(in crate::settings) const WEBHOOK_TEMPLATE: Setting<String> = Setting {
         valid: "text with fields such as {{ .NodeName }} in it; docs/reports.md has all of them",
         help: "the message, with fields in it",
         secret: Secret::Whole,
-        ..USUAL
+        stakes: Stakes::Reports("the default message is sent"),
+        ..REPORTS
     },
     parse: One(|text| Some(text.to_owned())),
 };
@@ -118,7 +119,8 @@ pub(in crate::settings) const WEBHOOK_ROUTING_KEY: Setting<RoutingKey> = Setting
         valid: "32 letters and digits",
         help: "the integration key of PagerDuty (Events API v2)",
         secret: Secret::Whole,
-        ..USUAL
+        stakes: Stakes::Reports("no alert goes to PagerDuty"),
+        ..REPORTS
     },
     parse: One(RoutingKey::parse),
 };
@@ -132,7 +134,7 @@ pub(in crate::settings) const WEBHOOK_HEADERS: Setting<Headers> = Setting {
         valid: r#"a JSON object of strings, such as {"Content-type":"application/json"}"#,
         help: "the headers of each message to that URL",
         secret: Secret::Whole,
-        ..USUAL
+        ..REPORTS
     },
     parse: Explained(Headers::parse),
 };
@@ -156,7 +158,8 @@ pub(in crate::settings) const WEBHOOK_PROXY: Setting<ProxyUrl> = Setting {
         valid: "http://[USER:PASSWORD@]HOST:PORT",
         help: "the proxy through which webhooks are reached",
         secret: Secret::Whole,
-        ..USUAL
+        stakes: Stakes::Reports("no message is sent: none goes past a proxy"),
+        ..REPORTS
     },
     parse: Explained(|text| ProxyUrl::parse(text).map_err(str::to_owned)),
 };
@@ -167,6 +170,9 @@ pub(in crate::settings) const WEBHOOK_CA_FILE: Setting<PathBuf> = Setting {
         variable: "WEBHOOK_CA_FILE",
         default: DefaultValue::Unset("the public ones that Mozilla's browsers believe"),
         help: "certificates (PEM) that the one of WEBHOOK_URL must go back to",
+        stakes: Stakes::Reports(
+            "no message is sent to WEBHOOK_URL: no other CA is believed in its place",
+        ),
         ..A_FILE
     },
     parse: One(path),
@@ -180,7 +186,7 @@ pub(in crate::settings) const CLUSTER: Setting<String> = Setting {
         default: DefaultValue::Unset("no name"),
         valid: SOME_WORDS,
         help: "the cluster's name in messages",
-        ..USUAL
+        ..REPORTS
     },
     parse: One(words),
 };
@@ -203,7 +209,7 @@ pub(in crate::settings) const SLACK_CHANNEL: Setting<String> = Setting {
         default: DefaultValue::Unset("the webhook's own"),
         valid: SOME_WORDS,
         help: "the channel, for older webhooks of Slack, which may have several",
-        ..USUAL
+        ..REPORTS
     },
     parse: One(words),
 };
@@ -237,7 +243,7 @@ pub(in crate::settings) const WECHAT_KEY: Setting<String> = Setting {
         valid: "letters, digits, - and _",
         help: "the key of that webhook, if WECHAT_URL does not hold it already",
         secret: Secret::Whole,
-        ..USUAL
+        ..REPORTS
     },
     parse: One(|text| {
         let is_key = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
@@ -261,7 +267,7 @@ const A_FACT: Row = Row {
     default: DefaultValue::Unset("the metadata service is asked"),
     valid: "http://HOST[:PORT]/PATH, with a name or an IPv4 address; no https",
     secret: Secret::Query,
-    ..USUAL
+    ..REPORTS
 };
 
 pub(in crate::settings) const AZ_URL: Setting<NoticeUrl> = Setting {
@@ -295,8 +301,12 @@ pub(in crate::settings) const INSTANCE_TYPE_URL: Setting<NoticeUrl> = Setting {
 };
 
 /// What files have in common.
-const A_FILE: Row =
-    Row { placeholder: Some("FILE"), default: DefaultValue::Unset("none"), valid: A_PATH, ..USUAL };
+const A_FILE: Row = Row {
+    placeholder: Some("FILE"),
+    default: DefaultValue::Unset("none"),
+    valid: A_PATH,
+    ..REPORTS
+};
 
 const SOME_WORDS: &str = "at most 256 characters that can be printed";
 
