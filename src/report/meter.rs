@@ -1,6 +1,6 @@
 //! What the facts are for metrics and probes.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
 
 use crate::drain::progress::Progress;
 use crate::intent::Basis;
@@ -176,7 +176,7 @@ pub(super) fn count_report(shown: Option<&Shown>, fact: &Fact) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
     use super::*;

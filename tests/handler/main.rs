@@ -23,6 +23,7 @@ mod metadata;
 mod node;
 mod plan;
 mod rebalance;
+mod reports;
 mod restart;
 mod stage;
 mod start;
