@@ -116,8 +116,8 @@ which one does not. An empty value counts as unset: templates make such.
     k8s-spot-handler --print-settings    what is in force here, and where each value comes from
 
 `--print-settings` takes the same flags and environment, does nothing else, and needs no cluster: what is
-missing is shown as `(missing)`. If the program would not start with these settings, it says why on
-standard error and ends with 64; what it would do without stands at the end. Queries of URLs and whatever looks like a token or a password are not
+missing is shown as `(missing)`. If anything is not valid, it says what on standard error and ends with 64, also
+where the program would start without it: that stands at the end. Queries of URLs and whatever looks like a token or a password are not
 shown, nor are values of names without effect.
 
 **Durations** are numbers with their units, without spaces: `500ms`, `90s`, `2m`, `1m30s`, `1h`. A bare
