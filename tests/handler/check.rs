@@ -439,7 +439,7 @@ fn a_webhook_that_cannot_work_is_named_with_its_remedy_and_no_drain_fails_for_it
     told.ended(0);
     told.says("warning", "settings", &["WEBHOOK_FORM is \"telegram\"", "template, is in force"]);
     told.says("warning", "settings", &["LOG_LEVEL is \"loud\"", "--help names each setting"]);
-    told.says("ok", "settings", &[]);
+    told.says("ok", "settings", &["all others are good"]);
 }
 
 #[test]
