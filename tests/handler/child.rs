@@ -86,7 +86,7 @@ impl<'a> Launch<'a> {
         let (full, stderr) = if self.stuck {
             let (reader, mut writer) = io::pipe().unwrap();
             // As much as a pipe holds (pipe(7)).
-            writer.write_all(&[b'\n'; 64 * 1024]).unwrap();
+            writer.write_all(&vec![b'\n'; 64 * 1024]).unwrap();
             (Some(reader), Stdio::from(writer))
         } else {
             (None, Stdio::piped())

@@ -95,16 +95,7 @@ impl Server {
         pages: impl Pages + Send + 'static,
         tell: Teller,
     ) -> io::Result<()> {
-        let listens = self.addresses().into_iter();
-        let listens = listens.map(|(address, pages)| Fact::Listens { address, pages });
-        let missing = self.missing.iter().map(|missing| Fact::NotListening {
-            pages: missing.endpoints.to_string(),
-            why: missing.to_string(),
-        });
-        let facts: Vec<Fact> = listens.chain(missing).collect();
-        self.serve_each(connections::PATIENCE, clock, pages, Teller::clone(&tell))?;
-        facts.into_iter().for_each(|fact| tell(fact));
-        Ok(())
+        self.serve_each(connections::PATIENCE, clock, pages, tell)
     }
 
     /// Each client has so long.
@@ -115,12 +106,19 @@ impl Server {
         pages: impl Pages + Send + 'static,
         tell: Teller,
     ) -> io::Result<()> {
+        let listens = self.addresses().into_iter();
+        let listens = listens.map(|(address, pages)| Fact::Listens { address, pages });
+        let missing = self.missing.iter().map(|missing| Fact::NotListening {
+            pages: missing.endpoints.to_string(),
+            why: missing.to_string(),
+        });
+        let facts: Vec<Fact> = listens.chain(missing).collect();
         let missing = self.missing.into_iter().map(|it| (it.address, it.endpoints)).collect();
         let serving = Serving::new(self.listeners, missing, clock, pages, patience, tell);
         thread::Builder::new()
             .name("http".to_owned())
             .stack_size(STACK)
-            .spawn(move || serving.for_ever())
+            .spawn(move || serving.for_ever(facts))
             .map(drop)
     }
 }

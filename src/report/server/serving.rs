@@ -75,7 +75,11 @@ impl<P: Pages> Serving<P> {
         }
     }
 
-    pub(super) fn for_ever(mut self) {
+    /// `facts`: what is to be told first.
+    pub(super) fn for_ever(mut self, facts: Vec<Fact>) {
+        for fact in facts {
+            (self.tell)(fact);
+        }
         loop {
             let ready = self.wait();
             // Who is there comes before who wants in, and may take their place.
