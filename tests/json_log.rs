@@ -109,7 +109,8 @@ fn a_port_that_is_taken_is_said_in_objects() {
 
 #[test]
 fn a_bad_value_of_its_own_makes_it_text() {
-    let output = handler(&[], &[("JSON_LOGGING", "yes")]).output().unwrap();
+    let bad = [("JSON_LOGGING", "yes"), ("TAINT_NODE", "yes")];
+    let output = handler(&[], &bad).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.starts_with("k8s-spot-handler: bad settings"), "{said}");
 }

@@ -22,7 +22,6 @@ use crate::kube::server::Server;
 use crate::kube::token::Claims;
 use crate::kube::trouble::Trouble;
 use crate::report::log::json_line;
-use crate::report::server::BindError;
 use crate::settings::{self, ApiServer, BadSettings, Command, Settings, Wanted, WhichNode};
 
 /// Why the program ends by itself.
@@ -30,8 +29,6 @@ use crate::settings::{self, ApiServer, BadSettings, Command, Settings, Wanted, W
 pub enum Failure {
     /// The settings are bad, and nothing was done.
     Settings(BadSettings),
-    /// The file of a webhook's template holds none, and nothing was done.
-    Template(String),
     /// The kubeconfig does not tell how the API server is reached, and nothing was done.
     Kubeconfig {
         /// Which file.
@@ -43,8 +40,6 @@ pub enum Failure {
     NoNode,
     /// The API server could not be asked, in words.
     Unanswered(String),
-    /// Metrics or probes cannot be served, and nothing was done.
-    Listen(BindError),
     /// The system gave no thread or no socket to begin with, and nothing was done.
     System(io::Error),
 }
@@ -56,10 +51,10 @@ impl Failure {
     /// The exit status, as sysexits.h numbers them.
     pub fn exit_status(&self) -> u8 {
         match self {
-            Self::Settings(_) | Self::Template(_) | Self::NoNode => 64, // EX_USAGE
-            Self::Kubeconfig { .. } => 78,                              // EX_CONFIG
+            Self::Settings(_) | Self::NoNode => 64, // EX_USAGE
+            Self::Kubeconfig { .. } => 78,          // EX_CONFIG
             Self::Unanswered(_) => UNANSWERED,
-            Self::Listen(_) | Self::System(_) => 71, // EX_OSERR
+            Self::System(_) => 71, // EX_OSERR
         }
     }
 }
@@ -94,19 +89,10 @@ impl From<Trouble> for Failure {
     }
 }
 
-impl From<BindError> for Failure {
-    fn from(error: BindError) -> Self {
-        Self::Listen(error)
-    }
-}
-
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Settings(bad) => bad.fmt(f),
-            Self::Template(why) => {
-                write!(f, "the webhook's template is not good, so nothing was started: {why}")
-            }
             Self::Kubeconfig { file, why } => {
                 write!(f, "the kubeconfig {} cannot be used: {why}", file.display())
             }
@@ -114,7 +100,6 @@ impl fmt::Display for Failure {
                 "the node is not named, and neither does the token name one: name it after the command",
             ),
             Self::Unanswered(why) => f.write_str(why),
-            Self::Listen(error) => error.fmt(f),
             Self::System(error) => write!(
                 f,
                 "the system does not give the threads and sockets to begin with, so nothing was \

@@ -19,6 +19,8 @@ pub enum Fact {
     Started(Box<Start>),
     /// Something about the settings that is no error.
     Remark(Remark),
+    /// A setting is not valid, and the handler does without it.
+    SettingUnusable(String),
     /// The API server cannot be reached for want of a file; looked for again.
     CredentialsMissing(String),
     /// What was missing is there.
@@ -150,6 +152,35 @@ pub enum Fact {
         /// Which ones, as paths.
         pages: String,
     },
+    /// Pages cannot be served; tried again.
+    NotListening {
+        /// Which ones.
+        pages: String,
+        /// Why, and what to do.
+        why: String,
+    },
+    /// They are served now.
+    ListensAgain {
+        /// Where.
+        address: SocketAddr,
+        /// Which ones.
+        pages: String,
+    },
+    /// The system gives no thread to one who reports; tried again.
+    ThreadMissing(&'static str, String),
+    /// It has one now.
+    ThreadStarted(&'static str),
+    /// Reports could not be made as they are wanted: of the files that they need, something is missing.
+    ReportUnready {
+        /// To whom.
+        channel: Channel,
+        /// What, and what is done instead.
+        why: String,
+        /// Something else was missing before.
+        again: bool,
+    },
+    /// They are all there.
+    ReportReady(Channel),
     /// A message is delivered, or a report written.
     ReportSent(Channel),
     /// Reports begin to fail; they are tried again.
@@ -278,9 +309,12 @@ impl Fact {
     /// For whom it is of interest: that something is over, for those who were told of its beginning.
     pub fn interest(&self) -> Level {
         match self {
-            Self::CredentialsFound | Self::NodeFound(_) | Self::MetadataRecovered(..) => {
-                Level::Error
-            }
+            Self::CredentialsFound
+            | Self::NodeFound(_)
+            | Self::MetadataRecovered(..)
+            | Self::ListensAgain { .. }
+            | Self::ThreadStarted(_)
+            | Self::ReportReady(_) => Level::Error,
             Self::NodeRecovered(_)
             | Self::ReportRecovered(..)
             | Self::Drain(Progress::Recovered { .. }) => Level::Warn,
@@ -307,7 +341,11 @@ impl Fact {
             | Self::ReportRetried(_)
             | Self::ReportRefused { again: true, .. }
             | Self::ReportLost { again: true, .. } => Level::Debug,
-            Self::CredentialsMissing(_)
+            Self::SettingUnusable(_)
+            | Self::NotListening { .. }
+            | Self::ThreadMissing(..)
+            | Self::ReportUnready { .. }
+            | Self::CredentialsMissing(_)
             | Self::NodeUnknown(_)
             | Self::MetadataFailing(..)
             | Self::TaintForbidden(_)
@@ -359,6 +397,9 @@ impl Fact {
             | Self::DrainedBefore(_)
             | Self::NodeRecovered(_)
             | Self::Listens { .. }
+            | Self::ListensAgain { .. }
+            | Self::ThreadStarted(_)
+            | Self::ReportReady(_)
             | Self::ReportSent(..)
             | Self::ReportRecovered(..)
             | Self::DeadlineReached

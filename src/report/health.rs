@@ -12,6 +12,8 @@ pub struct Health {
     watched: Vec<Watched>,
     metadata_answered: bool,
     api_answered: bool,
+    /// Pages that could not be served so far.
+    not_served: Vec<String>,
 }
 
 /// A path that is polled.
@@ -51,7 +53,12 @@ impl Health {
             interval,
             last_turn: Moment::START,
         });
-        Self { watched: watched.collect(), metadata_answered: false, api_answered: false }
+        Self {
+            watched: watched.collect(),
+            metadata_answered: false,
+            api_answered: false,
+            not_served: Vec::new(),
+        }
     }
 
     /// A path was polled. `good`: the answer was understood, be it that there is no notice.
@@ -65,6 +72,22 @@ impl Health {
     /// The API server answered.
     pub fn api_answered(&mut self) {
         self.api_answered = true;
+    }
+
+    /// These pages cannot be served.
+    pub fn not_served(&mut self, pages: &str) {
+        self.not_served.push(pages.to_owned());
+    }
+
+    /// They are served now.
+    pub fn served(&mut self, pages: &str) {
+        self.not_served.retain(|known| known != pages);
+    }
+
+    /// Other pages that are wanted and missing, in a line; nothing of it makes this process less ready.
+    pub fn missing_pages(&self) -> Option<String> {
+        let pages = self.not_served.join(", ");
+        (!pages.is_empty()).then(|| format!("not served: {pages}; the log says why"))
     }
 
     /// Whether every path is polled: a thread that hangs polls no more. A metadata service that
@@ -210,5 +233,18 @@ mod tests {
         assert!(health.ready().is_err());
         health.api_answered();
         assert_eq!(health.ready(), Ok(()));
+    }
+
+    #[test]
+    fn a_page_that_is_not_served_is_told_and_makes_nobody_less_ready() {
+        let mut health = Health::new([]);
+        health.api_answered();
+        assert_eq!((health.ready(), health.missing_pages()), (Ok(()), None));
+        health.not_served("metrics");
+        let told = health.missing_pages();
+        assert_eq!(told.as_deref(), Some("not served: metrics; the log says why"));
+        assert_eq!(health.ready(), Ok(()));
+        health.served("metrics");
+        assert_eq!(health.missing_pages(), None);
     }
 }

@@ -38,7 +38,7 @@ use crate::source::url::{MetadataUrl, NoticeUrl};
 pub use crate::settings::help::help;
 pub use crate::settings::list::BadItem;
 pub use crate::settings::overview::Overview;
-pub use crate::settings::problem::{BadSettings, Problem};
+pub use crate::settings::problem::{BadSettings, Problem, Unusable};
 pub use crate::settings::reporting::{Annotations, FactUrls, LogStyle, Probes, Reporting};
 pub use crate::source::Watched;
 
@@ -140,6 +140,8 @@ pub struct Settings {
     pub given: Vec<Given>,
     /// What is worth a word at start.
     pub remarks: Vec<Remark>,
+    /// What of the settings is not valid, and is done without.
+    pub unusable: Vec<Unusable>,
 }
 
 /// The node to drain.

@@ -13,9 +13,9 @@ use crate::settings::table::{Row, rows};
 /// The settings as text, whether or not the program would start with them.
 #[derive(Debug)]
 pub struct Overview {
-    /// One line for each setting; then names that are set in vain, and remarks.
+    /// One line for each setting; then names that are set in vain, remarks, and what is done without.
     pub text: String,
-    /// Why it would not start.
+    /// What is not valid, whether the program would start with it or not.
     pub bad: Option<BadSettings>,
 }
 
@@ -77,7 +77,10 @@ pub(super) fn overview(flags: Flags, variable: &dyn Fn(&str) -> Option<OsString>
     let mut text = table(&sources.in_force);
     list(&mut text, "Set, but without effect here:", &sources.without_effect);
     list(&mut text, "Remarks:", &sources.remarks);
-    let bad = settings.is_none() || !sources.problems.is_empty();
+    list(&mut text, "Not valid, and done without:", &sources.unusable);
+    // Whoever asks wants to know of each, also of those that the program does without.
+    let good = sources.problems.is_empty() && sources.unusable.is_empty();
+    let bad = settings.is_none() || !good;
     Overview { text, bad: bad.then(|| refused(sources)) }
 }
 

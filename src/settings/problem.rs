@@ -1,5 +1,6 @@
 //! What is wrong with the settings, in the user's words.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fmt;
 
@@ -27,6 +28,20 @@ impl fmt::Display for BadSettings {
             writeln!(f, "  {problem}")?;
         }
         f.write_str("See k8s-spot-handler --help.")
+    }
+}
+
+/// Something that is wrong with a setting that decides nothing about pods: the handler runs without it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unusable {
+    pub(super) problem: Problem,
+    /// What holds in its place, as a clause.
+    pub(super) instead: Cow<'static, str>,
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.problem, self.instead)
     }
 }
 
@@ -91,6 +106,13 @@ pub enum Problem {
     NotOffered(&'static str),
     /// Two settings that cannot both be meant, in words.
     Contradiction(String),
+}
+
+impl Problem {
+    /// Whether it is about the value of this flag, which is missing.
+    pub(super) fn is_of_flag(&self, name: &str) -> bool {
+        matches!(self, Self::NoValue { flag, .. } if *flag == name)
+    }
 }
 
 impl fmt::Display for Problem {

@@ -20,7 +20,7 @@ use crate::settings::reporting::reporting;
 use crate::settings::sources::Sources;
 use crate::settings::value::{GraceLimit, written};
 use crate::settings::{
-    ApiServer, BadSettings, ByHand, Metadata, Settings, Watched, WhichNode, table,
+    ApiServer, BadSettings, ByHand, Metadata, Problem, Settings, Watched, WhichNode, table,
 };
 
 /// Reads every setting.
@@ -31,15 +31,17 @@ pub(super) fn settle(
     let mut sources = Sources::new(flags, variable);
     match parse(&mut sources) {
         Some(settings) if sources.problems.is_empty() => {
-            Ok(Settings { given: sources.given, remarks: sources.remarks, ..settings })
+            let Sources { given, remarks, unusable, .. } = sources;
+            Ok(Settings { given, remarks, unusable, ..settings })
         }
         _ => Err(refused(sources)),
     }
 }
 
-/// What was found to be wrong.
+/// What was found to be wrong, all of it: what ends the program first.
 pub(super) fn refused(sources: Sources<'_>) -> BadSettings {
-    BadSettings(sources.problems)
+    let unusable = sources.unusable.into_iter().map(|unusable| unusable.problem);
+    BadSettings(sources.problems.into_iter().chain(unusable).collect())
 }
 
 /// Reads every setting before it gives up on any: `None` only if there are problems.
@@ -102,6 +104,7 @@ pub(super) fn parse(sources: &mut Sources<'_>) -> Option<Settings> {
         by_hand,
         given: Vec::new(),
         remarks: Vec::new(),
+        unusable: Vec::new(),
     })
 }
 
@@ -303,7 +306,7 @@ fn by_hand(
             written(margin),
             written(deadline)
         );
-        sources.contradiction(words);
+        sources.wrong(&table::DEADLINE.row, Problem::Contradiction(words));
     }
     let deadline = deadline.or(window)?;
     Some(ByHand { deadline, overrides_budgets, shortens_graces, output: output? })

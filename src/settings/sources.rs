@@ -7,9 +7,9 @@ use crate::settings::arguments::{Flags, trimmed};
 use crate::settings::list::BadItem;
 use crate::settings::overview::{Fault, InForce, Origin};
 use crate::settings::predecessors::{Effect, FORMER};
-use crate::settings::problem::{NOT_SHOWN, Problem};
-use crate::settings::table::{self, DefaultValue, Parse, Row, Setting};
-use crate::settings::{Given, Remark};
+use crate::settings::problem::{NOT_SHOWN, Problem, Unusable};
+use crate::settings::table::{self, DefaultValue, Parse, Row, Setting, Stakes, rows};
+use crate::settings::{Command, Given, Remark};
 
 /// Where settings come from, and what was found on the way.
 pub(super) struct Sources<'a> {
@@ -17,8 +17,10 @@ pub(super) struct Sources<'a> {
     variable: &'a dyn Fn(&str) -> Option<OsString>,
     /// The variables are those of an operator's shell, not of a pod.
     is_shell: bool,
-    /// What is wrong.
+    /// What is wrong, and ends the program.
     pub(super) problems: Vec<Problem>,
+    /// What is wrong, and is done without.
+    pub(super) unusable: Vec<Unusable>,
     /// What is worth a word at start.
     pub(super) remarks: Vec<Remark>,
     /// What was given, by whatever means.
@@ -36,20 +38,28 @@ impl<'a> Sources<'a> {
         // Kubernetes sets it in every pod.
         let is_pod =
             variable(table::KUBERNETES_SERVICE_HOST.row.variable).and_then(trimmed).is_some();
-        Self {
+        let mut sources = Self {
             is_shell: flags.command.takes_node() && !is_pod,
             flags,
             variable,
-            problems,
+            problems: Vec::new(),
+            unusable: Vec::new(),
             remarks: Vec::new(),
             given: Vec::new(),
             in_force: Vec::new(),
             without_effect: Vec::new(),
+        };
+        for problem in problems {
+            match rows().find(|row| problem.is_of_flag(row.flag)) {
+                Some(row) => sources.wrong(row, problem),
+                None => sources.problems.push(problem),
+            }
         }
+        sources
     }
 
-    /// The value that is in force. `None` if it is unset, or if it is bad and has been noted as a
-    /// problem.
+    /// The value that is in force. `None` if it is unset, or if it is bad and has been noted so. Where
+    /// the handler does without a bad value, its default is in force.
     pub(super) fn value<T>(&mut self, setting: &Setting<T>) -> Option<T> {
         // There is one of this for each type, so what it calls does most of it.
         let (origin, value) = self.choose_or_note(&setting.row)?;
@@ -60,9 +70,51 @@ impl<'a> Sources<'a> {
             }
             Err(bad) => {
                 self.note(&setting.row, origin, &value, Some(bad));
-                None
+                match setting.row.default {
+                    DefaultValue::Is(default) if !self.decides(&setting.row) => {
+                        read(&setting.parse, OsStr::new(default)).ok()
+                    }
+                    _ => None,
+                }
             }
         }
+    }
+
+    /// Whether a bad value ends the program.
+    fn decides(&self, row: &Row) -> bool {
+        match row.stakes {
+            Stakes::Pods => true,
+            Stakes::ByHand => !matches!(self.flags.command, Command::Run | Command::Look),
+            Stakes::Reports(_) => false,
+        }
+    }
+
+    /// Notes what is wrong with a setting: it ends the program, or is done without.
+    pub(super) fn wrong(&mut self, row: &Row, problem: Problem) {
+        if self.decides(row) {
+            self.problems.push(problem);
+            return;
+        }
+        let instead = match (row.stakes, row.default) {
+            (Stakes::Reports(instead), _) if !instead.is_empty() => Cow::Borrowed(instead),
+            (Stakes::Reports(_), DefaultValue::Is(default)) => {
+                Cow::Owned(format!("its default, {default}, is in force"))
+            }
+            (Stakes::Reports(_), DefaultValue::Unset(_)) => Cow::Borrowed("it counts as unset"),
+            (Stakes::Pods | Stakes::ByHand, _) => Cow::Borrowed("only commands by hand use it"),
+        };
+        self.done_without(problem, instead);
+    }
+
+    /// Notes what is wrong and ends nothing. `instead`: what holds in its place, as a clause.
+    pub(super) fn done_without(&mut self, problem: Problem, instead: impl Into<Cow<'static, str>>) {
+        self.unusable.push(Unusable { problem, instead: instead.into() });
+    }
+
+    /// Whether a setting that was read has a value that is not valid.
+    pub(super) fn is_bad(&self, row: &Row) -> bool {
+        let mut read = self.in_force.iter();
+        read.any(|known| known.name == row.variable && known.fault == Some(Fault::Bad))
     }
 
     fn choose_or_note(&mut self, row: &Row) -> Option<(Origin, OsString)> {
@@ -96,14 +148,13 @@ impl<'a> Sources<'a> {
         let (value, valid) = (shown.clone(), row.valid);
         match bad {
             None => {}
-            Some(Bad::Value) => self.problems.push(Problem::BadValue { given_as, value, valid }),
-            Some(Bad::Explained(why)) => self.problems.push(Problem::Explained { given_as, why }),
+            Some(Bad::Value) => self.wrong(row, Problem::BadValue { given_as, value, valid }),
+            Some(Bad::Explained(why)) => self.wrong(row, Problem::Explained { given_as, why }),
             Some(Bad::Items(items)) => {
-                let problem = |item| {
+                for item in items {
                     let (given_as, value) = (given_as.clone(), value.clone());
-                    Problem::BadItem { given_as, value, item, valid }
-                };
-                self.problems.extend(items.into_iter().map(problem));
+                    self.wrong(row, Problem::BadItem { given_as, value, item, valid });
+                }
             }
         }
         let value = Some(Cow::Owned(shown));
@@ -120,7 +171,7 @@ impl<'a> Sources<'a> {
 
     /// Notes that a setting is needed and unset; `words` tell what that means and what to do.
     pub(super) fn missing(&mut self, row: &Row, words: &'static str) {
-        self.problems.push(Problem::Missing(words));
+        self.wrong(row, Problem::Missing(words));
         if let Some(setting) = self.in_force.iter_mut().find(|known| known.name == row.variable) {
             setting.fault = Some(Fault::Missing);
         }

@@ -16,16 +16,22 @@ use crate::settings::table::{self, Setting};
 use crate::settings::value::ReadyForm;
 
 /// Reads these settings: the operator's own webhook first, then those of the programs before this one.
-pub(super) fn webhooks(sources: &mut Sources<'_>) -> Option<Vec<Destination>> {
-    let before = sources.problems.len();
+/// What cannot be used of them is noted, and messages are sent without it where that gives nothing away.
+pub(super) fn webhooks(sources: &mut Sources<'_>) -> Vec<Destination> {
     let way = way(sources);
     let own = own(sources, &way);
     let former = former(sources, &way);
+    // Whoever names a proxy may mean that nothing leaves the node past it.
+    if sources.is_bad(&table::WEBHOOK_PROXY.row) {
+        return Vec::new();
+    }
+    // Whoever names a CA means that no other is believed.
+    let own = own.filter(|_| !sources.is_bad(&table::WEBHOOK_CA_FILE.row));
     let all: Vec<_> = own.into_iter().chain(former).collect();
     if !all.is_empty() {
         way.unused.into_iter().for_each(|why| sources.remark(why));
     }
-    (sources.problems.len() == before).then_some(all)
+    all
 }
 
 /// How webhooks are reached.
@@ -103,7 +109,9 @@ fn own(sources: &mut Sources<'_>, way: &Way) -> Option<Destination> {
     let is_own = template.is_some() || template_file.is_some();
     let ready = ready?;
     let Some(url) = url_file.map(Held::InFile).or(url.map(Held::Here)) else {
-        if is_own || ready != ReadyForm::Template {
+        let is_named = [&table::WEBHOOK_URL.row, &table::WEBHOOK_URL_FILE.row];
+        let is_named = is_named.into_iter().any(|row| sources.is_bad(row));
+        if !is_named && (is_own || ready != ReadyForm::Template) {
             sources.remark("The webhook's form has no effect: no WEBHOOK_URL is set.");
         }
         return None;
@@ -112,7 +120,7 @@ fn own(sources: &mut Sources<'_>, way: &Way) -> Option<Destination> {
         (ReadyForm::Template, Some(file)) => Wanted::TemplateIn(file),
         (ReadyForm::Template, None) => {
             let text = template.unwrap_or_else(|| DEFAULT_TEMPLATE.to_owned());
-            own_template(sources, text, &headers)?
+            own_template(sources, text, &headers)
         }
         (ready, _) => Wanted::Form(ready_form(sources, ready, key, is_own)?),
     };
@@ -121,18 +129,15 @@ fn own(sources: &mut Sources<'_>, way: &Way) -> Option<Destination> {
 }
 
 /// What the template is written in, the headers say.
-fn own_template(
-    sources: &mut Sources<'_>,
-    text: String,
-    headers: &Held<Headers>,
-) -> Option<Wanted> {
-    let Held::Here(headers) = headers else { return Some(Wanted::Template(text)) };
+fn own_template(sources: &mut Sources<'_>, text: String, headers: &Held<Headers>) -> Wanted {
+    let Held::Here(headers) = headers else { return Wanted::Template(text) };
     match Template::parse(&text, headers.language()) {
-        Ok(template) => Some(Wanted::Form(Form::Template(template))),
+        Ok(template) => Wanted::Form(Form::Template(template)),
         Err(why) => {
             let given_as = "WEBHOOK_TEMPLATE".to_owned();
-            sources.problems.push(Problem::Explained { given_as, why });
-            None
+            let row = &table::WEBHOOK_TEMPLATE.row;
+            sources.wrong(row, Problem::Explained { given_as, why });
+            Wanted::Form(Form::Template(Template::usual(headers.language())))
         }
     }
 }
@@ -146,10 +151,10 @@ fn ready_form(
     if is_own {
         let words =
             "WEBHOOK_FORM asks for a ready form, and a template is set, too; unset one of them";
-        sources.contradiction(words);
-        return None;
+        sources.done_without(Problem::Contradiction(words.to_owned()), "the ready form is sent");
     }
-    if ready == ReadyForm::PagerDuty && key.is_none() {
+    let is_missing = key.is_none() && !sources.is_bad(&table::WEBHOOK_ROUTING_KEY.row);
+    if ready == ReadyForm::PagerDuty && is_missing {
         sources.missing(&table::WEBHOOK_ROUTING_KEY.row, NO_KEY);
     }
     match ready {

@@ -24,6 +24,7 @@ mod node;
 mod plan;
 mod proxy;
 mod rebalance;
+mod reports;
 mod restart;
 mod stage;
 mod start;

@@ -42,14 +42,28 @@ impl Log {
     /// # Errors
     /// The system gives no thread.
     pub fn start(out: impl Write + Send + 'static, style: Style, least: Level) -> io::Result<Self> {
-        let queue = Arc::new(Queue::new(CAPACITY));
-        let writer = Arc::clone(&queue);
+        let log = Self::new(least);
+        log.write_to(out, style)?;
+        Ok(log)
+    }
+
+    /// One that keeps what matters at least so much until it is [written](Self::write_to).
+    pub fn new(least: Level) -> Self {
+        Self { queue: Arc::new(Queue::new(CAPACITY)), least }
+    }
+
+    /// Starts the thread that writes to `out`.
+    ///
+    /// # Errors
+    /// The system gives no thread. It may be tried again.
+    pub fn write_to(&self, out: impl Write + Send + 'static, style: Style) -> io::Result<()> {
+        let (writer, least) = (Arc::clone(&self.queue), self.least);
         let out: Box<dyn Write + Send> = Box::new(out);
         thread::Builder::new()
             .name("log".to_owned())
             .stack_size(STACK)
-            .spawn(move || write_all(&writer, out, style, least))?;
-        Ok(Self { queue, least })
+            .spawn(move || write_all(&writer, out, style, least))
+            .map(drop)
     }
 
     /// Passes on a fact that became known at `at`. Never waits: if the queue is full, the fact is lost,

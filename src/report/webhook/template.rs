@@ -90,6 +90,13 @@ impl Template {
         Ok(template)
     }
 
+    /// What is said where the operator's own template cannot be used: [`DEFAULT_TEMPLATE`].
+    pub fn usual(language: Language) -> Self {
+        // A test holds that it is good.
+        let usual = Self::parse(DEFAULT_TEMPLATE, language);
+        usual.unwrap_or(Self { language, pieces: Vec::new() })
+    }
+
     /// What the filled text is, unless the operator's headers say something else.
     pub fn content_type(&self) -> &'static str {
         match self.language {

@@ -66,6 +66,21 @@ pub(super) struct Row {
     pub(super) help: &'static str,
     /// What of a value is not to be shown.
     pub(super) secret: Secret,
+    /// What depends on it, and so what a value that is not valid leads to.
+    pub(super) stakes: Stakes,
+}
+
+/// What depends on a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stakes {
+    /// Pods: which node, who goes, when, with what grace, the marks, how the metadata service and the
+    /// API server are reached. A value that is not valid ends the program before it does anything.
+    Pods,
+    /// A command that an operator gives: that ends. `run` does not use it, and goes on.
+    ByHand,
+    /// Reports only. The handler runs without it, and says so; what holds in its place, as a clause.
+    /// Empty: its default.
+    Reports(&'static str),
 }
 
 /// What of a value is not to be shown.
@@ -155,8 +170,11 @@ pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
     GROUPS.into_iter().flat_map(|group| group.rows).copied()
 }
 
-/// What most settings have in common; a test holds that each has its own of the rest.
-const USUAL: Row = Row {
+// What most settings have in common; a test holds that each has its own of the rest. A row begins with
+// one of these three, so whoever adds one chooses what a bad value of it costs.
+
+/// Of a setting that decides about pods.
+const DECIDES: Row = Row {
     flag: "",
     flag_aliases: &[],
     variable: "",
@@ -167,17 +185,24 @@ const USUAL: Row = Row {
     valid: A_TRUTH,
     help: "",
     secret: Secret::Nothing,
+    stakes: Stakes::Pods,
 };
+
+/// Of a setting that only commands of an operator use.
+const BY_HAND: Row = Row { stakes: Stakes::ByHand, ..DECIDES };
+
+/// Of a setting that decides about reports.
+const REPORTS: Row = Row { stakes: Stakes::Reports(""), ..DECIDES };
 
 const A_PATH: &str = "the path of a file, which begins with /, ./ or ../";
 
-/// What files have in common.
+/// What files have in common; that a bad one ends the program, only those of the API server.
 const A_FILE: Row = Row {
     placeholder: Some("FILE"),
     default: DefaultValue::Unset("none"),
     valid: A_PATH,
     secret: Secret::NoPath,
-    ..USUAL
+    ..DECIDES
 };
 
 const A_TRUTH: &str = "true or false (also 1, 0, t, f)";

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::kube::identity::Choice;
 use crate::kube::server_url::ServerUrl;
 use crate::settings::table::{
-    A_FILE, DefaultValue, Group, Parse::One, Row, Secret, Setting, USUAL,
+    A_FILE, DECIDES, DefaultValue, Group, Parse::One, Row, Secret, Setting,
 };
 use crate::settings::value::{any_path, host, identity, number, path, server_url};
 
@@ -31,7 +31,7 @@ pub(in crate::settings) const KUBERNETES_SERVICE_HOST: Setting<String> = Setting
         default: DefaultValue::Unset("must be given; in a pod Kubernetes sets it"),
         valid: "an IPv4 or IPv6 address or a host name, without scheme and port",
         help: "where the API server is",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(host),
 };
@@ -44,7 +44,7 @@ pub(in crate::settings) const KUBERNETES_SERVICE_PORT: Setting<u16> = Setting {
         default: DefaultValue::Is("443"),
         valid: "a whole number from 1 to 65535",
         help: "its port",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(|text| number(text, 1..=u16::MAX)),
 };
@@ -80,7 +80,7 @@ pub(in crate::settings) const IDENTITY: Setting<Choice> = Setting {
         default: DefaultValue::Is("auto"),
         valid: "auto, node or service-account",
         help: "in whose name requests are made; auto: the node's where the server lets it",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(identity),
 };
@@ -94,7 +94,7 @@ pub(in crate::settings) const SERVER: Setting<ServerUrl> = Setting {
         valid: "https://HOST:PORT",
         secret: Secret::Query,
         help: "where the API server is, from outside the cluster",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(server_url),
 };

@@ -8,9 +8,9 @@ use crate::report::webhook::proxies::NoProxy;
 use crate::report::webhook::proxy::ProxyUrl;
 use crate::report::webhook::url::WebhookUrl;
 use crate::settings::table::{
-    A_FILE, DefaultValue, Group,
+    self, DefaultValue, Group,
     Parse::{Explained, One},
-    Row, Secret, Setting, USUAL,
+    REPORTS, Row, Secret, Setting, Stakes,
 };
 use crate::settings::value::{ReadyForm, form, path, proxy, words};
 use crate::source::url::NoticeUrl;
@@ -52,7 +52,7 @@ const A_WEBHOOK: Row = Row {
     default: DefaultValue::Unset("nothing is sent there"),
     valid: "https://HOST[:PORT]/PATH, or http://",
     secret: Secret::Path,
-    ..USUAL
+    ..REPORTS
 };
 
 pub(in crate::settings) const WEBHOOK_URL: Setting<WebhookUrl> = Setting {
@@ -83,7 +83,7 @@ pub(in crate::settings) const WEBHOOK_FORM: Setting<ReadyForm> = Setting {
         default: DefaultValue::Is("template"),
         valid: "template, slack, teams, discord, pagerduty, google-chat or json",
         help: "the form that the service at that URL wants",
-        ..USUAL
+        ..REPORTS
     },
     parse: One(form),
 };
@@ -99,7 +99,8 @@ pub(in crate::settings) const WEBHOOK_TEMPLATE: Setting<String> = Setting {
         valid: "text with fields such as {{ .NodeName }} in it; docs/reports.md has all of them",
         help: "the message, with fields in it",
         secret: Secret::Whole,
-        ..USUAL
+        stakes: Stakes::Reports("the default message is sent"),
+        ..REPORTS
     },
     parse: One(|text| Some(text.to_owned())),
 };
@@ -123,7 +124,8 @@ pub(in crate::settings) const WEBHOOK_ROUTING_KEY: Setting<RoutingKey> = Setting
         valid: "32 letters and digits",
         help: "the integration key of PagerDuty (Events API v2)",
         secret: Secret::Whole,
-        ..USUAL
+        stakes: Stakes::Reports("no alert goes to PagerDuty"),
+        ..REPORTS
     },
     parse: One(RoutingKey::parse),
 };
@@ -137,7 +139,7 @@ pub(in crate::settings) const WEBHOOK_HEADERS: Setting<Headers> = Setting {
         valid: r#"a JSON object of strings, such as {"Content-type":"application/json"}"#,
         help: "the headers of each message to that URL",
         secret: Secret::Whole,
-        ..USUAL
+        ..REPORTS
     },
     parse: Explained(Headers::parse),
 };
@@ -169,7 +171,8 @@ const A_PROXY: Row = Row {
     placeholder: Some("URL"),
     valid: "http://[USER:PASSWORD@]HOST:PORT, or HOST:PORT",
     secret: Secret::User,
-    ..USUAL
+    stakes: Stakes::Reports("no message is sent: none goes past a proxy"),
+    ..REPORTS
 };
 
 pub(in crate::settings) const HTTPS_PROXY: Setting<Result<ProxyUrl, &str>> = Setting {
@@ -218,7 +221,7 @@ pub(in crate::settings) const NO_PROXY: Setting<NoProxy> = Setting {
         valid: "a list of names (and all below them), addresses and networks, each but the last with \
                 :PORT or without, or *",
         help: "hosts that are reached without those three proxies",
-        ..USUAL
+        ..REPORTS
     },
     parse: One(|text| Some(NoProxy::parse(text))),
 };
@@ -229,6 +232,9 @@ pub(in crate::settings) const WEBHOOK_CA_FILE: Setting<PathBuf> = Setting {
         variable: "WEBHOOK_CA_FILE",
         default: DefaultValue::Unset("the public ones that Mozilla's browsers believe"),
         help: "certificates (PEM) that the one of WEBHOOK_URL must go back to",
+        stakes: Stakes::Reports(
+            "no message is sent to WEBHOOK_URL: no other CA is believed in its place",
+        ),
         ..A_FILE
     },
     parse: One(path),
@@ -243,7 +249,7 @@ pub(in crate::settings) const CLUSTER: Setting<String> = Setting {
         default: DefaultValue::Unset("no name"),
         valid: SOME_WORDS,
         help: "the cluster's name in messages",
-        ..USUAL
+        ..REPORTS
     },
     parse: One(words),
 };
@@ -266,7 +272,7 @@ pub(in crate::settings) const SLACK_CHANNEL: Setting<String> = Setting {
         default: DefaultValue::Unset("the webhook's own"),
         valid: SOME_WORDS,
         help: "the channel, for older webhooks of Slack, which may have several",
-        ..USUAL
+        ..REPORTS
     },
     parse: One(words),
 };
@@ -300,7 +306,7 @@ pub(in crate::settings) const WECHAT_KEY: Setting<String> = Setting {
         valid: "letters, digits, - and _",
         help: "the key of that webhook, if WECHAT_URL does not hold it already",
         secret: Secret::Whole,
-        ..USUAL
+        ..REPORTS
     },
     parse: One(|text| {
         let is_key = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
@@ -324,7 +330,7 @@ const A_FACT: Row = Row {
     default: DefaultValue::Unset("the metadata service is asked"),
     valid: "http://HOST[:PORT]/PATH, with a name or an IPv4 address; no https",
     secret: Secret::Query,
-    ..USUAL
+    ..REPORTS
 };
 
 pub(in crate::settings) const AZ_URL: Setting<NoticeUrl> = Setting {
@@ -356,6 +362,9 @@ pub(in crate::settings) const INSTANCE_TYPE_URL: Setting<NoticeUrl> = Setting {
     },
     parse: One(|text| NoticeUrl::parse(text).ok()),
 };
+
+/// What the files of webhooks have in common.
+const A_FILE: Row = Row { stakes: Stakes::Reports(""), ..table::A_FILE };
 
 const SOME_WORDS: &str = "at most 256 characters that can be printed";
 

@@ -12,7 +12,7 @@ use crate::node::{RebalanceMark, TaintEffect};
 use crate::notice::Code;
 use crate::report::fact::Level;
 use crate::settings::predecessors::FORMER;
-use crate::settings::table::{DefaultValue, rows};
+use crate::settings::table::{DefaultValue, GROUPS, Stakes, rows};
 
 /// What is read from the environment.
 mod environment;
@@ -50,6 +50,11 @@ fn good(arguments: &[&str], variables: &[(&str, &str)]) -> Settings {
 fn problems(arguments: &[&str], variables: &[(&str, &str)]) -> Vec<String> {
     let bad = settled(arguments, variables).expect_err("settings that are bad");
     bad.0.iter().map(ToString::to_string).collect()
+}
+
+/// What is wrong and done without.
+fn done_without(arguments: &[&str], variables: &[(&str, &str)]) -> Vec<String> {
+    good(arguments, variables).unusable.iter().map(ToString::to_string).collect()
 }
 
 fn remarks(arguments: &[&str], variables: &[(&str, &str)]) -> Vec<String> {
@@ -124,6 +129,7 @@ fn a_pod_of_the_manifest_needs_no_more_than_its_node() {
             },
             given: settings.given.clone(),
             remarks: vec![],
+            unusable: vec![],
         }
     );
     let given: Vec<_> = settings.given.iter().map(ToString::to_string).collect();
@@ -251,10 +257,82 @@ fn the_ends_of_each_range_are_valid_and_the_next_values_are_not() {
         for value in valid {
             good(&[&format!("--{flag}={value}")], &[]);
         }
+        let decides = rows().any(|row| row.flag == flag && row.stakes == Stakes::Pods);
+        let wrong = if decides { problems } else { done_without };
         for value in invalid {
-            assert_eq!(problems(&[&format!("--{flag}={value}")], &[]).len(), 1, "{flag} {value}");
+            assert_eq!(wrong(&[&format!("--{flag}={value}")], &[]).len(), 1, "{flag} {value}");
         }
     }
+}
+
+/// Each setting of the table with a value that none takes.
+#[cfg(unix)]
+#[test]
+fn only_what_decides_about_pods_ends_the_program() {
+    use std::os::unix::ffi::OsStringExt;
+    for row in rows() {
+        let lookup = |name: &str| {
+            let of_pod = || POD.iter().find(|(known, _)| *known == name);
+            if name == row.variable {
+                return Some(OsString::from_vec(b"\xff".to_vec()));
+            }
+            of_pod().map(|(_, value)| OsString::from(value))
+        };
+        for (command, ends) in [
+            ("run", row.stakes == Stakes::Pods),
+            ("look", row.stakes == Stakes::Pods),
+            ("drain", !matches!(row.stakes, Stakes::Reports(_))),
+            ("plan", !matches!(row.stakes, Stakes::Reports(_))),
+        ] {
+            let (ended, said): (_, Vec<_>) = match read([command.into()], &lookup) {
+                Ok(Wanted::Do(_, settings)) => {
+                    (false, settings.unusable.iter().map(ToString::to_string).collect())
+                }
+                Err(bad) => (true, bad.0.iter().map(ToString::to_string).collect()),
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(ended, ends, "{command} with {}: {said:?}", row.variable);
+            let [said] = &said[..] else { panic!("{command} with {}: {said:?}", row.variable) };
+            assert!(said.starts_with(row.variable) && said.contains(row.valid), "{said}");
+            assert!(ended || said.len() > row.valid.len() + 30, "what holds instead? {said}");
+        }
+    }
+}
+
+/// A setting that decides about pods must not be done without, nor one of reports end the program.
+#[test]
+fn what_is_at_stake_is_what_the_group_is_about() {
+    for group in GROUPS {
+        for row in group.rows {
+            let expected = match group.title {
+                "The log" | "Kubernetes Events" | "Webhooks" | "Metrics and probes" => {
+                    matches!(row.stakes, Stakes::Reports(_))
+                }
+                "By hand" => row.stakes == Stakes::ByHand,
+                _ => row.stakes == Stakes::Pods,
+            };
+            assert!(expected, "{}: {:?}", row.variable, row.stakes);
+        }
+    }
+}
+
+#[test]
+fn a_flag_of_a_report_without_its_value_is_done_without() {
+    let said = done_without(&["--webhook-url"], &[]);
+    assert_eq!(
+        said,
+        ["--webhook-url came without a value; valid is https://HOST[:PORT]/PATH, or http://; it \
+          counts as unset"]
+    );
+    assert_eq!(problems(&["--workers"], &[]).len(), 1);
+}
+
+#[test]
+fn with_what_ends_the_program_everything_is_named() {
+    let said =
+        problems(&["--workers=0"], &[("LOG_LEVEL", "loud"), ("K8S_SPOT_HANDLER_DEADLINE", "soon")]);
+    assert_eq!(said.len(), 3, "{said:?}");
+    assert!(said[0].starts_with("--workers"), "{said:?}");
 }
 
 #[cfg(unix)]

@@ -114,6 +114,16 @@ fn what_is_wrong_is_told_beside_what_is_right() {
 }
 
 #[test]
+fn what_is_done_without_stands_at_the_end_and_is_no_less_wrong() {
+    let overview = printed(&["--webhook-form=telegram"], &POD);
+    assert_eq!(line(&overview, "WEBHOOK_FORM"), "telegram flag --webhook-form, NOT VALID");
+    let (_, below) = overview.text.split_once("\n\nNot valid, and done without:\n  ").unwrap();
+    assert!(below.starts_with("--webhook-form is \"telegram\"; valid is "), "{below}");
+    assert!(below.ends_with("; its default, template, is in force\n"), "{below}");
+    assert_eq!(overview.bad.unwrap().0.len(), 1);
+}
+
+#[test]
 fn names_without_effect_and_remarks_stand_below() {
     let variables = [POD[0], POD[1], ("KUBE_API_QPS", "9"), ("METADATA_TRIES", "3")];
     let overview = printed(&["--poll-interval=1m", "--use-apiserver-cache"], &variables);

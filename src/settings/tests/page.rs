@@ -67,9 +67,15 @@ fn section(page: &mut String, group: &Group) {
         write!(
             page,
             "### {variables}\n\n{help}\n\n- Flag: {flags}{switch}\n- Default: {default}\n- Valid: \
-             {valid}\n\n"
+             {valid}\n"
         )
         .unwrap();
+        if let Stakes::Reports(instead) = row.stakes
+            && !instead.is_empty()
+        {
+            writeln!(page, "- Otherwise: {instead}").unwrap();
+        }
+        page.push('\n');
     }
 }
 
@@ -118,8 +124,8 @@ switch alone means `true`; another value stands behind `=`: `--dry-run=false`.
     k8s-spot-handler --print-settings    what is in force here, and where each value comes from
 
 `--print-settings` takes the same flags and environment, does nothing else, and needs no cluster: what is
-missing is shown as `(missing)`. If the program would not start with these settings, it says why on
-standard error and ends with 64.
+missing is shown as `(missing)`. If anything is not valid, it says what on standard error and ends with 64, also
+where the program would start without it: that stands at the end.
 
 **No secret is shown**, neither there nor in the log nor in an error: URLs of webhooks but for their host, keys,
 headers, templates, users and passwords in URLs, queries of URLs, whatever looks like a token, values of names
@@ -137,9 +143,17 @@ had before take one, as seconds, and their entries below say so.
 **Lists** are `name=value` with commas between them. Spaces around names, values and commas do not count;
 an empty item or a name that stands twice is refused.
 
-**Exit status**: 0 when told to end, by SIGTERM or SIGINT. Before anything is done: 64 for bad settings,
-all of which are named at once with what would be valid; 71 where a port is taken, or the system gives no
-thread or no socket to begin with. Nothing else ends it.
+**A value that is not valid** ends the program before it does anything, if the setting decides about pods: which
+node, who goes, when, with what grace, the marks on the node, how the metadata service and the API server are
+reached. A setting that is about reports ends nothing: the node is guarded without it. An error in the log
+(`setting_unusable`) names it, what would be valid and what holds in its place; `check` and the metric
+`report_faults` tell of it, too. What holds is the default, unless the setting says otherwise below. The settings
+of commands by hand end those commands only.
+
+**Exit status**: 0 when told to end, by SIGTERM or SIGINT. Before anything is done: 64 for settings that decide
+about pods and are not valid, all of which are named at once with what would be valid; 71 where the system gives
+no thread to poll with, or no sockets and signals to wait for. Nothing else ends it: neither a port that is taken
+nor a file of a webhook that is missing, which are tried again.
 
 ";
 
@@ -251,11 +265,16 @@ Domains and addresses may have a `:PORT`. Names are not resolved. `localhost` an
 proxy of the environment. Where curl and Go differ, the entry matches: `.example.com` matches `example.com` itself
 with curl only.
 
-A template is text with `{{ .Field }}` in it; anything else of Go's template language is an error at the start,
-which names the place and what to write instead. If the header `Content-Type` says JSON, as it does by default,
-the template must be JSON, and values are escaped for it. If it says `application/x-www-form-urlencoded`, values
-are percent-encoded, and what stands around them is sent as it is. With any other type values stand in the text
-as they are.
+A template is text with `{{ .Field }}` in it; anything else of Go's template language is an error in the log at
+the start, which names the place and what to write instead, and the default message is sent. If the header
+`Content-Type` says JSON, as it does by default, the template must be JSON, and values are escaped for it. If it says
+`application/x-www-form-urlencoded`, values are percent-encoded, and what stands around them is sent as it is. With
+any other type values stand in the text as they are.
+
+Files are looked at when the program starts and before each message, and while something is missing once a
+minute. Without a template the default message is sent, without headers the message goes without them (one that is
+refused then is tried again). Without URL or CA nothing is sent: no other CA is believed in its place. So it is
+with a `WEBHOOK_PROXY` that is not valid: nothing goes past a proxy.
 
 `SLACK_URL`, `HANGOUTS_URL`, `WECHAT_URL` and `SEMATEXT_URL` are names of k8s-spot-handler before this program. Each
 gets a message in the form of its service, besides what goes to `WEBHOOK_URL`.
@@ -267,8 +286,9 @@ gets a message in the form of its service, besides what goes to `WEBHOOK_URL`.
         "\
 Both are off unless switched on. Each has a port of its own, or both the same. With the network of the host
 these are ports of the node: whoever reaches the node reaches them, unless `LISTEN_ADDRESS` is one that only
-the scraper reaches. The kubelet probes the pod's address, which is then the node's. A port that is taken ends
-the program before it does anything.
+the scraper reaches. The kubelet probes the pod's address, which is then the node's. A port that is taken is an
+error in the log, and tried again; notices are heard all the same. (The kubelet, which is then answered by somebody
+else or nobody, may start the handler anew: give it a port that is free.)
 
 ",
     ),

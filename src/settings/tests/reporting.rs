@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 
 use super::*;
+use crate::report::server::endpoints::LivePath;
 use crate::report::webhook::destination::{Destination, Held, Wanted};
 use crate::report::webhook::form::Form;
 use crate::report::webhook::proxies::{NoProxy, Proxies};
 use crate::report::webhook::proxy::ProxyUrl;
+use crate::report::webhook::template::{Language, Template};
 
 const URL: &str = "https://hooks.example/services/hush";
 const KEY: &str = "0123456789abcdef0123456789abcdef";
@@ -101,26 +103,92 @@ fn what_stands_in_a_file_comes_first_and_is_read_later() {
 
 #[test]
 fn what_is_wrong_with_a_webhook_is_said_with_its_remedy() {
-    for (variables, expected) in [
+    let usual = || Form::Template(Template::usual(Language::Json));
+    let slack = || Form::Slack { channel: None };
+    for (variables, expected, instead, forms_left) in [
         (
             &[("WEBHOOK_URL", URL), ("WEBHOOK_FORM", "pagerduty")][..],
             "WEBHOOK_FORM is pagerduty, and WEBHOOK_ROUTING_KEY is not set; ",
+            "no alert goes to PagerDuty",
+            vec![],
+        ),
+        (
+            &[
+                ("WEBHOOK_URL", URL),
+                ("WEBHOOK_FORM", "pagerduty"),
+                ("WEBHOOK_ROUTING_KEY", "0123"),
+                ("SLACK_URL", URL),
+            ],
+            "WEBHOOK_ROUTING_KEY is \"(not shown)\"; valid is 32 letters",
+            "no alert goes to PagerDuty",
+            vec![slack()],
         ),
         (
             &[("WEBHOOK_URL", URL), ("WEBHOOK_FORM", "slack"), ("WEBHOOK_TEMPLATE", "{}")],
             "WEBHOOK_FORM asks for a ready form, and a template is set, too; ",
+            "the ready form is sent",
+            vec![slack()],
         ),
         (
             &[("WEBHOOK_URL", URL), ("WEBHOOK_TEMPLATE", "{\"a\":\n\"{{ range .Pods }}\"}")],
             "WEBHOOK_TEMPLATE: line 2, column 2: ",
+            "the default message is sent",
+            vec![usual()],
         ),
-        (&[("WEBHOOK_HEADERS", "Authorization: hush")], "WEBHOOK_HEADERS: "),
-        (&[("WEBHOOK_PROXY", "https://proxy.example:3128")], "WEBHOOK_PROXY: "),
-        (&[("WECHAT_KEY", "a&b")], "WECHAT_KEY is \"(not shown)\"; valid is letters"),
+        (
+            &[("WEBHOOK_URL", URL), ("WEBHOOK_TEMPLATE", "{\"a\":\"\n\"}")],
+            "WEBHOOK_TEMPLATE: line 1, column 7: ",
+            "the default message is sent",
+            vec![usual()],
+        ),
+        (
+            &[("WEBHOOK_URL", URL), ("WEBHOOK_TEMPLATE", "{\"a\":\"{{ .Kind | upper }}\"}")],
+            "WEBHOOK_TEMPLATE: line 1, column 7: ",
+            "the default message is sent",
+            vec![usual()],
+        ),
+        (
+            &[("WEBHOOK_URL", URL), ("WEBHOOK_FORM", "telegram")],
+            "WEBHOOK_FORM is \"telegram\"; valid is template, ",
+            "its default, template, is in force",
+            vec![usual()],
+        ),
+        (
+            &[("WEBHOOK_URL", URL), ("WEBHOOK_HEADERS", "Authorization: hush")],
+            "WEBHOOK_HEADERS: ",
+            "is in force",
+            vec![usual()],
+        ),
+        (
+            &[("WEBHOOK_URL", "hooks.example"), ("WEBHOOK_FORM", "json"), ("SLACK_URL", URL)],
+            "WEBHOOK_URL: ",
+            "it counts as unset",
+            vec![slack()],
+        ),
+        (
+            &[("SLACK_URL", URL), ("WEBHOOK_PROXY", "https://proxy.example:3128")],
+            "WEBHOOK_PROXY: ",
+            "no message is sent: none goes past a proxy",
+            vec![],
+        ),
+        (
+            &[("WEBHOOK_URL", URL), ("SLACK_URL", URL), ("WEBHOOK_CA_FILE", "ca.crt")],
+            "WEBHOOK_CA_FILE is \"(not shown)\"; ",
+            "no other CA is believed in its place",
+            vec![slack()],
+        ),
+        (
+            &[("WECHAT_URL", URL), ("WECHAT_KEY", "a&b")],
+            "WECHAT_KEY is \"(not shown)\"; valid is letters",
+            "it counts as unset",
+            vec![Form::WeChat],
+        ),
     ] {
-        let said = problems(&[], variables);
+        let said = done_without(&[], variables);
         assert_eq!(said.len(), 1, "{said:?}");
-        assert!(said[0].starts_with(expected), "{said:?}");
+        assert!(said[0].starts_with(expected) && said[0].ends_with(instead), "{said:?}");
+        assert_eq!(forms(variables), forms_left, "{said:?}");
+        assert_eq!(remarks(&[], variables), [""; 0]);
     }
 }
 
@@ -215,6 +283,26 @@ fn under_a_web_server_its_clients_do_not_choose_the_proxy() {
     assert_eq!(said, ["HTTP_PROXY is not used: REQUEST_METHOD is set, as by a web server."]);
 }
 
+/// A kubelet that asks for probes in vain starts the handler anew for ever.
+#[test]
+fn probes_are_served_whatever_is_wrong_with_their_settings() {
+    let on = ("ENABLE_PROBES_SERVER", "true");
+    for (variables, at, path) in [
+        (&[("ENABLE_PROBES_SERVER", "yes")][..], "[::]:8080", LivePath::default()),
+        (&[on, ("PROBES_SERVER_PORT", "65536")], "[::]:8080", LivePath::default()),
+        (&[on, ("PROBES_SERVER_ENDPOINT", "healthz")], "[::]:8080", LivePath::anywhere()),
+        (&[on, ("LISTEN_ADDRESS", "localhost")], "[::]:8080", LivePath::default()),
+    ] {
+        let probes = good(&[], variables).reporting.probes.unwrap();
+        assert_eq!((probes.address.to_string().as_str(), probes.liveness), (at, path));
+        assert_eq!(done_without(&[], variables).len(), 1);
+    }
+    // Whoever was to be kept out is.
+    let metrics = [("ENABLE_PROMETHEUS_SERVER", "true"), ("LISTEN_ADDRESS", "localhost")];
+    assert_eq!(good(&[], &metrics).reporting.metrics, None);
+    assert_eq!(good(&[], &[("ENABLE_PROMETHEUS_SERVER", "yes")]).reporting.metrics, None);
+}
+
 #[test]
 fn without_a_url_a_template_is_worth_a_word_and_no_more() {
     let asked = [("WEBHOOK_URL", ""), ("WEBHOOK_TEMPLATE", "{{ range .Pods }}{{ . }}{{ end }}")];
@@ -231,9 +319,11 @@ fn a_template_is_written_in_what_the_headers_say() {
         all.extend(more);
         settled(&[], &all).map(|settings| settings.reporting.webhooks[0].form.clone())
     };
-    assert!(matches!(of(&[("WEBHOOK_HEADERS", plain)]), Ok(Wanted::Form(Form::Template(_)))));
+    let usual = |language| Wanted::Form(Form::Template(Template::usual(language)));
+    let good = of(&[("WEBHOOK_HEADERS", plain)]).unwrap();
+    assert!(matches!(good, Wanted::Form(Form::Template(_))) && good != usual(Language::Plain));
     for json in [&[][..], &[("WEBHOOK_HEADERS", r#"{"X-Key":"1"}"#)]] {
-        assert!(of(json).is_err(), "{json:?}");
+        assert_eq!(of(json).unwrap(), usual(Language::Json), "{json:?}");
     }
     // Nobody knows yet.
     let later = of(&[("WEBHOOK_HEADERS_FILE", "/run/headers")]);
@@ -263,7 +353,9 @@ fn no_secret_of_a_webhook_is_shown() {
             }
             let shown = match settled(&[], &asked) {
                 // The channel itself is part of the form, which nothing prints.
-                Ok(settings) if name == "SLACK_CHANNEL" => format!("{:?}", settings.given),
+                Ok(settings) if name == "SLACK_CHANNEL" => {
+                    format!("{:?} {:?}", settings.given, settings.unusable)
+                }
                 Ok(settings) => format!("{:?} {settings:?}", settings.given),
                 Err(bad) => format!("{bad} {bad:?}"),
             };

@@ -303,7 +303,13 @@ fn what_a_daemon_set_says_is_not_said_by_hand() {
 fn a_deadline_leaves_time_for_the_pods() {
     assert_eq!(good(&["--deadline=3s"], &[]).by_hand.deadline, Duration::from_secs(3));
     assert_one(
-        &problems(&["--deadline=2s"], &[]),
+        &problems(&["drain", "--deadline=2s"], &[]),
         "the safety margin (2s) must be shorter than the deadline (2s)",
     );
+    // What stands in the environment of the handler's pod for those who ask there.
+    let of_pod = [("K8S_SPOT_HANDLER_DEADLINE", "2s"), ("K8S_SPOT_HANDLER_OUTPUT", "yaml")];
+    let said = done_without(&[], &of_pod);
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said.iter().all(|one| one.ends_with("; only commands by hand use it")), "{said:?}");
+    assert_eq!(problems(&["plan"], &of_pod).len(), 2);
 }

@@ -319,3 +319,10 @@ fn the_page_of_reports_explains_every_field() {
         assert!(page.contains(&format!("`{key}`")), "{key}");
     }
 }
+
+#[test]
+fn the_default_message_can_be_said_in_every_language() {
+    for language in [Language::Json, Language::Plain] {
+        assert_eq!(Template::usual(language), Template::parse(DEFAULT_TEMPLATE, language).unwrap());
+    }
+}
