@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, PipeReader, Write};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -21,13 +21,14 @@ pub(crate) struct Launch<'a> {
     stage: &'a Stage,
     environment: Vec<(String, OsString)>,
     heard: bool,
+    stuck: bool,
     /// The most file descriptors that the system gives it.
     descriptors: Option<u32>,
 }
 
 impl<'a> Launch<'a> {
     pub(crate) fn on(stage: &'a Stage, environment: Vec<(String, OsString)>) -> Self {
-        Self { stage, environment, heard: true, descriptors: None }
+        Self { stage, environment, heard: true, stuck: false, descriptors: None }
     }
 
     /// With this variable in its environment.
@@ -46,6 +47,12 @@ impl<'a> Launch<'a> {
     /// Nobody listens: its standard error is a closed pipe.
     pub(crate) fn unheard(mut self) -> Self {
         self.heard = false;
+        self
+    }
+
+    /// Nobody reads what it says, and there is no more room for it: its standard error is a full pipe.
+    pub(crate) fn stuck(mut self) -> Self {
+        self.stuck = true;
         self
     }
 
@@ -76,15 +83,26 @@ impl<'a> Launch<'a> {
 
     /// Starts it, and does not wait for anything.
     pub(crate) fn start(self) -> Handler<'a> {
+        let (full, stderr) = if self.stuck {
+            let (reader, mut writer) = io::pipe().unwrap();
+            // As much as a pipe holds (pipe(7)).
+            writer.write_all(&vec![b'\n'; 64 * 1024]).unwrap();
+            (Some(reader), Stdio::from(writer))
+        } else {
+            (None, Stdio::piped())
+        };
         let mut child = command(self.descriptors)
             .env_clear()
             .envs(self.environment)
             .stdin(Stdio::null())
-            .stderr(Stdio::piped())
+            .stderr(stderr)
             .spawn()
             .unwrap();
         let log = Arc::new(Log::default());
-        let pipe = child.stderr.take().unwrap();
+        let Some(pipe) = child.stderr.take() else {
+            log.end();
+            return Handler { stage: self.stage, child, log, _full: full };
+        };
         if self.heard {
             let log = Arc::clone(&log);
             thread::spawn(move || log.listen(pipe));
@@ -92,7 +110,7 @@ impl<'a> Launch<'a> {
             drop(pipe);
             log.end();
         }
-        Handler { stage: self.stage, child, log }
+        Handler { stage: self.stage, child, log, _full: full }
     }
 }
 
@@ -110,6 +128,8 @@ pub(crate) struct Handler<'a> {
     stage: &'a Stage,
     child: Child,
     log: Arc<Log>,
+    /// The end of a pipe that nobody reads.
+    _full: Option<PipeReader>,
 }
 
 #[derive(Default)]
