@@ -19,6 +19,7 @@ use rustls::{CertificateError, ClientConfig, RootCertStore, SignatureScheme};
 
 use webpki::ring as signed;
 
+use crate::excerpt::excerpt;
 use crate::file;
 
 /// What TLS needs to know to trust whoever `roots` vouch for, and nobody else; and who we are, where that
@@ -219,12 +220,13 @@ impl From<rustls::Error> for Distrust {
                 CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                     certificate("is not valid yet, or this machine's clock is wrong")
                 }
-                other => certificate(&format!("is not valid: {other}")),
+                // What stands in it is of whoever made it.
+                other => certificate(&excerpt(&format!("is not valid: {other}"))),
             },
             rustls::Error::InvalidMessage(_) => {
                 Self::NoTls("what answers there does not speak TLS".to_owned())
             }
-            other => Self::NoTls(other.to_string()),
+            other => Self::NoTls(excerpt(&other.to_string())),
         }
     }
 }

@@ -10,6 +10,7 @@ use std::mem;
 use std::net::ToSocketAddrs;
 use std::thread;
 
+use crate::excerpt::excerpt;
 use crate::source::url::Address;
 
 /// For connection, head and body together, in seconds. minreq takes whole seconds only.
@@ -201,7 +202,7 @@ fn no_response(error: minreq::Error) -> NoResponse {
         minreq::Error::InvalidUtf8InResponse => {
             NoResponse::NotHttp("its head is not UTF-8".to_owned())
         }
-        other => NoResponse::NotHttp(other.to_string()),
+        other => NoResponse::NotHttp(excerpt(&other.to_string())),
     }
 }
 
