@@ -22,13 +22,13 @@ pub(crate) struct Launch<'a> {
     environment: Vec<(String, OsString)>,
     heard: bool,
     stuck: bool,
-    /// The most file descriptors that the system gives it.
-    descriptors: Option<u32>,
+    /// What a shell does before it becomes the handler.
+    before: Vec<String>,
 }
 
 impl<'a> Launch<'a> {
     pub(crate) fn on(stage: &'a Stage, environment: Vec<(String, OsString)>) -> Self {
-        Self { stage, environment, heard: true, stuck: false, descriptors: None }
+        Self { stage, environment, heard: true, stuck: false, before: Vec::new() }
     }
 
     /// With this variable in its environment.
@@ -57,15 +57,27 @@ impl<'a> Launch<'a> {
     }
 
     /// With no more file descriptors than these.
-    pub(crate) fn descriptors(mut self, most: u32) -> Self {
-        self.descriptors = Some(most);
+    pub(crate) fn descriptors(self, most: u32) -> Self {
+        self.after(format!("ulimit -n {most}"))
+    }
+
+    /// With no more memory of its own than so many KiB: heap, stacks, and what else is private and
+    /// writable (`RLIMIT_DATA`), touched or not.
+    pub(crate) fn memory(self, kib: usize) -> Self {
+        // As with musl, threads share one heap.
+        self.with("MALLOC_ARENA_MAX", "1").after(format!("ulimit -d {kib}"))
+    }
+
+    /// Started once the shell has done this.
+    pub(crate) fn after(mut self, command: String) -> Self {
+        self.before.push(command);
         self
     }
 
     /// Runs it with these arguments to its end, as an operator does by hand. What it said and sent is
     /// held against what none may ever say or send.
     pub(crate) fn run(self, arguments: &[&str]) -> Output {
-        let output = command(self.descriptors)
+        let output = command(&self.before)
             .args(arguments)
             .env_clear()
             .envs(self.environment)
@@ -91,7 +103,7 @@ impl<'a> Launch<'a> {
         } else {
             (None, Stdio::piped())
         };
-        let mut child = command(self.descriptors)
+        let mut child = command(&self.before)
             .env_clear()
             .envs(self.environment)
             .stdin(Stdio::null())
@@ -114,11 +126,13 @@ impl<'a> Launch<'a> {
     }
 }
 
-fn command(descriptors: Option<u32>) -> Command {
+fn command(before: &[String]) -> Command {
     let handler = env!("CARGO_BIN_EXE_k8s-spot-handler");
-    let Some(most) = descriptors else { return Command::new(handler) };
+    if before.is_empty() {
+        return Command::new(handler);
+    }
     let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", &format!("ulimit -n {most} && exec \"$0\""), handler]);
+    shell.args(["-c", &format!("{} && exec \"$0\" \"$@\"", before.join(" && ")), handler]);
     shell
 }
 

@@ -19,6 +19,7 @@ mod log;
 mod maintenance;
 mod maintenance_lists;
 mod marks;
+mod memory;
 mod metadata;
 mod no_node;
 mod node;
