@@ -70,7 +70,10 @@ pub enum Answer {
     /// A disruption budget says no (429 with cause `DisruptionBudget`; 500 where several budgets
     /// cover the pod).
     Blocked(Budget),
-    /// Not now: overloaded, or a conflict that passes (408, 409, 429, 5xx).
+    /// The API server tried, and something has failed: an admission webhook that does not answer, a
+    /// policy that cannot be evaluated, or the server itself (500), with its message.
+    Failed(String),
+    /// Not now: overloaded, or a conflict that passes (408, 409, 429, other 5xx).
     Busy {
         /// The server's `Retry-After`, if it gave one.
         retry_after: Option<Duration>,

@@ -142,7 +142,8 @@ impl Drain {
         } else {
             let pod = reference.clone();
             match round {
-                0 if late => self.told.push_back(Progress::Late(pod)),
+                // One may have been bound before the cordon.
+                0 | 1 if late => self.told.push_back(Progress::Late(pod)),
                 0 => {}
                 times => self.told.push_back(Progress::Returned { pod, times }),
             }
@@ -167,8 +168,10 @@ impl Drain {
         if sent.ask == Ask::MarkDisrupted {
             record.marked = true;
         }
-        let answers =
-            !matches!(answer, Answer::Busy { .. } | Answer::Unauthorized(_) | Answer::Broken(_));
+        let answers = !matches!(
+            answer,
+            Answer::Busy { .. } | Answer::Failed(_) | Answer::Unauthorized(_) | Answer::Broken(_)
+        );
         match answer {
             Answer::Accepted => self.accepted(now, uid, &sent),
             Answer::Gone if self.is_doubtful(uid) => self.not_found(now, uid),
@@ -178,6 +181,9 @@ impl Drain {
             answer if sent.ask == Ask::MarkDisrupted => self.not_marked(uid, answer),
             Answer::NamespaceTerminating => self.namespace_terminating(now, uid, &sent),
             Answer::Forbidden(message) => self.forbidden(now, uid, &sent, message),
+            Answer::Failed(why) => {
+                self.failed(now, uid, &sent, FailureKind::Failed, why, Duration::ZERO);
+            }
             Answer::Busy { retry_after, why } => {
                 let pause = retry_after.unwrap_or_default();
                 self.failed(now, uid, &sent, FailureKind::Busy, why, pause);
@@ -304,7 +310,7 @@ impl Drain {
     /// failures; an answer that is lost is not worth a word.
     fn not_marked(&mut self, uid: &str, answer: Answer) {
         let why = match answer {
-            Answer::Forbidden(why) | Answer::Busy { why, .. } => why,
+            Answer::Forbidden(why) | Answer::Failed(why) | Answer::Busy { why, .. } => why,
             _ => return,
         };
         let Some(record) = self.records.get(uid) else { return };
@@ -368,7 +374,7 @@ impl Drain {
         }
         let pause = record.backoff.next(&mut self.jitter);
         record.pause = Some(Pause::after(sent, now, pause.max(asked_pause)));
-        let answered = kind == FailureKind::Busy;
+        let answered = kind == FailureKind::Failed;
         record.failure = Some(Failure::Passing(Failed { answered, why: why.as_str().into() }));
         self.failed_requests += 1;
         if !self.failures_said.contains(&kind) {

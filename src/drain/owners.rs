@@ -1,6 +1,7 @@
 //! Controllers whose pods come back. A pod that tolerates the cordon may be started on this very node
-//! again as often as it is evicted. Each time it is left to run longer, and after a handful of
-//! evictions only its own time ends it.
+//! again as often as it is evicted. The first goes at once, for it may have been bound before the
+//! cordon; after that each is left to run longer, and after a handful of evictions only its own time
+//! ends it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,8 +24,7 @@ struct Owner {
 
 /// How long the pods of a round run, counted from the last eviction of the round before: those of
 /// round 1 first.
-const PAUSES: [Duration; 3] =
-    [Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(45)];
+const PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_secs(15), Duration::from_secs(45)];
 
 /// When a pod that has come back is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -120,6 +120,8 @@ impl Failure {
 /// What sort of thing passes: the first of each is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FailureKind {
+    /// The server has tried, and failed.
+    Failed,
     /// The server answers, but not now.
     Busy,
     /// It does not know who asks.

@@ -167,7 +167,7 @@ const LONGEST_LATE_PAUSE: Duration = Duration::from_secs(1);
 pub const LONGEST_REQUEST: Duration = Duration::from_secs(62);
 
 /// An eviction has at least so long to be answered.
-const LEAST_WAIT: Duration = Duration::from_secs(1);
+const LEAST_WAIT: Duration = Duration::from_secs(2);
 
 /// The condition `DisruptionTarget` is worth no more of a pod's grace.
 const LONGEST_MARKING: Duration = Duration::from_secs(1);

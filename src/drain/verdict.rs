@@ -140,7 +140,8 @@ impl fmt::Display for Obstacle {
 /// Why a request about a pod was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failed {
-    /// Whether the API server has answered. Otherwise nobody can say what it would have said.
+    /// Whether the API server has answered what was asked. Otherwise it was busy, or out of reach, and
+    /// nobody can say what it would have said.
     pub answered: bool,
     /// What was asked and what came, in words.
     pub why: Arc<str>,

@@ -104,7 +104,10 @@ fn answer(status: u16, body: &Value) -> Vec<String> {
     let (job, request) = evict();
     match reply::answer(&job, &request, &reply(status, body)) {
         Answer::Blocked(budget) => vec![budget.to_string()],
-        Answer::Forbidden(why) | Answer::Broken(why) | Answer::Busy { why, .. } => vec![why],
+        Answer::Forbidden(why)
+        | Answer::Failed(why)
+        | Answer::Broken(why)
+        | Answer::Busy { why, .. } => vec![why],
         Answer::Accepted
         | Answer::Gone
         | Answer::Replaced

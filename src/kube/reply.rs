@@ -84,6 +84,7 @@ pub fn answer(job: &Job, request: &Request, reply: &Reply) -> Answer {
         403 => Answer::Forbidden(why),
         404 if says(Status::says_pod_is_gone) => Answer::Gone,
         409 | 422 if says(Status::says_uid_differs) => Answer::Replaced,
+        500 if status.is_some() => Answer::Failed(why),
         408 | 409 | 429 | 500..=599 => Answer::Busy {
             retry_after: reply.retry_after.or_else(|| status?.details?.retry_after()),
             why,

@@ -6,7 +6,6 @@ use std::time::Duration;
 use simulator::{Budget, Class, Disturbance, Fault, Framing, Happening};
 
 use crate::stage::{FAR, Stage, at_once, names, quick, quick_pods};
-use crate::table::Table;
 
 const POD: &str = "default/web-0";
 
@@ -123,13 +122,12 @@ fn forbidden_evictions_are_said_once_loudly_and_the_table_names_each() {
     assert!(line.contains(" ERROR "), "{line}");
     assert!(line.contains("cannot create resource \"pods/eviction\""), "{line}");
     let table = handler.table();
-    is_at_the_deadline(&table);
+    table.is_clean();
     for pod in names(3) {
-        table.says(&pod, "still there", "cannot create resource \"pods/eviction\"");
+        table.says(&pod, "deleted", "cannot create resource \"pods/eviction\"");
     }
     assert_eq!(handler.said("the API server forbids it"), 1);
-    assert_eq!(stage.asked(Class::Delete).len(), 0, "no budget has refused anything");
-    assert!(stage.asked(Class::Evict).len() >= 6, "tried again, for it may be granted");
+    assert_eq!(stage.asked(Class::Delete).len(), 3, "their own time was up");
 }
 
 #[test]
@@ -158,8 +156,9 @@ fn what_is_forbidden_for_some_pods_holds_up_no_other() {
     let line = handler.says("the API server forbids it");
     assert!(line.contains(POD) && line.contains("not this one"), "{line}");
     let table = handler.table();
-    is_at_the_deadline(&table);
-    table.says(POD, "still there", "not this one");
+    table.is_clean();
+    table.says(POD, "deleted", "as evictions failed: ");
+    table.says(POD, "deleted", "not this one");
     table.says("default/web-1", "evicted", "");
     assert_eq!(table.rows.len(), 6);
 }
@@ -170,7 +169,8 @@ fn pods_of_a_namespace_that_is_being_deleted_are_waited_for() {
     stage.cluster.add_pod(quick("leaving/web-9"));
     stage.cluster.terminate_namespace("leaving");
     let handler = stage.drain(FAR);
-    handler.says("leaving/web-9: its namespace is being deleted, and the pod with it: waiting");
+    handler
+        .says("leaving/web-9: its namespace is being deleted, and the pod with it; retried for ");
     stage.left(&["leaving/web-9"]);
     stage.cluster.remove_pod("leaving/web-9");
     let table = handler.table();
@@ -215,7 +215,7 @@ fn a_server_that_never_answers_is_never_taken_for_an_empty_node() {
     stage.cluster.become_silent();
     let handler = stage.drain(Duration::from_secs(7));
     let table = handler.table();
-    is_at_the_deadline(&table);
+    assert!(table.occasion.contains("the deadline is reached"), "{table:?}");
     assert!(table.sum.contains("was not read to its end, there may be more"), "{table:?}");
     assert_eq!(handler.said("nothing is left"), 0);
     assert!(handler.threads() < 12, "{}", handler.threads());
@@ -268,7 +268,7 @@ fn everything_at_once_and_still_every_pod_goes() {
     stage.cluster.fail(Class::Watch).with(Fault::Watch(7, Disturbance::CutLine));
     stage.cluster.fail(Class::Watch).with(Fault::Throttled(Some(1)));
     stage.cluster.fail(Class::Watch).with(Fault::Watch(12, Disturbance::Expired));
-    for fault in [Fault::AnswerLost, Fault::CutInBody, Fault::LeaderChanged, Fault::Hang] {
+    for fault in [Fault::AnswerLost, Fault::CutInBody, Fault::LeaderChanged] {
         stage.cluster.fail(Class::Evict).after(5).times(4).with(fault);
     }
     let handler = stage.drain(FAR);
@@ -281,10 +281,6 @@ fn everything_at_once_and_still_every_pod_goes() {
     }
     table.is_clean();
     handler.says("the node is cordoned");
-}
-
-fn is_at_the_deadline(table: &Table) {
-    assert!(table.occasion.contains("the deadline is reached"), "{table:?}");
 }
 
 #[test]

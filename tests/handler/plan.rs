@@ -57,8 +57,8 @@ fn every_pod_has_its_fate_and_nothing_is_changed() {
 If ip-10-0-1-17 got its notice now, 120s before its end, with a safety margin of 2s:
 
 POD                                 TURN             GRACE         BUDGET        FATE            NOTE
-kube-system/logs                    -                -             -             left alone      DaemonSet logs
 kube-system/proxy                   -                -             -             left alone      static pod of the kubelet
+kube-system/logs                    -                -             -             left alone      DaemonSet logs
 kube-system/k8s-spot-handler-x7x2p  -                -             -             left alone      this handler's own pod
 default/leaving                     -                30 s          -             ending already  was told to end before
 default/bare                        first, at once   30 s          -             evicted         no controller, nothing starts it elsewhere
@@ -122,7 +122,7 @@ fn for_programs_it_is_one_object() {
     assert_eq!(
         *of("logs"),
         json!({
-            "namespace": "kube-system", "pod": "logs", "turn": "first", "fate": "left alone",
+            "namespace": "kube-system", "pod": "logs", "turn": "daemonset", "fate": "left alone",
             "lost": false, "note": "DaemonSet logs",
         })
     );

@@ -289,13 +289,11 @@ pub(crate) fn check_laws(cluster: &ApiServer) {
         let version = &patch.json()["metadata"]["resourceVersion"];
         assert!(version.is_string(), "without what it was read as: {patch}");
     }
-    let happened: Vec<_> = cluster.happened().into_iter().map(|one| one.what).collect();
-    for (index, what) in happened.iter().enumerate() {
-        let Happening::Deleted { pod, .. } = what else { continue };
-        let before = &happened[..index];
-        let refused =
-            |one: &Happening| matches!(one, Happening::Refused { pod: other, .. } if other == pod);
-        assert!(before.iter().any(refused), "{pod} was deleted and no budget had refused it");
+    for one in cluster.happened() {
+        let Happening::Deleted { pod, .. } = &one.what else { continue };
+        let evicted = |entry: &Entry<Class>| entry.kind == Class::Evict && entry.at <= one.at;
+        let asked = journal.of_pod(pod).iter().any(evicted);
+        assert!(asked, "{pod} was deleted, and its eviction was never asked for");
     }
     check_one_at_a_time(&journal.entries());
 }

@@ -98,6 +98,8 @@ pub(crate) enum Verb {
 #[derive(Clone, Debug)]
 pub(crate) enum Wrong {
     Busy(Option<Duration>),
+    /// The server itself fails, or a webhook before it.
+    Failed,
     Unauthorized,
     Forbidden,
     NamespaceTerminating,

@@ -171,7 +171,7 @@ fn tiers_open(story: &Story) -> Finding {
 /// ending, or is being asked, or has just been asked in vain.
 fn nobody_dies_who_could_be_deleted(story: &Story) -> Finding {
     // The condition may hang for a second, and then the first eviction for a tenth of what is left.
-    let grace_to_act = secs(2);
+    let grace_to_act = secs(3);
     for (when, until) in &story.idle {
         if story.cluster.plan.dry || until <= when || story.end(*when) <= *when {
             continue;
@@ -205,7 +205,7 @@ fn answers_are_waited_for(story: &Story) -> Finding {
             let waited = when.since(exchange.asked);
             let own_time = story.own_time(known, *when) <= *when
                 && matches!(exchange.ask, Ask::Evict { dry: false, .. })
-                && waited >= secs(1);
+                && waited >= secs(2);
             let crowded = waited >= secs(12);
             hold!(own_time || crowded, "{uid} was given up at {when:?}, after {waited:?}");
         }
@@ -216,7 +216,7 @@ fn answers_are_waited_for(story: &Story) -> Finding {
             let whole = story.overrides_from(exchange.asked) && story.limits.len() == 1;
             let own_time = story.own_time(known, exchange.asked);
             let left = exchange.asked.until(story.limit(exchange.asked).end_of_grace);
-            let least = if own_time <= exchange.asked { (left / 10).max(secs(1)) } else { secs(1) };
+            let least = if own_time <= exchange.asked { (left / 10).max(secs(2)) } else { secs(2) };
             let latest = own_time.max(exchange.asked + least) + ms(10);
             hold!(
                 !whole || until <= latest,
@@ -250,7 +250,7 @@ fn urgent_pods_go_first(story: &Story) -> Finding {
 }
 
 fn who_comes_back_is_not_hunted(story: &Story) -> Finding {
-    const PAUSES: [u64; 3] = [5, 15, 45];
+    const PAUSES: [u64; 3] = [0, 15, 45];
     for (uid, known) in story.pods.iter().filter(|(_, known)| known.round > 0) {
         let Some(asked) = known.first_asked().filter(|asked| *asked < known.let_be()) else {
             continue;
@@ -611,8 +611,12 @@ fn rows_are_true(story: &Story, verdict: &Verdict, then: Moment) -> Finding {
                     Obstacle::Failed(failed) => known.asked.iter().any(|it| {
                         evict(&it.ask)
                             && it.answered.as_ref().is_some_and(|(_, answer)| {
-                                let silent =
-                                    matches!(answer, Answer::Broken(_) | Answer::Unauthorized(_));
+                                let silent = matches!(
+                                    answer,
+                                    Answer::Broken(_)
+                                        | Answer::Unauthorized(_)
+                                        | Answer::Busy { .. }
+                                );
                                 *answer != Answer::Accepted && silent != failed.answered
                             })
                     }),
@@ -736,12 +740,12 @@ fn progress_is_true(story: &Story) -> Finding {
             }
             Progress::Late(pod) => {
                 let known = &story.pods[pod.uid.as_str()];
-                let is_first = known.round == 0 && !story.stays(known, *when);
+                let is_first = known.round < 2 && !story.stays(known, *when);
                 known.late && known.seen == *when && is_first
             }
             Progress::Returned { pod, times } => {
                 let known = &story.pods[pod.uid.as_str()];
-                known.seen == *when && *times > 0 && *times == known.round
+                known.seen == *when && *times > 1 && *times == known.round
             }
             Progress::Evicted { pod, grace, wanted } => {
                 let evict = Ask::Evict { grace: *grace, dry: false };
@@ -789,7 +793,10 @@ fn progress_is_true(story: &Story) -> Finding {
             }
             Progress::NotMarked { pod, .. } => just(&pod.uid).is_some_and(|it| {
                 it.0 == Ask::MarkDisrupted
-                    && matches!(it.1, Answer::Forbidden(_) | Answer::Busy { .. })
+                    && matches!(
+                        it.1,
+                        Answer::Forbidden(_) | Answer::Failed(_) | Answer::Busy { .. }
+                    )
             }),
             Progress::Failing { .. }
             | Progress::Recovered { .. }

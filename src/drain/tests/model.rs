@@ -382,6 +382,7 @@ impl Model<'_> {
             Some(Wrong::Slow(pause)) => {
                 return self.plan(self.now + pause, Event::CarriesOut(request));
             }
+            Some(Wrong::Failed) => Answer::Failed("500 no answer of webhook".to_owned()),
             Some(Wrong::Busy(retry_after)) => {
                 Answer::Busy { retry_after, why: "503 overloaded".to_owned() }
             }

@@ -295,6 +295,7 @@ fn faults() -> impl Strategy<Value = Fault> {
     let what = prop_oneof![
         option::of(span(60_000)).prop_map(Wrong::Busy),
         Just(Wrong::Unauthorized),
+        Just(Wrong::Failed),
         Just(Wrong::Forbidden),
         span(20_000).prop_map(Wrong::Slow),
         Just(Wrong::NamespaceTerminating),

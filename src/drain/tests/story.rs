@@ -397,7 +397,10 @@ impl Known<'_> {
 
 /// Whether an answer says that the API server is in trouble.
 pub(super) fn fails(answer: &Answer) -> bool {
-    matches!(answer, Answer::Busy { .. } | Answer::Unauthorized(_) | Answer::Broken(_))
+    matches!(
+        answer,
+        Answer::Busy { .. } | Answer::Failed(_) | Answer::Unauthorized(_) | Answer::Broken(_)
+    )
 }
 
 /// The shortest and the longest pause that an answer may be followed by, without regard to a pod's
@@ -408,7 +411,7 @@ pub(super) fn pauses(answer: &Answer) -> Option<(Duration, Duration)> {
         Answer::Busy { retry_after: Some(asked), .. } => {
             Some((shortest.max(*asked), longest.max(*asked)))
         }
-        Answer::Busy { .. } | Answer::Broken(_) | Answer::Unauthorized(_) => {
+        Answer::Busy { .. } | Answer::Failed(_) | Answer::Broken(_) | Answer::Unauthorized(_) => {
             Some((shortest, longest))
         }
         Answer::Forbidden(_) => Some((secs(5), secs(5))),

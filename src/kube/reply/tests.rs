@@ -132,10 +132,10 @@ fn an_overloaded_server_says_when_to_come_back() {
     for code in [408, 409, 429, 500, 502, 503, 504, 599] {
         assert!(busy(None, &answer_to(EVICT, &reply(code, "<html>bad gateway</html>"))), "{code}");
     }
-    let Answer::Busy { why, .. } =
+    let Answer::Failed(why) =
         refused(EVICT, 500, "InternalError", "etcdserver: leader changed", &json!({}))
     else {
-        panic!("not busy")
+        panic!("not failed")
     };
     assert!(why.ends_with("/eviction: 500: etcdserver: leader changed"), "{why}");
 }

@@ -216,6 +216,7 @@ pub(super) fn retry(ask: Ask, answer: &Answer) -> Option<&'static str> {
         | (Ask::Evict { dry: true, .. }, Answer::Blocked(_))
         | (_, Answer::Accepted | Answer::Gone | Answer::Replaced) => None,
         (_, Answer::Blocked(_)) => Some("budget"),
+        (_, Answer::Failed(_)) => Some("failed"),
         (_, Answer::Busy { .. }) => Some("busy"),
         (_, Answer::Unauthorized(_)) => Some("unauthorized"),
         (_, Answer::Forbidden(_)) => Some("forbidden"),

@@ -109,7 +109,13 @@ fn starts(arguments: &[&str], variables: &[(&str, &str)], name: &str) -> Vec<Str
     let said: Vec<_> = settings.remarks.iter().map(ToString::to_string).collect();
     assert!(said.len() <= 1, "{said:?}");
     for remark in &said {
-        let about = [name, "The webhook's form", "ENABLE_REBALANCE_DRAINING", "A pod termination"];
+        let about = [
+            name,
+            "The webhook's form",
+            "ASG_LIFECYCLE_WINDOW",
+            "ENABLE_REBALANCE_DRAINING",
+            "A pod termination",
+        ];
         assert!(about.iter().any(|about| remark.contains(about)), "{name}: {said:?}");
     }
     said

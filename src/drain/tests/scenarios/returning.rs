@@ -21,9 +21,9 @@ fn who_comes_back_is_evicted_a_handful_of_times_and_last_at_its_own_time() {
         &run.requests(),
         &[
             "0.0 r-0 evict 5",
-            "5.1 r-1 evict 5",
-            "20.2 r-2 evict 5",
-            "65.3 r-3 evict 5",
+            "2.0 r-1 evict 5",
+            "17.1 r-2 evict 5",
+            "62.2 r-3 evict 5",
             "113.0 r-4 evict 5",
         ],
     );
@@ -42,7 +42,7 @@ fn where_nothing_happens_to_the_instance_who_comes_back_is_left_alone_in_the_end
     let keeps_it_open = pod("a").grace(100).slow();
     let pods = returning(60, 5).into_iter().chain([keeps_it_open]);
     let run = run(&Cluster::with(pods).patience(3600));
-    are(&run.requests()[2..], &["5.1 r-1 evict 5", "20.2 r-2 evict 5", "65.3 r-3 evict 5"]);
+    are(&run.requests()[2..], &["2.0 r-1 evict 5", "17.1 r-2 evict 5", "62.2 r-3 evict 5"]);
     are(
         &run.outcomes()[4..],
         &[
@@ -84,10 +84,10 @@ fn the_pods_of_a_controller_come_back_together_and_go_together() {
         &[
             "0.0 r-0-0 evict 30",
             "0.0 r-0-1 evict 30",
-            "5.1 r-1-0 evict 30",
-            "5.1 r-1-1 evict 30",
-            "20.2 r-2-0 evict 30",
-            "20.2 r-2-1 evict 30",
+            "2.0 r-1-0 evict 30",
+            "2.0 r-1-1 evict 30",
+            "17.1 r-2-0 evict 30",
+            "17.1 r-2-1 evict 30",
             "28.0 r-3-0 evict 30",
             "28.0 r-3-1 evict 30",
         ],

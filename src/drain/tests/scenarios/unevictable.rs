@@ -15,6 +15,7 @@ fn unevictable(what: Wrong) -> Cluster {
 #[test]
 fn whatever_keeps_a_pod_from_being_evicted_it_is_deleted_at_its_own_time() {
     for (what, note) in [
+        (Wrong::Failed, "500 no answer of webhook"),
         (Wrong::Busy(None), "503 overloaded"),
         (Wrong::Busy(Some(secs(600))), "503 overloaded"),
         (Wrong::Forbidden, "not for you"),
@@ -60,7 +61,7 @@ fn where_no_time_is_left_a_silent_server_costs_a_tenth_of_it() {
     let at_once = Cluster::with([pod("a")]).at_once(60).fault(0..=60, silent);
     are(
         &run(&at_once.only(None, Some(Verb::Evict))).requests(),
-        &["0.0 a evict 1", "1.0 a mark", "1.1 a delete 1"],
+        &["0.0 a evict 1", "2.0 a mark", "2.1 a delete 1"],
     );
 }
 
