@@ -309,9 +309,9 @@ impl Drain {
     /// The condition `DisruptionTarget` could not be set. That matters to whoever counts a Job's
     /// failures; an answer that is lost is not worth a word.
     fn not_marked(&mut self, uid: &str, answer: Answer) {
-        let why = match answer {
-            Answer::Forbidden(why) | Answer::Failed(why) | Answer::Busy { why, .. } => why,
-            _ => return,
+        let (Answer::Forbidden(why) | Answer::Failed(why) | Answer::Busy { why, .. }) = answer
+        else {
+            return;
         };
         let Some(record) = self.records.get(uid) else { return };
         if !std::mem::replace(&mut self.unmarked_said, true) {

@@ -65,7 +65,7 @@ pub enum Controller {
 pub enum Tier {
     /// Everything else.
     Ordinary,
-    /// Pods of DaemonSets, where those go: others may need them to end (logs, volumes, network).
+    /// Pods of a `DaemonSet`, where those go: others may need them to end (logs, volumes, network).
     DaemonSet,
     /// `system-cluster-critical`.
     ClusterCritical,

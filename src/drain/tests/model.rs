@@ -231,14 +231,15 @@ impl<'a> Model<'a> {
                 self.note(Did::Answered { uid: uid.clone(), ask, answer: answer.clone() });
                 drain.answered(self.now, &uid, answer);
             }
-            Event::CarriesOut(_) | Event::Updated(_) | Event::Answers(..) => {}
             Event::WatchBreaks { until, new_set } => {
                 drain.watch_lost("cut off".to_owned());
                 self.watch_breaks(until, new_set);
             }
             Event::WatchOpens => self.watch_opens(),
             Event::Reported(watch, report) if watch == self.watch => self.hear(report, drain),
-            Event::Reported(..) => {}
+            // Of what nobody waits for any more.
+            Event::CarriesOut(_) | Event::Updated(_) | Event::Answers(..) | Event::Reported(..) => {
+            }
             Event::Cordoned => {
                 self.note(Did::Released);
                 drain.release(self.now);
