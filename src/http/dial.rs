@@ -122,6 +122,17 @@ mod tests {
     }
 
     #[test]
+    fn who_is_gone_without_a_word_is_found_out() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let socket = dial_one(&address, Duration::from_secs(1)).unwrap();
+        assert!(sockopt::socket_keepalive(&socket).unwrap());
+        assert_eq!(sockopt::tcp_keepidle(&socket).unwrap(), PROBES_AFTER);
+        assert_eq!(sockopt::tcp_keepintvl(&socket).unwrap(), BETWEEN_PROBES);
+        assert_eq!(sockopt::tcp_user_timeout(&socket).unwrap(), LONGEST_SILENCE);
+    }
+
+    #[test]
     fn each_address_has_its_share_of_the_time() {
         let swallowed = |patience| patience;
         assert_eq!(shares(3, 4500, swallowed).0, [1500, 1500, 1500]);

@@ -383,6 +383,61 @@ mod tests {
         }
     }
 
+    fn about(name: &str) -> Arc<PodRef> {
+        let of = |text: &str| text.to_owned();
+        Arc::new(PodRef { namespace: of("shop"), name: of(name), uid: of(name) })
+    }
+
+    #[test]
+    fn what_is_given_up_ends_at_once_and_its_connection_with_it() {
+        let (hear, heard) = mpsc::channel();
+        let server = StandIn::start(move |_, mut peer| {
+            let request = peer.hears();
+            let _ = hear.send(request.is_some());
+            // Silent. The next thing that comes is the end.
+            let _ = hear.send(peer.hears().is_some());
+        });
+        let mut workers = server.workers(2);
+        let (to, answers) = answers();
+        for pod in ["a", "b"] {
+            let to = to.clone();
+            workers.submit(Task {
+                request: get("/api"),
+                patience: LONG,
+                about: Some(about(pod)),
+                done: Box::new(move |result| {
+                    let _ = to.send(result.map(|reply| reply.status));
+                }),
+            });
+        }
+        assert_eq!([heard.recv(), heard.recv()], [Ok(true), Ok(true)]);
+        workers.give_up(&about("a"));
+        assert!(matches!(answers.recv().unwrap(), Err(Trouble::GivenUp { .. })));
+        assert_eq!(heard.recv(), Ok(false), "the server hears of it");
+        assert!(answers.try_recv().is_err(), "the other one is still waited for");
+        assert_eq!(workers.free(), 1);
+        workers.give_up(&about("b"));
+        assert!(matches!(answers.recv().unwrap(), Err(Trouble::GivenUp { .. })));
+    }
+
+    #[test]
+    fn what_is_given_up_is_not_asked_again_over_another_connection() {
+        let (hear, heard) = mpsc::channel();
+        let server = StandIn::start(move |connection, mut peer| {
+            while peer.hears().is_some() {
+                let _ = hear.send(connection);
+                if connection == 0 && !peer.says(OK) {
+                    return;
+                }
+            }
+        });
+        let mut workers = server.workers(1);
+        assert_eq!(ask_once(&mut workers), Ok(200));
+        workers.give_up(&about("a"));
+        assert_eq!(ask_once(&mut workers), Ok(200), "nothing was open for that pod");
+        assert_eq!(heard.try_iter().collect::<Vec<_>>(), [0, 0]);
+    }
+
     #[test]
     fn requests_go_out_side_by_side() {
         let puppet = Puppet::new(|_, _| Some(b""));
