@@ -77,9 +77,26 @@ impl Request {
 /// # Errors
 /// There is no answer, or its status is not 200; the message holds what it said.
 pub async fn get(port: u16, target: &str) -> Result<String> {
+    exchange(port, &format!("GET {target}"), "").await
+}
+
+/// Posts that JSON to a server on loopback and gives the body of its answer.
+///
+/// # Errors
+/// There is no answer, or its status is not 200; the message holds what it said.
+pub async fn post(port: u16, target: &str, json: &str) -> Result<String> {
+    exchange(port, &format!("POST {target}"), json).await
+}
+
+async fn exchange(port: u16, target: &str, body: &str) -> Result<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     // 1.0, so that the answer is in one piece and the server closes after it.
-    let request = format!("GET {target} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n");
+    let mut request = format!("{target} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n");
+    if !body.is_empty() {
+        request += &format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+    }
+    request += "\r\n";
+    request += body;
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await?;

@@ -162,6 +162,8 @@ impl Scene {
         let end = now.checked_add(Duration::from_secs(seconds.into()))?;
         let deadline = Timestamp::from_second(end.as_second())?;
         self.deadline = Some(deadline);
+        self.earliest_deadline =
+            Some(self.earliest_deadline.map_or(deadline, |before| before.min(deadline)));
         self.announced.get_or_insert(now);
         Ok(deadline)
     }
