@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::drain::ask::Job;
+use crate::drain::ask::{Job, PodRef};
 use crate::kube::reply::Reply;
 use crate::kube::request::Request;
 use crate::kube::trouble::Trouble;
@@ -55,16 +55,22 @@ impl Caller {
         }
     }
 
+    /// Waits no longer for the answer about this pod: it comes as a failure.
+    pub(super) fn give_up(&mut self, pod: &PodRef) {
+        self.workers.give_up(pod);
+    }
+
     /// Asks without waiting.
     pub(super) fn send(&mut self, job: Option<Job>, request: Request, patience: Duration) {
         let inbox = Arc::clone(&self.inbox);
+        let about = job.as_ref().map(|job| Arc::clone(&job.pod));
         let asked = request.clone();
         let done = Box::new(move |reply| {
             let mut came = inbox.came.lock().unwrap_or_else(PoisonError::into_inner);
             came.push(Came { job, request: asked, reply });
             inbox.bell.notify_one();
         });
-        self.workers.submit(Task { request, patience, done });
+        self.workers.submit(Task { request, patience, about, done });
     }
 
     /// What comes next; `None`: nothing before `until`.

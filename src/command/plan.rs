@@ -25,13 +25,14 @@ use crate::report::rehearsal::Rehearsal;
 use crate::settings::{Output, Settings};
 
 /// How long one answer may take.
-const TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long all dry evictions may take.
-const LONGEST: Duration = Duration::from_secs(30);
+const LONGEST: Duration = Duration::from_mins(2);
 
-/// Where the API server has answered one of them by a failure, the others still have so long.
-const LONGEST_FAILING: Duration = Duration::from_secs(5);
+/// Where one of them has failed, the others still have so long: longer than an admission webhook has by
+/// default (`timeoutSeconds`: 10).
+const LONGEST_FAILING: Duration = Duration::from_secs(12);
 
 /// Pods on a page of a list, at most. Fewer where a page is too large.
 const PAGE: u32 = 50;
@@ -136,9 +137,10 @@ fn rehearse(caller: &mut Caller, clock: Clock, plan: Plan, pods: &[Pod]) -> Verd
             Step::Tell(
                 Progress::Failing { .. }
                 | Progress::Forbidden { .. }
-                | Progress::NamespaceTerminating(_),
+                | Progress::NamespaceTerminating { .. },
             ) => drain.stop_at(now + LONGEST_FAILING),
             Step::Tell(_) | Step::ReopenWatch => {}
+            Step::GiveUp(pod) => caller.give_up(&pod),
             Step::Wait(until) => {
                 let Some(came) = caller.next(until) else { continue };
                 let Some(job) = came.job else { continue };

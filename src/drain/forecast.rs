@@ -9,7 +9,7 @@ use crate::drain::Plan;
 use crate::drain::ask::{Budget, Grace, PodRef};
 use crate::drain::pod::{Exempt, Pod, Tier};
 use crate::drain::timing::{Timing, seconds};
-use crate::drain::verdict::{Outcome, Reason, Verdict};
+use crate::drain::verdict::{Obstacle, Outcome, Reason, Verdict};
 use crate::moment::Moment;
 
 /// What would become of one pod. All times count from now.
@@ -52,8 +52,8 @@ pub enum Fate {
     Evicted,
     /// It was told to end before, with more time than is left: it gets less.
     Shortened,
-    /// This budget does not let it go. It is deleted so long from now.
-    DeletedAgainst(Arc<Budget>, Duration),
+    /// This keeps it from being evicted. It is deleted so long from now.
+    Deleted(Obstacle, Duration),
     /// Nothing ends it before the node goes.
     DiesWithNode(Held),
     /// The API server did not say. In words why not.
@@ -63,8 +63,8 @@ pub enum Fate {
 /// What keeps a pod that dies with its node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Held {
-    /// This budget, and the operator wants budgets to have the last word.
-    Budget(Arc<Budget>),
+    /// This keeps it from being evicted, and the operator wants no pod deleted for that.
+    Obstacle(Obstacle),
     /// A setting about pods of this kind.
     Setting(Exempt),
 }
@@ -160,7 +160,9 @@ impl View<'_> {
         };
         if let Some(why) = self.plan.rules.exempt(pod, false) {
             let fate = match why {
-                Exempt::Own | Exempt::Mirror | Exempt::DaemonSet(_) => Fate::LeftAlone(why),
+                Exempt::Own | Exempt::Mirror | Exempt::DaemonSet(_) | Exempt::Returning(_) => {
+                    Fate::LeftAlone(why)
+                }
                 Exempt::Unmanaged | Exempt::EmptyDir => Fate::DiesWithNode(Held::Setting(why)),
             };
             // Nobody waits for it.
@@ -193,21 +195,29 @@ impl View<'_> {
                 let ends = asked.end + seconds(grace);
                 Some(self.ending(Forecast { whole, ..forecast }, pod, ends))
             }
-            Outcome::WouldBlock(budget) => {
-                let Some(at) = self.plan.overrides_at(whole) else {
-                    let fate = Fate::DiesWithNode(Held::Budget(Arc::clone(budget)));
+            outcome => {
+                let obstacle = match outcome {
+                    Outcome::WouldBlock(budget) => Obstacle::Budget(Arc::clone(budget)),
+                    Outcome::StillThere(why) | Outcome::HandedOver(why) => match why {
+                        Reason::Failed(failed) if failed.answered => {
+                            Obstacle::Failed(failed.clone())
+                        }
+                        why => {
+                            let forecast = of(Fate::Unclear(why.clone()), asked_then, None);
+                            return Some((forecast, NEVER));
+                        }
+                    },
+                    _ => return None,
+                };
+                let Some(at) = self.plan.deletes_at(whole) else {
+                    let fate = Fate::DiesWithNode(Held::Obstacle(obstacle));
                     return Some((self.remarked(of(fate, asked_then, None), pod, NEVER), NEVER));
                 };
                 let at = at.max(asked.end);
-                let fate = Fate::DeletedAgainst(Arc::clone(budget), self.now.until(at));
+                let fate = Fate::Deleted(obstacle, self.now.until(at));
                 let grace = timing.cut(at, whole);
                 Some(self.ending(of(fate, asked_then, Some(grace)), pod, at + seconds(grace)))
             }
-            Outcome::StillThere(why) | Outcome::HandedOver(why) => {
-                let forecast = of(Fate::Unclear(why.clone()), asked_then, None);
-                Some((forecast, NEVER))
-            }
-            _ => None,
         }
     }
 
@@ -260,15 +270,15 @@ impl Forecast {
         match self.fate {
             Fate::LeftAlone(_) | Fate::EndingAlready | Fate::Unclear(_) => false,
             Fate::Evicted => self.is_cut(),
-            Fate::Shortened | Fate::DeletedAgainst(..) | Fate::DiesWithNode(_) => true,
+            Fate::Shortened | Fate::Deleted(..) | Fate::DiesWithNode(_) => true,
         }
     }
 
     /// The budget that stands in the way, if one does.
     pub fn budget(&self) -> Option<&Budget> {
         match &self.fate {
-            Fate::DeletedAgainst(budget, _) | Fate::DiesWithNode(Held::Budget(budget)) => {
-                Some(budget)
+            Fate::Deleted(obstacle, _) | Fate::DiesWithNode(Held::Obstacle(obstacle)) => {
+                obstacle.budget()
             }
             Fate::Unclear(Reason::Blocked(budget)) => Some(budget),
             _ => None,
@@ -280,10 +290,10 @@ impl Forecast {
         matches!(self.fate, Fate::Unclear(_))
     }
 
-    /// When it would be deleted against its budget, if it would.
+    /// When it would be deleted because it cannot be evicted, if it would.
     pub fn deleted_after(&self) -> Option<Duration> {
         match self.fate {
-            Fate::DeletedAgainst(_, after) => Some(after),
+            Fate::Deleted(_, after) => Some(after),
             _ => None,
         }
     }
@@ -295,7 +305,7 @@ impl Forecast {
             Fate::EndingAlready => "ending already",
             Fate::Evicted if !self.is_cut() => "evicted",
             Fate::Evicted | Fate::Shortened => "cut short",
-            Fate::DeletedAgainst(..) => "deleted",
+            Fate::Deleted(..) => "deleted",
             Fate::DiesWithNode(_) => "dies with the node",
             Fate::Unclear(_) => "unclear",
         }
@@ -316,7 +326,7 @@ impl Forecast {
             Fate::EndingAlready => 1,
             Fate::Evicted if !self.is_cut() => 2,
             Fate::Evicted | Fate::Shortened => 3,
-            Fate::DeletedAgainst(..) => 4,
+            Fate::Deleted(..) => 4,
             Fate::Unclear(_) => 5,
             Fate::DiesWithNode(_) => 6,
         }
@@ -332,14 +342,20 @@ impl fmt::Display for Forecast {
             Fate::Evicted if self.is_cut() => f.write_str("no more time is left")?,
             Fate::Evicted => {}
             Fate::Shortened => f.write_str("is ending already, with more time than is left")?,
-            Fate::DeletedAgainst(_, after) => {
+            Fate::Deleted(obstacle, after) => {
                 write!(f, "in {} s, if it is refused until then", after.as_secs())?;
                 if self.is_cut() {
                     f.write_str("; no more time is left")?;
                 }
+                if let Obstacle::Failed(failed) = obstacle {
+                    write!(f, "; {failed}")?;
+                }
             }
-            Fate::DiesWithNode(Held::Budget(_)) => {
+            Fate::DiesWithNode(Held::Obstacle(Obstacle::Budget(_))) => {
                 f.write_str("refused, and budgets are not overridden")?;
+            }
+            Fate::DiesWithNode(Held::Obstacle(Obstacle::Failed(failed))) => {
+                write!(f, "refused, and no pod is deleted for that: {failed}")?;
             }
             Fate::Unclear(why) => write!(f, "{why}")?,
         }

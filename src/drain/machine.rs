@@ -2,11 +2,13 @@
 //! [`news`](super::news)); it answers with the next request, the moment to wake, or the verdict.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::drain::ask::{Ask, Job};
+use crate::drain::ask::{Ask, Job, PodRef};
 use crate::drain::budgets::Budgets;
+use crate::drain::owners::{Owners, Turn};
 use crate::drain::pod::{Exempt, OwnPod, Tier};
 use crate::drain::progress::Progress;
 use crate::drain::record::{FailureKind, Record, Sent, State};
@@ -29,12 +31,14 @@ pub struct Drain {
     /// By UID.
     pub(super) records: BTreeMap<String, Box<Record>>,
     pub(super) budgets: Budgets,
+    pub(super) owners: Owners,
     pub(super) sets: Sets,
     pub(super) own_grace: Option<Duration>,
     pub(super) failed_requests: u32,
     /// The kinds of failures that were said since the last recovery.
     pub(super) failures_said: Vec<FailureKind>,
     pub(super) forbidden_said: bool,
+    pub(super) unmarked_said: bool,
     emptied: bool,
     /// The last words, once it is called off: nothing that happens later changes them.
     called_off: Option<LastWords>,
@@ -72,6 +76,9 @@ pub enum Step {
     Tell(Progress),
     /// Send this request. It is under way until [`Drain::answered`] is called for its pod.
     Ask(Job),
+    /// Wait no longer for the answer to the request about this pod, and see to it that the API server
+    /// need not answer any more. [`Drain::answered`] is still to be called for it, and soon.
+    GiveUp(Arc<PodRef>),
     /// Open the watch anew, from where it was: it has not told what must have happened.
     ReopenWatch,
     /// Nothing before that moment, unless something happens.
@@ -86,8 +93,12 @@ pub enum Step {
 /// The condition is set so long before the deletion that it costs the pod nothing of its grace.
 const MARK_AHEAD: Duration = Duration::from_secs(1);
 
-/// How long the last try of a budget may take.
-const LAST_TRY: Duration = Duration::from_secs(1);
+/// A request that has gone unanswered for so long is given up if it keeps another pod from being asked
+/// at all. Longer than an admission webhook may take by default (`timeoutSeconds`: 10).
+const LONG_WAIT: Duration = Duration::from_secs(12);
+
+/// A namespace in which a request has gone unanswered for so long is slow: those of others go first.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// The longest that evictions wait for the cordon.
 const CORDON_WAIT: Duration = Duration::from_secs(1);
@@ -102,11 +113,13 @@ impl Drain {
             stop: None,
             records: BTreeMap::new(),
             budgets: Budgets::default(),
+            owners: Owners::default(),
             sets: Sets::default(),
             own_grace: None,
             failed_requests: 0,
             failures_said: Vec::new(),
             forbidden_said: false,
+            unmarked_said: false,
             emptied: false,
             called_off: None,
             watch_reopened: None,
@@ -147,6 +160,13 @@ impl Drain {
             self.plan.budget_override = budget_override;
         }
         self.plan.timing = after;
+        if !after.is_patience() {
+            // Who was let be because nothing happened to the instance goes now.
+            let let_be = |record: &&mut Box<Record>| {
+                matches!(record.state, State::Exempt(Exempt::Returning(_)))
+            };
+            self.records.values_mut().filter(let_be).for_each(|it| it.state = State::Pending);
+        }
         after.is_earlier_than(&before)
     }
 
@@ -243,14 +263,50 @@ impl Drain {
             return Step::ReopenWatch;
         }
         let end = end.min(doubt);
-        if free == 0 {
-            return Step::Wait(end);
+        let due = self.most_urgent(now);
+        let kept_waiting = matches!(due, Due::Now { first: true, .. }) && free == 0;
+        let end = match self.give_up(now, kept_waiting) {
+            Ok(pod) => return Step::GiveUp(pod),
+            Err(later) => later.map_or(end, |later| later.min(end)),
+        };
+        match due {
+            Due::Now { uid, ask, .. } if free > 0 => {
+                self.send(now, &uid, ask).unwrap_or(Step::Wait(end))
+            }
+            Due::At(moment) if free > 0 => Step::Wait(moment.min(end)),
+            Due::Now { .. } | Due::At(_) | Due::Never => Step::Wait(end),
         }
-        match self.most_urgent(now) {
-            Due::Now(uid, ask) => self.send(now, &uid, ask).unwrap_or(Step::Wait(end)),
-            Due::At(moment) => Step::Wait(moment.min(end)),
-            Due::Never => Step::Wait(end),
+    }
+
+    /// A request that is waited for no longer, or when there will be one: an eviction whose pod has
+    /// no more time for it, and, where a pod is `kept_waiting` that was never asked, what has had
+    /// long enough.
+    fn give_up(&mut self, now: Moment, kept_waiting: bool) -> Result<Arc<PodRef>, Option<Moment>> {
+        let plan = &self.plan;
+        let until = |record: &Record| {
+            let sent = record.in_flight.as_ref().filter(|sent| !sent.given_up)?;
+            let since = record.last_asked?;
+            let deletes = plan.deletes_at(record.grace).is_some();
+            let own_time = match sent.ask {
+                Ask::Evict { dry: false, .. } if deletes => {
+                    plan.timing.last_answer(since, record.grace)
+                }
+                _ => None,
+            };
+            let crowded = kept_waiting.then_some(since + LONG_WAIT);
+            own_time.into_iter().chain(crowded).min()
+        };
+        let in_flight = self.records.iter().filter_map(|(uid, it)| Some((until(it)?, uid)));
+        let Some((until, uid)) = in_flight.min() else { return Err(None) };
+        if until > now {
+            return Err(Some(until));
         }
+        let uid = uid.clone();
+        let Some(record) = self.records.get_mut(&uid) else { return Err(None) };
+        if let Some(sent) = &mut record.in_flight {
+            sent.given_up = true;
+        }
+        Ok(record.reference().clone())
     }
 
     /// What became of every pod so far.
@@ -298,34 +354,48 @@ impl Drain {
 
 /// Who is to be asked, and when.
 enum Due {
-    Now(String, Ask),
+    /// `first`: that was never asked, or whose own time is up.
+    Now {
+        uid: String,
+        ask: Ask,
+        first: bool,
+    },
     At(Moment),
     Never,
 }
 
-/// What stands first in line. Fresh pods before all; among equals, those whose grace needs the most
-/// time, then those who have waited longest. Who was asked before only waits for its turn.
+/// What stands first in line. Whose own time is up before all, then fresh pods; among equals, those
+/// whose grace needs the most time, then those who have waited longest. Who was asked before only
+/// waits for its turn.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
-    FirstEviction,
     Deletion,
     DisruptionTarget,
+    FirstEviction,
+    /// In a namespace that is slow to answer.
+    SlowFirstEviction,
     AnotherEviction,
 }
 
 impl Drain {
     fn most_urgent(&self, now: Moment) -> Due {
         let tier = self.open_tier();
+        let slow: BTreeSet<&str> = self
+            .records
+            .values()
+            .filter(|it| it.in_flight.is_some() && it.last_asked.is_some_and(|at| at + SLOW <= now))
+            .map(|it| it.reference().namespace.as_str())
+            .collect();
         let mut first = None;
         let mut later: Option<Moment> = None;
         for (uid, record) in &self.records {
             let Some((due, ask)) = self.wish(now, record, tier) else { continue };
-            let due = due.max(self.hold).max(record.not_before(&self.plan.timing));
+            let due = due.max(self.hold).max(record.not_before(&self.plan.timing, ask));
             if due > now {
                 later = Some(later.map_or(due, |later| later.min(due)));
                 continue;
             }
-            let rank = rank(record, ask);
+            let rank = rank(record, ask, &slow);
             let longest_first = (rank != Rank::AnotherEviction).then_some(Reverse(record.grace));
             let key = (rank, longest_first, record.last_asked, uid);
             if first.as_ref().is_none_or(|(best, _)| key < *best) {
@@ -333,7 +403,9 @@ impl Drain {
             }
         }
         match (first, later) {
-            (Some(((.., uid), ask)), _) => Due::Now(uid.clone(), ask),
+            (Some(((rank, .., uid), ask)), _) => {
+                Due::Now { uid: uid.clone(), ask, first: rank != Rank::AnotherEviction }
+            }
             (None, Some(moment)) => Due::At(moment),
             (None, None) => Due::Never,
         }
@@ -357,27 +429,45 @@ impl Drain {
         let timing = &self.plan.timing;
         let grace = timing.cut(now, record.grace);
         let evict = Ask::Evict { grace, dry: self.plan.dry };
-        let held = self.held_until(record);
         match &record.state {
-            State::Pending if record.pod.tier <= open => Some((held, evict)),
-            State::Pending => timing.own_time(record.grace).map(|own_time| (own_time, evict)),
-            State::Blocked(budget) => {
-                let longest = timing.budget_pause(now, record.grace);
-                let next = self.budgets.next_try(budget, longest);
-                let again = next.map(|next| (next.max(held), evict));
-                let Some(time_is_up) = self.plan.overrides_at(record.grace) else { return again };
+            State::Pending | State::Blocked(_) => {
+                let next = self.next_eviction(now, record, open);
+                // Whatever keeps it: when its own time is up it is deleted, if it was asked before.
+                let deletes = record.last_asked.is_some() && !self.plan.dry;
+                let deletes_at = self.plan.deletes_at(record.grace).filter(|_| deletes);
+                let Some(time_is_up) = deletes_at else { return Some((next?, evict)) };
                 let (due, instead) = if record.marked {
                     (time_is_up, Ask::Delete { grace })
                 } else {
                     (time_is_up - MARK_AHEAD, Ask::MarkDisrupted)
                 };
-                again.filter(|(next, _)| now < due && *next < due).or(Some((due, instead)))
+                let next = next.map(|next| next.max(record.not_before(timing, evict)));
+                let next = next.filter(|next| now < due && *next < due);
+                Some(next.map_or((due, instead), |next| (next, evict)))
             }
             State::Ending(_) if record.ends_too_late(now, timing) && !self.plan.dry => {
                 Some((Moment::START, Ask::Delete { grace }))
             }
             State::Ending(_) | State::Exempt(_) | State::Gone(_) | State::Tried(_) => None,
         }
+    }
+
+    /// When a pod that is to go is to be evicted next; `None`: not as things stand.
+    fn next_eviction(&self, now: Moment, record: &Record, open: Tier) -> Option<Moment> {
+        let timing = &self.plan.timing;
+        let held = self.held_until(record);
+        if let State::Blocked(budget) = &record.state {
+            let longest = timing.budget_pause(now, record.grace);
+            return self.budgets.next_try(budget, longest).map(|next| next.max(held));
+        }
+        let own_time = timing.own_time(record.grace);
+        let controller = record.pod.controller.as_ref();
+        let due = match self.owners.turn(controller, record.round, own_time) {
+            Turn::At(moment) => moment.max(held),
+            Turn::OwnTime => own_time?,
+            Turn::Never => return None,
+        };
+        if record.pod.tier <= open { Some(due) } else { own_time.map(|own_time| own_time.max(due)) }
     }
 
     /// How long the load balancers hold up the eviction of this pod.
@@ -398,30 +488,34 @@ impl Drain {
         let ends = match (ask, &blocked_by, &record.ended_by) {
             (Ask::MarkDisrupted | Ask::Evict { dry: true, .. }, ..) => None,
             (Ask::Evict { dry: false, .. }, ..) => Some(EndedBy::Eviction),
-            (Ask::Delete { .. }, Some(budget), _) => Some(EndedBy::Deletion(budget.clone())),
-            (Ask::Delete { .. }, None, None | Some(EndedBy::Others | EndedBy::Earlier)) => {
+            (Ask::Delete { .. }, ..) if !record.is_leaving() => {
+                Some(EndedBy::Deletion(record.obstacle()))
+            }
+            (Ask::Delete { .. }, _, None | Some(EndedBy::Others | EndedBy::Earlier)) => {
                 Some(EndedBy::Shortening)
             }
-            (Ask::Delete { .. }, None, Some(by)) => Some(by.clone()),
+            (Ask::Delete { .. }, _, Some(by)) => Some(by.clone()),
         };
-        let mut patience = self.plan.timing.time_to_answer(now, ask);
+        let patience = self.plan.timing.time_to_answer(now, ask);
         let tries = blocked_by.filter(|_| matches!(ask, Ask::Evict { .. }));
         if let Some(budget) = &tries {
             self.budgets.trying(budget);
-            if let Some(own_time) = self.plan.overrides_at(record.grace) {
-                // A server that is silent now must not keep the pod from being deleted in time.
-                patience = patience.min(now.until(own_time).max(LAST_TRY));
-            }
         }
-        record.in_flight = Some(Sent { ask, ends, tries });
+        record.in_flight = Some(Sent { ask, ends, tries, given_up: false });
         record.last_asked = Some(now);
         Some(Step::Ask(Job { pod: record.reference().clone(), ask, patience }))
     }
 }
 
-fn rank(record: &Record, ask: Ask) -> Rank {
+fn rank(record: &Record, ask: Ask, slow: &BTreeSet<&str>) -> Rank {
     match ask {
-        Ask::Evict { .. } if record.last_asked.is_none() => Rank::FirstEviction,
+        Ask::Evict { .. } if record.last_asked.is_none() => {
+            if slow.contains(record.reference().namespace.as_str()) {
+                Rank::SlowFirstEviction
+            } else {
+                Rank::FirstEviction
+            }
+        }
         Ask::Evict { .. } => Rank::AnotherEviction,
         Ask::MarkDisrupted => Rank::DisruptionTarget,
         Ask::Delete { .. } => Rank::Deletion,

@@ -6,6 +6,7 @@ mod budgets;
 pub mod forecast;
 pub mod machine;
 mod news;
+mod owners;
 pub mod pod;
 pub mod pod_news;
 pub mod progress;
@@ -45,8 +46,8 @@ impl Plan {
         self.longest_grace.map_or(grace, |longest| longest.min(grace))
     }
 
-    /// When a budget is overridden that holds a pod of this grace; `None`: never.
-    fn overrides_at(&self, grace: Grace) -> Option<Moment> {
+    /// When a pod of this grace is deleted that could not be evicted; `None`: never.
+    fn deletes_at(&self, grace: Grace) -> Option<Moment> {
         match self.budget_override {
             BudgetOverride::AtDeadline => self.timing.own_time(grace),
             BudgetOverride::Never => None,
@@ -54,7 +55,7 @@ impl Plan {
     }
 }
 
-/// What becomes of a pod that its disruption budget has not let go when its own time is up.
+/// What becomes of a pod that could not be evicted when its own time is up, whatever kept it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BudgetOverride {
     /// It is deleted, with its grace: the alternative is the power cord.

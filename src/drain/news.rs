@@ -7,11 +7,12 @@ use std::time::Duration;
 use crate::drain::ask::{Answer, Ask, Budget};
 use crate::drain::budgets::Refusal;
 use crate::drain::machine::Drain;
-use crate::drain::pod::Pod;
+use crate::drain::owners::Owners;
+use crate::drain::pod::{Exempt, Pod};
 use crate::drain::progress::Progress;
 use crate::drain::record::{Failure, FailureKind, Pause, Record, Sent, State};
 use crate::drain::timing::seconds;
-use crate::drain::verdict::EndedBy;
+use crate::drain::verdict::{EndedBy, Failed};
 use crate::moment::Moment;
 
 /// What a 403 needs to pass takes longer than other failures: a person.
@@ -111,9 +112,9 @@ impl Drain {
     fn settle_who(&mut self, uid: &str) {
         let Some(record) = self.records.get_mut(uid) else { return };
         let pod = record.reference().clone();
-        if let Some(EndedBy::Deletion(budget)) = record.settle_who() {
-            let budget = budget.clone();
-            self.told.push_back(Progress::Deleted { pod, grace: None, budget });
+        if let Some(EndedBy::Deletion(obstacle)) = record.settle_who() {
+            let obstacle = obstacle.clone();
+            self.told.push_back(Progress::Deleted { pod, grace: None, obstacle });
         }
     }
 
@@ -121,16 +122,25 @@ impl Drain {
     fn meet(&mut self, pod: Pod) -> Record {
         let reference = &pod.reference;
         let grace = self.plan.whole_grace(pod.grace);
-        let state = if let Some(why) = self.plan.rules.exempt(&pod, self.sets.listed) {
+        let late = self.sets.listed;
+        let round = if late { self.owners.round(pod.controller.as_ref()) } else { 0 };
+        let lets_be = self.plan.timing.is_patience() && Owners::is_let_be(round);
+        let exempt = self.plan.rules.exempt(&pod, late);
+        let exempt = exempt.or_else(|| lets_be.then_some(Exempt::Returning(round)));
+        let state = if let Some(why) = exempt {
             self.told.push_back(Progress::LeftAlone(reference.clone(), why.clone()));
             State::Exempt(why)
         } else {
-            if self.sets.listed {
-                self.told.push_back(Progress::Late(reference.clone()));
+            let pod = reference.clone();
+            match round {
+                0 if late => self.told.push_back(Progress::Late(pod)),
+                0 => {}
+                times => self.told.push_back(Progress::Returned { pod, times }),
             }
             State::Pending
         };
         let mut record = Record::new(pod, grace, state);
+        record.round = round;
         record.ended_by = record.pod.terminating.map(|_| EndedBy::Earlier);
         record
     }
@@ -155,23 +165,23 @@ impl Drain {
             Answer::Gone if self.is_doubtful(uid) => self.not_found(now, uid),
             Answer::Gone | Answer::Replaced => self.pod_gone(now, uid),
             Answer::Blocked(budget) => self.blocked(now, uid, budget, &sent),
-            // Best effort, and once: what comes of it, the deletion follows.
-            _ if sent.ask == Ask::MarkDisrupted => {}
-            Answer::NamespaceTerminating => self.namespace_terminating(now, uid),
-            Answer::Forbidden(message) => self.forbidden(now, uid, message),
+            // Best effort, and once: whatever comes of it, the deletion follows.
+            answer if sent.ask == Ask::MarkDisrupted => self.not_marked(uid, answer),
+            Answer::NamespaceTerminating => self.namespace_terminating(now, uid, &sent),
+            Answer::Forbidden(message) => self.forbidden(now, uid, &sent, message),
             Answer::Busy { retry_after, why } => {
                 let pause = retry_after.unwrap_or_default();
-                self.failed(now, uid, FailureKind::Busy, why, pause);
+                self.failed(now, uid, &sent, FailureKind::Busy, why, pause);
             }
             Answer::Unauthorized => {
                 let why = "the API server does not accept the token (401)".to_owned();
-                self.failed(now, uid, FailureKind::Unauthorized, why, Duration::ZERO);
+                self.failed(now, uid, &sent, FailureKind::Unauthorized, why, Duration::ZERO);
             }
             Answer::Broken(why) => {
                 if let Some(record) = self.records.get_mut(uid) {
                     record.unanswered.clone_from(&sent.ends);
                 }
-                self.failed(now, uid, FailureKind::Broken, why, Duration::ZERO);
+                self.failed(now, uid, &sent, FailureKind::Broken, why, Duration::ZERO);
             }
         }
         self.settle_who(uid);
@@ -193,8 +203,9 @@ impl Drain {
     fn not_found(&mut self, now: Moment, uid: &str) {
         let Some(record) = self.records.get_mut(uid) else { return };
         record.not_found = true;
-        record.pause = Some(Pause { since: now, length: NOT_FOUND_PAUSE });
-        record.failure = Some(Failure::Passing("the API server did not find it (404)".to_owned()));
+        record.pause = Some(Pause { since: now, length: NOT_FOUND_PAUSE, of_deletion: false });
+        let why = "the API server did not find it (404)".into();
+        record.failure = Some(Failure::Passing(Failed { answered: true, why }));
     }
 
     fn accepted(&mut self, now: Moment, uid: &str, sent: &Sent) {
@@ -218,16 +229,17 @@ impl Drain {
             }
             Ask::Delete { grace } => match &sent.ends {
                 // Unless that was said when it was seen to end, and is now only hurried.
-                Some(by @ EndedBy::Deletion(budget))
+                Some(by @ EndedBy::Deletion(obstacle))
                     if record.accepted.is_none() && record.ended_by.as_ref() != Some(by) =>
                 {
-                    let budget = budget.clone();
-                    (grace, Progress::Deleted { pod, grace: Some(grace), budget })
+                    let obstacle = obstacle.clone();
+                    (grace, Progress::Deleted { pod, grace: Some(grace), obstacle })
                 }
                 _ => (grace, Progress::Shortened { pod, grace }),
             },
         };
         record.ended_by.clone_from(&sent.ends);
+        self.owners.told_to_end(now, record.pod.controller.as_ref(), record.round);
         // Counted from when it was sent: a slow answer is no reason to hurry the pod again.
         let since = record.last_asked.unwrap_or(now);
         record.accepted = Some((since, grace));
@@ -254,7 +266,7 @@ impl Drain {
             waiting: holding.collect::<BTreeSet<_>>().len(),
             longest_pause: self.plan.timing.budget_pause(now, record.grace),
         };
-        let overridden_at = self.plan.overrides_at(record.grace);
+        let overridden_at = self.plan.deletes_at(record.grace);
         let budget = self.budgets.refused(now, budget, refusal, &mut self.jitter);
         let Some(record) = self.records.get_mut(uid) else { return };
         record.failure = None;
@@ -276,25 +288,52 @@ impl Drain {
         }
     }
 
-    fn namespace_terminating(&mut self, now: Moment, uid: &str) {
-        let Some(record) = self.records.get_mut(uid) else { return };
-        record.pause = Some(Pause { since: now, length: NAMESPACE_PAUSE });
-        if record.failure.replace(Failure::NamespaceTerminating)
-            != Some(Failure::NamespaceTerminating)
-        {
-            self.told.push_back(Progress::NamespaceTerminating(record.reference().clone()));
+    /// The condition `DisruptionTarget` could not be set. That matters to whoever counts a Job's
+    /// failures; an answer that is lost is not worth a word.
+    fn not_marked(&mut self, uid: &str, answer: Answer) {
+        let why = match answer {
+            Answer::Forbidden(why) | Answer::Busy { why, .. } => why,
+            _ => return,
+        };
+        let Some(record) = self.records.get(uid) else { return };
+        if !std::mem::replace(&mut self.unmarked_said, true) {
+            let pod = record.reference().clone();
+            self.told.push_back(Progress::NotMarked { pod, why });
         }
     }
 
-    fn forbidden(&mut self, now: Moment, uid: &str, message: String) {
+    fn namespace_terminating(&mut self, now: Moment, uid: &str, sent: &Sent) {
+        let deleted_in = self.deleted_in(now, uid, sent);
         let Some(record) = self.records.get_mut(uid) else { return };
-        record.pause = Some(Pause { since: now, length: FORBIDDEN_PAUSE });
-        record.failure = Some(Failure::Forbidden(message.clone()));
+        record.pause = Some(Pause::after(sent, now, NAMESPACE_PAUSE));
+        if record.failure.replace(Failure::NamespaceTerminating)
+            != Some(Failure::NamespaceTerminating)
+        {
+            let pod = record.reference().clone();
+            self.told.push_back(Progress::NamespaceTerminating { pod, deleted_in });
+        }
+    }
+
+    fn forbidden(&mut self, now: Moment, uid: &str, sent: &Sent, message: String) {
+        let deleted_in = self.deleted_in(now, uid, sent);
+        let Some(record) = self.records.get_mut(uid) else { return };
+        record.pause = Some(Pause::after(sent, now, FORBIDDEN_PAUSE));
+        let failed = Failed { answered: true, why: message.as_str().into() };
+        record.failure = Some(Failure::Forbidden(failed));
         if !self.forbidden_said {
             self.forbidden_said = true;
             let pod = record.reference().clone();
-            self.told.push_back(Progress::Forbidden { pod, message });
+            self.told.push_back(Progress::Forbidden { pod, message, deleted_in });
         }
+    }
+
+    /// How long it is until a pod is deleted whose eviction has failed; `None`: it was a deletion that
+    /// has failed, or the pod will not be.
+    fn deleted_in(&self, now: Moment, uid: &str, sent: &Sent) -> Option<Duration> {
+        let record = self.records.get(uid)?;
+        let is_eviction = matches!(sent.ask, Ask::Evict { dry: false, .. });
+        let at = self.plan.deletes_at(record.grace).filter(|_| is_eviction && !record.is_leaving());
+        at.map(|at| now.until(at))
     }
 
     /// A failure that passes. `asked_pause`: what the server wants.
@@ -302,10 +341,12 @@ impl Drain {
         &mut self,
         now: Moment,
         uid: &str,
+        sent: &Sent,
         kind: FailureKind,
         why: String,
         asked_pause: Duration,
     ) {
+        let deleted_in = self.deleted_in(now, uid, sent);
         let Some(record) = self.records.get_mut(uid) else { return };
         let known = record.failure.is_some() || matches!(record.state, State::Blocked(_));
         // What the end has cut short says nothing of why the pod is still there.
@@ -314,13 +355,14 @@ impl Drain {
             return;
         }
         let pause = record.backoff.next(&mut self.jitter);
-        record.pause = Some(Pause { since: now, length: pause.max(asked_pause) });
-        record.failure = Some(Failure::Passing(why.clone()));
+        record.pause = Some(Pause::after(sent, now, pause.max(asked_pause)));
+        let answered = kind == FailureKind::Busy;
+        record.failure = Some(Failure::Passing(Failed { answered, why: why.as_str().into() }));
         self.failed_requests += 1;
         if !self.failures_said.contains(&kind) {
             self.failures_said.push(kind);
             let pod = record.reference().clone();
-            self.told.push_back(Progress::Failing { pod, why });
+            self.told.push_back(Progress::Failing { pod, why, deleted_in });
         }
     }
 

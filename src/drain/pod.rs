@@ -56,15 +56,17 @@ pub struct Terminating {
 pub enum Controller {
     /// A DaemonSet of this name: it would put the pod back on this very node.
     DaemonSet(Box<str>),
-    /// Anything else: it starts the pod elsewhere.
-    Other,
+    /// Anything else, of this UID: it starts the pod elsewhere, unless the pod tolerates the cordon.
+    Other(Box<str>),
 }
 
-/// The order in which pods go (by `spec.priorityClassName`): each tier when the one before is gone.
+/// The order in which pods go: each tier when the one before is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tier {
     /// Everything else.
     Ordinary,
+    /// Pods of DaemonSets, where those go: others may need them to end (logs, volumes, network).
+    DaemonSet,
     /// `system-cluster-critical`.
     ClusterCritical,
     /// `system-node-critical`.
@@ -73,13 +75,15 @@ pub enum Tier {
 
 impl Tier {
     /// All of them, in order.
-    pub const ALL: [Self; 3] = [Self::Ordinary, Self::ClusterCritical, Self::NodeCritical];
+    pub const ALL: [Self; 4] =
+        [Self::Ordinary, Self::DaemonSet, Self::ClusterCritical, Self::NodeCritical];
 
-    /// The tier of a pod with this `spec.priorityClassName`.
-    pub fn of(priority_class: Option<&str>) -> Self {
-        match priority_class {
-            Some("system-cluster-critical") => Self::ClusterCritical,
-            Some("system-node-critical") => Self::NodeCritical,
+    /// The tier of a pod with this `spec.priorityClassName` and this controller.
+    pub fn of(priority_class: Option<&str>, controller: Option<&Controller>) -> Self {
+        match (priority_class, controller) {
+            (Some("system-cluster-critical"), _) => Self::ClusterCritical,
+            (Some("system-node-critical"), _) => Self::NodeCritical,
+            (_, Some(Controller::DaemonSet(_))) => Self::DaemonSet,
             _ => Self::Ordinary,
         }
     }
@@ -163,6 +167,9 @@ pub enum Exempt {
     Unmanaged,
     /// It has an `emptyDir` volume, and the setting says to leave such pods.
     EmptyDir,
+    /// Nothing happens to the instance, and its controller has had it run on this node again after
+    /// so many evictions.
+    Returning(u32),
 }
 
 impl fmt::Display for Exempt {
@@ -173,6 +180,9 @@ impl fmt::Display for Exempt {
             Self::DaemonSet(name) => write!(f, "DaemonSet {name}"),
             Self::Unmanaged => f.write_str("no controller, and such pods are to stay"),
             Self::EmptyDir => f.write_str("emptyDir volume, and such pods are to stay"),
+            Self::Returning(times) => {
+                write!(f, "its controller put it back on this node after {times} evictions")
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::drain::ask::{Budget, Grace, PodRef};
 use crate::drain::pod::Exempt;
+use crate::drain::verdict::{Failed, Obstacle};
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,14 @@ pub enum Progress {
     LeftAlone(Arc<PodRef>, Exempt),
     /// A pod came after the first set was complete, and goes too.
     Late(Arc<PodRef>),
+    /// A pod came whose controller had others on this node, so often in a row that this drain has
+    /// evicted. It goes too, later each time.
+    Returned {
+        /// Which.
+        pod: Arc<PodRef>,
+        /// How many were evicted before it.
+        times: u32,
+    },
     /// An eviction was accepted.
     Evicted {
         /// Whose.
@@ -39,14 +48,22 @@ pub enum Progress {
         /// How long it is until the pod is deleted instead; `None`: that will not be.
         deleted_in: Option<Duration>,
     },
-    /// A pod was deleted against its budget.
+    /// A pod was deleted, for its time was up and its eviction was not accepted.
     Deleted {
         /// Which.
         pod: Arc<PodRef>,
         /// What it got; `None`: the answer was lost, and it was seen to end.
         grace: Option<Grace>,
         /// What stood in the way.
-        budget: Arc<Budget>,
+        obstacle: Obstacle,
+    },
+    /// The condition `DisruptionTarget` could not be set before a deletion. Said for the first pod
+    /// only.
+    NotMarked {
+        /// Which pod.
+        pod: Arc<PodRef>,
+        /// What came.
+        why: String,
     },
     /// A pod that was already ending, with more time than there is, got less.
     Shortened {
@@ -67,13 +84,20 @@ pub enum Progress {
     /// A dry run: this budget would have refused it.
     WouldBlock(Arc<PodRef>, Arc<Budget>),
     /// The namespace is being deleted, and its pods with it.
-    NamespaceTerminating(Arc<PodRef>),
+    NamespaceTerminating {
+        /// Whose.
+        pod: Arc<PodRef>,
+        /// How long it is until the pod is deleted; `None`: that will not be.
+        deleted_in: Option<Duration>,
+    },
     /// The API server forbids something. Said for the first pod only; the table names all.
     Forbidden {
         /// About which pod.
         pod: Arc<PodRef>,
         /// What it said.
         message: String,
+        /// How long it is until that pod is deleted instead; `None`: that will not be.
+        deleted_in: Option<Duration>,
     },
     /// Requests begin to fail. Said once for each kind of failure, until [`Progress::Recovered`].
     Failing {
@@ -81,6 +105,8 @@ pub enum Progress {
         pod: Arc<PodRef>,
         /// What came.
         why: String,
+        /// How long it is until that pod is deleted instead; `None`: that will not be.
+        deleted_in: Option<Duration>,
     },
     /// No pod's request fails any more.
     Recovered {
@@ -99,6 +125,21 @@ pub enum Progress {
     },
 }
 
+/// What comes next for a pod that is not gone: it is deleted so long from now, if at all.
+struct Then(Option<Duration>);
+
+impl fmt::Display for Then {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(left) if left < Duration::from_secs(1) => {
+                f.write_str("its time is up, it is to be deleted")
+            }
+            Some(left) => write!(f, "tried on for {} s, then to be deleted", left.as_secs()),
+            None => f.write_str("tried on until the drain ends"),
+        }
+    }
+}
+
 /// Seconds by which a grace may be cut without a word.
 const SLIGHT_CUT: u32 = 5;
 
@@ -111,6 +152,11 @@ impl fmt::Display for Progress {
             }
             Self::LeftAlone(pod, why) => write!(f, "{pod}: left alone ({why})"),
             Self::Late(pod) => write!(f, "{pod}: arrived late, goes too"),
+            Self::Returned { pod, times } => write!(
+                f,
+                "{pod}: its controller started it on this node though the node is drained; it is \
+                 evicted later ({times} before it)"
+            ),
             Self::Evicted { pod, grace, wanted } if wanted.get() - grace.get() > SLIGHT_CUT => {
                 write!(
                     f,
@@ -122,24 +168,29 @@ impl fmt::Display for Progress {
                 write!(f, "{pod}: eviction accepted, {grace} s to end")
             }
             Self::Blocked { pod, budget, deleted_in } => {
-                write!(f, "{pod}: eviction refused by disruption budget {budget}; ")?;
-                match deleted_in {
-                    Some(left) if *left < Duration::from_secs(1) => {
-                        f.write_str("its time is up, it is to be deleted")
-                    }
-                    Some(left) => {
-                        write!(f, "tried on for {} s, then to be deleted", left.as_secs())
-                    }
-                    None => f.write_str("tried on until the drain ends"),
-                }
+                let then = Then(*deleted_in);
+                write!(f, "{pod}: eviction refused by disruption budget {budget}; {then}")
             }
-            Self::Deleted { pod, grace, budget } => {
+            Self::Deleted { pod, grace, obstacle } => {
                 match grace {
                     Some(grace) => write!(f, "{pod}: deleted, {grace} s to end")?,
                     None => write!(f, "{pod}: deleted, though the answer was lost")?,
                 }
-                write!(f, ": its time was up and disruption budget {budget} had not let it go")
+                f.write_str(": its time was up and ")?;
+                match obstacle {
+                    Obstacle::Budget(budget) => {
+                        write!(f, "disruption budget {budget} had not let it go")
+                    }
+                    Obstacle::Failed(Failed { why, .. }) => {
+                        write!(f, "it could not be evicted ({why})")
+                    }
+                }
             }
+            Self::NotMarked { pod, why } => write!(
+                f,
+                "{pod}: the condition DisruptionTarget could not be set, so a Job may count the \
+                 deletion as a failure: {why}"
+            ),
             Self::Shortened { pod, grace } => write!(
                 f,
                 "{pod}: was already ending, with more time than is left: {grace} s to end now"
@@ -151,15 +202,17 @@ impl fmt::Display for Progress {
             Self::WouldBlock(pod, budget) => {
                 write!(f, "{pod}: disruption budget {budget} would refuse its eviction now")
             }
-            Self::NamespaceTerminating(pod) => {
-                write!(f, "{pod}: its namespace is being deleted, and the pod with it: waiting")
+            Self::NamespaceTerminating { pod, deleted_in } => {
+                let then = Then(*deleted_in);
+                write!(f, "{pod}: its namespace is being deleted, and the pod with it; {then}")
             }
-            Self::Forbidden { pod, message } => write!(
-                f,
-                "{pod}: the API server forbids it: {message}. Other pods go on; it is tried again"
-            ),
-            Self::Failing { pod, why } => {
-                write!(f, "{pod}: {why}. It is tried again until the drain ends")
+            Self::Forbidden { pod, message, deleted_in } => {
+                let then = Then(*deleted_in);
+                write!(f, "{pod}: the API server forbids it: {message}. Other pods go on; {then}")
+            }
+            Self::Failing { pod, why, deleted_in } => {
+                let then = Then(*deleted_in);
+                write!(f, "{pod}: {why}; {then}")
             }
             Self::Recovered { failed } => {
                 write!(f, "the API server answers again, after {failed} failed requests")

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::drain::ask::{Ask, Budget, Grace, PodRef};
 use crate::drain::pod::{Exempt, Pod};
 use crate::drain::timing::{Backoff, Timing, seconds};
-use crate::drain::verdict::{Certainty, End, EndedBy, Outcome, Reason};
+use crate::drain::verdict::{Certainty, End, EndedBy, Failed, Obstacle, Outcome, Reason};
 use crate::moment::Moment;
 
 /// One pod, from when it was first seen.
@@ -38,6 +38,8 @@ pub(super) struct Record {
     pub(super) not_found: bool,
     /// When it was last asked.
     pub(super) last_asked: Option<Moment>,
+    /// How many pods of its controller came before it on this node, each evicted by this drain.
+    pub(super) round: u32,
     /// The last set of pods in which it was.
     pub(super) set: u32,
 }
@@ -66,6 +68,15 @@ pub(super) struct Pause {
     pub(super) since: Moment,
     /// How long it is to be.
     pub(super) length: Duration,
+    /// Whether it is a deletion that waits. An eviction's pause holds up no deletion.
+    pub(super) of_deletion: bool,
+}
+
+impl Pause {
+    /// That follows what was sent.
+    pub(super) fn after(sent: &Sent, since: Moment, length: Duration) -> Self {
+        Self { since, length, of_deletion: matches!(sent.ask, Ask::Delete { .. }) }
+    }
 }
 
 /// A request under way.
@@ -77,17 +88,31 @@ pub(super) struct Sent {
     pub(super) ends: Option<EndedBy>,
     /// The budget that is being tried with it again.
     pub(super) tries: Option<Arc<Budget>>,
+    /// It is waited for no longer; that it came to nothing is still to be told.
+    pub(super) given_up: bool,
 }
 
 /// Why the last request about a pod came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
     /// Something that passes: the server is busy, away, or has a new token for us.
-    Passing(String),
+    Passing(Failed),
     /// A permission is missing, or an admission policy says no.
-    Forbidden(String),
+    Forbidden(Failed),
     /// Its namespace is being deleted.
     NamespaceTerminating,
+}
+
+impl Failure {
+    /// In words.
+    fn failed(&self) -> Failed {
+        match self {
+            Self::Passing(failed) | Self::Forbidden(failed) => failed.clone(),
+            Self::NamespaceTerminating => {
+                Failed { answered: true, why: "its namespace is being deleted".into() }
+            }
+        }
+    }
 }
 
 /// What sort of thing passes: the first of each is said.
@@ -124,6 +149,7 @@ impl Record {
             backoff: RETRIES,
             not_found: false,
             last_asked: None,
+            round: 0,
             set: 0,
         }
     }
@@ -150,10 +176,24 @@ impl Record {
         matches!(self.state, State::Ending(ends) if timing.is_too_late(now, ends, self.grace))
     }
 
-    /// No request before that.
-    pub(super) fn not_before(&self, timing: &Timing) -> Moment {
-        self.pause
-            .map_or(Moment::START, |pause| timing.pause(pause.since, pause.length, self.grace))
+    /// This is not asked before that.
+    pub(super) fn not_before(&self, timing: &Timing, ask: Ask) -> Moment {
+        let same = |pause: &Pause| match ask {
+            Ask::Evict { .. } => !pause.of_deletion,
+            Ask::Delete { .. } => pause.of_deletion,
+            Ask::MarkDisrupted => false,
+        };
+        let pause = self.pause.filter(same);
+        pause.map_or(Moment::START, |pause| timing.pause(pause.since, pause.length, self.grace))
+    }
+
+    /// What has kept it so far.
+    pub(super) fn obstacle(&self) -> Obstacle {
+        match (&self.state, &self.failure) {
+            (State::Blocked(budget), _) => Obstacle::Budget(Arc::clone(budget)),
+            (_, Some(failure)) => Obstacle::Failed(failure.failed()),
+            (_, None) => Obstacle::Failed(Failed { answered: false, why: "no answer came".into() }),
+        }
     }
 
     /// Whether something is still wanted of it.
@@ -202,7 +242,7 @@ impl Record {
             State::Tried(Some(budget)) => Outcome::WouldBlock(budget.clone()),
             State::Gone(_) => match self.probably_ended_by() {
                 Some(EndedBy::Eviction) => Outcome::Evicted(certainty),
-                Some(EndedBy::Deletion(budget)) => Outcome::Deleted(budget.clone(), certainty),
+                Some(EndedBy::Deletion(obstacle)) => Outcome::Deleted(obstacle.clone(), certainty),
                 Some(EndedBy::Shortening) => Outcome::Shortened,
                 Some(EndedBy::Earlier) => Outcome::EndingAlready,
                 Some(EndedBy::Others) | None => Outcome::EndedByOthers,
@@ -259,14 +299,10 @@ impl Record {
                 by: self.probably_ended_by().cloned(),
                 finalizer: self.pod.finalizer.clone(),
             },
-            (_, Some(Failure::Passing(why) | Failure::Forbidden(why))) => {
-                Reason::Failed(why.clone())
-            }
-            (_, Some(Failure::NamespaceTerminating)) => {
-                Reason::Failed("its namespace is being deleted".to_owned())
-            }
+            (_, Some(failure)) => Reason::Failed(failure.failed()),
             (State::Blocked(budget), None) => Reason::Blocked(budget.clone()),
             (_, None) if self.in_flight.is_some() => Reason::Unanswered,
+            (_, None) if self.round > 0 => Reason::Returning(self.round),
             (_, None) => Reason::NotAsked,
         }
     }

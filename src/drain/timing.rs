@@ -121,14 +121,27 @@ impl Timing {
         (SHORTEST_BUDGET_PAUSE + growth).min(LONGEST_BUDGET_PAUSE)
     }
 
-    /// How long one request may take: five seconds, less when less is left; one for what is only
-    /// best effort and holds up a deletion.
+    /// How long one request may take: as long as the API server gives itself, less when less is left;
+    /// one second for what is only best effort and holds up a deletion.
     pub fn time_to_answer(&self, now: Moment, ask: Ask) -> Duration {
         let longest = match ask {
             Ask::MarkDisrupted => LONGEST_MARKING,
             Ask::Evict { .. } | Ask::Delete { .. } => LONGEST_REQUEST,
         };
         now.until(self.end).min(longest)
+    }
+
+    /// Until when the answer to an eviction that was sent at `sent` is waited for, before a pod of
+    /// this grace is deleted: until its own time. Where that is over already, waiting costs grace,
+    /// and may cost a tenth of what is left. `None`: nobody is deleted.
+    pub fn last_answer(&self, sent: Moment, grace: Grace) -> Option<Moment> {
+        let (end_of_grace, own_time) = (self.end_of_grace?, self.own_time(grace)?);
+        let least = if own_time <= sent {
+            (sent.until(end_of_grace) / 10).max(LEAST_WAIT)
+        } else {
+            LEAST_WAIT
+        };
+        Some(own_time.max(sent + least))
     }
 }
 
@@ -148,8 +161,13 @@ const LONGEST_BUDGET_PAUSE: Duration = Duration::from_secs(5);
 /// Between tries about a pod whose own time is up.
 const LONGEST_LATE_PAUSE: Duration = Duration::from_secs(1);
 
-/// A request that has no answer by then is given up, and asked again.
-const LONGEST_REQUEST: Duration = Duration::from_secs(5);
+/// A request that has no answer by then is given up, and asked again. kube-apiserver gives itself
+/// 60 s (`--request-timeout`); an eviction may need most of them: admission webhooks have up to 30 s
+/// each, and an update of a budget's status that meets another one is tried for 10 s.
+pub const LONGEST_REQUEST: Duration = Duration::from_secs(62);
+
+/// An eviction has at least so long to be answered.
+const LEAST_WAIT: Duration = Duration::from_secs(1);
 
 /// The condition `DisruptionTarget` is worth no more of a pod's grace.
 const LONGEST_MARKING: Duration = Duration::from_secs(1);
@@ -296,7 +314,7 @@ mod tests {
     #[test]
     fn no_answer_is_awaited_beyond_the_end() {
         let delete = Ask::Delete { grace: grace(30) };
-        assert_eq!(timing().time_to_answer(at(0), delete), Duration::from_secs(5));
+        assert_eq!(timing().time_to_answer(at(0), delete), LONGEST_REQUEST);
         assert_eq!(timing().time_to_answer(at(118), delete), Duration::from_secs(2));
         assert_eq!(timing().time_to_answer(at(121), delete), Duration::ZERO);
         assert_eq!(timing().time_to_answer(at(0), Ask::MarkDisrupted), Duration::from_secs(1));

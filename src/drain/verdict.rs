@@ -53,8 +53,8 @@ pub struct Row {
 pub enum Outcome {
     /// Evicted, and gone.
     Evicted(Certainty),
-    /// Deleted against this budget, and gone.
-    Deleted(Arc<Budget>, Certainty),
+    /// Deleted, for this had kept it until its own time was up, and gone.
+    Deleted(Obstacle, Certainty),
     /// It was already ending; its grace was shortened, and it is gone.
     Shortened,
     /// It was ending already when this drain saw it first, and is gone.
@@ -98,12 +98,58 @@ pub enum Reason {
     },
     /// This budget refused until the end.
     Blocked(Arc<Budget>),
-    /// Requests about it failed until the end.
-    Failed(String),
+    /// The API server refused what it was asked until the end, or there was no answer.
+    Failed(Failed),
     /// It was asked, and no answer had come.
     Unanswered,
+    /// It was evicted so often, and its controller had it run on this node again each time.
+    Returning(u32),
     /// It was never asked.
     NotAsked,
+}
+
+/// What kept the evictions of a pod from being accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// A disruption budget.
+    Budget(Arc<Budget>),
+    /// Anything else: a webhook, a policy, a missing right, a server without an answer.
+    Failed(Failed),
+}
+
+impl Obstacle {
+    /// The budget, if it is one.
+    pub fn budget(&self) -> Option<&Budget> {
+        match self {
+            Self::Budget(budget) => Some(budget),
+            Self::Failed(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Obstacle {
+    /// As the subject of a sentence.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Budget(budget) => write!(f, "disruption budget {budget}"),
+            Self::Failed(failed) => write!(f, "{failed}"),
+        }
+    }
+}
+
+/// Why a request about a pod was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed {
+    /// Whether the API server has answered. Otherwise nobody can say what it would have said.
+    pub answered: bool,
+    /// What was asked and what came, in words.
+    pub why: Arc<str>,
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
 }
 
 /// Who brought a pod to its end.
@@ -111,8 +157,8 @@ pub enum Reason {
 pub enum EndedBy {
     /// Our eviction.
     Eviction,
-    /// Our deletion, against this budget.
-    Deletion(Arc<Budget>),
+    /// Our deletion, when this had kept the pod until its own time was up.
+    Deletion(Obstacle),
     /// Our deletion of a pod that somebody else had told to end too late.
     Shortening,
     /// Somebody else, or itself.
@@ -186,11 +232,14 @@ impl Outcome {
     /// The budget that stood in the way, if one did.
     pub fn budget(&self) -> Option<&Budget> {
         match self {
-            Self::Deleted(budget, _) | Self::WouldBlock(budget) => Some(budget),
+            Self::Deleted(obstacle, _) => obstacle.budget(),
+            Self::WouldBlock(budget) => Some(budget),
             Self::StillThere(reason) | Self::HandedOver(reason) | Self::ToldToEnd(reason) => {
                 match reason {
-                    Reason::Blocked(budget)
-                    | Reason::Ending { by: Some(EndedBy::Deletion(budget)), .. } => Some(budget),
+                    Reason::Blocked(budget) => Some(budget),
+                    Reason::Ending { by: Some(EndedBy::Deletion(obstacle)), .. } => {
+                        obstacle.budget()
+                    }
                     _ => None,
                 }
             }
@@ -226,10 +275,11 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Evicted(certainty) => write!(f, "{certainty}"),
-            Self::Deleted(budget, certainty) => {
+            Self::Deleted(obstacle, certainty) => {
                 write!(
                     f,
-                    "against disruption budget {budget}{}",
+                    "{}{}",
+                    Against(obstacle),
                     match certainty {
                         Certainty::Confirmed => "",
                         Certainty::AnswerLost => "; the answer was lost",
@@ -244,6 +294,18 @@ impl fmt::Display for Outcome {
             }
             Self::LeftAlone(exempt) => write!(f, "{exempt}"),
             Self::WouldBlock(budget) => write!(f, "by disruption budget {budget}"),
+        }
+    }
+}
+
+/// A deletion against what kept the pod.
+struct Against<'a>(&'a Obstacle);
+
+impl fmt::Display for Against<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Obstacle::Budget(budget) => write!(f, "against disruption budget {budget}"),
+            Obstacle::Failed(failed) => write!(f, "as evictions failed: {failed}"),
         }
     }
 }
@@ -263,8 +325,8 @@ impl fmt::Display for Reason {
             Self::Ending { by, finalizer } => {
                 match by {
                     Some(EndedBy::Eviction) => f.write_str("evicted")?,
-                    Some(EndedBy::Deletion(budget)) => {
-                        write!(f, "deleted against disruption budget {budget}")?;
+                    Some(EndedBy::Deletion(obstacle)) => {
+                        write!(f, "deleted {}", Against(obstacle))?;
                     }
                     Some(EndedBy::Shortening) => f.write_str("was already ending, shortened")?,
                     Some(EndedBy::Earlier) => f.write_str("was ending already")?,
@@ -277,8 +339,11 @@ impl fmt::Display for Reason {
                 }
             }
             Self::Blocked(budget) => write!(f, "refused by disruption budget {budget}"),
-            Self::Failed(why) => f.write_str(why),
+            Self::Failed(failed) => write!(f, "{failed}"),
             Self::Unanswered => f.write_str("was asked, and no answer had come"),
+            Self::Returning(times) => {
+                write!(f, "its controller put it back on this node after {times} evictions")
+            }
             Self::NotAsked => f.write_str("was not asked: its turn had not come"),
         }
     }

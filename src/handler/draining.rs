@@ -251,6 +251,7 @@ impl Draining {
                 self.undecided = false;
                 Some(Step::Do(Order::Ask(job)))
             }
+            machine::Step::GiveUp(pod) => Some(Step::Do(Order::GiveUp(pod))),
             machine::Step::ReopenWatch => Some(Step::Do(Order::ReopenWatch)),
             machine::Step::Wait(_) if self.drain.is_stopping() && self.drain.is_empty() => {
                 if !self.is_emptied(now) {

@@ -14,8 +14,9 @@ use std::time::Duration;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::clock::Clock;
-use crate::drain::ask::{Answer, Job};
+use crate::drain::ask::{Answer, Job, PodRef};
 use crate::drain::pod::OwnPod;
+use crate::drain::timing::LONGEST_REQUEST;
 use crate::handler::inbox::Inbox;
 use crate::handler::world::{News, Order, World};
 use crate::kube::identity::Identity;
@@ -89,9 +90,6 @@ pub const UNMARKED_AS_NODE: u8 = 2;
 
 /// The same, and requests are made in the ServiceAccount's name.
 pub const UNMARKED_AS_SERVICE_ACCOUNT: u8 = 3;
-
-/// How long a request about the Node may take.
-const NODE_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Threads {
     /// Takes signals from now on; nothing else happens yet.
@@ -203,6 +201,7 @@ impl World for Threads {
             Order::FollowPods(node) => self.follow_pods(&node),
             Order::ReopenWatch => self.watch_doubted.store(true, Ordering::Relaxed),
             Order::Ask(job) => self.ask(job),
+            Order::GiveUp(pod) => self.workers.give_up(&pod),
             Order::Disconnect => {
                 self.generation = self.generation.wrapping_add(1);
                 self.workers.disconnect();
@@ -238,7 +237,7 @@ impl Threads {
         };
         let request = request::find_pod(&namespace, &name);
         let asked = request.clone();
-        self.send(request, NODE_TIMEOUT, move |came| {
+        self.send(request, LONGEST_REQUEST, None, move |came| {
             let reply = came.map_err(|trouble| trouble.to_string());
             News::NodeFound(reply.and_then(|reply| reply::node_of_pod(&asked, &reply)))
         });
@@ -275,7 +274,7 @@ impl Threads {
 
     fn ask_node(&mut self, name: Arc<str>, request: Request) {
         let asked = request.clone();
-        self.send(request, NODE_TIMEOUT, move |came| {
+        self.send(request, LONGEST_REQUEST, None, move |came| {
             News::Node(match came {
                 Ok(reply) => reply::node(&name, &asked, &reply),
                 Err(trouble) => NodeAnswer::Failed(trouble.to_string()),
@@ -287,7 +286,8 @@ impl Threads {
         let request = request::for_job(&job, self.clock.read().wall);
         let asked = request.clone();
         let (patience, metrics) = (job.patience, self.reporters.metrics());
-        self.send(request, patience, move |came| {
+        let about = Some(Arc::clone(&job.pod));
+        self.send(request, patience, about, move |came| {
             let answer = match came {
                 Ok(reply) => reply::answer(&job, &asked, &reply),
                 Err(trouble) => Answer::Broken(trouble.to_string()),
@@ -322,12 +322,13 @@ impl Threads {
         &mut self,
         request: Request,
         patience: Duration,
+        about: Option<Arc<PodRef>>,
         meaning: impl FnOnce(Result<Reply, Trouble>) -> News + Send + 'static,
     ) {
         let (sender, generation) = (self.sender.clone(), Some(self.generation));
         let done = Box::new(move |came| {
             sender.send_message(Message { generation, news: meaning(came) });
         });
-        self.workers.submit(Task { request, patience, done });
+        self.workers.submit(Task { request, patience, about, done });
     }
 }

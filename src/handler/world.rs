@@ -47,6 +47,9 @@ pub enum Order {
     ReopenWatch,
     /// One request about one pod: [`News::Answered`].
     Ask(Job),
+    /// Wait no longer for the answer about this pod, and let the API server know: [`News::Answered`]
+    /// comes at once.
+    GiveUp(Arc<PodRef>),
     /// Nothing is asked for now: close every connection and end every thread that a drain needed.
     Disconnect,
 }

@@ -5,6 +5,8 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::net::sockopt;
+
 use crate::clock::Clock;
 use crate::http::address::Address;
 use crate::moment::Moment;
@@ -59,5 +61,23 @@ fn dial_one(address: &SocketAddr, patience: Duration) -> Result<Arc<TcpStream>, 
     })?;
     // A request goes out in one piece: there is nothing to wait for.
     socket.set_nodelay(true).map_err(NotConnected::Failed)?;
+    watch_over(&socket).map_err(|e| NotConnected::Failed(e.into()))?;
     Ok(Arc::new(socket))
 }
+
+/// An answer may take a minute, and its server may be gone meanwhile without a word: its host
+/// crashed, or a firewall has forgotten the connection. Then the connection breaks after
+/// [`LONGEST_SILENCE`] in which the other side has not even acknowledged a probe (tcp(7)).
+fn watch_over(socket: &TcpStream) -> rustix::io::Result<()> {
+    sockopt::set_socket_keepalive(socket, true)?;
+    sockopt::set_tcp_keepidle(socket, PROBES_AFTER)?;
+    sockopt::set_tcp_keepintvl(socket, BETWEEN_PROBES)?;
+    sockopt::set_tcp_user_timeout(socket, LONGEST_SILENCE)
+}
+
+/// How long a connection is silent before the first probe.
+const PROBES_AFTER: Duration = Duration::from_secs(2);
+/// Between two probes.
+const BETWEEN_PROBES: Duration = Duration::from_secs(1);
+/// How long the other side may acknowledge nothing, in milliseconds.
+const LONGEST_SILENCE: u32 = 6000;

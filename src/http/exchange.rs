@@ -1,5 +1,7 @@
 //! One exchange after the other over one connection.
 
+use std::net::TcpStream;
+use std::sync::Arc;
 use ureq_proto::BodyMode;
 use ureq_proto::client::state::{RecvBody, RecvResponse};
 use ureq_proto::client::{Call, RecvBodyResult, RecvResponseResult};
@@ -148,6 +150,11 @@ impl Connection {
     /// first: what it said would be lost.
     pub fn into_wire(self) -> Option<Wire> {
         self.inbox.is_empty().then_some(self.wire)
+    }
+
+    /// Its socket, for whoever may have to shut it from outside.
+    pub fn socket(&self) -> &Arc<TcpStream> {
+        self.wire.socket()
     }
 
     /// Whether the last exchange left it ready for another one.

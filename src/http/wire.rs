@@ -54,6 +54,11 @@ impl Wire {
         Ok(Self { layer: Layer::Tls(tls), ..self })
     }
 
+    /// Its socket.
+    pub fn socket(&self) -> &Arc<TcpStream> {
+        &self.socket.stream
+    }
+
     /// Sends all of `bytes`.
     pub fn send(&mut self, mut bytes: &[u8], until: Moment) -> Result<(), Fault> {
         while !bytes.is_empty() {

@@ -1,6 +1,7 @@
 //! One exchange after the other with the API server, over a connection that is kept.
 
-use std::sync::Arc;
+use std::net::{Shutdown, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use crate::kube::access::Access;
@@ -29,18 +30,49 @@ impl Client {
     /// # Errors
     /// There is no answer, in the user's words.
     pub fn send(&mut self, request: &Request, patience: Duration) -> Result<Reply, Trouble> {
-        let until = self.access.clock().now() + patience;
+        self.send_until_given_up(request, patience, &Interest::default())
+    }
+
+    /// The same, until nobody is interested in the answer any more.
+    ///
+    /// # Errors
+    /// There is no answer, in the user's words.
+    pub fn send_until_given_up(
+        &mut self,
+        request: &Request,
+        patience: Duration,
+        interest: &Interest,
+    ) -> Result<Reply, Trouble> {
+        let since = self.access.clock().now();
+        self.send_while(request, since + patience, interest).map_err(|trouble| {
+            if interest.is_lost() {
+                let after = self.access.clock().now().since(since);
+                Trouble::GivenUp { asked: request.to_string(), after }
+            } else {
+                trouble
+            }
+        })
+    }
+
+    fn send_while(
+        &mut self,
+        request: &Request,
+        until: Moment,
+        interest: &Interest,
+    ) -> Result<Reply, Trouble> {
         let kept = self.connection.is_some();
-        let (reply, token) = match self.exchange(request, until) {
+        let (reply, token) = match self.exchange(request, until, interest) {
             // The server has closed a connection that was idle for a while. It may also have taken
             // the request and then died: no request does more when it is sent twice, for each
             // carries a UID, a resourceVersion, or the name of what it creates.
-            Err(Trouble::Unanswered { .. }) if kept => self.exchange(request, until)?,
+            Err(Trouble::Unanswered { .. }) if kept && !interest.is_lost() => {
+                self.exchange(request, until, interest)?
+            }
             outcome => outcome?,
         };
         let is_stale = || self.access.server().token().is_ok_and(|fresh| fresh != token);
         if reply.status == UNAUTHORIZED && is_stale() {
-            return self.exchange(request, until).map(|(reply, _)| reply);
+            return self.exchange(request, until, interest).map(|(reply, _)| reply);
         }
         Ok(reply)
     }
@@ -49,8 +81,9 @@ impl Client {
         &mut self,
         request: &Request,
         until: Moment,
+        interest: &Interest,
     ) -> Result<(Reply, Option<Token>), Trouble> {
-        let answer = self.try_exchange(request, until);
+        let answer = self.try_exchange(request, until, interest);
         let status = answer.as_ref().ok().map(|(reply, _)| reply.status);
         self.access.server().exchanged(request, status);
         answer
@@ -60,12 +93,18 @@ impl Client {
         &mut self,
         request: &Request,
         until: Moment,
+        interest: &Interest,
     ) -> Result<(Reply, Option<Token>), Trouble> {
         let clock = self.access.clock();
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => Connection::open(&self.access, clock.now().until(until))?,
+            None => {
+                // However long the answer may take: whoever is there accepts a connection soon.
+                let patience = clock.now().until(until).min(CONNECT_TIMEOUT);
+                Connection::open(&self.access, patience)?
+            }
         };
+        interest.depends_on(connection.socket());
         let reply = connection.send(request, clock.now().until(until))?;
         let token = connection.token().cloned();
         // A new connection comes with the token that is in the file then.
@@ -77,3 +116,54 @@ impl Client {
 }
 
 const UNAUTHORIZED: u16 = 401;
+
+/// How long a connection may take, TLS included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Whether an answer is still waited for. Once it is not, its connection is shut.
+#[derive(Default)]
+pub struct Interest(Mutex<State>);
+
+enum State {
+    /// The connection over which it is to come, if there is one yet.
+    Waiting(Weak<TcpStream>),
+    Lost,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::Waiting(Weak::new())
+    }
+}
+
+impl Interest {
+    /// The answer is waited for no longer.
+    pub fn lose(&self) {
+        if let State::Waiting(socket) = std::mem::replace(&mut *self.lock(), State::Lost) {
+            shut(&socket);
+        }
+    }
+
+    fn is_lost(&self) -> bool {
+        matches!(*self.lock(), State::Lost)
+    }
+
+    fn depends_on(&self, socket: &Arc<TcpStream>) {
+        let socket = Arc::downgrade(socket);
+        match &mut *self.lock() {
+            State::Waiting(before) => *before = socket,
+            State::Lost => shut(&socket),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn shut(socket: &Weak<TcpStream>) {
+    if let Some(socket) = socket.upgrade() {
+        // It fails only on a socket that has ended by itself.
+        let _ = socket.shutdown(Shutdown::Both);
+    }
+}

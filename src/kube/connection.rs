@@ -1,6 +1,7 @@
 //! One connection to the API server: one exchange after the other, HTTP/1.1 over TLS. It has no
 //! opinion of what an answer means. A redirect is an answer; nobody follows it.
 
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -121,6 +122,11 @@ impl Connection {
     /// Whether the last exchange left it ready for another one.
     pub(super) fn is_reusable(&self) -> bool {
         self.http.is_reusable()
+    }
+
+    /// Its socket, for whoever may have to shut it from outside.
+    pub(super) fn socket(&self) -> &Arc<TcpStream> {
+        self.http.socket()
     }
 
     /// The token by which the API server knows it, if it knows it by one.

@@ -232,6 +232,7 @@ struct RawAnnotations {
 struct RawOwner {
     kind: String,
     name: String,
+    uid: Option<String>,
     controller: Option<bool>,
 }
 
@@ -301,11 +302,12 @@ impl RawPod {
         }
         let grace = spec.grace.map_or(DEFAULT_GRACE, seconds);
         let volumes = spec.volumes.unwrap_or_default();
+        let controller = controller(metadata.owners);
         Ok(Pod {
             reference: Arc::new(PodRef { namespace, name, uid }),
             grace,
-            tier: Tier::of(spec.priority_class.as_deref()),
-            controller: controller(metadata.owners),
+            tier: Tier::of(spec.priority_class.as_deref(), controller.as_ref()),
+            controller,
             mirror: metadata.annotations.is_some_and(|these| these.mirror.is_some()),
             finished: matches!(
                 self.status.and_then(|status| status.phase).as_deref(),
@@ -325,7 +327,7 @@ fn controller(owners: Option<Vec<RawOwner>>) -> Option<Controller> {
     let owner = owners?.into_iter().find(|owner| owner.controller == Some(true))?;
     Some(match owner.kind.as_str() {
         "DaemonSet" => Controller::DaemonSet(owner.name.into()),
-        _ => Controller::Other,
+        _ => Controller::Other(owner.uid.unwrap_or_default().into()),
     })
 }
 

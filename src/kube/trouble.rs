@@ -95,6 +95,13 @@ pub enum Trouble {
         /// How long was waited.
         patience: Duration,
     },
+    /// Whoever asked waits no longer, and the connection is closed.
+    GivenUp {
+        /// Method and path.
+        asked: String,
+        /// How long was waited.
+        after: Duration,
+    },
     /// The connection ended before the first byte of an answer.
     Unanswered {
         /// Method and path.
@@ -215,6 +222,9 @@ impl fmt::Display for Trouble {
             }
             Self::Tls { server, why } => {
                 write!(f, "no TLS connection to the API server at {server}: {why}")
+            }
+            Self::GivenUp { asked, after } => {
+                write!(f, "{asked}: no answer of the API server within {after:.1?}; given up")
             }
             Self::TimedOut { asked, patience } => {
                 write!(f, "{asked}: no complete answer of the API server within {patience:.1?}")

@@ -5,13 +5,14 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::drain::ask::PodRef;
 use crate::kube::access::Access;
-use crate::kube::client::Client;
+use crate::kube::client::{Client, Interest};
 use crate::kube::reply::Reply;
 use crate::kube::request::Request;
 use crate::kube::server::Server;
@@ -30,6 +31,8 @@ pub struct Task {
     pub request: Request,
     /// How long the answer may take, connecting included.
     pub patience: Duration,
+    /// The pod that it is about, if it may be [given up](Workers::give_up).
+    pub about: Option<Arc<PodRef>>,
     /// Called once with what came, on the worker's thread. Must not block.
     pub done: Box<dyn FnOnce(Result<Reply, Trouble>) + Send>,
 }
@@ -47,6 +50,8 @@ pub struct Workers {
     most: NonZeroUsize,
     idle_patience: Duration,
     session: Option<Session>,
+    /// What may be given up: about which pod, and who waits.
+    open: Vec<(Arc<PodRef>, Weak<Interest>)>,
 }
 
 /// The connections and threads of one drain: from the first task to [`Workers::disconnect`].
@@ -58,7 +63,7 @@ struct Session {
 impl Workers {
     /// At most `most` threads at a time; none yet.
     pub fn new(server: Arc<Server>, clock: Clock, most: NonZeroUsize) -> Self {
-        Self { server, clock, most, idle_patience: IDLE_PATIENCE, session: None }
+        Self { server, clock, most, idle_patience: IDLE_PATIENCE, session: None, open: Vec::new() }
     }
 
     /// How many tasks could be started now: workers that are idle or not yet started.
@@ -68,11 +73,22 @@ impl Workers {
 
     /// Has the task carried out. Without a free worker it comes back as a trouble at once.
     pub fn submit(&mut self, task: Task) {
+        let interest = Arc::new(Interest::default());
+        self.open.retain(|(_, interest)| interest.strong_count() > 0);
+        if let Some(pod) = &task.about {
+            self.open.push((Arc::clone(pod), Arc::downgrade(&interest)));
+        }
         let session = self.session();
         match session.pool.admit(&session.access) {
-            Ok(()) => session.pool.hand_over(task),
+            Ok(()) => session.pool.hand_over((task, interest)),
             Err(trouble) => (task.done)(Err(trouble)),
         }
+    }
+
+    /// What is under way about this pod ends with a trouble, and its connection with it.
+    pub fn give_up(&self, pod: &PodRef) {
+        let about = self.open.iter().filter(|(about, _)| **about == *pod);
+        about.filter_map(|(_, interest)| interest.upgrade()).for_each(|it| it.lose());
     }
 
     /// The way to the API server that the workers use: for a connection beside theirs, which
@@ -87,7 +103,7 @@ impl Workers {
         let Some(session) = self.session.take() else { return };
         let left = session.pool.close();
         session.access.close();
-        for task in left {
+        for (task, _) in left {
             (task.done)(Err(Trouble::Over));
         }
     }
@@ -117,7 +133,7 @@ struct Pool {
 /// There is always a thread for each task that is not finished: `busy <= threads`.
 struct State {
     /// Handed over and not yet begun.
-    tasks: VecDeque<Task>,
+    tasks: VecDeque<(Task, Arc<Interest>)>,
     /// Tasks admitted and not yet finished.
     busy: usize,
     threads: usize,
@@ -156,13 +172,13 @@ impl Pool {
     }
 
     /// Gives a task that was admitted to whichever thread waits.
-    fn hand_over(&self, task: Task) {
+    fn hand_over(&self, task: (Task, Arc<Interest>)) {
         self.lock().tasks.push_back(task);
         self.changed.notify_one();
     }
 
     /// Waits for a task. `None`: the thread is to end.
-    fn next_task(&self) -> Option<Task> {
+    fn next_task(&self) -> Option<(Task, Arc<Interest>)> {
         let until = self.clock.now() + self.idle_patience;
         let mut state = self.lock();
         loop {
@@ -193,7 +209,7 @@ impl Pool {
     }
 
     /// Lets the threads end; gives back what none of them has begun.
-    fn close(&self) -> VecDeque<Task> {
+    fn close(&self) -> VecDeque<(Task, Arc<Interest>)> {
         let mut state = self.lock();
         state.closed = true;
         self.changed.notify_all();
@@ -222,8 +238,8 @@ impl Worker {
     }
 
     fn run(mut self) {
-        while let Some(task) = self.pool.next_task() {
-            let result = self.client.send(&task.request, task.patience);
+        while let Some((task, interest)) = self.pool.next_task() {
+            let result = self.client.send_until_given_up(&task.request, task.patience, &interest);
             let without_descriptor = matches!(result, Err(Trouble::NoDescriptor));
             // Free before the answer is told: the next task may come at once.
             let go_on = self.pool.finished(without_descriptor);
@@ -255,6 +271,7 @@ mod tests {
         workers.submit(Task {
             request: get("/api"),
             patience,
+            about: None,
             done: Box::new(move |result| {
                 let _ = to.send(result.map(|reply| reply.status));
             }),

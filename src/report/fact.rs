@@ -324,6 +324,7 @@ impl Fact {
             | Self::EndsAfterDrain(_)
             | Self::Drain(
                 Progress::Deleted { .. }
+                | Progress::NotMarked { .. }
                 | Progress::Failing { .. }
                 | Progress::Unread { .. }
                 | Progress::WatchLost { .. },
@@ -367,13 +368,14 @@ impl Fact {
                 Progress::Listed { .. }
                 | Progress::LeftAlone(..)
                 | Progress::Late(_)
+                | Progress::Returned { .. }
                 | Progress::Evicted { .. }
                 | Progress::Blocked { .. }
                 | Progress::Shortened { .. }
                 | Progress::Gone { .. }
                 | Progress::WouldEvict(_)
                 | Progress::WouldBlock(..)
-                | Progress::NamespaceTerminating(_)
+                | Progress::NamespaceTerminating { .. }
                 | Progress::Recovered { .. },
             ) => Level::Info,
         }

@@ -50,8 +50,13 @@ impl<'a> Fields<'a> {
     fn of_progress(progress: &'a Progress) -> Self {
         let (pod, budget, seconds) = match progress {
             Progress::Blocked { pod, budget, deleted_in } => (pod, Some(budget), *deleted_in),
-            Progress::Deleted { pod, budget, grace } => {
-                (pod, Some(budget), grace.map(timing::seconds))
+            Progress::Deleted { pod, obstacle, grace } => {
+                let budget = obstacle.budget();
+                return Self {
+                    pod: Some(pod),
+                    budget,
+                    ..Self::of_drain(grace.map(timing::seconds))
+                };
             }
             Progress::WouldBlock(pod, budget) => (pod, Some(budget), None),
             Progress::Evicted { pod, grace, .. } | Progress::Shortened { pod, grace } => {
@@ -61,9 +66,11 @@ impl<'a> Fields<'a> {
             Progress::LeftAlone(pod, _)
             | Progress::Late(pod)
             | Progress::WouldEvict(pod)
-            | Progress::NamespaceTerminating(pod)
-            | Progress::Forbidden { pod, .. }
-            | Progress::Failing { pod, .. } => (pod, None, None),
+            | Progress::Returned { pod, .. }
+            | Progress::NotMarked { pod, .. } => (pod, None, None),
+            Progress::NamespaceTerminating { pod, deleted_in }
+            | Progress::Forbidden { pod, deleted_in, .. }
+            | Progress::Failing { pod, deleted_in, .. } => (pod, None, *deleted_in),
             Progress::Listed { .. }
             | Progress::Recovered { .. }
             | Progress::Unread { .. }
@@ -157,14 +164,16 @@ fn progress_name(progress: &Progress) -> &'static str {
         Progress::Listed { .. } => "pods_listed",
         Progress::LeftAlone(..) => "pod_left_alone",
         Progress::Late(_) => "pod_late",
+        Progress::Returned { .. } => "pod_returned",
         Progress::Evicted { .. } => "pod_evicted",
         Progress::Blocked { .. } => "pod_blocked",
         Progress::Deleted { .. } => "pod_deleted",
+        Progress::NotMarked { .. } => "pod_not_marked",
         Progress::Shortened { .. } => "pod_shortened",
         Progress::Gone { .. } => "pod_gone",
         Progress::WouldEvict(_) => "pod_would_be_evicted",
         Progress::WouldBlock(..) => "pod_would_be_refused",
-        Progress::NamespaceTerminating(_) => "namespace_terminating",
+        Progress::NamespaceTerminating { .. } => "namespace_terminating",
         Progress::Forbidden { .. } => "forbidden",
         Progress::Failing { .. } => "requests_failing",
         Progress::Recovered { .. } => "requests_recovered",

@@ -80,6 +80,7 @@ fn seconds(span: Duration) -> String {
 fn turn(tier: Tier) -> &'static str {
     match tier {
         Tier::Ordinary => "first",
+        Tier::DaemonSet => "after those",
         Tier::ClusterCritical => "second",
         Tier::NodeCritical => "last",
     }

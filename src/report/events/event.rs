@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::drain::ask::PodRef;
 use crate::drain::progress::Progress;
-use crate::drain::verdict::Verdict;
+use crate::drain::verdict::{Obstacle, Verdict};
 use crate::node::marks::{Change, Cordon};
 use crate::notice::Kind;
 use crate::report::fact::{Fact, Level, Occasion, Purpose};
@@ -62,21 +62,26 @@ impl Recorder {
             Fact::NodeFailing(Purpose::TakeBack, _) => "UncordonError",
             Fact::DrainBegins(_) => "PreDrain",
             Fact::Verdict(occasion, verdict) => return Some(of_verdict(*occasion, verdict, fact)),
-            Fact::Drain(Progress::Deleted { pod, .. }) => return Some(self.of_deleted(pod, fact)),
+            Fact::Drain(Progress::Deleted { pod, obstacle, .. }) => {
+                return Some(self.of_deleted(pod, obstacle, fact));
+            }
             _ => return None,
         };
         Some(Event { reason, ..about_node(fact) })
     }
 
     /// For its owner, who may know nothing of this node.
-    fn of_deleted(&self, pod: &Arc<PodRef>, fact: &Fact) -> Event {
+    fn of_deleted(&self, pod: &Arc<PodRef>, obstacle: &Obstacle, fact: &Fact) -> Event {
         let words = fact.to_string();
         let words = words.split_once(": ").map_or(words.as_str(), |(_, words)| words);
         let why = self.drained.as_deref().unwrap_or("its instance goes");
         Event {
             regarding: Regarding::Pod(Arc::clone(pod)),
             is_warning: true,
-            reason: "DeletedAgainstBudget",
+            reason: match obstacle {
+                Obstacle::Budget(_) => "DeletedAgainstBudget",
+                Obstacle::Failed(_) => "DeletedWithoutEviction",
+            },
             message: format!("{words}. Its node is drained: {why}"),
         }
     }
@@ -174,7 +179,8 @@ mod tests {
         recorder.event(&seen(NoticeId::Interruption(Action::Terminate)));
         let budget = Arc::new(Budget { namespace: "shop".into(), name: "web".into() });
         let grace = NonZeroU32::new(9);
-        let deleted = Fact::Drain(Progress::Deleted { pod: pod(), grace, budget });
+        let obstacle = Obstacle::Budget(budget);
+        let deleted = Fact::Drain(Progress::Deleted { pod: pod(), grace, obstacle });
         let event = recorder.event(&deleted).unwrap();
         assert_eq!(event.regarding, Regarding::Pod(pod()));
         assert_eq!(
