@@ -43,6 +43,12 @@ const UNDER_WAY: Duration = Duration::from_secs(1);
 /// that it is done.
 const NOTING: Duration = Duration::from_millis(5);
 
+/// The longest until a server sees that a connection was closed, and ends what it did for it.
+const NOTICING: Duration = Duration::from_millis(500);
+
+/// What the server gives a request (`--request-timeout`).
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// What the handler keeps of the time left (`SAFETY_MARGIN`).
 const MARGIN: Duration = Duration::from_secs(2);
 
@@ -194,7 +200,7 @@ fn asked_before(evidence: &Evidence<'_>, deletion: &Exchange) -> Option<String> 
         return None;
     }
     let about_it = |other: &&Exchange| {
-        pod_uid(other) == pod_uid(deletion) && other.received < deletion.received
+        is_about(other, deletion) && other.received < deletion.received
     };
     let mut before = evidence.exchanges.iter().filter(about_it);
     let evicted = before.clone().any(|other| other.is_eviction() && !other.dry_run());
@@ -203,6 +209,14 @@ fn asked_before(evidence: &Evidence<'_>, deletion: &Exchange) -> Option<String> 
     }
     let marked = before.any(|other| other.resource == "pods/status");
     (!marked).then(|| "deleted without a DisruptionTarget before".to_owned())
+}
+
+/// Whether it is about the pod that is deleted. The server may refuse a request before it has read a
+/// body, and with it the UID.
+fn is_about(other: &Exchange, deletion: &Exchange) -> bool {
+    let unread = other.body.is_null() && !other.accepted();
+    let same_name = (&other.namespace, &other.name) == (&deletion.namespace, &deletion.name);
+    pod_uid(other) == pod_uid(deletion) || (unread && same_name)
 }
 
 /// A pod that was not ending is deleted when its own time is up, and not before.
@@ -239,13 +253,24 @@ fn one_at_a_time(exchanges: &[Exchange]) -> Vec<String> {
         requests.sort_by_key(|exchange| exchange.received);
         for pair in requests.windows(2) {
             let [first, second] = pair else { continue };
-            let freed = first.answered.checked_sub(NOTING).unwrap_or(first.answered);
+            let noting = if was_given_up(first) { NOTICING } else { NOTING };
+            let freed = first.answered.checked_sub(noting).unwrap_or(first.answered);
             if second.received < freed {
                 breaches.push(format!("two at once: {first} and {second}"));
             }
         }
     }
     breaches
+}
+
+/// Whether nobody waited for its answer any more: the server notes a time-out of its own, though it
+/// would have had more time.
+fn was_given_up(exchange: &Exchange) -> bool {
+    let took = Duration::try_from(exchange.answered.duration_since(exchange.received));
+    exchange.is_eviction()
+        && exchange.code == 504
+        && exchange.reason == "Timeout"
+        && took.is_ok_and(|took| took < REQUEST_TIMEOUT)
 }
 
 /// The UID that a request about one pod was conditional on.
@@ -356,6 +381,30 @@ mod tests {
             let said = judged(&asked, None, Some(END));
             assert!(said.contains("deleted without an eviction before"), "{said}");
         }
+    }
+
+    #[test]
+    fn an_eviction_that_is_refused_before_its_body_is_read_counts() {
+        let mut refused = eviction(1, 403);
+        refused.body = Value::Null;
+        refused.message = "disruption budget".into();
+        assert_eq!(judged(&[refused, mark(52), deletion(53)], None, Some(END)), "kept");
+    }
+
+    #[test]
+    fn what_follows_an_eviction_that_was_given_up_may_meet_its_end() {
+        let mut given_up = eviction(45, 504);
+        given_up.reason = "Timeout".into();
+        given_up.answered = at(53) + Duration::from_millis(20);
+        let asked = [given_up.clone(), mark(53), deletion(53)];
+        assert_eq!(judged(&asked, None, Some(END)), "kept");
+        given_up.answered = at(54);
+        let asked = [given_up.clone(), mark(53), deletion(53)];
+        assert!(judged(&asked, None, Some(END)).contains("two at once"));
+        given_up.answered = at(53) + Duration::from_millis(20);
+        given_up.code = 500;
+        let asked = [given_up, mark(53), deletion(53)];
+        assert!(judged(&asked, None, Some(END)).contains("two at once"));
     }
 
     #[test]
