@@ -383,7 +383,7 @@ impl Drain {
         let slow: BTreeSet<&str> = self
             .records
             .values()
-            .filter(|it| it.in_flight.is_some() && it.last_asked.is_some_and(|at| at + SLOW <= now))
+            .filter(|record| record.is_unanswered(now, SLOW))
             .map(|it| it.reference().namespace.as_str())
             .collect();
         let mut first = None;

@@ -209,6 +209,9 @@ impl Drain {
     }
 
     fn accepted(&mut self, now: Moment, uid: &str, sent: &Sent) {
+        if sent.ask == Ask::MarkDisrupted {
+            return;
+        }
         if let Some(budget) = &sent.tries {
             self.budgets.freed(now, budget);
         }

@@ -41,6 +41,9 @@ impl Owners {
     /// A pod of this controller that belongs to `round` was told to end.
     pub(super) fn told_to_end(&mut self, now: Moment, controller: Option<&Controller>, round: u32) {
         let Some(Controller::Other(uid)) = controller else { return };
+        if uid.is_empty() {
+            return;
+        }
         let owner = self.0.entry(uid.clone()).or_insert(Owner { round, last: now });
         owner.round = owner.round.max(round);
         owner.last = owner.last.max(now);

@@ -132,10 +132,10 @@ impl fmt::Display for Then {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Some(left) if left < Duration::from_secs(1) => {
-                f.write_str("its time is up, it is to be deleted")
+                f.write_str("its time is up: it is deleted next")
             }
-            Some(left) => write!(f, "tried on for {} s, then to be deleted", left.as_secs()),
-            None => f.write_str("tried on until the drain ends"),
+            Some(left) => write!(f, "retried for {} s, then it is deleted", left.as_secs()),
+            None => f.write_str("retried until the drain ends"),
         }
     }
 }

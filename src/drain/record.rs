@@ -28,6 +28,8 @@ pub(super) struct Record {
     pub(super) accepted: Option<(Moment, Grace)>,
     /// Whether the condition `DisruptionTarget` was asked for, with whatever success.
     pub(super) marked: bool,
+    /// What had kept it from being evicted when it was first to be deleted for that.
+    pub(super) obstacle: Option<Obstacle>,
     /// What the last request failed for, if it did.
     pub(super) failure: Option<Failure>,
     /// The pause after a request that came to nothing.
@@ -144,6 +146,7 @@ impl Record {
             unanswered: None,
             accepted: None,
             marked: false,
+            obstacle: None,
             failure: None,
             pause: None,
             backoff: RETRIES,
@@ -187,13 +190,22 @@ impl Record {
         pause.map_or(Moment::START, |pause| timing.pause(pause.since, pause.length, self.grace))
     }
 
-    /// What has kept it so far.
-    pub(super) fn obstacle(&self) -> Obstacle {
-        match (&self.state, &self.failure) {
+    /// Whether there was no answer to its last request, for so long if it is still under way.
+    pub(super) fn is_unanswered(&self, now: Moment, longest: Duration) -> bool {
+        match &self.in_flight {
+            Some(_) => self.last_asked.is_some_and(|asked| asked + longest <= now),
+            None => matches!(&self.failure, Some(Failure::Passing(failed)) if !failed.answered),
+        }
+    }
+
+    /// What has kept it from being evicted. Deletions that fail after that change nothing of it.
+    pub(super) fn obstacle(&mut self) -> Obstacle {
+        let obstacle = self.obstacle.take().unwrap_or_else(|| match (&self.state, &self.failure) {
             (State::Blocked(budget), _) => Obstacle::Budget(Arc::clone(budget)),
             (_, Some(failure)) => Obstacle::Failed(failure.failed()),
             (_, None) => Obstacle::Failed(Failed { answered: false, why: "no answer came".into() }),
-        }
+        });
+        self.obstacle.insert(obstacle).clone()
     }
 
     /// Whether something is still wanted of it.

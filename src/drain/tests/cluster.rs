@@ -67,6 +67,9 @@ pub(crate) struct Allowance {
     pub(crate) at_once: u32,
     /// How long after the end of a pod its replacement is ready; `None`: never.
     pub(crate) replaced_after: Option<Duration>,
+    /// How long the API server takes to write the budget's status for one eviction that it lets go. It
+    /// writes one after the other, and a request that is given up meanwhile has spent its share.
+    pub(crate) update: Duration,
 }
 
 /// Something goes wrong with requests for a while.
@@ -98,6 +101,9 @@ pub(crate) enum Wrong {
     Unauthorized,
     Forbidden,
     NamespaceTerminating,
+    /// It is carried out after a while, if it is still waited for then: an admission webhook takes its
+    /// time.
+    Slow(Duration),
     /// The connection breaks, after or before the request was carried out.
     CutOff {
         carried_out: bool,
@@ -229,7 +235,8 @@ impl Cluster {
         replaced_after: Option<Duration>,
     ) -> Self {
         let budget = Budget { namespace: "shop".to_owned(), name: name.to_owned() };
-        self.budgets.push(Allowance { budget, at_once, replaced_after });
+        let update = Duration::ZERO;
+        self.budgets.push(Allowance { budget, at_once, replaced_after, update });
         self
     }
 
@@ -272,7 +279,7 @@ pub(crate) fn pod(name: &str) -> Life {
             reference: Arc::new(reference),
             grace: 30,
             tier: Tier::Ordinary,
-            controller: Some(Controller::Other),
+            controller: Some(Controller::Other(name.into())),
             mirror: false,
             finished: false,
             empty_dir: false,
@@ -301,6 +308,18 @@ impl Life {
 
     pub(crate) fn tier(mut self, tier: Tier) -> Self {
         self.pod.tier = tier;
+        self
+    }
+
+    /// Its controller, by UID. Otherwise each pod has one of its own.
+    pub(crate) fn of(mut self, controller: &str) -> Self {
+        self.pod.controller = Some(Controller::Other(controller.into()));
+        self
+    }
+
+    /// It comes back so many seconds after the pod with that index is gone.
+    pub(crate) fn after(mut self, before: usize, seconds: u64) -> Self {
+        self.arrival = Arrival::After(before, secs(seconds));
         self
     }
 

@@ -11,7 +11,9 @@ use crate::drain::BudgetOverride;
 use crate::drain::ask::{Answer, Ask};
 use crate::drain::forecast::{Fate, Forecast, Held, forecast, is_asked, rehearsal};
 use crate::drain::pod::{Exempt, Pod, Terminating, Tier};
-use crate::drain::tests::cluster::{Arrival, Cluster, MARGIN, Watch, at, grace, ms, pod, secs};
+use crate::drain::tests::cluster::{
+    Arrival, Cluster, MARGIN, Watch, Wrong, at, grace, ms, pod, secs,
+};
 use crate::drain::tests::model::run;
 use crate::drain::tests::properties::{calm_clusters, config};
 use crate::drain::tests::scenarios::are;
@@ -183,10 +185,25 @@ fn who_has_finished_loses_nothing() {
 
 #[test]
 fn what_the_api_server_did_not_say_is_unclear() {
-    use crate::drain::tests::cluster::Wrong;
-    let cluster = Cluster::with([pod("web")]).fault(0..=100, Wrong::Forbidden);
-    are(&lines(&cluster), &["web 0–0 - unclear: not for you"]);
+    let cut_off = Wrong::CutOff { carried_out: false };
+    let cluster = Cluster::with([pod("web")]).fault(0..=100, cut_off);
+    are(&lines(&cluster), &["web 0–0 - unclear: connection cut off"]);
     assert!(foresee(&cluster)[0].is_unclear());
+}
+
+#[test]
+fn whom_the_api_server_does_not_let_be_evicted_is_deleted_in_time() {
+    let refused = || Cluster::with([pod("web")]).fault(0..=100, Wrong::Forbidden);
+    are(
+        &lines(&refused()),
+        &["web 0–0 30/30 deleted LOST: in 88 s, if it is refused until then; not for you"],
+    );
+    are(
+        &lines(&refused().but(|it| it.plan.budget_override = BudgetOverride::Never)),
+        &[
+            "web 0–0 - dies with the node LOST: refused, and no pod is deleted for that: not for you",
+        ],
+    );
 }
 
 /// Drains whose API server answers at the end as at the start: budgets let all go or nobody, no pod
@@ -263,15 +280,15 @@ fn lie(one: &Forecast, row: &Row, known: &Known) -> Option<String> {
             let is = stays || row.outcome == Outcome::Shortened;
             is && eviction.is_none() && deletion == one.grace
         }
-        Fate::DeletedAgainst(budget, after) => {
-            let is = stays || matches!(&row.outcome, Outcome::Deleted(by, _) if by == budget);
+        Fate::Deleted(obstacle, after) => {
+            let is = stays || matches!(&row.outcome, Outcome::Deleted(by, _) if by == obstacle);
             let deleted = delete.map(|it| it.asked);
             let due = at(*after);
             let in_time = deleted.is_some_and(|then| due <= then && then <= due + ON_THE_WAY);
             is && refused && in_time && deletion == one.grace
         }
-        Fate::DiesWithNode(Held::Budget(budget)) => {
-            row.outcome.budget() == Some(&**budget) && stays && delete.is_none()
+        Fate::DiesWithNode(Held::Obstacle(obstacle)) => {
+            row.outcome.budget() == obstacle.budget() && stays && delete.is_none()
         }
         Fate::Unclear(_) => false,
     };

@@ -10,7 +10,7 @@ use crate::drain::progress::Progress;
 use crate::drain::tests::cluster::{ms, secs};
 use crate::drain::tests::story::{Exchange, NEVER, Story, fails, pauses};
 use crate::drain::tests::trace::{Cause, Did};
-use crate::drain::verdict::{Certainty, End, Outcome, Row, Verdict};
+use crate::drain::verdict::{Certainty, End, Obstacle, Outcome, Row, Verdict};
 use crate::moment::Moment;
 
 /// What a law finds: nothing, or what is wrong.
@@ -28,15 +28,20 @@ macro_rules! hold {
 type Law = (&'static str, fn(&Story) -> Finding);
 
 /// All of them.
-pub(super) const LAWS: [Law; 17] = [
+pub(super) const LAWS: [Law; 22] = [
     ("requests are well formed, to known pods that go, and in time", requests_are_well_formed),
     ("one request for a pod at a time, and no more than there are workers", requests_are_few),
     ("who is due is asked as soon as a worker is free", nobody_waits_in_vain),
+    ("a tier goes as soon as those before it are gone", tiers_open),
+    ("who can be saved is saved", nobody_dies_who_could_be_deleted),
+    ("an answer is waited for as long as the pod has time", answers_are_waited_for),
+    ("who has no more time goes before who has", urgent_pods_go_first),
+    ("who comes back is left in peace longer each time", who_comes_back_is_not_hunted),
     ("an eviction waits for the load balancers, and costs no grace", evictions_are_held),
     ("with patience nobody is deleted, and no grace is cut", patience_hurts_nobody),
     ("a deadline never moves later, and it is said when it moves", deadlines_move_earlier),
     ("a tier waits for those before it, until its own time", tiers_wait),
-    ("a pod is deleted only after a refusal, or if it is ending", deleted_after_refusal),
+    ("a pod is deleted only after it was asked to go, or if it is ending", deleted_after_eviction),
     ("DisruptionTarget once, before the deletion", marked_once),
     ("who is ending is not asked again and again", ending_pods_are_let_be),
     ("what fails is asked again, neither too soon nor too late", failures_are_retried),
@@ -63,7 +68,7 @@ fn requests_are_well_formed(story: &Story) -> Finding {
         hold!(seen.contains(uid), "{uid} asked at {when:?} before it was seen");
         let known = &story.pods[uid.as_str()];
         hold!(job.pod == known.life.pod.reference, "{job:?} is about no pod of that UID");
-        hold!(!story.stays(known), "{uid} is to be left alone, and was asked");
+        hold!(!story.stays(known, *when), "{uid} is to be left alone, and was asked");
         hold!(
             known.gone.is_none_or(|gone| gone >= *when),
             "{uid} asked at {when:?}, known to be gone"
@@ -71,7 +76,7 @@ fn requests_are_well_formed(story: &Story) -> Finding {
         hold!(*when < story.end(*when), "{uid} asked at {when:?}, after the end");
         hold!(*when >= story.released, "{uid} asked at {when:?}, before the cordon");
         hold!(
-            job.patience <= when.until(story.limit(*when).end).min(secs(5)),
+            job.patience <= when.until(story.limit(*when).end).min(secs(62)),
             "{job:?} waits too long"
         );
         // To the nearest second.
@@ -116,7 +121,8 @@ fn requests_are_few(story: &Story) -> Finding {
 /// for the time in which all workers were busy.
 fn nobody_waits_in_vain(story: &Story) -> Finding {
     for (uid, known) in &story.pods {
-        if story.stays(known) {
+        // Who comes back has turns of its own.
+        if story.stays(known, known.seen) || known.round > 0 {
             continue;
         }
         let turn = match known.tier() {
@@ -134,6 +140,132 @@ fn nobody_waits_in_vain(story: &Story) -> Finding {
     Ok(())
 }
 
+/// A critical pod waits for nothing but those before it: as soon as it is known that these are gone, it
+/// is asked.
+fn tiers_open(story: &Story) -> Finding {
+    for (when, until) in &story.idle {
+        let listed = story.listed.is_some_and(|listed| listed <= *when);
+        if !listed || *when < story.released || until <= when {
+            continue;
+        }
+        for (uid, known) in story.pods.iter().filter(|(_, known)| known.round == 0) {
+            let open = known.seen <= *when && !story.is_done(known, *when);
+            let asked = known.first_asked().is_some_and(|asked| asked <= *when);
+            let leaving = known.let_be() <= *when;
+            let held = story.held_until(known, *when) > *when;
+            let before = story.pods.values().any(|other| {
+                other.tier() < known.tier()
+                    && other.seen <= *when
+                    && (!story.is_done(other, *when) || other.is_asked(*when))
+            });
+            hold!(
+                !open || asked || leaving || held || before,
+                "{uid} is not asked at {when:?}, and those before it are gone"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Whoever's own time is up and could be deleted is: whenever there is nothing to do, such a pod is
+/// ending, or is being asked, or has just been asked in vain.
+fn nobody_dies_who_could_be_deleted(story: &Story) -> Finding {
+    // The condition may hang for a second, and then the first eviction for a tenth of what is left.
+    let grace_to_act = secs(2);
+    for (when, until) in &story.idle {
+        if story.cluster.plan.dry || until <= when || story.end(*when) <= *when {
+            continue;
+        }
+        let limit = story.limit(*when);
+        if limit.budget_override == BudgetOverride::Never || *when < story.released {
+            continue;
+        }
+        for (uid, known) in &story.pods {
+            let due = known.seen.max(story.own_time_came(known)) + grace_to_act;
+            if known.round > 0 || due > *when || story.is_done(known, *when) {
+                continue;
+            }
+            let just = known
+                .asked
+                .iter()
+                .any(|it| it.answered.as_ref().is_some_and(|(at, _)| *at + secs(2) >= *when));
+            let saved = known.let_be() <= *when || known.is_asked(*when) || just;
+            hold!(saved, "{uid} could have been told to end at {when:?}: {known:#?}");
+        }
+    }
+    Ok(())
+}
+
+/// Nothing is given up before the pod's own time, unless it keeps others from being asked.
+fn answers_are_waited_for(story: &Story) -> Finding {
+    for (uid, known) in &story.pods {
+        for when in &known.given_up {
+            let asked = known.asked.iter().rev().find(|it| it.asked <= *when);
+            let Some(exchange) = asked else { return Err(format!("{uid} was not asked")) };
+            let waited = when.since(exchange.asked);
+            let own_time = story.own_time(known, *when) <= *when
+                && matches!(exchange.ask, Ask::Evict { dry: false, .. })
+                && waited >= secs(1);
+            let crowded = waited >= secs(12);
+            hold!(own_time || crowded, "{uid} was given up at {when:?}, after {waited:?}");
+        }
+        for exchange in
+            known.asked.iter().filter(|it| matches!(it.ask, Ask::Evict { dry: false, .. }))
+        {
+            let until = exchange.answered.as_ref().map_or(story.run.ended, |(when, _)| *when);
+            let whole = story.overrides_from(exchange.asked) && story.limits.len() == 1;
+            let own_time = story.own_time(known, exchange.asked);
+            let left = exchange.asked.until(story.limit(exchange.asked).end_of_grace);
+            let least = if own_time <= exchange.asked { (left / 10).max(secs(1)) } else { secs(1) };
+            let latest = own_time.max(exchange.asked + least) + ms(10);
+            hold!(
+                !whole || until <= latest,
+                "{uid} asked at {:?}, waited for until {until:?}",
+                exchange.asked
+            );
+        }
+    }
+    Ok(())
+}
+
+/// A pod that has time left is not asked while another's deletion is due and could be sent.
+fn urgent_pods_go_first(story: &Story) -> Finding {
+    for (when, job) in story.run.asked() {
+        let asked = &story.pods[job.pod.uid.as_str()];
+        if !matches!(job.ask, Ask::Evict { .. }) || story.own_time(asked, when) <= when {
+            continue;
+        }
+        for (uid, known) in &story.pods {
+            let marked = known.asked.iter().rev().find(|it| it.asked < when);
+            let due = matches!(marked, Some(Exchange { ask: Ask::MarkDisrupted, answered: Some((at, _)), .. }) if *at < when)
+                && story.own_time(known, when) < when
+                && known.let_be() > when
+                && story.overrides_from(when)
+                && !story.stays(known, when);
+            let asked_now = known.asked.iter().any(|it| it.asked == when);
+            hold!(!due || asked_now, "{} evicted at {when:?}, while {uid} is due", job.pod.uid);
+        }
+    }
+    Ok(())
+}
+
+fn who_comes_back_is_not_hunted(story: &Story) -> Finding {
+    const PAUSES: [u64; 3] = [5, 15, 45];
+    for (uid, known) in story.pods.iter().filter(|(_, known)| known.round > 0) {
+        let Some(asked) = known.first_asked().filter(|asked| *asked < known.let_be()) else {
+            continue;
+        };
+        let Some(before) = story.told_before(known, asked) else { continue };
+        let own_time = story.own_time(known, asked);
+        let pause = PAUSES.get(known.round as usize - 1).map(|pause| secs(*pause));
+        let paused = pause.is_some_and(|pause| asked >= before + pause);
+        let last = before < own_time && own_time <= asked;
+        hold!(paused || last, "{uid} of round {} asked at {asked:?}, {before:?}", known.round);
+        hold!(known.round <= 4, "{uid} of round {} was asked", known.round);
+    }
+    Ok(())
+}
+
 fn evictions_are_held(story: &Story) -> Finding {
     for (uid, known) in &story.pods {
         let evictions = known.asked.iter().filter(|it| matches!(it.ask, Ask::Evict { .. }));
@@ -144,6 +276,9 @@ fn evictions_are_held(story: &Story) -> Finding {
             hold!(when >= held, "{uid} evicted at {when:?}, held until {held:?}");
         }
         let Some((since, _)) = story.balanced else { continue };
+        if known.round > 0 {
+            continue;
+        }
         let first = known.asked.first().filter(|it| it.asked > since);
         let Some(Exchange { asked, ask: Ask::Evict { grace, .. }, .. }) = first else { continue };
         // What cut its grace was a limit that came late, or the crowd, but no hold.
@@ -216,14 +351,14 @@ fn tiers_wait(story: &Story) -> Finding {
     Ok(())
 }
 
-fn deleted_after_refusal(story: &Story) -> Finding {
+fn deleted_after_eviction(story: &Story) -> Finding {
     for (uid, known) in &story.pods {
         for exchange in &known.asked {
             let (Ask::Delete { .. }, when) = (exchange.ask, exchange.asked) else { continue };
             let ending = known.leaving.is_some_and(|leaving| leaving <= when);
             let at_deadline = story.limit(when).budget_override == BudgetOverride::AtDeadline;
             let overridden =
-                at_deadline && known.refused(when) && when >= story.own_time(known, when);
+                at_deadline && known.was_asked(when) && when >= story.own_time(known, when);
             hold!(ending || overridden, "{uid} deleted at {when:?}");
         }
     }
@@ -236,7 +371,7 @@ fn marked_once(story: &Story) -> Finding {
         hold!(marks.clone().count() <= 1, "{uid} marked twice");
         let mark = marks.clone().next().map(|exchange| exchange.asked);
         if let Some(when) = mark {
-            hold!(known.refused(when), "{uid} marked at {when:?} without a refusal");
+            hold!(known.was_asked(when), "{uid} marked at {when:?} without an eviction");
             hold!(
                 when + secs(1) >= story.own_time(known, when),
                 "{uid} marked at {when:?}, too early"
@@ -291,7 +426,10 @@ fn failures_are_retried(story: &Story) -> Finding {
                 let last = if *answered < own_time { own_time } else { *answered + secs(1) };
                 (*answered + pause).min(last)
             };
-            if let Some(next) = next {
+            let again = next.filter(|next| {
+                std::mem::discriminant(&next.ask) == std::mem::discriminant(&exchange.ask)
+            });
+            if let Some(next) = again {
                 hold!(
                     next.asked >= until(shortest, next.asked),
                     "{uid} asked at {:?}, {answer:?} at {answered:?}",
@@ -306,6 +444,8 @@ fn failures_are_retried(story: &Story) -> Finding {
             {
                 continue;
             }
+            let is_eviction = matches!(exchange.ask, Ask::Evict { dry: false, .. });
+            let longest = if is_eviction && !early && !never { Duration::ZERO } else { longest };
             let later = story.limits.iter().map(|limit| limit.since);
             let limits = later.filter(|since| since > answered).chain([*answered]);
             let latest = limits.map(|then| then.max(until(longest, then))).min().unwrap();
@@ -465,8 +605,19 @@ fn rows_are_true(story: &Story, verdict: &Verdict, then: Moment) -> Finding {
         let dry = story.cluster.plan.dry;
         let (fits, must_be_gone) = match &row.outcome {
             Outcome::Evicted(certainty) => (asked(evict) && certain(*certainty), true),
-            Outcome::Deleted(budget, certainty) => {
-                (asked(delete) && truth.refused_by.contains(budget) && certain(*certainty), true)
+            Outcome::Deleted(obstacle, certainty) => {
+                let kept = match obstacle {
+                    Obstacle::Budget(budget) => truth.refused_by.contains(budget),
+                    Obstacle::Failed(failed) => known.asked.iter().any(|it| {
+                        evict(&it.ask)
+                            && it.answered.as_ref().is_some_and(|(_, answer)| {
+                                let silent =
+                                    matches!(answer, Answer::Broken(_) | Answer::Unauthorized);
+                                *answer != Answer::Accepted && silent != failed.answered
+                            })
+                    }),
+                };
+                (asked(delete) && kept && certain(*certainty), true)
             }
             Outcome::Shortened => (answered(delete, accepted), true),
             Outcome::EndingAlready => (first_seen_ending(story, uid), true),
@@ -486,7 +637,7 @@ fn rows_are_true(story: &Story, verdict: &Verdict, then: Moment) -> Finding {
                 let told = known.leaving.is_some() || in_doubt();
                 (verdict.end == Some(End::CalledOff) && told && known.gone.is_none(), false)
             }
-            Outcome::LeftAlone(_) => (story.stays(known), false),
+            Outcome::LeftAlone(_) => (story.stays(known, then), false),
             Outcome::WouldEvict => {
                 (dry && answered(|ask| matches!(ask, Ask::Evict { .. }), accepted), false)
             }
@@ -500,7 +651,7 @@ fn rows_are_true(story: &Story, verdict: &Verdict, then: Moment) -> Finding {
             hold!(Some(when) == known.gone, "{uid} gone at {when:?}, not at {:?}", known.gone);
         }
         hold!(
-            matches!(row.outcome, Outcome::LeftAlone(_)) == story.stays(known),
+            matches!(row.outcome, Outcome::LeftAlone(_)) == story.stays(known, then),
             "{uid} {:?}",
             row.outcome
         );
@@ -576,15 +727,21 @@ fn progress_is_true(story: &Story) -> Finding {
             Progress::Listed { to_go, left_alone } => {
                 listed += 1;
                 let known = story.pods.values().filter(|known| known.seen <= *when && !known.late);
-                let (stay, go): (Vec<_>, Vec<_>) = known.partition(|known| story.stays(known));
+                let (stay, go): (Vec<_>, Vec<_>) =
+                    known.partition(|known| story.stays(known, *when));
                 listed == 1 && to_go.len() == go.len() && *left_alone == stay.len()
             }
             Progress::LeftAlone(pod, _) => {
-                alone.insert(&pod.uid) && story.stays(&story.pods[pod.uid.as_str()])
+                alone.insert(&pod.uid) && story.stays(&story.pods[pod.uid.as_str()], *when)
             }
             Progress::Late(pod) => {
                 let known = &story.pods[pod.uid.as_str()];
-                known.late && known.seen == *when && !story.stays(known)
+                let is_first = known.round == 0 && !story.stays(known, *when);
+                known.late && known.seen == *when && is_first
+            }
+            Progress::Returned { pod, times } => {
+                let known = &story.pods[pod.uid.as_str()];
+                known.seen == *when && *times > 0 && *times == known.round
             }
             Progress::Evicted { pod, grace, wanted } => {
                 let evict = Ask::Evict { grace: *grace, dry: false };
@@ -622,7 +779,7 @@ fn progress_is_true(story: &Story) -> Finding {
                 let gone = story.run.truth[&pod.uid].gone;
                 gone.is_some_and(|gone| gone <= *when) && Moment::START + *after == *when
             }
-            Progress::NamespaceTerminating(pod) => {
+            Progress::NamespaceTerminating { pod, .. } => {
                 just(&pod.uid).is_some_and(|it| *it.1 == Answer::NamespaceTerminating)
             }
             Progress::Forbidden { pod, .. } => {
@@ -630,6 +787,10 @@ fn progress_is_true(story: &Story) -> Finding {
                 forbidden == 1
                     && just(&pod.uid).is_some_and(|it| matches!(it.1, Answer::Forbidden(_)))
             }
+            Progress::NotMarked { pod, .. } => just(&pod.uid).is_some_and(|it| {
+                it.0 == Ask::MarkDisrupted
+                    && matches!(it.1, Answer::Forbidden(_) | Answer::Busy { .. })
+            }),
             Progress::Failing { .. }
             | Progress::Recovered { .. }
             | Progress::Unread { .. }
@@ -637,7 +798,7 @@ fn progress_is_true(story: &Story) -> Finding {
         };
         hold!(is_so, "at {when:?}: {progress}");
     }
-    let left_alone = story.pods.values().filter(|known| story.stays(known)).count();
+    let left_alone = story.pods.values().filter(|known| story.stays(known, known.seen)).count();
     hold!(alone.len() == left_alone, "{left_alone} left alone, said of {alone:?}");
     for Row { pod, outcome, .. } in &story.run.verdict.rows {
         let under_way = story.pods[pod.uid.as_str()].asked.last();

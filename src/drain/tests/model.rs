@@ -28,6 +28,7 @@ pub(super) fn run(cluster: &Cluster) -> Run {
             Step::Ask(job) => model.send(job),
             Step::Empty(verdict) => model.note(Did::Empty(verdict)),
             Step::ReopenWatch => {}
+            Step::GiveUp(pod) => model.give_up(&pod),
             Step::Wait(until) => {
                 assert!(until > model.now, "to wait until {until:?} at {:?} is to spin", model.now);
                 model.wait(until, &mut drain);
@@ -52,8 +53,12 @@ enum Event {
     Freed(usize),
     /// A request reaches the API server.
     Reaches(Request),
-    /// Its answer reaches the handler.
-    Answers(usize, Ask, Answer),
+    /// The API server comes to carry it out, if it is still waited for.
+    CarriesOut(Request),
+    /// The status of the budget behind an eviction is written.
+    Updated(Request),
+    /// Its answer reaches the handler, or what the handler takes for one.
+    Answers(Request, Answer),
     WatchBreaks {
         until: Moment,
         new_set: bool,
@@ -79,13 +84,13 @@ enum Report {
 }
 
 /// A request on its way.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Request {
+    number: u64,
     whom: usize,
     ask: Ask,
-    /// When its answer is back, and when the handler gives it up.
-    back: Moment,
-    given_up: Moment,
+    /// How long its answer is under way.
+    back: Duration,
 }
 
 /// A pod at the API server.
@@ -112,7 +117,10 @@ struct Model<'a> {
     queued: u64,
     objects: Vec<Object>,
     left: Vec<u32>,
-    under_way: usize,
+    /// Until when each budget's status is being written.
+    written: Vec<Moment>,
+    /// The requests whose answer the handler still waits for.
+    open: Vec<Request>,
     watching: bool,
     /// How often a watch was opened; what an older one still had to say is lost.
     watch: u32,
@@ -132,7 +140,8 @@ impl<'a> Model<'a> {
             queued: 0,
             objects: cluster.pods.iter().map(|_| Object::default()).collect(),
             left: cluster.budgets.iter().map(|budget| budget.at_once).collect(),
-            under_way: 0,
+            written: vec![Moment::START; cluster.budgets.len()],
+            open: Vec::new(),
             watching: false,
             watch: 0,
             spoken: Moment::START,
@@ -184,7 +193,7 @@ impl<'a> Model<'a> {
     }
 
     fn free(&self) -> usize {
-        self.cluster.workers - self.under_way
+        self.cluster.workers - self.open.len()
     }
 
     /// Lets time pass until the next event, but not beyond `until`.
@@ -207,13 +216,22 @@ impl<'a> Model<'a> {
             Event::OthersDelete(index, grace) => self.terminate(index, grace, Cause::Others),
             Event::Ends(index, order) => self.ends(index, order),
             Event::Freed(budget) => self.left[budget] += 1,
-            Event::Reaches(request) => self.serve(&request),
-            Event::Answers(index, ask, answer) => {
-                self.under_way -= 1;
-                let uid = self.uid(index);
+            Event::Reaches(request) => self.serve(request),
+            Event::CarriesOut(request) if self.waits_for(request) => self.carry_out(request),
+            Event::Updated(request) if self.waits_for(request) => {
+                if let Ask::Evict { grace, .. } = request.ask {
+                    self.terminate(request.whom, grace.get(), Cause::Eviction);
+                }
+                self.answer(request, Answer::Accepted);
+            }
+            Event::Answers(request, answer) if self.waits_for(request) => {
+                self.open.retain(|other| other.number != request.number);
+                let uid = self.uid(request.whom);
+                let ask = request.ask;
                 self.note(Did::Answered { uid: uid.clone(), ask, answer: answer.clone() });
                 drain.answered(self.now, &uid, answer);
             }
+            Event::CarriesOut(_) | Event::Updated(_) | Event::Answers(..) => {}
             Event::WatchBreaks { until, new_set } => {
                 drain.watch_lost("cut off".to_owned());
                 self.watch_breaks(until, new_set);
@@ -327,25 +345,43 @@ impl Model<'_> {
     fn send(&mut self, job: Job) {
         let whom = self.cluster.pods.iter().position(|life| life.pod.reference == job.pod);
         let whom = whom.expect("only pods that are known can be asked");
-        self.under_way += 1;
         let latency = self.cluster.latency.clone();
         let reaches = self.now + ms(self.random.u64(latency.clone()));
-        let back = reaches + ms(self.random.u64(latency));
-        let given_up = self.now + job.patience;
-        let request = Request { whom, ask: job.ask, back, given_up };
-        if back > given_up {
-            let answer = Answer::Broken("no answer in time".to_owned());
-            self.plan(given_up, Event::Answers(whom, job.ask, answer));
-        }
+        let back = ms(self.random.u64(latency));
+        let request = Request { number: self.queued, whom, ask: job.ask, back };
+        self.open.push(request);
         self.plan(reaches, Event::Reaches(request));
+        let given_up = Answer::Broken("no answer in time".to_owned());
+        self.plan(self.now + job.patience, Event::Answers(request, given_up));
         self.note(Did::Asked(job));
     }
 
-    fn serve(&mut self, request: &Request) {
-        let (whom, ask) = (request.whom, request.ask);
-        let mut back = request.back;
-        let answer = match self.wrong(whom, ask) {
-            None => self.carry_out(whom, ask),
+    /// The connection is closed, and the server knows it.
+    fn give_up(&mut self, pod: &PodRef) {
+        let whom = |request: &Request| *self.cluster.pods[request.whom].pod.reference == *pod;
+        let request = *self.open.iter().find(|it| whom(it)).expect("only what is under way");
+        self.note(Did::GaveUp(pod.uid.clone()));
+        self.queue.retain(
+            |_, event| !matches!(event, Event::Answers(other, _) if other.number == request.number),
+        );
+        let given_up = Answer::Broken("given up".to_owned());
+        self.plan(self.now + ms(1), Event::Answers(request, given_up));
+    }
+
+    fn waits_for(&self, request: Request) -> bool {
+        self.open.iter().any(|other| other.number == request.number)
+    }
+
+    fn answer(&mut self, request: Request, answer: Answer) {
+        self.plan(self.now + request.back, Event::Answers(request, answer));
+    }
+
+    fn serve(&mut self, request: Request) {
+        let answer = match self.wrong(request.whom, request.ask) {
+            None => return self.carry_out(request),
+            Some(Wrong::Slow(pause)) => {
+                return self.plan(self.now + pause, Event::CarriesOut(request));
+            }
             Some(Wrong::Busy(retry_after)) => {
                 Answer::Busy { retry_after, why: "503 overloaded".to_owned() }
             }
@@ -354,20 +390,39 @@ impl Model<'_> {
             Some(Wrong::NamespaceTerminating) => Answer::NamespaceTerminating,
             Some(Wrong::CutOff { carried_out }) => {
                 if carried_out {
-                    self.carry_out(whom, ask);
+                    self.do_it(request.whom, request.ask);
                 }
                 Answer::Broken("connection cut off".to_owned())
             }
             Some(Wrong::Silent { carried_out }) => {
                 if carried_out {
-                    self.carry_out(whom, ask);
+                    self.do_it(request.whom, request.ask);
                 }
-                back = request.given_up;
-                Answer::Broken("no answer in time".to_owned())
+                return;
             }
         };
-        if request.back <= request.given_up {
-            self.plan(back, Event::Answers(whom, ask, answer));
+        self.answer(request, answer);
+    }
+
+    /// An eviction that a budget lets go is done when the budget's status is written; one after the
+    /// other.
+    fn carry_out(&mut self, request: Request) {
+        let update = |budget: usize| self.cluster.budgets[budget].update;
+        let budget = self.cluster.pods[request.whom].budget;
+        let slow = budget.filter(|budget| !update(*budget).is_zero() && self.left[*budget] > 0);
+        let object = &self.objects[request.whom];
+        let is_eviction = matches!(request.ask, Ask::Evict { dry: false, .. });
+        match slow {
+            Some(budget) if is_eviction && object.there && object.ending.is_none() => {
+                self.left[budget] -= 1;
+                let written = self.written[budget].max(self.now) + update(budget);
+                self.written[budget] = written;
+                self.plan(written, Event::Updated(request));
+            }
+            _ => {
+                let answer = self.do_it(request.whom, request.ask);
+                self.answer(request, answer);
+            }
         }
     }
 
@@ -383,7 +438,7 @@ impl Model<'_> {
         hit.map(|fault| fault.what.clone())
     }
 
-    fn carry_out(&mut self, whom: usize, ask: Ask) -> Answer {
+    fn do_it(&mut self, whom: usize, ask: Ask) -> Answer {
         if !self.objects[whom].there {
             return if self.name_is_taken(whom) { Answer::Replaced } else { Answer::Gone };
         }

@@ -215,6 +215,14 @@ fn named(lives: Vec<(Life, bool)>, budgets: &[Allowance]) -> Vec<Life> {
         } else if pods.iter().any(|other| other.pod.reference.name == reference.name) {
             continue;
         }
+        if let Some(Controller::Other(owner)) = &mut life.pod.controller {
+            // Who follows another is started by the same controller.
+            let before = pods.last().filter(|_| follows).and_then(|it| it.pod.controller.clone());
+            *owner = match before {
+                Some(Controller::Other(before)) => before,
+                _ => reference.uid.as_str().into(),
+            };
+        }
         life.pod.reference = Arc::new(reference);
         life.budget = life.budget.filter(|budget| *budget < budgets.len());
         pods.push(life);
@@ -226,7 +234,8 @@ fn named(lives: Vec<(Life, bool)>, budgets: &[Allowance]) -> Vec<Life> {
 fn lives() -> impl Strategy<Value = (Life, bool)> {
     let graces = select(vec![30, 0, 1, 2, 5, 60, 119, 300]);
     let tiers = prop_oneof![
-        4 => Just(Tier::Ordinary), 1 => Just(Tier::ClusterCritical), 1 => Just(Tier::NodeCritical)
+        4 => Just(Tier::Ordinary), 1 => Just(Tier::DaemonSet),
+        1 => Just(Tier::ClusterCritical), 1 => Just(Tier::NodeCritical)
     ];
     let by_others_at = prop_oneof![1 => span(2_000), 1 => span(LONGEST * 1000)];
     let others = option::weighted(0.3, (by_others_at, select(vec![1, 30, 600])));
@@ -250,7 +259,7 @@ fn lives() -> impl Strategy<Value = (Life, bool)> {
                 it.controller = match owner {
                     Owner::None => None,
                     Owner::DaemonSet | Owner::Own => Some(Controller::DaemonSet("owner".into())),
-                    Owner::ReplicaSet => Some(Controller::Other),
+                    Owner::ReplicaSet => Some(Controller::Other("".into())),
                 };
                 if owner == Owner::Own {
                     let mut own = (*it.reference).clone();
@@ -287,6 +296,7 @@ fn faults() -> impl Strategy<Value = Fault> {
         option::of(span(60_000)).prop_map(Wrong::Busy),
         Just(Wrong::Unauthorized),
         Just(Wrong::Forbidden),
+        span(20_000).prop_map(Wrong::Slow),
         Just(Wrong::NamespaceTerminating),
         any::<bool>().prop_map(|carried_out| Wrong::CutOff { carried_out }),
         any::<bool>().prop_map(|carried_out| Wrong::Silent { carried_out }),

@@ -91,6 +91,10 @@ pub(super) struct Known<'a> {
     pub(super) reported_ending: usize,
     /// It was not found once.
     pub(super) not_found: bool,
+    /// How many pods of its controller this drain had told to end in a row before it came.
+    pub(super) round: u32,
+    /// When it was given up what was asked, each time.
+    pub(super) given_up: Vec<Moment>,
     /// What was asked and answered, in order. The answer may still be out at the end.
     pub(super) asked: Vec<Exchange>,
     set: u32,
@@ -193,6 +197,11 @@ impl<'a> Story<'a> {
             }
             Did::StopAt(moment) => self.stop = Some((when, *moment)),
             Did::Idle { until } => self.idle.push((when, *until)),
+            Did::GaveUp(uid) => {
+                if let Some(known) = self.pods.get_mut(uid.as_str()) {
+                    known.given_up.push(when);
+                }
+            }
             Did::Told(_) | Did::Empty(_) => {}
         }
     }
@@ -200,6 +209,7 @@ impl<'a> Story<'a> {
     fn saw(&mut self, when: Moment, uid: &'a str, ending: bool, set: u32) {
         let life = self.cluster.pods.iter().find(|life| life.pod.reference.uid == uid);
         let late = self.listed.is_some();
+        let round = if late { self.rounds(life.unwrap()).map_or(0, |round| round + 1) } else { 0 };
         let known = self.pods.entry(uid).or_insert(Known {
             life: life.unwrap(),
             seen: when,
@@ -208,6 +218,8 @@ impl<'a> Story<'a> {
             gone: None,
             reported_ending: 0,
             not_found: false,
+            round,
+            given_up: Vec::new(),
             asked: Vec::new(),
             set,
         });
@@ -280,18 +292,52 @@ impl<'a> Story<'a> {
                     if when <= then && when < known.let_be())
             });
         known.seen > then
-            || self.stays(known)
+            || self.stays(known, then)
             || tried
             || known.gone.is_some_and(|when| when <= then)
     }
 
-    /// Whether a pod is to be left alone: kubectl's rules, written once more.
-    pub(super) fn stays(&self, known: &Known) -> bool {
+    /// Whether nobody is to ask this pod: a pod whose controller brings it back for ever, and nothing
+    /// happens to the instance.
+    fn is_let_be(&self, known: &Known, then: Moment) -> bool {
+        let since =
+            self.limits.iter().filter(|limit| known.seen < limit.since && limit.since <= then);
+        known.round > 3
+            && self.limit(known.seen).is_patience()
+            && since.clone().all(Limit::is_patience)
+    }
+
+    /// The highest round of the pods of this pod's controller that were told to end.
+    fn rounds(&self, life: &Life) -> Option<u32> {
+        let Some(Controller::Other(uid)) = &life.pod.controller else { return None };
+        let same = self.pods.values().filter(|known| {
+            matches!(&known.life.pod.controller, Some(Controller::Other(other)) if other == uid)
+        });
+        let told = same.filter(|known| known.told_to_end().is_some());
+        told.map(|known| known.round).max()
+    }
+
+    /// When the last pod of this pod's controller was told to end before that moment.
+    pub(super) fn told_before(&self, known: &Known, then: Moment) -> Option<Moment> {
+        let Some(Controller::Other(uid)) = &known.life.pod.controller else { return None };
+        let same = self.pods.values().filter(|known| {
+            matches!(&known.life.pod.controller, Some(Controller::Other(other)) if other == uid)
+        });
+        same.filter_map(Known::told_to_end).filter(|told| *told <= then).max()
+    }
+
+    /// Whether a pod is to be left alone then: kubectl's rules, written once more, and who comes back
+    /// for ever.
+    pub(super) fn stays(&self, known: &Known, then: Moment) -> bool {
+        self.stays_by_rule(known) || self.is_let_be(known, then)
+    }
+
+    fn stays_by_rule(&self, known: &Known) -> bool {
         let (pod, rules) = (&known.life.pod, &self.cluster.plan.rules);
         let own = pod.reference.namespace == "kube-system" && pod.reference.name == "handler";
         let by_rule = match &pod.controller {
             Some(Controller::DaemonSet(_)) => rules.ignore_daemon_sets || known.late,
-            Some(Controller::Other) => false,
+            Some(Controller::Other(_)) => false,
             None => !rules.drain_unmanaged,
         };
         let by_rule = by_rule || pod.empty_dir && !rules.delete_local_data;
@@ -300,6 +346,17 @@ impl<'a> Story<'a> {
 }
 
 impl Known<'_> {
+    /// When this drain had it told to end, as far as that was answered.
+    pub(super) fn told_to_end(&self) -> Option<Moment> {
+        self.asked.iter().find_map(|exchange| match (exchange.ask, &exchange.answered) {
+            (
+                Ask::Evict { dry: false, .. } | Ask::Delete { .. },
+                Some((when, Answer::Accepted)),
+            ) => Some(*when),
+            _ => None,
+        })
+    }
+
     /// When it was first asked.
     pub(super) fn first_asked(&self) -> Option<Moment> {
         self.asked.first().map(|exchange| exchange.asked)
@@ -315,6 +372,14 @@ impl Known<'_> {
         self.asked.iter().any(|exchange| {
             let open = exchange.answered.as_ref().is_none_or(|(answered, _)| *answered > then);
             exchange.asked <= then && open
+        })
+    }
+
+    /// Whether it had been asked to go by then, and the answer has come, or was waited for in vain.
+    pub(super) fn was_asked(&self, then: Moment) -> bool {
+        self.asked.iter().any(|exchange| {
+            matches!(exchange.ask, Ask::Evict { dry: false, .. })
+                && exchange.answered.as_ref().is_some_and(|(when, _)| *when <= then)
         })
     }
 

@@ -47,6 +47,8 @@ pub(super) enum Did {
         ask: Ask,
         answer: Answer,
     },
+    /// It waits no longer for the answer about this pod.
+    GaveUp(String),
     Told(Progress),
     Empty(Verdict),
     /// It had nothing to do until then, though it could have sent something.

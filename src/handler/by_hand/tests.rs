@@ -5,7 +5,7 @@ use crate::drain::BudgetOverride;
 use crate::drain::ask::{Answer, Ask, Budget, Grace, PodRef};
 use crate::drain::pod::{OwnPod, Pod, Rules, Tier};
 use crate::drain::pod_news::PodNews;
-use crate::drain::verdict::{End, Row};
+use crate::drain::verdict::{End, Failed, Row};
 use crate::handler::config::Boot;
 use crate::intent::{LeadTimes, Policy, Rebalance};
 use crate::node::marks::Cordon;
@@ -397,7 +397,7 @@ fn how_far_it_is_fits_on_a_line() {
         row("b", blocked("api")),
         row("c", Outcome::StillThere(Why::Ending { by: None, finalizer: None })),
         row("d", Outcome::EndedByOthers),
-        row("e", Outcome::StillThere(Why::Failed("500".to_owned()))),
+        row("e", Outcome::StillThere(Why::Failed(Failed { answered: true, why: "500".into() }))),
         row("f", Outcome::StillThere(Why::NotAsked)),
     ];
     assert_eq!(

@@ -113,6 +113,7 @@ fn order_words(order: &Order) -> String {
         Order::FollowPods(name) => format!("follow pods of {name}"),
         Order::ReopenWatch => "reopen the watch".to_owned(),
         Order::Ask(job) => job_words(job),
+        Order::GiveUp(pod) => format!("give up {}", pod.name),
         Order::Disconnect => "disconnect".to_owned(),
     }
 }

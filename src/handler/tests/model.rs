@@ -71,7 +71,7 @@ const MOST_STEPS: u32 = 5000;
 /// No run here goes on so long: one that does has missed its SIGTERM.
 const END_OF_TIME: Moment = Moment::at(Duration::from_hours(2));
 /// How long a request that is not about a pod may take.
-const PATIENCE: Duration = secs(5);
+const PATIENCE: Duration = crate::drain::timing::LONGEST_REQUEST;
 /// Before another process begins: no request of the one before is under way any more.
 const RESTART: Duration = secs(2);
 /// Before a watch that was refused is opened again.
@@ -343,6 +343,7 @@ impl World for Model<'_> {
                 let patience = job.patience;
                 self.send(Request::Ask(job), patience);
             }
+            Order::GiveUp(pod) => self.give_up(&pod),
             Order::Disconnect => {
                 self.generation += 1;
                 self.under_way = 0;
@@ -378,6 +379,18 @@ impl Model<'_> {
             reaches,
             Event::Reaches(Sent { generation: self.generation, request, back, given_up }),
         );
+    }
+
+    /// What was asked about this pod is asked no more, and its connection closed.
+    fn give_up(&mut self, pod: &Arc<PodRef>) {
+        self.queue.retain(|_, event| match event {
+            Event::Reaches(Sent { request: Request::Ask(job), .. }) => job.pod != *pod,
+            Event::Answers(_, News::Answered { pod: about, .. }) => about != pod,
+            _ => true,
+        });
+        let answer = Answer::Broken("given up".to_owned());
+        let news = News::Answered { pod: Arc::clone(pod), answer };
+        self.plan(self.now + ms(1), Event::Answers(Some(self.generation), news));
     }
 
     fn serve(&mut self, sent: &Sent) {

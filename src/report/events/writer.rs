@@ -366,6 +366,7 @@ mod tests {
     fn a_missing_permission_is_said_once_for_all_namespaces() {
         use crate::drain::ask::{Budget, PodRef};
         use crate::drain::progress::Progress;
+        use crate::drain::verdict::Obstacle;
 
         let mut play = Play::new(&[FORBIDDEN, FORBIDDEN, FORBIDDEN]);
         play.tell(&Fact::NodeFound("node-1".to_owned()));
@@ -374,8 +375,8 @@ mod tests {
             let (namespace, name) = of("web");
             let pod = Arc::new(PodRef { namespace, name, uid: "u".into() });
             let (namespace, name) = of("budget");
-            let budget = Arc::new(Budget { namespace, name });
-            play.tell(&Fact::Drain(Progress::Deleted { pod, grace: None, budget }));
+            let obstacle = Obstacle::Budget(Arc::new(Budget { namespace, name }));
+            play.tell(&Fact::Drain(Progress::Deleted { pod, grace: None, obstacle }));
         }
         let told: Vec<Fact> = (0..3).map(|_| play.told.recv().unwrap()).collect();
         let anew = |fact: &&Fact| matches!(fact, Fact::ReportRefused { again: false, .. });

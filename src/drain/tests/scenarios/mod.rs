@@ -11,7 +11,9 @@ mod faults;
 mod grace;
 mod hold;
 mod patience;
+mod returning;
 mod takeover;
+mod unevictable;
 mod watch;
 mod who;
 

@@ -63,7 +63,7 @@ fn a_budget_is_asked_until_the_end_and_never_overridden() {
     are(
         &run.said(),
         &[
-            "0.1 shop/a: eviction refused by disruption budget shop/web; tried on until the drain ends",
+            "0.1 shop/a: eviction refused by disruption budget shop/web; retried until the drain ends",
         ],
     );
     assert!(run.asked().last().unwrap().0 > at(secs(898)));

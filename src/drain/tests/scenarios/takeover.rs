@@ -66,7 +66,7 @@ fn a_budget_is_tried_often_again_once_there_is_a_deadline() {
 fn a_tier_that_waited_goes_at_its_new_own_time() {
     let cluster = Cluster::with([pod("dns").tier(Tier::ClusterCritical), pod("web").covered()]);
     let run = run(&cluster.budget("web", 0, None).patience(3600).taken_over(600, deadline(720)));
-    are(&run.deeds()[1..], &["687.0 web mark", "688.0 dns evict 30", "688.0 web delete 30"]);
+    are(&run.deeds()[1..], &["687.0 web mark", "688.0 web delete 30", "688.0 dns evict 30"]);
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn at_once_takes_over_a_deadline() {
     let after: Vec<String> = after.collect();
     are(
         &after,
-        &["10.0 dns evict 1", "10.0 slow delete 1", "10.0 blocked mark", "10.1 blocked delete 1"],
+        &["10.0 slow delete 1", "10.0 blocked mark", "10.0 dns evict 1", "10.1 blocked delete 1"],
     );
     assert_eq!((run.ended, moved(&run)), (at(secs(120)), vec![false]));
 }
@@ -124,14 +124,14 @@ fn a_pause_ends_with_the_new_own_time() {
     let cluster = Cluster::with([pod("a")]).patience(3600);
     let busy = Wrong::Busy(Some(secs(600)));
     let run = run(&cluster.fault(0..=1, busy).taken_over(10, deadline(130)));
-    are(&run.requests(), &["0.0 a evict 30", "98.0 a evict 30"]);
+    are(&run.requests(), &["0.0 a evict 30", "97.0 a mark", "98.0 a delete 30"]);
 }
 
 #[test]
 fn a_deadline_that_is_pulled_in_ends_pauses_too() {
     let cluster = Cluster::with([pod("a")]).fault(0..=1, Wrong::Busy(Some(secs(600))));
     let run = run(&cluster.but(|it| it.pulled_in.push((secs(10), secs(60)))));
-    are(&run.requests(), &["0.0 a evict 30", "28.0 a evict 30"]);
+    are(&run.requests(), &["0.0 a evict 30", "27.0 a mark", "28.0 a delete 30"]);
 }
 
 #[test]

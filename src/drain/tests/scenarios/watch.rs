@@ -10,7 +10,7 @@ use crate::moment::Moment;
 
 #[test]
 fn another_pod_of_the_same_name_is_another_pod() {
-    let mut next = pod("db-0").slow();
+    let mut next = pod("db-0").of("another").slow();
     next.pod.reference = {
         let mut reference = (*next.pod.reference).clone();
         reference.uid = "db-0-next".to_owned();
@@ -167,7 +167,7 @@ fn reopens(drain: &mut Drain, now: Moment) -> bool {
         match drain.next(now, 1) {
             Step::ReopenWatch => return true,
             Step::Wait(_) | Step::Done(_) => return false,
-            Step::Tell(_) | Step::Empty(_) | Step::Ask(_) => {}
+            Step::Tell(_) | Step::Empty(_) | Step::Ask(_) | Step::GiveUp(_) => {}
         }
     }
 }
@@ -175,7 +175,7 @@ fn reopens(drain: &mut Drain, now: Moment) -> bool {
 fn next_asked(drain: &mut Drain, now: Moment) -> Option<String> {
     loop {
         match drain.next(now, 1) {
-            Step::Tell(_) | Step::Empty(_) | Step::ReopenWatch => {}
+            Step::Tell(_) | Step::Empty(_) | Step::ReopenWatch | Step::GiveUp(_) => {}
             Step::Ask(job) => return Some(job.pod.uid.clone()),
             Step::Wait(_) | Step::Done(_) => return None,
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::*;
 use crate::drain::ask::{Budget, Grace, PodRef};
 use crate::drain::pod::Exempt;
-use crate::drain::verdict::{Certainty, End, Outcome, Reason, Row};
+use crate::drain::verdict::{Certainty, End, Obstacle, Outcome, Reason, Row};
 use crate::notice::{Action, Code, Event};
 use crate::report::metrics::tests::checker::Page;
 
@@ -62,7 +62,7 @@ fn still_there() -> Outcome {
 fn outcomes() -> Vec<Outcome> {
     vec![
         evicted(),
-        Outcome::Deleted(budget(), Certainty::AnswerLost),
+        Outcome::Deleted(Obstacle::Budget(budget()), Certainty::AnswerLost),
         Outcome::Shortened,
         Outcome::EndingAlready,
         Outcome::EndedByOthers,
