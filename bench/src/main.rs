@@ -120,7 +120,8 @@ async fn measure(
     if wanted(Part::Memory) {
         goals.extend(footprint::measure(&mut stage, options).await?);
     }
-    let near = if wanted(Part::Budget) { Some(budget::measure(&mut stage, options).await?) } else { None };
+    let near =
+        if wanted(Part::Budget) { Some(budget::measure(&mut stage, options).await?) } else { None };
     stage.close().await?;
     if let Some(near) = near {
         // One control plane at a time: they would share the cores.

@@ -111,7 +111,15 @@ impl Stage {
             Seat::take(&cluster, "bench-a", folder).await?,
             Seat::take(&cluster, "bench-b", folder).await?,
         ];
-        Ok(Self { cluster, programs, folder: folder.to_owned(), seats, pods: 0, budget: false, drains: 0 })
+        Ok(Self {
+            cluster,
+            programs,
+            folder: folder.to_owned(),
+            seats,
+            pods: 0,
+            budget: false,
+            drains: 0,
+        })
     }
 
     /// Ends the control plane.

@@ -47,7 +47,7 @@ const NOTING: Duration = Duration::from_millis(5);
 const NOTICING: Duration = Duration::from_millis(500);
 
 /// What the server gives a request (`--request-timeout`).
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// What the handler keeps of the time left (`SAFETY_MARGIN`).
 const MARGIN: Duration = Duration::from_secs(2);
@@ -199,9 +199,8 @@ fn asked_before(evidence: &Evidence<'_>, deletion: &Exchange) -> Option<String> 
     if !deletion.is_deletion() || was_ending(evidence, deletion) {
         return None;
     }
-    let about_it = |other: &&Exchange| {
-        is_about(other, deletion) && other.received < deletion.received
-    };
+    let about_it =
+        |other: &&Exchange| is_about(other, deletion) && other.received < deletion.received;
     let mut before = evidence.exchanges.iter().filter(about_it);
     let evicted = before.clone().any(|other| other.is_eviction() && !other.dry_run());
     if !evicted {
@@ -229,7 +228,8 @@ fn not_early(evidence: &Evidence<'_>, deletion: &Exchange) -> Option<String> {
     };
     let pod = evidence.sightings.iter().find(|pod| Some(&*pod.uid()) == pod_uid(deletion))?;
     let own = pod.pod.spec.as_ref()?.termination_grace_period_seconds?;
-    let earliest = end.checked_sub(MARGIN + Duration::from_secs(own.unsigned_abs()) + HEARD).ok()?;
+    let earliest =
+        end.checked_sub(MARGIN + Duration::from_secs(own.unsigned_abs()) + HEARD).ok()?;
     (deletion.received < earliest).then(|| format!("deleted before its own time, {earliest}"))
 }
 

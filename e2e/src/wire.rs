@@ -91,12 +91,12 @@ pub async fn post(port: u16, target: &str, json: &str) -> Result<String> {
 async fn exchange(port: u16, target: &str, body: &str) -> Result<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     // 1.0, so that the answer is in one piece and the server closes after it.
-    let mut request = format!("{target} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n");
+    let mut head = vec![format!("{target} HTTP/1.0"), format!("Host: 127.0.0.1:{port}")];
     if !body.is_empty() {
-        request += &format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+        head.push("Content-Type: application/json".to_owned());
+        head.push(format!("Content-Length: {}", body.len()));
     }
-    request += "\r\n";
-    request += body;
+    let request = format!("{}\r\n\r\n{body}", head.join("\r\n"));
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await?;

@@ -42,7 +42,11 @@ pub async fn measure(stage: &mut Stage, options: &Options) -> Result<()> {
                     continue;
                 }
                 eprintln!("{pods} pods, round {}: {workers} workers", round + 1);
-                let tool = Tool::Handler { workers: Some(workers), reports: Reports::Off, build: Build::This };
+                let tool = Tool::Handler {
+                    workers: Some(workers),
+                    reports: Reports::Off,
+                    build: Build::This,
+                };
                 let drain = stage.drain(tool, Course::default()).await?;
                 drains.get_mut(place).context("no such place")?.push(drain);
             }

@@ -82,7 +82,10 @@ pub async fn deleted_in_time(scene: &mut Scene, keeper: Keeper) -> Result<()> {
 }
 
 /// Puts it in the way. Gives what holds it there, and words by which it can be known.
-async fn keep(scene: &Scene, keeper: Keeper) -> Result<(Option<crate::observers::Receiver>, String)> {
+async fn keep(
+    scene: &Scene,
+    keeper: Keeper,
+) -> Result<(Option<crate::observers::Receiver>, String)> {
     let evictions = Intercepted::Evictions;
     let said = match keeper {
         Keeper::Denies(code) => {
@@ -93,7 +96,8 @@ async fn keep(scene: &Scene, keeper: Keeper) -> Result<(Option<crate::observers:
         }
         Keeper::Hangs => {
             let webhook = scene.webhook(evictions, Answer::Hang, FailurePolicy::Fail).await?;
-            (Some(webhook), scene.webhook_name())
+            // The last answer is never waited for.
+            (Some(webhook), "/eviction".to_owned())
         }
         Keeper::Unreachable => {
             scene.webhook_of_nobody(evictions, FailurePolicy::Fail).await?;
@@ -201,7 +205,7 @@ pub async fn ending_namespace(scene: &mut Scene) -> Result<()> {
     let table = handler.verdicts(1, SOON).await?;
     let refused = |one: &Exchange| one.is_eviction() && one.code == 403;
     ensure!(scene.exchanges()?.iter().any(refused), "no eviction was refused");
-    told(scene, &table, end, "terminat")?;
+    told(scene, &table, end, "its namespace")?;
     handler.stop(SOON).await
 }
 

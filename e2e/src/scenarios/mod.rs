@@ -157,9 +157,7 @@ const ALL: &[Scenario] = &[
     on(MAIN, "admission-denies-403", |scene| {
         admission::deleted_in_time(scene, Keeper::Denies(403)).boxed()
     }),
-    on(MAIN, "admission-hangs", |scene| {
-        admission::deleted_in_time(scene, Keeper::Hangs).boxed()
-    }),
+    on(MAIN, "admission-hangs", |scene| admission::deleted_in_time(scene, Keeper::Hangs).boxed()),
     on(MAIN, "admission-unreachable", |scene| {
         admission::deleted_in_time(scene, Keeper::Unreachable).boxed()
     }),
