@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -82,11 +82,19 @@ struct State {
 }
 
 impl Metadata {
-    /// Starts one without a notice, speaking [`Version::V2Only`].
+    /// Starts one on 127.0.0.1 without a notice, speaking [`Version::V2Only`].
     ///
     /// # Errors
     /// No port or no thread could be had.
     pub fn start() -> io::Result<Self> {
+        Self::start_at(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    }
+
+    /// Starts one on this loopback address, as IPv6's.
+    ///
+    /// # Errors
+    /// As [`Metadata::start`].
+    pub fn start_at(address: IpAddr) -> io::Result<Self> {
         let service = Arc::new(Imds {
             state: Mutex::new(State {
                 version: Version::V2Only,
@@ -97,7 +105,7 @@ impl Metadata {
             faults: Faults::default(),
             journal: Journal::new(),
         });
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let address = SocketAddr::new(address, 0);
         let server = Server::start(address, Arc::clone(&service) as Arc<dyn Service>, None)?;
         Ok(Self { server, service })
     }

@@ -11,7 +11,7 @@ mod run;
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::file;
@@ -160,7 +160,8 @@ fn api_server(settings: &Settings) -> Result<Server, Failure> {
         ApiServer::Kubeconfig(file) => {
             let bad = |why: String| Failure::Kubeconfig { file: file.clone(), why };
             let content = file::read(&file, kubeconfig::LIMIT).map_err(|e| bad(e.to_string()))?;
-            kubeconfig::server(&content).map_err(bad)
+            let folder = file.parent().unwrap_or(Path::new(""));
+            kubeconfig::server(&content, folder).map_err(bad)
         }
     }
 }

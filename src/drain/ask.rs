@@ -79,8 +79,8 @@ pub enum Answer {
     },
     /// The namespace is being deleted, and the pod with it (403 with cause `NamespaceTerminating`).
     NamespaceTerminating,
-    /// The API server does not accept the token (401).
-    Unauthorized,
+    /// The API server does not know who asks (401): what it does not accept, in a sentence ("the token").
+    Unauthorized(&'static str),
     /// The API server forbids it (any other 403), with its message.
     Forbidden(String),
     /// No usable answer: no connection, cut off, timed out, not understood, or refused as invalid.

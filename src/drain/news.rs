@@ -159,7 +159,7 @@ impl Drain {
             record.marked = true;
         }
         let answers =
-            !matches!(answer, Answer::Busy { .. } | Answer::Unauthorized | Answer::Broken(_));
+            !matches!(answer, Answer::Busy { .. } | Answer::Unauthorized(_) | Answer::Broken(_));
         match answer {
             Answer::Accepted => self.accepted(now, uid, &sent),
             Answer::Gone if self.is_doubtful(uid) => self.not_found(now, uid),
@@ -173,8 +173,8 @@ impl Drain {
                 let pause = retry_after.unwrap_or_default();
                 self.failed(now, uid, &sent, FailureKind::Busy, why, pause);
             }
-            Answer::Unauthorized => {
-                let why = "the API server does not accept the token (401)".to_owned();
+            Answer::Unauthorized(credential) => {
+                let why = format!("the API server does not accept {credential} (401)");
                 self.failed(now, uid, &sent, FailureKind::Unauthorized, why, Duration::ZERO);
             }
             Answer::Broken(why) => {

@@ -122,7 +122,7 @@ impl Failure {
 pub(super) enum FailureKind {
     /// The server answers, but not now.
     Busy,
-    /// It does not accept the token.
+    /// It does not know who asks.
     Unauthorized,
     /// There is no usable answer.
     Broken,

@@ -16,7 +16,6 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use crate::clock::Clock;
 use crate::drain::ask::{Answer, Job, PodRef};
 use crate::drain::pod::OwnPod;
-use crate::drain::timing::LONGEST_REQUEST;
 use crate::handler::inbox::Inbox;
 use crate::handler::world::{News, Order, World};
 use crate::kube::identity::Identity;
@@ -90,6 +89,12 @@ pub const UNMARKED_AS_NODE: u8 = 2;
 
 /// The same, and requests are made in the ServiceAccount's name.
 pub const UNMARKED_AS_SERVICE_ACCOUNT: u8 = 3;
+
+/// How long reading an object may take: nothing is in its way at the API server.
+pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a change of the Node may take: an admission webhook has up to 30 s.
+pub(super) const PATCH_TIMEOUT: Duration = Duration::from_secs(35);
 
 impl Threads {
     /// Takes signals from now on; nothing else happens yet.
@@ -192,11 +197,11 @@ impl World for Threads {
             Order::LookAtNode(name) => self.look_at_node(&name),
             Order::ReadNode(name) => {
                 let request = request::read_node(&name);
-                self.ask_node(name, request);
+                self.ask_node(name, request, READ_TIMEOUT);
             }
             Order::PatchNode(name, patch) => {
                 let request = request::patch_node(&name, &patch);
-                self.ask_node(name, request);
+                self.ask_node(name, request, PATCH_TIMEOUT);
             }
             Order::FollowPods(node) => self.follow_pods(&node),
             Order::ReopenWatch => self.watch_doubted.store(true, Ordering::Relaxed),
@@ -237,7 +242,7 @@ impl Threads {
         };
         let request = request::find_pod(&namespace, &name);
         let asked = request.clone();
-        self.send(request, LONGEST_REQUEST, None, move |came| {
+        self.send(request, READ_TIMEOUT, None, move |came| {
             let reply = came.map_err(|trouble| trouble.to_string());
             News::NodeFound(reply.and_then(|reply| reply::node_of_pod(&asked, &reply)))
         });
@@ -272,9 +277,9 @@ impl Threads {
         }
     }
 
-    fn ask_node(&mut self, name: Arc<str>, request: Request) {
+    fn ask_node(&mut self, name: Arc<str>, request: Request, timeout: Duration) {
         let asked = request.clone();
-        self.send(request, LONGEST_REQUEST, None, move |came| {
+        self.send(request, timeout, None, move |came| {
             News::Node(match came {
                 Ok(reply) => reply::node(&name, &asked, &reply),
                 Err(trouble) => NodeAnswer::Failed(trouble.to_string()),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ureq_proto::BodyMode;
 use ureq_proto::client::state::{RecvBody, RecvResponse};
 use ureq_proto::client::{Call, RecvBodyResult, RecvResponseResult};
-use ureq_proto::http::{HeaderValue, StatusCode, header};
+use ureq_proto::http::{HeaderMap, StatusCode};
 
 use crate::http::failure::{Failure, Received};
 use crate::http::request::Request;
@@ -17,7 +17,7 @@ use crate::moment::Moment;
 pub const HEAD_LIMIT: usize = 16 * 1024;
 
 /// Bytes that are read from the wire at a time.
-const CHUNK: usize = 2 * 1024;
+pub(crate) const CHUNK: usize = 2 * 1024;
 
 /// Bytes of a body that are unpacked at a time, on the stack.
 const PIECE: usize = 1024;
@@ -37,10 +37,8 @@ pub struct Connection {
 pub struct Answer {
     /// Its status.
     pub status: StatusCode,
-    /// The header `Retry-After`.
-    pub retry_after: Option<HeaderValue>,
-    /// The header `Date`.
-    pub date: Option<HeaderValue>,
+    /// Its headers.
+    pub headers: HeaderMap,
     /// What follows.
     pub rest: Rest,
 }
@@ -162,6 +160,12 @@ impl Connection {
         self.reusable
     }
 
+    /// Whether it is ready for another exchange now, after it was idle for a while. What a proxy says to an idle
+    /// connection (408, for one) would be taken for the answer to the next request.
+    pub fn is_idle(&mut self) -> bool {
+        self.reusable && self.wire.is_silent()
+    }
+
     #[inline(never)]
     fn read_head(
         &mut self,
@@ -174,11 +178,11 @@ impl Connection {
             let (used, head) =
                 read_head_of(&mut call, &self.inbox).map_err(|e| not_http(e.to_string()))?;
             self.inbox.drain(..used);
-            if let Some((status, retry_after, date)) = head {
+            if let Some((status, headers)) = head {
                 let rest = call
                     .proceed()
                     .ok_or_else(|| not_http("its head cannot be understood".to_owned()))?;
-                return Ok(Answer { status, retry_after, date, rest: rest.into() });
+                return Ok(Answer { status, headers, rest: rest.into() });
             }
             interim += used;
             let length = interim + self.inbox.len();
@@ -270,20 +274,16 @@ impl Body {
     }
 }
 
-/// How many bytes were used, and what is kept of the head if it is complete and not an interim one.
+/// How many bytes were used, and the head if it is complete and not an interim one.
 #[inline(never)]
-#[expect(clippy::type_complexity, reason = "it is only taken apart")]
 fn read_head_of(
     call: &mut Call<RecvResponse>,
     input: &[u8],
-) -> Result<
-    (usize, Option<(StatusCode, Option<HeaderValue>, Option<HeaderValue>)>),
-    ureq_proto::Error,
-> {
+) -> Result<(usize, Option<(StatusCode, HeaderMap)>), ureq_proto::Error> {
     let (used, response) = call.try_response(input, false)?;
     let head = response.map(|response| {
-        let value = |name| response.headers().get(name).cloned();
-        (response.status(), value(header::RETRY_AFTER), value(header::DATE))
+        let (head, ()) = response.into_parts();
+        (head.status, head.headers)
     });
     Ok((used, head))
 }

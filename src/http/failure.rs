@@ -1,5 +1,6 @@
 //! Why there is no answer.
 
+use crate::http::tls::no_tls;
 use crate::http::wire::Fault;
 
 /// Why there is no whole answer, and how far it had come.
@@ -59,7 +60,7 @@ impl Failure {
             (Fault::Gone(_), Received::Body(status, length)) => {
                 Self::CutShort { status: Some(status), length }
             }
-            (Fault::Tls(error), _) => Self::Tls(error.to_string()),
+            (Fault::Tls(error), _) => Self::Tls(no_tls(&error)),
         }
     }
 }

@@ -107,6 +107,21 @@ impl Peer {
         drop(self);
     }
 
+    /// What comes next is no TLS.
+    pub(crate) fn breaks(self) {
+        if let Self::Tls(mut stream) = self {
+            let _ = stream.sock.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+            let _ = io::copy(&mut stream.sock, &mut io::sink());
+        }
+    }
+
+    /// A message of TLS 1.3 itself that comes when it likes, as a session ticket does.
+    pub(crate) fn refreshes_its_keys(&mut self) {
+        let Self::Tls(stream) = self else { panic!("no TLS") };
+        stream.conn.refresh_traffic_keys().unwrap();
+        stream.flush().unwrap();
+    }
+
     /// Waits until the client ends the connection.
     pub(crate) fn waits_for_the_end(mut self) {
         while self.hears().is_some() {}
@@ -165,6 +180,11 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
+    /// `authority`: the CA that has signed the certificate in `config`, in PEM.
+    pub(crate) fn new(config: ServerConfig, authority: String) -> Self {
+        Self { config: Arc::new(config), authority }
+    }
+
     /// The one that the stand-ins share.
     pub(crate) fn shared() -> &'static Self {
         static SHARED: OnceLock<Identity> = OnceLock::new();
@@ -192,6 +212,6 @@ impl Identity {
                 PrivateKeyDer::Pkcs8(key.serialize_der().into()),
             )
             .unwrap();
-        Self { config: Arc::new(config), authority }
+        Self::new(config, authority)
     }
 }

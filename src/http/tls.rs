@@ -15,10 +15,13 @@ use rustls::crypto::{
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::SigningKey;
-use rustls::{CertificateError, ClientConfig, RootCertStore, SignatureScheme};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, OtherError, RootCertStore, SignatureScheme,
+};
 
 use webpki::ring as signed;
 
+use crate::excerpt::excerpt;
 use crate::file;
 
 /// What TLS needs to know to trust whoever `roots` vouch for, and nobody else; and who we are, where that
@@ -60,7 +63,8 @@ fn provider() -> CryptoProvider {
     }
 }
 
-/// How certificates and handshakes may be signed: as rustls with ring has it.
+/// How certificates and handshakes may be signed: what rustls with ring has, which a test holds. To take it from
+/// `default_provider()` links all that this one names, and the binary grows by 53 kB.
 static SIGNATURES: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
     all: &[
         signed::ECDSA_P256_SHA256,
@@ -74,6 +78,9 @@ static SIGNATURES: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
         signed::RSA_PKCS1_2048_8192_SHA256,
         signed::RSA_PKCS1_2048_8192_SHA384,
         signed::RSA_PKCS1_2048_8192_SHA512,
+        signed::RSA_PKCS1_2048_8192_SHA256_ABSENT_PARAMS,
+        signed::RSA_PKCS1_2048_8192_SHA384_ABSENT_PARAMS,
+        signed::RSA_PKCS1_2048_8192_SHA512_ABSENT_PARAMS,
     ],
     // In TLS 1.2 a scheme leaves the curve open.
     mapping: &[
@@ -209,9 +216,9 @@ impl From<rustls::Error> for Distrust {
                 CertificateError::UnknownIssuer | CertificateError::BadSignature => {
                     Self::UnknownIssuer
                 }
-                CertificateError::NotValidForName
-                | CertificateError::NotValidForNameContext { .. } => {
-                    certificate("is not for this host")
+                CertificateError::NotValidForName => certificate("is not for this host"),
+                CertificateError::NotValidForNameContext { presented, .. } => {
+                    Self::Certificate(not_for_this_host(&presented))
                 }
                 CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
                     certificate("has expired, or this machine's clock is wrong")
@@ -219,12 +226,142 @@ impl From<rustls::Error> for Distrust {
                 CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                     certificate("is not valid yet, or this machine's clock is wrong")
                 }
-                other => certificate(&format!("is not valid: {other}")),
+                CertificateError::UnsupportedSignatureAlgorithmContext {
+                    signature_algorithm_id,
+                    ..
+                } => Self::Certificate(format!(
+                    "or that of a CA above it is signed with an algorithm ({}) that is not \
+                     supported: {SUPPORTED}",
+                    object_identifiers(&signature_algorithm_id)
+                )),
+                // A root of the same name with another kind of key, as after a change from RSA to ECDSA.
+                CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext {
+                    public_key_algorithm_id: id,
+                    ..
+                } if SIGNATURES.all.iter().any(|by| *by.public_key_alg_id() == *id) => {
+                    Self::UnknownIssuer
+                }
+                CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext {
+                    public_key_algorithm_id,
+                    ..
+                } => Self::Certificate(format!(
+                    "or that of a CA above it has a kind of key ({}) that is not supported: \
+                     {SUPPORTED}",
+                    object_identifiers(&public_key_algorithm_id)
+                )),
+                CertificateError::InvalidPurpose
+                | CertificateError::InvalidPurposeContext { .. } => {
+                    certificate("is not for servers: its extended key usage must have serverAuth")
+                }
+                CertificateError::BadEncoding => certificate("is not one in X.509"),
+                CertificateError::Other(OtherError(why)) => {
+                    match why.downcast_ref::<webpki::Error>() {
+                        Some(webpki::Error::CaUsedAsEndEntity) => certificate(
+                            "is a CA's: a server needs one of its own, which that CA has signed",
+                        ),
+                        Some(webpki::Error::UnsupportedCertVersion) => {
+                            certificate("is not of X.509 version 3")
+                        }
+                        _ => Self::Certificate(format!(
+                            "is not valid: {}",
+                            excerpt(&why.to_string())
+                        )),
+                    }
+                }
+                other => {
+                    Self::Certificate(format!("is not valid: {}", excerpt(&other.to_string())))
+                }
             },
-            rustls::Error::InvalidMessage(_) => {
-                Self::NoTls("what answers there does not speak TLS".to_owned())
-            }
-            other => Self::NoTls(other.to_string()),
+            other => Self::NoTls(no_tls(&other)),
         }
     }
 }
+
+/// What a failure of TLS other than by the server's certificate means, to be read after "no TLS connection
+/// to …: ".
+pub(super) fn no_tls(error: &rustls::Error) -> String {
+    use AlertDescription as Alert;
+    match error {
+        rustls::Error::InvalidMessage(_) => "what answers there does not speak TLS".to_owned(),
+        rustls::Error::AlertReceived(Alert::CertificateRequired) => {
+            "it wants a client certificate".to_owned()
+        }
+        // Go's servers say so of none at all, too.
+        rustls::Error::AlertReceived(Alert::BadCertificate) => {
+            "it wants a client certificate, or does not accept the one that it has (TLS alert \
+             BadCertificate)"
+                .to_owned()
+        }
+        rustls::Error::AlertReceived(
+            alert @ (Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+            | Alert::DecryptError),
+        ) => format!("it does not accept the client certificate (TLS alert {alert:?})"),
+        rustls::Error::AlertReceived(
+            alert
+            @ (Alert::HandshakeFailure | Alert::InsufficientSecurity | Alert::ProtocolVersion),
+        ) => format!(
+            "it refuses (TLS alert {alert:?}): it wants a client certificate, or neither TLS 1.3 nor \
+             TLS 1.2 with ECDHE and AES-GCM"
+        ),
+        rustls::Error::AlertReceived(alert) => format!("it ended TLS (alert {alert:?})"),
+        rustls::Error::PeerIncompatible(why) => format!(
+            "it offers neither TLS 1.3 nor TLS 1.2 as this program speaks them ({})",
+            excerpt(&format!("{why:?}"))
+        ),
+        other => excerpt(&other.to_string()),
+    }
+}
+
+/// What certificates and keys may be signed with, in the operator's words.
+const SUPPORTED: &str = "RSA with 2048 to 8192 bits, ECDSA on P-256 or P-384 and Ed25519 are, with SHA-256 or \
+                         longer";
+
+/// `presented`: the names in a certificate, as rustls shows them: `DnsName("a.example")`, `IpAddress(10.0.0.1)`.
+fn not_for_this_host(presented: &[String]) -> String {
+    let bare = |name: &String| {
+        let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+        inner.unwrap_or(name).trim_matches('"').to_owned()
+    };
+    match presented {
+        [] => "is not for this host: it has no subjectAltName".to_owned(),
+        names => {
+            let names: Vec<_> = names.iter().map(bare).collect();
+            format!("is not for this host, only for {}", excerpt(&names.join(", ")))
+        }
+    }
+}
+
+/// The object identifiers at the beginning of the content of an `AlgorithmIdentifier` in DER (X.690, 8.19), as
+/// `openssl x509 -text` shows those that it has no name for: `1.2.840.113549.1.1.5`.
+fn object_identifiers(mut der: &[u8]) -> String {
+    let mut found = Vec::new();
+    while let [6, length, rest @ ..] = der
+        && let Some((content, rest)) = rest.split_at_checked((*length).into())
+    {
+        let mut arcs = Vec::new();
+        let mut arc: u64 = 0;
+        for byte in content {
+            arc = (arc << 7) | u64::from(byte & 0x7f);
+            if byte & 0x80 == 0 {
+                if arcs.is_empty() {
+                    let first = (arc / 40).min(2);
+                    arcs.push(first.to_string());
+                    arc -= first * 40;
+                }
+                arcs.push(arc.to_string());
+                arc = 0;
+            }
+        }
+        found.push(arcs.join("."));
+        der = rest;
+    }
+    excerpt(&found.join(" "))
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,8 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 
@@ -76,6 +78,29 @@ impl Wire {
         Ok(())
     }
 
+    /// Whether nothing has come that was not asked for, and the peer has not left: the same connection can be
+    /// asked once more. Waits for nothing. Over TLS a message of TLS itself, such as a session ticket that comes
+    /// late, is nothing.
+    pub fn is_silent(&mut self) -> bool {
+        for _ in 0..MESSAGES {
+            if let Layer::Tls(tls) = &mut self.layer
+                && !has_only_its_own(tls)
+            {
+                return false;
+            }
+            match (self.socket.has_news(), &mut self.layer) {
+                (Ok(false), _) => return true,
+                // Does not block: there is something.
+                (Ok(true), Layer::Tls(tls)) => match tls.read_tls(&mut &*self.socket.stream) {
+                    Ok(0) | Err(_) => return false,
+                    Ok(_) => {}
+                },
+                (Ok(true), Layer::Plain) | (Err(_), _) => return false,
+            }
+        }
+        false
+    }
+
     /// Waits for the next bytes. 0: the peer has said that nothing more will come. Over TLS nobody
     /// else can have said so.
     pub fn receive(&mut self, into: &mut [u8], until: Moment) -> Result<usize, Fault> {
@@ -93,6 +118,15 @@ impl Wire {
             self.socket.pull(tls, until)?;
         }
     }
+}
+
+/// So often TLS's own messages are read from an idle connection. A server sends a few session tickets.
+const MESSAGES: usize = 8;
+
+/// Whether all that was read so far is TLS's own, and no goodbye.
+fn has_only_its_own(tls: &mut ClientConnection) -> bool {
+    tls.process_new_packets()
+        .is_ok_and(|state| state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed())
 }
 
 // Here and elsewhere: what is not inlined gives its stack back before the next step. Of each
@@ -139,6 +173,17 @@ impl Socket {
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(fault(&e)),
+            }
+        }
+    }
+
+    /// Whether bytes, the end of the connection or an error can be read now.
+    fn has_news(&self) -> io::Result<bool> {
+        loop {
+            let mut poll = [PollFd::new(&*self.stream, PollFlags::IN)];
+            match rustix::event::poll(&mut poll, Some(&Timespec::default())) {
+                Err(Errno::INTR) => {}
+                found => return found.map(|found| found > 0).map_err(io::Error::from),
             }
         }
     }

@@ -72,27 +72,27 @@ impl Access {
         *lock(&self.config) = None;
     }
 
-    /// A connected socket, which [`Access::close`] shuts. Every address of the API server is tried.
+    /// A connected socket, which [`Access::close`] shuts. Every address of the API server is tried: where its
+    /// name led the last time, for at most half of the time, and then where it leads now.
     pub(super) fn connect(&self, until: Moment) -> Result<Arc<TcpStream>, Trouble> {
         let server = self.server.address();
-        let is_literal = server.ip().is_some();
-        let known = if is_literal { self.resolve()? } else { lock(&self.resolved).clone() };
-        match self.dial(&known, until) {
-            Some(Ok(socket)) => Ok(socket),
-            Some(Err(trouble)) if is_literal => Err(trouble),
-            // None known, or none of them right any more.
-            _ => {
-                let resolved = self.resolve()?;
-                let dialled = self.dial(&resolved, until);
-                if let Some(Ok(_)) = dialled {
-                    *lock(&self.resolved) = resolved;
-                }
-                dialled.unwrap_or_else(|| {
-                    let why = "the name has no address".to_owned();
-                    Err(Trouble::Unresolved { server: server.clone(), why })
-                })
+        if server.ip().is_none() {
+            let known = lock(&self.resolved).clone();
+            let now = self.clock.now();
+            if let Some(Ok(socket)) = self.dial(&known, now + now.until(until) / 2) {
+                return Ok(socket);
             }
         }
+        // None known, or none of them right any more.
+        let resolved = self.resolve()?;
+        // Kept before they are tried: where the resolver took all the time, the next attempt begins with them.
+        if !resolved.is_empty() {
+            lock(&self.resolved).clone_from(&resolved);
+        }
+        self.dial(&resolved, until).unwrap_or_else(|| {
+            let why = "the name has no address".to_owned();
+            Err(Trouble::Unresolved { server: server.clone(), why })
+        })
     }
 
     fn resolve(&self) -> Result<Vec<SocketAddr>, Trouble> {
@@ -105,6 +105,10 @@ impl Access {
         let server = || self.server.address().clone();
         Some(match dial::dial(to, until, self.clock)? {
             Ok(socket) => self.register(&socket).map(|()| socket),
+            Err(NotConnected::NoTime) => {
+                let why = "no time was left to connect".to_owned();
+                Err(Trouble::Unreachable { server: server(), why })
+            }
             Err(NotConnected::NotAccepted(patience)) => {
                 Err(Trouble::NotAccepted { server: server(), patience })
             }
@@ -144,7 +148,7 @@ mod tests {
     use crate::kube::connection::Connection;
     use crate::kube::stand_in::{LONG, SHORT, StandIn, deaf_address, get};
     use std::io::{Read, Write};
-    use std::net::TcpListener;
+    use std::net::{Ipv4Addr, TcpListener};
     use std::time::Duration;
 
     fn access_to(port: u16, server: &StandIn) -> Arc<Access> {
@@ -209,6 +213,49 @@ mod tests {
         *lock(&access.resolved) = vec![deaf_address()];
         open().unwrap();
         assert_ne!(*lock(&access.resolved), vec![deaf_address()]);
+    }
+
+    /// An address that swallows what is sent to it: as many connections wait to be accepted as the system lets.
+    struct Swallowing {
+        address: SocketAddr,
+        _listener: TcpListener,
+        _waiting: Vec<TcpStream>,
+    }
+
+    impl Swallowing {
+        fn new() -> Self {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let address = listener.local_addr().unwrap();
+            let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(300)).ok();
+            let waiting: Vec<_> = (0..10_000).map_while(|_| connect()).collect();
+            assert!(waiting.len() < 10_000, "it accepts for ever");
+            Self { address, _listener: listener, _waiting: waiting }
+        }
+    }
+
+    #[test]
+    fn stale_addresses_do_not_use_up_the_time_of_the_right_ones() {
+        let server = StandIn::answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        let access = Arc::new(Access::new(server.server_named("localhost"), Clock::start()));
+        let swallowing = Swallowing::new();
+        *lock(&access.resolved) = vec![swallowing.address; 3];
+        Connection::open(&access, Duration::from_secs(3)).unwrap();
+        assert!(!lock(&access.resolved).contains(&swallowing.address));
+    }
+
+    #[test]
+    fn where_a_name_leads_is_kept_though_nobody_is_there_yet() {
+        let (server, port) = (StandIn::answering(b""), deaf_address().port());
+        let address = Address::parse("localhost", port).unwrap();
+        let (token, ca) = (server.files().token(), server.files().authority());
+        let access =
+            Arc::new(Access::new(Arc::new(Server::new(address, token, ca)), Clock::start()));
+        let said = trouble(&access, LONG);
+        assert!(said.contains("cannot be reached: Connection refused"), "{said}");
+        assert!(!lock(&access.resolved).is_empty());
+        // Without time nobody is asked, and nobody is said to have been.
+        let said = trouble(&access, Duration::ZERO);
+        assert!(said.ends_with("cannot be reached: no time was left to connect"), "{said}");
     }
 
     #[test]

@@ -96,13 +96,13 @@ impl Client {
         interest: &Interest,
     ) -> Result<(Reply, Option<Token>), Trouble> {
         let clock = self.access.clock();
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => {
-                // However long the answer may take: whoever is there accepts a connection soon.
-                let patience = clock.now().until(until).min(CONNECT_TIMEOUT);
-                Connection::open(&self.access, patience)?
-            }
+        let kept = self.connection.take().and_then(Connection::if_idle);
+        let mut connection = if let Some(connection) = kept {
+            connection
+        } else {
+            // However long the answer may take: whoever is there accepts a connection soon.
+            let patience = clock.now().until(until).min(CONNECT_TIMEOUT);
+            Connection::open(&self.access, patience)?
         };
         interest.depends_on(connection.socket());
         let reply = connection.send(request, clock.now().until(until))?;
@@ -165,5 +165,46 @@ fn shut(socket: &Weak<TcpStream>) {
     if let Some(socket) = socket.upgrade() {
         // It fails only on a socket that has ended by itself.
         let _ = socket.shutdown(Shutdown::Both);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kube::server::Listener;
+    use crate::kube::stand_in::{LONG, SHORT, StandIn, get};
+    use std::sync::{Mutex, mpsc};
+
+    #[test]
+    fn what_an_idle_connection_was_told_is_nobodys_answer() {
+        let ((go, gone), (tell, told)) = (mpsc::channel(), mpsc::channel());
+        let gone = Mutex::new(gone);
+        let server = StandIn::start(move |number, mut peer| {
+            while peer.hears().is_some() {
+                peer.says(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
+                if number == 0 {
+                    gone.lock().unwrap().recv().unwrap();
+                    peer.says(b"HTTP/1.1 408 Request Time-out\r\nConnection: close\r\n\r\n");
+                    let _ = tell.send(());
+                }
+            }
+        });
+        let api = server.server();
+        let statuses = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&statuses);
+        api.tell(Listener {
+            exchanged: Box::new(move |_, status| heard.lock().unwrap().push(status)),
+            identified: Box::new(|_| {}),
+        });
+        let access = Access::new(api, crate::clock::Clock::start());
+        let mut client = Client::new(Arc::new(access));
+        assert_eq!(client.send(&get("/api"), LONG).unwrap().status, 200);
+        go.send(()).unwrap();
+        told.recv().unwrap();
+        // A moment more than loopback needs.
+        let _ = told.recv_timeout(SHORT);
+        assert_eq!(client.send(&get("/api"), LONG).unwrap().status, 200);
+        // What was not sent is not counted.
+        assert_eq!(*statuses.lock().unwrap(), [Some(200), Some(200)]);
     }
 }

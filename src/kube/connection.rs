@@ -17,7 +17,7 @@ use crate::http::request::{USER_AGENT, header_value};
 use crate::http::tls::Distrust;
 use crate::http::wire::{Fault, Wire};
 use crate::kube::access::Access;
-use crate::kube::reply::{self, Reply};
+use crate::kube::reply::{self, KnownBy, Reply};
 use crate::kube::request::{Method, Request};
 use crate::kube::token::Token;
 use crate::kube::trouble::Trouble;
@@ -71,7 +71,7 @@ impl Connection {
         let node = self.impersonated(request);
         let answer = self.ask(request, node.as_ref(), &exchange)?;
         let reply = self.read_rest(answer, request, &exchange)?;
-        if !self.asks_anew(node.as_ref(), &reply) {
+        if !self.asks_anew(request, node.as_ref(), &reply) {
             return Ok(reply);
         }
         self.renew(&exchange)?;
@@ -109,7 +109,7 @@ impl Connection {
                 }
                 answer => {
                     let reply = self.read_rest(answer, request, &exchange)?;
-                    if !self.asks_anew(node.as_ref(), &reply) {
+                    if !self.asks_anew(request, node.as_ref(), &reply) {
                         return Ok(Streaming::Refused(reply));
                     }
                     self.renew(&exchange)?;
@@ -122,6 +122,11 @@ impl Connection {
     /// Whether the last exchange left it ready for another one.
     pub(super) fn is_reusable(&self) -> bool {
         self.http.is_reusable()
+    }
+
+    /// This, if it is ready for another one now, after it was idle for a while.
+    pub(super) fn if_idle(mut self) -> Option<Self> {
+        self.http.is_idle().then_some(self)
     }
 
     /// Its socket, for whoever may have to shut it from outside.
@@ -140,12 +145,12 @@ impl Connection {
     }
 
     /// Whether the same is to be asked in the ServiceAccount's name.
-    fn asks_anew(&self, node: Option<&HeaderValue>, reply: &Reply) -> bool {
+    fn asks_anew(&self, request: &Request, node: Option<&HeaderValue>, reply: &Reply) -> bool {
         let server = self.access.server();
         if node.is_some() {
             return server.answered_node(Some(reply));
         }
-        if reply.status == StatusCode::FORBIDDEN {
+        if request.is_needed() && reply::lacks_right(reply) {
             server.forbidden();
         }
         false
@@ -208,17 +213,19 @@ impl Connection {
         request: &Request,
         exchange: &Exchange,
     ) -> Result<Reply, Trouble> {
-        let Answer { status, retry_after, date, rest } = answer;
+        let Answer { status, headers, rest } = answer;
         let limit = if status.is_success() {
             Limit { read: request.answer_limit, kept: request.answer_kept }
         } else {
             REFUSAL
         };
-        let retry_after = retry_after.and_then(|value| reply::retry_after(value.to_str().ok()?));
-        let date = date.and_then(|value| WallTime::parse_rfc2822(value.to_str().ok()?));
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let retry_after = text(header::RETRY_AFTER).and_then(reply::retry_after);
+        let date = text(header::DATE).and_then(WallTime::parse_rfc2822);
+        let by = if self.token.is_some() { KnownBy::Token } else { KnownBy::Certificate };
         self.http
             .read_rest(status, rest, limit, exchange.until)
-            .map(|body| Reply { status: status.as_u16(), retry_after, date, body })
+            .map(|body| Reply { status: status.as_u16(), retry_after, date, by, body })
             .map_err(|failure| exchange.trouble(&self.access, failure))
     }
 }
@@ -327,3 +334,5 @@ fn method(method: Method) -> proto::Method {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tls_tests;

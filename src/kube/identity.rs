@@ -164,12 +164,13 @@ const FORBIDDEN: u16 = 403;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kube::reply::KnownBy;
 
     fn reply(status: u16, message: &str) -> Reply {
         let body = format!(
             r#"{{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","message":"{message}"}}"#
         );
-        Reply { status, retry_after: None, date: None, body: body.into_bytes() }
+        Reply { status, retry_after: None, date: None, by: KnownBy::Token, body: body.into_bytes() }
     }
 
     /// As kube-apiserver 1.34 and 1.37 write it.

@@ -4,7 +4,7 @@
 //!
 //! The fields are those of `clientcmd/api/v1` in k8s.io/client-go.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -22,12 +22,13 @@ pub const LIMIT: usize = 1024 * 1024;
 /// How a kubeconfig that can be read is made of any other.
 const HOW: &str = "kubectl config view --minify --flatten --raw -o json";
 
-/// The API server of the current context.
+/// The API server of the current context. `folder`: where the kubeconfig is; relative names of files in it begin
+/// there, as client-go has it.
 ///
 /// # Errors
 /// What is missing or cannot be done, and what to do, as the end of a sentence that has named the file.
 /// Nothing secret.
-pub fn server(content: &[u8]) -> Result<Server, String> {
+pub fn server(content: &[u8], folder: &Path) -> Result<Server, String> {
     let not_json = || format!("it is not the JSON form of a kubeconfig: write it with {HOW}");
     let text = std::str::from_utf8(content).map_err(|_| not_json())?;
     let config: Config = json::from_str(text).map_err(|_| not_json())?;
@@ -42,8 +43,8 @@ pub fn server(content: &[u8]) -> Result<Server, String> {
         Some(user) => named(config.users, |it| (it.name, it.user), "user", &user)?,
         None => return Err("its current context names no user".to_owned()),
     };
-    let (url, roots) = cluster.server()?;
-    Ok(Server::with(url, roots, user.credential()?))
+    let (url, roots) = cluster.server(folder)?;
+    Ok(Server::with(url, roots, user.credential(folder)?))
 }
 
 const KIND: &str = "Config";
@@ -112,7 +113,7 @@ struct Cluster {
 }
 
 impl Cluster {
-    fn server(self) -> Result<(ServerUrl, Roots), String> {
+    fn server(self, folder: &Path) -> Result<(ServerUrl, Roots), String> {
         let url = ServerUrl::parse(&self.server)
             .map_err(|why| format!("its server is not good: {why}"))?;
         if self.insecure == Some(true) {
@@ -127,9 +128,10 @@ impl Cluster {
                 return Err(format!("it has {name}, which this program does not know"));
             }
         }
-        match (self.authority, self.authority_file) {
+        let given = |text: &String| !text.is_empty();
+        match (self.authority.filter(given), self.authority_file.filter(given)) {
             (Some(data), _) => Ok((url, Roots::Pem(decoded("certificate-authority-data", &data)?))),
-            (None, Some(file)) => Ok((url, Roots::File(PathBuf::from(file)))),
+            (None, Some(file)) => Ok((url, Roots::File(folder.join(file)))),
             (None, None) => {
                 Err("it has no certificate-authority-data, and no other authority is trusted"
                     .to_owned())
@@ -162,7 +164,7 @@ struct User {
 
 impl User {
     /// A token file goes before a token, as in client-go, and a certificate before both.
-    fn credential(self) -> Result<Credential, String> {
+    fn credential(self, folder: &Path) -> Result<Credential, String> {
         let posing = [&self.acts_as, &self.acts_as_uid, &self.acts_as_groups, &self.acts_as_extra];
         if posing.iter().any(|it| it.is_some()) {
             return Err(
@@ -177,7 +179,7 @@ impl User {
             return OwnCertificate::from_pem(&certificate, &key).map(Credential::Certificate);
         }
         if let Some(file) = self.token_file.filter(|file| !file.is_empty()) {
-            return Ok(Credential::TokenFile(PathBuf::from(file)));
+            return Ok(Credential::TokenFile(folder.join(file)));
         }
         if let Some(token) = self.token.filter(|token| !token.is_empty()) {
             let token = Token::parse(token.as_bytes())

@@ -24,8 +24,29 @@ pub struct Reply {
     pub retry_after: Option<Duration>,
     /// The header `Date`: what the server's clock said, to the second.
     pub date: Option<WallTime>,
+    /// By what whoever asked is known to the API server.
+    pub by: KnownBy,
     /// As it came.
     pub body: Vec<u8>,
+}
+
+/// By what the API server knows who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KnownBy {
+    /// A bearer token.
+    Token,
+    /// A client certificate.
+    Certificate,
+}
+
+impl KnownBy {
+    /// In a sentence.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Token => "the token",
+            Self::Certificate => "the client certificate",
+        }
+    }
 }
 
 /// Reads the header `Retry-After`: whole seconds. The other form, a date, is for calendars that
@@ -55,7 +76,7 @@ pub fn answer(job: &Job, request: &Request, reply: &Reply) -> Answer {
         status.as_ref().is_some_and(|status| question(status, job))
     };
     match reply.status {
-        401 => Answer::Unauthorized,
+        401 => Answer::Unauthorized(reply.by.words()),
         403 if status.as_ref().is_some_and(Status::says_namespace_terminates) => {
             Answer::NamespaceTerminating
         }
@@ -147,6 +168,18 @@ pub(super) fn refused_impersonation(reply: &Reply) -> Option<String> {
     message.contains("\" cannot impersonate").then(|| excerpt(message))
 }
 
+/// Whether a right was missing. Whoever acts as the node may have it: of a namespace that is being deleted, a
+/// budget, an admission webhook or a policy, which answer 403 too, that is no question (`forbiddenMessage` in
+/// `endpoints/handlers/responsewriters` in k8s.io/apiserver).
+pub(super) fn lacks_right(reply: &Reply) -> bool {
+    let status = Status::read(&reply.body).filter(|_| reply.status == 403);
+    status.is_some_and(|status| {
+        let message = status.message();
+        let said = message.split_once("User \"").and_then(|(_, rest)| rest.split_once('"'));
+        said.is_some_and(|(_, rest)| rest.starts_with(" cannot "))
+    })
+}
+
 /// A refusal in words: what was asked, the status, and what the server says or how much it sent.
 pub(super) fn refusal(request: &Request, reply: &Reply) -> String {
     described(request, reply, Status::read(&reply.body).as_ref())
@@ -161,7 +194,7 @@ pub(super) fn unexpected(request: &Request, reply: &Reply) -> String {
 pub(super) fn described(request: &Request, reply: &Reply, status: Option<&Status>) -> String {
     let code = reply.status;
     if code == 401 {
-        return format!("{request}: 401, the API server does not accept the token");
+        return format!("{request}: 401, the API server does not accept {}", reply.by.words());
     }
     match status.and_then(|status| status.message.as_deref()).map(excerpt) {
         Some(message) if !message.is_empty() => format!("{request}: {code}: {message}"),

@@ -72,6 +72,17 @@ impl Request {
             Method::Delete => Verb::Delete,
         }
     }
+
+    /// Whether the handler cannot do without it. Events and the condition of a pod are best effort.
+    pub(super) fn is_needed(&self) -> bool {
+        let path = self.path.split_once('?').map_or(self.path.as_str(), |(path, _)| path);
+        let parts: Vec<_> = path.trim_start_matches('/').split('/').collect();
+        !matches!(
+            *parts,
+            ["api", "v1", "namespaces", _, "events", ..]
+                | ["api", "v1", "namespaces", _, "pods", _, "status"]
+        )
+    }
 }
 
 /// What a request is for the API server: its verbs (Kubernetes documentation, "Request verb"), and the

@@ -133,7 +133,7 @@ impl Server {
         self.naming_changes(|naming| naming.answered_anew(status));
     }
 
-    /// A request in the ServiceAccount's name was forbidden.
+    /// The ServiceAccount lacks a right in its own name.
     pub(super) fn forbidden(&self) {
         self.lock_naming().forbidden();
     }
@@ -375,17 +375,27 @@ mod tests {
 
     #[test]
     fn the_certificate_must_be_for_this_host() {
-        let server = StandIn::answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-        let open = |host| {
-            let access = Arc::new(Access::new(server.server_named(host), Clock::start()));
-            Connection::open(&access, LONG).and_then(|mut c| c.send(&get("/api"), LONG))
-        };
-        assert!(open("localhost").is_ok());
-        assert!(open("127.0.0.1").is_ok());
-        match open("127.0.0.2") {
-            Err(Trouble::Certificate { why, .. }) => assert_eq!(why, "is not for this host"),
-            // The stand-in listens on one address only.
-            other => assert!(matches!(other, Err(Trouble::Unreachable { .. })), "{other:?}"),
+        for (names, asked, why) in [
+            (&["127.0.0.1"][..], "127.0.0.1", None),
+            (&["localhost", "10.0.0.1"], "localhost", None),
+            (&["localhost", "10.0.0.1"], "127.0.0.1", Some("localhost, 10.0.0.1")),
+            (&["127.0.0.1"], "localhost", Some("127.0.0.1")),
+            (&["127.0.0.2"], "127.0.0.1", Some("127.0.0.2")),
+            (&["host.localhost"], "localhost", Some("host.localhost")),
+        ] {
+            let server = StandIn::start_as(&Identity::for_names(names), |_, mut peer| {
+                while peer.hears().is_some() {
+                    peer.says(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+                }
+            });
+            let access = Arc::new(Access::new(server.server_named(asked), Clock::start()));
+            let reply =
+                Connection::open(&access, LONG).and_then(|mut c| c.send(&get("/api"), LONG));
+            let refused = why.map(|only_for| Trouble::Certificate {
+                server: server.server_named(asked).address().clone(),
+                why: format!("is not for this host, only for {only_for}"),
+            });
+            assert_eq!(reply.err(), refused, "{asked}: {names:?}");
         }
     }
 }

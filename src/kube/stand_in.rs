@@ -25,7 +25,14 @@ impl StandIn {
     /// Serves each connection on a thread of its own, by what `serve` does with it; the first is
     /// number 0.
     pub(crate) fn start(serve: impl Fn(usize, Peer) + Send + Sync + 'static) -> Self {
-        let identity = Identity::shared();
+        Self::start_as(Identity::shared(), serve)
+    }
+
+    /// The same with another certificate.
+    pub(crate) fn start_as(
+        identity: &Identity,
+        serve: impl Fn(usize, Peer) + Send + Sync + 'static,
+    ) -> Self {
         let port = stand_in::listen(Some(identity), serve);
         Self { port, files: Files::new(&identity.authority, "a-token") }
     }

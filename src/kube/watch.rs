@@ -109,10 +109,11 @@ enum Open {
 
 impl Open {
     fn take(&mut self, access: &Arc<Access>) -> Result<Connection, Trouble> {
-        match std::mem::replace(self, Self::Nothing) {
-            Self::Kept(connection) if connection.is_reusable() => Ok(*connection),
-            _ => Connection::open(access, PATIENCE),
-        }
+        let kept = match std::mem::replace(self, Self::Nothing) {
+            Self::Kept(connection) => connection.if_idle(),
+            Self::Nothing | Self::Lines(_) => None,
+        };
+        kept.map_or_else(|| Connection::open(access, PATIENCE), Ok)
     }
 
     /// A page of a list.

@@ -17,6 +17,7 @@ use crate::kube::reply::Reply;
 use crate::kube::request::Request;
 use crate::kube::server::Server;
 use crate::kube::trouble::Trouble;
+use crate::moment::Moment;
 
 /// Stack of a thread with a connection, in bytes. A handshake takes 20 KiB, 48 in a debug build.
 pub const STACK: usize = 128 * 1024;
@@ -24,6 +25,10 @@ pub const STACK: usize = 128 * 1024;
 /// How long a worker without work keeps its connection. Shorter than any server's patience with an
 /// idle connection, longer than the pause between two refusals of a budget.
 const IDLE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// After the system gave no thread or no descriptor no more than there are is tried for so long. Others may have used
+/// them up for a moment.
+const SHORTAGE: Duration = Duration::from_secs(1);
 
 /// One request, and who wants to know.
 pub struct Task {
@@ -138,31 +143,46 @@ struct State {
     busy: usize,
     threads: usize,
     most: usize,
+    /// So many threads are enough until then.
+    cap: Option<(usize, Moment)>,
     closed: bool,
+}
+
+impl State {
+    fn most(&self, now: Moment) -> usize {
+        match self.cap {
+            Some((cap, until)) if now < until => cap.min(self.most),
+            _ => self.most,
+        }
+    }
+
+    /// The system gives no more than there are. With none, the next task tries again.
+    fn run_short(&mut self, now: Moment) {
+        self.cap = Some((self.threads.max(1), now + SHORTAGE));
+    }
 }
 
 impl Pool {
     fn new(most: usize, idle_patience: Duration, clock: Clock) -> Self {
-        let state = State { tasks: VecDeque::new(), busy: 0, threads: 0, most, closed: false };
+        let state =
+            State { tasks: VecDeque::new(), busy: 0, threads: 0, most, cap: None, closed: false };
         Self { idle_patience, clock, state: Mutex::new(state), changed: Condvar::new() }
     }
 
     fn free(&self) -> usize {
         let state = self.lock();
-        state.most.saturating_sub(state.busy)
+        state.most(self.clock.now()).saturating_sub(state.busy)
     }
 
     /// Sees to it that a thread is there for one more task.
     fn admit(self: &Arc<Self>, access: &Arc<Access>) -> Result<(), Trouble> {
         let mut state = self.lock();
-        if state.busy >= state.most {
+        if state.busy >= state.most(self.clock.now()) {
             return Err(Trouble::NoWorker);
         }
         if state.busy == state.threads {
             if let Err(e) = Worker::start(self, access) {
-                // The drain goes on with those that there are; with none, the next task tries
-                // again.
-                state.most = state.threads.max(1);
+                state.run_short(self.clock.now());
                 return Err(Trouble::NoThread { why: e.to_string() });
             }
             state.threads += 1;
@@ -200,12 +220,15 @@ impl Pool {
     fn finished(&self, without_descriptor: bool) -> bool {
         let mut state = self.lock();
         state.busy -= 1;
-        if without_descriptor && state.threads > 1 {
-            state.threads -= 1;
-            state.most = state.threads;
-            return false;
+        if !without_descriptor {
+            return true;
         }
-        true
+        let goes_on = state.threads <= 1;
+        if !goes_on {
+            state.threads -= 1;
+        }
+        state.run_short(self.clock.now());
+        goes_on
     }
 
     /// Lets the threads end; gives back what none of them has begun.
@@ -479,6 +502,22 @@ mod tests {
         assert!(!pool.finished(true));
         assert!(!pool.finished(true));
         assert!(pool.finished(true));
-        assert_eq!(pool.free(), 1);
+        assert_eq!(pool.lock().most(Moment::START), 1);
+    }
+
+    #[test]
+    fn a_shortage_passes() {
+        let pool = Pool::new(3, IDLE_PATIENCE, Clock::start());
+        let mut state = pool.lock();
+        let most = |state: &State, milliseconds| {
+            state.most(Moment::at(Duration::from_millis(milliseconds)))
+        };
+        assert_eq!(most(&state, 0), 3);
+        // Without a thread, one is tried all the same.
+        state.run_short(Moment::START);
+        assert_eq!((most(&state, 0), most(&state, 999), most(&state, 1000)), (1, 1, 3));
+        state.threads = 2;
+        state.run_short(Moment::at(SHORTAGE));
+        assert_eq!((most(&state, 1000), most(&state, 1999), most(&state, 2000)), (2, 2, 3));
     }
 }

@@ -1,4 +1,5 @@
-//! One HTTP exchange over minreq: the only file here that touches the network.
+//! One HTTP exchange over minreq: the only file here that touches the network. minreq takes the first colon of a
+//! URL's host for the port's, so an IPv6 address is asked over [`exchange`].
 //!
 //! What minreq leaves to its caller is done here: no redirects, limits for every part of an answer,
 //! and a body that is shorter than announced is an error. The environment's proxy settings have no
@@ -7,9 +8,23 @@
 use std::fmt;
 use std::io::{self, Read};
 use std::mem;
-use std::net::ToSocketAddrs;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::thread;
+use std::time::Duration;
 
+use ureq_proto::BodyMode;
+use ureq_proto::http::{
+    self as proto, HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header,
+};
+
+use crate::clock::Clock;
+use crate::http;
+use crate::http::dial::{self, NotConnected};
+use crate::http::exchange::{self, Answer, Connection, Rest};
+use crate::http::failure::Failure;
+use crate::http::request::header_value;
+use crate::http::wire::Wire;
+use crate::moment::Moment;
 use crate::source::url::Address;
 
 /// For connection, head and body together, in seconds. minreq takes whole seconds only.
@@ -137,6 +152,9 @@ impl fmt::Display for NoResponse {
 /// Sends one request and reads its answer, within [`PATIENCE_SECONDS`] and the time that the
 /// resolver takes for a name.
 pub(super) fn send(request: &Request) -> Result<Reply, NoResponse> {
+    if let Some(server) = request.address.ipv6() {
+        return send_to_ipv6(request, server);
+    }
     resolve(&request.address)?;
     try_a_thread().map_err(|why| NoResponse::NoThread(why.to_string()))?;
     let method = match request.method {
@@ -161,6 +179,96 @@ pub(super) fn send(request: &Request) -> Result<Reply, NoResponse> {
     let headers = mem::take(&mut answer.headers);
     let body = if status == 200 { read_body(answer, &headers) } else { Ok(Vec::new()) };
     Ok(Reply { status, headers, body })
+}
+
+/// The same over a connection of our own.
+fn send_to_ipv6(request: &Request, server: SocketAddr) -> Result<Reply, NoResponse> {
+    let clock = Clock::start();
+    let until = clock.now() + Duration::from_secs(PATIENCE_SECONDS);
+    let socket = match dial::dial(&[server], until, clock) {
+        Some(Ok(socket)) => socket,
+        Some(Err(NotConnected::Failed(why))) => {
+            return Err(NoResponse::Unconnected(why.to_string()));
+        }
+        Some(Err(NotConnected::NoTime | NotConnected::NotAccepted(_))) | None => {
+            return Err(NoResponse::TimedOut);
+        }
+    };
+    let mut connection = Connection::new(Wire::plain(socket, clock));
+    let answer = written(request).and_then(|request| connection.ask(request, until));
+    let Answer { status, headers, rest } = answer.map_err(no_answer)?;
+    let body = match rest {
+        Rest::Body(call) if status == StatusCode::OK => {
+            let announced = match call.body_mode() {
+                BodyMode::LengthDelimited(length) => Some(length),
+                _ => None,
+            };
+            read_whole(&mut exchange::Body::new(connection, status, call), announced, until)
+        }
+        Rest::Body(_) | Rest::Nothing { .. } => Ok(Vec::new()),
+    };
+    let headers = headers
+        .iter()
+        .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())));
+    Ok(Reply { status: status.as_u16(), headers: headers.collect(), body })
+}
+
+fn written(request: &Request) -> Result<http::request::Request<'static>, Failure> {
+    let unsendable = |why: &dyn fmt::Display| Failure::Unsendable(why.to_string());
+    let target = Uri::try_from(request.address.target()).map_err(|why| unsendable(&why))?;
+    let mut headers = HeaderMap::new();
+    headers.append(header::HOST, header_value(&request.address.authority())?);
+    if let Some((name, value)) = &request.header {
+        let name = HeaderName::try_from(*name).map_err(|why| unsendable(&why))?;
+        headers.append(name, header_value(value)?);
+    }
+    headers.append(header::CONNECTION, HeaderValue::from_static("close"));
+    let (method, body) = match request.method {
+        Method::Get => (proto::Method::GET, None),
+        Method::Put => (proto::Method::PUT, Some(&b""[..])),
+    };
+    Ok(http::request::Request { method, target, headers, body })
+}
+
+fn read_whole(
+    from: &mut exchange::Body,
+    announced: Option<u64>,
+    until: Moment,
+) -> Result<Vec<u8>, BodyError> {
+    let mut body = Vec::new();
+    let mut piece = [0; 1024];
+    loop {
+        let came = body.len();
+        match (from.read(&mut piece, came, until), announced) {
+            (Ok(0), _) => return Ok(body),
+            (Ok(length), _) => body.extend_from_slice(piece.get(..length).unwrap_or_default()),
+            (Err(Failure::CutShort { .. }), Some(announced)) => {
+                return Err(BodyError::Cut { came, announced });
+            }
+            (Err(why), _) => {
+                return Err(BodyError::Broken { came, why: no_answer(why).to_string() });
+            }
+        }
+        if body.len() > LONGEST_BODY {
+            return Err(BodyError::TooLong);
+        }
+    }
+}
+
+fn no_answer(failure: Failure) -> NoResponse {
+    match failure {
+        Failure::TimedOut => NoResponse::TimedOut,
+        Failure::Unanswered(why) | Failure::Tls(why) | Failure::Unsendable(why) => {
+            NoResponse::Unconnected(why)
+        }
+        Failure::CutShort { length, .. } => {
+            NoResponse::NotHttp(format!("it ends after {length} bytes"))
+        }
+        Failure::EndlessHead { limit } | Failure::EndlessBody { limit, .. } => {
+            NoResponse::NotHttp(format!("it is longer than {limit} bytes"))
+        }
+        Failure::NotHttp { why, .. } => NoResponse::NotHttp(why),
+    }
 }
 
 /// Waits for the resolver here, where only one request is under way: minreq asks it again in a
@@ -279,6 +387,61 @@ mod tests {
         let head = server.heads().remove(0);
         assert!(head.starts_with("GET /a?b=c HTTP/1.1\r\nHost: 127.0.0.1:"), "{head}");
         assert!(head.contains("\r\nX-Name: value\r\nConnection: close\r\n"), "{head}");
+    }
+
+    #[test]
+    fn an_ipv6_address_is_asked_in_the_same_way() {
+        let server = StandIn::start_on("[::1]:0", |head, stream| {
+            if head.starts_with("PUT ") {
+                stream.write_all(b"HTTP/1.1 200 OK\r\nX-Left: 7\r\nContent-Length: 2\r\n\r\nok")
+            } else {
+                stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\ngone")
+            }
+        });
+        let url = server.url("/a?b=c");
+        let header = Some(("X-Name", "value".to_owned()));
+        let put = send(&Request { method: Method::Put, header, ..get(&url) }).unwrap();
+        assert_eq!((put.status, put.body.as_deref()), (200, Ok(&b"ok"[..])));
+        assert_eq!((put.number("x-left"), put.number("content-length")), (Some(7), Some(2)));
+        let missing = send(&get(&url)).unwrap();
+        assert_eq!((missing.status, missing.body.as_deref()), (404, Ok(&b""[..])));
+
+        let host = url.strip_prefix("http://").unwrap().strip_suffix("/a?b=c").unwrap().to_owned();
+        assert!(host.starts_with("[::1]:"), "{host}");
+        let lines = |head: &str| head.lines().map(str::to_lowercase).collect::<Vec<_>>();
+        let heads = server.heads();
+        let host = format!("host: {host}");
+        let (first, close) = ("put /a?b=c http/1.1", "connection: close");
+        assert_eq!(
+            lines(&heads[0]),
+            [first, &host, "x-name: value", close, "content-length: 0", ""]
+        );
+        assert_eq!(lines(&heads[1]), ["get /a?b=c http/1.1", &host, close, ""]);
+    }
+
+    #[test]
+    fn what_an_ipv6_address_says_is_limited_too() {
+        let ask = |answer: &'static [u8], repeats: usize| {
+            let server = StandIn::start_on("[::1]:0", move |_, stream| {
+                stream.write_all(answer)?;
+                (0..repeats).try_for_each(|_| stream.write_all(&[b'a'; 1024]))?;
+                if repeats == 0 { Ok(()) } else { until_hung_up(stream) }
+            });
+            send(&get(&server.url("/")))
+        };
+        let body = |answer, repeats| ask(answer, repeats).unwrap().body.unwrap_err();
+        let cut = b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{\"action\"";
+        assert_eq!(body(cut, 0), BodyError::Cut { came: 9, announced: 50 });
+        let stalls = b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n";
+        assert!(matches!(body(stalls, 1), BodyError::Broken { came: 1024, .. }));
+        assert_eq!(body(b"HTTP/1.1 200 OK\r\n\r\n", 20), BodyError::TooLong);
+        let broken = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n";
+        assert!(matches!(body(broken, 0), BodyError::Broken { came: 0, .. }));
+        assert!(matches!(ask(b"SSH-2.0-OpenSSH_9.9\r\n", 0), Err(NoResponse::NotHttp(_))));
+        assert!(matches!(ask(b"", 0), Err(NoResponse::Unconnected(_))));
+        assert_eq!(ask(b"HTTP/1.1 200 OK\r\nX: ", 1).unwrap_err(), NoResponse::TimedOut);
+        let refused = send(&get("http://[::1]:1/"));
+        assert!(matches!(refused, Err(NoResponse::Unconnected(_))), "{refused:?}");
     }
 
     #[test]

@@ -15,9 +15,16 @@ impl StandIn {
     /// Each connection is closed after `answer`, which gets the head of its request. An error ends
     /// that connection only.
     pub(super) fn start(
+        answer: impl FnMut(&str, &mut TcpStream) -> io::Result<()> + Send + 'static,
+    ) -> Self {
+        Self::start_on("127.0.0.1:0", answer)
+    }
+
+    pub(super) fn start_on(
+        listens: &str,
         mut answer: impl FnMut(&str, &mut TcpStream) -> io::Result<()> + Send + 'static,
     ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = TcpListener::bind(listens).unwrap();
         let address = listener.local_addr().unwrap();
         let heads = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&heads);

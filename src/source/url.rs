@@ -1,7 +1,7 @@
-//! Addresses that can be asked: plain HTTP, a name or an IPv4 address, a port that exists.
+//! Addresses that can be asked: plain HTTP, a name or an address, a port that exists.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The metadata service: `http://HOST[:PORT]`. The paths below it are the program's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl fmt::Display for NoticeUrl {
 /// What one request goes to.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Address {
-    /// A name in lower case, or an IPv4 address.
+    /// A name in lower case, an IPv4 address, or an IPv6 address in brackets and in its usual form.
     host: String,
     port: u16,
     /// Starts with `/`.
@@ -92,13 +92,32 @@ impl Address {
 
     /// The whole of it, as the client wants it.
     pub(super) fn to_url(&self) -> String {
-        let query = self.query.as_ref().map_or_else(String::new, |query| format!("?{query}"));
-        format!("{}{}{query}", self.server(), self.path)
+        format!("{}{}", self.server(), self.target())
     }
 
     /// Host and port, if the host is a name that has to be resolved.
     pub(super) fn name(&self) -> Option<(&str, u16)> {
-        self.host.parse::<Ipv4Addr>().is_err().then_some((self.host.as_str(), self.port))
+        let is_literal = self.host.parse::<Ipv4Addr>().is_ok() || self.ipv6().is_some();
+        (!is_literal).then_some((self.host.as_str(), self.port))
+    }
+
+    /// Address and port, if the host is an IPv6 address.
+    pub(super) fn ipv6(&self) -> Option<SocketAddr> {
+        Some((in_brackets(&self.host)?.parse::<Ipv6Addr>().ok()?, self.port).into())
+    }
+
+    /// Host and port, as the header `Host` has them.
+    pub(super) fn authority(&self) -> String {
+        match self.port {
+            HTTP_PORT => self.host.clone(),
+            port => format!("{}:{port}", self.host),
+        }
+    }
+
+    /// Path and query, as a request line has them.
+    pub(super) fn target(&self) -> String {
+        let query = self.query.as_ref().map_or_else(String::new, |query| format!("?{query}"));
+        format!("{}{query}", self.path)
     }
 
     pub(super) fn path(&self) -> &str {
@@ -111,10 +130,7 @@ impl Address {
     }
 
     fn server(&self) -> String {
-        match self.port {
-            HTTP_PORT => format!("http://{}", self.host),
-            port => format!("http://{}:{port}", self.host),
-        }
+        format!("http://{}", self.authority())
     }
 }
 
@@ -136,17 +152,21 @@ fn parse_server(server: &str) -> Result<(String, u16), String> {
     if server.contains('@') {
         return Err("a user or password has no place in it".to_owned());
     }
-    // The client takes the first colon for the port's.
-    if server.starts_with('[') || server.matches(':').count() > 1 {
-        return Err("an IPv6 address cannot be asked: give the IPv4 address (169.254.169.254 is \
-                    there on every instance), or a name that resolves to it (hostAliases)"
-            .to_owned());
+    // The colons in brackets are the address's.
+    let end = server.rfind(']').map_or(0, |bracket| bracket + 1);
+    let (before, after) = server.split_at_checked(end).unwrap_or(("", server));
+    if after.matches(':').count() > 1 {
+        return Err("an IPv6 address stands in brackets: http://[fd00:ec2::254]".to_owned());
     }
-    let (host, port) = match server.split_once(':') {
-        Some((host, port)) => (host, parse_port(port)?),
-        None => (server, HTTP_PORT),
+    let (host, port) = match after.split_once(':') {
+        Some((host, port)) => (format!("{before}{host}"), parse_port(port)?),
+        None => (server.to_owned(), HTTP_PORT),
     };
-    Ok((parse_host(host)?, port))
+    Ok((parse_host(&host)?, port))
+}
+
+fn in_brackets(host: &str) -> Option<&str> {
+    host.strip_prefix('[')?.strip_suffix(']')
 }
 
 fn parse_port(text: &str) -> Result<u16, String> {
@@ -158,7 +178,15 @@ fn parse_port(text: &str) -> Result<u16, String> {
 }
 
 fn parse_host(text: &str) -> Result<String, String> {
-    let refused = || Err(format!("its host is {text:?}, expected a name or an IPv4 address"));
+    let refused = || {
+        Err(format!("its host is {text:?}, expected a name, an IPv4 address or an [IPv6 address]"))
+    };
+    if let Some(address) = in_brackets(text) {
+        return match address.parse::<Ipv6Addr>() {
+            Ok(address) => Ok(format!("[{address}]")),
+            Err(_) => refused(),
+        };
+    }
     // A final dot says that no search domain is to be added.
     let labels = text.strip_suffix('.').unwrap_or(text);
     let is_label = |label: &str| {
@@ -197,6 +225,25 @@ mod tests {
     }
 
     #[test]
+    fn an_ipv6_address_stands_in_brackets() {
+        for (text, shown, socket) in [
+            ("http://[fd00:ec2::254]", "http://[fd00:ec2::254]", "[fd00:ec2::254]:80"),
+            ("http://[FD00:0EC2:0::254]:80/", "http://[fd00:ec2::254]", "[fd00:ec2::254]:80"),
+            ("http://[::1]:1338", "http://[::1]:1338", "[::1]:1338"),
+        ] {
+            let url = MetadataUrl::parse(text).unwrap();
+            assert_eq!(url.to_string(), shown);
+            let address = url.at("/latest");
+            assert_eq!(address.ipv6(), Some(socket.parse().unwrap()));
+            assert_eq!((address.name(), address.target().as_str()), (None, "/latest"));
+            assert_eq!(format!("http://{}", address.authority()), shown);
+        }
+        let by_name = NoticeUrl::parse("http://a:81/b?c").unwrap().0;
+        assert_eq!((by_name.ipv6(), by_name.name()), (None, Some(("a", 81))));
+        assert_eq!((by_name.authority(), by_name.target()), ("a:81".to_owned(), "/b?c".to_owned()));
+    }
+
+    #[test]
     fn what_cannot_be_asked_is_refused_with_the_reason() {
         for (bad, reason) in [
             ("", "begin with http://"),
@@ -216,8 +263,18 @@ mod tests {
             ("http://a:65536", "its port is \"65536\""),
             ("http://a:+80", "its port is \"+80\""),
             ("http://a:http", "its port is \"http\""),
-            ("http://[fd00:ec2::254]", "IPv6"),
-            ("http://fd00:ec2::254/", "IPv6"),
+            ("http://fd00:ec2::254/", "an IPv6 address stands in brackets"),
+            ("http://fd00:ec2::254", "an IPv6 address stands in brackets"),
+            ("http://[fd00:ec2::254", "an IPv6 address stands in brackets"),
+            ("http://[fe80::1%eth0]", "its host is"),
+            ("http://[fd00:ec2::254]a", "its host is"),
+            ("http://[fd00:ec2::254]:", "its port is \"\""),
+            ("http://[fd00:ec2::254]:0", "its port is \"0\""),
+            ("http://[fd00:ec2::254]1:80", "its host is"),
+            ("http://a[fd00:ec2::254]", "its host is"),
+            ("http://[169.254.169.254]", "its host is"),
+            ("http://[]", "its host is"),
+            ("http://]", "its host is"),
             ("http://user:secret@a", "password"),
             ("http://a/b#c", "fragment"),
             ("http://a/b c", "visible ASCII"),

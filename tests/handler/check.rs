@@ -1,5 +1,6 @@
 //! `check`: what it says of a world in which something is wrong, and with which exit status.
 
+use std::net::{IpAddr, Ipv6Addr};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -224,10 +225,24 @@ fn a_service_of_version_1_and_an_on_demand_instance_are_warned_of() {
     let told = check(&stage, &[], &[]);
     told.ended(0);
     told.says("warning", "metadata service", &["no IMDSv2 (status 404 for a token)"]);
-    told.says("warning", "instance", &["on-demand", "interruptions come to spot instances only"]);
+    told.says(
+        "warning",
+        "instance",
+        &["on-demand", "announces interruptions of spot instances", "is not documented"],
+    );
     let told = check(&stage, &[("IMDS_V1_FALLBACK", "false")], &[]);
     told.ended(69);
     told.says("failure", "metadata service", &["IMDS_V1_FALLBACK=false"]);
+}
+
+#[test]
+fn the_metadata_service_may_have_an_ipv6_address() {
+    let stage = Stage::at(IpAddr::V6(Ipv6Addr::LOCALHOST), []);
+    stage.cloud.set(LIFE_CYCLE, "spot");
+    let told = check(&stage, &[], &[]);
+    assert!(stage.cloud.url().starts_with("http://[::1]:"));
+    told.says("ok", "metadata service", &[&stage.cloud.url(), "gave a token (IMDSv2)"]);
+    told.says("ok", "notices", &["none at spot/instance-action (status 404)"]);
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn a_budget_that_lets_one_go_at_a_time_is_obeyed() {
     );
     let handler = stage.drain(FAR);
     handler.table().all_evicted(&names(5));
-    handler.says("eviction refused by disruption budget default/web; tried on for");
+    handler.says("eviction refused by disruption budget default/web; retried for");
     assert_eq!(stage.asked(Class::Delete).len() + stage.asked(Class::Status).len(), 0);
 }
 

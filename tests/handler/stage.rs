@@ -39,9 +39,11 @@ impl Stage {
         Self::of(ApiServer::start(node).unwrap(), pods)
     }
 
-    /// With the API server at this address.
+    /// With API server and metadata service at this address.
     pub(crate) fn at(address: IpAddr, pods: impl IntoIterator<Item = Pod>) -> Self {
-        Self::of(ApiServer::start_at(address, Node::named(NODE)).unwrap(), pods)
+        let cluster = ApiServer::start_at(address, Node::named(NODE)).unwrap();
+        cluster.add_pods(pods);
+        Self { cloud: Metadata::start_at(address).unwrap(), cluster }
     }
 
     fn of(cluster: ApiServer, pods: impl IntoIterator<Item = Pod>) -> Self {

@@ -206,9 +206,10 @@ fn a_token_request_that_hangs_names_the_hop_limit_and_what_to_change() {
 }
 
 #[test]
-fn the_api_server_may_have_an_ipv6_address_with_or_without_brackets() {
+fn metadata_service_and_api_server_may_have_ipv6_addresses() {
     at_once(&[("bare", "::1"), ("in brackets", "[::1]")], |host| {
         let stage = Stage::at(IpAddr::V6(Ipv6Addr::LOCALHOST), quick_pods(2));
+        assert!(stage.cloud.url().starts_with("http://[::1]:"));
         stage.cloud.announce_in(FAR);
         let handler = stage.handler().with("KUBERNETES_SERVICE_HOST", host).start();
         handler.table().all_evicted(&names(2));

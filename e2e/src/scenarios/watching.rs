@@ -58,7 +58,7 @@ pub async fn scraped(scene: &mut Scene, format: Format) -> Result<()> {
         ("sum(k8s_spot_handler_metadata_requests_total{code=\"200\"}) > bool 0", 1.0),
         ("count(k8s_spot_handler_build_info)", 1.0),
         // The shipped alert, on what the shipped program says.
-        ("ALERTS{alertname=\"K8sSpotHandlerDeletedAgainstBudget\",alertstate=\"firing\"}", 1.0),
+        ("ALERTS{alertname=\"K8sSpotHandlerPodsDeleted\",alertstate=\"firing\"}", 1.0),
     ] {
         prometheus
             .until(

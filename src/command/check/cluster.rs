@@ -134,6 +134,10 @@ fn reached(server: &Server, reply: &Reply, took: Duration) -> Finding {
         reply.status,
     );
     match reply.status {
+        401 if server.where_token_is().is_none() => Outcome::Setup.is(
+            found,
+            "get a new kubeconfig: the client certificate in it is not accepted (any more)",
+        ),
         401 => Outcome::Setup.is(found, "see the token: it is not accepted (any more)"),
         500.. => Outcome::Outside.is(found, "see its own log"),
         _ => Finding::ok(found),

@@ -81,7 +81,8 @@ pub(super) fn instance(instance: &Instance) -> Finding {
     }
     Outcome::Warning.is(
         found,
-        "none, where it is for scheduled events or Auto Scaling; interruptions come to spot instances only",
+        "none, where it is for scheduled events or Auto Scaling; the metadata service announces interruptions of \
+         spot instances, and whether it announces those of interruptible capacity reservations is not documented",
     )
 }
 

@@ -612,7 +612,7 @@ fn rows_are_true(story: &Story, verdict: &Verdict, then: Moment) -> Finding {
                         evict(&it.ask)
                             && it.answered.as_ref().is_some_and(|(_, answer)| {
                                 let silent =
-                                    matches!(answer, Answer::Broken(_) | Answer::Unauthorized);
+                                    matches!(answer, Answer::Broken(_) | Answer::Unauthorized(_));
                                 *answer != Answer::Accepted && silent != failed.answered
                             })
                     }),

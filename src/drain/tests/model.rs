@@ -385,7 +385,7 @@ impl Model<'_> {
             Some(Wrong::Busy(retry_after)) => {
                 Answer::Busy { retry_after, why: "503 overloaded".to_owned() }
             }
-            Some(Wrong::Unauthorized) => Answer::Unauthorized,
+            Some(Wrong::Unauthorized) => Answer::Unauthorized("the token"),
             Some(Wrong::Forbidden) => Answer::Forbidden("not for you".to_owned()),
             Some(Wrong::NamespaceTerminating) => Answer::NamespaceTerminating,
             Some(Wrong::CutOff { carried_out }) => {

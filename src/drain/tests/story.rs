@@ -397,7 +397,7 @@ impl Known<'_> {
 
 /// Whether an answer says that the API server is in trouble.
 pub(super) fn fails(answer: &Answer) -> bool {
-    matches!(answer, Answer::Busy { .. } | Answer::Unauthorized | Answer::Broken(_))
+    matches!(answer, Answer::Busy { .. } | Answer::Unauthorized(_) | Answer::Broken(_))
 }
 
 /// The shortest and the longest pause that an answer may be followed by, without regard to a pod's
@@ -408,7 +408,9 @@ pub(super) fn pauses(answer: &Answer) -> Option<(Duration, Duration)> {
         Answer::Busy { retry_after: Some(asked), .. } => {
             Some((shortest.max(*asked), longest.max(*asked)))
         }
-        Answer::Busy { .. } | Answer::Broken(_) | Answer::Unauthorized => Some((shortest, longest)),
+        Answer::Busy { .. } | Answer::Broken(_) | Answer::Unauthorized(_) => {
+            Some((shortest, longest))
+        }
         Answer::Forbidden(_) => Some((secs(5), secs(5))),
         Answer::NamespaceTerminating => Some((secs(2), secs(2))),
         Answer::Accepted | Answer::Gone | Answer::Replaced | Answer::Blocked(_) => None,

@@ -531,8 +531,8 @@ fn idle_is_idle(script: &Script, run: &Run) -> Finding {
             Entry::Ordered(_) => open = Some(*at),
             Entry::Came(_) if busy(*at) => open = open.map(|_| *at),
             Entry::Came(_) => {
-                // What failed is tried again after 30 s at most, and a request takes 5 s at most.
-                let idle = open.is_some_and(|since| at.since(since) > secs(30 + 5 + 1));
+                // What failed is tried again after 30 s at most, and a request takes 35 s at most.
+                let idle = open.is_some_and(|since| at.since(since) > secs(30 + 35 + 1));
                 hold!(course.draining.is_some() || !idle, "still connected at {at:?}");
             }
             _ => {}

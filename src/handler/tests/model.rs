@@ -17,6 +17,7 @@ use crate::handler::tests::metadata::{INTERVAL, poll};
 use crate::handler::tests::node::Object;
 use crate::handler::tests::pods::Pods;
 use crate::handler::tests::script::{Edit, End, NODE, Script, What, With};
+use crate::handler::threads::{PATCH_TIMEOUT, READ_TIMEOUT};
 use crate::handler::world::{News, Order, World};
 use crate::moment::{Moment, Reading};
 use crate::node::NodeAnswer;
@@ -70,8 +71,6 @@ fn run_on(mut config: Config, model: &mut Model<'_>) {
 const MOST_STEPS: u32 = 5000;
 /// No run here goes on so long: one that does has missed its SIGTERM.
 const END_OF_TIME: Moment = Moment::at(Duration::from_hours(2));
-/// How long a request that is not about a pod may take.
-const PATIENCE: Duration = crate::drain::timing::LONGEST_REQUEST;
 /// Before another process begins: no request of the one before is under way any more.
 const RESTART: Duration = secs(2);
 /// Before a watch that was refused is opened again.
@@ -319,7 +318,7 @@ impl World for Model<'_> {
                 let read = there.then_some(own).ok_or_else(|| "no token file".to_owned());
                 self.plan(self.now, Event::Comes(News::Credentials(read)));
             }
-            Order::FindNode => self.send(Request::FindNode, PATIENCE),
+            Order::FindNode => self.send(Request::FindNode, READ_TIMEOUT),
             Order::LookAtNode(name) => {
                 assert_eq!(&*name, NODE);
                 let reaches = self.now + ms(self.random.u64(self.script.latency.clone()));
@@ -327,11 +326,11 @@ impl World for Model<'_> {
             }
             Order::ReadNode(name) => {
                 assert_eq!(&*name, NODE);
-                self.send(Request::ReadNode, PATIENCE);
+                self.send(Request::ReadNode, READ_TIMEOUT);
             }
             Order::PatchNode(name, patch) => {
                 assert_eq!(&*name, NODE);
-                self.send(Request::PatchNode(patch), PATIENCE);
+                self.send(Request::PatchNode(patch), PATCH_TIMEOUT);
             }
             Order::FollowPods(name) => {
                 assert_eq!(&*name, NODE);

@@ -1,10 +1,10 @@
 use super::*;
 use crate::clock::Clock;
-use crate::http::exchange::HEAD_LIMIT;
+use crate::http::exchange::{CHUNK, HEAD_LIMIT};
 use crate::kube::identity::Choice;
 use crate::kube::lines::{Line, Lines};
 use crate::kube::request::Name;
-use crate::kube::stand_in::{LONG, SHORT, StandIn, delete, get};
+use crate::kube::stand_in::{LONG, Peer, SHORT, StandIn, delete, get};
 use std::sync::{Mutex, mpsc};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
@@ -114,7 +114,13 @@ fn a_refusal_is_an_answer_with_its_wait() {
     let wait = Some(Duration::from_secs(7));
     assert_eq!(
         reply,
-        Ok(Reply { status: 429, retry_after: wait, date: None, body: b"{}".to_vec() })
+        Ok(Reply {
+            status: 429,
+            retry_after: wait,
+            date: None,
+            by: KnownBy::Token,
+            body: b"{}".to_vec()
+        })
     );
 }
 
@@ -431,6 +437,125 @@ fn a_stream_is_opened_anew_too() {
         Streaming::Refused(reply) => panic!("{}", reply.status),
     }
     assert_eq!(names.try_iter().count(), 2);
+}
+
+#[test]
+fn only_a_missing_right_that_the_node_may_have_lets_its_name_be_tried_again() {
+    const NO_RIGHT: &str =
+        r#"pods \"a\" is forbidden: User \"system:serviceaccount:a:b\" cannot create resource"#;
+    const TERMINATING: &str = r#"pods \"a\" is forbidden: unable to create new content in namespace n because it is being terminated"#;
+    for (path, message, again) in [
+        ("/api/v1/nodes/n", NO_RIGHT, true),
+        ("/api/v1/namespaces/n/pods/a/eviction", TERMINATING, false),
+        ("/api/v1/namespaces/n/events", NO_RIGHT, false),
+    ] {
+        let (tell, names) = mpsc::channel();
+        let server = StandIn::start(move |_, mut peer| {
+            while let Some(request) = peer.hears() {
+                let is_named = request.contains("impersonate-user: ");
+                tell.send(is_named).unwrap();
+                if is_named {
+                    peer.says(may_not("keep-alive").as_bytes());
+                } else {
+                    let body = format!(r#"{{"kind":"Status","message":"{message}"}}"#);
+                    let length = body.len();
+                    let head = format!("HTTP/1.1 403 Forbidden\r\nContent-Length: {length}");
+                    peer.says(format!("{head}\r\n\r\n{body}").as_bytes());
+                }
+            }
+        });
+        let mut connection = named(&server);
+        for _ in 0..3 {
+            assert_eq!(connection.send(&get(path), LONG).unwrap().status, 403);
+        }
+        let asked: Vec<_> = names.try_iter().collect();
+        // The answer to what is asked anew is not counted.
+        let expected = if again {
+            &[true, false, false, true, false][..]
+        } else {
+            &[true, false, false, false]
+        };
+        assert_eq!(asked, expected, "{path}");
+    }
+}
+
+/// Says whether a connection is idle until that is so.
+fn becomes_idle(connection: &mut Connection, idle: bool) {
+    let until = connection.access.clock().now() + LONG;
+    while connection.http.is_idle() != idle {
+        assert!(connection.access.clock().now() < until, "idle: {}", !idle);
+        std::thread::yield_now();
+    }
+}
+
+/// Answers a request, and then does this with the idle connection, when the test says so.
+fn then(
+    act: impl Fn(Peer) + Send + Sync + 'static,
+) -> (Connection, mpsc::Sender<()>, mpsc::Receiver<()>) {
+    let ((go, told), (tell, acted)) = (mpsc::channel(), mpsc::channel());
+    let told = Mutex::new(told);
+    let server = StandIn::start(move |_, mut peer| {
+        peer.hears();
+        peer.says(OK);
+        let _ = told.lock().unwrap().recv();
+        act(peer);
+        let _ = tell.send(());
+    });
+    let mut connection = server.connection();
+    connection.send(&get("/api"), LONG).unwrap();
+    assert!(connection.http.is_idle());
+    (connection, go, acted)
+}
+
+#[test]
+fn an_idle_connection_on_which_something_came_is_not_used() {
+    let late: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n";
+    let acts: [Box<dyn Fn(Peer) + Send + Sync>; 4] = [
+        Box::new(move |mut peer| {
+            peer.says(late);
+            peer.waits_for_the_end();
+        }),
+        Box::new(Peer::leaves),
+        Box::new(Peer::drops),
+        Box::new(Peer::breaks),
+    ];
+    for act in acts {
+        let (mut connection, go, _acted) = then(act);
+        go.send(()).unwrap();
+        becomes_idle(&mut connection, false);
+        assert!(connection.is_reusable() && connection.if_idle().is_none());
+    }
+}
+
+#[test]
+fn what_was_said_with_the_answer_is_seen_on_the_idle_connection() {
+    // One record of TLS, of which so much is read at a time that all else is left.
+    let server = StandIn::start(|_, mut peer| {
+        peer.hears();
+        let head = |length: usize| format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+        let length = CHUNK - head(CHUNK).len();
+        let answer = format!("{}{}", head(length), "a".repeat(length));
+        assert_eq!(answer.len(), CHUNK);
+        peer.says(format!("{answer}HTTP/1.1 408 Request Timeout\r\n\r\n").as_bytes());
+        peer.waits_for_the_end();
+    });
+    let mut connection = server.connection();
+    connection.send(&get("/api"), LONG).unwrap();
+    assert!(connection.is_reusable() && !connection.http.is_idle());
+}
+
+#[test]
+fn what_tls_says_for_itself_does_not_end_an_idle_connection() {
+    let (mut connection, go, acted) = then(|mut peer| {
+        peer.refreshes_its_keys();
+        peer.hears();
+        peer.says(OK);
+    });
+    go.send(()).unwrap();
+    // It has come, whether or not it was read here.
+    let _ = acted.recv_timeout(SHORT);
+    assert!(connection.http.is_idle());
+    assert_eq!(connection.send(&get("/api"), LONG).unwrap().status, 200);
 }
 
 #[test]

@@ -15,12 +15,13 @@ fn cluster() -> String {
 }
 
 fn why(content: &str) -> String {
-    server(content.as_bytes()).unwrap_err()
+    server(content.as_bytes(), Path::new("/etc")).unwrap_err()
 }
 
 #[test]
 fn a_token_is_taken() {
-    let server = server(config(&cluster(), r#"{"token":"geheim"}"#).as_bytes()).unwrap();
+    let server =
+        server(config(&cluster(), r#"{"token":"geheim"}"#).as_bytes(), Path::new("/etc")).unwrap();
     assert_eq!(server.check(), Ok(()));
     assert_eq!(server.address().to_string(), "10.0.0.1:6443");
     assert_eq!(server.token().unwrap().unwrap().secret(), b"geheim");
@@ -33,13 +34,34 @@ fn a_client_certificate_is_taken() {
         rcgen::generate_simple_self_signed(["me".to_owned()]).unwrap();
     let (chain, key) = (STANDARD.encode(cert.pem()), STANDARD.encode(signing_key.serialize_pem()));
     let user = format!(r#"{{"client-certificate-data":"{chain}","client-key-data":"{key}"}}"#);
-    let server = server(config(&cluster(), &user).as_bytes()).unwrap();
+    let server = server(config(&cluster(), &user).as_bytes(), Path::new("/etc")).unwrap();
     assert_eq!(server.check(), Ok(()));
     assert_eq!(server.token(), Ok(None));
     assert!(server.tls_config().is_ok());
     let swapped = format!(r#"{{"client-certificate-data":"{key}","client-key-data":"{chain}"}}"#);
     let trouble = why(&config(&cluster(), &swapped));
     assert_eq!(trouble, "there is no certificate in its client certificate");
+}
+
+#[test]
+fn relative_files_are_beside_the_kubeconfig() {
+    let read = |folder: &str, authority: &str, token: &str| {
+        let cluster = format!(
+            r#"{{"server":"https://10.0.0.1","certificate-authority-data":"","certificate-authority":"{authority}"}}"#
+        );
+        let content = config(&cluster, &format!(r#"{{"tokenFile":"{token}"}}"#));
+        let server = server(content.as_bytes(), Path::new(folder)).unwrap();
+        (server.where_roots_are(), server.where_token_is().unwrap())
+    };
+    let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+    let (beside, above) = ("ca.crt", "../t/token");
+    assert_eq!(
+        read("/home/a/.kube", beside, above),
+        pair("/home/a/.kube/ca.crt", "/home/a/.kube/../t/token")
+    );
+    // A kubeconfig without a folder is in the working directory.
+    assert_eq!(read("", beside, above), pair(beside, above));
+    assert_eq!(read("/home/a/.kube", "/ca.crt", "/token"), pair("/ca.crt", "/token"));
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn every_field_of_a_pod_is_read() {
             reference: Arc::new(reference),
             grace: 60,
             tier: Tier::NodeCritical,
-            controller: Some(Controller::Other("rs".into())),
+            controller: Some(Controller::Other("u-3".into())),
             mirror: true,
             finished: true,
             empty_dir: true,

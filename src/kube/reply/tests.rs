@@ -23,7 +23,13 @@ fn job(ask: Ask) -> Job {
 }
 
 fn reply(status: u16, body: impl AsRef<[u8]>) -> Reply {
-    Reply { status, retry_after: None, date: None, body: body.as_ref().to_vec() }
+    Reply {
+        status,
+        retry_after: None,
+        date: None,
+        by: KnownBy::Token,
+        body: body.as_ref().to_vec(),
+    }
 }
 
 fn answer_to(ask: Ask, reply: &Reply) -> Answer {
@@ -201,7 +207,7 @@ fn what_is_forbidden_and_why() {
     let answer = refused(EVICT, 403, "Forbidden", message, &json!({"name": "web", "kind": "pods"}));
     assert!(matches!(answer, Answer::Forbidden(why) if why.ends_with(message)));
     assert!(matches!(answer_to(EVICT, &reply(403, "<html>")), Answer::Forbidden(_)));
-    assert_eq!(answer_to(EVICT, &reply(401, "Unauthorized")), Answer::Unauthorized);
+    assert_eq!(answer_to(EVICT, &reply(401, "Unauthorized")), Answer::Unauthorized("the token"));
 }
 
 #[test]
@@ -380,7 +386,42 @@ fn a_node_that_cannot_be_had_says_what_is_missing() {
     assert_eq!(node("n", &patch, &reply(409, "")), NodeAnswer::Conflict);
     let why = failed(read_as_n(401, ""));
     assert_eq!(why, "GET /api/v1/nodes/n: 401, the API server does not accept the token");
+    let by_certificate = Reply { by: KnownBy::Certificate, ..reply(401, "") };
+    let why = failed(node("n", &read_node("n"), &by_certificate));
+    assert_eq!(
+        why,
+        "GET /api/v1/nodes/n: 401, the API server does not accept the client certificate"
+    );
+    assert_eq!(answer_to(EVICT, &by_certificate), Answer::Unauthorized("the client certificate"));
     assert!(failed(read_as_n(503, "")).contains("503"));
+}
+
+/// As kube-apiserver 1.34 to 1.37 writes them.
+#[test]
+fn a_missing_right_is_told_from_what_no_right_mends() {
+    let says = |status: u16, message: &str| {
+        lacks_right(&reply(status, failure(status, "Forbidden", message, &json!({}))))
+    };
+    for lacks in [
+        r#"nodes "n" is forbidden: User "system:serviceaccount:a:b" cannot get resource "nodes" in API group "" at the cluster scope"#,
+        r#"pods "web" is forbidden: User "system:serviceaccount:a:b" cannot create resource "pods/eviction" in API group "" in the namespace "shop""#,
+        r#"forbidden: User "system:serviceaccount:a:b" cannot get path "/version""#,
+    ] {
+        assert!(says(403, lacks), "{lacks}");
+        assert!(!says(404, lacks));
+    }
+    for other in [
+        r#"pods "web" is forbidden: unable to create new content in namespace shop because it is being terminated"#,
+        r#"admission webhook "w.example" denied the request: User may not"#,
+        r#"pods "web" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: the User cannot"#,
+        r#"pods "web" is forbidden: node "n" can only evict pods with spec.nodeName set to itself"#,
+        "pdb is corrupt",
+        "",
+        "User \"",
+    ] {
+        assert!(!says(403, other), "{other}");
+    }
+    assert!(!lacks_right(&reply(403, "<html> User \"a\" cannot")));
 }
 
 #[test]

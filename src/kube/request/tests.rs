@@ -196,6 +196,27 @@ fn a_body_escapes_what_it_holds() {
 }
 
 #[test]
+fn what_is_best_effort_is_not_needed_whatever_names_are_in_it() {
+    use crate::kube::event;
+    assert!(!event::create("status", String::new()).is_needed());
+    assert!(!event::patch("pods", "pods", String::new()).is_needed());
+    assert!(read_node("status").is_needed() && read_node("events").is_needed());
+    assert!(list_pods("events", 25, None).is_needed());
+    for (ask, is_needed) in [
+        (Ask::Evict { grace: Grace::MIN, dry: false }, true),
+        (Ask::MarkDisrupted, false),
+        (Ask::Delete { grace: Grace::MIN }, true),
+    ] {
+        for name in ["web", "status", "events", "eviction", "pods"] {
+            let pod = PodRef { namespace: "events".into(), name: name.into(), uid: "u".into() };
+            let job = Job { pod: Arc::new(pod), ask, patience: std::time::Duration::ZERO };
+            let now = WallTime::parse("2026-11-23T12:00:00Z").unwrap();
+            assert_eq!(for_job(&job, now).is_needed(), is_needed, "{ask:?} {name}");
+        }
+    }
+}
+
+#[test]
 fn a_request_is_known_by_its_verb() {
     assert_eq!(crate::kube::event::create("default", String::new()).verb(), Verb::Create);
     assert_eq!(crate::kube::event::patch("default", "n", String::new()).verb(), Verb::Patch);

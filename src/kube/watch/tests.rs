@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::kube::reply::KnownBy;
 use crate::moment::WallTime;
 
 /// The pause after a first failure, at most.
@@ -61,7 +62,8 @@ impl Play {
     }
 
     fn refused(&mut self, status: u16, retry_after: Option<Duration>) -> Vec<String> {
-        let reply = Reply { status, retry_after, date: None, body: b"no".to_vec() };
+        let reply =
+            Reply { status, retry_after, date: None, by: KnownBy::Token, body: b"no".to_vec() };
         match self.step() {
             Step::List(request) => self.observe(Input::Page(&request, &reply)),
             Step::Open(request) => self.observe(Input::Refused(&request, &reply)),
@@ -78,8 +80,13 @@ impl Play {
 
     fn answer_page(&mut self, body: &str) -> Vec<String> {
         let Step::List(request) = self.step() else { panic!("no page: {:?}", self.step()) };
-        let reply =
-            Reply { status: 200, retry_after: None, date: None, body: body.as_bytes().to_vec() };
+        let reply = Reply {
+            status: 200,
+            retry_after: None,
+            date: None,
+            by: KnownBy::Token,
+            body: body.as_bytes().to_vec(),
+        };
         self.observe(Input::Page(&request, &reply))
     }
 

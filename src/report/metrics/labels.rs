@@ -191,7 +191,7 @@ pub(super) fn retry(ask: Ask, answer: &Answer) -> Option<&'static str> {
         | (_, Answer::Accepted | Answer::Gone | Answer::Replaced) => None,
         (_, Answer::Blocked(_)) => Some("budget"),
         (_, Answer::Busy { .. }) => Some("busy"),
-        (_, Answer::Unauthorized) => Some("unauthorized"),
+        (_, Answer::Unauthorized(_)) => Some("unauthorized"),
         (_, Answer::Forbidden(_)) => Some("forbidden"),
         (_, Answer::NamespaceTerminating) => Some("namespace_terminating"),
         (_, Answer::Broken(_)) => Some("broken"),

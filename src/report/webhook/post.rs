@@ -97,7 +97,7 @@ impl Attempt<'_> {
         dial::dial(&addresses, self.until, self.clock)
             .ok_or_else(|| unresolved("it has no address".to_owned()))?
             .map_err(|not_connected| match not_connected {
-                NotConnected::NotAccepted(Duration::ZERO) => {
+                NotConnected::NoTime => {
                     Undelivered::TimedOut { party: party(), patience: self.patience }
                 }
                 NotConnected::NotAccepted(patience) => {
@@ -178,7 +178,8 @@ impl Attempt<'_> {
     /// The head has decided; what follows it is only read.
     fn finish(&self, connection: &mut Connection, answer: Answer) -> Reply {
         let until = self.until.min(self.clock.now() + BODY_PATIENCE);
-        let Answer { status, retry_after, rest, .. } = answer;
+        let Answer { status, headers, rest } = answer;
+        let retry_after = headers.get(header::RETRY_AFTER);
         let _ = connection.read_rest(status, rest, LIMIT, until);
         Reply {
             status: status.as_u16(),

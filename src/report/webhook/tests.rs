@@ -185,7 +185,10 @@ fn the_certificate_must_be_for_the_host_of_the_url() {
     target.roots = Roots::File(folder.put("other.crt", other.authority.as_bytes()));
     assert_eq!(
         words(posted(&target, LONG)),
-        format!("the certificate of the webhook's server 127.0.0.1:{port} is not for this host")
+        format!(
+            "the certificate of the webhook's server 127.0.0.1:{port} is not for this host, only for \
+             hooks.example"
+        )
     );
 }
 

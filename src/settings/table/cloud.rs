@@ -20,7 +20,7 @@ pub(in crate::settings) const METADATA_URL: Setting<MetadataUrl> = Setting {
         variable: "INSTANCE_METADATA_URL",
         placeholder: Some("URL"),
         default: DefaultValue::Is("http://169.254.169.254"),
-        valid: "http://HOST[:PORT], with a name or an IPv4 address; no path, no https",
+        valid: "http://HOST[:PORT], with a name, an IPv4 address or an [IPv6 address]; no path, no https",
         help: "where the EC2 instance metadata service is",
         ..USUAL
     },
@@ -33,7 +33,7 @@ pub(in crate::settings) const NOTICE_URL: Setting<NoticeUrl> = Setting {
         variable: "NOTICE_URL",
         placeholder: Some("URL"),
         default: DefaultValue::Unset("not polled"),
-        valid: "http://HOST[:PORT]/PATH, with a name or an IPv4 address; no https",
+        valid: "http://HOST[:PORT]/PATH, with a name, an IPv4 address or an [IPv6 address]; no https",
         secret: Secret::Query,
         help: "polled too; status 200 with an action document or a bare time is a notice",
         ..USUAL

@@ -80,7 +80,7 @@ pub(in crate::settings) const BUDGET_OVERRIDE: Setting<BudgetOverride> = Setting
         placeholder: Some("WHEN"),
         default: DefaultValue::Is("at-deadline"),
         valid: "at-deadline or never",
-        help: "whether a pod its budget holds back is deleted in time to end cleanly",
+        help: "whether a pod that cannot be evicted is deleted in time to end cleanly",
         ..USUAL
     },
     parse: One(at_deadline_or_never),

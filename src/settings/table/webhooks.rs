@@ -259,7 +259,7 @@ pub(in crate::settings) const SEMATEXT_URL: Setting<WebhookUrl> = Setting {
 const A_FACT: Row = Row {
     placeholder: Some("URL"),
     default: DefaultValue::Unset("the metadata service is asked"),
-    valid: "http://HOST[:PORT]/PATH, with a name or an IPv4 address; no https",
+    valid: "http://HOST[:PORT]/PATH, with a name, an IPv4 address or an [IPv6 address]; no https",
     secret: Secret::Query,
     ..USUAL
 };

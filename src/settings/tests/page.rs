@@ -183,8 +183,8 @@ from what the deadline leaves, which moves for nobody.
     (
         "The drain",
         "\
-Who goes is as with `kubectl drain`. A pod whose budget does not let it go is tried on until the last moment
-at which it still gets its whole grace period before the deadline, less `SAFETY_MARGIN`;
+Who goes is as with `kubectl drain`. A pod that cannot be evicted, because of its budget or
+for any other reason, is retried until the last moment at which it still gets its whole grace period before the deadline, less `SAFETY_MARGIN`;
 `BUDGET_OVERRIDE` says what happens then.
 
 ",
@@ -207,7 +207,8 @@ that it may hold, and the fields of the JSON form.
     (
         "Kubernetes Events",
         "\
-`kubectl describe node` shows them, and `kubectl describe pod` that a pod was deleted against its budget. The
+`kubectl describe node` shows them, and `kubectl describe pod` that a pod was deleted because it could not be
+evicted. The
 ServiceAccount needs `create` and `patch` on `events`. Each Event has annotations that tell of the instance.
 
 ",

@@ -115,7 +115,7 @@ fn a_metadata_service_that_is_slow_or_old_is_warned_of() {
 }
 
 #[test]
-fn only_a_spot_instance_is_what_interruptions_come_to() {
+fn only_of_a_spot_instance_it_is_certain_that_interruptions_are_announced() {
     let instance_of = |life_cycle: Option<&str>| Instance {
         instance_id: Some("i-0123".to_owned()),
         life_cycle: life_cycle.map(str::to_owned),

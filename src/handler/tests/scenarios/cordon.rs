@@ -45,11 +45,11 @@ fn the_evictions_wait_a_second_for_a_cordon_that_hangs() {
          10.1 patch node-1: cordon, ours
          11.0 evict a 30
          12.1 * empty: [a evicted]
-         15.1 * node failing: Drain, no answer in time
-         15.3 read node-1
-         15.4 patch node-1: cordon, ours
-         15.5 * node answers, 1 failed
-         15.5 * cordon: Done
+         45.1 * node failing: Drain, no answer in time
+         45.3 read node-1
+         45.4 patch node-1: cordon, ours
+         45.5 * node answers, 1 failed
+         45.5 * cordon: Done
          100.0 * SIGTERM, ends",
     );
 }
@@ -124,10 +124,10 @@ fn a_cordon_whose_answer_was_lost_is_ours() {
          10.1 patch node-1: cordon, ours
          11.0 evict a 30
          12.1 * empty: [a evicted]
-         15.1 * node failing: Drain, no answer in time
-         15.3 read node-1
-         15.4 * node answers, 1 failed
-         15.4 * cordon: Kept
+         45.1 * node failing: Drain, no answer in time
+         45.3 read node-1
+         45.4 * node answers, 1 failed
+         45.4 * cordon: Kept
          100.0 * SIGTERM, ends",
     );
 }

@@ -168,8 +168,8 @@ fn the_hold_begins_when_the_label_is_there_though_its_answer_was_lost() {
         &run(&script.pods([pod("a")])).lines_with(&["patch", "read", "evict a"]),
         "10.0 read node-1
          10.1 patch node-1: cordon, taints [aws-node-termination-handler/spot-itn], label, ours
-         15.3 read node-1
-         35.4 evict a 30
+         30.0 evict a 30
+         45.3 read node-1
          160.0 read node-1
          160.1 patch node-1: uncordon, taints [], unlabel, forget",
     );

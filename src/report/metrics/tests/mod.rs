@@ -274,7 +274,7 @@ fn a_request_that_is_sent_again_is_counted_by_what_stood_in_the_way() {
         (evict, busy.clone()),
         (delete, busy.clone()),
         (rehearsal, busy),
-        (delete, Answer::Unauthorized),
+        (delete, Answer::Unauthorized("the token")),
         (delete, Answer::Forbidden(String::new())),
         (evict, Answer::NamespaceTerminating),
         (delete, Answer::Broken(String::new())),
