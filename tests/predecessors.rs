@@ -105,9 +105,12 @@ fn every_variable_of_a_published_manifest_is_known() {
 }
 
 #[test]
-fn the_chart_of_aws_node_termination_handler_is_followed_without_a_word() {
+fn the_chart_of_aws_node_termination_handler_is_followed_but_for_a_word_about_hooks() {
     let printed = MANIFESTS[0].printed();
-    assert_eq!(printed.remarks, [""; 0]);
+    // It drains for the life cycle, and has no setting for how long the hook waits.
+    let [heading, remark] = &printed.remarks[..] else { panic!("{:?}", printed.remarks) };
+    assert_eq!(heading, "Remarks:");
+    assert!(remark.starts_with("  ASG_LIFECYCLE_WINDOW is not set: "), "{remark}");
     for (name, expected) in [
         ("NODE_NAME", "ip-10-0-1-17.eu-west-1.compute.internal environment NODE_NAME"),
         ("ENABLE_ASG_LIFECYCLE_DRAINING", "true environment ENABLE_ASG_LIFECYCLE_DRAINING"),

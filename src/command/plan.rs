@@ -85,7 +85,9 @@ fn find(caller: &mut Caller, node: &str) -> Result<(), Failure> {
     let request = request::read_node(node);
     let reply = caller.ask(&request, TIMEOUT)?;
     match reply::node(node, &request, &reply) {
-        NodeAnswer::Forbidden(why) | NodeAnswer::Failed(why) => Err(Failure::Unanswered(why)),
+        NodeAnswer::Missing(why) | NodeAnswer::Forbidden(why) | NodeAnswer::Failed(why) => {
+            Err(Failure::Unanswered(why))
+        }
         NodeAnswer::Is(_) | NodeAnswer::Conflict => Ok(()),
     }
 }

@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use crate::handler::config::Boot;
-use crate::handler::entry::{Entry, Item, Plan, Stage, doubt, is_planned, outlives_its_notice};
-use crate::handler::recall::Memory;
+use crate::handler::entry::{Entry, Item, Plan, Stage};
+use crate::handler::entry::{doubt, is_newer, is_planned, outlives_its_notice};
+use crate::handler::recall::{Ending, Memory};
 use crate::intent::{Effect, Intent, Limit, Policy};
 use crate::moment::{Moment, Reading};
 use crate::node::marks::{Cause, MarkSet, Marks, Reason};
@@ -29,17 +30,9 @@ pub struct Agenda {
     touched: bool,
 }
 
-/// How that for which the Node bears marks has ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// Its marks have stood for their time.
-    Expired(NoticeId),
-    /// It was withdrawn a while ago.
-    Gone(NoticeId),
-}
-
 /// An interruption that no path says any more while its instance is still there did not come. The
-/// marks stay so long, for a metadata service that falls silent while the instance goes.
+/// marks stay so long, whether or not the node was drained, for a metadata service that falls silent
+/// while the instance goes.
 const LINGER: Duration = Duration::from_secs(30);
 
 impl Agenda {
@@ -85,19 +78,27 @@ impl Agenda {
             _ => false,
         };
         let is_new = match entry.stage {
+            _ if notice.id == NoticeId::Rebalance => is_newer(entry.notice.when, notice.when),
             Stage::Open => is_planned(&notice.id),
             // What was done was done for another time.
             Stage::Drained { .. } => is_ahead && is_planned(&notice.id),
-            Stage::Over => is_ahead && notice.id != NoticeId::Rebalance,
+            Stage::Over => is_ahead,
         };
         if is_new {
             entry.stage = Stage::Open;
             entry.remake(reading, intent);
+            if notice.id == NoticeId::Rebalance {
+                (entry.from_the_start, entry.spoken) = (false, false);
+            }
         } else if intent.effect.end() < entry.intent.effect.end() {
             let marks_until = entry.intent.marks_until;
             entry.remake(reading, Intent { marks_until, ..intent });
         }
-        entry.notice = notice;
+        // A recommendation is remembered by the latest time that it had.
+        let is_older = notice.id == NoticeId::Rebalance && is_newer(notice.when, entry.notice.when);
+        if !is_older {
+            entry.notice = notice;
+        }
         entry.plan(reading.now)
     }
 
@@ -113,11 +114,20 @@ impl Agenda {
 
     /// No path says it any more. `draining`: a drain for it goes on.
     pub fn withdrawn(&mut self, now: Moment, id: &NoticeId, draining: bool) {
-        self.memory.forget(id);
+        // Of an interruption whose action has changed, the other one is waited for.
+        let is_replaced = self.stands_otherwise(id);
+        if is_replaced {
+            self.memory.forget(id);
+        } else {
+            self.memory.withdrawn(id, now + LINGER);
+        }
         let Some(entry) = self.entry_mut(id) else { return };
-        let lingers =
-            outlives_its_notice(id) && (draining || matches!(entry.stage, Stage::Drained { .. }));
-        if lingers {
+        let bears_marks = match entry.stage {
+            Stage::Open => !is_replaced,
+            Stage::Drained { .. } => true,
+            Stage::Over => false,
+        };
+        if outlives_its_notice(id) && (draining || bears_marks) {
             entry.withdrawn = Some(now + LINGER);
         } else {
             self.entries.retain(|entry| entry.notice.id != *id);
@@ -231,6 +241,7 @@ impl Agenda {
     /// Ends what ends by itself. Tells how that for which the Node bears marks has ended, if it has.
     pub fn expire(&mut self, now: Moment, draining: Option<&Item>) -> Option<Ending> {
         let marked = self.marked(now, draining).map(|entry| entry.notice.id.clone());
+        let keeps_earlier = self.keeps_earlier(marked.as_ref(), draining);
         let mut ending = None;
         self.entries.retain_mut(|entry| {
             let id = &entry.notice.id;
@@ -253,7 +264,7 @@ impl Agenda {
             }
             true
         });
-        self.memory.expire(now).map(Ending::Expired).or(ending)
+        self.memory.expire(now).filter(|_| keeps_earlier).or(ending)
     }
 
     /// When something begins or ends by itself next.
@@ -302,6 +313,11 @@ impl Agenda {
             is_drained || bears
         });
         marked.min_by_key(|entry| entry.precedence(draining))
+    }
+
+    /// Whether the Node bears marks for this notice, without a drain under way.
+    pub fn is_marked_for(&self, now: Moment, id: &NoticeId) -> bool {
+        self.marked(now, None).is_some_and(|entry| entry.notice.id == *id)
     }
 
     /// When the marks that the Node bears end by themselves.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::drain::verdict::{Outcome, Reason as Why, Verdict};
 use crate::handler::config::Config;
-use crate::handler::draining::Draining;
+use crate::handler::draining::{Draining, Sight};
 use crate::handler::marker::{Event, Exclusion, Marker, Move};
 use crate::handler::step::Step;
 use crate::handler::world::{News, Order, World};
@@ -231,7 +231,7 @@ impl ByHand {
     /// Nothing is left that was to go, or the time is over.
     fn drained(&mut self, now: Moment) {
         let Some(draining) = self.draining.take() else { return };
-        let clean = draining.so_far(now).is_clean() && !draining.is_called_off(now);
+        let clean = draining.is_clean(now) && !draining.is_called_off(now);
         // Whoever was quick to go has left before the node could be cordoned.
         if clean && self.marker.is_unsettled() && now < self.until {
             return;
@@ -249,7 +249,8 @@ impl ByHand {
         }
         self.changed |= !changes.is_empty();
         let dry = self.dry;
-        let fact = |change| Step::Tell(Fact::Marks { change: Box::new(change), dry });
+        let by = Hand::Operator;
+        let fact = |change| Step::Tell(Fact::Marks { change: Box::new(change), dry, by });
         self.todo.extend(changes.into_iter().map(fact));
         match (&mut self.draining, self.then.pop_front()) {
             (Some(draining), _) => draining.marked(now, exclusion),
@@ -273,6 +274,9 @@ impl ByHand {
             }
             News::Node(answer) => {
                 let forbidden = matches!(answer, NodeAnswer::Forbidden(_));
+                if let (Some(draining), Some(sight)) = (&mut self.draining, Sight::by(&answer)) {
+                    draining.sees(sight);
+                }
                 match self.marker.observe(now, answer, LONGEST_PAUSE, &mut self.jitter) {
                     Some(Event::Read(node)) => self.read(now, &node),
                     Some(Event::TaintForbidden(why)) => {

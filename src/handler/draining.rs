@@ -18,6 +18,7 @@ use crate::handler::step::Step;
 use crate::handler::world::{News, Order};
 use crate::intent::Limit;
 use crate::moment::Moment;
+use crate::node::NodeAnswer;
 use crate::report::fact::{Fact, Occasion};
 
 /// A drain under way.
@@ -37,14 +38,50 @@ pub struct Draining {
     marked: bool,
     drain: Drain,
     following: Following,
-    /// The table that was told when nothing was left.
-    emptied: Option<Table>,
+    /// Whether there is a Node of this name, as far as is known.
+    sight: Sight,
+    emptied: Emptied,
     /// When this process was told to end, if it was.
     told_to_end: Option<Moment>,
 }
 
-/// What a table told, as far as it can change: rows, and pods that could not be read.
-type Table = (usize, u32);
+/// What a table told, as far as it can change: rows, pods that could not be read, and whether the node is
+/// there.
+type Table = (usize, u32, Sight);
+
+/// Whether nothing was left, at some time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Emptied {
+    /// Not yet.
+    No,
+    /// No pod was found. It is told once it is known whether there is a Node of this name.
+    Unsaid,
+    /// This table told so.
+    Said(Table),
+}
+
+/// Whether there is a Node of the name by which pods are asked for. Where there is none, nobody can say
+/// that its pods are gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// It could not be read yet.
+    Unknown,
+    /// It was read.
+    Seen,
+    /// The API server says that there is none.
+    Missing,
+}
+
+impl Sight {
+    /// What an answer about the Node shows; `None`: nothing.
+    pub fn by(answer: &NodeAnswer) -> Option<Self> {
+        match answer {
+            NodeAnswer::Is(_) => Some(Self::Seen),
+            NodeAnswer::Missing(_) => Some(Self::Missing),
+            NodeAnswer::Conflict | NodeAnswer::Forbidden(_) | NodeAnswer::Failed(_) => None,
+        }
+    }
+}
 
 /// Whether the pods of the node are listed and followed.
 #[derive(Clone, Copy, Debug)]
@@ -98,9 +135,15 @@ impl Draining {
             marked: false,
             drain,
             following: Following::From(if undecided { now + NODE_WAIT } else { now }),
-            emptied: None,
+            sight: Sight::Unknown,
+            emptied: Emptied::No,
             told_to_end: None,
         }
+    }
+
+    /// Whether there is a Node of this name was found out.
+    pub fn sees(&mut self, sight: Sight) {
+        self.sight = sight;
     }
 
     /// For which notice, if it is for one.
@@ -198,7 +241,7 @@ impl Draining {
 
     /// Whether nothing is left that is to go, and the table that said so has not changed since.
     pub fn is_emptied(&self, now: Moment) -> bool {
-        self.drain.is_empty() && self.emptied == Some(table(&self.drain.verdict(now)))
+        self.drain.is_empty() && self.emptied == Emptied::Said(self.table(&self.drain.verdict(now)))
     }
 
     /// What has become of every pod so far.
@@ -208,7 +251,12 @@ impl Draining {
 
     /// Whether it has come to its end, or this process must end.
     pub fn is_over(&self, now: Moment) -> bool {
-        self.drain.ended(now).is_some()
+        match self.drain.ended(now) {
+            Some(End::Empty) if self.emptied == Emptied::Unsaid && !self.drain.is_stopping() => {
+                self.limit().end() <= now
+            }
+            end => end.is_some(),
+        }
     }
 
     /// Whether what was noticed will not happen.
@@ -217,8 +265,35 @@ impl Draining {
     }
 
     /// Whether the node's pods are known, so that it can be said what became of them.
-    pub fn has_listed(&self) -> bool {
-        self.drain.has_listed()
+    pub fn has_listed(&self, now: Moment) -> bool {
+        self.drain.has_listed() && self.sight_by(&self.drain.verdict(now)) == Sight::Seen
+    }
+
+    /// Whether all went by now that was to go.
+    pub fn is_clean(&self, now: Moment) -> bool {
+        self.drain.verdict(now).is_clean() && self.has_listed(now)
+    }
+
+    /// A pod that is bound to the node shows, too, that its name is right.
+    fn sight_by(&self, verdict: &Verdict) -> Sight {
+        let has_pods = !verdict.rows.is_empty() || verdict.unread > 0;
+        if has_pods { Sight::Seen } else { self.sight }
+    }
+
+    fn table(&self, verdict: &Verdict) -> Table {
+        (verdict.rows.len(), verdict.unread, self.sight_by(verdict))
+    }
+
+    /// What a verdict on this occasion is of a node that was not seen.
+    fn occasion(&self, occasion: Occasion, verdict: &Verdict) -> Occasion {
+        match self.sight_by(verdict) {
+            _ if occasion == Occasion::CalledOff => occasion,
+            Sight::Seen => occasion,
+            Sight::Missing => Occasion::NoNode,
+            // The list itself tells that nothing is known.
+            Sight::Unknown if !verdict.listed => occasion,
+            Sight::Unknown => Occasion::NodeUnknown,
+        }
     }
 
     /// The next step; `None`: the drain is over, and said so in `todo`.
@@ -245,6 +320,17 @@ impl Draining {
                 Following::From(_) | Following::Again(_) | Following::Now => {}
             }
         }
+        if self.emptied == Emptied::Unsaid {
+            let verdict = self.drain.verdict(now);
+            if self.sight_by(&verdict) != Sight::Unknown {
+                self.emptied = Emptied::No;
+                if verdict.listed && self.drain.is_empty() {
+                    return Some(self.empty(verdict));
+                }
+            } else if !self.is_over(now) && verdict.end == Some(End::Empty) {
+                return Some(Step::Wait(Some(self.limit().end())));
+            }
+        }
         match self.drain.next(now, free) {
             machine::Step::Tell(progress) => Some(Step::Tell(Fact::Drain(progress))),
             machine::Step::Ask(job) => {
@@ -256,7 +342,8 @@ impl Draining {
             machine::Step::Wait(_) if self.drain.is_stopping() && self.drain.is_empty() => {
                 if !self.is_emptied(now) {
                     let verdict = Box::new(self.drain.verdict(now));
-                    todo.push_back(Step::Tell(Fact::Verdict(Occasion::Stopped, verdict)));
+                    let occasion = self.occasion(Occasion::Stopped, &verdict);
+                    todo.push_back(Step::Tell(Fact::Verdict(occasion, verdict)));
                 }
                 None
             }
@@ -264,16 +351,24 @@ impl Draining {
                 let following = self.wake().filter(|_| node.is_some());
                 Some(Step::Wait(Some(following.map_or(until, |wake| wake.min(until)))))
             }
-            machine::Step::Empty(verdict) => {
-                self.emptied = Some(table(&verdict));
-                let occasion = if self.dry { Occasion::Rehearsed } else { Occasion::Empty };
-                Some(Step::Tell(Fact::Verdict(occasion, Box::new(verdict))))
+            machine::Step::Empty(verdict) if self.sight_by(&verdict) == Sight::Unknown => {
+                // The Node's answer is still to come.
+                self.emptied = Emptied::Unsaid;
+                self.next(now, free, node, todo)
             }
+            machine::Step::Empty(verdict) => Some(self.empty(verdict)),
             machine::Step::Done(verdict) => {
                 todo.extend(self.last_word(verdict).map(Step::Tell));
                 None
             }
         }
+    }
+
+    /// Nothing is left that was to go.
+    fn empty(&mut self, verdict: Verdict) -> Step {
+        self.emptied = Emptied::Said(self.table(&verdict));
+        let occasion = if self.dry { Occasion::Rehearsed } else { Occasion::Empty };
+        Step::Tell(Fact::Verdict(self.occasion(occasion, &verdict), Box::new(verdict)))
     }
 
     /// When the watch is to be started.
@@ -307,7 +402,7 @@ impl Draining {
 
     /// `None`: everything was said when nothing was left, and there was nothing to wait for.
     fn last_word(&self, verdict: Verdict) -> Option<Fact> {
-        let said = self.emptied == Some(table(&verdict)) && self.drain.is_empty();
+        let said = self.emptied == Emptied::Said(self.table(&verdict)) && self.drain.is_empty();
         let occasion = match verdict.end {
             Some(End::Stopped) => Occasion::Stopped,
             Some(End::Empty | End::CalledOff) if said => return None,
@@ -316,7 +411,7 @@ impl Draining {
             Some(End::Patience | End::Empty) => Occasion::PatienceOver,
             Some(End::Deadline) | None => Occasion::Deadline,
         };
-        Some(Fact::Verdict(occasion, Box::new(verdict)))
+        Some(Fact::Verdict(self.occasion(occasion, &verdict), Box::new(verdict)))
     }
 }
 
@@ -334,8 +429,4 @@ fn budget_override(limit: Limit, config: &Config) -> BudgetOverride {
         Limit::Deadline(_) | Limit::AtOnce(_) => config.budget_override,
         Limit::Patience(_) => BudgetOverride::Never,
     }
-}
-
-fn table(verdict: &Verdict) -> Table {
-    (verdict.rows.len(), verdict.unread)
 }

@@ -1,12 +1,13 @@
 //! A notice that stands, and how far it has been dealt with. Pure.
 
 use std::cmp::Reverse;
+use std::time::Duration;
 
 use crate::handler::recall::Judgement;
 use crate::intent::{Basis, Effect, Intent, Limit, NEAREST, Policy};
 use crate::moment::{Moment, Reading, WallTime};
 use crate::node::state::{Known, Occurrence, Progress};
-use crate::notice::{Action, Notice, NoticeId};
+use crate::notice::{Action, Notice, NoticeId, When};
 
 /// A notice that stands.
 #[derive(Clone, Debug)]
@@ -117,7 +118,11 @@ impl Entry {
     /// Whether the Node bears marks for it, without a drain under way.
     pub(super) fn bears_marks(&self, now: Moment) -> bool {
         match self.stage {
-            Stage::Open => self.intent.effect == Effect::Mark && self.intent.from <= now,
+            // What was withdrawn before a drain for it began keeps its marks for a while, too.
+            Stage::Open => {
+                let marks = self.intent.effect == Effect::Mark || self.withdrawn.is_some();
+                marks && self.intent.from <= now
+            }
             Stage::Drained { .. } => true,
             Stage::Over => false,
         }
@@ -130,6 +135,10 @@ impl Entry {
             Progress::Drained => Stage::Drained { noted: true, rank: 0 },
             Progress::Over => Stage::Over,
         };
+        // What was done was done for that one; whether there is a later one its path tells.
+        if let Some(made) = judgement.made {
+            self.notice.when = When::At(made);
+        }
         // Whatever this process makes of it, what was said before is not put off.
         if let Some(end) = judgement.end.filter(|_| self.stage == Stage::Open) {
             self.end_by(end, reading);
@@ -181,6 +190,10 @@ impl Entry {
             progress,
             end: end.map(|end| end.to_string()),
             marks_until: marks_until.map(|until| until.to_string()),
+            made: match (&self.notice.id, self.notice.when) {
+                (NoticeId::Rebalance, When::At(made)) => Some(made.to_string()),
+                _ => None,
+            },
         })
     }
 
@@ -219,6 +232,17 @@ pub fn is_planned(id: &NoticeId) -> bool {
     match id {
         NoticeId::Maintenance(_) => true,
         NoticeId::Interruption(_) | NoticeId::Rebalance | NoticeId::Lifecycle(_) => false,
+    }
+}
+
+/// Whether a recommendation that was made at `time` is another one than that of `before`. The Node
+/// remembers milliseconds.
+pub fn is_newer(before: When, time: When) -> bool {
+    match (before, time) {
+        (When::At(before), When::At(time)) => {
+            before.until(time).is_some_and(|later| later >= Duration::from_secs(1))
+        }
+        _ => false,
     }
 }
 

@@ -289,9 +289,10 @@ impl Marker {
                 self.phase = Phase::ToRead(now);
                 Some(Event::TaintForbidden(why))
             }
-            (NodeAnswer::Forbidden(why) | NodeAnswer::Failed(why), _) => {
-                Some(self.failed(now, why, longest_pause, jitter))
-            }
+            (
+                NodeAnswer::Missing(why) | NodeAnswer::Forbidden(why) | NodeAnswer::Failed(why),
+                _,
+            ) => Some(self.failed(now, why, longest_pause, jitter)),
             (NodeAnswer::Is(_), phase) => {
                 self.phase = phase;
                 None

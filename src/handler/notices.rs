@@ -1,7 +1,9 @@
 //! The notices that the paths of the metadata service say: which answers are one notice, and when a
 //! notice counts as withdrawn. Pure.
 
-use crate::moment::Reading;
+use std::time::Duration;
+
+use crate::moment::{Moment, Reading};
 use crate::notice::{Answer, Notice, NoticeId, NoticePath, Polled, When};
 
 /// What the paths have said so far.
@@ -30,6 +32,8 @@ struct Standing {
     when: When,
     /// Answers without it, one after the other.
     absent: u8,
+    /// When its time was first said; `None`: it was said again since.
+    unsteady: Option<Moment>,
 }
 
 /// A notice that a path may say.
@@ -50,7 +54,8 @@ pub enum Change {
         /// It was there already when this process first asked.
         from_the_start: bool,
     },
-    /// A standing notice is said with another time, or by another path.
+    /// A standing notice is said with another time, or by another path; or the time of a recommendation
+    /// is certain.
     Updated(Notice),
     /// No path says the notice any more, or the cloud calls it completed or cancelled.
     Withdrawn(NoticeId),
@@ -68,6 +73,10 @@ pub enum Health {
 /// A notice is withdrawn when its path has answered without it so many times running: a metadata
 /// service that restarts may lose it for a moment.
 pub const WITHDRAWN_AFTER: u8 = 3;
+
+/// The time of a recommendation counts once it was said again so much later: there are metadata
+/// services that state the time of the question.
+const STEADY: Duration = Duration::from_secs(2);
 
 /// A path that has failed so many times running is not waited for any more where another one, which
 /// would say the same, answers.
@@ -109,7 +118,7 @@ impl Notices {
         let mut changes = self.withdrawn(gone);
         let Some(state) = self.paths.get_mut(index) else { return (None, changes) };
         for (notice, stood) in answer.standing.into_iter().zip(stood) {
-            if state.is_news(&notice) {
+            if state.is_news(reading.now, &notice) {
                 changes.push(if stood {
                     Change::Updated(notice)
                 } else {
@@ -223,16 +232,23 @@ impl PathState {
         gone
     }
 
-    /// It says `notice`. Whether that is something else than before.
-    fn is_news(&mut self, notice: &Notice) -> bool {
+    /// It says `notice`. Whether that is something else than before, or is certain now.
+    fn is_news(&mut self, now: Moment, notice: &Notice) -> bool {
         let known = self.standing.iter_mut().find(|standing| standing.id == notice.id);
-        if let Some(Standing { when, absent, .. }) = known {
-            *absent = 0;
-            return std::mem::replace(when, notice.when) != notice.when;
+        let Some(Standing { when, absent, unsteady, .. }) = known else {
+            let (id, when) = (notice.id.clone(), notice.when);
+            self.standing.push(Standing { id, when, absent: 0, unsteady: Some(now) });
+            return true;
+        };
+        *absent = 0;
+        let moved = std::mem::replace(when, notice.when) != notice.when;
+        if notice.id != NoticeId::Rebalance {
+            return moved;
         }
-        let (id, when) = (notice.id.clone(), notice.when);
-        self.standing.push(Standing { id, when, absent: 0 });
-        true
+        if moved {
+            *unsteady = Some(now);
+        }
+        unsteady.take_if(|since| now.since(*since) >= STEADY).is_some()
     }
 }
 
@@ -246,12 +262,10 @@ fn is_over(id: &NoticeId, answer: &Answer) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::time::Duration;
-
     use super::*;
-    use crate::moment::{Moment, WallTime};
+    use crate::moment::WallTime;
     use crate::notice::{Action, Code, Event};
+    use std::sync::Arc;
 
     use NoticePath::{InstanceAction, Maintenance, NoticeUrl, TerminationTime};
 

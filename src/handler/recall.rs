@@ -1,7 +1,7 @@
 //! What an earlier process, or an earlier boot of the machine, left on the Node, and what that says
 //! of the notices that stand. Pure.
 
-use crate::handler::entry::Entry;
+use crate::handler::entry::{Entry, outlives_its_notice};
 use crate::intent::Basis;
 use crate::moment::{Moment, Reading, WallTime};
 use crate::node::Node;
@@ -21,11 +21,29 @@ struct Recollection {
     same_boot: bool,
     /// The node was cordoned when it was read.
     cordoned: bool,
-    /// What was not heard of since, and is not known to be gone: of these, what the marks are for,
-    /// and when they end by themselves.
-    marked: Option<(NoticeId, Option<Moment>)>,
+    /// What was not heard of since, and is not known to be gone: of these, what the marks are for.
+    marked: Option<Marked>,
     /// And all that was known.
     unheard: Vec<(NoticeId, Known)>,
+}
+
+/// What the Node bears marks for.
+#[derive(Debug)]
+struct Marked {
+    id: NoticeId,
+    /// When they end by themselves.
+    until: Option<Moment>,
+    /// No path says it any more; the marks stay for a while.
+    withdrawn: bool,
+}
+
+/// How that for which the Node bears marks has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Its marks have stood for their time.
+    Expired(NoticeId),
+    /// It was withdrawn a while ago.
+    Gone(NoticeId),
 }
 
 /// What the memory says of a notice that stood before this process.
@@ -37,13 +55,15 @@ pub struct Judgement {
     pub end: Option<WallTime>,
     /// When its marks were to end.
     pub marks_until: Option<WallTime>,
+    /// When it was made: of a recommendation.
+    pub made: Option<WallTime>,
 }
 
 impl Judgement {
     /// Nothing is known of it.
-    const NEW: Self = Self { progress: Progress::Open, end: None, marks_until: None };
+    const NEW: Self = Self { progress: Progress::Open, end: None, marks_until: None, made: None };
     /// It came with the boot.
-    const OVER: Self = Self { progress: Progress::Over, end: None, marks_until: None };
+    const OVER: Self = Self { progress: Progress::Over, ..Self::NEW };
 
     /// The same times, and it is being dealt with.
     #[must_use]
@@ -74,7 +94,7 @@ impl Memory {
             let known = unheard.iter().find(|(known, _)| *known == id);
             let until = known.and_then(|(_, known)| time(known.marks_until.as_deref()));
             let until = until.map(|until| reading.moment_of(until).unwrap_or(reading.now));
-            (id, until)
+            Marked { id, until, withdrawn: false }
         });
         Self(Some(Recollection {
             same_boot: state.boot_id == boot_id,
@@ -102,7 +122,7 @@ impl Memory {
 
     /// For which notice the Node bears marks, while that was not heard of yet.
     pub fn marked(&self) -> Option<&NoticeId> {
-        self.0.as_ref()?.marked.as_ref().map(|(id, _)| id)
+        self.0.as_ref()?.marked.as_ref().map(|marked| &marked.id)
     }
 
     /// The notices that were not heard of yet.
@@ -125,19 +145,34 @@ impl Memory {
     /// This notice was heard of, or is known to be gone.
     pub fn forget(&mut self, id: &NoticeId) {
         let Some(recollection) = &mut self.0 else { return };
-        recollection.marked.take_if(|(marked, _)| marked == id);
+        recollection.marked.take_if(|marked| marked.id == *id);
+        recollection.unheard.retain(|(known, _)| known != id);
+    }
+
+    /// This notice is not said any more. Marks of this boot for an interruption stay until
+    /// `lingers_until`: the metadata service may be wrong, whichever process hears that.
+    pub fn withdrawn(&mut self, id: &NoticeId, lingers_until: Moment) {
+        let Some(recollection) = &mut self.0 else { return };
+        if !recollection.same_boot || !outlives_its_notice(id) {
+            return self.forget(id);
+        }
+        if let Some(marked) = recollection.marked.as_mut().filter(|marked| marked.id == *id) {
+            marked.until = Some(lingers_until);
+            marked.withdrawn = true;
+        }
         recollection.unheard.retain(|(known, _)| known != id);
     }
 
     /// When marks end whose notice was not heard of yet.
     pub fn ends(&self) -> Option<Moment> {
-        self.0.as_ref()?.marked.as_ref()?.1
+        self.0.as_ref()?.marked.as_ref()?.until
     }
 
     /// Ends such marks, if their time is over.
-    pub fn expire(&mut self, now: Moment) -> Option<NoticeId> {
+    pub fn expire(&mut self, now: Moment) -> Option<Ending> {
         let over = self.ends().is_some_and(|until| until <= now);
-        self.0.as_mut()?.marked.take_if(|_| over).map(|(id, _)| id)
+        let Marked { id, withdrawn, .. } = self.0.as_mut()?.marked.take_if(|_| over)?;
+        Some(if withdrawn { Ending::Gone(id) } else { Ending::Expired(id) })
     }
 
     /// What is remembered of a notice that stood when this process first asked.
@@ -172,6 +207,7 @@ impl Memory {
             },
             end: time(known.end.as_deref()),
             marks_until: time(known.marks_until.as_deref()),
+            made: time(known.made.as_deref()),
         }
     }
 }

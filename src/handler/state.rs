@@ -8,19 +8,20 @@ use std::time::Duration;
 
 use crate::drain::pod::OwnPod;
 use crate::drain::pod_news::PodNews;
-use crate::handler::agenda::{Agenda, Ending};
+use crate::handler::agenda::Agenda;
 use crate::handler::config::Config;
-use crate::handler::draining::Draining;
+use crate::handler::draining::{Draining, Sight};
 use crate::handler::entry::Entry;
 use crate::handler::marker::{Event, Marker, Move};
 use crate::handler::notices::{Notices, WITHDRAWN_AFTER};
+use crate::handler::recall::Ending;
 use crate::handler::retry::{Retry, Transition};
 use crate::handler::step::Step;
 use crate::handler::world::{News, Order};
 use crate::intent::{Effect, Limit};
 use crate::moment::{Moment, Reading};
 use crate::node::state::Remembered;
-use crate::node::{Node, NodeAnswer};
+use crate::node::{Hand, Node, NodeAnswer};
 use crate::report::fact::{Fact, Purpose};
 
 /// The handler.
@@ -34,8 +35,11 @@ pub struct Handler {
     node: Option<Arc<str>>,
     credentials: Retry,
     node_search: Retry,
-    /// The Node can not be read or changed, and that was told with what it was wanted for.
-    node_fails: Option<Purpose>,
+    /// The Node can not be read or changed, and that was told with what it was wanted for, and whether
+    /// there is none.
+    node_fails: Option<(Purpose, bool)>,
+    /// Whether there is a Node of that name.
+    sight: Sight,
     /// From when on something else may be to be done than was planned.
     plan_from: Option<Moment>,
     /// There may be a connection to the API server.
@@ -62,6 +66,7 @@ impl Handler {
             credentials: Retry::due(),
             node_search,
             node_fails: None,
+            sight: Sight::Unknown,
             plan_from: None,
             connected: false,
             ending: false,
@@ -172,7 +177,9 @@ impl Handler {
                 let until = self.agenda.marks_until(now, draining);
                 let until = until.filter(|_| !dry && !changes.is_empty());
                 let changes = changes.into_iter().map(Box::new);
-                self.todo.extend(changes.map(|change| Step::Tell(Fact::Marks { change, dry })));
+                let by = Hand::Handler;
+                let facts = changes.map(|change| Fact::Marks { change, dry, by });
+                self.todo.extend(facts.map(Step::Tell));
                 if let Some(until) = until {
                     self.tell(Fact::MarksLast(now.until(until)));
                 }
@@ -194,6 +201,9 @@ impl Handler {
             News::NodeFound(found) => self.node_found(now, found),
             News::Terminate => self.terminate(now),
             News::LookedAtNode { unmarked } => {
+                if unmarked {
+                    self.sees(Sight::Seen);
+                }
                 if self.marker.looked(now, unmarked) {
                     self.agenda.nothing_to_recall();
                 }
@@ -266,7 +276,10 @@ impl Handler {
         self.credentials.hurry(now);
         self.node_search.hurry(now);
         let undecided = entry.from_the_start && !self.agenda.memory().is_read();
-        let draining = Draining::begin(now, &self.config, Some(entry.item()), limit, undecided);
+        let mut draining = Draining::begin(now, &self.config, Some(entry.item()), limit, undecided);
+        if self.sight == Sight::Seen {
+            draining.sees(Sight::Seen);
+        }
         self.draining = Some(Box::new(draining));
         self.marker.renew(now);
         self.agenda.spoken_of(&entry.notice.id);
@@ -299,6 +312,10 @@ impl Handler {
 impl Handler {
     fn node_answered(&mut self, reading: Reading, answer: NodeAnswer) {
         let longest = self.longest_pause();
+        let missing = matches!(answer, NodeAnswer::Missing(_));
+        if let Some(sight) = Sight::by(&answer) {
+            self.sees(sight);
+        }
         match self.marker.observe(reading.now, answer, longest, &mut self.jitter) {
             Some(Event::Read(node)) => self.node_read(reading, &node),
             Some(Event::TaintForbidden(why)) => self.tell(Fact::TaintForbidden(why)),
@@ -309,11 +326,26 @@ impl Handler {
                     (None, false) if self.agenda.memory().is_read() => Purpose::TakeBack,
                     (None, false) => Purpose::Recall,
                 };
-                if self.node_fails.replace(purpose) != Some(purpose) {
-                    self.tell(Fact::NodeFailing(purpose, why));
+                let is_told =
+                    self.node_fails.replace((purpose, missing)) == Some((purpose, missing));
+                match self.node.clone().filter(|_| missing) {
+                    _ if is_told => {}
+                    Some(name) => self.tell(Fact::NodeMissing { name, purpose, why }),
+                    None => self.tell(Fact::NodeFailing(purpose, why)),
                 }
             }
             None => {}
+        }
+    }
+
+    /// Whether there is such a Node was found out.
+    fn sees(&mut self, sight: Sight) {
+        let before = std::mem::replace(&mut self.sight, sight);
+        if let Some(draining) = &mut self.draining {
+            draining.sees(sight);
+        }
+        if let (Sight::Missing, Sight::Seen, Some(name)) = (before, sight, self.node.clone()) {
+            self.tell(Fact::NodeThere(name));
         }
     }
 
@@ -381,9 +413,11 @@ impl Handler {
             Some(draining) if !draining.is_emptied(now) => {
                 Fact::EndsAfterDrain(draining.stop(now, self.config.shutdown_grace))
             }
-            Some(_) => {
+            Some(draining) => {
+                let drained = draining.is_clean(now);
                 self.draining = None;
-                Fact::EndsDrained
+                let unsettled = self.marker.is_unsettled();
+                if drained { Fact::EndsDrained } else { Fact::Ends { unsettled } }
             }
             None => Fact::Ends { unsettled: self.marker.is_unsettled() },
         };
@@ -400,7 +434,7 @@ impl Handler {
             self.marker.keep();
         } else if let Some(item) = draining.item() {
             // Pods that were never seen were not drained: a restart is to try again.
-            self.agenda.drained(now, item, draining.limit(), draining.has_listed());
+            self.agenda.drained(now, item, draining.limit(), draining.has_listed(now));
         }
         self.plan_from = Some(now);
         self.todo.push_back(Step::Do(Order::Disconnect));

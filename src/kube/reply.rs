@@ -106,7 +106,7 @@ pub fn node(name: &str, request: &Request, reply: &Reply) -> NodeAnswer {
             NodeAnswer::Forbidden(format!("{}; `{verb}` on `nodes` must be granted", why()))
         }
         404 if status.as_ref().is_some_and(|status| status.is_about(&["nodes", "node"], name)) => {
-            NodeAnswer::Failed(format!("there is no node named {name} ({request}: 404)"))
+            NodeAnswer::Missing(format!("there is no node named {name} ({request}: 404)"))
         }
         _ => NodeAnswer::Failed(why()),
     }

@@ -110,6 +110,8 @@ pub enum NodeAnswer {
     Is(Box<Node>),
     /// Somebody changed it in between (409).
     Conflict,
+    /// There is no Node of this name (404), in words.
+    Missing(String),
     /// The right to do it is missing, in words.
     Forbidden(String),
     /// It could not be read or changed, in words.

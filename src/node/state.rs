@@ -73,6 +73,9 @@ pub struct Known {
     /// When its marks end by themselves, if they do (RFC 3339).
     #[serde(rename = "marksUntil")]
     pub marks_until: Option<String>,
+    /// When a recommendation was made, as far as it says (RFC 3339): a later one is another.
+    #[serde(rename = "noticeTime")]
+    pub made: Option<String>,
 }
 
 /// How far a notice has been dealt with.

@@ -8,6 +8,7 @@ use crate::drain::progress::Progress;
 use crate::drain::verdict::Verdict;
 use crate::intent::Basis;
 use crate::kube::identity::Identity;
+use crate::node::Hand;
 use crate::node::marks::Change;
 use crate::notice::{Notice, NoticeId, NoticePath};
 use crate::settings::Remark;
@@ -121,11 +122,24 @@ pub enum Fact {
         change: Box<Change>,
         /// It was not done.
         dry: bool,
+        /// Whose marks these are.
+        by: Hand,
     },
     /// The Node can not be read or changed; tried again.
     NodeFailing(Purpose, String),
     /// It can again, after so many failures.
     NodeRecovered(u32),
+    /// There is no Node of the handler's name: nothing can be done. Looked for again.
+    NodeMissing {
+        /// The name.
+        name: Arc<str>,
+        /// What it was looked for for.
+        purpose: Purpose,
+        /// What came, in words.
+        why: String,
+    },
+    /// There is one now.
+    NodeThere(Arc<str>),
     /// Taints may not be changed: the node is marked without one.
     TaintForbidden(String),
     /// Something in the drain.
@@ -247,13 +261,22 @@ pub enum Occasion {
     CalledOff,
     /// This process has to end.
     Stopped,
+    /// There is no Node of this name, and no pod of it.
+    NoNode,
+    /// There is no pod of this node, and whether there is such a Node could not be found out.
+    NodeUnknown,
 }
 
 impl Occasion {
+    /// Whether all went that was to go. What was never seen has not gone.
+    pub fn is_success(self, verdict: &Verdict) -> bool {
+        verdict.is_clean() && !matches!(self, Self::NoNode | Self::NodeUnknown)
+    }
+
     /// How much a verdict matters that is given on this occasion.
     pub fn level(self, verdict: &Verdict) -> Level {
         match self {
-            _ if verdict.is_clean() => Level::Info,
+            _ if self.is_success(verdict) => Level::Info,
             // Nobody dies with the instance, which stays.
             Self::PatienceOver => Level::Warn,
             _ => Level::Error,
@@ -278,9 +301,10 @@ impl Fact {
     /// For whom it is of interest: that something is over, for those who were told of its beginning.
     pub fn interest(&self) -> Level {
         match self {
-            Self::CredentialsFound | Self::NodeFound(_) | Self::MetadataRecovered(..) => {
-                Level::Error
-            }
+            Self::CredentialsFound
+            | Self::NodeFound(_)
+            | Self::NodeThere(_)
+            | Self::MetadataRecovered(..) => Level::Error,
             Self::NodeRecovered(_)
             | Self::ReportRecovered(..)
             | Self::Drain(Progress::Recovered { .. }) => Level::Warn,
@@ -309,6 +333,7 @@ impl Fact {
             | Self::ReportLost { again: true, .. } => Level::Debug,
             Self::CredentialsMissing(_)
             | Self::NodeUnknown(_)
+            | Self::NodeMissing { .. }
             | Self::MetadataFailing(..)
             | Self::TaintForbidden(_)
             | Self::Drain(Progress::Forbidden { .. }) => Level::Error,
@@ -345,6 +370,7 @@ impl Fact {
             Self::Started(_)
             | Self::CredentialsFound
             | Self::NodeFound(_)
+            | Self::NodeThere(_)
             | Self::ActsAs(_)
             | Self::MetadataRecovered(..)
             | Self::DrainBegins(_)

@@ -142,6 +142,8 @@ impl Fact {
             Self::Marks { .. } => "marks",
             Self::NodeFailing(..) => "node_failing",
             Self::NodeRecovered(_) => "node_recovered",
+            Self::NodeMissing { .. } => "node_missing",
+            Self::NodeThere(_) => "node_there",
             Self::TaintForbidden(_) => "taint_forbidden",
             Self::Drain(progress) => progress_name(progress),
             Self::Verdict(..) => "verdict",

@@ -1,6 +1,7 @@
 //! Whether this process does its work, as the kubelet's probes ask. Pure.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::moment::Moment;
@@ -12,6 +13,8 @@ pub struct Health {
     watched: Vec<Watched>,
     metadata_answered: bool,
     api_answered: bool,
+    /// The name of the node, where there is no such Node.
+    missing: Option<Arc<str>>,
 }
 
 /// A path that is polled.
@@ -32,10 +35,11 @@ pub struct Stuck {
 }
 
 /// Why this process does not count as ready.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotReady {
     metadata_answered: bool,
     api_answered: bool,
+    missing: Option<Arc<str>>,
 }
 
 /// A path may miss so many turns, and besides them be silent for so long: polls that fail are up to
@@ -51,7 +55,12 @@ impl Health {
             interval,
             last_turn: Moment::START,
         });
-        Self { watched: watched.collect(), metadata_answered: false, api_answered: false }
+        Self {
+            watched: watched.collect(),
+            metadata_answered: false,
+            api_answered: false,
+            missing: None,
+        }
     }
 
     /// A path was polled. `good`: the answer was understood, be it that there is no notice.
@@ -67,6 +76,11 @@ impl Health {
         self.api_answered = true;
     }
 
+    /// There is no Node of this name; `None`: there is one, or nothing is known of it.
+    pub fn node_missing(&mut self, name: Option<Arc<str>>) {
+        self.missing = name;
+    }
+
     /// Whether every path is polled: a thread that hangs polls no more. A metadata service that
     /// fails is no reason to start this process anew, which would make nothing better.
     pub fn live(&self, now: Moment) -> Result<(), Stuck> {
@@ -79,16 +93,18 @@ impl Health {
         stuck.map_or(Ok(()), Err)
     }
 
-    /// Whether the metadata service, if it is polled, and the API server have each answered once:
-    /// with these settings this process can do its work. What fails later is said in the log and in
+    /// Whether the metadata service, if it is polled, and the API server have each answered once, and
+    /// there is a Node of the name that is set, as far as is known: with these settings this process
+    /// can do its work. What fails later is said in the log and in
     /// the metrics.
     pub fn ready(&self) -> Result<(), NotReady> {
         let metadata_answered = self.metadata_answered || self.watched.is_empty();
         let api_answered = self.api_answered;
-        if metadata_answered && api_answered {
+        let missing = self.missing.clone();
+        if metadata_answered && api_answered && missing.is_none() {
             Ok(())
         } else {
-            Err(NotReady { metadata_answered, api_answered })
+            Err(NotReady { metadata_answered, api_answered, missing })
         }
     }
 }
@@ -109,6 +125,9 @@ impl fmt::Display for Stuck {
 impl fmt::Display for NotReady {
     /// One line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(name) = &self.missing {
+            return write!(f, "there is no node named {name}");
+        }
         f.write_str(match (self.metadata_answered, self.api_answered) {
             (false, true) => "the metadata service has not answered yet",
             (true, _) => "the API server has not answered yet",
@@ -201,6 +220,19 @@ mod tests {
         assert_eq!((why(&health), why(&other)), (None, None));
         health.polled(ACTION, at(3), false);
         assert_eq!(why(&health), None);
+    }
+
+    #[test]
+    fn a_node_that_is_not_there_cannot_be_drained() {
+        let mut health = health();
+        health.polled(ACTION, at(2), true);
+        health.api_answered();
+        health.node_missing(Some(Arc::from("ip-10-0-0-1.ec2.internal")));
+        let why = health.ready().map_err(|why| why.to_string());
+        assert_eq!(why, Err("there is no node named ip-10-0-0-1.ec2.internal".to_owned()));
+        assert_eq!(why_not_live(&health, 3), None, "to start anew helps nothing");
+        health.node_missing(None);
+        assert_eq!(health.ready(), Ok(()));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::drain::progress::Progress;
 use crate::intent::Basis;
 use crate::kube::request::Verb;
 use crate::moment::{Reading, WallTime};
-use crate::notice::NoticeId;
+use crate::notice::{Notice, NoticeId, When};
 use crate::report::fact::{Channel, Fact, Withdrawal};
 use crate::report::metrics::{Delivery, EventOutcome, Metrics};
 use crate::report::server::pages::Shown;
@@ -16,8 +16,8 @@ use crate::report::server::pages::Shown;
 pub(super) struct Meter {
     shown: Shown,
     dry: bool,
-    /// Notices that were counted and stand.
-    known: Vec<NoticeId>,
+    /// Notices that were counted and stand. Recommendations differ by when they were made.
+    known: Vec<(NoticeId, Option<When>)>,
     /// The notice that is drained for.
     drained: Option<NoticeId>,
     /// Pods that are to go in the drain under way, once they are known, and those that have gone.
@@ -42,9 +42,19 @@ impl Meter {
             let mut health = self.shown.health.lock().unwrap_or_else(PoisonError::into_inner);
             health.polled(*path, reading.now, *good);
         }
+        match fact {
+            Fact::NodeMissing { name, .. } => self.node_is_missing(Some(name)),
+            Fact::NodeThere(_) => self.node_is_missing(None),
+            _ => {}
+        }
         if let Some(metrics) = self.shown.metrics.clone() {
             self.count(&metrics, reading.wall, fact);
         }
+    }
+
+    fn node_is_missing(&self, name: Option<&Arc<str>>) {
+        let mut health = self.shown.health.lock().unwrap_or_else(PoisonError::into_inner);
+        health.node_missing(name.cloned());
     }
 
     fn count(&mut self, metrics: &Metrics, now: WallTime, fact: &Fact) {
@@ -52,21 +62,21 @@ impl Meter {
             Fact::Started(start) => self.dry = start.dry,
             Fact::Polled { path, status, good } => metrics.polled(*path, *status, *good, now),
             Fact::NoticeScheduled { notice, .. } => {
-                self.notice(metrics, &notice.id);
+                self.notice(metrics, notice);
                 // It has moved away, and its drain is called off.
                 self.ends_for(metrics, &notice.id);
             }
             Fact::NoticeMarks { notice, .. } | Fact::NoticeBeside { notice, .. } => {
-                self.notice(metrics, &notice.id);
+                self.notice(metrics, notice);
             }
             Fact::NoticeSeen { notice, basis, left } => {
-                self.notice(metrics, &notice.id);
+                self.notice(metrics, notice);
                 self.drained = Some(notice.id.clone());
                 (self.to_go, self.gone) = (None, 0);
                 metrics.drain_began(deadline(*basis, now + *left));
             }
             Fact::TakenOver { notice, basis, left } => {
-                self.notice(metrics, &notice.id);
+                self.notice(metrics, notice);
                 self.drained = Some(notice.id.clone());
                 metrics.drain_deadline(deadline(*basis, now + *left));
             }
@@ -74,7 +84,7 @@ impl Meter {
                 metrics.drain_deadline(deadline(*basis, now + *left));
             }
             Fact::NoticeWithdrawn(id, withdrawal) => {
-                self.known.retain(|known| known != id);
+                self.known.retain(|(known, _)| known != id);
                 if *withdrawal == Withdrawal::DrainCalledOff {
                     metrics.drain_ended();
                 }
@@ -88,10 +98,12 @@ impl Meter {
     }
 
     /// A notice that is scheduled first and drained for later is one.
-    fn notice(&mut self, metrics: &Metrics, id: &NoticeId) {
-        if !self.known.contains(id) {
-            self.known.push(id.clone());
-            metrics.notice(id);
+    fn notice(&mut self, metrics: &Metrics, notice: &Notice) {
+        let made = (notice.id == NoticeId::Rebalance).then_some(notice.when);
+        let known = (notice.id.clone(), made);
+        if !self.known.contains(&known) {
+            metrics.notice(&notice.id);
+            self.known.push(known);
         }
     }
 
@@ -163,7 +175,7 @@ mod tests {
     use crate::drain::ask::PodRef;
     use crate::drain::verdict::Verdict;
     use crate::moment::Moment;
-    use crate::notice::{Action, Notice, NoticePath, When};
+    use crate::notice::{Action, NoticePath};
     use crate::report::fact::Occasion;
     use crate::report::health::Health;
     use crate::report::metrics::Format;
@@ -227,6 +239,18 @@ mod tests {
         let counts: Vec<String> =
             (1..=facts.len()).map(|end| scraped(name, &facts[..end])).collect();
         assert_eq!(counts, ["1", "1", "1", "2"]);
+    }
+
+    #[test]
+    fn a_recommendation_that_was_made_later_is_another_one() {
+        let marks = |time: &str| {
+            let when = WallTime::parse(time).map_or(When::Unstated, When::At);
+            let notice = Box::new(Notice { when, ..notice(NoticeId::Rebalance) });
+            Fact::NoticeMarks { notice, basis: Basis::NoDeadline }
+        };
+        let first = "2026-11-23T09:00:00Z";
+        let facts = [marks(first), marks(first), marks("2026-11-23T11:00:00Z")];
+        assert_eq!(scraped("notices_total{kind=\"rebalance_recommendation\"}", &facts), "2");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::drain::verdict::Verdict;
 use crate::intent::Basis;
+use crate::node::Hand;
 use crate::node::marks::{Change, Cordon};
 use crate::node::state::STATE_ANNOTATION;
 use crate::notice::{Notice, NoticeId};
@@ -108,17 +109,33 @@ impl fmt::Display for Fact {
             Self::DrainedBefore(notice) => {
                 write!(f, "notice {notice} was dealt with before: nothing to do")
             }
-            Self::Marks { change, dry: true } if **change == Change::Cordon(Cordon::Done) => {
+            Self::Marks { change, dry: true, .. } if **change == Change::Cordon(Cordon::Done) => {
                 f.write_str("dry run: the node would be cordoned")
             }
-            Self::Marks { change, dry: true } if change.is_made() => {
+            Self::Marks { change, dry: true, .. } if change.is_made() => {
                 write!(f, "dry run, not done: {change}")
+            }
+            Self::Marks { change, by: Hand::Handler, .. }
+                if **change == Change::Cordon(Cordon::Done) =>
+            {
+                write!(
+                    f,
+                    "{change}. This handler lifts that when the notice is over, also if somebody else \
+                     cordons the node meanwhile: a cordon on a cordoned node leaves no trace"
+                )
             }
             Self::Marks { change, .. } => write!(f, "{change}"),
             Self::NodeFailing(purpose, why) => write!(f, "{purpose}: {why}. It is tried again"),
             Self::NodeRecovered(failed) => {
                 write!(f, "the Node answers again, after {failed} failed requests")
             }
+            Self::NodeMissing { why, .. } => write!(
+                f,
+                "{why}, so no pod of it can be found and nothing can be done for it. Unless that node \
+                 was deleted, NODE_NAME is wrong: it must be a name that `kubectl get nodes` shows \
+                 (downward API: spec.nodeName). It is looked for again"
+            ),
+            Self::NodeThere(name) => write!(f, "there is a node named {name} now"),
             Self::TaintForbidden(why) => write!(
                 f,
                 "taints may not be changed, and the node is marked without one: {why}. That right is one \
@@ -221,6 +238,13 @@ impl fmt::Display for Ended<'_> {
             }
             Occasion::CalledOff => "the drain is called off: what became of every pod so far",
             Occasion::Stopped => "this process has to end: what became of every pod so far",
+            Occasion::NoNode => {
+                "nothing was drained: there is no node of this name, so no pod of it was found"
+            }
+            Occasion::NodeUnknown => {
+                "nothing was drained: no pod of this node was found, and whether there is a node of \
+                 this name could not be seen"
+            }
         })
     }
 }

@@ -23,6 +23,7 @@ pub(super) fn compare(
     if let Some(notices) = notices {
         nothing_to_do(sources, notices);
         rebalance_without_marks(sources, notices);
+        unknown_hook(sources, notices);
     }
     if let (Some(notices), Some(margin)) = (notices, margin) {
         no_time_left(sources, notices, margin);
@@ -72,6 +73,22 @@ fn rebalance_without_marks(sources: &mut Sources<'_>, notices: &Notices) {
             ));
         }
         Rebalance::Drain { .. } | Rebalance::Mark => {}
+    }
+}
+
+/// With too long a window no pod is deleted in time, with too short a one some are too early: what was
+/// not said is not taken in silence.
+fn unknown_hook(sources: &mut Sources<'_>, notices: &Notices) {
+    let Notices { watched, policy, lifecycle_window, .. } = notices;
+    let drains = watched.lifecycle && !policy.marks_only;
+    if drains && !sources.is_given(&table::ASG_LIFECYCLE_WINDOW.row) {
+        sources.remark(format!(
+            "ASG_LIFECYCLE_WINDOW is not set: when the Auto Scaling group ends the instance, {} are \
+             taken to be left, for the metadata service does not tell. Set it to the time-out of your \
+             life-cycle hook, less a margin: EKS sets 1800 s for its managed node groups, the usual \
+             recipe is 300 s, and 3600 s are the default of the Auto Scaling API.",
+            written(*lifecycle_window)
+        ));
     }
 }
 

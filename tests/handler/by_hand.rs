@@ -66,6 +66,7 @@ fn a_drain_ends_with_a_table_when_nothing_is_left() {
     assert!(lines[0].starts_with("POD ") && lines.len() == 7, "{table}");
     assert!(lines[6].starts_with("5 evicted in "), "{table}");
     assert!(log.contains("the node is cordoned") && !log.contains("OUTCOME"), "{log}");
+    assert!(!log.contains("leaves no trace"), "nothing lifts this cordon by itself: {log}");
     // No terminal: nothing is written over.
     assert!(!log.contains('\r'), "{log}");
     assert!(stage.cluster.is_cordoned());
@@ -173,6 +174,8 @@ fn a_node_or_a_server_that_is_not_there_is_said_at_once() {
     let said = words(&output.stderr);
     assert_eq!(code(&output), 69, "{said}");
     assert!(said.contains("there is no node named another"), "{said}");
+    let goes = told(&stage, &["drain", "another", "--budget-override=at-deadline"]);
+    assert_eq!((code(&goes), words(&goes.stdout).as_str()), (69, ""), "{}", words(&goes.stderr));
     let output = command(&["drain", NODE, "--server", "https://127.0.0.1:9", "--token-file"])
         .arg(stage.cluster.token_file())
         .arg("--ca-file")

@@ -20,6 +20,7 @@ mod maintenance;
 mod maintenance_lists;
 mod marks;
 mod metadata;
+mod no_node;
 mod node;
 mod plan;
 mod rebalance;

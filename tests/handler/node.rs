@@ -13,7 +13,8 @@ fn the_node_is_cordoned_by_one_get_and_one_patch_before_the_first_eviction() {
     let handler = stage.start();
     stage.cloud.announce_in(FAR);
     handler.table().all_evicted(&names(3));
-    handler.says("the node is cordoned");
+    let line = handler.says("the node is cordoned");
+    assert!(line.contains("INFO") && line.contains("leaves no trace"), "{line}");
     let cordoned = stage.when(|what| *what == Happening::Cordoned);
     assert!(cordoned < stage.when(|what| matches!(what, Happening::Evicted { .. })));
     // One of the two at the start: an earlier process may have left something.

@@ -42,6 +42,8 @@ fn a_soft_taint_is_set_in_one_patch_and_read_back_after_a_restart() {
     assert!(until.is_string(), "{note}");
     let mut open = known(NOTICE, "open");
     open["marksUntil"] = until.clone();
+    open["noticeTime"] = note["notices"][0]["noticeTime"].clone();
+    assert!(open["noticeTime"].is_string(), "{note}");
     assert_eq!(note["notices"], json!([open]), "{note}");
     first.kill();
 
@@ -76,6 +78,8 @@ fn marks_end_at_the_time_that_an_earlier_process_has_noted() {
     assert!(stage.cluster.wait_until(crate::child::PATIENCE, noted));
     left = stage.note().unwrap();
     recommended["progress"] = "over".into();
+    recommended["noticeTime"] = left["notices"][0]["noticeTime"].clone();
+    assert!(recommended["noticeTime"].is_string(), "{left}");
     assert_eq!((&left["notices"], &left["notice"]), (&json!([recommended]), &Value::Null));
     stage.polled_more(Endpoint::Rebalance, 2);
     assert!(!stage.cluster.is_cordoned());
@@ -121,4 +125,19 @@ fn an_interruption_after_a_mark_drains() {
     handler.table().all_evicted(&names(2));
     handler.says("the node was cordoned already, by this handler");
     assert_eq!(stage.note().unwrap()["notice"], "spot-interruption/terminate");
+}
+
+#[test]
+fn a_recommendation_that_is_made_later_marks_the_node_anew() {
+    let stage = Stage::with(quick_pods(1));
+    recommend(&stage);
+    let launch = stage.handler().with("ENABLE_REBALANCE_MONITORING", "true");
+    let handler = launch.with("POLL_INTERVAL", "1s").start();
+    handler.says("the node is cordoned");
+    stage.cluster.change_node(|node| node["spec"]["unschedulable"] = json!(false));
+    stage.polled_more(Endpoint::Rebalance, 3);
+    assert!(!stage.cluster.is_cordoned(), "the same one is no news");
+    stage.cloud.recommend_rebalance(&time_in(Duration::ZERO));
+    handler.says_times("the node is cordoned", 2);
+    assert_eq!(handler.said("it asks for marks on the node only"), 2);
 }

@@ -28,7 +28,7 @@ pub(crate) fn state(boot_id: &str, notice: Option<&str>) -> Value {
 
 /// What an earlier process may have left about a notice that stood.
 pub(crate) fn known(notice: &str, progress: &str) -> Value {
-    json!({ "notice": notice, "progress": progress, "end": null, "marksUntil": null })
+    json!({ "notice": notice, "progress": progress, "end": null, "marksUntil": null, "noticeTime": null })
 }
 
 /// What an earlier process has left that cordoned the node.
@@ -293,13 +293,26 @@ fn what_is_left_on_the_node_is_found_also_if_the_api_server_is_away_at_the_start
 
 #[test]
 fn in_the_same_boot_three_answers_without_the_notice_give_the_node_back() {
-    const NOTICE: &str = "spot-interruption/terminate";
+    const NOTICE: &str = "spot-interruption/hibernate";
     let node = cordoned(&boot_id(), NOTICE, &[known(NOTICE, "drained")]);
     let stage = Stage::on(node, quick_pods(2));
     let handler = stage.handler().start();
     handler.says("an earlier process of this handler marked the node for notice spot-interruption");
     handler.says("the node is uncordoned");
     assert!(stage.polls() >= 3);
-    assert!(stage.cloud.journal().count(Endpoint::TerminationTime) >= 3, "either path may say it");
     assert!(stage.cluster.wait_until(PATIENCE, |cluster| !cluster.is_cordoned()));
+}
+
+#[test]
+fn in_the_same_boot_a_termination_that_is_not_said_leaves_the_node_closed_for_a_while() {
+    const NOTICE: &str = "spot-interruption/terminate";
+    let node = cordoned(&boot_id(), NOTICE, &[known(NOTICE, "drained")]);
+    let stage = Stage::on(node, quick_pods(2));
+    let handler = stage.handler().start();
+    handler.says("notice spot-interruption/terminate was withdrawn");
+    assert!(stage.polls() >= 3);
+    assert!(stage.cloud.journal().count(Endpoint::TerminationTime) >= 3, "either path may say it");
+    stage.polled_more(Endpoint::InstanceAction, 4);
+    assert_eq!(handler.said("the node is uncordoned"), 0);
+    assert!(stage.cluster.is_cordoned());
 }

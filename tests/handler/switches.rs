@@ -184,8 +184,10 @@ fn marks_only_is_marks_only_whatever_the_notice() {
         let patches = kinds.iter().filter(|kind| **kind == Class::NodePatch).count();
         assert_eq!((patches, reads + patches), (1, kinds.len()), "{kinds:?}");
         let mut open = known(notice, "open");
-        open["marksUntil"] = note["notices"][0]["marksUntil"].clone();
-        assert_eq!(open["marksUntil"].is_string(), *ends, "{note}");
+        for time in ["marksUntil", "noticeTime"] {
+            open[time] = note["notices"][0][time].clone();
+            assert_eq!(open[time].is_string(), *ends, "{note}");
+        }
         let notices = if *ends { json!([open]) } else { json!([]) };
         assert_eq!((stage.cluster.pods().len(), &note["notices"]), (2, &notices), "{note}");
     });

@@ -75,6 +75,7 @@ pub(super) fn look(settings: &Settings, instance: &Instance, clock: Clock, repor
                         provider_id = profile(&reply).map(|profile| profile.provider_id);
                         judge::marks(name, &node)
                     }
+                    NodeAnswer::Missing(why) => Outcome::Setup.is(why, NODE_REMEDY),
                     NodeAnswer::Forbidden(why) | NodeAnswer::Failed(why) if reply.status < 500 => {
                         Outcome::Setup.is(why, NODE_REMEDY)
                     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::handler::entry::{Plan, is_planned, outlives_its_notice};
+use crate::handler::entry::{Plan, is_newer, is_planned, outlives_its_notice};
 use crate::handler::notices::{Change, Health};
 use crate::handler::state::Handler;
 use crate::intent::Effect;
@@ -72,6 +72,15 @@ impl Handler {
         let plan = self.agenda.updated(reading, notice.clone());
         let Some(entry) = self.agenda.entry(&notice.id) else { return };
         let (basis, end) = (entry.intent.basis, entry.intent.effect.end());
+        let is_another = notice.id == NoticeId::Rebalance
+            && before.is_some_and(|before| is_newer(before, notice.when));
+        if is_another
+            && self.draining.is_none()
+            && self.agenda.is_marked_for(reading.now, &notice.id)
+        {
+            // Whoever has taken its marks off did not know of this one.
+            self.marker.renew(reading.now);
+        }
         if !is_drained_for {
             if is_planned(&notice.id) && before != Some(notice.when) {
                 self.planned(reading, notice, plan, true);

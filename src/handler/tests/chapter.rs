@@ -42,7 +42,7 @@ impl Chapters {
                 Entry::Told(Fact::DrainedBefore(_)) if chapter.seen.is_empty() => {
                     chapter.last_table = None;
                 }
-                Entry::BeginsAnew => {
+                Entry::BeginsAnew { .. } => {
                     chapter.last_table = chapter.last_table.filter(|table| table.end.is_some());
                 }
                 _ => {}

@@ -36,7 +36,7 @@ impl Course {
     pub(super) fn observe(&mut self, at: Moment, entry: &Entry) -> Option<Turn> {
         let fact = match entry {
             Entry::Told(fact) => fact,
-            Entry::BeginsAnew => {
+            Entry::BeginsAnew { .. } => {
                 let ends = self.draining.is_some().then_some(Turn::Ends);
                 *self = Self::default();
                 return ends;

@@ -35,7 +35,10 @@ pub(super) enum Entry {
         annotation: Option<String>,
     },
     /// The process has ended before its time, and another one begins.
-    BeginsAnew,
+    BeginsAnew {
+        /// In another boot of the machine.
+        rebooted: bool,
+    },
 }
 
 impl Run {
@@ -64,7 +67,7 @@ impl Run {
                 }
                 Entry::Ordered(order) => order_words(order),
                 Entry::Told(fact) => fact_words(fact)?,
-                Entry::BeginsAnew => "- another process begins".to_owned(),
+                Entry::BeginsAnew { .. } => "- another process begins".to_owned(),
                 Entry::Came(_) | Entry::NodeIs { .. } => return None,
             };
             if matches!(entry, Entry::Told(Fact::NoticeSeen { .. })) {
@@ -208,7 +211,7 @@ fn fact_words(fact: &Fact) -> Option<String> {
             let boot = if *same_boot { "" } else { " of an earlier boot" };
             format!("* marks found{boot}: {notice}")
         }
-        Fact::Marks { change, dry } => match (&**change, dry) {
+        Fact::Marks { change, dry, .. } => match (&**change, dry) {
             (Change::Cordon(Cordon::Done), true) => "* cordon: Would".to_owned(),
             (Change::Cordon(cordon), _) => format!("* cordon: {cordon:?}"),
             (change, true) => format!("* would: {change}"),
@@ -217,12 +220,16 @@ fn fact_words(fact: &Fact) -> Option<String> {
         Fact::NodeFailing(purpose, why) => format!("* node failing: {purpose:?}, {why}"),
         Fact::TaintForbidden(why) => format!("* no taint: {why}"),
         Fact::NodeRecovered(failed) => format!("* node answers, {failed} failed"),
+        Fact::NodeMissing { purpose, .. } => format!("* no such node: {purpose:?}"),
+        Fact::NodeThere(name) => format!("* there is {name}"),
         Fact::DrainBegins(name) => format!("* drain of {name} begins"),
         Fact::Verdict(Occasion::Rehearsed, verdict) => format!("* rehearsed: {}", rows(verdict)),
         Fact::Verdict(Occasion::Empty, verdict) => format!("* empty: {}", rows(verdict)),
         Fact::Verdict(Occasion::Deadline, verdict) => format!("* deadline: {}", rows(verdict)),
         Fact::Verdict(Occasion::PatienceOver, verdict) => format!("* patience: {}", rows(verdict)),
         Fact::Verdict(Occasion::CalledOff, verdict) => format!("* called off: {}", rows(verdict)),
+        Fact::Verdict(Occasion::NoNode, verdict) => format!("* no node: {}", rows(verdict)),
+        Fact::Verdict(Occasion::NodeUnknown, verdict) => format!("* unknown: {}", rows(verdict)),
         Fact::Verdict(Occasion::Stopped, verdict) => format!("* stopped: {}", rows(verdict)),
         Fact::DeadlineReached => "* deadline, nothing has changed".to_owned(),
         Fact::Ends { unsettled: true } => "* SIGTERM, ends with unsettled marks".to_owned(),

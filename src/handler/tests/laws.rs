@@ -3,11 +3,12 @@
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::drain::ask::Ask;
 use crate::drain::pod_news::PodNews;
 use crate::drain::tests::cluster::{ms, secs};
-use crate::drain::verdict::Verdict;
+use crate::drain::verdict::{self, Verdict};
 use crate::handler::tests::chapter::{Chapter, Chapters};
 use crate::handler::tests::course::{Course, Turn};
 use crate::handler::tests::journal::{Entry, Run};
@@ -19,7 +20,7 @@ use crate::moment::Moment;
 use crate::node::NodeAnswer;
 use crate::node::marks::{Change, Cordon};
 use crate::node::state::STATE_ANNOTATION;
-use crate::notice::NoticeId;
+use crate::notice::{Action, NoticeId, When};
 use crate::report::fact::{Fact, Occasion};
 
 /// What a law finds: nothing, or what is wrong.
@@ -36,8 +37,8 @@ macro_rules! hold {
 type Law = fn(&Script, &Run) -> Finding;
 
 /// Each with its name.
-pub(super) const LAWS: [(&str, Law); 17] = [
-    ("each notice is spoken of when it appears, and a drain is for one that stands", spoken_of),
+pub(super) const LAWS: [(&str, Law); 20] = [
+    ("each notice is spoken of when it appears; a drain is for one whose time has come", spoken_of),
     ("a notice whose time has come is drained for", drained_for_in_time),
     ("a deadline never moves later, and is kept", deadlines_are_kept),
     ("nothing is ordered once a drain is over or the process must end", nothing_after_the_end),
@@ -48,11 +49,14 @@ pub(super) const LAWS: [(&str, Law); 17] = [
     ("nobody is deleted without a deadline, and nobody asked where marks are all", nobody_dies),
     ("a patch is about what was read, and changes only what is ours", patches_are_ours),
     ("a node that was drained keeps its cordon while the notice stands", marks_stay),
+    ("a node whose interruption falls silent stays closed for a while", dying_stay_closed),
+    ("an interruption that is called dealt with was dealt with in this boot", dealt_with),
     ("a dry run writes nothing", a_dry_run_writes_nothing),
     ("evictions wait for the cordon, for a second at most", evictions_wait_for_the_cordon),
     ("what is said of the cordon is so", cordon_is_true),
     ("the last table has a row for each pod that was seen", tables_are_complete),
     ("what is missing is said once and found", what_is_missing_is_found),
+    ("nobody on a node that was not seen is no success", what_was_not_seen_is_no_success),
     ("idle means no connection", idle_is_idle),
 ];
 
@@ -82,13 +86,17 @@ fn spoken_of(script: &Script, run: &Run) -> Finding {
             }
             Entry::Told(fact) => {
                 if let Fact::NoticeSeen { notice, .. } | Fact::TakenOver { notice, .. } = fact {
-                    hold!(standing.stands(&notice.id), "{} at {at:?} does not stand", notice.id);
+                    let seen = standing.get(&notice.id);
+                    let seen = seen.ok_or(format!("{} at {at:?} does not stand", notice.id))?;
+                    // Where the calendar is set, its time is another one at every poll.
+                    let has_come = script.clock_set.is_some() || seen.from <= *at + secs(1);
+                    hold!(has_come, "{} at {at:?} is for {:?}", notice.id, seen.from);
                 }
                 if let Some(id) = spoken_about(fact) {
                     fresh.remove(id);
                 }
             }
-            Entry::BeginsAnew => {
+            Entry::BeginsAnew { .. } => {
                 standing = Standing::new(script);
                 fresh.clear();
             }
@@ -130,7 +138,7 @@ fn drained_for_in_time(script: &Script, run: &Run) -> Finding {
                 for (id, seen) in standing.all() {
                     let Some(end) = seen.end else { continue };
                     // Two readings of one time differ by fractions of a second.
-                    let latest = seen.intent.from + ms(script.oversleep) + secs(1);
+                    let latest = seen.from + ms(script.oversleep) + secs(1);
                     let due = latest < *at && *at < end;
                     let before = done.get(id).filter(|(number, _)| *number == seen.appearance);
                     let served = before.is_some_and(|(_, before)| !is_later(id, end, *before));
@@ -157,7 +165,7 @@ fn drained_for_in_time(script: &Script, run: &Run) -> Finding {
                 let called_off = matches!(fact, Fact::Verdict(Occasion::CalledOff, _));
                 if turn == Some(Turn::Ends) && !called_off {
                     let over = standing.all().filter(|(id, seen)| {
-                        let covered = match seen.intent.effect {
+                        let covered = match seen.effect {
                             // What was only a wish, a drain for an instance that goes has granted.
                             Effect::Drain(Limit::Patience(_)) => deadline.is_some(),
                             _ => seen.end <= end.map(|end| end + secs(1)),
@@ -167,7 +175,7 @@ fn drained_for_in_time(script: &Script, run: &Run) -> Finding {
                     done.extend(over.map(|(id, seen)| (id.clone(), (seen.appearance, seen.end))));
                 }
             }
-            Entry::BeginsAnew => {
+            Entry::BeginsAnew { .. } => {
                 standing.begin_anew();
                 done.clear();
             }
@@ -201,6 +209,11 @@ fn deadlines_are_kept(script: &Script, run: &Run) -> Finding {
                 hold!(deadline.is_none(), "patience at {at:?}, and there was a deadline");
                 end.ok_or("no patience")?
             }
+            Fact::Verdict(Occasion::NodeUnknown, verdict) => match verdict.end {
+                Some(verdict::End::Deadline) => deadline.ok_or("no deadline")?,
+                Some(verdict::End::Patience | verdict::End::Empty) => end.ok_or("no patience")?,
+                _ => continue,
+            },
             Fact::Verdict(Occasion::Stopped, _) => {
                 hold!(end.is_some_and(|end| *at < end), "stopped after its end at {at:?}");
                 continue;
@@ -222,7 +235,7 @@ fn nothing_after_the_end(_: &Script, run: &Run) -> Finding {
         match entry {
             Entry::Told(Fact::EndsAfterDrain(left)) => stop = Some(*at + *left),
             Entry::Told(Fact::Ends { .. } | Fact::EndsDrained) => stop = Some(*at),
-            Entry::BeginsAnew => stop = None,
+            Entry::BeginsAnew { .. } => stop = None,
             Entry::Ordered(Order::Disconnect) => {}
             Entry::Ordered(order) => {
                 let end = course.end;
@@ -242,7 +255,7 @@ fn one_last_word(_: &Script, run: &Run) -> Finding {
         let before = course.draining.clone();
         let turn = course.observe(*at, entry);
         let Entry::Told(fact) = entry else {
-            emptied &= !matches!(entry, Entry::BeginsAnew);
+            emptied &= !matches!(entry, Entry::BeginsAnew { .. });
             continue;
         };
         if turn == Some(Turn::Begins) {
@@ -321,7 +334,7 @@ fn pods_are_followed(script: &Script, run: &Run) -> Finding {
                 hold!(starts <= 1 + script.no_thread, "followed twice at {at:?}");
                 followed.get_or_insert_default();
             }
-            Entry::Ordered(Order::Disconnect) | Entry::BeginsAnew => followed = None,
+            Entry::Ordered(Order::Disconnect) | Entry::BeginsAnew { .. } => followed = None,
             Entry::Came(Some(News::Pods(PodNews::Seen(pod)))) => {
                 let followed = followed.as_mut().ok_or("the model reports to nobody")?;
                 followed.insert(pod.reference.uid.clone());
@@ -410,11 +423,100 @@ fn marks_stay(script: &Script, run: &Run) -> Finding {
                 let uncordons = patch["spec"].get("unschedulable").is_some_and(Value::is_null);
                 hold!(drained.is_empty() || !uncordons, "{drained:?} stand, {patch} at {at:?}");
             }
-            Entry::BeginsAnew => {
+            Entry::BeginsAnew { .. } => {
                 standing.begin_anew();
                 before.append(&mut drained);
                 // What another boot of the machine makes of them is another question.
                 before.retain(|_| !reboots);
+            }
+            Entry::Told(_) | Entry::Ordered(_) | Entry::Came(_) | Entry::NodeIs { .. } => {}
+        }
+    }
+    Ok(())
+}
+
+/// So long after an interruption was last said the node stays as it is.
+const A_WHILE: Duration = secs(30);
+
+fn dying_stay_closed(script: &Script, run: &Run) -> Finding {
+    let outlives =
+        |id: &NoticeId| matches!(id, NoticeId::Interruption(Action::Terminate | Action::Stop));
+    let mut standing = Standing::new(script);
+    let mut said: BTreeMap<NoticeId, Moment> = BTreeMap::new();
+    // For what the Node bears marks, as it was last seen.
+    let mut noted: Option<NoticeId> = None;
+    // What is over in a new boot has come with that.
+    let mut booted = script.annotation.as_deref().is_some_and(|it| it.contains("boot-0"));
+    for (at, entry) in &run.journal {
+        match entry {
+            Entry::Came(Some(News::Polled(polled))) => {
+                standing.observe(*at, polled);
+                let reading = script.reading(*at);
+                let answer = polled.outcome.iter().flat_map(|answer| &answer.standing);
+                for notice in answer {
+                    if matches!(notice.id, NoticeId::Interruption(_)) && standing.stands(&notice.id)
+                    {
+                        // An interruption has one action, and that one it is now.
+                        said.retain(|id, _| *id == notice.id);
+                    }
+                    let has_come = booted && notice.when.is_over(reading);
+                    if outlives(&notice.id) && standing.stands(&notice.id) && !has_come {
+                        said.insert(notice.id.clone(), *at);
+                    }
+                }
+            }
+            Entry::Came(Some(News::Node(NodeAnswer::Is(node)))) => {
+                let state = node.state.state();
+                noted = state.and_then(|state| NoticeId::parse(state.notice.as_deref()?));
+            }
+            Entry::Ordered(Order::PatchNode(_, patch)) => {
+                let patch: Value = serde_json::from_str(&patch.text).unwrap();
+                let uncordons = patch["spec"].get("unschedulable").is_some_and(Value::is_null);
+                let early = said.iter().find(|(_, said)| *at < **said + A_WHILE);
+                hold!(early.is_none() || !uncordons, "{early:?}, and {patch} at {at:?}");
+            }
+            Entry::BeginsAnew { rebooted } => {
+                standing.begin_anew();
+                // What was not noted the next process cannot know.
+                said.retain(|id, _| !rebooted && noted.as_ref() == Some(id));
+                booted |= rebooted;
+            }
+            Entry::Told(_) | Entry::Ordered(_) | Entry::Came(_) | Entry::NodeIs { .. } => {}
+        }
+    }
+    Ok(())
+}
+
+fn dealt_with(script: &Script, run: &Run) -> Finding {
+    let mut standing = Standing::new(script);
+    let mut course = Course::default();
+    let mut drained: BTreeSet<NoticeId> = BTreeSet::new();
+    let before = script.annotation.as_deref().filter(|it| it.contains(BOOT));
+    drained.extend(
+        before
+            .filter(|it| it.contains("drained"))
+            .map(|_| NoticeId::Interruption(Action::Terminate)),
+    );
+    for (at, entry) in &run.journal {
+        let called_off = matches!(entry, Entry::Told(Fact::Verdict(Occasion::CalledOff, _)));
+        let was_for = course.draining.clone();
+        if course.observe(*at, entry) == Some(Turn::Ends) && !called_off {
+            drained.extend(was_for);
+            drained.extend(standing.all().map(|(id, _)| id.clone()));
+        }
+        match entry {
+            Entry::Came(Some(News::Polled(polled))) => {
+                standing.observe(*at, polled);
+            }
+            Entry::Told(Fact::DrainedBefore(id @ NoticeId::Interruption(_))) => {
+                let stated = standing.get(id).map(|seen| seen.when);
+                let is_ahead = matches!(stated, Some(When::At(time))
+                    if script.reading(*at).moment_of(time).is_some_and(|due| at.until(due) > secs(1)));
+                hold!(!is_ahead || drained.contains(id), "{id} at {at:?} was not");
+            }
+            Entry::BeginsAnew { rebooted } => {
+                standing.begin_anew();
+                drained.retain(|_| !rebooted);
             }
             Entry::Told(_) | Entry::Ordered(_) | Entry::Came(_) | Entry::NodeIs { .. } => {}
         }
@@ -471,7 +573,7 @@ fn cordon_is_true(script: &Script, run: &Run) -> Finding {
     for pair in run.journal.windows(2) {
         let (at, entry) = &pair[0];
         course.observe(*at, entry);
-        let Entry::Told(Fact::Marks { change, dry: false }) = entry else { continue };
+        let Entry::Told(Fact::Marks { change, dry: false, .. }) = entry else { continue };
         let (Change::Cordon(cordon), (_, Entry::NodeIs { annotation })) = (&**change, &pair[1])
         else {
             continue;
@@ -518,6 +620,25 @@ fn what_is_missing_is_found(script: &Script, run: &Run) -> Finding {
     Ok(())
 }
 
+fn what_was_not_seen_is_no_success(_: &Script, run: &Run) -> Finding {
+    let mut seen = false;
+    for (at, entry) in &run.journal {
+        match entry {
+            Entry::Came(Some(
+                News::Node(NodeAnswer::Is(_)) | News::LookedAtNode { unmarked: true },
+            )) => seen = true,
+            Entry::Told(Fact::Verdict(occasion, verdict)) => {
+                let nobody = verdict.rows.is_empty() && *occasion != Occasion::CalledOff;
+                let success = nobody && occasion.is_success(verdict);
+                hold!(seen || !success, "{occasion:?} at {at:?}, and no Node was seen");
+            }
+            Entry::BeginsAnew { .. } => seen = false,
+            Entry::Told(_) | Entry::Ordered(_) | Entry::Came(_) | Entry::NodeIs { .. } => {}
+        }
+    }
+    Ok(())
+}
+
 fn idle_is_idle(script: &Script, run: &Run) -> Finding {
     let busy = |at: Moment| script.busy.iter().any(|busy| busy.contains(&at.since(Moment::START)));
     let mut course = Course::default();
@@ -526,7 +647,7 @@ fn idle_is_idle(script: &Script, run: &Run) -> Finding {
     for (at, entry) in &run.journal {
         course.observe(*at, entry);
         match entry {
-            Entry::Ordered(Order::Disconnect) | Entry::BeginsAnew => open = None,
+            Entry::Ordered(Order::Disconnect) | Entry::BeginsAnew { .. } => open = None,
             Entry::Ordered(Order::CheckCredentials | Order::LookAtNode(_)) => {}
             Entry::Ordered(_) => open = Some(*at),
             Entry::Came(_) if busy(*at) => open = open.map(|_| *at),

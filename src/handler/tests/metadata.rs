@@ -11,7 +11,7 @@ use crate::notice::{Answer, Event, Notice, NoticeId, NoticePath, Polled, When};
 const START: u64 = 1_795_424_400;
 /// What EC2 gives.
 pub(super) const WINDOW: Duration = secs(120);
-/// What the lifecycle hook gives.
+/// What the lifecycle hook gives here.
 const LIFECYCLE_WINDOW: Duration = Duration::from_mins(55);
 /// Between two polls of one path.
 pub(super) const INTERVAL: Duration = secs(1);
@@ -44,6 +44,12 @@ pub(super) fn poll(script: &Script, path: NoticePath, now: Moment) -> Polled {
         }
         Says::Soon(action) => interruption(*action, When::Unstated),
         Says::Recommended => vec![notice(NoticeId::Rebalance, When::Unstated, WINDOW)],
+        Says::RecommendedAt(second) => vec![notice(NoticeId::Rebalance, at(*second), WINDOW)],
+        Says::RecommendedNow => {
+            // Whole seconds.
+            let made = at(milliseconds(now) / 1000);
+            vec![notice(NoticeId::Rebalance, made, WINDOW)]
+        }
         Says::Leaves(action) => {
             vec![notice(NoticeId::Lifecycle(*action), When::Unstated, LIFECYCLE_WINDOW)]
         }

@@ -56,7 +56,7 @@ fn run_on(mut config: Config, model: &mut Model<'_>) {
                 Step::End => return,
             }
             if let Some(end) = model.killed {
-                model.begin_anew();
+                model.begin_anew(end);
                 if end == End::Rebooted {
                     config.boot.id.push('+');
                     config.boot.began = Some(model.read_clock().wall);
@@ -185,8 +185,8 @@ impl<'a> Model<'a> {
 
     /// Another process begins: nothing comes to it that was asked by the one before, though the API
     /// server may still be doing it.
-    fn begin_anew(&mut self) {
-        self.note(Entry::BeginsAnew);
+    fn begin_anew(&mut self, end: End) {
+        self.note(Entry::BeginsAnew { rebooted: end == End::Rebooted });
         self.generation += 1;
         self.under_way = 0;
         self.watching = None;
@@ -396,7 +396,15 @@ impl Model<'_> {
         let trouble = self.trouble(With::of(&sent.request));
         let silence = "no answer in time";
         let (when, news) = match trouble {
-            Some(What::Refuses) => (sent.back, sent.request.failed("connection refused")),
+            Some(What::HasNoNode)
+                if matches!(sent.request, Request::ReadNode | Request::PatchNode(_)) =>
+            {
+                let why = format!("there is no node named {NODE}");
+                (sent.back, News::Node(NodeAnswer::Missing(why)))
+            }
+            Some(What::Refuses | What::HasNoNode) => {
+                (sent.back, sent.request.failed("connection refused"))
+            }
             Some(What::Hangs) => (sent.given_up, sent.request.failed(silence)),
             Some(What::LosesAnswer) => {
                 self.answer(&sent.request);

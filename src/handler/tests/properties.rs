@@ -182,7 +182,13 @@ fn consistent(planned: Vec<Planned>) -> Vec<Planned> {
 }
 
 fn recommends() -> impl Strategy<Value = (Duration, Says)> {
-    let says = select(vec![Says::Nothing, Says::Recommended, Says::Recommended, Says::Fails]);
+    let says = select(vec![
+        Says::Nothing,
+        Says::Recommended,
+        Says::Recommended,
+        Says::RecommendedNow,
+        Says::Fails,
+    ]);
     (span(LONGEST * 1000), says)
 }
 

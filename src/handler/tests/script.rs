@@ -71,6 +71,10 @@ pub(super) enum Says {
     Soon(Action),
     /// A rebalance recommendation.
     Recommended,
+    /// A rebalance recommendation that was made at so many seconds after the start.
+    RecommendedAt(i64),
+    /// A rebalance recommendation that says, whenever it is asked for, that it was made then.
+    RecommendedNow,
     /// The Auto Scaling group does this to the instance.
     Leaves(Action),
     /// Maintenance is planned.
@@ -147,6 +151,8 @@ pub(super) enum What {
     Hangs,
     /// None, but it was carried out.
     LosesAnswer,
+    /// That there is no Node of this name; of anything else, as [`What::Refuses`].
+    HasNoNode,
 }
 
 pub(super) const NODE: &str = "node-1";

@@ -1,11 +1,14 @@
-//! Which notices stand, worked out from what the paths said, and from nothing of the handler's own.
+//! Which notices stand, and what is to be made of them, worked out from what the paths said, and from
+//! nothing of the handler's own.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use crate::drain::tests::cluster::secs;
 use crate::handler::tests::script::Script;
-use crate::intent::Intent;
-use crate::moment::Moment;
-use crate::notice::{NoticeId, NoticePath, Polled, When};
+use crate::intent::{Effect, Limit, Policy, Rebalance};
+use crate::moment::{Moment, Reading};
+use crate::notice::{Action, Code, Notice, NoticeId, NoticePath, Polled, When};
 
 /// The notices that stand.
 pub(super) struct Standing<'a> {
@@ -20,9 +23,11 @@ pub(super) struct Standing<'a> {
 /// A notice that stands.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seen {
-    /// What is to be made of it.
-    pub(super) intent: Intent,
-    when: When,
+    /// From when on.
+    pub(super) from: Moment,
+    /// What is to be done then.
+    pub(super) effect: Effect,
+    pub(super) when: When,
     /// When a drain for it is over: an earlier process may have said so, and the Node remembers it.
     pub(super) end: Option<Moment>,
     /// Numbers the appearances of all notices.
@@ -67,22 +72,22 @@ impl<'a> Standing<'a> {
                 continue;
             }
             path.insert(notice.id.clone(), 0);
-            let intent = Intent::of(notice, reading, &self.script.config.policy);
+            let (from, effect) = meant(notice, reading, &self.script.config.policy);
             if let Some(seen) = self.seen.get_mut(&notice.id) {
                 let moves = matches!(notice.id, NoticeId::Maintenance(_));
-                if moves && notice.when != seen.when
-                    || intent.effect.end() < seen.intent.effect.end()
-                {
-                    (seen.intent, seen.when, seen.end) = (intent, notice.when, intent.effect.end());
+                if moves && notice.when != seen.when || end(effect) < end(seen.effect) {
+                    (seen.from, seen.effect, seen.end) = (from, effect, end(effect));
+                    seen.when = notice.when;
                 }
             } else {
                 self.appearances += 1;
-                let own = intent.effect.end();
+                let own = end(effect);
                 let end = match self.earlier.remove(&notice.id).flatten() {
                     Some(earlier) => own.map(|own| own.min(earlier)),
                     None => own,
                 };
-                let seen = Seen { intent, when: notice.when, end, appearance: self.appearances };
+                let (when, appearance) = (notice.when, self.appearances);
+                let seen = Seen { from, effect, when, end, appearance };
                 self.seen.insert(notice.id.clone(), seen);
                 appeared.push(notice.id.clone());
             }
@@ -102,5 +107,62 @@ impl<'a> Standing<'a> {
 
     pub(super) fn all(&self) -> impl Iterator<Item = (&NoticeId, &Seen)> {
         self.seen.iter()
+    }
+}
+
+/// What EC2 gives before an interruption, and what is taken where no time can be believed.
+const TWO_MINUTES: Duration = secs(120);
+/// A time beyond this is not believed of an interruption.
+const TOO_FAR: Duration = secs(150);
+/// With less nobody can be asked anything.
+const TOO_NEAR: Duration = secs(1);
+/// The lifecycle hook of these scripts.
+const HOOK: Duration = secs(55 * 60);
+
+/// From when on what is to be done about a notice that is first read at `reading`: the rules of
+/// docs/notices.md and docs/settings.md, in numbers of their own.
+fn meant(notice: &Notice, reading: Reading, policy: &Policy) -> (Moment, Effect) {
+    let now = reading.now;
+    let stated = match notice.when {
+        When::At(time) => reading.moment_of(time).filter(|at| now.until(*at) >= TOO_NEAR),
+        When::Unstated => None,
+    };
+    let (from, effect) = match &notice.id {
+        NoticeId::Interruption(action) => {
+            let end = match stated {
+                Some(at) if now.until(at) <= TOO_FAR => at,
+                _ => now + TWO_MINUTES,
+            };
+            let begins_at_once = *action == Action::Hibernate;
+            let limit = if begins_at_once { Limit::AtOnce(end) } else { Limit::Deadline(end) };
+            (now, Effect::Drain(limit))
+        }
+        NoticeId::Lifecycle(_) => (now, Effect::Drain(Limit::Deadline(now + HOOK))),
+        NoticeId::Maintenance(event) => {
+            let leads = &policy.lead_times;
+            let lead = match event.code {
+                Code::InstanceReboot => leads.instance_reboot,
+                Code::SystemReboot => leads.system_reboot,
+                Code::SystemMaintenance => leads.system_maintenance,
+                Code::InstanceRetirement => leads.instance_retirement,
+                Code::InstanceStop => leads.instance_stop,
+            };
+            let from = stated.map_or(now, |at| now.max(at - lead));
+            (from, Effect::Drain(Limit::Deadline(stated.unwrap_or(now + TWO_MINUTES))))
+        }
+        NoticeId::Rebalance => match policy.rebalance {
+            Rebalance::Mark => (now, Effect::Mark),
+            Rebalance::Drain { patience } => (now, Effect::Drain(Limit::Patience(now + patience))),
+        },
+    };
+    (from, if policy.marks_only { Effect::Mark } else { effect })
+}
+
+fn end(effect: Effect) -> Option<Moment> {
+    match effect {
+        Effect::Drain(Limit::Deadline(end) | Limit::AtOnce(end) | Limit::Patience(end)) => {
+            Some(end)
+        }
+        Effect::Mark => None,
     }
 }

@@ -360,7 +360,7 @@ fn no_prefix_of_a_node_and_no_other_object_is_our_node() {
 #[test]
 fn a_node_that_cannot_be_had_says_what_is_missing() {
     let failed = |answer: NodeAnswer| match answer {
-        NodeAnswer::Failed(why) | NodeAnswer::Forbidden(why) => why,
+        NodeAnswer::Failed(why) | NodeAnswer::Forbidden(why) | NodeAnswer::Missing(why) => why,
         other => panic!("{other:?}"),
     };
     let details = json!({"name": "n", "kind": "nodes"});

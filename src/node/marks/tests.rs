@@ -33,7 +33,7 @@ fn none() -> Marks {
 
 fn known(progress: Progress) -> Known {
     let notice = NoticeId::Rebalance.to_string();
-    Known { notice, progress, end: None, marks_until: None }
+    Known { notice, progress, end: None, marks_until: None, made: None }
 }
 
 fn bare() -> Node {

@@ -53,13 +53,16 @@ impl Recorder {
             | Fact::NoticeScheduled { notice, .. }
             | Fact::NoticeMarks { notice, .. }
             | Fact::NoticeBeside { notice, .. } => of_kind(notice.id.kind()),
-            Fact::Marks { change, dry: false } => match **change {
+            Fact::Marks { change, dry: false, .. } => match **change {
                 Change::Cordon(Cordon::Done) => "Cordon",
                 Change::Uncordoned => "Uncordon",
                 _ => return None,
             },
-            Fact::NodeFailing(Purpose::Drain | Purpose::Mark, _) => "CordonError",
-            Fact::NodeFailing(Purpose::TakeBack, _) => "UncordonError",
+            Fact::NodeFailing(purpose, _) | Fact::NodeMissing { purpose, .. } => match purpose {
+                Purpose::Drain | Purpose::Mark => "CordonError",
+                Purpose::TakeBack => "UncordonError",
+                Purpose::Recall => return None,
+            },
             Fact::DrainBegins(_) => "PreDrain",
             Fact::Verdict(occasion, verdict) => return Some(of_verdict(*occasion, verdict, fact)),
             Fact::Drain(Progress::Deleted { pod, obstacle, .. }) => {
@@ -109,7 +112,7 @@ fn of_kind(kind: Kind) -> &'static str {
 fn of_verdict(occasion: Occasion, verdict: &Verdict, fact: &Fact) -> Event {
     let reason = match occasion {
         Occasion::CalledOff => "DrainCalledOff",
-        _ if verdict.is_clean() => "CordonAndDrain",
+        _ if occasion.is_success(verdict) => "CordonAndDrain",
         _ => "CordonAndDrainError",
     };
     let message = format!("{}: {}", Ended(occasion, verdict), verdict.summary());
@@ -125,6 +128,7 @@ mod tests {
     use crate::drain::ask::Budget;
     use crate::drain::verdict::{Outcome, Reason, Row};
     use crate::intent::Basis;
+    use crate::node::Hand;
     use crate::notice::{Action, Notice, NoticeId, When};
 
     fn pod() -> Arc<PodRef> {
@@ -174,6 +178,24 @@ mod tests {
     }
 
     #[test]
+    fn a_drain_that_found_no_node_is_an_error() {
+        let (rows, took) = (Vec::new(), Duration::from_secs(7));
+        let verdict = Verdict { rows, listed: true, unread: 0, took, end: None };
+        for occasion in [Occasion::NoNode, Occasion::NodeUnknown] {
+            let event = event(&Fact::Verdict(occasion, Box::new(verdict.clone()))).unwrap();
+            assert_eq!((event.reason, event.is_warning), ("CordonAndDrainError", true));
+            assert!(event.message.starts_with("nothing was drained: "), "{}", event.message);
+        }
+        let fact = |purpose| {
+            let (name, why) = (Arc::from("n"), "there is no node named n".to_owned());
+            Fact::NodeMissing { name, purpose, why }
+        };
+        let marks = event(&fact(Purpose::Mark)).unwrap();
+        assert_eq!((marks.reason, marks.is_warning), ("CordonError", true));
+        assert_eq!(event(&fact(Purpose::Recall)), None);
+    }
+
+    #[test]
     fn the_owner_of_a_pod_learns_of_budget_and_notice() {
         let mut recorder = Recorder::default();
         recorder.event(&seen(NoticeId::Interruption(Action::Terminate)));
@@ -194,8 +216,9 @@ mod tests {
     #[test]
     fn a_dry_run_and_what_is_of_no_interest_make_none() {
         let change = Box::new(Change::Cordon(Cordon::Done));
-        assert_eq!(event(&Fact::Marks { change: change.clone(), dry: true }), None);
-        assert_eq!(event(&Fact::Marks { change, dry: false }).unwrap().reason, "Cordon");
+        let marks = |dry| Fact::Marks { change: change.clone(), dry, by: Hand::Handler };
+        assert_eq!(event(&marks(true)), None);
+        assert_eq!(event(&marks(false)).unwrap().reason, "Cordon");
         assert_eq!(event(&Fact::NodeFailing(Purpose::Recall, String::new())), None);
         assert_eq!(event(&Fact::DeadlineReached), None);
     }

@@ -238,6 +238,7 @@ mod tests {
     use super::*;
     use crate::kube::stand_in::{LONG, StandIn};
     use crate::moment::Moment;
+    use crate::node::Hand;
     use crate::node::marks::{Change, Cordon};
     use crate::source::InstanceSource;
     use crate::source::url::MetadataUrl;
@@ -291,7 +292,7 @@ mod tests {
 
         fn cordoned(&mut self) {
             let change = Box::new(Change::Cordon(Cordon::Done));
-            self.tell(&Fact::Marks { change, dry: false });
+            self.tell(&Fact::Marks { change, dry: false, by: Hand::Handler });
         }
 
         /// What was asked and told until everything is written.

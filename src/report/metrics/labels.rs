@@ -127,7 +127,7 @@ impl DrainOutcome {
         match occasion {
             _ if dry => Self::DryRun,
             Occasion::CalledOff => Self::CalledOff,
-            _ if verdict.is_clean() => Self::Complete,
+            _ if occasion.is_success(verdict) => Self::Complete,
             Occasion::Stopped => Self::HandedOver,
             _ => Self::Incomplete,
         }

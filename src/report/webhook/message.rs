@@ -124,7 +124,7 @@ impl Message {
 
     /// What has become of the pods by `now`, on this occasion.
     pub fn drain_ends(about: &About, occasion: Occasion, verdict: &Verdict, now: WallTime) -> Self {
-        let stage = Stage::DrainEnds { clean: verdict.is_clean() };
+        let stage = Stage::DrainEnds { clean: occasion.is_success(verdict) };
         let outcomes = verdict.counts();
         let ended = has_ended(occasion, verdict, &about.node_name);
         let summary = format!("{ended}: {}.", verdict.summary());
@@ -187,6 +187,11 @@ fn has_ended(occasion: Occasion, verdict: &Verdict, node: &str) -> String {
         }
         Occasion::CalledOff => format!("The drain of {node} is called off"),
         Occasion::Stopped => format!("This handler has to end and leaves the drain of {node}"),
+        Occasion::NoNode => format!("Nothing was drained: there is no node named {node}"),
+        Occasion::NodeUnknown => format!(
+            "Nothing was drained: no pod of {node} was found, and whether there is such a node \
+             could not be seen"
+        ),
     }
 }
 
@@ -299,6 +304,8 @@ mod tests {
             Occasion::PatienceOver,
             Occasion::CalledOff,
             Occasion::Stopped,
+            Occasion::NoNode,
+            Occasion::NodeUnknown,
         ] {
             for verdict in [&clean, &not] {
                 let fact = Fact::Verdict(occasion, Box::new(verdict.clone()));
@@ -308,5 +315,12 @@ mod tests {
             }
         }
         assert_eq!(ends(Occasion::PatienceOver, &not).severity, Level::Warn);
+        for occasion in [Occasion::NoNode, Occasion::NodeUnknown] {
+            let message = ends(occasion, &verdict(Vec::new()));
+            assert_eq!(
+                (message.severity, message.stage),
+                (Level::Error, Stage::DrainEnds { clean: false })
+            );
+        }
     }
 }

@@ -152,10 +152,10 @@ pub(in crate::settings) const ASG_LIFECYCLE_WINDOW: Setting<Duration> = Setting 
         flag: "asg-lifecycle-window",
         variable: "ASG_LIFECYCLE_WINDOW",
         placeholder: Some("DURATION"),
-        default: DefaultValue::Is("55m"),
-        valid: "a duration with its unit from 1s to 168h, such as 55m",
-        help: "the time a drain has from when Terminated is first seen: the life-cycle hook's \
-               time-out, which is an hour unless set otherwise, less a margin",
+        default: DefaultValue::Is("5m"),
+        valid: "a duration with its unit from 1s to 168h, such as 25m",
+        help: "the time a drain has from when Terminated is first seen: the time-out of the \
+               life-cycle hook, which no metadata service tells, less a margin",
         ..USUAL
     },
     parse: One(|text| duration(text).filter(|span| (ONE_SECOND..=ONE_WEEK).contains(span))),

@@ -81,7 +81,7 @@ fn a_pod_of_the_manifest_needs_no_more_than_its_node() {
                 rebalance_mark: RebalanceMark::Cordon,
             },
             load_balancer_hold: Duration::ZERO,
-            lifecycle_window: Duration::from_mins(55),
+            lifecycle_window: Duration::from_mins(5),
             api_server: ApiServer::Named {
                 url: Address::parse("10.96.0.1", 443).unwrap().into(),
                 token_file: "/var/run/secrets/kubernetes.io/serviceaccount/token".into(),

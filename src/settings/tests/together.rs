@@ -239,7 +239,7 @@ fn what_is_given_in_vain_is_remarked() {
             "MAINTENANCE_LEAD_TIMES has no effect: ENABLE_SCHEDULED_EVENT_DRAINING is false.",
         ),
         (
-            &["--asg-lifecycle-window=5m"],
+            &["--asg-lifecycle-window=25m"],
             "ASG_LIFECYCLE_WINDOW has no effect: ENABLE_ASG_LIFECYCLE_DRAINING is false.",
         ),
     ] {
@@ -259,6 +259,21 @@ fn what_is_given_to_some_purpose_or_as_it_is_anyway_is_not() {
         &["--taint-effect=PreferNoSchedule", "--taint-node"],
         &["--taint-effect=NoSchedule", "--load-balancer-hold=0s", "--rebalance-mark=cordon"],
     ] {
+        assert_eq!(remarks(arguments, &[]), [""; 0], "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_hook_whose_time_was_not_set_is_not_taken_in_silence() {
+    let on = "--enable-asg-lifecycle-draining";
+    let said = remarks(&[on], &[]);
+    let [said] = &said[..] else { panic!("{said:?}") };
+    assert!(said.starts_with("ASG_LIFECYCLE_WINDOW is not set: "), "{said}");
+    for number in ["5m are", "1800 s", "300 s", "3600 s"] {
+        assert!(said.contains(number), "{said}");
+    }
+    assert_eq!(good(&[on], &[]).lifecycle_window, Duration::from_mins(5));
+    for arguments in [&[on, "--asg-lifecycle-window=25m"][..], &[on, "--cordon-only"], &[]] {
         assert_eq!(remarks(arguments, &[]), [""; 0], "{arguments:?}");
     }
 }

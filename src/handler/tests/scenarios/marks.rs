@@ -3,9 +3,13 @@
 use crate::drain::tests::cluster::{pod, secs};
 use crate::handler::tests::model::run;
 use crate::handler::tests::scenarios::are;
-use crate::handler::tests::script::{Edit, Says, Script, What, With, script};
+use crate::handler::tests::script::{
+    Edit, End, Planned, Says, Script, What, With, planned, script,
+};
 use crate::node::TaintEffect;
 use crate::notice::Action::Terminate;
+use crate::notice::Code::SystemReboot;
+use crate::notice::NoticePath::Maintenance;
 
 /// The usual notice, with every mark there is; withdrawn at 60 s.
 fn marked() -> Script {
@@ -141,14 +145,98 @@ fn marks_only() {
          10.2 * the node is excluded from load balancers: label node.kubernetes.io/exclude-from-external-load-balancers
          10.2 disconnect
          62.0 * notice withdrawn
-         62.0 read node-1
-         62.1 patch node-1: uncordon, taints [], unlabel, forget
-         62.2 * the node is uncordoned
-         62.2 * the taint aws-node-termination-handler/spot-itn=terminate:NoSchedule is taken off
-         62.2 * the node is excluded from load balancers no longer: label node.kubernetes.io/exclude-from-external-load-balancers is taken off
-         62.2 disconnect
+         92.0 * stays withdrawn: terminate
+         92.0 read node-1
+         92.1 patch node-1: uncordon, taints [], unlabel, forget
+         92.2 * the node is uncordoned
+         92.2 * the taint aws-node-termination-handler/spot-itn=terminate:NoSchedule is taken off
+         92.2 * the node is excluded from load balancers no longer: label node.kubernetes.io/exclude-from-external-load-balancers is taken off
+         92.2 disconnect
          300.0 * SIGTERM, ends");
     assert!(run.node.is_as_others_want_it() && run.node.annotation().is_none());
+}
+
+/// Marks only, for a notice that the metadata service does not say from 20 s on.
+fn falls_silent() -> Script {
+    script().noticed().says(20, Says::Nothing).but(|it| it.config.policy.marks_only = true)
+}
+
+#[test]
+fn a_metadata_service_that_falls_silent_for_a_moment_does_not_reopen_the_node() {
+    let run = run(&falls_silent().says(24, Says::At(Terminate, 130)));
+    are(
+        &run.lines_with(&["marks", "withdrawn", "node-1", "cordon"]),
+        "0.0 look at node-1
+         10.0 * marks: terminate
+         10.0 read node-1
+         10.1 patch node-1: cordon, ours
+         10.2 * cordon: Done
+         22.0 * notice withdrawn
+         24.0 * marks: terminate",
+    );
+    assert!(run.node.is_cordoned());
+}
+
+#[test]
+fn a_process_that_starts_in_the_half_minute_waits_for_it_as_well() {
+    let run = run(&falls_silent().ends(40, End::Killed));
+    are(
+        &run.lines_with(&["another", "marks", "withdrawn", "node-1", "cordon"]),
+        "0.0 look at node-1
+         10.0 * marks: terminate
+         10.0 read node-1
+         10.1 patch node-1: cordon, ours
+         10.2 * cordon: Done
+         22.0 * notice withdrawn
+         40.0 - another process begins
+         42.0 look at node-1
+         42.1 read node-1
+         42.2 * marks found: spot-interruption/terminate
+         44.0 * notice withdrawn
+         74.0 * stays withdrawn: terminate
+         74.0 read node-1
+         74.1 patch node-1: uncordon, forget
+         74.2 * the node is uncordoned",
+    );
+    assert!(run.node.is_as_others_want_it() && run.node.annotation().is_none());
+}
+
+#[test]
+fn a_process_that_starts_on_another_boot_waits_for_nothing() {
+    let run = run(&falls_silent().ends(30, End::Rebooted));
+    are(
+        &run.lines_with(&["another", "found", "uncordon"]),
+        "30.0 - another process begins
+         32.2 * marks found of an earlier boot: spot-interruption/terminate
+         32.2 patch node-1: uncordon, forget
+         32.3 * the node is uncordoned",
+    );
+}
+
+#[test]
+fn what_was_noticed_beside_a_drain_that_is_called_off_keeps_the_node_closed() {
+    let over = Planned { over: true, ..planned(SystemReboot, 100) };
+    let script = script()
+        .path_says(Maintenance, 5, Says::Planned(vec![planned(SystemReboot, 100)]))
+        .path_says(Maintenance, 30, Says::Planned(vec![over]))
+        .noticed()
+        .says(20, Says::Nothing)
+        .pods([pod("a").covered()]);
+    let run = run(&script);
+    are(
+        &run.lines_with(&["notice", "beside", "withdrawn", "patch", "cordon"]),
+        "5.0 * notice: scheduled-maintenance/system-reboot/event, 95 s left
+         5.1 patch node-1: cordon, ours
+         5.2 * cordon: Done
+         10.0 * beside: terminate
+         22.0 * notice withdrawn
+         22.1 patch node-1: ours
+         22.2 * cordon: Kept
+         30.0 * notice withdrawn, drain called off
+         52.0 * stays withdrawn: terminate
+         52.1 patch node-1: uncordon, forget
+         52.2 * the node is uncordoned",
+    );
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod end;
 mod lifecycle;
 mod maintenance;
 mod marks;
+mod no_node;
 mod notices;
 mod reboot;
 mod recommendations;

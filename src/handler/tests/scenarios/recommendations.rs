@@ -3,7 +3,7 @@
 use crate::drain::tests::cluster::{pod, secs};
 use crate::handler::tests::model::run;
 use crate::handler::tests::scenarios::are;
-use crate::handler::tests::script::{End, Says, Script, script};
+use crate::handler::tests::script::{Edit, End, Says, Script, script};
 use crate::node::RebalanceMark;
 use crate::notice::Action::Terminate;
 use crate::notice::NoticePath::Rebalance;
@@ -340,4 +340,112 @@ fn a_setting_that_is_gone_at_the_restart_takes_the_marks_with_it() {
          300.0 * SIGTERM, ends",
     );
     assert!(run.node.is_as_others_want_it() && run.node.annotation().is_none());
+}
+
+/// A recommendation of 5 s, marks for 100 s; then one of 180 s.
+fn again(script: Script) -> Script {
+    script
+        .path_says(Rebalance, 10, Says::RecommendedAt(5))
+        .path_says(Rebalance, 182, Says::RecommendedAt(180))
+        .but(|it| it.config.policy.rebalance_marks = secs(100))
+}
+
+#[test]
+fn a_newer_recommendation_marks_anew() {
+    let run = run(&again(script()));
+    are(
+        &run.lines_with(&["marks", "patch", "cordon"]),
+        "10.0 * marks: rebalance-recommendation
+         10.1 patch node-1: cordon, ours
+         10.2 * cordon: Done
+         10.2 * marks last 99.8 s
+         110.0 * marks expired: rebalance-recommendation
+         110.1 patch node-1: uncordon, remember, over rebalance-recommendation
+         110.2 * the node is uncordoned
+         184.0 * marks: rebalance-recommendation
+         184.1 patch node-1: cordon, ours
+         184.2 * cordon: Done
+         184.2 * marks last 99.8 s
+         284.0 * marks expired: rebalance-recommendation
+         284.1 patch node-1: uncordon, remember, over rebalance-recommendation
+         284.2 * the node is uncordoned",
+    );
+}
+
+#[test]
+fn a_newer_recommendation_drains_anew() {
+    let script = again(script()).but(|it| {
+        it.config.policy.rebalance = crate::intent::Rebalance::Drain { patience: secs(60) };
+    });
+    are(
+        &run(&script.pods([pod("a"), pod("b").late(150)])).lines_with(&["notice", "evict"]),
+        "10.0 * notice: rebalance-recommendation without a deadline, 60 s left
+         10.2 evict a 30
+         11.2 * empty: [a evicted]
+         184.0 * notice: rebalance-recommendation without a deadline, 60 s left
+         184.2 evict b 30
+         185.2 * empty: [b evicted]",
+    );
+}
+
+#[test]
+fn a_newer_recommendation_while_the_marks_stand_lets_them_stand_for_longer() {
+    let script = script()
+        .path_says(Rebalance, 10, Says::RecommendedAt(5))
+        .path_says(Rebalance, 58, Says::RecommendedAt(55))
+        .edit(50_000, Edit::Uncordon)
+        .but(|it| it.config.policy.rebalance_marks = secs(100));
+    are(
+        &run(&script).lines_with(&["marks", "patch", "cordon"]),
+        "10.0 * marks: rebalance-recommendation
+         10.1 patch node-1: cordon, ours
+         10.2 * cordon: Done
+         10.2 * marks last 99.8 s
+         60.0 * marks: rebalance-recommendation
+         60.1 patch node-1: cordon, ours
+         60.2 * cordon: Done
+         60.2 * marks last 99.8 s
+         160.0 * marks expired: rebalance-recommendation
+         160.1 patch node-1: uncordon, remember, over rebalance-recommendation
+         160.2 * the node is uncordoned",
+    );
+}
+
+#[test]
+fn a_newer_recommendation_that_a_process_finds_when_it_starts_marks_anew() {
+    let script = again(script()).ends(181, End::Killed);
+    are(
+        &run(&script.sigterm(&[250])).lines_with(&["another", "before", "marks", "patch"]),
+        "10.0 * marks: rebalance-recommendation
+         10.1 patch node-1: cordon, ours
+         10.2 * marks last 99.8 s
+         110.0 * marks expired: rebalance-recommendation
+         110.1 patch node-1: uncordon, remember, over rebalance-recommendation
+         181.0 - another process begins
+         183.0 * marks: rebalance-recommendation
+         183.2 * drained before
+         185.0 * marks: rebalance-recommendation
+         185.1 patch node-1: cordon, ours
+         185.2 * marks last 99.8 s",
+    );
+}
+
+/// Some stand-ins for the metadata service do so.
+#[test]
+fn a_recommendation_that_is_of_the_moment_whenever_it_is_asked_for_is_one() {
+    let script = script()
+        .path_says(Rebalance, 10, Says::RecommendedNow)
+        .but(|it| it.config.policy.rebalance_marks = secs(100))
+        .ends(150, End::Killed);
+    are(
+        &run(&script).lines_with(&["another", "marks", "patch", "before"]),
+        "10.0 * marks: rebalance-recommendation
+         10.1 patch node-1: cordon, ours
+         10.2 * marks last 99.8 s
+         110.0 * marks expired: rebalance-recommendation
+         110.1 patch node-1: uncordon, remember, over rebalance-recommendation
+         150.0 - another process begins
+         152.0 * marks: rebalance-recommendation
+         152.2 * drained before",
+    );
 }

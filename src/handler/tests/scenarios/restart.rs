@@ -416,3 +416,59 @@ fn what_is_less_certain_does_not_take_the_marks_of_what_was_not_heard_of_yet() {
     );
     assert!(run.node.is_cordoned());
 }
+
+#[test]
+fn an_interruption_that_had_come_with_the_boot_is_drained_for_when_it_is_announced_anew() {
+    let script = script()
+        .says(10, Says::At(Stop, 40))
+        .ends(44, End::Rebooted)
+        .says(100, Says::At(Stop, 160))
+        .ends(99, End::Killed)
+        .pods([pod("a"), pod("b").late(50)]);
+    let run = run(&script);
+    are(
+        &run.lines_with(&["another", "notice", "before", "evict", "cordon"]),
+        "10.0 * notice: stop, 30 s left
+         10.1 patch node-1: cordon, ours
+         10.2 * cordon: Done
+         10.2 evict a 28
+         11.2 * empty: [a evicted]
+         44.0 - another process begins
+         46.0 * notice: stop in the past, 120 s left
+         46.1 * drained before
+         46.1 patch node-1: uncordon, remember, over spot-interruption/stop
+         46.2 * the node is uncordoned
+         99.0 - another process begins
+         101.0 * notice: stop, 59 s left
+         101.1 patch node-1: cordon, ours
+         101.2 * cordon: Done
+         101.2 evict b 30
+         102.2 * empty: [b evicted]",
+    );
+}
+
+#[test]
+fn what_an_earlier_boot_had_drained_for_is_not_passed_on_as_drained_in_this_one() {
+    let script = script()
+        .remembers("boot-0", true, true)
+        .says(0, Says::Fails)
+        .path_says(Maintenance, 2, Says::Planned(vec![planned(InstanceRetirement, 200)]))
+        .ends(10, End::Killed)
+        .says(11, Says::At(Terminate, 60))
+        .pods([pod("a").late(11)]);
+    are(
+        &run(&script).lines_with(&["another", "notice", "found", "before", "evict", "patch"]),
+        "0.2 * marks found of an earlier boot: spot-interruption/terminate
+         2.0 * notice: scheduled-maintenance/instance-retirement/event, 198 s left
+         2.1 patch node-1: ours
+         10.0 - another process begins
+         12.0 * notice: terminate, 48 s left
+         12.1 * marks found: scheduled-maintenance/instance-retirement/event
+         12.1 patch node-1: ours
+         12.2 evict a 30
+         13.2 * empty: [a evicted]
+         60.0 * notice: scheduled-maintenance/instance-retirement/event, 140 s left
+         60.1 patch node-1: ours, drained
+         200.1 patch node-1: ours, drained, drained scheduled-maintenance/instance-retirement/event",
+    );
+}

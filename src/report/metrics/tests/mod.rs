@@ -326,6 +326,8 @@ fn a_drain_is_counted_by_how_it_ended() {
         (Occasion::Stopped, &unclean, Some(End::Stopped), false, "handed_over"),
         (Occasion::CalledOff, &unclean, Some(End::CalledOff), false, "called_off"),
         (Occasion::CalledOff, &clean, Some(End::CalledOff), false, "called_off"),
+        (Occasion::NoNode, &clean, None, false, "incomplete"),
+        (Occasion::NodeUnknown, &clean, Some(End::Deadline), false, "incomplete"),
         (Occasion::Rehearsed, &clean, None, true, "dry_run"),
         (Occasion::Deadline, &unclean, Some(End::Deadline), true, "dry_run"),
     ] {
