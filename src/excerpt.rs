@@ -6,12 +6,44 @@ const MOST: usize = 200;
 /// At most 200 characters of `text` on one line, white space made single spaces. What is hidden is
 /// left out; where text was cut off, the last character is `…`.
 pub fn excerpt(text: &str) -> String {
-    let shown: String = text.chars().filter(|&c| c.is_whitespace() || !is_hidden(c)).collect();
-    let mut line = shown.split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.chars().nth(MOST).is_some() {
-        line = line.chars().take(MOST - 1).chain(['…']).collect();
+    let mut line = Line::default();
+    let mut gap = false;
+    // No more is kept, or looked at, than is shown: whoever wrote it also chose its length.
+    for c in text.chars().filter(|&c| c.is_whitespace() || !is_hidden(c)) {
+        if c.is_whitespace() {
+            gap = !line.text.is_empty();
+        } else if (std::mem::take(&mut gap) && !line.takes(' ')) || !line.takes(c) {
+            break;
+        }
     }
-    line
+    line.text
+}
+
+/// A line that is being written.
+#[derive(Default)]
+struct Line {
+    text: String,
+    /// Characters of it.
+    length: usize,
+    /// Where it ends if it has to be cut off.
+    cut: usize,
+}
+
+impl Line {
+    /// Whether there is still room for this character. If not, the line is cut off.
+    fn takes(&mut self, c: char) -> bool {
+        if self.length == MOST {
+            self.text.truncate(self.cut);
+            self.text.push('…');
+            return false;
+        }
+        self.text.push(c);
+        self.length += 1;
+        if self.length == MOST - 1 {
+            self.cut = self.text.len();
+        }
+        true
+    }
 }
 
 /// Whether a character shows nothing by itself, but may steer a terminal, or change the direction
@@ -39,5 +71,8 @@ mod tests {
         let whole = "é".repeat(MOST);
         assert_eq!(excerpt(&whole), whole);
         assert_eq!(excerpt(&"é".repeat(MOST + 1)), format!("{}…", "é".repeat(MOST - 1)));
+        let words = "a ".repeat(MOST);
+        assert_eq!(excerpt(&words), format!("{}a…", "a ".repeat(MOST / 2 - 1)));
+        assert_eq!(excerpt(&words[..MOST]), words[..MOST - 1]);
     }
 }

@@ -5,8 +5,5 @@ use std::process::ExitCode;
 use k8s_spot_handler::command;
 
 fn main() -> ExitCode {
-    command::start(std::env::args_os().skip(1)).unwrap_or_else(|failure| {
-        command::complain(&failure);
-        ExitCode::from(failure.exit_status())
-    })
+    command::start(std::env::args_os().skip(1))
 }

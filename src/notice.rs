@@ -190,7 +190,7 @@ impl NoticeId {
             (REBALANCE, None) => Self::Rebalance,
             (MAINTENANCE, Some(code)) => {
                 let code = Code::ALL.into_iter().find(|known| known.to_string() == code)?;
-                let id = parts.next().filter(|id| !id.is_empty())?;
+                let id = parts.next().filter(|id| is_event_id(id))?;
                 let nth = parts.next().map_or(Some(0), |nth| nth.parse().ok())?;
                 Self::Maintenance(Event { code, id: Arc::from(id), nth })
             }
@@ -198,6 +198,16 @@ impl NoticeId {
         };
         (id.to_string() == text).then_some(id)
     }
+}
+
+/// The longest id of an event, in bytes. EC2's have some 32 today.
+pub const LONGEST_EVENT_ID: usize = 100;
+
+/// Whether this can be the id of an event: visible ASCII in which nothing can be mistaken for the end of
+/// the field it stands in.
+pub fn is_event_id(text: &str) -> bool {
+    let is_fit = |b: u8| b.is_ascii_graphic() && !matches!(b, b'/' | b'"' | b'\\');
+    (1..=LONGEST_EVENT_ID).contains(&text.len()) && text.bytes().all(is_fit)
 }
 
 fn parse_action(text: &str) -> Option<Action> {

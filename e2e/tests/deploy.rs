@@ -21,7 +21,12 @@ const NAMESPACE: &str = "kube-system";
 const OWN: [&str; 3] = ["NODE_NAME", "POD_NAME", "NAMESPACE"];
 
 /// What is of no use to the DaemonSet: settings of commands that somebody runs by hand.
-const BY_HAND: [&str; 4] = ["SERVER", "KUBECONFIG", "DEADLINE", "OUTPUT"];
+const BY_HAND: [&str; 4] = [
+    "K8S_SPOT_HANDLER_SERVER",
+    "KUBECONFIG",
+    "K8S_SPOT_HANDLER_DEADLINE",
+    "K8S_SPOT_HANDLER_OUTPUT",
+];
 
 #[test]
 fn helm_lint_has_no_objection() -> Result<()> {
@@ -697,14 +702,21 @@ fn metrics_and_probes_have_ports_and_probes() -> Result<()> {
         |name: &str, port: u16| json!({"name": name, "containerPort": port, "protocol": "TCP"});
     let plain = container("defaults")?;
     ensure!(plain["ports"].is_null() && plain["livenessProbe"].is_null(), "{plain}");
-    ensure!(container("metrics")?["ports"] == json!([port("http-metrics", 9092)]));
-    // The same port twice would be refused.
-    ensure!(container("one-port")?["ports"] == json!([port("http-metrics", 9000)]));
+    // With the host's network the scheduler would keep the pod from a node where another has the port.
     let two = container("two-ports")?;
-    ensure!(
-        two["ports"] == json!([port("http-metrics", 9092), port("http-probes", 8080)]),
-        "{two}"
-    );
+    for host in [&container("metrics")?, &container("one-port")?, &two] {
+        ensure!(host["ports"].is_null(), "{host}");
+    }
+    let inside = |set: &str| -> Result<Value> {
+        let both = "useHostNetwork=false,enablePrometheusServer=true,enableProbesServer=true";
+        let rendered = render(&["--set".to_owned(), format!("{both}{set}")])?;
+        Ok(pod_of(&rendered)?["containers"][0]["ports"].clone())
+    };
+    let ports = inside("")?;
+    ensure!(ports == json!([port("http-metrics", 9092), port("http-probes", 8080)]), "{ports}");
+    // The same port twice would be refused.
+    let ports = inside(",prometheusServerPort=9000,probes.httpGet.port=9000")?;
+    ensure!(ports == json!([port("http-metrics", 9000)]), "{ports}");
     // The kubelet would ask the pod's address, where nobody listens.
     for (probe, path) in [("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")] {
         let get = json!({"host": "127.0.0.1", "path": path, "port": 8080});
@@ -935,7 +947,10 @@ fn sample(setting: &Setting) -> String {
         | "WEBHOOK_CA_FILE" => "/run/file",
         "WEBHOOK_TEMPLATE" => r#"{"text":"{{ .NodeName }}, {{ .Kind }}"}"#,
         "WEBHOOK_ROUTING_KEY" => "0123456789abcdef0123456789abcdef",
-        "WEBHOOK_PROXY" => "http://proxy.example.com:3128",
+        "WEBHOOK_PROXY" | "HTTPS_PROXY" | "HTTP_PROXY" | "ALL_PROXY" => {
+            "http://proxy.example.com:3128"
+        }
+        "NO_PROXY" => ".svc,10.0.0.0/8",
         "KUBERNETES_SERVICE_HOST" => "10.96.0.1",
         "KUBERNETES_EVENTS_EXTRA_ANNOTATIONS" => "team=platform,cost-centre=7",
         "CLUSTER" | "SLACK_CHANNEL" | "WECHAT_KEY" => "blue",

@@ -47,6 +47,9 @@ pub(super) fn act(command: Command, settings: &Settings) -> Result<ExitCode, Fai
     for remark in &settings.remarks {
         threads.tell(Fact::Remark(remark.clone()));
     }
+    for unusable in &settings.unusable {
+        threads.tell(Fact::SettingUnusable(unusable.to_string()));
+    }
     let (now, node) = (clock.now(), Arc::from(name.as_str()));
     let asked = match command {
         Command::Restore => ByHand::restore(now, &config, node, now + RESTORING),

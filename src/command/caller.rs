@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::drain::ask::{Job, PodRef};
+use crate::kube::access::Access;
 use crate::kube::reply::Reply;
 use crate::kube::request::Request;
 use crate::kube::trouble::Trouble;
@@ -39,6 +40,11 @@ struct Inbox {
 impl Caller {
     pub(super) fn new(clock: Clock, workers: Workers) -> Self {
         Self { clock, workers, inbox: Arc::default() }
+    }
+
+    /// The way to the API server, for what is not asked by a worker.
+    pub(super) fn access(&mut self) -> Arc<Access> {
+        self.workers.access()
     }
 
     /// How many requests could be sent at once.

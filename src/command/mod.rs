@@ -11,15 +11,17 @@ mod run;
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write};
+use std::panic;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use crate::clock::Clock;
 use crate::file;
 use crate::kube::kubeconfig;
 use crate::kube::server::Server;
 use crate::kube::token::Claims;
 use crate::kube::trouble::Trouble;
-use crate::report::server::BindError;
+use crate::report::log::json_line;
 use crate::settings::{self, ApiServer, BadSettings, Command, Settings, Wanted, WhichNode};
 
 /// Why the program ends by itself.
@@ -27,8 +29,6 @@ use crate::settings::{self, ApiServer, BadSettings, Command, Settings, Wanted, W
 pub enum Failure {
     /// The settings are bad, and nothing was done.
     Settings(BadSettings),
-    /// The file of a webhook's template holds none, and nothing was done.
-    Template(String),
     /// The kubeconfig does not tell how the API server is reached, and nothing was done.
     Kubeconfig {
         /// Which file.
@@ -40,8 +40,6 @@ pub enum Failure {
     NoNode,
     /// The API server could not be asked, in words.
     Unanswered(String),
-    /// Metrics or probes cannot be served, and nothing was done.
-    Listen(BindError),
     /// The system gave no thread or no socket to begin with, and nothing was done.
     System(io::Error),
 }
@@ -53,10 +51,26 @@ impl Failure {
     /// The exit status, as sysexits.h numbers them.
     pub fn exit_status(&self) -> u8 {
         match self {
-            Self::Settings(_) | Self::Template(_) | Self::NoNode => 64, // EX_USAGE
-            Self::Kubeconfig { .. } => 78,                              // EX_CONFIG
+            Self::Settings(_) | Self::NoNode => 64, // EX_USAGE
+            Self::Kubeconfig { .. } => 78,          // EX_CONFIG
             Self::Unanswered(_) => UNANSWERED,
-            Self::Listen(_) | Self::System(_) => 71, // EX_OSERR
+            Self::System(_) => 71, // EX_OSERR
+        }
+    }
+}
+
+impl Failure {
+    /// As lines of the JSON log: each bad setting has its own.
+    fn in_json(&self) -> String {
+        let now = Clock::start().read().wall;
+        let line = |fact: &str, words: &dyn fmt::Display| json_line(now, fact, &words);
+        match self {
+            Self::Settings(bad) => {
+                let each: String =
+                    bad.0.iter().map(|problem| line("bad_setting", problem)).collect();
+                each + &line("not_started", &BadSettings::SUMMARY)
+            }
+            other => line("not_started", other),
         }
     }
 }
@@ -75,19 +89,10 @@ impl From<Trouble> for Failure {
     }
 }
 
-impl From<BindError> for Failure {
-    fn from(error: BindError) -> Self {
-        Self::Listen(error)
-    }
-}
-
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Settings(bad) => bad.fmt(f),
-            Self::Template(why) => {
-                write!(f, "the webhook's template is not good, so nothing was started: {why}")
-            }
             Self::Kubeconfig { file, why } => {
                 write!(f, "the kubeconfig {} cannot be used: {why}", file.display())
             }
@@ -95,7 +100,6 @@ impl fmt::Display for Failure {
                 "the node is not named, and neither does the token name one: name it after the command",
             ),
             Self::Unanswered(why) => f.write_str(why),
-            Self::Listen(error) => error.fmt(f),
             Self::System(error) => write!(
                 f,
                 "the system does not give the threads and sockets to begin with, so nothing was \
@@ -105,12 +109,25 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Does what the arguments (without the program's name) and the environment say.
-///
+/// Does what the arguments (without the program's name) and the environment say, and says why where
+/// it cannot: on standard error, in the form of the log.
+pub fn start(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let logs_json = settings::logs_json(arguments.iter().cloned(), &settings::environment);
+    if logs_json {
+        panic_in_json();
+    }
+    act(arguments).unwrap_or_else(|failure| {
+        let said =
+            if logs_json { failure.in_json() } else { format!("k8s-spot-handler: {failure}\n") };
+        complain(&said);
+        ExitCode::from(failure.exit_status())
+    })
+}
+
 /// # Errors
 /// Nothing was done.
-pub fn start(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, Failure> {
-    let arguments: Vec<OsString> = arguments.into_iter().collect();
+fn act(arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
     let wanted = settings::read(arguments.iter().cloned(), &settings::environment);
     match wanted.map_err(Failure::Settings)? {
         Wanted::Help => print(&settings::help()),
@@ -168,10 +185,17 @@ fn api_server(settings: &Settings) -> Result<Server, Failure> {
 
 const VERSION: &str = concat!("k8s-spot-handler ", env!("CARGO_PKG_VERSION"), "\n");
 
-/// To standard error, with the program's name before it.
-pub fn complain(why: &impl fmt::Display) {
+/// To standard error, in one piece: the log may be writing there, too.
+fn complain(said: &str) {
     // Where nobody reads it, the exit status still says it.
-    let _ = writeln!(io::stderr(), "k8s-spot-handler: {why}");
+    let _ = io::stderr().write_all(said.as_bytes());
+}
+
+/// Has a defect of this program, which ends it, said as a line of the JSON log.
+fn panic_in_json() {
+    panic::set_hook(Box::new(|panic| {
+        complain(&json_line(Clock::start().read().wall, "panicked", panic));
+    }));
 }
 
 /// To standard output. If nobody takes it (`| head`), nobody misses it.

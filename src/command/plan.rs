@@ -16,10 +16,8 @@ use crate::drain::pod::Pod;
 use crate::drain::progress::Progress;
 use crate::drain::timing::Timing;
 use crate::drain::verdict::Verdict;
-use crate::kube::pods::{self, Then};
-use crate::kube::trouble::Trouble;
 use crate::kube::workers::Workers;
-use crate::kube::{reply, request};
+use crate::kube::{reply, request, watch};
 use crate::node::NodeAnswer;
 use crate::report::rehearsal::Rehearsal;
 use crate::settings::{Output, Settings};
@@ -33,9 +31,6 @@ const LONGEST: Duration = Duration::from_mins(2);
 /// Where one of them has failed, the others still have so long: longer than an admission webhook has by
 /// default (`timeoutSeconds`: 10).
 const LONGEST_FAILING: Duration = Duration::from_secs(12);
-
-/// Pods on a page of a list, at most. Fewer where a page is too large.
-const PAGE: u32 = 50;
 
 /// 0 if nothing would be lost, 1 if something would, [`UNANSWERED`] if that is not known.
 ///
@@ -51,7 +46,7 @@ pub(super) fn plan(settings: &Settings) -> Result<ExitCode, Failure> {
 
     let mut caller = Caller::new(clock, Workers::new(server, clock, settings.workers));
     find(&mut caller, &node)?;
-    let (pods, unread) = list(&mut caller, clock, &node)?;
+    let (pods, unread) = list(&mut caller, &node)?;
 
     let now = clock.now();
     let (deadline, margin) = (settings.by_hand.deadline, settings.safety_margin);
@@ -93,31 +88,13 @@ fn find(caller: &mut Caller, node: &str) -> Result<(), Failure> {
 }
 
 /// The pods of the node, and how many more could not be read.
-fn list(caller: &mut Caller, clock: Clock, node: &str) -> Result<(Vec<Pod>, usize), Failure> {
+fn list(caller: &mut Caller, node: &str) -> Result<(Vec<Pod>, usize), Failure> {
     let (mut pods, mut unread) = (Vec::new(), 0);
-    let (mut most, mut token) = (PAGE, None);
-    loop {
-        let request = request::list_pods(node, most, token.as_deref());
-        let reply = match caller.ask(&request, TIMEOUT) {
-            Err(Trouble::EndlessBody { .. }) if most > 1 => {
-                most /= 2;
-                continue;
-            }
-            reply => reply?,
-        };
-        let page = pods::page(node, clock.read(), &request, &reply);
-        let page = page.map_err(Failure::Unanswered)?;
-        for pod in page.pods {
-            match pod {
-                Ok(pod) => pods.push(pod),
-                Err(_) => unread += 1,
-            }
-        }
-        match page.then {
-            Then::Page(next) => token = Some(next),
-            Then::End(_) => return Ok((pods, unread)),
-        }
-    }
+    let listed = watch::list(&caller.access(), node, |pod| match pod {
+        Ok(pod) => pods.push(pod),
+        Err(_) => unread += 1,
+    });
+    listed.map(|()| (pods, unread)).map_err(Failure::Unanswered)
 }
 
 /// The answers to dry evictions of the pods.

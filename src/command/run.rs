@@ -29,19 +29,17 @@ use crate::report::server::Server as Listener;
 use crate::report::server::endpoints::Endpoints;
 use crate::report::server::pages::Shown;
 use crate::report::webhook::{Context, Webhooks};
+use crate::report::{Starter, Teller};
 use crate::settings::{FactUrls, Probes, Reporting, Settings, WhichNode};
 use crate::source::{InstanceSource, Report, Source};
 
 /// Runs until the process is told to end. `arguments`: those that it was started with.
 ///
 /// # Errors
-/// Nothing was done: a port is taken, or the system gives no thread or no socket to begin with.
+/// Nothing was done: the system gives no socket pair and signals to wait with, or no thread that polls.
+/// Whoever reports is no reason: [`Threads::start`].
 pub(super) fn run(settings: Settings, arguments: Vec<OsString>) -> Result<(), Failure> {
-    for webhook in &settings.reporting.webhooks {
-        webhook.check().map_err(Failure::Template)?;
-    }
     let clock = Clock::start();
-    let listener = Listener::bind(&wanted_pages(&settings.reporting))?;
     let source = source(&settings);
     let config = config(&settings, source.paths(), boot(clock.read().wall));
     let start = Start {
@@ -55,8 +53,9 @@ pub(super) fn run(settings: Settings, arguments: Vec<OsString>) -> Result<(), Fa
     };
     let shown = shown(&settings.reporting, &source);
     let server = Arc::new(api_server(&settings)?);
-    let reporters = reporters(&settings, clock, &server, shown.clone(), config.seed)?;
-    server.tell(listener_of(&reporters, clock, shown.clone()));
+    let (reporters, starters) = reporters(&settings, clock, &server, shown.clone(), config.seed);
+    let tell = reporters.teller(clock);
+    server.tell(listener_of(&reporters, clock, shown));
     let workers = Workers::new(Arc::clone(&server), clock, settings.workers);
     let own = config.rules.own.clone();
     let look = Look { arguments };
@@ -66,12 +65,10 @@ pub(super) fn run(settings: Settings, arguments: Vec<OsString>) -> Result<(), Fa
     for remark in settings.remarks {
         threads.tell(Fact::Remark(remark));
     }
-    if let Some(shown) = shown {
-        for (address, pages) in listener.addresses() {
-            threads.tell(Fact::Listens { address, pages });
-        }
-        listener.serve(clock, shown)?;
+    for unusable in settings.unusable {
+        tell(Fact::SettingUnusable(unusable.to_string()));
     }
+    // First what the node is guarded by: those who report may have what is left.
     for poller in source.pollers() {
         let sender = threads.news_sender();
         poller.start(clock, move |report| {
@@ -79,27 +76,41 @@ pub(super) fn run(settings: Settings, arguments: Vec<OsString>) -> Result<(), Fa
             ControlFlow::Continue(())
         })?;
     }
+    for (who, start) in starters {
+        threads.start(who, start);
+    }
     run_event_loop(config, &mut threads);
     threads.finish();
     Ok(())
 }
 
-/// Everybody who is to be told.
+/// Everybody who is to be told, and who starts their threads.
 fn reporters(
     settings: &Settings,
     clock: Clock,
     server: &Arc<Server>,
     shown: Option<Shown>,
     seed: u64,
-) -> io::Result<Reporters> {
+) -> (Reporters, Vec<(&'static str, Starter)>) {
     let reporting = &settings.reporting;
     let style = if reporting.log.json {
         Style::Json
     } else {
         Style::Text { coloured: io::stderr().is_terminal() }
     };
-    let log = Log::start(io::stderr(), style, reporting.log.least)?;
-    let mut reporters = Reporters::new(log, shown);
+    let log = Log::new(reporting.log.least);
+    let mut reporters = Reporters::new(log.clone(), shown.clone());
+    let mut starters: Vec<(_, Starter)> =
+        vec![("the log", Box::new(move || log.write_to(io::stderr(), style)))];
+    if let Some(shown) = shown {
+        let (wanted, tell) = (wanted_pages(reporting), reporters.teller(clock));
+        starters.push((
+            "metrics and probes",
+            Box::new(move || {
+                Listener::bind(&wanted).serve(clock, shown.clone(), Teller::clone(&tell))
+            }),
+        ));
+    }
     let instance = Arc::new(KnownInstance::new(instance_source(settings), clock));
     if !reporting.webhooks.is_empty() {
         let context = Context {
@@ -111,19 +122,22 @@ fn reporters(
             dry: settings.dry_run,
             seed,
         };
-        reporters = reporters.with_webhooks(Webhooks::start(reporting.webhooks.clone(), &context)?);
+        let (webhooks, start) = Webhooks::new(reporting.webhooks.clone(), &context);
+        reporters = reporters.with_webhooks(webhooks);
+        starters.extend(start.into_iter().map(|start| ("a webhook", start)));
     }
     if let Some(annotations) = reporting.events.clone().filter(|_| !settings.dry_run) {
         let identity = Identity { pod: settings.rules.own.name.clone(), annotations };
         let (server, tell) = (Arc::clone(server), reporters.teller(clock));
-        let events = Events::start(server, clock, identity, instance, seed, &tell)?;
+        let (events, start) = Events::new(server, clock, identity, instance, seed, &tell);
         reporters = reporters.with_events(events);
+        starters.push(("Kubernetes Events", start));
     }
-    Ok(reporters)
+    (reporters, starters)
 }
 
 /// What is served where.
-fn wanted_pages(reporting: &Reporting) -> Vec<(SocketAddr, Endpoints)> {
+pub(super) fn wanted_pages(reporting: &Reporting) -> Vec<(SocketAddr, Endpoints)> {
     let metrics = reporting.metrics.map(|at| (at, Endpoints { metrics: true, probes: None }));
     let probes = reporting.probes.clone().map(|Probes { address, liveness }| {
         (address, Endpoints { metrics: false, probes: Some(liveness) })

@@ -64,9 +64,44 @@ pub(super) struct Sets {
     /// Whether a first set was read to its end.
     pub(super) listed: bool,
     /// Pods that could not be read, as far as no later set has shown them.
-    pub(super) unread: u32,
-    /// How many of them since the current set began.
-    pub(super) current_unread: u32,
+    pub(super) unread: Unread,
+    /// Those of them since the current set began.
+    pub(super) current_unread: Unread,
+}
+
+impl Sets {
+    /// This pod was read, or is gone.
+    pub(super) fn read(&mut self, uid: &str) {
+        self.unread.known.remove(uid);
+        self.current_unread.known.remove(uid);
+    }
+}
+
+/// Pods that could not be read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Unread {
+    /// Those of which it is known which they are.
+    known: BTreeSet<String>,
+    /// How often it was not.
+    others: u32,
+}
+
+impl Unread {
+    /// Adds one; whether it was not among them.
+    pub(super) fn add(&mut self, pod: Option<String>) -> bool {
+        if let Some(pod) = pod {
+            self.known.insert(pod)
+        } else {
+            self.others += 1;
+            true
+        }
+    }
+
+    /// How many they are.
+    pub(super) fn count(&self) -> u32 {
+        let known = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
+        self.others.saturating_add(known)
+    }
 }
 
 /// What is to be done next.
@@ -326,7 +361,7 @@ impl Drain {
         Verdict {
             rows: rows.collect(),
             listed: self.sets.listed,
-            unread: self.sets.unread,
+            unread: self.sets.unread.count(),
             took: now.since(self.began),
             end,
         }

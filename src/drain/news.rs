@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::drain::ask::{Answer, Ask, Budget};
 use crate::drain::budgets::Refusal;
-use crate::drain::machine::Drain;
+use crate::drain::machine::{Drain, Unread};
 use crate::drain::owners::Owners;
 use crate::drain::pod::{Exempt, Pod};
 use crate::drain::progress::Progress;
@@ -27,15 +27,15 @@ impl Drain {
     /// A complete set of pods begins.
     pub fn set_begins(&mut self) {
         self.sets.current += 1;
-        self.sets.current_unread = 0;
+        self.sets.current_unread = Unread::default();
     }
 
     /// The set is complete: who was not in it is gone, unless one of it could not be read.
     pub fn set_complete(&mut self, now: Moment) {
         let is_first = !std::mem::replace(&mut self.sets.listed, true);
         // Whatever could not be read before is in this set again, or is gone.
-        self.sets.unread = self.sets.current_unread;
-        if self.sets.unread == 0 {
+        self.sets.unread = self.sets.current_unread.clone();
+        if self.sets.unread.count() == 0 {
             let current = self.sets.current;
             let absent = self.records.iter().filter(|(_, record)| record.set < current);
             let absent: Vec<String> = absent.map(|(uid, _)| uid.clone()).collect();
@@ -60,6 +60,7 @@ impl Drain {
     pub fn pod_seen(&mut self, pod: Pod) {
         let set = self.sets.current;
         let uid = pod.reference.uid.clone();
+        self.sets.read(&uid);
         if self.plan.rules.own.is(&pod.reference) {
             self.own_grace = Some(pod.time_to_end());
         }
@@ -85,6 +86,7 @@ impl Drain {
 
     /// The pod with this UID is gone.
     pub fn pod_gone(&mut self, now: Moment, uid: &str) {
+        self.sets.read(uid);
         let Some(record) = self.records.get_mut(uid) else { return };
         if matches!(record.state, State::Gone(_) | State::Exempt(_) | State::Tried(_)) {
             return;
@@ -95,11 +97,18 @@ impl Drain {
         self.told.push_back(Progress::Gone { pod, after: now.since(self.began) });
     }
 
-    /// A pod could not be read: from now on nobody can say that all are gone.
-    pub fn pod_unread(&mut self, why: String) {
-        self.sets.unread += 1;
-        self.sets.current_unread += 1;
-        self.told.push_back(Progress::Unread { why });
+    /// A pod could not be read: from now on nobody can say that all are gone. One of which it is known
+    /// which it is counts once, however often it changes.
+    pub fn pod_unread(&mut self, pod: Option<String>, why: String) {
+        // Of one that was read before, what is known stays known.
+        if let Some(record) = pod.as_ref().and_then(|uid| self.records.get_mut(uid)) {
+            record.set = self.sets.current;
+            return;
+        }
+        self.sets.current_unread.add(pod.clone());
+        if self.sets.unread.add(pod) {
+            self.told.push_back(Progress::Unread { why });
+        }
     }
 
     /// The watch was lost, and is opened again.

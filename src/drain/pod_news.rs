@@ -18,6 +18,8 @@ pub enum PodNews {
     },
     /// A pod could not be read, and was skipped.
     Unread {
+        /// Its UID, or else its namespace and name, as far as known.
+        pod: Option<String>,
         /// Why, in words.
         why: String,
     },

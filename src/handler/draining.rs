@@ -389,7 +389,7 @@ impl Draining {
                 self.stop_earlier();
             }
             News::Pods(PodNews::Gone { uid }) => self.drain.pod_gone(now, &uid),
-            News::Pods(PodNews::Unread { why }) => self.drain.pod_unread(why),
+            News::Pods(PodNews::Unread { pod, why }) => self.drain.pod_unread(pod, why),
             News::Pods(PodNews::Lost { why }) => self.drain.watch_lost(why),
             News::NotFollowing { why } => {
                 self.following = Following::Again(now + FOLLOW_AGAIN);

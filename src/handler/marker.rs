@@ -406,6 +406,7 @@ mod tests {
                 unschedulable: false,
                 cordoned_by: Setter::Unknown,
                 taints: Vec::new(),
+                too_many_taints: false,
                 exclusion: None,
                 state: Remembered::Nothing,
                 by_hand: Remembered::Nothing,

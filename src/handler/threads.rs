@@ -28,6 +28,7 @@ use crate::kube::workers::{STACK, Task, Workers};
 use crate::kube::{reply, request, watch};
 use crate::moment::{Moment, Reading};
 use crate::node::NodeAnswer;
+use crate::report::Starter;
 use crate::report::fact::Fact;
 use crate::report::reporters::Reporters;
 
@@ -138,6 +139,11 @@ impl Threads {
     /// For whatever sends news from a thread of its own.
     pub fn news_sender(&self) -> NewsSender {
         self.sender.clone()
+    }
+
+    /// Starts the thread of one who reports; nothing waits for it, and nothing ends without it.
+    pub fn start(&mut self, who: &'static str, start: Starter) {
+        self.reporters.start(self.clock.read(), who, start);
     }
 
     /// Gives those who report time for what they have, then leaves everything as it is: the process

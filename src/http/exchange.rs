@@ -7,6 +7,7 @@ use ureq_proto::client::state::{RecvBody, RecvResponse};
 use ureq_proto::client::{Call, RecvBodyResult, RecvResponseResult};
 use ureq_proto::http::{HeaderMap, StatusCode};
 
+use crate::excerpt::excerpt;
 use crate::http::failure::{Failure, Received};
 use crate::http::request::Request;
 use crate::http::wire::{Fault, Wire};
@@ -106,7 +107,7 @@ impl Connection {
         until: Moment,
     ) -> Result<Vec<u8>, Failure> {
         let mut body = Vec::new();
-        let must_close = match rest {
+        match rest {
             Rest::Body(mut call) => {
                 let status = status.as_u16();
                 let too_long = || Failure::EndlessBody { status, limit: limit.read };
@@ -129,19 +130,27 @@ impl Connection {
                     let room = limit.kept.saturating_sub(body.len()).min(read);
                     body.extend_from_slice(piece.get(..room).unwrap_or_default());
                 }
-                match call.proceed() {
-                    Some(RecvBodyResult::Cleanup(call)) => call.must_close_connection(),
-                    Some(RecvBodyResult::Redirect(call)) => call.must_close_connection(),
-                    None => true,
-                }
+                self.body_ended(*call);
             }
-            Rest::Nothing { must_close } => must_close,
-        };
+            Rest::Nothing { must_close } => self.answered(must_close),
+        }
+        Ok(body)
+    }
+
+    /// A body was read to its end, or as far as it is wanted.
+    fn body_ended(&mut self, call: Call<RecvBody>) {
+        self.answered(match call.proceed() {
+            Some(RecvBodyResult::Cleanup(call)) => call.must_close_connection(),
+            Some(RecvBodyResult::Redirect(call)) => call.must_close_connection(),
+            None => true,
+        });
+    }
+
+    fn answered(&mut self, must_close: bool) {
         // Bytes that nobody asked for cannot be told from the next answer.
         self.reusable = !must_close && self.inbox.is_empty();
         // Its memory may go until the next answer.
         self.inbox = Vec::new();
-        Ok(body)
     }
 
     /// What is beneath it, where the answer has made a tunnel of it. `None` if the other end spoke
@@ -175,8 +184,8 @@ impl Connection {
         let not_http = |why: String| Failure::NotHttp { status: None, why };
         let mut interim = 0;
         loop {
-            let (used, head) =
-                read_head_of(&mut call, &self.inbox).map_err(|e| not_http(e.to_string()))?;
+            let (used, head) = read_head_of(&mut call, &self.inbox)
+                .map_err(|e| not_http(excerpt(&e.to_string())))?;
             self.inbox.drain(..used);
             if let Some((status, headers)) = head {
                 let rest = call
@@ -213,7 +222,8 @@ impl Connection {
         let not_http = |why: String| Failure::NotHttp { status: Some(status), why };
         let until_close = call.body_mode() == BodyMode::CloseDelimited;
         loop {
-            let (used, made) = call.read(&self.inbox, into).map_err(|e| not_http(e.to_string()))?;
+            let (used, made) =
+                call.read(&self.inbox, into).map_err(|e| not_http(excerpt(&e.to_string())))?;
             self.inbox.drain(..used);
             if made > 0 {
                 return Ok(made);
@@ -271,6 +281,12 @@ impl Body {
         until: Moment,
     ) -> Result<usize, Failure> {
         self.connection.read_body(&mut self.call, into, self.status.as_u16(), before, until)
+    }
+
+    /// The connection below, after the last piece; whether it can be used again, it says itself.
+    pub fn into_connection(mut self) -> Connection {
+        self.connection.body_ended(*self.call);
+        self.connection
     }
 }
 

@@ -103,6 +103,7 @@ impl Connection {
                     let http = exchange::Body::new(self.http, StatusCode::OK, call);
                     return Ok(Streaming::Body(Box::new(Body {
                         access: self.access,
+                        token: self.token,
                         http,
                         exchange,
                     })));
@@ -233,6 +234,7 @@ impl Connection {
 /// The body of an answer without end.
 pub(super) struct Body {
     access: Arc<Access>,
+    token: Option<Token>,
     http: exchange::Body,
     exchange: Exchange,
 }
@@ -249,6 +251,13 @@ impl Body {
         self.http
             .read(into, before, until)
             .map_err(|failure| self.exchange.trouble(&self.access, failure))
+    }
+
+    /// The connection below, after the last piece; `None` if it cannot be used again.
+    pub(super) fn into_connection(self) -> Option<Connection> {
+        let Self { access, token, http, .. } = self;
+        let http = http.into_connection();
+        http.is_reusable().then_some(Connection { access, token, http })
     }
 
     /// The moment at which `patience` ends.

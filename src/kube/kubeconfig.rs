@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use miniserde::Deserialize;
 use miniserde::json::{self, Value};
 
+use crate::excerpt::excerpt;
 use crate::http::tls::OwnCertificate;
 use crate::kube::server::{Credential, Roots, Server};
 use crate::kube::server_url::ServerUrl;
@@ -56,7 +57,7 @@ fn named<T, N>(
     name: &str,
 ) -> Result<T, String> {
     let found = all.into_iter().flatten().map(parts).find(|(its, _)| its == name);
-    found.map(|(_, it)| it).ok_or_else(|| format!("it has no {what} named {name}"))
+    found.map(|(_, it)| it).ok_or_else(|| format!("it has no {what} named {}", excerpt(name)))
 }
 
 fn decoded(what: &str, data: &str) -> Result<Vec<u8>, String> {

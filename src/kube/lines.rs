@@ -6,15 +6,18 @@ use std::time::Duration;
 use crate::kube::connection::Body;
 use crate::kube::trouble::Trouble;
 
-/// The longest line that is read, in bytes. An object has at most 1.5 MiB, and JSON may escape some
-/// of that.
-const LINE_LIMIT: usize = 4 * 1024 * 1024;
+/// The longest object that is read, in bytes, with what is said of it. etcd holds at most 1.5 MiB of one,
+/// and JSON may escape some of that.
+pub(super) const OBJECT_LIMIT: usize = 4 * 1024 * 1024;
 
-/// Memory that is kept from line to line, in bytes: what most pods need.
-const KEPT: usize = 64 * 1024;
+/// Of a longer one so many bytes are kept: its name and its UID stand there.
+pub(super) const BEGINNING: usize = 1024;
+
+/// Memory that is kept from object to object, in bytes: what most pods need.
+pub(super) const KEPT: usize = 64 * 1024;
 
 /// Bytes that are read at a time.
-const CHUNK: usize = 4 * 1024;
+pub(super) const CHUNK: usize = 4 * 1024;
 
 /// The lines of an answer, as they come.
 pub(super) struct Lines {
@@ -25,23 +28,28 @@ pub(super) struct Lines {
     ended: bool,
 }
 
-/// One line, without its newline.
+/// One piece of an answer: a line without its newline, an item of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Line<'a> {
+pub(super) enum Piece<'a> {
     /// As it came.
     Text(&'a [u8]),
-    /// A line of so many bytes, above 4 MiB: skipped to its end.
-    TooLong(usize),
+    /// One of more than 4 MiB: skipped to its end.
+    TooLong {
+        /// Its bytes.
+        length: usize,
+        /// The first of them.
+        beginning: &'a [u8],
+    },
 }
 
 impl Lines {
     pub(super) fn new(body: Box<Body>) -> Self {
-        Self { body, splitter: LineSplitter::new(LINE_LIMIT), length: 0, ended: false }
+        Self { body, splitter: LineSplitter::new(OBJECT_LIMIT), length: 0, ended: false }
     }
 
     /// Waits for the next line for at most `patience`; `None` if the server has ended the answer in
     /// good order. After [`Trouble::TimedOut`] it may be called again; nothing is lost.
-    pub(super) fn next_line(&mut self, patience: Duration) -> Result<Option<Line<'_>>, Trouble> {
+    pub(super) fn next_line(&mut self, patience: Duration) -> Result<Option<Piece<'_>>, Trouble> {
         let until = self.body.begin(patience);
         let mut piece = [0; CHUNK];
         let mut split = self.splitter.next();
@@ -53,8 +61,10 @@ impl Lines {
             split = if self.ended { self.splitter.last() } else { self.splitter.next() };
         }
         Ok(split.map(|split| match split {
-            Split::Text(range) => Line::Text(self.splitter.text(range)),
-            Split::TooLong(length) => Line::TooLong(length),
+            Split::Text(range) => Piece::Text(self.splitter.text(range)),
+            Split::TooLong(length) => {
+                Piece::TooLong { length, beginning: &self.splitter.beginning }
+            }
         }))
     }
 }
@@ -69,6 +79,8 @@ struct LineSplitter {
     searched: usize,
     /// Bytes of the present line that were dropped, because it is too long.
     dropped: usize,
+    /// What the last line that was too long began with.
+    beginning: Vec<u8>,
 }
 
 /// A line as it is found in the buffer.
@@ -79,7 +91,14 @@ enum Split {
 
 impl LineSplitter {
     fn new(limit: usize) -> Self {
-        Self { limit, buffer: Vec::new(), consumed: 0, searched: 0, dropped: 0 }
+        Self {
+            limit,
+            buffer: Vec::new(),
+            consumed: 0,
+            searched: 0,
+            dropped: 0,
+            beginning: Vec::new(),
+        }
     }
 
     fn push(&mut self, bytes: &[u8]) {
@@ -98,6 +117,7 @@ impl LineSplitter {
         }
         self.searched = self.buffer.len();
         if self.dropped > 0 || self.searched > self.limit {
+            self.keep_beginning();
             self.dropped = self.dropped.saturating_add(self.searched);
             self.searched = 0;
             self.buffer.clear();
@@ -120,8 +140,22 @@ impl LineSplitter {
     }
 
     fn line(&mut self, end: usize) -> Split {
-        let length = std::mem::take(&mut self.dropped).saturating_add(end);
-        if length > self.limit { Split::TooLong(length) } else { Split::Text(0..end) }
+        let length = self.dropped.saturating_add(end);
+        if length > self.limit {
+            self.keep_beginning();
+            self.dropped = 0;
+            Split::TooLong(length)
+        } else {
+            Split::Text(0..end)
+        }
+    }
+
+    /// Keeps what the present line begins with, unless that is gone.
+    fn keep_beginning(&mut self) {
+        if self.dropped == 0 {
+            let beginning = self.buffer.get(..BEGINNING).unwrap_or(&self.buffer);
+            self.beginning = beginning.to_vec();
+        }
     }
 
     fn discard_consumed(&mut self) {
@@ -186,7 +220,7 @@ mod tests {
 
     #[test]
     fn memory_is_given_back_after_a_long_line() {
-        let mut splitter = LineSplitter::new(LINE_LIMIT);
+        let mut splitter = LineSplitter::new(OBJECT_LIMIT);
         splitter.push(&vec![b'a'; 1024 * 1024]);
         assert!(splitter.next().is_none());
         splitter.push(b"\nshort\n");
@@ -197,13 +231,14 @@ mod tests {
 
     #[test]
     fn a_line_that_is_skipped_takes_no_memory() {
-        let mut splitter = LineSplitter::new(LINE_LIMIT);
+        let mut splitter = LineSplitter::new(OBJECT_LIMIT);
         for _ in 0..100 {
             splitter.push(&vec![b'a'; 1024 * 1024]);
             assert!(splitter.next().is_none());
-            assert!(splitter.buffer.len() <= LINE_LIMIT);
+            assert!(splitter.buffer.len() <= OBJECT_LIMIT);
         }
         splitter.push(b"\n");
         assert!(matches!(splitter.next(), Some(Split::TooLong(length)) if length == 100 << 20));
+        assert_eq!(splitter.beginning, vec![b'a'; BEGINNING]);
     }
 }

@@ -3,6 +3,7 @@
 //! | Module | What it is |
 //! |---|---|
 //! | [`name`] | what it takes for a name |
+//! | `kept` | what is kept of JSON that others wrote |
 //! | [`trouble`] | what can go wrong on the way, in words |
 //! | [`token`] | the ServiceAccount's token, and its claims |
 //! | [`request`], [`reply`] | what is asked; what an answer means |
@@ -13,7 +14,7 @@
 //! | [`access`] | one drain's way to it: roots, addresses, the sockets that are open |
 //! | `connection` | one exchange after the other over one connection |
 //! | [`client`] | the same, kept and mended where it breaks |
-//! | `lines` | an answer without end, line by line |
+//! | `lines`, `items` | an answer without end, line by line; a list, item by item |
 //! | [`workers`] | the threads that carry requests out |
 //! | [`event`], [`profile`] | Kubernetes Events; what messages tell of the Node |
 //! | [`pods`], [`watch`] | pods as the drain sees them; the watch that lists and follows them |
@@ -24,7 +25,11 @@ pub mod access;
 pub mod client;
 mod connection;
 pub mod event;
+#[cfg(test)]
+mod hostile;
 pub mod identity;
+mod items;
+mod kept;
 pub mod kubeconfig;
 mod lines;
 pub mod name;

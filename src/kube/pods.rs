@@ -1,19 +1,21 @@
-//! What the API server says of the node's pods: a line of a watch, a page of a list. Only the few
-//! fields that the drain needs are read. Pure.
+//! What the API server says of the node's pods: a line of a watch, an item of a list. Only the few
+//! fields that the drain needs are read. A pod's author chooses most of it: of no list more is kept than
+//! is needed, and of no text that is only shown more than an excerpt. Pure.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::Pod as PodKind;
 use k8s_openapi::{ListableResource, Resource};
-use miniserde::{Deserialize, json};
+use miniserde::de::{Map, Visitor};
+use miniserde::{Deserialize, json, make_place};
 
 use crate::drain::ask::PodRef;
 use crate::drain::pod::{Controller, Pod, Terminating, Tier};
 use crate::excerpt::excerpt;
+use crate::kube::kept::{Excerpt, Gather, Gathered, Present};
 use crate::kube::name::{is_label, is_subdomain};
-use crate::kube::reply::{self, Reply, Status};
-use crate::kube::request::Request;
 use crate::moment::{Moment, Reading, WallTime};
 
 /// What Kubernetes takes where `spec.terminationGracePeriodSeconds` is not set.
@@ -31,13 +33,28 @@ pub(super) struct Context<'a> {
     pub(super) at: Reading,
 }
 
+/// A pod that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// Its UID, or else its namespace and name, as far as known.
+    pub pod: Option<String>,
+    /// Why, in words.
+    pub why: String,
+}
+
+impl From<String> for Unread {
+    fn from(why: String) -> Self {
+        Self { pod: None, why }
+    }
+}
+
 /// One line of a watch.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Event {
-    /// A pod is there, or changed. In words why not, if it cannot be read.
+    /// A pod is there, or changed.
     Seen {
         /// The pod.
-        pod: Result<Pod, String>,
+        pod: Result<Pod, Unread>,
         /// The pod had not been there before, or belongs to a first set.
         added: bool,
         /// Where the watch now stands.
@@ -45,8 +62,8 @@ pub(super) enum Event {
     },
     /// A pod is gone.
     Gone {
-        /// Its UID; in words why not, if it cannot be read.
-        uid: Result<String, String>,
+        /// Its UID.
+        uid: Result<String, Unread>,
         /// Where the watch now stands.
         version: Option<String>,
     },
@@ -71,34 +88,27 @@ impl Event {
     pub(super) fn read(line: &[u8], context: Context<'_>) -> Result<Self, String> {
         let unread = |what: &str| format!("a line of {} bytes is {what}", line.len());
         let text = std::str::from_utf8(line).map_err(|_| unread("not UTF-8"))?;
-        let kind = parse::<Typed>(text).ok_or_else(|| unread("not an event in JSON"))?.kind;
+        let line: RawEvent = parse(text).ok_or_else(|| unread("not an event in JSON"))?;
+        let kind = line.kind;
         let broken = || unread(&format!("no event of type {}", excerpt(&kind)));
+        let object = line.object.ok_or_else(broken)?;
+        let version = version(object.metadata.as_ref());
         match kind.as_str() {
             "ADDED" | "MODIFIED" => {
-                let raw = parse::<Holding<RawPod>>(text).ok_or_else(broken)?.object;
-                let version = version(raw.metadata.as_ref());
-                Ok(Self::Seen { pod: raw.parse(context), added: kind == "ADDED", version })
+                Ok(Self::Seen { pod: object.parse(context), added: kind == "ADDED", version })
             }
-            "DELETED" => {
-                let raw = parse::<Holding<RawPod>>(text).ok_or_else(broken)?.object;
-                let version = version(raw.metadata.as_ref());
-                Ok(Self::Gone { uid: raw.uid(), version })
-            }
+            "DELETED" => Ok(Self::Gone { uid: object.uid(), version }),
             "BOOKMARK" => {
-                let raw = parse::<Holding<RawPod>>(text).ok_or_else(broken)?.object;
-                let version = version(raw.metadata.as_ref()).ok_or_else(broken)?;
-                Ok(Self::Bookmark { version, ends_set: raw.ends_set() })
+                let version = version.ok_or_else(broken)?;
+                Ok(Self::Bookmark { version, ends_set: object.ends_set() })
             }
-            "ERROR" => {
-                let status = parse::<Holding<Status>>(text).ok_or_else(broken)?.object;
-                Ok(Self::error(&status))
-            }
+            "ERROR" => Ok(Self::error(object)),
             _ => Err(broken()),
         }
     }
 
-    fn error(status: &Status) -> Self {
-        let message = excerpt(status.message.as_deref().unwrap_or("no message"));
+    fn error(status: RawObject) -> Self {
+        let message = status.message.map_or_else(|| "no message".to_owned(), |text| text.0);
         let expired = status.code == Some(410)
             || matches!(status.reason.as_deref(), Some("Expired" | "Gone"))
             || message.contains(TOO_OLD);
@@ -107,57 +117,51 @@ impl Event {
     }
 }
 
-/// A page of a list.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Page {
-    /// The pods; in words why not, where one cannot be read.
-    pub pods: Vec<Result<Pod, String>>,
-    /// What comes after it.
-    pub then: Then,
+/// Reads one item of a list of pods: the pod, and its resource version.
+pub(super) fn item(text: &[u8], context: Context<'_>) -> Result<(Pod, Option<String>), Unread> {
+    let unread = |what| Unread::from(format!("an item of {} bytes is {what}", text.len()));
+    let text = std::str::from_utf8(text).map_err(|_| unread("not UTF-8"))?;
+    let object = parse::<RawObject>(text).ok_or_else(|| unread("not a pod in JSON"))?;
+    let version = version(object.metadata.as_ref());
+    Ok((object.parse(context)?, version))
 }
 
-/// What comes after a page.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Then {
-    /// The next page, for which this token stands.
-    Page(String),
-    /// Nothing: the list is complete, as of this resource version.
-    End(String),
+/// What stands around the items of a list: as of which resource version it is complete. `None` if it is no
+/// complete list of pods.
+pub(super) fn list_version(frame: &[u8]) -> Option<String> {
+    let list: RawList = parse(std::str::from_utf8(frame).ok()?)?;
+    // A server that gives the list in parts was not asked to.
+    let is_whole =
+        list.kind == PodKind::LIST_KIND && list.metadata.token.is_none_or(|it| it.is_empty());
+    list.metadata.resource_version.filter(|text| is_whole && is_version(text))
 }
 
-/// What the reply to [`list_pods`](crate::kube::request::list_pods) means, for `node`.
-///
-/// # Errors
-/// It is no page of pods; in words why not.
-pub fn page(node: &str, at: Reading, request: &Request, reply: &Reply) -> Result<Page, String> {
-    match reply.status {
-        200 => Page::read(&reply.body, Context { node, at })
-            .ok_or_else(|| reply::unexpected(request, reply)),
-        403 => Err(format!("{}; `list` on `pods` must be granted", reply::refusal(request, reply))),
-        _ => Err(reply::refusal(request, reply)),
-    }
-}
-
-impl Page {
-    /// Reads a page; `None` if the body is anything else.
-    pub(super) fn read(body: &[u8], context: Context<'_>) -> Option<Self> {
-        let list: RawList = parse(std::str::from_utf8(body).ok()?)?;
-        if list.kind != PodKind::LIST_KIND {
-            return None;
-        }
-        let token = list.metadata.token.filter(|token| !token.is_empty());
-        let then = match token {
-            Some(token) => Then::Page(token),
-            None => Then::End(list.metadata.resource_version.filter(|text| is_version(text))?),
-        };
-        let pods = list.items.unwrap_or_default().into_iter().map(|raw| raw.parse(context));
-        Some(Self { pods: pods.collect(), then })
-    }
+/// The UID of a pod of which no more was kept than what it began with. Before it the API server writes
+/// nothing that may hold a quotation mark.
+pub(super) fn uid_at(beginning: &[u8]) -> Option<String> {
+    const UID: &str = "\"uid\":\"";
+    let text = String::from_utf8_lossy(beginning);
+    let (_, metadata) = text.split_once("\"metadata\":{")?;
+    let (uid, _) = metadata.split_once(UID)?.1.split_once('"')?;
+    Some(uid.to_owned()).filter(|uid| is_uid(uid))
 }
 
 fn parse<T: Deserialize>(text: &str) -> Option<T> {
     json::from_str(text).ok()
 }
+
+/// The UID of the pod that a line of a watch tells to be gone, by what the line begins with.
+pub(super) fn uid_of_deleted(beginning: &[u8]) -> Option<String> {
+    beginning.starts_with(b"{\"type\":\"DELETED\"").then(|| uid_at(beginning)).flatten()
+}
+
+/// Whether this may be a UID: it becomes part of requests.
+fn is_uid(text: &str) -> bool {
+    (1..=MOST_OF_UID).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// The API server makes UIDs of 36 characters.
+const MOST_OF_UID: usize = 128;
 
 fn version(metadata: Option<&RawMeta>) -> Option<String> {
     metadata?.resource_version.clone().filter(|text| is_version(text))
@@ -169,21 +173,16 @@ fn is_version(text: &str) -> bool {
 }
 
 #[derive(Deserialize)]
-struct Typed {
+struct RawEvent {
     #[serde(rename = "type")]
     kind: String,
-}
-
-#[derive(Deserialize)]
-struct Holding<T> {
-    object: T,
+    object: Option<RawObject>,
 }
 
 #[derive(Deserialize)]
 struct RawList {
     kind: String,
     metadata: RawListMeta,
-    items: Option<Vec<RawPod>>,
 }
 
 #[derive(Deserialize)]
@@ -194,16 +193,20 @@ struct RawListMeta {
     resource_version: Option<String>,
 }
 
+/// A pod, or a Status where a watch tells an error.
 #[derive(Deserialize)]
-struct RawPod {
+struct RawObject {
     /// Not given within a list.
     kind: Option<String>,
     metadata: Option<RawMeta>,
     spec: Option<RawSpec>,
     status: Option<RawStatus>,
+    code: Option<u16>,
+    reason: Option<String>,
+    message: Option<Excerpt>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct RawMeta {
     namespace: Option<String>,
     name: Option<String>,
@@ -211,29 +214,79 @@ struct RawMeta {
     #[serde(rename = "resourceVersion")]
     resource_version: Option<String>,
     annotations: Option<RawAnnotations>,
-    finalizers: Option<Vec<String>>,
+    finalizers: Option<Gathered<First>>,
     #[serde(rename = "ownerReferences")]
-    owners: Option<Vec<RawOwner>>,
+    owners: Option<Gathered<Owners>>,
     #[serde(rename = "deletionTimestamp")]
     deletion_timestamp: Option<String>,
     #[serde(rename = "deletionGracePeriodSeconds")]
     deletion_grace: Option<i64>,
 }
 
+impl RawMeta {
+    /// Which pod it is, as far as that is known.
+    fn id(&self) -> Option<String> {
+        let name =
+            || Some(excerpt(&format!("{}/{}", self.namespace.as_ref()?, self.name.as_ref()?)));
+        self.uid.clone().filter(|uid| is_uid(uid)).or_else(name)
+    }
+}
+
 #[derive(Deserialize)]
 struct RawAnnotations {
     #[serde(rename = "kubernetes.io/config.mirror")]
-    mirror: Option<String>,
+    mirror: Option<Present>,
     #[serde(rename = "k8s.io/initial-events-end")]
     initial_events_end: Option<String>,
 }
 
+/// The first of the finalizers.
+#[derive(Default)]
+struct First(Option<String>);
+
+impl Gather for First {
+    type Element = Excerpt;
+
+    fn gather(&mut self, element: Excerpt) {
+        self.0.get_or_insert(element.0);
+    }
+}
+
+/// The first owner that is the controller, as `metav1.GetControllerOf` in k8s.io/apimachinery has it.
+#[derive(Default)]
+struct Owners(Option<Controller>);
+
+impl Gather for Owners {
+    type Element = RawOwner;
+
+    fn gather(&mut self, owner: RawOwner) {
+        if owner.controller == Some(true) {
+            self.0.get_or_insert_with(|| owner.controller());
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct RawOwner {
+    #[serde(rename = "apiVersion")]
+    api_version: Option<String>,
     kind: String,
-    name: String,
+    name: Excerpt,
     uid: Option<String>,
     controller: Option<bool>,
+}
+
+impl RawOwner {
+    /// A DaemonSet of another group than `apps` is somebody's own kind, which only has the same name.
+    fn controller(self) -> Controller {
+        let group = self.api_version.as_deref().and_then(|it| it.split_once('/'));
+        match (self.kind.as_str(), group) {
+            (DaemonSet::KIND, Some((DaemonSet::GROUP, _))) => {
+                Controller::DaemonSet(self.name.0.into())
+            }
+            _ => Controller::Other(self.uid.unwrap_or_default().into()),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -244,49 +297,107 @@ struct RawSpec {
     grace: Option<i64>,
     #[serde(rename = "priorityClassName")]
     priority_class: Option<String>,
-    volumes: Option<Vec<RawVolume>>,
+    volumes: Option<Gathered<Volumes>>,
+}
+
+/// Which kinds of volumes there are.
+#[derive(Default)]
+struct Volumes {
+    empty_dir: bool,
+    claim: bool,
+}
+
+impl Gather for Volumes {
+    type Element = RawVolume;
+
+    fn gather(&mut self, volume: RawVolume) {
+        self.empty_dir |= volume.empty_dir.is_some();
+        self.claim |= volume.claim.is_some();
+    }
 }
 
 #[derive(Deserialize)]
 struct RawVolume {
     #[serde(rename = "emptyDir")]
-    empty_dir: Option<Anything>,
+    empty_dir: Option<Present>,
     #[serde(rename = "persistentVolumeClaim")]
-    claim: Option<Anything>,
+    claim: Option<Present>,
 }
 
-#[derive(Deserialize)]
-struct Anything {}
-
-#[derive(Deserialize)]
+/// The phase, if it is the status of a pod. That of a Status is a word.
 struct RawStatus {
     phase: Option<String>,
 }
 
-impl RawPod {
+make_place!(Place);
+
+impl Visitor for Place<RawStatus> {
+    fn string(&mut self, _: &str) -> miniserde::Result<()> {
+        self.out = Some(RawStatus { phase: None });
+        Ok(())
+    }
+
+    fn map(&mut self) -> miniserde::Result<Box<dyn Map + '_>> {
+        Ok(Box::new(ReadingStatus { out: &mut self.out, phase: None }))
+    }
+}
+
+impl Deserialize for RawStatus {
+    fn begin(out: &mut Option<Self>) -> &mut dyn Visitor {
+        Place::new(out)
+    }
+}
+
+#[expect(clippy::option_option, reason = "not read yet, and read as null")]
+struct ReadingStatus<'a> {
+    out: &'a mut Option<RawStatus>,
+    phase: Option<Option<String>>,
+}
+
+impl Map for ReadingStatus<'_> {
+    fn key(&mut self, name: &str) -> miniserde::Result<&mut dyn Visitor> {
+        Ok(match name {
+            "phase" => Deserialize::begin(&mut self.phase),
+            _ => <dyn Visitor>::ignore(),
+        })
+    }
+
+    fn finish(&mut self) -> miniserde::Result<()> {
+        *self.out = Some(RawStatus { phase: self.phase.take().flatten() });
+        Ok(())
+    }
+}
+
+impl RawObject {
     fn ends_set(&self) -> bool {
         let annotations = self.metadata.as_ref().and_then(|meta| meta.annotations.as_ref());
         annotations.and_then(|these| these.initial_events_end.as_deref()) == Some("true")
     }
 
-    fn uid(self) -> Result<String, String> {
-        self.metadata
-            .and_then(|metadata| metadata.uid)
-            .filter(|uid| !uid.is_empty())
-            .ok_or_else(|| "a pod was deleted, but its UID is not given".to_owned())
+    fn uid(self) -> Result<String, Unread> {
+        let metadata = self.metadata.unwrap_or_default();
+        let id = metadata.id();
+        let no_uid = || "a pod was deleted, but its UID is not given".to_owned();
+        metadata.uid.filter(|uid| is_uid(uid)).ok_or_else(|| Unread { pod: id, why: no_uid() })
     }
 
-    fn parse(self, context: Context<'_>) -> Result<Pod, String> {
+    fn parse(self, context: Context<'_>) -> Result<Pod, Unread> {
+        let id = self.metadata.as_ref().and_then(RawMeta::id);
+        self.parsed(context).map_err(|why| Unread { pod: id, why })
+    }
+
+    fn parsed(self, context: Context<'_>) -> Result<Pod, String> {
         let metadata = self.metadata.ok_or("a pod has no metadata")?;
         let name = metadata.name.ok_or("a pod has no name")?;
         let namespace = metadata
             .namespace
             .ok_or_else(|| format!("the pod {} has no namespace", excerpt(&name)))?;
-        let called = excerpt(&format!("{namespace}/{name}"));
         // They become parts of a path: `..` must never get there.
         if !is_label(&namespace) || !is_subdomain(&name) {
+            let called = excerpt(&format!("{namespace}/{name}"));
             return Err(format!("the pod {called} has a name that no pod can have"));
         }
+        let called = format!("{namespace}/{name}");
         if self.kind.is_some_and(|kind| kind != PodKind::KIND) {
             return Err(format!("{called} is not a pod"));
         }
@@ -294,6 +405,9 @@ impl RawPod {
             .uid
             .filter(|uid| !uid.is_empty())
             .ok_or_else(|| format!("the pod {called} has no UID"))?;
+        if !is_uid(&uid) {
+            return Err(format!("the pod {called} has a UID that no pod can have"));
+        }
         let spec = self.spec.ok_or_else(|| format!("the pod {called} has no spec"))?;
         let node = spec.node_name.unwrap_or_default();
         if node != context.node {
@@ -301,8 +415,8 @@ impl RawPod {
             return Err(format!("the pod {called} is on the node \"{node}\", not on {ours}"));
         }
         let grace = spec.grace.map_or(DEFAULT_GRACE, seconds);
-        let volumes = spec.volumes.unwrap_or_default();
-        let controller = controller(metadata.owners);
+        let volumes = spec.volumes.map(|Gathered(volumes)| volumes).unwrap_or_default();
+        let controller = metadata.owners.and_then(|Gathered(Owners(controller))| controller);
         Ok(Pod {
             reference: Arc::new(PodRef { namespace, name, uid }),
             grace,
@@ -313,22 +427,14 @@ impl RawPod {
                 self.status.and_then(|status| status.phase).as_deref(),
                 Some("Succeeded" | "Failed")
             ),
-            empty_dir: volumes.iter().any(|volume| volume.empty_dir.is_some()),
-            volume_claim: volumes.iter().any(|volume| volume.claim.is_some()),
-            finalizer: metadata.finalizers.and_then(|these| these.into_iter().next()),
+            empty_dir: volumes.empty_dir,
+            volume_claim: volumes.claim,
+            finalizer: metadata.finalizers.and_then(|Gathered(First(first))| first),
             terminating: metadata.deletion_timestamp.map(|time| {
                 terminating(&time, metadata.deletion_grace.map_or(grace, clamped), context.at)
             }),
         })
     }
-}
-
-fn controller(owners: Option<Vec<RawOwner>>) -> Option<Controller> {
-    let owner = owners?.into_iter().find(|owner| owner.controller == Some(true))?;
-    Some(match owner.kind.as_str() {
-        "DaemonSet" => Controller::DaemonSet(owner.name.into()),
-        _ => Controller::Other(owner.uid.unwrap_or_default().into()),
-    })
 }
 
 /// `time` lies in the future, or is over. If it is no time at all, the whole grace still runs.

@@ -5,15 +5,16 @@
 use std::time::Duration;
 
 use miniserde::Deserialize;
-use miniserde::json::{self, Value};
+use miniserde::json;
 
 use crate::drain::ask::{Answer, Ask, Budget, Job, PodRef};
 use crate::excerpt::excerpt;
+use crate::kube::kept::{Excerpt, Gather, Gathered, Present};
+use crate::kube::name::is_subdomain;
 use crate::kube::request::{Method, Request};
 use crate::moment::WallTime;
-use crate::node::Taint;
 use crate::node::state::Remembered;
-use crate::node::{Hand, Node, NodeAnswer, Setter};
+use crate::node::{Hand, MOST_TAINTS, Node, NodeAnswer, Setter, Taint};
 
 /// A whole reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -180,6 +181,12 @@ pub(super) fn lacks_right(reply: &Reply) -> bool {
     })
 }
 
+/// Whether what was asked for is newer than anything that the server has.
+pub(super) fn says_version_is_too_large(reply: &Reply) -> bool {
+    let status = Status::read(&reply.body);
+    status.and_then(|status| status.causes().map(|causes| causes.too_new)).unwrap_or(false)
+}
+
 /// A refusal in words: what was asked, the status, and what the server says or how much it sent.
 pub(super) fn refusal(request: &Request, reply: &Reply) -> String {
     described(request, reply, Status::read(&reply.body).as_ref())
@@ -235,9 +242,8 @@ pub(super) struct Status {
     kind: String,
     #[serde(rename = "status")]
     outcome: Option<String>,
-    pub(super) code: Option<u16>,
-    pub(super) reason: Option<String>,
-    pub(super) message: Option<String>,
+    reason: Option<String>,
+    message: Option<String>,
     details: Option<Details>,
 }
 
@@ -255,6 +261,10 @@ const SEVERAL_BUDGETS: &str = "more than one PodDisruptionBudget";
 /// (`NamespaceTerminatingCause` in `core/v1`).
 const NAMESPACE_CAUSE: &str = "NamespaceTerminating";
 
+/// The cause of a refusal to read what is newer than anything the server has (`NewTooLargeResourceVersionError`
+/// in k8s.io/apiserver).
+const TOO_NEW_CAUSE: &str = "ResourceVersionTooLarge";
+
 /// In the message of a 409 by another UID: of `registry/rest` (delete.go) and eviction.go, and of
 /// the storage (`storage/interfaces.go`), both in k8s.io/apiserver.
 const UID_PRECONDITION: [&str; 2] = ["UID in the precondition", "UID in precondition"];
@@ -264,7 +274,7 @@ struct Details {
     group: Option<String>,
     kind: Option<String>,
     name: Option<String>,
-    causes: Option<Vec<Cause>>,
+    causes: Option<Gathered<Causes>>,
     #[serde(rename = "retryAfterSeconds")]
     retry_after_seconds: Option<u32>,
 }
@@ -282,6 +292,34 @@ struct Cause {
     field: Option<String>,
 }
 
+/// What the causes come to, however many there are.
+#[expect(clippy::option_option, reason = "no such cause, and one without a message")]
+#[derive(Default)]
+struct Causes {
+    /// A budget refuses: what the first such cause says.
+    budget: Option<Option<String>>,
+    /// The namespace is being deleted.
+    namespace: bool,
+    /// The UID is another.
+    uid: bool,
+    /// What was asked for is newer than anything there is.
+    too_new: bool,
+}
+
+impl Gather for Causes {
+    type Element = Cause;
+
+    fn gather(&mut self, Cause { reason, message, field }: Cause) {
+        match reason.as_deref() {
+            Some(BUDGET_CAUSE) => _ = self.budget.get_or_insert(message),
+            Some(NAMESPACE_CAUSE) => self.namespace = true,
+            Some(TOO_NEW_CAUSE) => self.too_new = true,
+            _ => {}
+        }
+        self.uid |= field.as_deref() == Some("metadata.uid");
+    }
+}
+
 impl Status {
     /// Reads it; `None` if the body is anything else.
     pub(super) fn read(body: &[u8]) -> Option<Self> {
@@ -296,17 +334,16 @@ impl Status {
         self.message.as_deref().unwrap_or_default()
     }
 
-    fn causes(&self) -> &[Cause] {
-        self.details.as_ref().and_then(|details| details.causes.as_deref()).unwrap_or_default()
+    fn causes(&self) -> Option<&Causes> {
+        self.details.as_ref()?.causes.as_ref().map(|Gathered(causes)| causes)
     }
 
     /// The budget that stands in the way, if one does. Besides 429, a budget whose own numbers are
     /// off answers 403 with the same cause, and two budgets over one pod answer 500 without one.
     fn budget(&self, pod: &PodRef) -> Option<Budget> {
         let named = |name: String| Budget { namespace: pod.namespace.clone(), name };
-        let by_budget = |cause: &&Cause| cause.reason.as_deref() == Some(BUDGET_CAUSE);
-        if let Some(cause) = self.causes().iter().find(by_budget) {
-            let said = cause.message.as_deref().unwrap_or_else(|| self.message());
+        if let Some(message) = self.causes().and_then(|causes| causes.budget.as_ref()) {
+            let said = message.as_deref().unwrap_or_else(|| self.message());
             let name = said
                 .strip_prefix(BUDGET_NAMED)
                 .and_then(|rest| rest.split(' ').next())
@@ -317,7 +354,7 @@ impl Status {
     }
 
     pub(super) fn says_namespace_terminates(&self) -> bool {
-        self.causes().iter().any(|cause| cause.reason.as_deref() == Some(NAMESPACE_CAUSE))
+        self.causes().is_some_and(|causes| causes.namespace)
     }
 
     /// Whether it says that this very pod does not exist: a wrong path is a 404, too.
@@ -345,10 +382,7 @@ impl Status {
             Ask::Evict { .. } | Ask::Delete { .. } => {
                 precondition && message.contains(job.pod.uid.as_str())
             }
-            Ask::MarkDisrupted => {
-                precondition
-                    || self.causes().iter().any(|c| c.field.as_deref() == Some("metadata.uid"))
-            }
+            Ask::MarkDisrupted => precondition || self.causes().is_some_and(|causes| causes.uid),
         }
     }
 }
@@ -368,7 +402,7 @@ struct NodeMeta {
     annotations: Option<NodeAnnotations>,
     labels: Option<NodeLabels>,
     #[serde(rename = "managedFields")]
-    managed_fields: Option<Vec<ManagedFields>>,
+    managed_fields: Option<Gathered<CordonedBy>>,
 }
 
 #[derive(Deserialize)]
@@ -385,13 +419,13 @@ struct NodeAnnotations {
 struct NodeLabels {
     // crate::node::EXCLUSION_LABEL
     #[serde(rename = "node.kubernetes.io/exclude-from-external-load-balancers")]
-    exclusion: Option<String>,
+    exclusion: Option<Excerpt>,
 }
 
 #[derive(Deserialize)]
 struct NodeSpec {
     unschedulable: Option<bool>,
-    taints: Option<Vec<Taint>>,
+    taints: Option<Gathered<Taints>>,
 }
 
 /// The fields of which somebody was the last to change the value.
@@ -411,7 +445,7 @@ struct Fields {
 #[derive(Deserialize)]
 struct SpecFields {
     #[serde(rename = "f:unschedulable")]
-    unschedulable: Option<Value>,
+    unschedulable: Option<Present>,
 }
 
 impl ManagedFields {
@@ -421,20 +455,47 @@ impl ManagedFields {
     }
 }
 
-impl NodeMeta {
-    fn cordoned_by(&self) -> Setter {
-        let managers = self.managed_fields.iter().flatten().filter(|fields| fields.cordons());
-        managers.fold(Setter::Unknown, |before, fields| {
-            let hands = [Hand::Handler, Hand::Operator];
-            let hand = hands
-                .into_iter()
-                .find(|hand| fields.manager.as_deref() == Some(hand.field_manager()));
-            match (before, hand) {
-                (Setter::Unknown, Some(hand)) => Setter::Hand(hand),
-                (Setter::Hand(same), Some(hand)) if same == hand => before,
-                _ => Setter::Others,
+/// Who set `spec.unschedulable`, by all who have set any field.
+#[derive(Default)]
+struct CordonedBy(Option<Setter>);
+
+impl Gather for CordonedBy {
+    type Element = ManagedFields;
+
+    fn gather(&mut self, fields: ManagedFields) {
+        if !fields.cordons() {
+            return;
+        }
+        let hands = [Hand::Handler, Hand::Operator];
+        let hand =
+            hands.into_iter().find(|hand| fields.manager.as_deref() == Some(hand.field_manager()));
+        self.0 = Some(match (self.0, hand) {
+            (None, Some(hand)) => Setter::Hand(hand),
+            (Some(Setter::Hand(same)), Some(hand)) if same == hand => Setter::Hand(hand),
+            _ => Setter::Others,
+        });
+    }
+}
+
+/// The taints; none of them if there are too many to be kept.
+struct Taints(Option<Vec<Taint>>);
+
+impl Default for Taints {
+    fn default() -> Self {
+        Self(Some(Vec::new()))
+    }
+}
+
+impl Gather for Taints {
+    type Element = Taint;
+
+    fn gather(&mut self, taint: Taint) {
+        if let Some(taints) = &mut self.0 {
+            taints.push(taint);
+            if taints.len() > MOST_TAINTS {
+                self.0 = None;
             }
-        })
+        }
     }
 }
 
@@ -443,18 +504,20 @@ impl NodeObject {
         let Self { kind, metadata, spec } = read(body)?;
         let is_it =
             kind == "Node" && metadata.name == name && !metadata.resource_version.is_empty();
-        let cordoned_by = metadata.cordoned_by();
+        let cordoned_by = metadata.managed_fields.and_then(|Gathered(CordonedBy(setter))| setter);
         let (state, by_hand) = metadata
             .annotations
             .map_or((None, None), |annotations| (annotations.state, annotations.by_hand));
         let (unschedulable, taints) =
             spec.map_or((None, None), |spec| (spec.unschedulable, spec.taints));
+        let taints = taints.map_or_else(|| Some(Vec::new()), |Gathered(Taints(taints))| taints);
         is_it.then(|| Node {
             resource_version: metadata.resource_version,
             unschedulable: unschedulable.unwrap_or(false),
-            cordoned_by,
+            cordoned_by: cordoned_by.unwrap_or(Setter::Unknown),
+            too_many_taints: taints.is_none(),
             taints: taints.unwrap_or_default(),
-            exclusion: metadata.labels.and_then(|labels| labels.exclusion),
+            exclusion: metadata.labels.and_then(|labels| labels.exclusion).map(|label| label.0),
             state: Remembered::parse(state.as_deref()),
             by_hand: Remembered::parse(by_hand.as_deref()),
         })
@@ -476,7 +539,7 @@ struct PlacedSpec {
 impl Placed {
     fn read(body: &[u8]) -> Option<String> {
         let pod: Self = read(body)?;
-        (pod.kind == "Pod" && !pod.spec.node_name.is_empty()).then_some(pod.spec.node_name)
+        (pod.kind == "Pod" && is_subdomain(&pod.spec.node_name)).then_some(pod.spec.node_name)
     }
 }
 

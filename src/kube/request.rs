@@ -21,9 +21,6 @@ const STATUS_LIMIT: usize = 256 << 10;
 /// one at once, of up to 1.5 MiB each.
 pub(super) const BEGINNING: usize = 4 << 10;
 
-/// An answer that is a page of pods.
-const PAGE_LIMIT: usize = 8 << 20;
-
 /// One request. `Display` is its endpoint, for people: method and path, without the query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -218,27 +215,26 @@ pub fn find_pod(namespace: &str, name: &str) -> Request {
     get(pod_path(namespace, name), OBJECT_LIMIT)
 }
 
-/// Lists at most `limit` of the pods of a node: the first ones, or those that the token `page` of
-/// the page before stands for. What it lists is the newest state, not that of a cache.
-pub fn list_pods(node: &str, limit: u32, page: Option<&str>) -> Request {
-    let mut query = Query::pods_of(node);
-    query.add("limit", &limit.to_string());
-    if let Some(token) = page {
-        query.add("continue", token);
-    }
-    get(query.path, PAGE_LIMIT)
-}
-
-/// From where on pods are watched.
+/// From where on pods are listed or watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Since<'a> {
-    /// A set from the server's cache, however old, then what changes: fastest, and right where
-    /// nothing newer has been seen yet.
+    /// A set from the server's cache, however old: fastest, and right where nothing newer has been
+    /// seen yet.
     Cached,
-    /// A set of the newest state, then what changes.
+    /// A set that is not older than this resource version. The cache has it, but for a moment.
+    NotOlderThan(&'a str),
+    /// A set of the newest state. Servers before Kubernetes 1.31 read all pods of the cluster for it.
     Newest,
-    /// What changed since this resource version.
+    /// What changed since this resource version; not for a list.
     Version(&'a str),
+}
+
+/// Lists the pods of a node, all at once: with a limit, servers before Kubernetes 1.34 ask etcd, and read
+/// all pods of the cluster.
+pub fn list_pods(node: &str, since: Since<'_>) -> Request {
+    let mut query = Query::pods_of(node);
+    query.begin_at(since);
+    get(query.path, STATUS_LIMIT)
 }
 
 /// Watches the pods of a node. Where a set comes first, a bookmark marks its end (`WatchList`).
@@ -246,14 +242,12 @@ pub fn watch_pods(node: &str, since: Since<'_>) -> Request {
     let mut query = Query::pods_of(node);
     query.add("watch", "1");
     query.add("allowWatchBookmarks", "true");
-    match since {
-        Since::Cached => query.add("resourceVersion", "0"),
-        Since::Newest => {}
-        Since::Version(version) => query.add("resourceVersion", version),
-    }
-    if since == Since::Cached || since == Since::Newest {
+    query.begin_at(since);
+    if !matches!(since, Since::Version(_)) {
         query.add("sendInitialEvents", "true");
-        // Validation wants it beside sendInitialEvents, and forbids it otherwise.
+    }
+    // Validation wants it beside sendInitialEvents, and forbids it otherwise.
+    if matches!(since, Since::Cached | Since::Newest) {
         query.add("resourceVersionMatch", "NotOlderThan");
     }
     get(query.path, STATUS_LIMIT)
@@ -364,6 +358,18 @@ impl Query {
             Encoded(&selector)
         );
         Self { path }
+    }
+
+    fn begin_at(&mut self, since: Since<'_>) {
+        match since {
+            Since::Cached => self.add("resourceVersion", "0"),
+            Since::NotOlderThan(version) => {
+                self.add("resourceVersion", version);
+                self.add("resourceVersionMatch", "NotOlderThan");
+            }
+            Since::Newest => {}
+            Since::Version(version) => self.add("resourceVersion", version),
+        }
     }
 
     fn add(&mut self, name: &str, value: &str) {

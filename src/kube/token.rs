@@ -9,6 +9,8 @@ use miniserde::json::{self, Value};
 use ureq_proto::http::HeaderValue;
 
 use crate::drain::pod::OwnPod;
+use crate::excerpt::excerpt;
+use crate::kube::name::{is_label, is_subdomain};
 
 /// A bearer token, as the header that carries it. Never shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -95,15 +97,15 @@ impl Claims {
         let claims = payload.kubernetes?;
         let pod = claims.pod.unwrap_or_default();
         Some(Self {
-            namespace: claims.namespace,
-            pod: pod.name,
+            namespace: claims.namespace.filter(|name| is_label(name)),
+            pod: pod.name.filter(|name| is_subdomain(name)),
             uid: pod.uid,
-            node: claims.node.and_then(|node| node.name),
+            node: claims.node.and_then(|node| node.name).filter(|name| is_subdomain(name)),
             issued: payload.issued,
             expires: payload.expires,
             stale: claims.stale,
-            audience: payload.audience.map(|audience| json::to_string(&audience)),
-            subject: payload.subject,
+            audience: payload.audience.map(|audience| excerpt(&json::to_string(&audience))),
+            subject: payload.subject.as_deref().map(excerpt),
         })
     }
 }

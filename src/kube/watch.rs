@@ -6,18 +6,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::drain::pod::Pod;
 use crate::drain::pod_news::PodNews;
 use crate::drain::timing::Backoff;
 use crate::kube::access::Access;
-use crate::kube::connection::{Connection, Streaming};
-use crate::kube::lines::{Line, Lines};
-use crate::kube::pods::{Context, Event, Page, Then};
-use crate::kube::reply::{Reply, refusal, unexpected};
+use crate::kube::connection::{Body, Connection, Streaming};
+use crate::kube::items::{Item, Items};
+use crate::kube::lines::{Lines, Piece};
+use crate::kube::pods::{self, Context, Event, Unread};
+use crate::kube::reply::{Reply, refusal, says_version_is_too_large};
 use crate::kube::request::{Request, Since, list_pods, watch_pods};
 use crate::kube::trouble::Trouble;
 use crate::moment::{Moment, Reading};
 
-/// How long a connection, a page or the head of a stream may take.
+/// How long a connection, the head of a stream or an item of a list may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long after the stream was opened, and after each pod of its first set, the bookmark that
@@ -40,14 +42,14 @@ const PROVEN: Duration = Duration::from_secs(5);
 /// The pauses after failures, one after the other; each cause has its longest.
 const PAUSES: Backoff = Backoff::from_millis(100, 5000);
 
+/// So often a list is asked for anew because of an item of which nothing can be read.
+const MOST_GARBLED: u32 = 3;
+
 /// The longest pause after failures.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// The longest pause where the server asked for one, or where a permission is missing.
 const LONGEST_OBEYED: Duration = Duration::from_secs(5);
-
-/// Pods on a page of a list, at most. Fewer after a page that could not be had.
-const PAGE: u32 = 25;
 
 /// Lists and follows the pods of `node` and tells of them, until `tell` breaks or `access` is
 /// closed. The pauses between attempts are jittered by `seed`. Once `doubted` is set, the stream is
@@ -70,7 +72,8 @@ pub fn follow(
                 continue;
             }
             Step::List(request) => match open.list(access, &request) {
-                Ok(reply) => watch.observe(clock.read(), Input::Page(&request, &reply)),
+                Ok(None) => watch.observe(clock.read(), Input::Opened),
+                Ok(Some(reply)) => watch.observe(clock.read(), Input::Refused(&request, &reply)),
                 Err(trouble) => watch.observe(clock.read(), Input::Failed(trouble.to_string())),
             },
             Step::Open(request) => match open.stream(access, &request) {
@@ -84,7 +87,7 @@ pub fn follow(
             },
             Step::Read(until) => {
                 let now = clock.now();
-                match Input::of(open.line(now.until(until.min(now + GLANCE)))) {
+                match open.read(now.until(until.min(now + GLANCE))) {
                     Input::TimedOut if doubted.swap(false, Ordering::Relaxed) => {
                         watch.observe(clock.read(), Input::Doubted)
                     }
@@ -100,31 +103,68 @@ pub fn follow(
     }
 }
 
+/// Lists the pods of `node` once, from the server's cache, and tells of each as it is read.
+///
+/// # Errors
+/// The list could not be had, or not to its end; why, in words.
+pub fn list(
+    access: &Arc<Access>,
+    node: &str,
+    mut tell: impl FnMut(Result<Pod, Unread>),
+) -> Result<(), String> {
+    let clock = access.clock();
+    let request = list_pods(node, Since::Cached);
+    let mut open = Open::Nothing;
+    if let Some(reply) = open.list(access, &request).map_err(|trouble| trouble.to_string())? {
+        let why = refusal(&request, &reply);
+        return Err(match reply.status {
+            403 => format!("{why}; `list` on `pods` must be granted"),
+            _ => why,
+        });
+    }
+    loop {
+        match open.read(PATIENCE) {
+            Input::Item(text) => {
+                let item = pods::item(text, Context { node, at: clock.read() });
+                tell(item.map(|(pod, _)| pod));
+            }
+            Input::TooLong { what, length, beginning } => {
+                tell(Err(skipped(what, length, beginning)));
+            }
+            Input::ListEnded(frame) => {
+                let version = pods::list_version(frame).map(drop);
+                return version.ok_or_else(|| {
+                    format!("{request}: 200, but not what was asked for: {NO_LIST}")
+                });
+            }
+            Input::Failed(why) => return Err(why),
+            _ => {
+                let patience = PATIENCE.as_secs();
+                return Err(format!("{request}: no pod of the list within {patience} s"));
+            }
+        }
+    }
+}
+
 /// What is open to the API server: one connection at most.
 enum Open {
     Nothing,
-    Kept(Box<Connection>),
     Lines(Lines),
+    Items(Box<Items>),
 }
 
 impl Open {
     fn take(&mut self, access: &Arc<Access>) -> Result<Connection, Trouble> {
         let kept = match std::mem::replace(self, Self::Nothing) {
-            Self::Kept(connection) => connection.if_idle(),
+            Self::Items(items) => items.into_connection().and_then(Connection::if_idle),
             Self::Nothing | Self::Lines(_) => None,
         };
         kept.map_or_else(|| Connection::open(access, PATIENCE), Ok)
     }
 
-    /// A page of a list.
-    fn list(&mut self, access: &Arc<Access>, request: &Request) -> Result<Reply, Trouble> {
-        let reply = self.take(access).and_then(|mut connection| {
-            let reply = connection.send(request, PATIENCE)?;
-            *self = Self::Kept(Box::new(connection));
-            Ok(reply)
-        });
-        access.server().exchanged(request, reply.as_ref().ok().map(|reply| reply.status));
-        reply
+    /// A list; `Some` if it is refused.
+    fn list(&mut self, access: &Arc<Access>, request: &Request) -> Result<Option<Reply>, Trouble> {
+        self.open(access, request, |body| Self::Items(Box::new(Items::new(body))))
     }
 
     /// A stream; `Some` if it is refused.
@@ -133,53 +173,99 @@ impl Open {
         access: &Arc<Access>,
         request: &Request,
     ) -> Result<Option<Reply>, Trouble> {
+        self.open(access, request, |body| Self::Lines(Lines::new(body)))
+    }
+
+    fn open(
+        &mut self,
+        access: &Arc<Access>,
+        request: &Request,
+        read_as: fn(Box<Body>) -> Self,
+    ) -> Result<Option<Reply>, Trouble> {
         let answer = self.take(access).and_then(|open| open.stream(request, PATIENCE));
         access.server().exchanged(request, answer.as_ref().ok().map(Streaming::status));
         match answer? {
             Streaming::Refused(reply) => Ok(Some(reply)),
             Streaming::Body(body) => {
-                *self = Self::Lines(Lines::new(body));
+                *self = read_as(body);
                 Ok(None)
             }
         }
     }
 
-    /// The next line of the stream.
-    fn line(&mut self, patience: Duration) -> Result<Option<Line<'_>>, Trouble> {
-        match self {
-            Self::Lines(lines) => lines.next_line(patience),
-            Self::Nothing | Self::Kept(_) => Ok(None),
-        }
+    /// The next piece of what is open.
+    fn read(&mut self, patience: Duration) -> Input<'_> {
+        let came = match self {
+            Self::Lines(lines) => lines.next_line(patience).map(|line| match line {
+                Some(Piece::Text(text)) => Input::Line(text),
+                Some(Piece::TooLong { length, beginning }) => {
+                    Input::TooLong { what: What::Line, length, beginning }
+                }
+                None => Input::Ended,
+            }),
+            Self::Items(items) => items.next_item(patience).map(|item| match item {
+                Item::Next(Piece::Text(text)) => Input::Item(text),
+                Item::Next(Piece::TooLong { length, beginning }) => {
+                    Input::TooLong { what: What::Item, length, beginning }
+                }
+                Item::End(frame) => Input::ListEnded(frame),
+            }),
+            Self::Nothing => Ok(Input::Ended),
+        };
+        came.unwrap_or_else(|trouble| match trouble {
+            Trouble::TimedOut { .. } => Input::TimedOut,
+            trouble => Input::Failed(trouble.to_string()),
+        })
     }
 }
+
+/// Of which a stream is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    Line,
+    Item,
+}
+
+/// A pod that is too long to be read.
+fn skipped(what: What, length: usize, beginning: &[u8]) -> Unread {
+    let why = match what {
+        What::Line => format!("a line of {length} bytes in the watch of pods was skipped"),
+        What::Item => format!("an item of {length} bytes in the list of pods was skipped"),
+    };
+    Unread { pod: pods::uid_at(beginning), why }
+}
+
+const NO_LIST: &str = "what came is no complete list of pods";
 
 /// What is to be done next. Whatever stream is open is done with, unless it is to be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Step {
     /// Nothing until then.
     Rest(Moment),
-    /// Ask for a page of a list: [`Input::Page`].
+    /// Open a list: [`Input::Opened`] or [`Input::Refused`].
     List(Request),
     /// Open a stream: [`Input::Opened`] or [`Input::Refused`].
     Open(Request),
-    /// Read a line of the stream that is open, and wait for it until then at most.
+    /// Read a line or an item of what is open, and wait for it until then at most.
     Read(Moment),
 }
 
 /// What came.
 #[derive(Debug)]
 enum Input<'a> {
-    /// The answer to a request for a page.
-    Page(&'a Request, &'a Reply),
-    /// The stream is open.
+    /// The stream or the list is open.
     Opened,
-    /// The answer to a request for a stream, if that was not opened.
+    /// The answer to a request for one, if that was not opened.
     Refused(&'a Request, &'a Reply),
     /// A line of the stream.
     Line(&'a [u8]),
-    /// A line of so many bytes was skipped.
-    LineTooLong(usize),
-    /// No line came in time.
+    /// An item of the list.
+    Item(&'a [u8]),
+    /// One of so many bytes, which begins so, was skipped.
+    TooLong { what: What, length: usize, beginning: &'a [u8] },
+    /// The list has no more items; this stood around them.
+    ListEnded(&'a [u8]),
+    /// Nothing came in time.
     TimedOut,
     /// The server ended the stream as it should.
     Ended,
@@ -189,35 +275,28 @@ enum Input<'a> {
     Failed(String),
 }
 
-impl<'a> Input<'a> {
-    fn of(line: Result<Option<Line<'a>>, Trouble>) -> Self {
-        match line {
-            Ok(Some(Line::Text(text))) => Self::Line(text),
-            Ok(Some(Line::TooLong(length))) => Self::LineTooLong(length),
-            Ok(None) => Self::Ended,
-            Err(Trouble::TimedOut { .. }) => Self::TimedOut,
-            Err(trouble) => Self::Failed(trouble.to_string()),
-        }
-    }
-}
-
 /// The protocol of listing and following.
 ///
-/// A set is streamed where the server does that (`sendInitialEvents`), else listed by pages. What
-/// changes is then watched from the set's resource version on, across every break: nothing is
+/// A set is streamed where the server does that (`sendInitialEvents`), else listed. The first comes from
+/// the server's cache, which finds the pods of a node by itself; a later one must not be older than what
+/// was told, or pods that live would be missing from it. What changes is then watched from the set's resource version on, across every break: nothing is
 /// missed, and no set is needed. Only when the server has forgotten that version (410) a new set
 /// is told, by which the pods that vanished meanwhile are noticed.
 #[derive(Debug)]
 struct Watch {
     node: String,
     stage: Stage,
-    /// Nothing was told yet, so a set from the server's cache is good enough. A later one might
-    /// be older than what was told, and pods that live would be missing from it.
+    /// Nothing was told yet, so any set is good enough.
     untold: bool,
+    /// The newest resource version that was told of, if that is known.
+    newest: Option<u64>,
+    /// How many lists in a row had an item of which nothing can be read.
+    garbled: u32,
+    /// The server has forgotten it, or has never known it: until a set is complete, only the newest state
+    /// is surely not older.
+    forgotten: bool,
     /// Whether the server may know how to stream a set.
     streams: bool,
-    /// How many pods a page may have.
-    page: u32,
     /// Nothing is asked before then.
     rest: Option<Moment>,
     /// Failures since something went well.
@@ -233,8 +312,10 @@ enum Stage {
     AskSet,
     /// It is being streamed.
     ReadSet { opened: Moment, due: Moment, any_line: bool },
-    /// A page of a set is to be listed.
-    AskPage { token: Option<String> },
+    /// A set is to be listed.
+    AskList,
+    /// It is being listed; the next item is to come by then.
+    ReadList { due: Moment },
     /// What changed since `version` is to be watched.
     AskChanges { version: String },
     /// It is being watched.
@@ -247,8 +328,10 @@ impl Watch {
             node: node.to_owned(),
             stage: Stage::AskSet,
             untold: true,
+            newest: None,
+            garbled: 0,
+            forgotten: false,
             streams: true,
-            page: PAGE,
             rest: None,
             backoff: PAUSES,
             said: None,
@@ -263,11 +346,16 @@ impl Watch {
             _ => self.rest = None,
         }
         let node = self.node.as_str();
+        let newest = self.newest.map(|version| version.to_string());
+        let set = match &newest {
+            _ if self.untold => Since::Cached,
+            Some(version) if !self.forgotten => Since::NotOlderThan(version),
+            _ => Since::Newest,
+        };
         match &self.stage {
-            Stage::AskSet if self.untold => Step::Open(watch_pods(node, Since::Cached)),
-            Stage::AskSet => Step::Open(watch_pods(node, Since::Newest)),
-            Stage::ReadSet { due, .. } => Step::Read(*due),
-            Stage::AskPage { token } => Step::List(list_pods(node, self.page, token.as_deref())),
+            Stage::AskSet => Step::Open(watch_pods(node, set)),
+            Stage::AskList => Step::List(list_pods(node, set)),
+            Stage::ReadSet { due, .. } | Stage::ReadList { due } => Step::Read(*due),
             Stage::AskChanges { version } => Step::Open(watch_pods(node, Since::Version(version))),
             Stage::ReadChanges { opened, last_line, .. } => {
                 Step::Read(last_line.unwrap_or(*opened) + SILENCE)
@@ -279,17 +367,34 @@ impl Watch {
     fn observe(&mut self, at: Reading, input: Input<'_>) -> Vec<PodNews> {
         match input {
             Input::Opened => self.opened(at.now),
-            Input::Page(request, reply) if reply.status == 200 => self.page(at, request, reply),
-            Input::Page(request, reply) | Input::Refused(request, reply) => {
-                self.refused(at.now, request, reply)
-            }
+            Input::Refused(request, reply) => self.refused(at.now, request, reply),
             Input::Line(line) => self.line(at, line),
-            Input::LineTooLong(length) => {
+            Input::Item(text) => {
+                self.item_came(at.now);
+                let item = pods::item(text, Context { node: &self.node, at });
+                match item {
+                    Ok((pod, version)) => {
+                        self.told_of(version.as_deref());
+                        vec![PodNews::Seen(pod)]
+                    }
+                    // If nobody knows which pod it is, the next list may know.
+                    Err(Unread { pod: None, why }) if self.garbled < MOST_GARBLED => {
+                        self.garbled += 1;
+                        self.lost(at.now, why, LONGEST_PAUSE, None)
+                    }
+                    Err(unread) => vec![unread.into()],
+                }
+            }
+            Input::TooLong { what, length, beginning } => {
                 self.line_came(at.now, None, true);
-                vec![PodNews::Unread {
-                    why: format!("a line of {length} bytes in the watch of pods was skipped"),
+                self.item_came(at.now);
+                // That a pod is gone needs no more than its UID.
+                vec![match pods::uid_of_deleted(beginning) {
+                    Some(uid) => PodNews::Gone { uid },
+                    None => skipped(what, length, beginning).into(),
                 }]
             }
+            Input::ListEnded(frame) => self.list_ended(at.now, frame),
             Input::TimedOut => self.silence(at.now),
             Input::Ended => self.ended(at.now),
             Input::Doubted => {
@@ -300,12 +405,7 @@ impl Watch {
                 }
                 Vec::new()
             }
-            Input::Failed(why) => {
-                if let Stage::AskPage { .. } = self.stage {
-                    self.page = (self.page / 2).max(1);
-                }
-                self.lost(at.now, why, LONGEST_PAUSE, None)
-            }
+            Input::Failed(why) => self.lost(at.now, why, LONGEST_PAUSE, None),
         }
     }
 
@@ -317,6 +417,11 @@ impl Watch {
                     Stage::ReadSet { opened: now, due: now + BOOKMARK_PATIENCE, any_line: false };
                 vec![PodNews::SetBegins]
             }
+            Stage::AskList => {
+                self.untold = false;
+                self.stage = Stage::ReadList { due: now + PATIENCE };
+                vec![PodNews::SetBegins]
+            }
             Stage::AskChanges { version } => {
                 let version = version.clone();
                 self.stage = Stage::ReadChanges { version, opened: now, last_line: None };
@@ -326,26 +431,33 @@ impl Watch {
         }
     }
 
-    fn page(&mut self, at: Reading, request: &Request, reply: &Reply) -> Vec<PodNews> {
-        let context = Context { node: &self.node, at };
-        let Some(page) = Page::read(&reply.body, context) else {
-            return self.lost(at.now, unexpected(request, reply), LONGEST_PAUSE, None);
+    fn item_came(&mut self, now: Moment) {
+        if let Stage::ReadList { due } = &mut self.stage {
+            *due = now + PATIENCE;
+        }
+    }
+
+    fn list_ended(&mut self, now: Moment, frame: &[u8]) -> Vec<PodNews> {
+        let Some(version) = pods::list_version(frame) else {
+            return self.lost(now, NO_LIST.to_owned(), LONGEST_PAUSE, None);
         };
-        self.untold = false;
-        let is_first = self.stage == Stage::AskPage { token: None };
-        let mut news: Vec<_> = is_first.then_some(PodNews::SetBegins).into_iter().collect();
-        news.extend(page.pods.into_iter().map(|pod| match pod {
-            Ok(pod) => PodNews::Seen(pod),
-            Err(why) => PodNews::Unread { why },
-        }));
-        self.stage = match page.then {
-            Then::Page(token) => Stage::AskPage { token: Some(token) },
-            Then::End(version) => {
-                news.push(PodNews::SetComplete);
-                Stage::AskChanges { version }
-            }
-        };
-        news
+        self.set_complete(&version);
+        self.stage = Stage::AskChanges { version };
+        vec![PodNews::SetComplete]
+    }
+
+    /// All pods were told, as of this resource version. Versions may count from another beginning by now.
+    fn set_complete(&mut self, version: &str) {
+        self.garbled = 0;
+        if std::mem::take(&mut self.forgotten) {
+            self.newest = None;
+        }
+        self.told_of(Some(version));
+    }
+
+    /// What was told has this resource version.
+    fn told_of(&mut self, version: Option<&str>) {
+        self.newest = self.newest.max(version.and_then(|text| text.parse().ok()));
     }
 
     fn refused(&mut self, now: Moment, request: &Request, reply: &Reply) -> Vec<PodNews> {
@@ -354,17 +466,22 @@ impl Watch {
             // It knows no streamed set, or forbids to watch: a list may still be had.
             (Stage::AskSet, 400 | 403 | 422) => {
                 self.streams = false;
-                self.stage = Stage::AskPage { token: None };
+                self.stage = Stage::AskList;
                 return Vec::new();
             }
             (Stage::AskChanges { .. }, 403) => {
-                self.stage = Stage::AskPage { token: None };
+                self.stage = Stage::AskList;
                 format!("{why}; `watch` on `pods` must be granted, until then they are listed")
             }
             (_, 403) => format!("{why}; `list` and `watch` on `pods` must be granted"),
             (_, 400 | 410 | 422) => {
                 self.forget();
                 format!("{why}; the pods are read anew")
+            }
+            // Its versions may count from another beginning by now.
+            (Stage::AskSet | Stage::AskList, _) if says_version_is_too_large(reply) => {
+                self.forgotten = true;
+                why
             }
             _ => why,
         };
@@ -381,7 +498,7 @@ impl Watch {
             }
             Err(why) => {
                 self.line_came(at.now, None, false);
-                return vec![PodNews::Unread { why }];
+                return vec![Unread::from(why).into()];
             }
         };
         match event {
@@ -389,17 +506,18 @@ impl Watch {
                 self.line_came(at.now, version, added);
                 vec![match pod {
                     Ok(pod) => PodNews::Seen(pod),
-                    Err(why) => PodNews::Unread { why },
+                    Err(unread) => unread.into(),
                 }]
             }
             Event::Gone { uid, version } => {
                 self.line_came(at.now, version, false);
                 vec![match uid {
                     Ok(uid) => PodNews::Gone { uid },
-                    Err(why) => PodNews::Unread { why },
+                    Err(unread) => unread.into(),
                 }]
             }
             Event::Bookmark { version, ends_set: true } if self.is_reading_set() => {
+                self.set_complete(&version);
                 self.stage = Stage::ReadChanges { version, opened: at.now, last_line: None };
                 vec![PodNews::SetComplete]
             }
@@ -420,6 +538,7 @@ impl Watch {
 
     /// A line came: the stream is alive. A pod of the set, if it is one, lets its end wait.
     fn line_came(&mut self, now: Moment, newer: Option<String>, of_set: bool) {
+        self.told_of(newer.as_deref());
         match &mut self.stage {
             Stage::ReadSet { opened, due, any_line } => {
                 *any_line = true;
@@ -440,8 +559,12 @@ impl Watch {
     fn silence(&mut self, now: Moment) -> Vec<PodNews> {
         if self.is_reading_set() {
             self.streams = false;
-            self.stage = Stage::AskPage { token: None };
+            self.stage = Stage::AskList;
             return Vec::new();
+        }
+        if let Stage::ReadList { .. } = self.stage {
+            let why = format!("the list of pods was silent for {} s", PATIENCE.as_secs());
+            return self.lost(now, why, LONGEST_PAUSE, None);
         }
         let why = format!("the watch of pods was silent for {} s", SILENCE.as_secs());
         self.lost(now, why, LONGEST_PAUSE, None)
@@ -484,7 +607,9 @@ impl Watch {
             Stage::AskChanges { version } | Stage::ReadChanges { version, .. } => {
                 Stage::AskChanges { version: version.clone() }
             }
-            Stage::AskSet | Stage::ReadSet { .. } | Stage::AskPage { .. } => self.new_set(),
+            Stage::AskSet | Stage::ReadSet { .. } | Stage::AskList | Stage::ReadList { .. } => {
+                self.new_set()
+            }
         };
         self.pause(now, longest, retry_after);
         if self.said.as_ref() == Some(&why) {
@@ -505,11 +630,12 @@ impl Watch {
         if let Stage::AskChanges { .. } | Stage::ReadChanges { .. } = self.stage {
             self.backoff.reset();
         }
+        self.forgotten = true;
         self.stage = self.new_set();
     }
 
     fn new_set(&self) -> Stage {
-        if self.streams { Stage::AskSet } else { Stage::AskPage { token: None } }
+        if self.streams { Stage::AskSet } else { Stage::AskList }
     }
 
     fn is_reading_set(&self) -> bool {
@@ -522,7 +648,9 @@ impl Watch {
         match self.stage {
             Stage::ReadSet { any_line, .. } => !any_line,
             Stage::ReadChanges { last_line, .. } => last_line.is_none(),
-            Stage::AskSet | Stage::AskPage { .. } | Stage::AskChanges { .. } => false,
+            Stage::AskSet | Stage::AskList | Stage::ReadList { .. } | Stage::AskChanges { .. } => {
+                false
+            }
         }
     }
 
@@ -534,6 +662,12 @@ impl Watch {
             }
             _ => false,
         }
+    }
+}
+
+impl From<Unread> for PodNews {
+    fn from(Unread { pod, why }: Unread) -> Self {
+        Self::Unread { pod, why }
     }
 }
 

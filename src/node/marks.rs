@@ -7,7 +7,7 @@ use miniserde::json::{self, Array, Object, Value};
 
 use crate::intent::{Effect, Limit};
 use crate::node::state::{Known, Occurrence, State};
-use crate::node::{EXCLUSION_LABEL, Hand, MarkPolicy, Node, RebalanceMark, Setter};
+use crate::node::{EXCLUSION_LABEL, Hand, MOST_TAINTS, MarkPolicy, Node, RebalanceMark, Setter};
 use crate::node::{Taint, TaintEffect};
 use crate::notice::NoticeId;
 
@@ -115,6 +115,8 @@ pub enum Change {
     Untainted(Taint),
     /// Our taint was changed by somebody else to this: it stays.
     TaintStays(Taint),
+    /// There are more taints than are read: they stay as they are.
+    TaintsTooMany,
     /// The label was added.
     Excluded,
     /// Somebody else has set the label, to this value: it stays.
@@ -140,6 +142,7 @@ impl Change {
             | Self::CordonLifted
             | Self::TaintForeign(_)
             | Self::TaintStays(_)
+            | Self::TaintsTooMany
             | Self::ExclusionForeign(_)
             | Self::ExclusionStays(_) => false,
         }
@@ -290,6 +293,13 @@ impl Drafting<'_> {
 
     fn taint(&mut self, reason: Option<&Reason>) {
         let wanted = reason.and_then(|reason| reason.set.taint.as_ref());
+        if self.node.too_many_taints {
+            self.state.taint.clone_from(&self.before.taint);
+            if wanted != self.before.taint.as_ref() {
+                self.found(Change::TaintsTooMany);
+            }
+            return;
+        }
         let mut taints = self.node.taints.clone();
         // Whoever may write the note is not to have any taint taken off by it.
         let ours = self.before.taint.as_ref().filter(|taint| taint.has_our_key());
@@ -450,6 +460,11 @@ impl fmt::Display for Change {
                 f,
                 "the taint that this handler set was changed to {taint} by somebody else, and is \
                  left as it is"
+            ),
+            Self::TaintsTooMany => write!(
+                f,
+                "the node has more than {MOST_TAINTS} taints: they are left as they are, and none is \
+                 added or taken off"
             ),
             Self::Excluded => {
                 write!(f, "the node is excluded from load balancers: label {EXCLUSION_LABEL}")

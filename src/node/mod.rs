@@ -74,6 +74,9 @@ pub struct Node {
     pub cordoned_by: Setter,
     /// `spec.taints`, all of them.
     pub taints: Vec<Taint>,
+    /// There are more than [`MOST_TAINTS`]: none is kept. As the list is changed as a whole, it cannot be
+    /// changed then.
+    pub too_many_taints: bool,
     /// The value of [`EXCLUSION_LABEL`].
     pub exclusion: Option<String>,
     /// What an earlier process or an earlier notice left in [`state::STATE_ANNOTATION`].
@@ -81,6 +84,9 @@ pub struct Node {
     /// What an operator's command left.
     pub by_hand: Remembered,
 }
+
+/// So many taints of a Node are kept. It has a handful; a few hundred bytes each.
+pub const MOST_TAINTS: usize = 256;
 
 impl Node {
     /// What was left in the annotation of this hand.

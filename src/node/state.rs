@@ -24,6 +24,9 @@ impl Remembered {
     /// Reads the annotation's value.
     pub fn parse(value: Option<&str>) -> Self {
         let Some(value) = value else { return Self::Nothing };
+        if value.len() > LONGEST {
+            return Self::Unreadable;
+        }
         match json::from_str::<State>(value) {
             Ok(state) if state.version == VERSION => Self::State(state),
             _ => Self::Unreadable,
@@ -38,6 +41,10 @@ impl Remembered {
         }
     }
 }
+
+/// The longest annotation that is read, in bytes: what is kept of 50 notices, of which an instance has one
+/// or two, has 20,000 at most. Kubernetes takes 256 KiB.
+const LONGEST: usize = 32 * 1024;
 
 /// The form of [`State`]; another one is not read.
 const VERSION: u32 = 1;

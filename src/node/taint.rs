@@ -4,6 +4,7 @@ use std::fmt;
 
 use miniserde::{Deserialize, Serialize};
 
+use crate::excerpt::excerpt;
 use crate::notice::{Action, NoticeId};
 
 /// One entry of `spec.taints`, with all its fields.
@@ -42,12 +43,14 @@ impl fmt::Display for TaintEffect {
 }
 
 impl fmt::Display for Taint {
-    /// `key=value:effect`, as kubectl writes it.
+    /// `key=value:effect`, as kubectl writes it. It may be anybody's, and is to be sent back as it came:
+    /// so it is cleaned where it is shown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.value {
-            Some(value) if !value.is_empty() => write!(f, "{}={value}:{}", self.key, self.effect),
-            _ => write!(f, "{}:{}", self.key, self.effect),
-        }
+        let (key, effect) = (&self.key, &self.effect);
+        f.write_str(&excerpt(&match &self.value {
+            Some(value) if !value.is_empty() => format!("{key}={value}:{effect}"),
+            _ => format!("{key}:{effect}"),
+        }))
     }
 }
 

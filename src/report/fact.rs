@@ -20,6 +20,8 @@ pub enum Fact {
     Started(Box<Start>),
     /// Something about the settings that is no error.
     Remark(Remark),
+    /// A setting is not valid, and the handler does without it.
+    SettingUnusable(String),
     /// The API server cannot be reached for want of a file; looked for again.
     CredentialsMissing(String),
     /// What was missing is there.
@@ -164,6 +166,35 @@ pub enum Fact {
         /// Which ones, as paths.
         pages: String,
     },
+    /// Pages cannot be served; tried again.
+    NotListening {
+        /// Which ones.
+        pages: String,
+        /// Why, and what to do.
+        why: String,
+    },
+    /// They are served now.
+    ListensAgain {
+        /// Where.
+        address: SocketAddr,
+        /// Which ones.
+        pages: String,
+    },
+    /// The system gives no thread to one who reports; tried again.
+    ThreadMissing(&'static str, String),
+    /// It has one now.
+    ThreadStarted(&'static str),
+    /// Reports could not be made as they are wanted: of the files that they need, something is missing.
+    ReportUnready {
+        /// To whom.
+        channel: Channel,
+        /// What, and what is done instead.
+        why: String,
+        /// Something else was missing before.
+        again: bool,
+    },
+    /// They are all there.
+    ReportReady(Channel),
     /// A message is delivered, or a report written.
     ReportSent(Channel),
     /// Reports begin to fail; they are tried again.
@@ -304,7 +335,10 @@ impl Fact {
             Self::CredentialsFound
             | Self::NodeFound(_)
             | Self::NodeThere(_)
-            | Self::MetadataRecovered(..) => Level::Error,
+            | Self::MetadataRecovered(..)
+            | Self::ListensAgain { .. }
+            | Self::ThreadStarted(_)
+            | Self::ReportReady(_) => Level::Error,
             Self::NodeRecovered(_)
             | Self::ReportRecovered(..)
             | Self::Drain(Progress::Recovered { .. }) => Level::Warn,
@@ -331,7 +365,11 @@ impl Fact {
             | Self::ReportRetried(_)
             | Self::ReportRefused { again: true, .. }
             | Self::ReportLost { again: true, .. } => Level::Debug,
-            Self::CredentialsMissing(_)
+            Self::SettingUnusable(_)
+            | Self::NotListening { .. }
+            | Self::ThreadMissing(..)
+            | Self::ReportUnready { .. }
+            | Self::CredentialsMissing(_)
             | Self::NodeUnknown(_)
             | Self::NodeMissing { .. }
             | Self::MetadataFailing(..)
@@ -385,6 +423,9 @@ impl Fact {
             | Self::DrainedBefore(_)
             | Self::NodeRecovered(_)
             | Self::Listens { .. }
+            | Self::ListensAgain { .. }
+            | Self::ThreadStarted(_)
+            | Self::ReportReady(_)
             | Self::ReportSent(..)
             | Self::ReportRecovered(..)
             | Self::DeadlineReached

@@ -116,6 +116,7 @@ impl Fact {
         match self {
             Self::Started(_) => "started",
             Self::Remark(_) => "remark",
+            Self::SettingUnusable(_) => "setting_unusable",
             Self::CredentialsMissing(_) => "credentials_missing",
             Self::CredentialsFound => "credentials_found",
             Self::NodeUnknown(_) => "node_unknown",
@@ -151,6 +152,12 @@ impl Fact {
             Self::Ends { .. } | Self::EndsDrained => "ends",
             Self::EndsAfterDrain(_) => "ends_after_drain",
             Self::Listens { .. } => "listens",
+            Self::NotListening { .. } => "not_listening",
+            Self::ListensAgain { .. } => "listens_again",
+            Self::ThreadMissing(..) => "thread_missing",
+            Self::ThreadStarted(_) => "thread_started",
+            Self::ReportUnready { .. } => "report_unready",
+            Self::ReportReady(_) => "report_ready",
             Self::ReportSent(_) => "report_sent",
             Self::ReportFailing(..) => "report_failing",
             Self::ReportRecovered(..) => "report_recovered",
@@ -186,6 +193,9 @@ fn progress_name(progress: &Progress) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    /// Said where there is no log.
+    const ALONE: [&str; 3] = ["bad_setting", "not_started", "panicked"];
+
     /// What stands in the page of reports is looked up there by its name.
     #[test]
     fn every_name_is_explained() {
@@ -194,7 +204,7 @@ mod tests {
         let names = own.lines().filter_map(|line| line.split_once("=> \"")?.1.split_once('"'));
         let names: Vec<_> = names.map(|(name, _)| name).collect();
         assert!(names.len() > 50, "{names:?}");
-        for name in names.into_iter().chain(["pod_verdict", "log_lost"]) {
+        for name in names.into_iter().chain(["pod_verdict", "log_lost"]).chain(ALONE) {
             assert!(page.contains(&format!("`{name}`")), "{name} is not in docs/reports.md");
         }
     }

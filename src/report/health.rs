@@ -15,6 +15,8 @@ pub struct Health {
     api_answered: bool,
     /// The name of the node, where there is no such Node.
     missing: Option<Arc<str>>,
+    /// Pages that could not be served so far.
+    not_served: Vec<String>,
 }
 
 /// A path that is polled.
@@ -60,6 +62,7 @@ impl Health {
             metadata_answered: false,
             api_answered: false,
             missing: None,
+            not_served: Vec::new(),
         }
     }
 
@@ -79,6 +82,22 @@ impl Health {
     /// There is no Node of this name; `None`: there is one, or nothing is known of it.
     pub fn node_missing(&mut self, name: Option<Arc<str>>) {
         self.missing = name;
+    }
+
+    /// These pages cannot be served.
+    pub fn not_served(&mut self, pages: &str) {
+        self.not_served.push(pages.to_owned());
+    }
+
+    /// They are served now.
+    pub fn served(&mut self, pages: &str) {
+        self.not_served.retain(|known| known != pages);
+    }
+
+    /// Other pages that are wanted and missing, in a line; nothing of it makes this process less ready.
+    pub fn missing_pages(&self) -> Option<String> {
+        let pages = self.not_served.join(", ");
+        (!pages.is_empty()).then(|| format!("not served: {pages}; the log says why"))
     }
 
     /// Whether every path is polled: a thread that hangs polls no more. A metadata service that
@@ -242,5 +261,18 @@ mod tests {
         assert!(health.ready().is_err());
         health.api_answered();
         assert_eq!(health.ready(), Ok(()));
+    }
+
+    #[test]
+    fn a_page_that_is_not_served_is_told_and_makes_nobody_less_ready() {
+        let mut health = Health::new([]);
+        health.api_answered();
+        assert_eq!((health.ready(), health.missing_pages()), (Ok(()), None));
+        health.not_served("metrics");
+        let told = health.missing_pages();
+        assert_eq!(told.as_deref(), Some("not served: metrics; the log says why"));
+        assert_eq!(health.ready(), Ok(()));
+        health.served("metrics");
+        assert_eq!(health.missing_pages(), None);
     }
 }

@@ -1,6 +1,7 @@
 //! What the facts are for metrics and probes.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
+use std::sync::PoisonError;
 
 use crate::drain::progress::Progress;
 use crate::intent::Basis;
@@ -8,7 +9,7 @@ use crate::kube::request::Verb;
 use crate::moment::{Reading, WallTime};
 use crate::notice::{Notice, NoticeId, When};
 use crate::report::fact::{Channel, Fact, Withdrawal};
-use crate::report::metrics::{Delivery, EventOutcome, Metrics};
+use crate::report::metrics::{Delivery, EventOutcome, Metrics, Part};
 use crate::report::server::pages::Shown;
 
 /// Counts what it is told.
@@ -142,9 +143,29 @@ impl Shown {
     }
 }
 
-/// How a report fares.
-pub(super) fn count_report(metrics: Option<&Arc<Metrics>>, fact: &Fact) {
+/// How a report fares, and what those who report are in want of.
+pub(super) fn count_report(shown: Option<&Shown>, fact: &Fact) {
+    let Some(Shown { metrics, health }) = shown else { return };
+    match fact {
+        Fact::NotListening { pages, .. } => {
+            health.lock().unwrap_or_else(PoisonError::into_inner).not_served(pages);
+        }
+        Fact::ListensAgain { pages, .. } => {
+            health.lock().unwrap_or_else(PoisonError::into_inner).served(pages);
+        }
+        _ => {}
+    }
     let Some(metrics) = metrics else { return };
+    match fact {
+        Fact::SettingUnusable(_) => metrics.fault(Part::Setting, 1),
+        Fact::NotListening { .. } => metrics.fault(Part::Port, 1),
+        Fact::ListensAgain { .. } => metrics.fault(Part::Port, -1),
+        Fact::ReportUnready { again: false, .. } => metrics.fault(Part::Webhook, 1),
+        Fact::ReportReady(_) => metrics.fault(Part::Webhook, -1),
+        Fact::ThreadMissing(..) => metrics.fault(Part::Thread, 1),
+        Fact::ThreadStarted(_) => metrics.fault(Part::Thread, -1),
+        _ => {}
+    }
     let (channel, delivery, written) = match fact {
         Fact::ReportSent(channel) | Fact::ReportRecovered(channel, _) => {
             (channel, Delivery::Delivered, Some(EventOutcome::Written))
@@ -168,7 +189,7 @@ pub(super) fn count_report(metrics: Option<&Arc<Metrics>>, fact: &Fact) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
     use super::*;

@@ -1,6 +1,7 @@
 //! What happened, as typed facts, and who says it: the log, Kubernetes Events, webhooks, metrics and
 //! probes. Nothing here can hold up or end a drain.
 
+use std::io;
 use std::sync::Arc;
 
 use crate::report::fact::Fact;
@@ -24,3 +25,6 @@ mod words;
 
 /// Where those who report say how they fare.
 pub type Teller = Arc<dyn Fn(Fact) + Send + Sync>;
+
+/// Starts the thread of one who reports. It is called again where the system had none to give.
+pub type Starter = Box<dyn Fn() -> io::Result<()>>;

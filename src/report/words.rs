@@ -17,6 +17,7 @@ impl fmt::Display for Fact {
         match self {
             Self::Started(start) => write!(f, "{start}"),
             Self::Remark(remark) => write!(f, "{remark}"),
+            Self::SettingUnusable(why) => write!(f, "a setting is not valid: {why}"),
             Self::CredentialsMissing(why) => write!(
                 f,
                 "{why}. Without it no pod can be evicted. It is looked for again; polling goes on"
@@ -149,6 +150,22 @@ impl fmt::Display for Fact {
                 "the deadline is reached and nothing has changed since the table. Polling goes on",
             ),
             Self::Listens { address, pages } => write!(f, "http://{address} serves {pages}"),
+            Self::NotListening { why, .. } => {
+                write!(f, "{why}. It is tried again; notices are heard all the same")
+            }
+            Self::ListensAgain { address, pages } => {
+                write!(f, "http://{address} serves {pages} now")
+            }
+            Self::ThreadMissing(who, why) => write!(
+                f,
+                "the system gives no thread for {who}: {why}. It is tried again; notices are heard all \
+                 the same"
+            ),
+            Self::ThreadStarted(who) => write!(f, "there is a thread for {who} now"),
+            Self::ReportUnready { channel, why, .. } => {
+                write!(f, "{channel}: {why}. Files are read again; a drain does not wait for them")
+            }
+            Self::ReportReady(channel) => write!(f, "{channel}: what was missing is there"),
             Self::ReportSent(channel) => write!(f, "{channel}: delivered"),
             Self::ReportFailing(channel, why) => {
                 write!(f, "{channel}: {why}. It is tried again; the drain does not wait for it")

@@ -1,13 +1,15 @@
 //! The command line, taken apart. What the values mean is not yet asked.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
 
 use lexopt::{Arg, Parser};
 
 use crate::settings::predecessors::Former;
-use crate::settings::problem::{Problem, nearest, shown};
-use crate::settings::table::{NODE_NAME, OUTPUT, Row, rows};
-use crate::settings::{Command, Output};
+use crate::settings::problem::{Problem, nearest, nearest_of, shown_flag};
+use crate::settings::table::{JSON_LOGGING, NODE_NAME, OUTPUT, Row, rows};
+use crate::settings::{Command, Output, value};
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -21,12 +23,14 @@ pub(super) enum Asked {
 }
 
 /// The flags given.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Flags {
     /// Name of the flag and its value, in their order.
     given: Vec<(&'static str, OsString)>,
     /// Flags of the predecessors that change nothing here.
     former: Vec<(&'static str, OsString)>,
+    /// The node's name is an argument of its own.
+    is_node_positional: bool,
     /// The first of the arguments, if that is no flag.
     pub(super) command: Command,
     /// `--print-settings`: say what is in force, and do nothing.
@@ -35,20 +39,50 @@ pub(super) struct Flags {
     pub(super) problems: Vec<Problem>,
 }
 
+impl fmt::Debug for Flags {
+    /// Without values: some are secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.given.iter().chain(&self.former).map(|(name, _)| name);
+        f.debug_set().entries(names).entries(&self.problems).finish()
+    }
+}
+
 impl Flags {
-    /// The value of `row`'s flag; the last one, if it was given twice.
-    pub(super) fn value(&self, row: &Row) -> Option<&OsStr> {
-        last(&self.given, row.flag)
+    /// The value of `row`'s flag, and which of its names it came by; the last one, if it was given
+    /// twice.
+    pub(super) fn value(&self, row: &Row) -> Option<(&'static str, &OsStr)> {
+        row.flags().find_map(|flag| Some((flag, last(&self.given, flag)?)))
+    }
+
+    /// Other names of `row`'s flag that were given, too, with another value, and do not count.
+    pub(super) fn shadowed(&self, row: &Row) -> impl Iterator<Item = &'static str> {
+        let first = self.value(row);
+        row.flags().filter(move |flag| {
+            let value = last(&self.given, flag);
+            first.is_some_and(|(name, first)| name != *flag && value.is_some_and(|v| v != first))
+        })
+    }
+
+    /// Whether `row` was given, without its flag, as an argument of its own.
+    pub(super) fn is_positional(&self, row: &Row) -> bool {
+        self.is_node_positional && row.flag == NODE_NAME.row.flag
     }
 
     /// How it is printed what was found, whatever else is wrong.
     pub(super) fn output(&self, variable: &dyn Fn(&str) -> Option<OsString>) -> Output {
-        let row = &OUTPUT.row;
-        let given = self.value(row).filter(|value| !value.is_empty()).map(OsStr::to_owned);
-        match given.or_else(|| variable(row.variable)) {
-            Some(form) if form == "json" => Output::Json,
-            _ => Output::Text,
-        }
+        let output = self.early(&OUTPUT.row, variable).and_then(|form| value::output(&form));
+        output.unwrap_or(Output::Text)
+    }
+
+    /// Whether the log is JSON, whatever else is wrong.
+    pub(super) fn logs_json(&self, variable: &dyn Fn(&str) -> Option<OsString>) -> bool {
+        let json = self.early(&JSON_LOGGING.row, variable).and_then(|text| value::truth(&text));
+        json.unwrap_or(false)
+    }
+
+    fn early(&self, row: &Row, variable: &dyn Fn(&str) -> Option<OsString>) -> Option<String> {
+        let flag = self.value(row).and_then(|(_, value)| trimmed(value.to_owned()));
+        flag.or_else(|| variable(row.variable).and_then(trimmed))?.into_string().ok()
     }
 
     /// The value of a predecessor's flag.
@@ -61,99 +95,162 @@ fn last<'a>(given: &'a [(&'static str, OsString)], name: &str) -> Option<&'a OsS
     given.iter().rev().find(|(flag, _)| *flag == name).map(|(_, value)| value.as_os_str())
 }
 
+/// A value without the white space around it, which Secrets and files have at their end. `None` if
+/// nothing is left: templates make empty values.
+pub(super) fn trimmed(value: OsString) -> Option<OsString> {
+    let value = match value.to_str() {
+        Some(text) if text.trim() != text => OsString::from(text.trim()),
+        _ => value,
+    };
+    (!value.is_empty()).then_some(value)
+}
+
 /// Takes the arguments (without the program's name) apart.
 pub(super) fn read(arguments: impl IntoIterator<Item = OsString>) -> Asked {
-    let mut parser = Parser::from_args(arguments);
+    let mut words = Words::new(arguments);
     let mut flags = Flags::default();
     // The value of an unknown flag is not a second mistake.
     let mut follows_unknown = false;
-    let mut is_first_argument = true;
-    let mut names_node = false;
-    loop {
-        let argument = match parser.next() {
-            Ok(Some(argument)) => argument,
-            Ok(None) => return Asked::Run(flags),
-            Err(error) => {
-                let argument = shown(OsStr::new(&error.to_string()));
-                flags.problems.push(Problem::Unexpected { argument });
-                return Asked::Run(flags);
-            }
-        };
+    while let Some((position, word)) = words.next() {
         let after_unknown = std::mem::take(&mut follows_unknown);
-        let is_first = std::mem::take(&mut is_first_argument);
-        match argument {
-            Arg::Long("help") | Arg::Short('h') => return Asked::Help,
-            Arg::Long("version") | Arg::Short('V') => return Asked::Version,
-            Arg::Long("print-settings") => flags.print = true,
-            Arg::Long(name) => match Long::of(name) {
-                Long::Ours(row) => match value(&mut parser, row.placeholder.is_none()) {
-                    Some(value) => flags.given.push((row.flag, value)),
-                    None => flags.problems.push(no_value(row)),
+        match word {
+            Word::Flag { name, value, .. } if matches!(&*name, "print-settings") => {
+                match value.as_deref().map_or(Some(true), |v| value::truth(v.to_str()?)) {
+                    Some(print) => flags.print = print,
+                    None => flags.problems.push(Problem::Explained {
+                        given_as: "--print-settings".to_owned(),
+                        why: "it takes no value".to_owned(),
+                    }),
+                }
+            }
+            Word::Flag { name, .. } if matches!(&*name, "help" | "h") => return Asked::Help,
+            Word::Flag { name, .. } if matches!(&*name, "version" | "V") => return Asked::Version,
+            Word::Flag { dashes, name, value } => match Long::of(&name) {
+                Long::Ours(row, flag) => match words.value(value, row.placeholder.is_none()) {
+                    Some(value) => flags.given.push((flag, value)),
+                    None => flags.problems.push(Problem::NoValue { flag, valid: row.valid }),
                 },
                 Long::Former(former) => {
-                    let value = value(&mut parser, former.is_switch).unwrap_or_default();
+                    let value = words.value(value, former.is_switch).unwrap_or_default();
                     flags.former.push((former.variable, value));
                 }
-                Long::Unknown(problem) => {
-                    flags.problems.push(problem);
-                    follows_unknown = parser.optional_value().is_none();
+                Long::Unknown => {
+                    let (flag, near) = (shown_flag(dashes, &name), nearest(&name));
+                    flags.problems.push(Problem::UnknownFlag { position, flag, near });
+                    follows_unknown = value.is_none();
                 }
             },
-            Arg::Short(letter) => {
-                // A long flag with one dash comes as its first letter and the rest.
-                let rest = parser.optional_value().unwrap_or_default();
-                let name = format!("{letter}{}", rest.to_string_lossy());
-                let flag = format!("-{}", shown(OsStr::new(&name)));
-                let near = nearest(name.split('=').next().unwrap_or_default());
-                flags.problems.push(Problem::UnknownFlag { flag, near });
-                follows_unknown = true;
-            }
-            Arg::Value(_) if after_unknown => {}
-            Arg::Value(value) if is_first && command(&value).is_some() => {
-                flags.command = command(&value).unwrap_or_default();
-            }
-            Arg::Value(value) if flags.command.takes_node() && !names_node => {
-                names_node = true;
-                flags.given.push((NODE_NAME.row.flag, value));
-            }
-            Arg::Value(value) => {
-                flags.problems.push(Problem::Unexpected { argument: shown(&value) });
-            }
+            Word::Other(_) if after_unknown => {}
+            Word::Other(word) => match command(&word).filter(|_| position == 1) {
+                Some(command) => flags.command = command,
+                None if flags.command.takes_node() && !flags.is_node_positional => {
+                    flags.is_node_positional = true;
+                    flags.given.push((NODE_NAME.row.flag, word));
+                }
+                None => flags.problems.push(unexpected(position, &word)),
+            },
         }
     }
+    Asked::Run(flags)
 }
 
 fn command(word: &OsStr) -> Option<Command> {
     Command::ALL.into_iter().find(|(name, _)| word == *name).map(|(_, command)| command)
 }
 
-/// What a long flag is.
+fn unexpected(position: usize, argument: &OsStr) -> Problem {
+    let commands = || Command::ALL.into_iter().map(|(name, _)| name);
+    let mut known =
+        ["true", "false", "yes", "no", "on", "off", "0", "1"].into_iter().chain(commands());
+    let word = known.find(|known| argument == *known);
+    let near = argument.to_str().filter(|text| position == 1 && text.len() <= LONGEST_COMMAND);
+    Problem::Unexpected { position, word, near: near.and_then(|text| nearest_of(text, commands())) }
+}
+
+/// Twice the length of a command: what is longer is none with a slip.
+const LONGEST_COMMAND: usize = 14;
+
+/// What a flag is.
 enum Long {
-    Ours(&'static Row),
+    /// A setting, and by which of its names.
+    Ours(&'static Row, &'static str),
     Former(&'static Former),
-    Unknown(Problem),
+    Unknown,
 }
 
 impl Long {
     fn of(name: &str) -> Self {
-        let ours = rows().find(|row| row.flag == name).map(Self::Ours);
-        ours.or_else(|| Former::by_flag(name).map(Self::Former)).unwrap_or_else(|| {
-            let flag = format!("--{}", shown(OsStr::new(name)));
-            Self::Unknown(Problem::UnknownFlag { flag, near: nearest(name) })
-        })
+        let mut names = rows().flat_map(|row| row.flags().map(move |flag| (row, flag)));
+        let ours = names.find(|(_, flag)| *flag == name).map(|(row, flag)| Self::Ours(row, flag));
+        let former = || Former::by_flag(name).map(Self::Former);
+        ours.or_else(former).unwrap_or(Self::Unknown)
     }
 }
 
-fn no_value(row: &Row) -> Problem {
-    Problem::NoValue { flag: row.flag, valid: row.valid }
+/// The arguments one by one. A flag is written as programs in Go take it, aws-node-termination-handler
+/// among them: with one dash or with two, its value behind `=` or in the next argument.
+struct Words {
+    parser: Parser,
+    count: usize,
 }
 
-/// The value of the flag just read: after `=`, or for all but a switch the next argument.
-fn value(parser: &mut Parser, switch: bool) -> Option<OsString> {
-    if switch {
-        return Some(parser.optional_value().unwrap_or_else(|| OsString::from("true")));
+enum Word {
+    Flag { dashes: &'static str, name: String, value: Option<OsString> },
+    Other(OsString),
+}
+
+impl Words {
+    fn new(arguments: impl IntoIterator<Item = OsString>) -> Self {
+        let arguments: Vec<_> = arguments.into_iter().collect();
+        Self { count: arguments.len(), parser: Parser::from_args(arguments) }
     }
-    parser.value().ok()
+
+    /// The next one, and which it is, counted from 1.
+    fn next(&mut self) -> Option<(usize, Word)> {
+        if let Some(word) = self.next_with_one_dash() {
+            return Some((self.position(), word));
+        }
+        // Every value behind an equals sign is taken below, so that nothing else goes wrong.
+        let word = match self.parser.next().ok()?? {
+            Arg::Value(value) => Word::Other(value),
+            Arg::Long(name) => {
+                let name = name.to_owned();
+                let value = self.parser.optional_value();
+                Word::Flag { dashes: "--", name, value }
+            }
+            // Taken above, but for an argument that is a dash with what is no text.
+            Arg::Short(letter) => {
+                let value = self.parser.optional_value();
+                Word::Flag { dashes: "-", name: letter.to_string(), value }
+            }
+        };
+        Some((self.position(), word))
+    }
+
+    fn next_with_one_dash(&mut self) -> Option<Word> {
+        let is_one = |argument: &OsStr| {
+            let bytes = argument.as_bytes();
+            bytes.len() > 1 && bytes.starts_with(b"-") && !bytes.starts_with(b"--")
+        };
+        let argument = self.parser.try_raw_args()?.next_if(is_one)?;
+        let flag = argument.as_bytes().get(1..)?;
+        let mut parts = flag.splitn(2, |byte| *byte == b'=');
+        let name = String::from_utf8_lossy(parts.next()?).into_owned();
+        let value = parts.next().map(|value| OsStr::from_bytes(value).to_owned());
+        Some(Word::Flag { dashes: "-", name, value })
+    }
+
+    fn position(&mut self) -> usize {
+        let left = self.parser.try_raw_args().map_or(0, |left| left.as_slice().len());
+        self.count.saturating_sub(left)
+    }
+
+    /// The value of the flag just read: `given` behind `=`, or for all but a switch the next argument.
+    fn value(&mut self, given: Option<OsString>, switch: bool) -> Option<OsString> {
+        given
+            .or_else(|| switch.then(|| OsString::from("true")))
+            .or_else(|| self.parser.value().ok())
+    }
 }
 
 #[cfg(test)]
@@ -172,6 +269,10 @@ mod tests {
         }
     }
 
+    fn value<'a>(flags: &'a Flags, row: &Row) -> Option<&'a str> {
+        flags.value(row)?.1.to_str()
+    }
+
     fn problems(arguments: &[&str]) -> Vec<String> {
         flags(arguments).problems.iter().map(ToString::to_string).collect()
     }
@@ -182,19 +283,19 @@ mod tests {
             [&["--workers", "8"][..], &["--workers=8"], &["--workers=4", "--workers", "8"]]
         {
             let flags = flags(arguments);
-            assert_eq!(flags.value(&table::WORKERS.row), Some(OsStr::new("8")), "{arguments:?}");
+            assert_eq!(value(&flags, &table::WORKERS.row), Some("8"), "{arguments:?}");
             assert_eq!(flags.problems, []);
         }
         let negative = flags(&["--pod-termination-grace-period", "-1"]);
         let row = &table::POD_TERMINATION_GRACE_PERIOD.row;
-        assert_eq!(negative.value(row), Some(OsStr::new("-1")));
+        assert_eq!(value(&negative, row), Some("-1"));
     }
 
     #[test]
     fn a_switch_may_stand_alone() {
         let row = &table::DRY_RUN.row;
-        assert_eq!(flags(&["--dry-run"]).value(row), Some(OsStr::new("true")));
-        assert_eq!(flags(&["--dry-run=false"]).value(row), Some(OsStr::new("false")));
+        assert_eq!(value(&flags(&["--dry-run"]), row), Some("true"));
+        assert_eq!(value(&flags(&["--dry-run=false"]), row), Some("false"));
         assert_eq!(
             problems(&["--dry-run", "false"]),
             ["\"false\" is not a flag; the value of a switch is given as --dry-run=false"]
@@ -209,13 +310,14 @@ mod tests {
         assert_eq!(flags(&["--workers", "8"]).command, Command::Run);
         assert_eq!(problems(&["--dry-run", "look"]).len(), 1);
         assert_eq!(problems(&["look", "look"]).len(), 1);
-        assert_eq!(problems(&["dran"]).len(), 1);
+        assert_eq!(problems(&["dran"]), ["argument 1 is no command; did you mean drain?"]);
+        assert_eq!(problems(&["--dry-run", "dran"]).len(), 1);
     }
 
     #[test]
     fn some_commands_are_told_the_node() {
         let flags = flags(&["drain", "--workers", "8", "n1"]);
-        assert_eq!(flags.value(&NODE_NAME.row), Some(OsStr::new("n1")));
+        assert_eq!(value(&flags, &NODE_NAME.row), Some("n1"));
         assert_eq!(problems(&["drain", "n1", "n2"]).len(), 1);
         assert_eq!(problems(&["run", "n1"]).len(), 1);
     }
@@ -250,8 +352,12 @@ mod tests {
             ]
         );
         assert_eq!(
-            problems(&["-node-name=a"]),
-            ["there is no flag -node-name=a; did you mean --node-name?"]
+            problems(&["-pod-nam=a", "-nodname=a"]),
+            [
+                "there is no flag -pod-nam; did you mean --pod-name?",
+                "argument 2 is no flag of this program; it is not shown, because it may hold a \
+                 secret; did you mean --node-name?",
+            ]
         );
         assert_eq!(problems(&["--dry-run", "run"]).len(), 1);
     }

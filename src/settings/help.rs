@@ -81,6 +81,9 @@ fn describe(text: &mut String, row: &Row) -> std::fmt::Result {
     }
     let (DefaultValue::Is(default) | DefaultValue::Unset(default)) = row.default;
     text.push('\n');
+    for alias in row.flag_aliases {
+        paragraph(text, &format!("or --{alias}"));
+    }
     paragraph(text, row.help);
     paragraph(text, &format!("valid: {}", row.valid));
     paragraph(text, &format!("default: {default}"));

@@ -38,7 +38,7 @@ use crate::source::url::{MetadataUrl, NoticeUrl};
 pub use crate::settings::help::help;
 pub use crate::settings::list::BadItem;
 pub use crate::settings::overview::Overview;
-pub use crate::settings::problem::{BadSettings, Problem};
+pub use crate::settings::problem::{BadSettings, Problem, Unusable};
 pub use crate::settings::reporting::{Annotations, FactUrls, LogStyle, Probes, Reporting};
 pub use crate::source::Watched;
 
@@ -140,6 +140,8 @@ pub struct Settings {
     pub given: Vec<Given>,
     /// What is worth a word at start.
     pub remarks: Vec<Remark>,
+    /// What of the settings is not valid, and is done without.
+    pub unusable: Vec<Unusable>,
 }
 
 /// The node to drain.
@@ -255,6 +257,20 @@ pub fn read(
                 Err(bad) => Err(bad),
             }
         }
+    }
+}
+
+/// Whether these arguments and variables ask for the handler itself with a log of JSON, whatever else
+/// is wrong with them. What a person asks for by hand is answered in words.
+pub fn logs_json(
+    arguments: impl IntoIterator<Item = OsString>,
+    variable: &dyn Fn(&str) -> Option<OsString>,
+) -> bool {
+    match arguments::read(arguments) {
+        Asked::Run(flags) => {
+            flags.command == Command::Run && !flags.print && flags.logs_json(variable)
+        }
+        Asked::Help | Asked::Version => false,
     }
 }
 

@@ -13,9 +13,9 @@ use crate::settings::table::{Row, rows};
 /// The settings as text, whether or not the program would start with them.
 #[derive(Debug)]
 pub struct Overview {
-    /// One line for each setting; then names that are set in vain, and remarks.
+    /// One line for each setting; then names that are set in vain, remarks, and what is done without.
     pub text: String,
-    /// Why it would not start.
+    /// What is not valid, whether the program would start with it or not.
     pub bad: Option<BadSettings>,
 }
 
@@ -43,6 +43,8 @@ pub(super) enum Origin {
     Default,
     /// Nobody gave it, and there is no value; what happens then, in words.
     Unset(&'static str),
+    /// Somebody gave it, but that was no choice, as these words tell: it is the default.
+    NotChosen(&'static str),
     /// Nobody gave it, and it goes by this other setting.
     Follows(&'static str),
 }
@@ -53,7 +55,7 @@ impl fmt::Display for Origin {
             Self::Flag(flag) => write!(f, "flag --{flag}"),
             Self::Variable(name) => write!(f, "environment {name}"),
             Self::Default => f.write_str("default"),
-            Self::Unset(words) => write!(f, "default: {words}"),
+            Self::Unset(words) | Self::NotChosen(words) => write!(f, "default: {words}"),
             Self::Follows(name) => write!(f, "follows {name}"),
         }
     }
@@ -75,7 +77,10 @@ pub(super) fn overview(flags: Flags, variable: &dyn Fn(&str) -> Option<OsString>
     let mut text = table(&sources.in_force);
     list(&mut text, "Set, but without effect here:", &sources.without_effect);
     list(&mut text, "Remarks:", &sources.remarks);
-    let bad = settings.is_none() || !sources.problems.is_empty();
+    list(&mut text, "Not valid, and done without:", &sources.unusable);
+    // Whoever asks wants to know of each, also of those that the program does without.
+    let good = sources.problems.is_empty() && sources.unusable.is_empty();
+    let bad = settings.is_none() || !good;
     Overview { text, bad: bad.then(|| refused(sources)) }
 }
 

@@ -15,6 +15,8 @@ pub(super) struct Former {
     pub(super) as_here: Option<&'static str>,
     /// Its flag stands alone, without a value.
     pub(super) is_switch: bool,
+    /// Other programs read the variable, too, and set it for them all: only the flag is worth a word.
+    pub(super) is_common: bool,
     /// What becomes of it.
     pub(super) effect: Effect,
 }
@@ -35,6 +37,7 @@ pub(super) const FORMER: &[Former] = &[
         variable: "ENABLE_SQS_TERMINATION_DRAINING",
         as_here: Some("false"),
         is_switch: true,
+        is_common: false,
         effect: Effect::Refused(
             "ENABLE_SQS_TERMINATION_DRAINING asks for the mode in which one process reads a queue \
              for all nodes; there is no queue mode here: this program runs on each node and asks \
@@ -49,10 +52,12 @@ pub(super) const FORMER: &[Former] = &[
     switch("CHECK_ASG_TAG_BEFORE_DRAINING", NO_QUEUE),
     former("USE_PROVIDER_ID", "false", NO_QUEUE),
     former("DELETE_SQS_MSG_IF_NODE_NOT_FOUND", "false", NO_QUEUE),
-    any("COMPLETE_LIFECYCLE_ACTION_DELAY_SECONDS", NO_QUEUE),
-    any("HEARTBEAT_INTERVAL", NO_QUEUE),
-    any("HEARTBEAT_UNTIL", NO_QUEUE),
-    any("SQS_MSG_VISIBILITY_TIMEOUT_SEC", NO_QUEUE),
+    former("COMPLETE_LIFECYCLE_ACTION_DELAY_SECONDS", "-1", NO_QUEUE),
+    former("HEARTBEAT_INTERVAL", "-1", NO_QUEUE),
+    former("HEARTBEAT_UNTIL", "-1", NO_QUEUE),
+    former("SQS_MSG_VISIBILITY_TIMEOUT_SEC", "20", NO_QUEUE),
+    Former { is_common: true, ..any("AWS_REGION", NO_AWS) },
+    any("AWS_ENDPOINT", NO_AWS),
     // What else is done to the node.
     former(
         "ENABLE_OUT_OF_SERVICE_TAINT",
@@ -77,6 +82,7 @@ pub(super) const FORMER: &[Former] = &[
 ];
 
 const NO_QUEUE: &str = "there is no queue mode here";
+const NO_AWS: &str = "no AWS API is called; the metadata service says what is to be known";
 const NO_MESSAGES: &str =
     "no mail is sent, and HipChat is no more; WEBHOOK_URL reaches other services";
 const NO_RATE: &str = "requests are not limited here; the API server's Retry-After is obeyed";
@@ -84,17 +90,29 @@ const NO_RATE: &str = "requests are not limited here; the API server's Retry-Aft
 /// A name that makes no difference if it is `as_here`.
 const fn former(variable: &'static str, as_here: &'static str, instead: &'static str) -> Former {
     let is_switch = matches!(as_here.as_bytes(), b"true" | b"false");
-    Former { variable, as_here: Some(as_here), is_switch, effect: Effect::None(instead) }
+    Former {
+        variable,
+        as_here: Some(as_here),
+        is_switch,
+        is_common: false,
+        effect: Effect::None(instead),
+    }
 }
 
 /// A name that is worth a word with any value.
 const fn any(variable: &'static str, instead: &'static str) -> Former {
-    Former { variable, as_here: None, is_switch: false, effect: Effect::None(instead) }
+    Former {
+        variable,
+        as_here: None,
+        is_switch: false,
+        is_common: false,
+        effect: Effect::None(instead),
+    }
 }
 
 /// The same, of a flag that stands alone.
 const fn switch(variable: &'static str, instead: &'static str) -> Former {
-    Former { variable, as_here: None, is_switch: true, effect: Effect::None(instead) }
+    Former { is_switch: true, ..any(variable, instead) }
 }
 
 impl Former {

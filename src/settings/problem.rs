@@ -1,26 +1,47 @@
 //! What is wrong with the settings, in the user's words.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fmt;
 
+use crate::excerpt::is_hidden;
 use crate::settings::list::BadItem;
-use crate::settings::table::rows;
+use crate::settings::table::{Row, rows};
 
 /// Everything that is wrong with the settings, found in one go. The program has done nothing yet,
 /// and does not begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadSettings(pub Vec<Problem>);
 
+impl BadSettings {
+    /// What they have in common.
+    pub const SUMMARY: &str = "bad settings, so nothing was started";
+}
+
 impl std::error::Error for BadSettings {}
 
 impl fmt::Display for BadSettings {
     /// One line each, and where help is; no line break at the end.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("bad settings, so nothing was started:\n")?;
+        writeln!(f, "{}:", Self::SUMMARY)?;
         for problem in &self.0 {
             writeln!(f, "  {problem}")?;
         }
         f.write_str("See k8s-spot-handler --help.")
+    }
+}
+
+/// Something that is wrong with a setting that decides nothing about pods: the handler runs without it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unusable {
+    pub(super) problem: Problem,
+    /// What holds in its place, as a clause.
+    pub(super) instead: Cow<'static, str>,
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.problem, self.instead)
     }
 }
 
@@ -63,15 +84,21 @@ pub enum Problem {
     },
     /// A flag that does not exist.
     UnknownFlag {
-        /// As it was given.
-        flag: String,
+        /// Which argument it is, counted from 1.
+        position: usize,
+        /// Its name with its dashes; `None` if that may hold a secret.
+        flag: Option<String>,
         /// The one that may have been meant.
         near: Option<&'static str>,
     },
-    /// An argument that is not a flag.
+    /// An argument that is neither a flag nor the value of one.
     Unexpected {
-        /// The argument, fit to be shown.
-        argument: String,
+        /// Which argument it is, counted from 1.
+        position: usize,
+        /// The argument, if it is a word that this program knows.
+        word: Option<&'static str>,
+        /// The command that may have been meant.
+        near: Option<&'static str>,
     },
     /// A setting that must be given and was not; what that means and what to do, in words.
     Missing(&'static str),
@@ -79,6 +106,13 @@ pub enum Problem {
     NotOffered(&'static str),
     /// Two settings that cannot both be meant, in words.
     Contradiction(String),
+}
+
+impl Problem {
+    /// Whether it is about the value of this flag, which is missing.
+    pub(super) fn is_of_flag(&self, name: &str) -> bool {
+        matches!(self, Self::NoValue { flag, .. } if *flag == name)
+    }
 }
 
 impl fmt::Display for Problem {
@@ -94,13 +128,30 @@ impl fmt::Display for Problem {
             Self::NoValue { flag, valid } => {
                 write!(f, "--{flag} came without a value; valid is {valid}")
             }
-            Self::UnknownFlag { flag, near: Some(near) } => {
-                write!(f, "there is no flag {flag}; did you mean --{near}?")
+            Self::UnknownFlag { position, flag, near } => {
+                match flag {
+                    Some(flag) => write!(f, "there is no flag {flag}")?,
+                    None => write!(
+                        f,
+                        "argument {position} is no flag of this program; it is not shown, because \
+                         it may hold a secret"
+                    )?,
+                }
+                match near {
+                    Some(near) => write!(f, "; did you mean --{near}?"),
+                    None => Ok(()),
+                }
             }
-            Self::UnknownFlag { flag, near: None } => write!(f, "there is no flag {flag}"),
-            Self::Unexpected { argument } => write!(
+            Self::Unexpected { position, near: Some(near), .. } => {
+                write!(f, "argument {position} is no command; did you mean {near}?")
+            }
+            Self::Unexpected { word: Some(word), .. } => {
+                write!(f, "\"{word}\" is not a flag; {SWITCH}")
+            }
+            Self::Unexpected { position, .. } => write!(
                 f,
-                "\"{argument}\" is not a flag; the value of a switch is given as --dry-run=false"
+                "argument {position} is neither a flag nor the value of one; it is not shown, \
+                 because it may hold a secret; {SWITCH}"
             ),
             Self::Missing(words) | Self::NotOffered(words) => f.write_str(words),
             Self::Contradiction(words) => f.write_str(words),
@@ -108,9 +159,28 @@ impl fmt::Display for Problem {
     }
 }
 
+const SWITCH: &str = "the value of a switch is given as --dry-run=false";
+
+/// What is shown in place of a secret.
+pub(super) const NOT_SHOWN: &str = "(not shown)";
+
 /// A value as it may be shown: on one line, not too long, and nothing that looks like a secret. A
-/// token may have been put where the name of its file belongs, a password into a URL.
+/// token may have been put where the name of its file belongs, the address of a webhook anywhere.
 pub(super) fn shown(value: &OsStr) -> String {
+    if value.to_string_lossy().contains("://") { NOT_SHOWN.to_owned() } else { line(value) }
+}
+
+/// A URL as it may be shown: without a query or a fragment, and not at all with a user in it.
+pub(super) fn shown_url(value: &OsStr) -> String {
+    let text = value.to_string_lossy();
+    match text.find(['?', '#']).and_then(|end| text.split_at_checked(end)) {
+        // Behind the question mark an @ is no user's.
+        Some((before, _)) => line(OsStr::new(before)) + "?…",
+        None => line(value),
+    }
+}
+
+fn line(value: &OsStr) -> String {
     let text = value.to_string_lossy();
     if text.contains("eyJ") {
         return "(not shown: it looks like a token)".to_owned();
@@ -118,16 +188,28 @@ pub(super) fn shown(value: &OsStr) -> String {
     if text.contains('@') {
         return "(not shown: it may hold a password)".to_owned();
     }
-    let (text, query) = match text.split_once('?') {
-        Some((before, _)) if before.contains("://") => (before, "?…"),
-        _ => (&*text, ""),
-    };
     let mut shown: String = text.chars().take(LONGEST_SHOWN).flat_map(char::escape_debug).collect();
     if text.chars().nth(LONGEST_SHOWN).is_some() {
         shown.push('…');
     }
-    shown + query
+    shown
 }
+
+/// The name of a flag that does not exist, as it may be shown. Words with hyphens between them are
+/// one; anything else may be a value that was put there, as in `-pPASSWORD`.
+pub(super) fn shown_flag(dashes: &str, name: &str) -> Option<String> {
+    let is_word = |word: &str| {
+        !word.is_empty()
+            && word.len() <= LONGEST_WORD
+            && word.bytes().all(|b| b.is_ascii_alphabetic())
+    };
+    let is_short = name.len() == 1 && name.is_ascii() && !name.contains(is_hidden);
+    let is_long = dashes.len() > 1 || name.contains('-');
+    (is_short || is_long && name.split(['-', '_']).all(is_word)).then(|| format!("{dashes}{name}"))
+}
+
+/// No word in the name of a flag is longer.
+const LONGEST_WORD: usize = 16;
 
 /// Enough to know a value again.
 const LONGEST_SHOWN: usize = 64;
@@ -139,11 +221,22 @@ pub(super) fn nearest(name: &str) -> Option<&'static str> {
         return None;
     }
     let name = name.to_ascii_lowercase().replace('_', "-");
-    rows()
-        .map(|row| (distance(&name, row.flag), row.flag))
+    nearest_of(&name, rows().flat_map(Row::flags))
+}
+
+/// The nearest of these, if no more than a third of it differs.
+pub(super) fn nearest_of(
+    word: &str,
+    known: impl Iterator<Item = &'static str>,
+) -> Option<&'static str> {
+    // No distance is less than the lengths differ.
+    let is_near = |known: &&str| known.len().abs_diff(word.len()) <= known.len() / 3;
+    known
+        .filter(is_near)
+        .map(|known| (distance(word, known), known))
         .min()
-        .filter(|(distance, flag)| *distance <= flag.len() / 3)
-        .map(|(_, flag)| flag)
+        .filter(|(distance, known)| *distance <= known.len() / 3)
+        .map(|(_, known)| known)
 }
 
 /// How many bytes must be put in, taken out or changed to turn one into the other (Levenshtein).

@@ -75,7 +75,7 @@ pub(super) fn reporting(sources: &mut Sources<'_>) -> Option<Reporting> {
     };
     let pages = pages(sources);
     let Pages { metrics, probes } = pages?;
-    let (log, webhooks) = (log?, webhooks?);
+    let log = log?;
     Some(Reporting { log, events, webhooks, cluster, facts, metrics, probes })
 }
 
@@ -87,7 +87,7 @@ fn log(sources: &mut Sources<'_>) -> Option<LogStyle> {
     Some(LogStyle { json: json?, least })
 }
 
-/// `None`: they are not wanted, or there are problems.
+/// `None`: they are not wanted.
 fn events(sources: &mut Sources<'_>) -> Option<Annotations> {
     let emitted = sources.value(&table::EMIT_KUBERNETES_EVENTS);
     let annotations = sources.value(&table::KUBERNETES_EVENTS_EXTRA_ANNOTATIONS);
@@ -112,7 +112,14 @@ fn pages(sources: &mut Sources<'_>) -> Option<Pages> {
     let liveness = sources.value(&table::PROBES_SERVER_ENDPOINT);
     let address: Option<IpAddr> = sources.value(&table::LISTEN_ADDRESS);
     let at = |port| Some(SocketAddr::new(address?, port?));
-    let probes_at = Probes { address: at(probes_port)?, liveness: liveness? };
+    // Where its probes are not answered, the kubelet starts the handler anew, and nobody hears notices:
+    // of what could be meant, what is answered at more places is the safer.
+    let probes = probes? || sources.is_bad(&table::ENABLE_PROBES_SERVER.row);
+    let is_lost = sources.is_bad(&table::PROBES_SERVER_ENDPOINT.row);
+    let liveness = if is_lost { LivePath::anywhere() } else { liveness? };
+    // Nobody is shown metrics whom the operator may have meant to keep out.
+    let metrics = metrics? && !sources.is_bad(&table::LISTEN_ADDRESS.row);
+    let probes_at = Probes { address: at(probes_port)?, liveness };
     let metrics_at = at(metrics_port)?;
-    Some(Pages { metrics: metrics?.then_some(metrics_at), probes: probes?.then_some(probes_at) })
+    Some(Pages { metrics: metrics.then_some(metrics_at), probes: probes.then_some(probes_at) })
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use crate::drain::BudgetOverride;
@@ -19,7 +20,7 @@ use crate::settings::reporting::reporting;
 use crate::settings::sources::Sources;
 use crate::settings::value::{GraceLimit, written};
 use crate::settings::{
-    ApiServer, BadSettings, ByHand, Metadata, Settings, Watched, WhichNode, table,
+    ApiServer, BadSettings, ByHand, Metadata, Problem, Settings, Watched, WhichNode, table,
 };
 
 /// Reads every setting.
@@ -30,15 +31,17 @@ pub(super) fn settle(
     let mut sources = Sources::new(flags, variable);
     match parse(&mut sources) {
         Some(settings) if sources.problems.is_empty() => {
-            Ok(Settings { given: sources.given, remarks: sources.remarks, ..settings })
+            let Sources { given, remarks, unusable, .. } = sources;
+            Ok(Settings { given, remarks, unusable, ..settings })
         }
         _ => Err(refused(sources)),
     }
 }
 
-/// What was found to be wrong.
+/// What was found to be wrong, all of it: what ends the program first.
 pub(super) fn refused(sources: Sources<'_>) -> BadSettings {
-    BadSettings(sources.problems)
+    let unusable = sources.unusable.into_iter().map(|unusable| unusable.problem);
+    BadSettings(sources.problems.into_iter().chain(unusable).collect())
 }
 
 /// Reads every setting before it gives up on any: `None` only if there are problems.
@@ -53,7 +56,7 @@ pub(super) fn parse(sources: &mut Sources<'_>) -> Option<Settings> {
     let grace_limit = sources.value(&table::POD_TERMINATION_GRACE_PERIOD);
     let budget_override = sources.value(&table::BUDGET_OVERRIDE);
     let safety_margin = sources.value(&table::SAFETY_MARGIN);
-    let workers = sources.value(&table::WORKERS);
+    let workers = workers(sources);
     let shutdown_grace = sources.value(&table::SHUTDOWN_GRACE_PERIOD);
     let api_server = api_server(sources);
     let reporting = reporting(sources);
@@ -101,7 +104,20 @@ pub(super) fn parse(sources: &mut Sources<'_>) -> Option<Settings> {
         by_hand,
         given: Vec::new(),
         remarks: Vec::new(),
+        unusable: Vec::new(),
     })
+}
+
+/// 10 is no choice: it is the default of aws-node-termination-handler, which its chart sets, for
+/// something else (events that are dealt with at once), and would make a drain three times as long.
+fn workers(sources: &mut Sources<'_>) -> Option<NonZeroUsize> {
+    let given = sources.value(&table::WORKERS)?;
+    if given.get() != 10 {
+        return Some(given);
+    }
+    let origin = Origin::NotChosen("10 is the default of aws-node-termination-handler");
+    sources.made(&table::WORKERS.row, table::USUAL_WORKERS.to_string(), Some(origin));
+    Some(table::USUAL_WORKERS)
 }
 
 /// The node to drain, and the own pod as far as it was named.
@@ -237,7 +253,8 @@ fn api_server(sources: &mut Sources<'_>) -> Option<ApiServer> {
     let flags =
         (sources.is_flag_given(&table::KUBECONFIG.row), sources.is_flag_given(&table::SERVER.row));
     if kubeconfig.is_some() && server.is_some() && flags.0 == flags.1 {
-        let words = "KUBECONFIG and SERVER both say where the API server is: give one of them";
+        let words = "--kubeconfig and --server (or KUBECONFIG and K8S_SPOT_HANDLER_SERVER) both say where the API server \
+             is: give one of them";
         sources.contradiction(words);
     }
     // The flag comes first, whatever the environment says.
@@ -289,7 +306,7 @@ fn by_hand(
             written(margin),
             written(deadline)
         );
-        sources.contradiction(words);
+        sources.wrong(&table::DEADLINE.row, Problem::Contradiction(words));
     }
     let deadline = deadline.or(window)?;
     Some(ByHand { deadline, overrides_budgets, shortens_graces, output: output? })

@@ -3,20 +3,24 @@
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 
-use crate::settings::arguments::Flags;
+use crate::settings::arguments::{Flags, trimmed};
 use crate::settings::list::BadItem;
 use crate::settings::overview::{Fault, InForce, Origin};
 use crate::settings::predecessors::{Effect, FORMER};
-use crate::settings::problem::Problem;
-use crate::settings::table::{DefaultValue, Parse, Row, Setting};
-use crate::settings::{Given, Remark};
+use crate::settings::problem::{NOT_SHOWN, Problem, Unusable};
+use crate::settings::table::{self, DefaultValue, Parse, Row, Setting, Stakes, rows};
+use crate::settings::{Command, Given, Remark};
 
 /// Where settings come from, and what was found on the way.
 pub(super) struct Sources<'a> {
     flags: Flags,
     variable: &'a dyn Fn(&str) -> Option<OsString>,
-    /// What is wrong.
+    /// The variables are those of an operator's shell, not of a pod.
+    is_shell: bool,
+    /// What is wrong, and ends the program.
     pub(super) problems: Vec<Problem>,
+    /// What is wrong, and is done without.
+    pub(super) unusable: Vec<Unusable>,
     /// What is worth a word at start.
     pub(super) remarks: Vec<Remark>,
     /// What was given, by whatever means.
@@ -31,19 +35,31 @@ impl<'a> Sources<'a> {
     /// The flags, and a way to look up environment variables.
     pub(super) fn new(mut flags: Flags, variable: &'a dyn Fn(&str) -> Option<OsString>) -> Self {
         let problems = std::mem::take(&mut flags.problems);
-        Self {
+        // Kubernetes sets it in every pod.
+        let is_pod =
+            variable(table::KUBERNETES_SERVICE_HOST.row.variable).and_then(trimmed).is_some();
+        let mut sources = Self {
+            is_shell: flags.command.takes_node() && !is_pod,
             flags,
             variable,
-            problems,
+            problems: Vec::new(),
+            unusable: Vec::new(),
             remarks: Vec::new(),
             given: Vec::new(),
             in_force: Vec::new(),
             without_effect: Vec::new(),
+        };
+        for problem in problems {
+            match rows().find(|row| problem.is_of_flag(row.flag)) {
+                Some(row) => sources.wrong(row, problem),
+                None => sources.problems.push(problem),
+            }
         }
+        sources
     }
 
-    /// The value that is in force. `None` if it is unset, or if it is bad and has been noted as a
-    /// problem.
+    /// The value that is in force. `None` if it is unset, or if it is bad and has been noted so. Where
+    /// the handler does without a bad value, its default is in force.
     pub(super) fn value<T>(&mut self, setting: &Setting<T>) -> Option<T> {
         // There is one of this for each type, so what it calls does most of it.
         let (origin, value) = self.choose_or_note(&setting.row)?;
@@ -54,9 +70,51 @@ impl<'a> Sources<'a> {
             }
             Err(bad) => {
                 self.note(&setting.row, origin, &value, Some(bad));
-                None
+                match setting.row.default {
+                    DefaultValue::Is(default) if !self.decides(&setting.row) => {
+                        read(&setting.parse, OsStr::new(default)).ok()
+                    }
+                    _ => None,
+                }
             }
         }
+    }
+
+    /// Whether a bad value ends the program.
+    fn decides(&self, row: &Row) -> bool {
+        match row.stakes {
+            Stakes::Pods => true,
+            Stakes::ByHand => !matches!(self.flags.command, Command::Run | Command::Look),
+            Stakes::Reports(_) => false,
+        }
+    }
+
+    /// Notes what is wrong with a setting: it ends the program, or is done without.
+    pub(super) fn wrong(&mut self, row: &Row, problem: Problem) {
+        if self.decides(row) {
+            self.problems.push(problem);
+            return;
+        }
+        let instead = match (row.stakes, row.default) {
+            (Stakes::Reports(instead), _) if !instead.is_empty() => Cow::Borrowed(instead),
+            (Stakes::Reports(_), DefaultValue::Is(default)) => {
+                Cow::Owned(format!("its default, {default}, is in force"))
+            }
+            (Stakes::Reports(_), DefaultValue::Unset(_)) => Cow::Borrowed("it counts as unset"),
+            (Stakes::Pods | Stakes::ByHand, _) => Cow::Borrowed("only commands by hand use it"),
+        };
+        self.done_without(problem, instead);
+    }
+
+    /// Notes what is wrong and ends nothing. `instead`: what holds in its place, as a clause.
+    pub(super) fn done_without(&mut self, problem: Problem, instead: impl Into<Cow<'static, str>>) {
+        self.unusable.push(Unusable { problem, instead: instead.into() });
+    }
+
+    /// Whether a setting that was read has a value that is not valid.
+    pub(super) fn is_bad(&self, row: &Row) -> bool {
+        let mut read = self.in_force.iter();
+        read.any(|known| known.name == row.variable && known.fault == Some(Fault::Bad))
     }
 
     fn choose_or_note(&mut self, row: &Row) -> Option<(Origin, OsString)> {
@@ -73,9 +131,14 @@ impl<'a> Sources<'a> {
 
     /// Notes what was given, and what is wrong with it.
     fn note(&mut self, row: &Row, origin: Origin, value: &OsStr, bad: Option<Bad>) {
-        let shown = row.shown(value);
+        let shown = match bad {
+            // Anything may have been put where a node's name belongs.
+            Some(_) if self.flags.is_positional(row) => NOT_SHOWN.to_owned(),
+            _ => row.shown(value),
+        };
         let given_as = match origin {
             Origin::Variable(name) => name.to_owned(),
+            Origin::Flag(flag) => format!("--{flag}"),
             _ => format!("--{}", row.flag),
         };
         if matches!(origin, Origin::Flag(_) | Origin::Variable(_)) {
@@ -85,14 +148,13 @@ impl<'a> Sources<'a> {
         let (value, valid) = (shown.clone(), row.valid);
         match bad {
             None => {}
-            Some(Bad::Value) => self.problems.push(Problem::BadValue { given_as, value, valid }),
-            Some(Bad::Explained(why)) => self.problems.push(Problem::Explained { given_as, why }),
+            Some(Bad::Value) => self.wrong(row, Problem::BadValue { given_as, value, valid }),
+            Some(Bad::Explained(why)) => self.wrong(row, Problem::Explained { given_as, why }),
             Some(Bad::Items(items)) => {
-                let problem = |item| {
+                for item in items {
                     let (given_as, value) = (given_as.clone(), value.clone());
-                    Problem::BadItem { given_as, value, item, valid }
-                };
-                self.problems.extend(items.into_iter().map(problem));
+                    self.wrong(row, Problem::BadItem { given_as, value, item, valid });
+                }
             }
         }
         let value = Some(Cow::Owned(shown));
@@ -109,7 +171,7 @@ impl<'a> Sources<'a> {
 
     /// Notes that a setting is needed and unset; `words` tell what that means and what to do.
     pub(super) fn missing(&mut self, row: &Row, words: &'static str) {
-        self.problems.push(Problem::Missing(words));
+        self.wrong(row, Problem::Missing(words));
         if let Some(setting) = self.in_force.iter_mut().find(|known| known.name == row.variable) {
             setting.fault = Some(Fault::Missing);
         }
@@ -135,7 +197,7 @@ impl<'a> Sources<'a> {
 
     fn given_to(&self, row: &Row) -> Option<OsString> {
         let by_flag = self.by_flag(row).map(|(_, value)| value);
-        by_flag.or_else(|| names(row).find_map(|name| self.set(name)))
+        by_flag.or_else(|| self.names(row).find_map(|name| self.set(name)))
     }
 
     /// A value without which nothing goes: if it is unset, that is a problem, told in `words`.
@@ -161,6 +223,13 @@ impl<'a> Sources<'a> {
     /// The value that decides, and where it comes from. An empty one counts as unset: templates make
     /// such.
     fn choose(&mut self, row: &Row) -> Option<(Origin, OsString)> {
+        let shadowed: Vec<_> = self.flags.shadowed(row).collect();
+        for other in shadowed {
+            self.remark(format!(
+                "--{other} is given too, but not used: --{} comes first.",
+                row.flag
+            ));
+        }
         self.by_flag(row).or_else(|| self.by_variable(row)).or_else(|| match row.default {
             DefaultValue::Is(value) => Some((Origin::Default, value.into())),
             DefaultValue::Unset(_) => None,
@@ -168,33 +237,52 @@ impl<'a> Sources<'a> {
     }
 
     fn by_flag(&self, row: &Row) -> Option<(Origin, OsString)> {
-        let value = self.flags.value(row).filter(|value| !value.is_empty())?;
-        Some((Origin::Flag(row.flag), value.to_owned()))
+        let (flag, value) = self.flags.value(row)?;
+        Some((Origin::Flag(flag), trimmed(value.to_owned())?))
     }
 
     fn by_variable(&mut self, row: &Row) -> Option<(Origin, OsString)> {
-        let mut set = names(row).filter_map(|name| Some((name, self.set(name)?)));
+        if self.is_shell && row.is_everyday && self.is_set(row.variable) {
+            self.remark(format!(
+                "{} is not read from the environment outside a pod: other programs use that name, too; \
+                 give --{} if it is meant.",
+                row.variable, row.flag
+            ));
+        }
+        let mut set = self.names(row).filter_map(|name| Some((name, self.set(name)?)));
         let (name, value) = set.next()?;
         let shadowed: Vec<_> = set.filter(|(_, other)| *other != value).collect();
-        self.remarks.extend(shadowed.into_iter().map(|(other, _)| {
-            Remark::new(format!("{other} is set too, but not used: {name} comes first."))
-        }));
+        for (other, _) in shadowed {
+            self.remark(format!("{other} is set too, but not used: {name} comes first."));
+        }
         Some((Origin::Variable(name), value))
     }
 
+    /// The environment variables of a setting that are read, the first first.
+    fn names(&self, row: &Row) -> impl Iterator<Item = &'static str> + use<> {
+        let aliases = row.aliases.iter().copied();
+        let is_read = !(self.is_shell && row.is_everyday);
+        std::iter::once(row.variable).chain(aliases).filter(move |_| is_read)
+    }
+
+    /// Whether there is this variable.
+    pub(super) fn is_set(&self, name: &str) -> bool {
+        self.set(name).is_some()
+    }
+
     fn set(&self, name: &str) -> Option<OsString> {
-        (self.variable)(name).filter(|value| !value.is_empty())
+        (self.variable)(name).and_then(trimmed)
     }
 
     /// Remarks on names that change nothing here, where that makes a difference. Their values are
     /// not shown: some of them are secrets.
     pub(super) fn names_without_effect(&mut self) {
         for former in FORMER {
-            let by_flag =
-                self.flags.former(former).filter(|value| !value.is_empty()).map(OsStr::to_owned);
+            let by_flag = self.flags.former(former).and_then(|value| trimmed(value.to_owned()));
+            let is_variable = by_flag.is_none();
             let Some(value) = by_flag.or_else(|| self.set(former.variable)) else { continue };
             self.without_effect.push(former.variable);
-            if former.is_as_here(&value) {
+            if former.is_as_here(&value) || is_variable && former.is_common {
                 continue;
             }
             match former.effect {
@@ -205,11 +293,6 @@ impl<'a> Sources<'a> {
             }
         }
     }
-}
-
-/// The environment variables of a setting, the first first.
-fn names(row: &Row) -> impl Iterator<Item = &'static str> + use<> {
-    std::iter::once(row.variable).chain(row.aliases.iter().copied())
 }
 
 /// What is not valid.

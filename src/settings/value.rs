@@ -14,6 +14,7 @@ use crate::kube::name::{is_label, is_subdomain};
 use crate::kube::server_url::ServerUrl;
 use crate::node::{RebalanceMark, TaintEffect};
 use crate::report::fact::Level;
+use crate::report::webhook::proxy::ProxyUrl;
 use crate::settings::Output;
 
 /// A truth value as Go's `strconv.ParseBool` reads it: what users of Go programs write.
@@ -220,12 +221,29 @@ pub(super) fn label(text: &str) -> Option<String> {
     is_label(text).then(|| text.to_owned())
 }
 
-/// The path of a file. Without a slash it is refused, and so is a URL: a token or the address of a
-/// webhook, put where its file's name belongs, would be taken for a path and shown in every error about
-/// that file.
+/// The path of a file, which begins with a slash or with a dot or two and a slash. Anything else is
+/// refused: a token, headers or the address of a webhook, put where its file's name belongs, would be
+/// taken for a path and shown in every error about that file.
 pub(super) fn path(text: &str) -> Option<PathBuf> {
+    let begins = ["/", "./", "../"].iter().any(|beginning| text.starts_with(beginning));
+    let is_path = begins && !text.contains("://") && !text.contains(is_hidden);
+    is_path.then(|| PathBuf::from(text))
+}
+
+/// The path of a file, with a slash in it, as an operator's own programs take it.
+pub(super) fn any_path(text: &str) -> Option<PathBuf> {
     let is_path = text.contains('/') && !text.contains("://") && !text.contains('\0');
     is_path.then(|| PathBuf::from(text))
+}
+
+/// The URL of a proxy, as curl and programs in Go take it from the environment: `http://` may be left
+/// out.
+pub(super) fn proxy(text: &str) -> Result<ProxyUrl, &'static str> {
+    if text.contains("://") {
+        ProxyUrl::parse(text)
+    } else {
+        ProxyUrl::parse(&format!("http://{text}"))
+    }
 }
 
 /// The host of the API server, if [`Address`] takes it.
@@ -348,11 +366,13 @@ mod tests {
     }
 
     #[test]
-    fn a_path_has_a_slash() {
+    fn a_path_begins_like_one() {
         assert_eq!(path("/run/token"), Some(PathBuf::from("/run/token")));
         assert_eq!(path("./token"), Some(PathBuf::from("./token")));
-        assert_eq!(path("token"), None);
-        assert_eq!(path(""), None);
-        assert_eq!(path("/a\0b"), None);
+        assert_eq!(path("../token"), Some(PathBuf::from("../token")));
+        for text in ["token", "", "/a\0b", "a/b", "hooks.example/T0/B0", r#"{"A":"b/c"}"#, "/a://b"]
+        {
+            assert_eq!(path(text), None, "{text}");
+        }
     }
 }

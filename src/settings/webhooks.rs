@@ -5,34 +5,82 @@ use std::path::PathBuf;
 use crate::report::webhook::destination::{Destination, Held, Wanted};
 use crate::report::webhook::form::{Form, RoutingKey};
 use crate::report::webhook::headers::Headers;
+use crate::report::webhook::proxies::{Named, Proxies};
 use crate::report::webhook::proxy::ProxyUrl;
 use crate::report::webhook::roots::Roots;
 use crate::report::webhook::template::{DEFAULT_TEMPLATE, Template};
 use crate::report::webhook::url::WebhookUrl;
 use crate::settings::Problem;
 use crate::settings::sources::Sources;
-use crate::settings::table;
+use crate::settings::table::{self, Setting};
 use crate::settings::value::ReadyForm;
 
 /// Reads these settings: the operator's own webhook first, then those of the programs before this one.
-pub(super) fn webhooks(sources: &mut Sources<'_>) -> Option<Vec<Destination>> {
-    let before = sources.problems.len();
+/// What cannot be used of them is noted, and messages are sent without it where that gives nothing away.
+pub(super) fn webhooks(sources: &mut Sources<'_>) -> Vec<Destination> {
     let way = way(sources);
     let own = own(sources, &way);
     let former = former(sources, &way);
-    (sources.problems.len() == before).then(|| own.into_iter().chain(former).collect())
+    // Whoever names a proxy may mean that nothing leaves the node past it.
+    if sources.is_bad(&table::WEBHOOK_PROXY.row) {
+        return Vec::new();
+    }
+    // Whoever names a CA means that no other is believed.
+    let own = own.filter(|_| !sources.is_bad(&table::WEBHOOK_CA_FILE.row));
+    let all: Vec<_> = own.into_iter().chain(former).collect();
+    if !all.is_empty() {
+        way.unused.into_iter().for_each(|why| sources.remark(why));
+    }
+    all
 }
 
 /// How webhooks are reached.
 struct Way {
-    proxy: Option<ProxyUrl>,
+    proxies: Proxies,
+    /// Why proxies of the environment are not used, in remarks.
+    unused: Vec<String>,
     /// For the operator's own; those of known services have public certificates.
     ca_file: Option<PathBuf>,
 }
 
 fn way(sources: &mut Sources<'_>) -> Way {
-    let proxy = sources.value(&table::WEBHOOK_PROXY);
-    Way { proxy, ca_file: sources.value(&table::WEBHOOK_CA_FILE) }
+    let own = sources.value(&table::WEBHOOK_PROXY);
+    let (of_environment, unused) = proxies(sources);
+    let ca_file = sources.value(&table::WEBHOOK_CA_FILE);
+    match own {
+        Some(own) => Way { proxies: Proxies::all(own), unused: Vec::new(), ca_file },
+        None => Way { proxies: of_environment, unused, ca_file },
+    }
+}
+
+/// The proxies that the environment names for all programs, and why some cannot be used.
+fn proxies(sources: &mut Sources<'_>) -> (Proxies, Vec<String>) {
+    let mut unused = Vec::new();
+    let mut named = |setting: &Setting<Result<ProxyUrl, &str>>| -> Option<Named> {
+        let name = setting.row.variable;
+        match sources.value(setting)? {
+            // To a web server's child it may have come from whoever asks the server ("httpoxy").
+            Ok(_) if name == "HTTP_PROXY" && sources.is_set("REQUEST_METHOD") => {
+                unused.push(format!(
+                    "{name} is not used: REQUEST_METHOD is set, as by a web server."
+                ));
+                None
+            }
+            Ok(proxy) => Some(Ok(proxy)),
+            Err(why) => {
+                unused.push(format!(
+                    "{name} cannot be used, so no webhook is reached for which it is the proxy: {why}. \
+                     WEBHOOK_PROXY comes before it; for the hosts in NO_PROXY it does not count."
+                ));
+                Some(Err(format!("{name} cannot be used: {why}")))
+            }
+        }
+    };
+    let https = named(&table::HTTPS_PROXY);
+    let http = named(&table::HTTP_PROXY);
+    let rest = named(&table::ALL_PROXY);
+    let except = sources.value(&table::NO_PROXY).unwrap_or_default();
+    (Proxies::by_scheme(https.or_else(|| rest.clone()), http.or(rest), except), unused)
 }
 
 fn own(sources: &mut Sources<'_>, way: &Way) -> Option<Destination> {
@@ -61,7 +109,9 @@ fn own(sources: &mut Sources<'_>, way: &Way) -> Option<Destination> {
     let is_own = template.is_some() || template_file.is_some();
     let ready = ready?;
     let Some(url) = url_file.map(Held::InFile).or(url.map(Held::Here)) else {
-        if is_own || ready != ReadyForm::Template {
+        let is_named = [&table::WEBHOOK_URL.row, &table::WEBHOOK_URL_FILE.row];
+        let is_named = is_named.into_iter().any(|row| sources.is_bad(row));
+        if !is_named && (is_own || ready != ReadyForm::Template) {
             sources.remark("The webhook's form has no effect: no WEBHOOK_URL is set.");
         }
         return None;
@@ -70,27 +120,24 @@ fn own(sources: &mut Sources<'_>, way: &Way) -> Option<Destination> {
         (ReadyForm::Template, Some(file)) => Wanted::TemplateIn(file),
         (ReadyForm::Template, None) => {
             let text = template.unwrap_or_else(|| DEFAULT_TEMPLATE.to_owned());
-            own_template(sources, text, &headers)?
+            own_template(sources, text, &headers)
         }
         (ready, _) => Wanted::Form(ready_form(sources, ready, key, is_own)?),
     };
     let roots = way.ca_file.clone().map_or(Roots::Public, Roots::File);
-    Some(Destination { url, headers, form, proxy: way.proxy.clone(), roots })
+    Some(Destination { url, headers, form, proxies: way.proxies.clone(), roots })
 }
 
 /// What the template is written in, the headers say.
-fn own_template(
-    sources: &mut Sources<'_>,
-    text: String,
-    headers: &Held<Headers>,
-) -> Option<Wanted> {
-    let Held::Here(headers) = headers else { return Some(Wanted::Template(text)) };
+fn own_template(sources: &mut Sources<'_>, text: String, headers: &Held<Headers>) -> Wanted {
+    let Held::Here(headers) = headers else { return Wanted::Template(text) };
     match Template::parse(&text, headers.language()) {
-        Ok(template) => Some(Wanted::Form(Form::Template(template))),
+        Ok(template) => Wanted::Form(Form::Template(template)),
         Err(why) => {
             let given_as = "WEBHOOK_TEMPLATE".to_owned();
-            sources.problems.push(Problem::Explained { given_as, why });
-            None
+            let row = &table::WEBHOOK_TEMPLATE.row;
+            sources.wrong(row, Problem::Explained { given_as, why });
+            Wanted::Form(Form::Template(Template::usual(headers.language())))
         }
     }
 }
@@ -104,10 +151,10 @@ fn ready_form(
     if is_own {
         let words =
             "WEBHOOK_FORM asks for a ready form, and a template is set, too; unset one of them";
-        sources.contradiction(words);
-        return None;
+        sources.done_without(Problem::Contradiction(words.to_owned()), "the ready form is sent");
     }
-    if ready == ReadyForm::PagerDuty && key.is_none() {
+    let is_missing = key.is_none() && !sources.is_bad(&table::WEBHOOK_ROUTING_KEY.row);
+    if ready == ReadyForm::PagerDuty && is_missing {
         sources.missing(&table::WEBHOOK_ROUTING_KEY.row, NO_KEY);
     }
     match ready {
@@ -146,7 +193,7 @@ fn former(sources: &mut Sources<'_>, way: &Way) -> Vec<Destination> {
         url: Held::Here(url),
         headers: Held::Here(Headers::default()),
         form: Wanted::Form(form),
-        proxy: way.proxy.clone(),
+        proxies: way.proxies.clone(),
         roots: Roots::Public,
     };
     set.map(destination).collect()

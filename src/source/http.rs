@@ -18,6 +18,7 @@ use ureq_proto::http::{
 };
 
 use crate::clock::Clock;
+use crate::excerpt::excerpt;
 use crate::http;
 use crate::http::dial::{self, NotConnected};
 use crate::http::exchange::{self, Answer, Connection, Rest};
@@ -309,7 +310,7 @@ fn no_response(error: minreq::Error) -> NoResponse {
         minreq::Error::InvalidUtf8InResponse => {
             NoResponse::NotHttp("its head is not UTF-8".to_owned())
         }
-        other => NoResponse::NotHttp(other.to_string()),
+        other => NoResponse::NotHttp(excerpt(&other.to_string())),
     }
 }
 

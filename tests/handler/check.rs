@@ -1,13 +1,15 @@
 //! `check`: what it says of a world in which something is wrong, and with which exit status.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use simulator::{Class, Endpoint, Fault, Happening, Node, Version};
 
-use crate::stage::{Folder, NODE, Stage, at_once, content};
+use crate::stage::{Folder, NODE, Stage, at_once, content, own_port};
 
 const DOCUMENT: &str = "dynamic/instance-identity/document";
 const LIFE_CYCLE: &str = "instance-life-cycle";
@@ -351,4 +353,154 @@ fn programs_get_one_object_also_of_bad_settings() {
     told.ended(78);
     told.says("failure", "settings", &["WORKERS", "0"]);
     assert_eq!(told.text.lines().count(), 2, "nothing else is looked at: {}", told.text);
+}
+
+/// Opens a way to `to` for one client after the other, who must say this as whom they come.
+fn proxy(to: String, who: &'static str) -> String {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let (mut client, mut head) = (client.unwrap(), Vec::new());
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                client.read_exact(&mut byte).unwrap();
+                head.push(byte[0]);
+            }
+            if !String::from_utf8(head).unwrap().contains(who) {
+                let _ = client.write_all(b"HTTP/1.1 407 Who are you?\r\nContent-Length: 0\r\n\r\n");
+                continue;
+            }
+            client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            let server = TcpStream::connect(&to).unwrap();
+            let (mut from, mut back) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            thread::spawn(move || io::copy(&mut from, &mut back));
+            let (mut from, mut back) = (server, client);
+            thread::spawn(move || io::copy(&mut from, &mut back));
+        }
+    });
+    address
+}
+
+/// The API server stands in for a webhook: it has a certificate of a CA of its own.
+#[test]
+fn a_webhook_is_reached_and_told_nothing() {
+    let stage = well();
+    let address = stage.cluster.address().to_string();
+    let (url, ca) = (format!("https://{address}/hush"), stage.cluster.authority_file());
+    let ca = ca.to_str().unwrap();
+    let direct = [("WEBHOOK_URL", url.as_str()), ("WEBHOOK_CA_FILE", ca)];
+    let told = check(&stage, &direct, &[]);
+    told.ended(0);
+    let reached = format!("https://{address}/…: reached, and its certificate is trusted");
+    told.says("ok", "webhook", &[&reached, "no message was sent"]);
+
+    let between = proxy(address.clone(), "Basic bWU6aHVzaA==");
+    let by = |user: &str| format!("http://{user}@{between}");
+    let (right, wrong) = (by("me:hush"), by("me:hash"));
+    let told = check(&stage, &[&direct[..], &[("WEBHOOK_PROXY", &right)]].concat(), &[]);
+    told.ended(0);
+    told.says("ok", "webhook", &["reached through the proxy, and its certificate is trusted"]);
+    let told = check(&stage, &[&direct[..], &[("WEBHOOK_PROXY", &wrong)]].concat(), &[]);
+    told.ended(0);
+    told.says("warning", "webhook", &["407", &between, "WEBHOOK_PROXY"]);
+    assert!(!told.text.contains("hush") && !told.text.contains("hash"), "{}", told.text);
+    let asked = stage.asked(Class::Other);
+    assert!(asked.iter().all(|entry| !entry.path.contains("hush")), "{asked:?}");
+}
+
+#[test]
+fn a_webhook_that_cannot_work_is_named_with_its_remedy_and_no_drain_fails_for_it() {
+    let (stage, folder) = (well(), Folder::new());
+    let address = stage.cluster.address().to_string();
+    let url = format!("https://{address}/hush");
+    let (missing, template) = (folder.file("missing"), folder.put("template", "{{ range .Pods }}"));
+    let (missing, template) = (missing.to_str().unwrap(), template.to_str().unwrap());
+    let nobody = format!("http://{}/hush", own_port().local_addr().unwrap());
+    for (variables, words) in [
+        (
+            &[("WEBHOOK_URL", url.as_str())][..],
+            &["not signed by a public CA", "WEBHOOK_CA_FILE"][..],
+        ),
+        (
+            &[("WEBHOOK_URL", &url), ("WEBHOOK_CA_FILE", missing)],
+            &["no message can be sent", missing],
+        ),
+        (
+            &[("WEBHOOK_URL_FILE", missing)],
+            &["no message can be sent", missing, "mount the Secret"],
+        ),
+        (&[("SLACK_URL", &nobody)], &["cannot be reached: Connection refused", "network policy"]),
+        (
+            &[("SLACK_URL", "https://no-such-host.invalid/hush")],
+            &["webhook's server no-such-host.invalid:443", "cannot be resolved"],
+        ),
+        (
+            &[("WEBHOOK_URL", &nobody), ("WEBHOOK_TEMPLATE_FILE", template)],
+            &["the default message is sent: ", template],
+        ),
+        (
+            &[("WEBHOOK_URL", &nobody), ("WEBHOOK_HEADERS_FILE", missing)],
+            &["messages go without their headers: ", missing],
+        ),
+    ] {
+        let told = check(&stage, variables, &[]);
+        told.ended(0);
+        told.says("warning", "webhook", words);
+        assert!(!told.text.contains("hush"), "{}", told.text);
+    }
+    let told = check(&stage, &[("WEBHOOK_FORM", "telegram"), ("LOG_LEVEL", "loud")], &[]);
+    told.ended(0);
+    told.says("warning", "settings", &["WEBHOOK_FORM is \"telegram\"", "template, is in force"]);
+    told.says("warning", "settings", &["LOG_LEVEL is \"loud\"", "--help names each setting"]);
+    told.says("ok", "settings", &["all others are good"]);
+}
+
+#[test]
+fn a_webhook_that_hangs_is_a_warning_after_all_else() {
+    let stage = well();
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let url = format!("https://{}/", silent.local_addr().unwrap());
+    let began = Instant::now();
+    let told = check(&stage, &[("SLACK_URL", &url)], &[]);
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    told.ended(0);
+    told.says("warning", "webhook", &["no answer within 3.0s"]);
+    told.says("ok", "node", &[NODE]);
+}
+
+#[test]
+fn a_port_that_another_has_is_told_and_that_of_a_handler_is_well() {
+    let stage = well();
+    let somebody = own_port();
+    let port = somebody.local_addr().unwrap().port().to_string();
+    let on = [
+        ("ENABLE_PROBES_SERVER", "true"),
+        ("PROBES_SERVER_PORT", port.as_str()),
+        ("LISTEN_ADDRESS", "127.0.0.1"),
+    ];
+    let told = check(&stage, &on, &[]);
+    told.ended(0);
+    let cannot = format!("cannot listen on 127.0.0.1:{port} for probes");
+    told.says("warning", "port", &[&cannot, "PROBES_SERVER_PORT"]);
+    drop(somebody);
+    let told = check(&stage, &on, &[]);
+    told.says("ok", "port", &["is free for probes"]);
+    let mut launch = stage.handler();
+    for (name, value) in on {
+        launch = launch.with(name, value);
+    }
+    let handler = launch.start();
+    handler.says("serves probes");
+    stage.polled_on(0, 1);
+    let told = Command::new(env!("CARGO_BIN_EXE_k8s-spot-handler"))
+        .arg("check")
+        .env_clear()
+        .envs(stage.cluster.environment())
+        .env("INSTANCE_METADATA_URL", stage.cloud.url())
+        .envs(on)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(told.stdout).unwrap();
+    assert!(text.contains("ok       port: ") && text.contains("served by this program"), "{text}");
 }

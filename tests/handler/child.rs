@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, PipeReader, Write};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -21,13 +21,14 @@ pub(crate) struct Launch<'a> {
     stage: &'a Stage,
     environment: Vec<(String, OsString)>,
     heard: bool,
-    /// The most file descriptors that the system gives it.
-    descriptors: Option<u32>,
+    stuck: bool,
+    /// What a shell does before it becomes the handler.
+    before: Vec<String>,
 }
 
 impl<'a> Launch<'a> {
     pub(crate) fn on(stage: &'a Stage, environment: Vec<(String, OsString)>) -> Self {
-        Self { stage, environment, heard: true, descriptors: None }
+        Self { stage, environment, heard: true, stuck: false, before: Vec::new() }
     }
 
     /// With this variable in its environment.
@@ -49,16 +50,34 @@ impl<'a> Launch<'a> {
         self
     }
 
+    /// Nobody reads what it says, and there is no more room for it: its standard error is a full pipe.
+    pub(crate) fn stuck(mut self) -> Self {
+        self.stuck = true;
+        self
+    }
+
     /// With no more file descriptors than these.
-    pub(crate) fn descriptors(mut self, most: u32) -> Self {
-        self.descriptors = Some(most);
+    pub(crate) fn descriptors(self, most: u32) -> Self {
+        self.after(format!("ulimit -n {most}"))
+    }
+
+    /// With no more memory of its own than so many KiB: heap, stacks, and what else is private and
+    /// writable (`RLIMIT_DATA`), touched or not.
+    pub(crate) fn memory(self, kib: usize) -> Self {
+        // As with musl, threads share one heap.
+        self.with("MALLOC_ARENA_MAX", "1").after(format!("ulimit -d {kib}"))
+    }
+
+    /// Started once the shell has done this.
+    pub(crate) fn after(mut self, command: String) -> Self {
+        self.before.push(command);
         self
     }
 
     /// Runs it with these arguments to its end, as an operator does by hand. What it said and sent is
     /// held against what none may ever say or send.
     pub(crate) fn run(self, arguments: &[&str]) -> Output {
-        let output = command(self.descriptors)
+        let output = command(&self.before)
             .args(arguments)
             .env_clear()
             .envs(self.environment)
@@ -76,15 +95,26 @@ impl<'a> Launch<'a> {
 
     /// Starts it, and does not wait for anything.
     pub(crate) fn start(self) -> Handler<'a> {
-        let mut child = command(self.descriptors)
+        let (full, stderr) = if self.stuck {
+            let (reader, mut writer) = io::pipe().unwrap();
+            // As much as a pipe holds (pipe(7)).
+            writer.write_all(&vec![b'\n'; 64 * 1024]).unwrap();
+            (Some(reader), Stdio::from(writer))
+        } else {
+            (None, Stdio::piped())
+        };
+        let mut child = command(&self.before)
             .env_clear()
             .envs(self.environment)
             .stdin(Stdio::null())
-            .stderr(Stdio::piped())
+            .stderr(stderr)
             .spawn()
             .unwrap();
         let log = Arc::new(Log::default());
-        let pipe = child.stderr.take().unwrap();
+        let Some(pipe) = child.stderr.take() else {
+            log.end();
+            return Handler { stage: self.stage, child, log, _full: full };
+        };
         if self.heard {
             let log = Arc::clone(&log);
             thread::spawn(move || log.listen(pipe));
@@ -92,15 +122,17 @@ impl<'a> Launch<'a> {
             drop(pipe);
             log.end();
         }
-        Handler { stage: self.stage, child, log }
+        Handler { stage: self.stage, child, log, _full: full }
     }
 }
 
-fn command(descriptors: Option<u32>) -> Command {
+fn command(before: &[String]) -> Command {
     let handler = env!("CARGO_BIN_EXE_k8s-spot-handler");
-    let Some(most) = descriptors else { return Command::new(handler) };
+    if before.is_empty() {
+        return Command::new(handler);
+    }
     let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", &format!("ulimit -n {most} && exec \"$0\""), handler]);
+    shell.args(["-c", &format!("{} && exec \"$0\" \"$@\"", before.join(" && ")), handler]);
     shell
 }
 
@@ -110,6 +142,8 @@ pub(crate) struct Handler<'a> {
     stage: &'a Stage,
     child: Child,
     log: Arc<Log>,
+    /// The end of a pipe that nobody reads.
+    _full: Option<PipeReader>,
 }
 
 #[derive(Default)]

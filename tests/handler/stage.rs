@@ -1,7 +1,7 @@
 //! The world a handler lives in: a metadata service, an API server with a node and pods.
 
 use std::fs;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process;
@@ -222,6 +222,20 @@ pub(crate) fn at_once<T: Sync>(cases: &[(&str, T)], play: impl Fn(&T) + Sync) {
             .collect()
     });
     assert!(failed.is_empty(), "these failed: {failed:?}");
+}
+
+/// Listens on a port that no other test gets, also after it is given back: below those that the system
+/// gives to whoever names none.
+pub(crate) fn own_port() -> TcpListener {
+    static PORTS: AtomicU64 = AtomicU64::new(0);
+    let first = u64::from(process::id()) * 97;
+    loop {
+        let number = first + PORTS.fetch_add(1, Ordering::Relaxed);
+        let port = u16::try_from(20_000 + number % 10_000).unwrap();
+        if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            return listener;
+        }
+    }
 }
 
 /// A folder of its own, gone when dropped.

@@ -62,10 +62,16 @@ impl Table {
 /// Before each message stand time and level, always as wide.
 const HEAD: usize = "2026-11-23T09:00:00.123Z INFO  ".len();
 
+/// Before each of its lines but the first.
+const INDENT: &str = "  ";
+
 /// All tables that are complete.
-pub(crate) fn tables(lines: &[String]) -> Vec<Table> {
-    let messages: Vec<&str> =
-        lines.iter().map(|line| line.get(HEAD..).unwrap_or_default()).collect();
+pub(crate) fn tables<'a>(lines: &'a [String]) -> Vec<Table> {
+    let message = |line: &'a String| {
+        let message = line.get(HEAD..).unwrap_or_default();
+        message.strip_prefix(INDENT).unwrap_or(message)
+    };
+    let messages: Vec<&str> = lines.iter().map(message).collect();
     let heads = (1..messages.len()).filter(|&index| is_head(messages[index]));
     heads
         .filter_map(|head| table(messages[head - 1], messages[head], &messages[head + 1..]))

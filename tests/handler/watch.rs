@@ -12,23 +12,47 @@ fn slow(name: &str) -> Pod {
 }
 
 #[test]
-fn a_server_that_streams_no_first_set_is_listed_by_pages_and_evictions_do_not_wait_for_the_last() {
+fn a_server_that_streams_no_first_set_is_asked_for_one_list_from_its_cache() {
     at_once(&[("refused", WatchList::Refused), ("ignored", WatchList::Unknown)], |watch_list| {
         let stage = Stage::with(quick_pods(60));
         stage.cluster.watch_list(*watch_list);
-        stage.cluster.fail(Class::List).after(2).with(Fault::Slow(Duration::from_secs(4)));
         let handler = stage.drain(FAR);
         handler.table().all_evicted(&names(60));
-        let pages = stage.asked(Class::List);
-        assert!(pages.iter().all(|page| page.parameter("limit") == Some("25")), "{pages:#?}");
-        // An ignorant server streams the set all the same: by then hardly anybody is left.
-        assert!(pages.len() == 3 || *watch_list == WatchList::Unknown, "{pages:#?}");
-        let last_page = pages.last().and_then(|page| page.answered).unwrap();
-        let before = stage.asked(Class::Evict).iter().filter(|entry| entry.at < last_page).count();
-        assert!(before > 0, "all evictions waited for the last page");
+        let lists = stage.asked(Class::List);
+        assert_eq!(lists.len(), 1, "{lists:#?}");
+        let version = lists[0].parameter("resourceVersion");
+        // An ignorant server has told pods before: what it lists must not be older.
+        if *watch_list == WatchList::Refused {
+            assert_eq!(version, Some("0"), "{lists:#?}");
+        } else {
+            assert!(version.is_some_and(|version| version != "0"), "{lists:#?}");
+            assert_eq!(lists[0].parameter("resourceVersionMatch"), Some("NotOlderThan"));
+        }
+        assert_eq!(lists[0].parameter("limit"), None, "{lists:#?}");
         assert_eq!(stage.asked(Class::Evict).len(), 60, "nobody is asked twice");
         assert_eq!(handler.said("was lost"), 0, "that is the usual course of things");
+        let last_watch = stage.asked(Class::Watch).pop().unwrap();
+        if *watch_list == WatchList::Refused {
+            let same = last_watch.connection == lists[0].connection;
+            assert!(same, "the connection of the list goes on as that of the watch");
+        }
     });
+}
+
+#[test]
+fn evictions_do_not_wait_for_the_end_of_a_list() {
+    let stage = Stage::with(quick_pods(60));
+    stage.cluster.watch_list(WatchList::Refused);
+    stage.cluster.fail(Class::List).with(Fault::CutInBody);
+    let handler = stage.drain(FAR);
+    handler.table().all_evicted(&names(60));
+    let lists = stage.asked(Class::List);
+    assert_eq!(lists.len(), 2, "{lists:#?}");
+    let before = stage.asked(Class::Evict).iter().filter(|entry| entry.at < lists[1].at).count();
+    assert!(before > 0, "all evictions waited for the end of the list");
+    assert_eq!(stage.asked(Class::Evict).len(), 60, "nobody is asked twice");
+    // The half of it that came says how new the rest has to be.
+    assert_eq!(lists[1].parameter("resourceVersionMatch"), Some("NotOlderThan"), "{lists:#?}");
 }
 
 #[test]
@@ -54,7 +78,7 @@ fn what_could_not_be_read_once_and_was_read_later_is_counted_no_more() {
 }
 
 #[test]
-fn a_page_that_fails_is_asked_again_and_no_pod_is_lost() {
+fn a_list_that_fails_is_asked_again_and_no_pod_is_lost() {
     at_once(
         &[
             ("410", Fault::Code(410)),
@@ -70,7 +94,7 @@ fn a_page_that_fails_is_asked_again_and_no_pod_is_lost() {
         |fault| {
             let stage = Stage::with(quick_pods(60));
             stage.cluster.watch_list(WatchList::Refused);
-            stage.cluster.fail(Class::List).after(1).times(2).with(fault.clone());
+            stage.cluster.fail(Class::List).times(2).with(fault.clone());
             let handler = stage.drain(FAR);
             handler.table().all_evicted(&names(60));
             assert_eq!(stage.asked(Class::Evict).len(), 60, "nobody is asked twice");

@@ -191,7 +191,7 @@ What the program is given as this variable, be it by a value or by extraEnv; emp
 {{- $_ := unset $given "WEBHOOK_URL" -}}
 {{- end -}}
 {{- with .Values.webhookRoutingKeySecretName -}}
-{{- $_ := set $given "WEBHOOK_ROUTING_KEY" (dict "name" "WEBHOOK_ROUTING_KEY" "valueFrom" (dict "secretKeyRef" (dict "name" . "key" $.Values.webhookRoutingKeySecretKey))) -}}
+{{- $_ := set $given "WEBHOOK_ROUTING_KEY" (dict "name" "WEBHOOK_ROUTING_KEY" "valueFrom" (dict "secretKeyRef" (dict "name" . "key" $.Values.webhookRoutingKeySecretKey "optional" true))) -}}
 {{- end -}}
 {{- range $_, $entry := $given -}}
 {{- $own = append $own $entry -}}

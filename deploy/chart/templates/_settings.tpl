@@ -50,6 +50,10 @@ webhookRoutingKey: WEBHOOK_ROUTING_KEY
 webhookHeaders: WEBHOOK_HEADERS
 webhookHeadersFile: WEBHOOK_HEADERS_FILE
 webhookProxy: WEBHOOK_PROXY
+httpsProxy: HTTPS_PROXY
+httpProxy: HTTP_PROXY
+allProxy: ALL_PROXY
+noProxy: NO_PROXY
 webhookCAFile: WEBHOOK_CA_FILE
 cluster: CLUSTER
 slackURL: SLACK_URL

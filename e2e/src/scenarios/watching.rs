@@ -101,7 +101,8 @@ pub async fn probed(scene: &mut Scene) -> Result<()> {
     handler.stop(SOON).await
 }
 
-/// Both want the same port: the second says so, and does nothing else.
+/// Another process has the port: that is said, the node is drained all the same, and the port served
+/// once it is free.
 pub async fn port_taken(scene: &mut Scene) -> Result<()> {
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let port = taken.local_addr()?.port().to_string();
@@ -110,13 +111,16 @@ pub async fn port_taken(scene: &mut Scene) -> Result<()> {
         ("PROMETHEUS_SERVER_PORT", port.as_str()),
         ("LISTEN_ADDRESS", "127.0.0.1"),
     ];
-    let mut handler = scene.handler(&environment)?;
-    let status = handler.ended(SOON).await?;
-    ensure!(!status.success(), "it ended with {status}");
-    let log = handler.log()?;
-    ensure!(log.contains(&format!("127.0.0.1:{port}")), "which port? {log:?}");
-    ensure!(log.contains("PROMETHEUS_SERVER_PORT"), "what is to be changed? {log:?}");
-    Ok(())
+    scene.deployment("free", 1, &Shape::default()).await?;
+    let mut handler = scene.polling_handler(&environment).await?;
+    let address = format!("127.0.0.1:{port}");
+    handler.says(&[" ERROR ", &address, "PROMETHEUS_SERVER_PORT"], SOON).await?;
+    scene.announce(25).await?;
+    scene.emptied().await?;
+    handler.verdicts(1, SOON).await?;
+    drop(taken);
+    handler.says(&[&address, "serves metrics now"], SOON).await?;
+    handler.stop(SOON).await
 }
 
 /// One page, as it comes.

@@ -214,7 +214,7 @@ impl ApiServer {
     }
 
     /// Forgets the changes up to now: watches from an older resourceVersion
-    /// and the rest of lists get a 410.
+    /// get a 410.
     pub fn compact(&self) {
         self.change(Store::compact);
     }

@@ -32,6 +32,8 @@ pub struct Pod {
     volume_claim: bool,
     host_network: bool,
     size: usize,
+    /// What stands in these places (JSON pointers), whatever else would.
+    places: Vec<(String, Value)>,
 }
 
 #[derive(Debug, Clone)]
@@ -66,6 +68,7 @@ impl Pod {
             volume_claim: false,
             host_network: false,
             size: 0,
+            places: Vec::new(),
         }
     }
 
@@ -252,6 +255,13 @@ impl Pod {
         self
     }
 
+    /// With this value in this place of its object (a JSON pointer such as `/metadata/finalizers`).
+    #[must_use]
+    pub fn with(mut self, place: &str, value: Value) -> Self {
+        self.places.push((place.to_owned(), value));
+        self
+    }
+
     fn owned_by(mut self, api_version: &'static str, kind: &'static str, name: &str) -> Self {
         self.owner = Some(Owner { api_version, kind, name: name.to_owned(), controller: true });
         self
@@ -294,6 +304,12 @@ impl Pod {
             "spec": self.spec(node),
             "status": self.status(now),
         });
+        for (place, value) in &self.places {
+            let (parent, name) = place.rsplit_once('/').unwrap_or(("", place));
+            if let Some(parent) = object.pointer_mut(parent) {
+                parent[name] = value.clone();
+            }
+        }
         let lacking = self.size.saturating_sub(object.to_string().len());
         if lacking > 0 {
             object["metadata"]["annotations"]["simulator/filler"] = json!("x".repeat(lacking));

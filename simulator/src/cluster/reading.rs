@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::refusal::Refusal;
 use super::selector::Selector;
-use super::store::{Line, Page, Store, event};
+use super::store::{Line, Store, event};
 use crate::http::{Request, Response};
 
 /// What the server makes of `sendInitialEvents`.
@@ -36,33 +36,41 @@ pub(super) struct Watcher {
 }
 
 impl Store {
-    /// GET of the pods.
+    /// GET of the pods. There is no cache that could lag behind: every list is of the present state, and
+    /// so as new as any `resourceVersion` may ask for. It is given whole, as from the cache of a real one.
     pub(super) fn list(
-        &mut self,
+        &self,
         namespace: Option<&str>,
         request: &Request,
     ) -> Result<Response, Refusal> {
         let selector = Selector::of(request, namespace)?;
-        let limit = match request.parameter("limit") {
-            None => 0,
-            Some(text) => text
-                .parse::<usize>()
-                .map_err(|_| Refusal::new(400, format!("limit: {text:?} is not a number")))?,
-        };
-        let asked_revision = self.asked_revision(request)?;
-        let page = match request.parameter("continue") {
-            Some(_) if asked_revision.is_some() => {
-                let message = "specifying resource version is not allowed when using continue";
+        for parameter in ["limit", "continue"] {
+            if request.parameter(parameter).is_some() {
+                let message = format!("{parameter}: this stand-in gives no list in parts");
                 return Err(Refusal::new(400, message));
             }
-            Some(token) => self.pages.remove(token).ok_or_else(|| {
-                Refusal::new(410, "The provided continue parameter is too old to display a consistent list result.")
-            })?,
-            None => Page { revision: self.revision(), rest: self.items(&selector) },
-        };
-        // A list from the cache (resourceVersion 0) is given whole.
-        let whole = limit == 0 || asked_revision == Some(0);
-        Ok(self.give(page, if whole { usize::MAX } else { limit }))
+        }
+        let asked_revision = self.asked_revision(request)?;
+        match (request.parameter("resourceVersionMatch"), asked_revision) {
+            (None, _) | (Some("NotOlderThan"), Some(_)) => {}
+            (Some(_), None) => {
+                return Err(invalid(
+                    "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless \
+                     resourceVersion is provided",
+                ));
+            }
+            (Some(other), Some(_)) => {
+                let message = format!("resourceVersionMatch: Unsupported value: {other:?}");
+                return Err(invalid(&message));
+            }
+        }
+        let present = self.pods.values().filter(|held| selector.matches(&held.subject()));
+        let items: Vec<String> = present.map(|held| item(&held.object)).collect();
+        let (revision, items) = (self.revision(), items.join(","));
+        let list = format!(
+            r#"{{"kind":"PodList","apiVersion":"v1","metadata":{{"resourceVersion":"{revision}"}},"items":[{items}]}}"#
+        );
+        Ok(Response::new(200, "application/json", list))
     }
 
     /// Begins a watch of the pods.
@@ -138,34 +146,6 @@ impl Store {
         missed.collect()
     }
 
-    fn items(&self, selector: &Selector) -> VecDeque<Value> {
-        let present = self.pods.values().filter(|held| selector.matches(&held.subject()));
-        let bare = present.map(|held| {
-            let mut item = held.object.clone();
-            // Items of a list do not say what they are: the list does.
-            if let Some(fields) = item.as_object_mut() {
-                fields.remove("kind");
-                fields.remove("apiVersion");
-            }
-            item
-        });
-        bare.collect()
-    }
-
-    fn give(&mut self, mut page: Page, limit: usize) -> Response {
-        let count = limit.min(page.rest.len());
-        let items: Vec<Value> = page.rest.drain(..count).collect();
-        let mut metadata = json!({ "resourceVersion": page.revision.to_string() });
-        if !page.rest.is_empty() {
-            let token = format!("from-{}-rest-{}", page.revision, page.rest.len());
-            metadata["continue"] = json!(token);
-            self.pages.insert(token, page);
-        }
-        let list =
-            json!({ "kind": "PodList", "apiVersion": "v1", "metadata": metadata, "items": items });
-        Response::json(200, &list)
-    }
-
     fn asked_revision(&self, request: &Request) -> Result<Option<u64>, Refusal> {
         let Some(text) = request.parameter("resourceVersion") else { return Ok(None) };
         let revision = text
@@ -191,32 +171,40 @@ impl Store {
     }
 }
 
+/// An item of a list, which does not say what it is: the list does.
+fn item(object: &Value) -> String {
+    let fields = object.as_object().into_iter().flatten();
+    let fields = fields.filter(|(name, _)| !matches!(name.as_str(), "kind" | "apiVersion"));
+    let fields: Vec<String> = fields.map(|(name, value)| format!("{name:?}:{value}")).collect();
+    format!("{{{}}}", fields.join(","))
+}
+
 fn check_initial_events(request: &Request, watch_list: WatchList) -> Result<(), Refusal> {
-    let invalid = |message: &str| {
-        let message = format!("ListOptions.meta.k8s.io \"\" is invalid: {message}");
-        Err(Refusal::new(422, message))
-    };
     let matching = request.parameter("resourceVersionMatch");
     if request.parameter("sendInitialEvents").is_none() {
         if matching.is_some() {
-            return invalid(
+            return Err(invalid(
                 "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch \
                  unless sendInitialEvents is provided",
-            );
+            ));
         }
         return Ok(());
     }
     if watch_list == WatchList::Refused {
-        return invalid(
+        return Err(invalid(
             "sendInitialEvents: Forbidden: sendInitialEvents is forbidden for watch unless the \
              WatchList feature gate is enabled",
-        );
+        ));
     }
     if matching != Some("NotOlderThan") {
-        return invalid(
+        return Err(invalid(
             "resourceVersionMatch: Forbidden: sendInitialEvents requires setting \
              resourceVersionMatch to NotOlderThan",
-        );
+        ));
     }
     Ok(())
+}
+
+fn invalid(message: &str) -> Refusal {
+    Refusal::new(422, format!("ListOptions.meta.k8s.io \"\" is invalid: {message}"))
 }

@@ -27,7 +27,6 @@ pub(super) struct Store {
     pub(super) pods: BTreeMap<Key, Held>,
     pub(super) budgets: Vec<Budget>,
     pub(super) lines: Vec<Line>,
-    pub(super) pages: BTreeMap<String, Page>,
     pub(super) terminating_namespaces: BTreeSet<String>,
     pub(super) interferences: VecDeque<Interference>,
     pub(super) happened: Vec<Happened>,
@@ -66,12 +65,6 @@ pub(super) struct Subject {
     pub(super) labels: BTreeMap<String, String>,
 }
 
-/// The rest of a list that was given in part.
-pub(super) struct Page {
-    pub(super) revision: u64,
-    pub(super) rest: VecDeque<Value>,
-}
-
 /// Who asked a pod to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asked {
@@ -86,7 +79,6 @@ impl Store {
             pods: BTreeMap::new(),
             budgets: Vec::new(),
             lines: Vec::new(),
-            pages: BTreeMap::new(),
             terminating_namespaces: BTreeSet::new(),
             interferences: VecDeque::new(),
             happened: Vec::new(),
@@ -108,10 +100,9 @@ impl Store {
         self.compacted
     }
 
-    /// Forgets all changes up to now, and the lists given in part.
+    /// Forgets all changes up to now.
     pub(super) fn compact(&mut self) {
         self.compacted = self.revision;
-        self.pages.clear();
     }
 
     pub(super) fn node_name(&self) -> &str {

@@ -97,20 +97,30 @@ fn a_server_without_watch_list_refuses_or_ignores_it() -> Result<()> {
 }
 
 #[test]
-fn a_list_in_pages_shows_one_moment_until_that_is_forgotten() -> Result<()> {
+fn a_list_is_as_new_as_it_is_asked_for() -> Result<()> {
     let (cluster, client) = start()?;
     cluster.add_pods((0..5).map(|number| Pod::named(&format!("default/p{number}"))));
-    let first = client.get("/api/v1/pods?limit=2")?.json();
-    let token = first["metadata"]["continue"].as_str().ok_or("no token")?.to_owned();
-    cluster.remove_pod("default/p2");
-    let second = client.get(&format!("/api/v1/pods?limit=2&continue={token}"))?.json();
-    assert_eq!(second["items"][0]["metadata"]["name"], "p2", "as it was");
-    assert_eq!(second["metadata"]["resourceVersion"], first["metadata"]["resourceVersion"]);
-
-    let token = second["metadata"]["continue"].as_str().ok_or("no token")?.to_owned();
+    let newest = client.get("/api/v1/pods")?.json();
+    assert_eq!(newest["items"].as_array().map(Vec::len), Some(5));
+    let version = newest["metadata"]["resourceVersion"].as_str().ok_or("no version")?.to_owned();
+    let not_older = |version: &str| {
+        format!("/api/v1/pods?resourceVersion={version}&resourceVersionMatch=NotOlderThan")
+    };
+    for path in ["/api/v1/pods?resourceVersion=0", &not_older(&version), &not_older("1")] {
+        assert_eq!(client.get(path)?.json(), newest, "{path}");
+    }
+    let too_new = client.get(&not_older("99999"))?;
+    let cause = too_new.json()["details"]["causes"][0]["reason"].clone();
+    assert_eq!((too_new.code, cause), (504, json!("ResourceVersionTooLarge")));
+    for (path, code) in [
+        ("/api/v1/pods?resourceVersionMatch=NotOlderThan", 422),
+        ("/api/v1/pods?resourceVersion=1&resourceVersionMatch=Exact", 422),
+        ("/api/v1/pods?limit=2", 400),
+        ("/api/v1/pods?continue=t", 400),
+    ] {
+        assert_eq!(client.get(path)?.code, code, "{path}");
+    }
     cluster.compact();
-    let gone = client.get(&format!("/api/v1/pods?limit=2&continue={token}"))?;
-    assert_eq!((gone.code, &gone.json()["reason"]), (410, &json!("Expired")));
     let old = client.get("/api/v1/pods?watch=1&resourceVersion=1001")?;
     let error: Value = serde_json::from_slice(&old.body)?;
     assert_eq!(

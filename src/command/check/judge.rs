@@ -16,11 +16,12 @@ use crate::source::look::Token;
 use crate::source::url::MetadataUrl;
 
 pub(super) fn settings(settings: &Settings) -> Finding {
-    let mut found = String::from(if settings.dry_run {
-        "good; with DRY_RUN nothing is written in a drain"
-    } else {
-        "good"
-    });
+    // What is done without has a line of its own.
+    let good = if settings.unusable.is_empty() { "good" } else { "all others are good" };
+    let mut found = good.to_owned();
+    if settings.dry_run {
+        found += "; with DRY_RUN nothing is written in a drain";
+    }
     for remark in &settings.remarks {
         let _ = write!(found, "; {remark}");
     }

@@ -6,6 +6,7 @@ mod cluster;
 mod finding;
 mod judge;
 mod limited;
+mod reports;
 
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,8 +28,13 @@ const LIMIT: Duration = Duration::from_secs(15);
 pub(super) fn check(settings: Box<Settings>) -> Result<ExitCode, Failure> {
     let clock = Clock::start();
     let report = Arc::new(Report::new(settings.by_hand.output));
-    let shared = Arc::clone(&report);
+    let settings = Arc::new(*settings);
+    for unusable in &settings.unusable {
+        report.add("settings", &Outcome::Warning.is(unusable.to_string(), CORRECT));
+    }
+    let (shared, of_drain) = (Arc::clone(&report), Arc::clone(&settings));
     let look = move || {
+        let settings = of_drain;
         shared.add("settings", &judge::settings(&settings));
         let instance = cloud::look(&settings, clock, &shared);
         cluster::look(&settings, &instance, clock, &shared);
@@ -36,8 +42,22 @@ pub(super) fn check(settings: Box<Settings>) -> Result<ExitCode, Failure> {
     if !done_within(LIMIT, clock, Box::new(look))? {
         report.add("time", &Outcome::Outside.is(TOO_LONG.to_owned(), SLOW));
     }
+    // Apart from what a drain needs: a webhook that hangs must not look like a drain that fails.
+    let shared = Arc::clone(&report);
+    let look = move || reports::look(&settings, clock, &shared);
+    if !done_within(REPORTS_LIMIT, clock, Box::new(look))? {
+        report.add("webhook", &Outcome::Warning.is(WEBHOOKS_TOO_LONG.to_owned(), SLOW));
+    }
     Ok(report.end())
 }
+
+/// How long webhooks may take besides.
+const REPORTS_LIMIT: Duration = Duration::from_secs(10);
+
+const WEBHOOKS_TOO_LONG: &str =
+    "the next webhook was not reached within 10 s, nor looked at any other";
+
+const CORRECT: &str = "correct it: --help names each setting";
 
 const TOO_LONG: &str = "the next check did not end within 15 s, and the rest was not looked at";
 
@@ -48,7 +68,7 @@ pub(super) fn bad(bad: &BadSettings, output: Output) -> ExitCode {
     let report = Report::new(output);
     for problem in &bad.0 {
         let found = problem.to_string();
-        report.add("settings", &Outcome::Setup.is(found, "correct it: --help names each setting"));
+        report.add("settings", &Outcome::Setup.is(found, CORRECT));
     }
     report.end()
 }

@@ -60,6 +60,7 @@ fn node(unschedulable: bool, by_hand: Option<&str>) -> NodeAnswer {
         unschedulable,
         cordoned_by: if unschedulable { Setter::Hand(Hand::Operator) } else { Setter::Unknown },
         taints: Vec::new(),
+        too_many_taints: false,
         exclusion: None,
         state: Remembered::Nothing,
         by_hand: Remembered::parse(by_hand),

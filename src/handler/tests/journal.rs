@@ -246,6 +246,13 @@ fn fact_words(fact: &Fact) -> Option<String> {
         Fact::Polled { .. } | Fact::Drain(_) => return None,
         Fact::Started(_)
         | Fact::Remark(_)
+        | Fact::SettingUnusable(_)
+        | Fact::NotListening { .. }
+        | Fact::ListensAgain { .. }
+        | Fact::ThreadMissing(..)
+        | Fact::ThreadStarted(_)
+        | Fact::ReportUnready { .. }
+        | Fact::ReportReady(_)
         | Fact::Listens { .. }
         | Fact::ReportSent(_)
         | Fact::ReportFailing(..)

@@ -58,6 +58,7 @@ impl Object {
             resource_version: self.version.to_string(),
             unschedulable: self.is_cordoned(),
             cordoned_by: self.cordoned_by,
+            too_many_taints: false,
             taints: self.taints().into_iter().map(taint).collect(),
             exclusion: self.label(),
             state: Remembered::parse(self.annotation()),

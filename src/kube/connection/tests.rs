@@ -2,7 +2,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::http::exchange::{CHUNK, HEAD_LIMIT};
 use crate::kube::identity::Choice;
-use crate::kube::lines::{Line, Lines};
+use crate::kube::lines::{Lines, Piece};
 use crate::kube::request::Name;
 use crate::kube::stand_in::{LONG, Peer, SHORT, StandIn, delete, get};
 use std::sync::{Mutex, mpsc};
@@ -345,14 +345,14 @@ fn a_stream_is_read_line_by_line() {
         peer.waits_for_the_end();
     });
     let mut lines = stream_of(&server);
-    assert_eq!(lines.next_line(LONG), Ok(Some(Line::Text(b"one"))));
-    assert_eq!(lines.next_line(LONG), Ok(Some(Line::Text(b"two"))));
+    assert_eq!(lines.next_line(LONG), Ok(Some(Piece::Text(b"one"))));
+    assert_eq!(lines.next_line(LONG), Ok(Some(Piece::Text(b"two"))));
     // A pause is no loss.
     let paused = Trouble::TimedOut { asked: "GET /w".into(), patience: SHORT };
     assert_eq!(lines.next_line(SHORT), Err(paused));
     go.send(()).unwrap();
-    assert_eq!(lines.next_line(LONG), Ok(Some(Line::Text(b"three"))));
-    assert_eq!(lines.next_line(LONG), Ok(Some(Line::Text(b"rest"))));
+    assert_eq!(lines.next_line(LONG), Ok(Some(Piece::Text(b"three"))));
+    assert_eq!(lines.next_line(LONG), Ok(Some(Piece::Text(b"rest"))));
     assert_eq!(lines.next_line(LONG), Ok(None));
     assert_eq!(lines.next_line(LONG), Ok(None));
 }
@@ -365,7 +365,7 @@ fn a_stream_that_breaks_off_gives_its_whole_lines_and_then_the_trouble() {
         peer.leaves();
     });
     let mut lines = stream_of(&server);
-    assert_eq!(lines.next_line(LONG), Ok(Some(Line::Text(b"one"))));
+    assert_eq!(lines.next_line(LONG), Ok(Some(Piece::Text(b"one"))));
     let cut = Trouble::CutShort { asked: "GET /w".into(), status: Some(200), length: 7 };
     assert_eq!(lines.next_line(LONG), Err(cut));
 }

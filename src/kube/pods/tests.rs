@@ -53,8 +53,7 @@ fn plain() -> Value {
 }
 
 fn parse_pod(pod: &Value) -> Result<Pod, String> {
-    let raw: RawPod = super::parse(&pod.to_string()).expect("a RawPod");
-    raw.parse(context())
+    item(pod.to_string().as_bytes(), context()).map(|(pod, _)| pod).map_err(|unread| unread.why)
 }
 
 fn event(kind: &str, object: &Value) -> String {
@@ -198,7 +197,7 @@ fn another_kind_of_object_is_no_pod() {
 
 #[test]
 fn every_kind_of_event_is_read() {
-    let pod = parse_pod(&whole());
+    let pod = Ok(parse_pod(&whole()).unwrap());
     for (kind, added) in [("ADDED", true), ("MODIFIED", false)] {
         let seen = Event::Seen { pod: pod.clone(), added, version: Some("71".into()) };
         assert_eq!(read(&event(kind, &whole())), Ok(seen));
@@ -221,11 +220,10 @@ fn an_event_with_an_unreadable_pod_still_says_where_the_watch_stands() {
     let mut pod = whole();
     pod["metadata"]["uid"] = json!(null);
     let seen = read(&event("MODIFIED", &pod)).unwrap();
-    let Event::Seen { pod: Err(why), version, .. } = seen else { panic!("{seen:?}") };
-    assert_eq!(
-        (why.as_str(), version.as_deref()),
-        ("the pod shop/web-7d4b has no UID", Some("71"))
-    );
+    let Event::Seen { pod: Err(unread), version, .. } = seen else { panic!("{seen:?}") };
+    let why = "the pod shop/web-7d4b has no UID".to_owned();
+    assert_eq!(unread, Unread { pod: Some("shop/web-7d4b".to_owned()), why });
+    assert_eq!(version.as_deref(), Some("71"));
     let gone = read(&event("DELETED", &pod)).unwrap();
     assert!(matches!(gone, Event::Gone { uid: Err(_), version: Some(_) }));
 }
@@ -260,7 +258,7 @@ fn a_line_that_is_no_event_says_what_it_is_and_not_what_it_holds() {
             b"{\"type\":\"BOOKMARK\",\"object\":{}}",
             "a line of 31 bytes is no event of type BOOKMARK",
         ),
-        (b"{\"type\":\"ADDED\",\"object\":[]}", "a line of 28 bytes is no event of type ADDED"),
+        (b"{\"type\":\"ADDED\",\"object\":[]}", "a line of 28 bytes is not an event in JSON"),
     ];
     for (line, said) in cases {
         assert_eq!(Event::read(line, context()).unwrap_err(), said);
@@ -286,42 +284,166 @@ fn no_prefix_of_an_event_is_an_event() {
     }
 }
 
-fn page(metadata: &Value, items: &Value) -> String {
-    json!({"kind": "PodList", "apiVersion": "v1", "metadata": metadata, "items": items}).to_string()
-}
-
 #[test]
-fn a_page_has_its_pods_and_what_comes_after() {
-    let mut unreadable = plain();
-    unreadable["metadata"]["uid"] = json!(null);
-    let items = json!([whole(), unreadable, plain()]);
-    let body = page(&json!({"resourceVersion": "71", "continue": "t"}), &items);
-    let read = Page::read(body.as_bytes(), context()).unwrap();
-    assert_eq!(read.then, Then::Page("t".into()));
-    assert_eq!(read.pods.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
-    for items in [json!([]), json!(null)] {
-        let body = page(&json!({"resourceVersion": "71", "continue": ""}), &items);
-        let read = Page::read(body.as_bytes(), context()).unwrap();
-        assert_eq!(read, Page { pods: Vec::new(), then: Then::End("71".into()) });
+fn an_item_of_a_list_is_a_pod_with_its_version() {
+    let (pod, version) = item(whole().to_string().as_bytes(), context()).unwrap();
+    assert_eq!((pod.reference.name.as_str(), version.as_deref()), ("web-7d4b", Some("71")));
+    let mut other = whole();
+    other["spec"]["nodeName"] = json!("m");
+    let unread = item(other.to_string().as_bytes(), context()).unwrap_err();
+    assert_eq!(unread.pod.as_deref(), Some("u-1"));
+    let whole = whole().to_string();
+    for end in 0..whole.len() {
+        let unread = item(&whole.as_bytes()[..end], context()).unwrap_err();
+        let why = format!("an item of {end} bytes is not a pod in JSON");
+        assert_eq!(unread, Unread { pod: None, why });
     }
 }
 
 #[test]
-fn no_prefix_of_a_page_and_no_other_body_is_a_page() {
-    let whole = page(&json!({"resourceVersion": "71"}), &json!([whole()]));
-    assert!(Page::read(whole.as_bytes(), context()).is_some());
-    for end in 0..whole.len() {
-        assert_eq!(Page::read(&whole.as_bytes()[..end], context()), None, "{end}");
+fn only_a_whole_list_of_pods_has_a_version() {
+    let frame =
+        r#"{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"71"},"items":[0,0]}"#;
+    assert_eq!(list_version(frame.as_bytes()).as_deref(), Some("71"));
+    for end in 0..frame.len() {
+        assert_eq!(list_version(&frame.as_bytes()[..end]), None, "{end}");
     }
     let others = [
-        whole.replace("PodList", "NodeList"),
-        whole.replace("\"71\"}", "\"\"}"),
-        whole.replace("\"71\"}", "\"0\"}"),
+        frame.replace("PodList", "NodeList"),
+        frame.replace("\"71\"}", "\"\"}"),
+        frame.replace("\"71\"}", "\"0\"}"),
+        frame.replace("\"71\"}", "\"71\",\"continue\":\"t\"}"),
+        frame.replace("[0,0]", "[0,,0]"),
         r#"{"kind":"Status","status":"Success"}"#.to_owned(),
         "<html></html>".to_owned(),
     ];
     for other in others {
-        let read = Page::read(other.as_bytes(), context());
-        assert_eq!(read, None, "{other}");
+        assert_eq!(list_version(other.as_bytes()), None, "{other}");
+    }
+    let whole = frame.replace("\"71\"}", "\"71\",\"continue\":\"\"}").replace("[0,0]", "null");
+    assert_eq!(list_version(whole.as_bytes()).as_deref(), Some("71"));
+}
+
+#[test]
+fn what_a_pod_begins_with_tells_its_uid() {
+    let line = r#"{"type":"DELETED","object":{"kind":"Pod","apiVersion":"v1","metadata":{"name":"a","namespace":"d","uid":"u-1","annotations":{"x":"\"uid\":\"u-2\""#;
+    assert_eq!(uid_at(line.as_bytes()).as_deref(), Some("u-1"));
+    assert_eq!(uid_of_deleted(line.as_bytes()).as_deref(), Some("u-1"));
+    assert_eq!(uid_of_deleted(line.replace("DELETED", "ADDED").as_bytes()), None);
+    let cut = line.split_once("u-1\"").unwrap().0;
+    for end in 0..cut.len() {
+        assert_eq!(uid_at(&line.as_bytes()[..end]), None);
+    }
+    assert_eq!(uid_at(b"\xff{\"metadata\":{\"uid\":\"a b\"}"), None);
+}
+
+/// Lists of 1.5 MiB, whoever wrote them: where they stand, and one of their elements.
+const LISTS: [(&str, &str); 12] = [
+    ("/metadata/finalizers", r#""a/b""#),
+    ("/metadata/ownerReferences", r#"{"kind":"K","name":"o"}"#),
+    ("/metadata/ownerReferences", r#"{"kind":"K","name":"o","controller":true}"#),
+    ("/metadata/managedFields", r#"{"fieldsV1":{"f:spec":{}}}"#),
+    ("/spec/volumes", r#"{"emptyDir":{},"persistentVolumeClaim":{}}"#),
+    ("/spec/volumes", "{}"),
+    ("/spec/tolerations", "{}"),
+    ("/spec/containers", "{}"),
+    ("/spec/imagePullSecrets", "{}"),
+    ("/status/conditions", "{}"),
+    ("/status/podIPs", "{}"),
+    ("/status/containerStatuses", "{}"),
+];
+
+#[test]
+fn of_a_list_of_any_length_no_more_is_kept_than_is_needed() {
+    for (pointer, element) in LISTS {
+        let count = 1_500_000 / (element.len() + 1);
+        let mut pod = whole();
+        *pod.pointer_mut(pointer).unwrap_or(&mut Value::Null) = json!(null);
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        pod.pointer_mut(parent).unwrap()[name] = json!("HERE");
+        let list = format!("[{}]", vec![element; count].join(","));
+        let text = pod.to_string().replace("\"HERE\"", &list);
+        assert!(text.len() > 1_400_000, "{pointer}");
+        let object: RawObject = super::parse(&text).unwrap();
+        let meta = object.metadata.as_ref().unwrap();
+        let kept = [
+            meta.finalizers
+                .as_ref()
+                .map_or(0, |Gathered(First(first))| usize::from(first.is_some())),
+            meta.owners.as_ref().map_or(0, |Gathered(Owners(owner))| usize::from(owner.is_some())),
+        ];
+        assert!(kept.iter().all(|kept| *kept <= 1), "{pointer}: {kept:?}");
+        let pod = object.parse(context()).unwrap();
+        let finalizer = if pointer.ends_with("finalizers") { "a/b" } else { "example.com/first" };
+        assert_eq!(pod.finalizer.as_deref(), Some(finalizer), "{pointer}");
+        let keeps_volumes = !pointer.ends_with("volumes") || element.len() > 2;
+        assert_eq!((pod.empty_dir, pod.volume_claim), (keeps_volumes, keeps_volumes), "{pointer}");
+        let keeps_owner = !pointer.ends_with("ownerReferences") || element.contains("controller");
+        assert_eq!(pod.controller.is_some(), keeps_owner, "{pointer}");
+    }
+}
+
+#[test]
+fn the_first_controller_is_the_one() {
+    let mut pod = plain();
+    let owner = |name: &str, controller: bool| json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "name": name, "uid": "u", "controller": controller});
+    pod["metadata"]["ownerReferences"] =
+        json!([owner("a", false), owner("b", true), owner("c", true)]);
+    assert_eq!(parse_pod(&pod).unwrap().controller, Some(Controller::DaemonSet("b".into())));
+}
+
+#[test]
+fn a_daemon_set_is_one_of_the_group_apps() {
+    for (version, kind, is_one) in [
+        ("apps/v1", "DaemonSet", true),
+        ("apps/v2", "DaemonSet", true),
+        ("apps.kruise.io/v1alpha1", "DaemonSet", false),
+        ("extensions/v1beta1", "DaemonSet", false),
+        ("v1", "DaemonSet", false),
+        ("apps", "DaemonSet", false),
+        ("", "DaemonSet", false),
+        ("apps/v1", "daemonset", false),
+        ("apps/v1", "DaemonSet\u{200b}", false),
+        ("apps/v1", "ReplicaSet", false),
+        ("v1", "Node", false),
+    ] {
+        let mut pod = plain();
+        pod["metadata"]["ownerReferences"] =
+            json!([{"apiVersion": version, "kind": kind, "name": "d", "controller": true}]);
+        let expected =
+            if is_one { Controller::DaemonSet("d".into()) } else { Controller::Other("".into()) };
+        assert_eq!(parse_pod(&pod).unwrap().controller, Some(expected), "{version} {kind}");
+    }
+    let mut pod = plain();
+    pod["metadata"]["ownerReferences"] =
+        json!([{"kind": "DaemonSet", "name": "d", "controller": true}]);
+    assert_eq!(parse_pod(&pod).unwrap().controller, Some(Controller::Other("".into())));
+}
+
+#[test]
+fn the_mirror_annotation_counts_whatever_it_says() {
+    for value in ["", "hash", "false"] {
+        let mut pod = plain();
+        pod["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": value});
+        assert!(parse_pod(&pod).unwrap().mirror, "{value}");
+    }
+    let mut pod = plain();
+    pod["metadata"]["annotations"] = json!({"kubernetes.io/config.source": "file"});
+    assert!(!parse_pod(&pod).unwrap().mirror);
+}
+
+#[test]
+fn finished_is_what_has_succeeded_or_failed() {
+    for (phase, finished) in [
+        ("Succeeded", true),
+        ("Failed", true),
+        ("Running", false),
+        ("Pending", false),
+        ("Unknown", false),
+        ("", false),
+    ] {
+        let mut pod = plain();
+        pod["status"] = json!({"phase": phase});
+        assert_eq!(parse_pod(&pod).unwrap().finished, finished, "{phase}");
     }
 }

@@ -264,6 +264,62 @@ fn read_as_n(status: u16, body: impl AsRef<[u8]>) -> NodeAnswer {
     node("n", &read_node("n"), &reply(status, body))
 }
 
+/// The Node, with a list in this place that has so many of this element.
+fn node_with(pointer: &str, element: &str, count: usize) -> Node {
+    let mut whole = official_node();
+    let (parent, name) = pointer.rsplit_once('/').unwrap();
+    whole.pointer_mut(parent).unwrap()[name] = json!("HERE");
+    let list = format!("[{}]", vec![element; count].join(","));
+    match read_as_n(200, whole.to_string().replace("\"HERE\"", &list)) {
+        NodeAnswer::Is(node) => *node,
+        other => panic!("{pointer}: {other:?}"),
+    }
+}
+
+#[test]
+fn a_node_with_too_many_taints_is_read_without_any() {
+    let element = r#"{"key":"k","effect":"NoSchedule"}"#;
+    let some = node_with("/spec/taints", element, MOST_TAINTS);
+    assert_eq!((some.taints.len(), some.too_many_taints), (MOST_TAINTS, false));
+    for count in [MOST_TAINTS + 1, 10_000, 45_000] {
+        let many = node_with("/spec/taints", element, count);
+        assert_eq!((many.taints.len(), many.too_many_taints), (0, true), "{count}");
+    }
+}
+
+#[test]
+fn a_node_with_long_lists_is_read_as_one_without() {
+    let plain = node_with("/spec/taints", "", 0);
+    for (pointer, element) in [
+        ("/metadata/managedFields", r#"{"manager":"m","fieldsV1":{"f:status":{}}}"#),
+        ("/metadata/finalizers", r#""a/b""#),
+        ("/metadata/ownerReferences", "{}"),
+        ("/spec/podCIDRs", r#""10.0.0.0/24""#),
+        ("/status/conditions", "{}"),
+        ("/status/images", r#"{"names":["a"]}"#),
+        ("/status/volumesInUse", r#""a""#),
+    ] {
+        let mut long = node_with(pointer, element, 1_500_000 / (element.len() + 1));
+        long.taints.clear();
+        assert_eq!(long, plain, "{pointer}");
+    }
+    let ours = r#"{"manager":"k8s-spot-handler","fieldsV1":{"f:spec":{"f:unschedulable":{}}}}"#;
+    let long = node_with("/metadata/managedFields", ours, 20_000);
+    assert_eq!(long.cordoned_by, Setter::Hand(Hand::Handler));
+}
+
+#[test]
+fn the_cause_is_found_among_any_number_and_before_any_number() {
+    let budget = r#"{"reason":"DisruptionBudget","message":"The disruption budget web needs"}"#;
+    let others = vec![r#"{"field":"x"}"#; 4_000].join(",");
+    for causes in
+        [format!("{budget},{others}"), format!("{others},{budget}"), format!("{budget},{budget}")]
+    {
+        let body = format!(r#"{{"kind":"Status","code":429,"details":{{"causes":[{causes}]}}}}"#);
+        assert_eq!(answer_to(EVICT, &reply(429, body)), blocked("web"));
+    }
+}
+
 #[test]
 fn a_node_is_read_with_what_we_need_of_it() {
     let is = |whole: &Value| match read_as_n(200, whole.to_string()) {
@@ -281,6 +337,7 @@ fn a_node_is_read_with_what_we_need_of_it() {
             effect: "NoSchedule".into(),
             time_added: None,
         }],
+        too_many_taints: false,
         exclusion: None,
         state: Remembered::Nothing,
         by_hand: Remembered::Nothing,

@@ -156,8 +156,18 @@ fn every_way_to_list_and_to_watch() {
     let watch = format!("{pods}&watch=1&allowWatchBookmarks=true");
     let set = "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan";
     let cases = [
-        (list_pods("n", 25, None), format!("{pods}&limit=25")),
-        (list_pods("n", 3, Some("t")), format!("{pods}&limit=3&continue=t")),
+        (list_pods("n", Since::Cached), format!("{pods}&resourceVersion=0")),
+        (list_pods("n", Since::Newest), pods.to_owned()),
+        (
+            list_pods("n", Since::NotOlderThan("71")),
+            format!("{pods}&resourceVersion=71&resourceVersionMatch=NotOlderThan"),
+        ),
+        (
+            watch_pods("n", Since::NotOlderThan("71")),
+            format!(
+                "{watch}&resourceVersion=71&resourceVersionMatch=NotOlderThan&sendInitialEvents=true"
+            ),
+        ),
         (watch_pods("n", Since::Cached), format!("{watch}&resourceVersion=0{set}")),
         (watch_pods("n", Since::Newest), format!("{watch}{set}")),
         (watch_pods("n", Since::Version("71")), format!("{watch}&resourceVersion=71")),
@@ -178,8 +188,8 @@ fn nothing_from_outside_leaves_its_place_in_the_path() {
         find_pod(hostile, hostile).path,
         format!("/api/v1/namespaces/{encoded}/pods/{encoded}")
     );
-    let list = list_pods("n", 25, Some(hostile)).path;
-    assert!(list.ends_with(&format!("&limit=25&continue={encoded}")), "{list}");
+    let list = list_pods("n", Since::NotOlderThan(hostile)).path;
+    assert!(list.ends_with(&format!("={encoded}&resourceVersionMatch=NotOlderThan")), "{list}");
     let watch = watch_pods("n,metadata.name=x", Since::Version("1&watch=0")).path;
     assert!(watch.contains("=spec.nodeName%3Dn%2Cmetadata.name%3Dx&"), "{watch}");
     assert!(watch.ends_with("&resourceVersion=1%26watch%3D0"), "{watch}");
@@ -201,7 +211,7 @@ fn what_is_best_effort_is_not_needed_whatever_names_are_in_it() {
     assert!(!event::create("status", String::new()).is_needed());
     assert!(!event::patch("pods", "pods", String::new()).is_needed());
     assert!(read_node("status").is_needed() && read_node("events").is_needed());
-    assert!(list_pods("events", 25, None).is_needed());
+    assert!(list_pods("events", Since::Cached).is_needed());
     for (ask, is_needed) in [
         (Ask::Evict { grace: Grace::MIN, dry: false }, true),
         (Ask::MarkDisrupted, false),
@@ -221,7 +231,7 @@ fn a_request_is_known_by_its_verb() {
     assert_eq!(crate::kube::event::create("default", String::new()).verb(), Verb::Create);
     assert_eq!(crate::kube::event::patch("default", "n", String::new()).verb(), Verb::Patch);
     assert_eq!(read_node("pods").verb(), Verb::Get);
-    assert_eq!(list_pods("n", 25, None).verb(), Verb::List);
+    assert_eq!(list_pods("n", Since::Cached).verb(), Verb::List);
     for since in [Since::Cached, Since::Newest, Since::Version("1")] {
         assert_eq!(watch_pods("n", since).verb(), Verb::Watch);
     }

@@ -62,32 +62,53 @@ impl Play {
     }
 
     fn refused(&mut self, status: u16, retry_after: Option<Duration>) -> Vec<String> {
-        let reply =
-            Reply { status, retry_after, date: None, by: KnownBy::Token, body: b"no".to_vec() };
-        match self.step() {
-            Step::List(request) => self.observe(Input::Page(&request, &reply)),
-            Step::Open(request) => self.observe(Input::Refused(&request, &reply)),
-            other => panic!("nothing was asked: {other:?}"),
-        }
+        self.refused_with(status, retry_after, "no")
     }
 
-    fn page(&mut self, names: &[&str], token: &str) -> Vec<String> {
-        let items: Vec<Value> = names.iter().map(|name| pod(name, "1")).collect();
-        let metadata = json!({"resourceVersion": "60", "continue": token});
-        let body = json!({"kind": "PodList", "metadata": metadata, "items": items});
-        self.answer_page(&body.to_string())
-    }
-
-    fn answer_page(&mut self, body: &str) -> Vec<String> {
-        let Step::List(request) = self.step() else { panic!("no page: {:?}", self.step()) };
+    fn refused_with(
+        &mut self,
+        status: u16,
+        retry_after: Option<Duration>,
+        body: &str,
+    ) -> Vec<String> {
         let reply = Reply {
-            status: 200,
-            retry_after: None,
+            status,
+            retry_after,
             date: None,
             by: KnownBy::Token,
             body: body.as_bytes().to_vec(),
         };
-        self.observe(Input::Page(&request, &reply))
+        match self.step() {
+            Step::List(request) | Step::Open(request) => {
+                self.observe(Input::Refused(&request, &reply))
+            }
+            other => panic!("nothing was asked: {other:?}"),
+        }
+    }
+
+    fn is_listing(&self) -> bool {
+        matches!(self.watch.stage, Stage::ReadList { .. })
+    }
+
+    /// A list of these pods, as of version 60.
+    fn list(&mut self, names: &[&str]) -> Vec<String> {
+        assert!(matches!(self.step(), Step::List(_)), "no list: {:?}", self.step());
+        let mut news = self.observe(Input::Opened);
+        for name in names {
+            news.extend(self.item(&pod(name, "58")));
+        }
+        news.extend(self.end_list(names.len()));
+        news
+    }
+
+    fn item(&mut self, pod: &Value) -> Vec<String> {
+        self.observe(Input::Item(pod.to_string().as_bytes()))
+    }
+
+    fn end_list(&mut self, items: usize) -> Vec<String> {
+        let metadata = json!({"resourceVersion": "60"});
+        let frame = json!({"kind": "PodList", "metadata": metadata, "items": vec![0; items]});
+        self.observe(Input::ListEnded(frame.to_string().as_bytes()))
     }
 
     fn broke(&mut self) -> Vec<String> {
@@ -101,7 +122,9 @@ fn in_short(news: &PodNews) -> String {
         PodNews::SetComplete => "set complete".into(),
         PodNews::Seen(pod) => format!("seen {}", pod.reference.name),
         PodNews::Gone { uid } => format!("gone {uid}"),
-        PodNews::Unread { why } => format!("unread: {why}"),
+        PodNews::Unread { pod, why } => {
+            format!("unread: {}{why}", pod.as_ref().map(|it| format!("{it}: ")).unwrap_or_default())
+        }
         PodNews::Lost { why } => format!("lost: {why}"),
     }
 }
@@ -134,8 +157,8 @@ fn asks(since: Since<'_>) -> Step {
     Step::Open(watch_pods("n", since))
 }
 
-fn lists(limit: u32, token: Option<&str>) -> Step {
-    Step::List(list_pods("n", limit, token))
+fn lists(since: Since<'_>) -> Step {
+    Step::List(list_pods("n", since))
 }
 
 const NOTHING: [&str; 0] = [];
@@ -155,17 +178,21 @@ fn pods_are_told_as_they_are_read_and_the_bookmark_completes_the_set() {
 }
 
 #[test]
-fn where_no_set_is_streamed_it_is_listed_by_pages() {
+fn where_no_set_is_streamed_it_is_listed_from_the_cache_at_once() {
     for status in [400, 403, 422] {
         let mut play = Play::begin();
         assert_eq!(play.refused(status, None), NOTHING);
-        assert_eq!(play.step(), lists(25, None));
-        assert_eq!(play.page(&["a", "b"], "t 1"), ["set begins", "seen a", "seen b"]);
-        assert_eq!(play.step(), lists(25, Some("t 1")));
-        assert_eq!(play.page(&["c"], ""), ["seen c", "set complete"]);
+        assert_eq!(play.step(), lists(Since::Cached));
+        assert_eq!(play.observe(Input::Opened), ["set begins"]);
+        for name in ["a", "b"] {
+            play.pass(4);
+            assert_eq!(play.step(), Step::Read(play.now + Duration::from_secs(1)));
+            assert_eq!(play.item(&pod(name, "58")), [format!("seen {name}")]);
+        }
+        assert_eq!(play.end_list(2), ["set complete"]);
         assert_eq!(play.step(), asks(Since::Version("60")));
         assert_eq!(play.observe(Input::Opened), NOTHING);
-        assert_eq!(play.line(&event("DELETED", "c", "61")), ["gone u-c"]);
+        assert_eq!(play.line(&event("DELETED", "b", "61")), ["gone u-b"]);
     }
 }
 
@@ -182,8 +209,9 @@ fn an_old_server_that_says_nothing_after_the_pods_is_listed() {
     assert_eq!(play.step(), Step::Read(play.now + Duration::from_secs(1)));
     play.pass(1);
     assert_eq!(play.observe(Input::TimedOut), NOTHING);
-    assert_eq!(play.step(), lists(25, None));
-    assert_eq!(play.page(&["a"], ""), ["set begins", "seen a", "set complete"]);
+    // Pods were told: what is listed must not be older.
+    assert_eq!(play.step(), lists(Since::NotOlderThan("41")));
+    assert_eq!(play.list(&["a"]), ["set begins", "seen a", "set complete"]);
 }
 
 #[test]
@@ -193,7 +221,7 @@ fn a_node_without_pods_on_an_old_server_has_a_complete_set_too() {
     assert_eq!(play.step(), Step::Read(play.now + Duration::from_secs(2)));
     play.pass(2);
     assert_eq!(play.observe(Input::TimedOut), NOTHING);
-    assert_eq!(play.page(&[], ""), ["set begins", "set complete"]);
+    assert_eq!(play.list(&[]), ["set begins", "set complete"]);
 }
 
 #[test]
@@ -209,33 +237,83 @@ fn a_long_set_is_waited_for_but_not_for_ever() {
 }
 
 #[test]
-fn a_list_whose_token_expired_begins_anew() {
-    let mut play = Play::listing();
-    play.page(&["a"], "t");
-    let news = play.refused(410, None);
-    assert_eq!(
-        news,
-        ["lost: GET /api/v1/pods: 410, with 2 bytes that say no reason; the pods are \
-                      read anew"]
-    );
-    play.pause();
-    assert_eq!(play.step(), lists(25, None));
-    assert_eq!(play.page(&["a"], ""), ["set begins", "seen a", "set complete"]);
-}
-
-#[test]
-fn a_page_that_cannot_be_had_is_asked_for_again_and_smaller() {
+fn a_list_that_breaks_is_listed_anew_and_not_older_than_what_was_told() {
     let mut play = Play::listing();
     assert_eq!(play.broke(), ["lost: refused"]);
     play.pause();
-    assert_eq!(play.step(), lists(12, None));
-    for limit in [6, 3, 1, 1] {
-        assert_eq!(play.broke(), NOTHING);
-        play.pause();
-        assert_eq!(play.step(), lists(limit, None));
+    assert_eq!(play.step(), lists(Since::Cached), "nothing was told yet");
+    play.observe(Input::Opened);
+    for version in ["9", "58", "31"] {
+        play.item(&pod("a", version));
     }
-    let news = play.answer_page("<html>");
-    assert_eq!(news, ["lost: GET /api/v1/pods: 200, but its 6 bytes are not what was asked for"]);
+    assert_eq!(play.observe(Input::Failed("cut short".into())), ["lost: cut short"]);
+    play.pause();
+    assert_eq!(play.step(), lists(Since::NotOlderThan("58")));
+    play.observe(Input::Opened);
+    play.pass(5);
+    assert_eq!(play.observe(Input::TimedOut), ["lost: the list of pods was silent for 5 s"]);
+    play.pause();
+    assert_eq!(play.step(), lists(Since::NotOlderThan("58")));
+    assert_eq!(play.list(&["a"]), ["set begins", "seen a", "set complete"]);
+}
+
+#[test]
+fn a_list_of_what_was_forgotten_is_of_the_newest_state() {
+    let mut play = Play::listing();
+    play.list(&["a"]);
+    let news = play.refused(410, None);
+    assert_eq!(
+        news,
+        ["lost: GET /api/v1/pods: 410, with 2 bytes that say no reason; the pods are read anew"]
+    );
+    play.pause();
+    assert_eq!(play.step(), lists(Since::Newest));
+    // What came of a list that broke says how new its pods are, not how new it was.
+    play.observe(Input::Opened);
+    play.item(&pod("a", "7"));
+    play.broke();
+    play.pause();
+    assert_eq!(play.step(), lists(Since::Newest));
+    // A server whose versions count anew, after its etcd was restored.
+    let mut play = Play::listing();
+    play.list(&["a"]);
+    play.refused(403, None);
+    play.pause();
+    assert_eq!(play.step(), lists(Since::NotOlderThan("60")));
+    let status = json!({"kind": "Status", "message": "Timeout: Too large resource version: 60, current: 7",
+        "details": {"causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]}});
+    play.refused_with(504, None, &status.to_string());
+    play.pause();
+    assert_eq!(play.step(), lists(Since::Newest));
+    // Any other 504 says nothing about the version.
+    let mut play = Play::listing();
+    play.list(&["a"]);
+    play.refused(403, None);
+    play.pause();
+    play.refused(504, None);
+    play.pause();
+    assert_eq!(play.step(), lists(Since::NotOlderThan("60")));
+}
+
+#[test]
+fn what_is_no_complete_list_of_pods_completes_no_set() {
+    let frames = [
+        "",
+        "<html>",
+        r#"{"kind":"PodList","metadata":{"resourceVersion":"60"},"items":["#,
+        r#"{"kind":"PodList","metadata":{"resourceVersion":"60","continue":"t"},"items":[]}"#,
+        r#"{"kind":"NodeList","metadata":{"resourceVersion":"60"},"items":[]}"#,
+        r#"{"kind":"PodList","metadata":{"resourceVersion":"0"},"items":[]}"#,
+    ];
+    let mut play = Play::listing();
+    for (round, frame) in frames.iter().enumerate() {
+        assert_eq!(play.observe(Input::Opened), ["set begins"]);
+        let news = play.observe(Input::ListEnded(frame.as_bytes()));
+        let said = ["lost: what came is no complete list of pods".to_owned()];
+        assert_eq!(news, if round == 0 { said.to_vec() } else { Vec::new() }, "{frame}");
+        play.pause();
+        assert_eq!(play.step(), lists(Since::Newest));
+    }
 }
 
 #[test]
@@ -308,7 +386,7 @@ fn a_break_within_the_first_set_begins_a_new_one() {
         let news = broken(&mut play);
         assert!(news.len() == 1 && news.concat().starts_with("lost: "), "{news:?}");
         play.pause();
-        assert_eq!(play.step(), asks(Since::Newest));
+        assert_eq!(play.step(), asks(Since::NotOlderThan("40")));
         assert_eq!(play.observe(Input::Opened), ["set begins"]);
     }
 }
@@ -363,6 +441,10 @@ fn a_silent_watch_is_opened_again() {
     assert_eq!(play.step(), asks(Since::Version("50")));
 }
 
+/// How the API server begins to write a pod.
+const LONG_ADDED: &str = r#"{"type":"ADDED","object":{"kind":"Pod","apiVersion":"v1","metadata":{"name":"a","namespace":"d","uid":"u-1","annotations":{"x":"#;
+const LONG_DELETED: &str = r#"{"type":"DELETED","object":{"kind":"Pod","apiVersion":"v1","metadata":{"name":"a","namespace":"d","uid":"u-1","#;
+
 #[test]
 fn what_cannot_be_read_is_said_and_the_watch_goes_on() {
     let mut play = Play::following();
@@ -371,12 +453,19 @@ fn what_cannot_be_read_is_said_and_the_watch_goes_on() {
         ["unread: a line of 12 bytes is not an event in JSON"]
     );
     assert_eq!(play.observe(Input::Line(b"\xff")), ["unread: a line of 1 bytes is not UTF-8"]);
-    assert_eq!(
-        play.observe(Input::LineTooLong(5_000_000)),
-        ["unread: a line of 5000000 bytes in the watch of pods was skipped"]
-    );
+    let too_long = |beginning: &'static str| {
+        let beginning = beginning.as_bytes();
+        Input::TooLong { what: What::Line, length: 5_000_000, beginning }
+    };
+    for (beginning, said) in [
+        ("{\"type\":", "unread: a line of 5000000 bytes in the watch of pods was skipped"),
+        (LONG_ADDED, "unread: u-1: a line of 5000000 bytes in the watch of pods was skipped"),
+        (LONG_DELETED, "gone u-1"),
+    ] {
+        assert_eq!(play.observe(too_long(beginning)), [said]);
+    }
     let elsewhere = event("ADDED", "a", "51").replace("\"n\"", "\"m\"");
-    assert_eq!(play.line(&elsewhere), ["unread: the pod d/a is on the node \"m\", not on n"]);
+    assert_eq!(play.line(&elsewhere), ["unread: u-a: the pod d/a is on the node \"m\", not on n"]);
     assert_eq!(play.step(), Step::Read(play.now + SILENCE));
     play.broke();
     play.pause();
@@ -400,12 +489,30 @@ fn a_web_page_in_place_of_a_watch_is_said_once_and_none_of_its_lines_is_a_pod() 
 }
 
 #[test]
-fn one_pod_that_cannot_be_read_does_not_cost_the_page() {
+fn one_pod_that_cannot_be_read_does_not_cost_the_list() {
     let mut play = Play::listing();
-    let items = [json!({"metadata": {"name": "a", "namespace": "d"}}), pod("b", "1")];
-    let body = json!({"kind": "PodList", "metadata": {"resourceVersion": "60"}, "items": items});
-    let news = play.answer_page(&body.to_string());
-    assert_eq!(news, ["set begins", "unread: the pod d/a has no UID", "seen b", "set complete"]);
+    // The list may only have been garbled on its way.
+    for round in 0..3 {
+        play.observe(Input::Opened);
+        let news = play.observe(Input::Item(b"{\"a\":"));
+        let said = ["lost: an item of 5 bytes is not a pod in JSON".to_owned()];
+        assert_eq!(news, if round == 0 { said.to_vec() } else { Vec::new() });
+        play.pause();
+    }
+    play.observe(Input::Opened);
+    let bare = json!({"metadata": {"name": "a", "namespace": "d"}});
+    assert_eq!(play.item(&bare), ["unread: d/a: the pod d/a has no UID"]);
+    assert_eq!(
+        play.observe(Input::Item(b"{\"a\":")),
+        ["unread: an item of 5 bytes is not a pod in JSON"]
+    );
+    let too_long = Input::TooLong { what: What::Item, length: 5_000_000, beginning: b"{" };
+    assert_eq!(
+        play.observe(too_long),
+        ["unread: an item of 5000000 bytes in the list of pods was skipped"]
+    );
+    assert_eq!(play.item(&pod("b", "1")), ["seen b"]);
+    assert_eq!(play.end_list(4), ["set complete"]);
 }
 
 #[test]
@@ -423,18 +530,18 @@ fn a_stale_token_is_tried_again_with_what_the_file_then_holds() {
 fn where_watching_is_forbidden_pods_are_listed_again_and_again() {
     let mut play = Play::begin();
     assert_eq!(play.refused(403, None), NOTHING);
-    assert_eq!(play.page(&["a"], ""), ["set begins", "seen a", "set complete"]);
+    assert_eq!(play.list(&["a"]), ["set begins", "seen a", "set complete"]);
     let said = "lost: GET /api/v1/pods: 403, with 2 bytes that say no reason; `watch` on `pods` \
                 must be granted, until then they are listed";
     assert_eq!(play.refused(403, None), [said]);
     for _ in 0..20 {
         assert!(play.pause() <= LONGEST_OBEYED);
-        assert_eq!(play.page(&[], ""), ["set begins", "set complete"]);
+        assert_eq!(play.list(&[]), ["set begins", "set complete"]);
         assert_eq!(play.refused(403, None), NOTHING);
     }
     // Whoever grants it is rewarded.
     play.pause();
-    play.page(&[], "");
+    play.list(&[]);
     play.observe(Input::Opened);
     assert_eq!(play.line(&event("ADDED", "b", "61")), ["seen b"]);
 }
@@ -489,7 +596,8 @@ enum Chance {
     Opened,
     Line(String),
     Reply(u16),
-    Page(bool),
+    Item(u8),
+    ListEnded(bool),
     TooLong,
     Silence,
     Ended,
@@ -522,7 +630,8 @@ fn chances() -> impl Strategy<Value = Chance> {
         4 => Just(Chance::Opened),
         6 => line.prop_map(Chance::Line),
         1 => status.prop_map(Chance::Reply),
-        3 => any::<bool>().prop_map(Chance::Page),
+        3 => (1_u8..100).prop_map(Chance::Item),
+        3 => any::<bool>().prop_map(Chance::ListEnded),
         1 => Just(Chance::TooLong),
         1 => Just(Chance::Silence),
         1 => Just(Chance::Ended),
@@ -535,26 +644,45 @@ proptest! {
     fn whatever_comes(chances in prop::collection::vec(chances(), 0..60), seed: u64) {
         let mut play = Play::begin();
         play.watch = Watch::new("n", seed);
-        let (mut told, mut in_set) = (false, false);
+        let (mut told, mut in_set, mut newest) = (false, false, 0);
         for chance in chances {
             if let Step::Rest(until) = play.step() {
                 prop_assert!(play.now.until(until) <= LONGEST_OBEYED);
                 play.now = until;
             }
             let step = play.step();
-            if let Step::Open(request) = &step {
-                let from_cache = request.path.contains("&resourceVersion=0");
+            if let Step::Open(request) | Step::List(request) = &step {
+                let from_cache = request.path.ends_with("&resourceVersion=0")
+                    || request.path.contains("&resourceVersion=0&");
                 prop_assert!(!(told && from_cache), "the cache is asked after {told}");
+                prop_assert!(!request.path.contains("&limit="), "{}", request.path);
+                if let Step::List(_) = &step
+                    && let Some((_, version)) = request.path.split_once("&resourceVersion=")
+                    && let Some((version, _)) = version.split_once("&resourceVersionMatch=NotOlderThan")
+                {
+                    let version: u8 = version.parse().unwrap();
+                    prop_assert!(version >= newest, "{} after {newest} was told", request.path);
+                }
             }
             let failed = matches!(chance, Chance::Broke | Chance::Reply(_));
             let news = match (chance, &step) {
-                (Chance::Opened, Step::Open(_)) => play.observe(Input::Opened),
+                (Chance::Opened, Step::Open(_) | Step::List(_)) => play.observe(Input::Opened),
                 (Chance::Reply(status), Step::Open(_) | Step::List(_)) => play.refused(status, None),
-                (Chance::Page(last), Step::List(_)) => play.page(&["a"], if last { "" } else { "t" }),
-                (Chance::Line(line), Step::Read(_)) => play.line(&line),
-                (Chance::TooLong, Step::Read(_)) => play.observe(Input::LineTooLong(5_000_000)),
+                (Chance::Item(version), Step::Read(_)) if play.is_listing() => {
+                    newest = newest.max(version);
+                    play.item(&pod("a", &version.to_string()))
+                }
+                (Chance::ListEnded(true), Step::Read(_)) if play.is_listing() => play.end_list(1),
+                (Chance::ListEnded(false), Step::Read(_)) if play.is_listing() => {
+                    play.observe(Input::ListEnded(b"<html>"))
+                }
+                (Chance::Line(line), Step::Read(_)) if !play.is_listing() => play.line(&line),
+                (Chance::TooLong, Step::Read(_)) => {
+                    let what = if play.is_listing() { What::Item } else { What::Line };
+                    play.observe(Input::TooLong { what, length: 5_000_000, beginning: b"{" })
+                }
                 (Chance::Silence, Step::Read(_)) => play.observe(Input::TimedOut),
-                (Chance::Ended, Step::Read(_)) => play.observe(Input::Ended),
+                (Chance::Ended, Step::Read(_)) if !play.is_listing() => play.observe(Input::Ended),
                 (Chance::Broke, _) => play.broke(),
                 _ => continue,
             };
@@ -562,6 +690,8 @@ proptest! {
                 match news.as_str() {
                     "set begins" => (told, in_set) = (true, true),
                     "set complete" => {
+                        // After it a list is as new as this set, which may count anew.
+                        newest = 0;
                         prop_assert!(in_set, "a set is complete that never began");
                         in_set = false;
                     }

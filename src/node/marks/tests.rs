@@ -42,6 +42,7 @@ fn bare() -> Node {
         unschedulable: false,
         cordoned_by: Setter::Unknown,
         taints: Vec::new(),
+        too_many_taints: false,
         exclusion: None,
         state: Remembered::Nothing,
         by_hand: Remembered::Nothing,
@@ -333,4 +334,23 @@ fn a_note_has_no_foreign_taint_taken_off() {
     let (after, changes) = patched(&none(), &forged, false);
     assert_eq!(after.taints, [taint("dedicated", "gpu")]);
     assert!(!changes.iter().any(|change| matches!(change, Change::Untainted(_))), "{changes:?}");
+}
+
+#[test]
+fn too_many_taints_stay_as_they_are_and_the_node_is_cordoned_all_the_same() {
+    let node = Node { too_many_taints: true, ..bare() };
+    let marks = marks(&STOP, ALL);
+    let draft = marks.draft(&node, true);
+    let patch = draft.patch.unwrap();
+    assert!(!patch.taints && patch.text.contains("\"unschedulable\":true"), "{patch:?}");
+    assert!(draft.changes.contains(&Change::TaintsTooMany), "{:?}", draft.changes);
+    assert!(draft.changes.contains(&Change::Cordon(Cordon::Done)), "{:?}", draft.changes);
+    // Taken back, too; what we may have added is not forgotten.
+    let (marked, _) = patched(&marks, &bare(), true);
+    let crowded = Node { taints: Vec::new(), too_many_taints: true, ..marked };
+    let draft = none().draft(&crowded, false);
+    let patch = draft.patch.unwrap();
+    assert!(!patch.taints && patch.text.contains("\"unschedulable\":null"), "{patch:?}");
+    assert!(patch.text.contains("spot-itn"), "{patch:?}");
+    assert!(draft.changes.contains(&Change::TaintsTooMany), "{:?}", draft.changes);
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use crate::drain::ask::PodRef;
 use crate::drain::progress::Progress;
 use crate::drain::verdict::{Obstacle, Verdict};
+use crate::intent::Basis;
 use crate::node::marks::{Change, Cordon};
-use crate::notice::Kind;
+use crate::notice::{Kind, Notice};
 use crate::report::fact::{Fact, Level, Occasion, Purpose};
 use crate::report::words::{Announced, Ended};
 
@@ -36,16 +37,20 @@ pub(super) enum Regarding {
 /// Turns facts into Events.
 #[derive(Debug, Default)]
 pub(super) struct Recorder {
-    /// The notice that is drained for, in words.
-    drained: Option<String>,
+    /// The notice that is drained for, and where its end comes from.
+    drained: Option<(Box<Notice>, Basis)>,
 }
 
 impl Recorder {
     /// What is to be said of a fact; `None`: nothing.
     pub(super) fn event(&mut self, fact: &Fact) -> Option<Event> {
-        if let Fact::NoticeSeen { notice, basis, .. } | Fact::TakenOver { notice, basis, .. } = fact
-        {
-            self.drained = Some(Announced(notice, *basis).to_string());
+        match (fact, &mut self.drained) {
+            (
+                Fact::NoticeSeen { notice, basis, .. } | Fact::TakenOver { notice, basis, .. },
+                drained,
+            ) => *drained = Some((notice.clone(), *basis)),
+            (Fact::DeadlineMoved { basis: moved, .. }, Some((_, basis))) => *basis = *moved,
+            _ => {}
         }
         let reason = match fact {
             Fact::NoticeSeen { notice, .. }
@@ -77,7 +82,10 @@ impl Recorder {
     fn of_deleted(&self, pod: &Arc<PodRef>, obstacle: &Obstacle, fact: &Fact) -> Event {
         let words = fact.to_string();
         let words = words.split_once(": ").map_or(words.as_str(), |(_, words)| words);
-        let why = self.drained.as_deref().unwrap_or("its instance goes");
+        let why = self.drained.as_ref().map_or_else(
+            || "its instance goes".to_owned(),
+            |(notice, basis)| Announced(notice, *basis).to_string(),
+        );
         Event {
             regarding: Regarding::Pod(Arc::clone(pod)),
             is_warning: true,
@@ -127,9 +135,9 @@ mod tests {
     use super::*;
     use crate::drain::ask::Budget;
     use crate::drain::verdict::{Outcome, Reason, Row};
-    use crate::intent::Basis;
+    use crate::moment::WallTime;
     use crate::node::Hand;
-    use crate::notice::{Action, Notice, NoticeId, When};
+    use crate::notice::{Action, NoticeId, When};
 
     fn pod() -> Arc<PodRef> {
         let (namespace, name, uid) = ("shop".into(), "web-1".into(), "u".into());
@@ -211,6 +219,34 @@ mod tests {
              Its node is drained: spot interruption: the instance will terminate at a time that it does \
              not tell: taken as 120 s from now"
         );
+    }
+
+    #[test]
+    fn the_owner_of_a_pod_learns_of_the_deadline_that_holds_now() {
+        let mut recorder = Recorder::default();
+        let deleted = || {
+            let budget = Arc::new(Budget { namespace: "shop".into(), name: "web".into() });
+            let obstacle = Obstacle::Budget(budget);
+            Fact::Drain(Progress::Deleted { pod: pod(), grace: None, obstacle })
+        };
+        let moved = |basis| Fact::DeadlineMoved { basis, left: Duration::ZERO };
+        let time = |text| Basis::Stated(WallTime::parse(text).unwrap());
+        recorder.event(&seen(NoticeId::Interruption(Action::Terminate)));
+        recorder.event(&moved(time("2026-11-23T09:10:00Z")));
+        recorder.event(&moved(time("2026-11-23T09:02:00Z")));
+        let event = recorder.event(&deleted()).unwrap();
+        assert!(event.message.ends_with(" terminate at 2026-11-23T09:02:00Z"), "{}", event.message);
+        let Fact::NoticeSeen { notice, left, .. } = seen(NoticeId::Interruption(Action::Stop))
+        else {
+            panic!();
+        };
+        let basis = time("2026-11-23T09:01:00Z");
+        recorder.event(&Fact::TakenOver { notice, basis, left });
+        let event = recorder.event(&deleted()).unwrap();
+        assert!(event.message.ends_with(" will stop at 2026-11-23T09:01:00Z"), "{}", event.message);
+        recorder.event(&moved(Basis::Remembered));
+        let event = recorder.event(&deleted()).unwrap();
+        assert!(event.message.contains("an earlier process"), "{}", event.message);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Writes Events to the API server, one after the other, in a thread of its own over a connection of
 //! its own: the drain does not wait for it.
 
-use std::io;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -15,7 +14,6 @@ use crate::kube::request::Request;
 use crate::kube::server::Server;
 use crate::kube::workers::STACK;
 use crate::moment::{Reading, WallTime};
-use crate::report::Teller;
 use crate::report::events::body;
 use crate::report::events::event::{Event, Recorder};
 use crate::report::events::series::{Entry, Series};
@@ -23,6 +21,7 @@ use crate::report::fact::{Channel, Fact};
 use crate::report::known_instance::KnownInstance;
 use crate::report::queue::{Next, Queue};
 use crate::report::standing::Standing;
+use crate::report::{Starter, Teller};
 use crate::settings::Annotations;
 
 /// The end at which facts go in.
@@ -59,38 +58,40 @@ const PERSISTENCE: Duration = Duration::from_mins(2);
 const IDLE: Duration = Duration::from_secs(10);
 
 impl Events {
-    /// Starts the thread. What goes wrong is told to `tell`.
-    ///
-    /// # Errors
-    /// The system gives no thread.
-    pub fn start(
+    /// Keeps what is to be written for the thread that the starter starts. What goes wrong is told to
+    /// `tell`.
+    pub fn new(
         server: Arc<Server>,
         clock: Clock,
         identity: Identity,
         instance: Arc<KnownInstance>,
         seed: u64,
         tell: &Teller,
-    ) -> io::Result<Self> {
+    ) -> (Self, Starter) {
         let queue = Arc::new(Queue::new(CAPACITY));
-        let mut writer = Writer {
-            queue: Arc::clone(&queue),
-            server,
-            clock,
-            identity,
-            instance,
-            node: None,
-            early: Vec::new(),
-            series: Series::default(),
-            client: None,
-            standing: Standing::new(Channel::KubernetesEvents, tell),
-            jitter: fastrand::Rng::with_seed(seed),
-        };
-        thread::Builder::new()
-            .name("events".to_owned())
-            .stack_size(STACK)
-            .spawn(move || writer.run())?;
         let standing = Standing::new(Channel::KubernetesEvents, tell);
-        Ok(Self { queue, recorder: Recorder::default(), standing })
+        let (inbox, tell) = (Arc::clone(&queue), Teller::clone(tell));
+        let start = move || {
+            let mut writer = Writer {
+                queue: Arc::clone(&inbox),
+                server: Arc::clone(&server),
+                clock,
+                identity: identity.clone(),
+                instance: Arc::clone(&instance),
+                node: None,
+                early: Vec::new(),
+                series: Series::default(),
+                client: None,
+                standing: Standing::new(Channel::KubernetesEvents, &tell),
+                jitter: fastrand::Rng::with_seed(seed),
+            };
+            thread::Builder::new()
+                .name("events".to_owned())
+                .stack_size(STACK)
+                .spawn(move || writer.run())
+                .map(drop)
+        };
+        (Self { queue, recorder: Recorder::default(), standing }, Box::new(start))
     }
 
     /// Has written what is to be said of a fact. Never waits.
@@ -281,8 +282,9 @@ mod tests {
             let tell: Teller = Arc::new(move |fact| {
                 let _ = tell.send(fact);
             });
-            let events = Events::start(server.server(), clock, identity, instance, 1, &tell);
-            Self { events: events.unwrap(), asked, told, _server: server }
+            let (events, start) = Events::new(server.server(), clock, identity, instance, 1, &tell);
+            start().unwrap();
+            Self { events, asked, told, _server: server }
         }
 
         fn tell(&mut self, fact: &Fact) {

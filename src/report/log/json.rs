@@ -36,6 +36,11 @@ impl JsonLines {
         write_line(out, self.object(at, fact.level(), fact.name(), fact, &fact.fields()))
     }
 
+    /// What is said where there is no log (yet): as a line of its own.
+    pub(super) fn lone(at: WallTime, level: Level, name: &str, message: &impl Display) -> String {
+        Self::default().object(at, level, name, message, &Fields::default()) + "\n"
+    }
+
     /// That facts were lost.
     pub(super) fn write_lost(
         &self,

@@ -42,14 +42,28 @@ impl Log {
     /// # Errors
     /// The system gives no thread.
     pub fn start(out: impl Write + Send + 'static, style: Style, least: Level) -> io::Result<Self> {
-        let queue = Arc::new(Queue::new(CAPACITY));
-        let writer = Arc::clone(&queue);
+        let log = Self::new(least);
+        log.write_to(out, style)?;
+        Ok(log)
+    }
+
+    /// One that keeps what matters at least so much until it is [written](Self::write_to).
+    pub fn new(least: Level) -> Self {
+        Self { queue: Arc::new(Queue::new(CAPACITY)), least }
+    }
+
+    /// Starts the thread that writes to `out`.
+    ///
+    /// # Errors
+    /// The system gives no thread. It may be tried again.
+    pub fn write_to(&self, out: impl Write + Send + 'static, style: Style) -> io::Result<()> {
+        let (writer, least) = (Arc::clone(&self.queue), self.least);
         let out: Box<dyn Write + Send> = Box::new(out);
         thread::Builder::new()
             .name("log".to_owned())
             .stack_size(STACK)
-            .spawn(move || write_all(&writer, out, style, least))?;
-        Ok(Self { queue, least })
+            .spawn(move || write_all(&writer, out, style, least))
+            .map(drop)
     }
 
     /// Passes on a fact that became known at `at`. Never waits: if the queue is full, the fact is lost,
@@ -78,6 +92,12 @@ impl Log {
         // Whether it is done by then makes no difference: there is nobody left to tell.
         self.queue.wait_until_done(timeout);
     }
+}
+
+/// A line of the JSON log at level error, for what is said where there is no [`Log`] yet, or none any
+/// more. `fact`: a name that does not change.
+pub fn json_line(at: WallTime, fact: &str, message: &impl fmt::Display) -> String {
+    JsonLines::lone(at, Level::Error, fact, message)
 }
 
 /// Formatting and one line of text fit many times; pages that are not touched cost nothing.
@@ -229,6 +249,20 @@ mod tests {
         log.tell(noon(), fact("kept"));
         finish(&log);
         assert!(paper.text().contains(r#""node":"node-1""#), "{}", paper.text());
+    }
+
+    #[test]
+    fn a_line_for_which_there_is_no_log_is_an_object_too() {
+        let line = json_line(noon(), "not_started", &"bad\n\"settings\"");
+        let object: serde_json::Value =
+            serde_json::from_str(line.strip_suffix('\n').unwrap()).unwrap();
+        assert_eq!(
+            object,
+            serde_json::json!({
+                "time": "2026-11-23T12:00:00.500Z", "level": "error", "fact": "not_started",
+                "message": "bad\n\"settings\"",
+            })
+        );
     }
 
     #[test]

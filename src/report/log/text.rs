@@ -16,7 +16,8 @@ pub(super) struct TextLines {
 
 impl TextLines {
     /// Writes a text of one or more lines, each with time and level before it: log collectors take
-    /// lines one by one. Hidden characters are escaped: much of the text comes from outside.
+    /// lines one by one. All but the first are indented, so that none of them looks like another fact.
+    /// Hidden characters are escaped: much of the text comes from outside.
     pub(super) fn write(
         &self,
         out: &mut impl io::Write,
@@ -27,9 +28,11 @@ impl TextLines {
         let (on, off) = if self.coloured { colour(level) } else { ("", "") };
         // Padded: whole seconds are written without a fraction.
         let head = format!("{:<24} {on}{level:<5}{off} ", at.to_string());
-        let mut writer = Writer { out, line: head.clone(), head };
+        let mut writer = Writer { out, line: head.clone(), head, began: false };
         write!(writer, "{text}")?;
-        if writer.line.len() > writer.head.len() { writer.end_line() } else { Ok(()) }
+        let rest = writer.line.get(writer.head.len()..).unwrap_or_default();
+        let is_empty = rest.trim().is_empty();
+        if is_empty { Ok(()) } else { writer.end_line() }
     }
 }
 
@@ -48,7 +51,12 @@ struct Writer<'a, W> {
     /// `2026-11-23T09:00:00.123Z INFO  `
     head: String,
     line: String,
+    /// Something of the text was written.
+    began: bool,
 }
+
+/// What stands before all lines of a text but the first.
+const INDENT: &str = "  ";
 
 impl<W: io::Write> Writer<'_, W> {
     fn end_line(&mut self) -> fmt::Result {
@@ -58,6 +66,7 @@ impl<W: io::Write> Writer<'_, W> {
         let written = self.out.write_all(self.line.as_bytes());
         self.line.clear();
         self.line.push_str(&self.head);
+        self.line.push_str(INDENT);
         written.map_err(|_| fmt::Error)
     }
 }
@@ -66,10 +75,13 @@ impl<W: io::Write> Write for Writer<'_, W> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for c in text.chars() {
             match c {
+                // Only what goes on begins with a space.
+                c if !self.began && c.is_whitespace() => continue,
                 '\n' => self.end_line()?,
                 c if is_hidden(c) => self.line.extend(c.escape_default()),
                 c => self.line.push(c),
             }
+            self.began = true;
         }
         Ok(())
     }
@@ -95,8 +107,24 @@ mod tests {
         let head = "2026-11-23T12:00:00.500Z WARN  ";
         assert_eq!(
             plain("a table\n  with rows  \n\nand a gap\n"),
-            format!("{head}a table\n{head}  with rows\n{}\n{head}and a gap\n", head.trim_end())
+            format!("{head}a table\n{head}    with rows\n{}\n{head}  and a gap\n", head.trim_end())
         );
+    }
+
+    #[test]
+    fn no_line_of_a_text_looks_like_another_fact() {
+        let fake = "2026-11-23T12:00:00.500Z ERROR nothing was drained";
+        let head = "2026-11-23T12:00:00.500Z WARN  ";
+        assert_eq!(plain(&format!("x\n{fake}")), format!("{head}x\n{head}  {fake}\n"));
+        assert_eq!(
+            plain(&format!("\n  {fake}\n\n")),
+            format!("{head}{fake}\n{}\n", head.trim_end())
+        );
+        for end in ["\r", "\u{85}", "\u{2028}", "\u{2029}", "\u{b}", "\u{c}"] {
+            let text = plain(&format!("x{end}{fake}"));
+            assert_eq!(text.lines().count(), 1, "{text}");
+            assert!(!text.contains(end), "{text}");
+        }
     }
 
     #[test]

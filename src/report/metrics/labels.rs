@@ -72,6 +72,32 @@ impl Delivery {
     }
 }
 
+/// What of the reports can be at fault without a harm to any drain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// A setting that is not valid.
+    Setting,
+    /// A port that cannot be had.
+    Port,
+    /// A webhook whose files are missing or bad.
+    Webhook,
+    /// A thread that the system does not give.
+    Thread,
+}
+
+impl Part {
+    pub(super) const ALL: [Self; 4] = [Self::Setting, Self::Port, Self::Webhook, Self::Thread];
+
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Setting => "setting",
+            Self::Port => "port",
+            Self::Webhook => "webhook",
+            Self::Thread => "thread",
+        }
+    }
+}
+
 /// What became of a Kubernetes Event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventOutcome {

@@ -28,7 +28,7 @@ use crate::report::metrics::labels::{
 };
 
 pub use crate::report::metrics::format::Format;
-pub use crate::report::metrics::labels::{Delivery, EventOutcome};
+pub use crate::report::metrics::labels::{Delivery, EventOutcome, Part};
 
 /// Everything that is counted and measured. Any thread may tell it something at any time; nothing
 /// here waits for more than another thread that counts or writes.
@@ -49,6 +49,7 @@ pub struct Metrics {
     webhook_deliveries: Counters<1>,
     kubernetes_events: Counters<1>,
     log_messages_lost: Counter,
+    report_faults: Family<Labels<1>, Gauge>,
     /// When each path that is polled last answered well, in Unix seconds; 0: not yet.
     good_polls: Mutex<Vec<(NoticePath, f64)>>,
     table: Mutex<Table>,
@@ -153,6 +154,7 @@ impl Metrics {
                 "Messages that the log had no room for, because nobody read it fast enough",
                 Counter::default(),
             ),
+            report_faults: names.faults(),
             good_polls: Mutex::new(polled.iter().map(|&path| (path, 0.0)).collect()),
             table: Mutex::default(),
             // Last: until here everything was registered.
@@ -266,6 +268,11 @@ impl Metrics {
         self.log_messages_lost.inc();
     }
 
+    /// So many more of these are at fault now; fewer, if it is below 0.
+    pub fn fault(&self, part: Part, more: i64) {
+        self.report_faults.get_or_create(&[("part", Value::Word(part.word()))]).inc_by(more);
+    }
+
     /// All of it, as text.
     pub fn encode(&self, format: Format) -> String {
         // Writing to a String cannot fail.
@@ -320,6 +327,16 @@ impl Names {
     ) -> M {
         self.registry.register_with_unit(name, help, Unit::Seconds, metric.clone());
         metric
+    }
+
+    fn faults(&mut self) -> Family<Labels<1>, Gauge> {
+        let family = Family::default();
+        for labels in one("part", Part::ALL.map(Part::word)) {
+            drop(Family::<Labels<1>, Gauge>::get_or_create(&family, &labels));
+        }
+        let help = "What of the reports cannot be used or had now: settings that are not valid, ports, \
+                    webhooks whose files are missing, threads. No drain is held up by it";
+        self.add("report_faults", help, family)
     }
 
     /// Counters of which these are there from the start.

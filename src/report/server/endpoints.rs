@@ -19,14 +19,14 @@ pub struct Endpoints {
 
 /// The path at which it is told whether this process is alive: `/healthz`, unless it is set.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LivePath(String);
+pub struct LivePath(Option<String>);
 
 const METRICS: &str = "/metrics";
 const READY: &str = "/readyz";
 
 impl Default for LivePath {
     fn default() -> Self {
-        Self("/healthz".to_owned())
+        Self(Some("/healthz".to_owned()))
     }
 }
 
@@ -39,7 +39,12 @@ impl LivePath {
         let is_path = text.starts_with('/')
             && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'?' && byte != b'#');
         let is_free = text != METRICS && text != READY;
-        (is_path && is_free).then(|| Self(text.to_owned()))
+        (is_path && is_free).then(|| Self(Some(text.to_owned())))
+    }
+
+    /// Every path that is not another page's: for whoever is asked at one that is not known.
+    pub fn anywhere() -> Self {
+        Self(None)
     }
 }
 
@@ -72,7 +77,7 @@ impl Endpoints {
                 let format = Format::accepted(&asked.accept);
                 Response::page(format.content_type(), pages.metrics(format))
             }
-            Page::Live => probe(pages.live(now)),
+            Page::Live => probe(pages.live(now).map(|()| None)),
             Page::Ready => probe(pages.ready()),
         }
     }
@@ -81,7 +86,9 @@ impl Endpoints {
         match &self.probes {
             _ if self.metrics && path == METRICS => Some(Page::Metrics),
             Some(_) if path == READY => Some(Page::Ready),
-            Some(LivePath(live)) if path == live => Some(Page::Live),
+            Some(LivePath(live)) if live.as_deref().is_none_or(|live| path == live) => {
+                Some(Page::Live)
+            }
             _ => None,
         }
     }
@@ -104,9 +111,10 @@ enum Page {
     Ready,
 }
 
-fn probe(outcome: Result<(), String>) -> Response {
+fn probe(outcome: Result<Option<String>, String>) -> Response {
     match outcome {
-        Ok(()) => Response::words(Status::Ok, "ok"),
+        Ok(None) => Response::words(Status::Ok, "ok"),
+        Ok(Some(besides)) => Response::words(Status::Ok, &format!("ok\n{besides}")),
         Err(why) => Response::words(Status::Unavailable, &why),
     }
 }
@@ -125,5 +133,19 @@ mod tests {
             assert_eq!(LivePath::parse(path), None, "{path}");
         }
         assert_eq!(LivePath::parse("/healthz"), Some(LivePath::default()));
+    }
+
+    #[test]
+    fn whoever_is_alive_at_every_path_still_has_its_other_pages() {
+        let endpoints = Endpoints { metrics: true, probes: Some(LivePath::anywhere()) };
+        for (path, page) in [
+            ("/metrics", Page::Metrics),
+            ("/readyz", Page::Ready),
+            ("/healthz", Page::Live),
+            ("/", Page::Live),
+            ("/a/b", Page::Live),
+        ] {
+            assert_eq!(endpoints.page(path), Some(page), "{path}");
+        }
     }
 }

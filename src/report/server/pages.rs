@@ -12,8 +12,8 @@ pub trait Pages {
     fn metrics(&self, format: Format) -> String;
     /// Whether this process is alive; else why it is not, in one line.
     fn live(&self, now: Moment) -> Result<(), String>;
-    /// Whether it is ready; else why it is not, in one line.
-    fn ready(&self) -> Result<(), String>;
+    /// Whether it is ready, and what there is to know all the same; else why it is not: one line.
+    fn ready(&self) -> Result<Option<String>, String>;
 }
 
 /// What this process knows of itself, shared with those who tell it.
@@ -35,8 +35,9 @@ impl Pages for Shown {
         health.live(now).map_err(|stuck| stuck.to_string())
     }
 
-    fn ready(&self) -> Result<(), String> {
+    fn ready(&self) -> Result<Option<String>, String> {
         let health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
-        health.ready().map_err(|why| why.to_string())
+        health.ready().map_err(|why| why.to_string())?;
+        Ok(health.missing_pages())
     }
 }

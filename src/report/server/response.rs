@@ -52,6 +52,9 @@ impl Status {
     }
 }
 
+/// Who answers, in every head: whoever finds the port taken can tell by whom.
+pub(super) const SERVER: &str = "Server: k8s-spot-handler";
+
 impl Response {
     /// This status, in words.
     pub(super) fn of(status: Status) -> Self {
@@ -72,7 +75,7 @@ impl Response {
     pub(super) fn into_bytes(self, with_body: bool) -> Vec<u8> {
         let Self { status, content_type, mut body } = self;
         let head = format!(
-            "HTTP/1.1 {}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n{}Connection: \
+            "HTTP/1.1 {}\r\n{SERVER}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n{}Connection: \
              close\r\n\r\n",
             status.line(),
             body.len(),
@@ -94,7 +97,7 @@ mod tests {
     #[test]
     fn an_answer_is_one_request_s_and_then_the_connection_ends() {
         let text = |response: Response, body| String::from_utf8(response.into_bytes(body)).unwrap();
-        let head = "HTTP/1.1 405 Method Not Allowed\r\nContent-Type: text/plain; charset=utf-8\r\n\
+        let head = "HTTP/1.1 405 Method Not Allowed\r\nServer: k8s-spot-handler\r\nContent-Type: text/plain; charset=utf-8\r\n\
                     Content-Length: 31\r\nAllow: GET, HEAD\r\nConnection: close\r\n\r\n";
         assert_eq!(text(Response::of(Status::MethodNotAllowed), false), head);
         assert_eq!(
@@ -103,7 +106,8 @@ mod tests {
         );
         assert_eq!(
             text(Response::page("a/b", "é".to_owned()), true),
-            "HTTP/1.1 200 OK\r\nContent-Type: a/b\r\nContent-Length: 2\r\nConnection: close\r\n\r\né"
+            "HTTP/1.1 200 OK\r\nServer: k8s-spot-handler\r\nContent-Type: a/b\r\nContent-Length: \
+             2\r\nConnection: close\r\n\r\né"
         );
     }
 }

@@ -1,7 +1,7 @@
 //! The thread: waits until anything happens at any of its sockets, and lets it happen.
 
 use std::io;
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +10,12 @@ use rustix::io::Errno;
 
 use crate::clock::Clock;
 use crate::moment::Moment;
+use crate::report::Teller;
+use crate::report::fact::Fact;
 use crate::report::server::connection::Waits;
 use crate::report::server::connections::Connections;
 use crate::report::server::endpoints::Endpoints;
+use crate::report::server::listen;
 use crate::report::server::pages::Pages;
 use crate::report::server::request::Asked;
 
@@ -22,9 +25,20 @@ pub(super) struct Serving<P> {
     connections: Connections<TcpStream>,
     /// Until then nobody is let in.
     closed_until: Moment,
+    /// Addresses that could not be had so far.
+    missing: Vec<(SocketAddr, Endpoints)>,
+    /// When they are tried again, and how long it is then to the next time.
+    next_try: Moment,
+    pause: Duration,
     clock: Clock,
     pages: P,
+    tell: Teller,
 }
+
+/// From one try for an address that cannot be had to the next: twice as long each time, and at most a
+/// minute.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// Which sockets have something to say, in order.
 #[derive(Default)]
@@ -41,28 +55,60 @@ const PAUSE: Duration = Duration::from_secs(1);
 impl<P: Pages> Serving<P> {
     pub(super) fn new(
         listeners: Vec<(TcpListener, Endpoints)>,
+        missing: Vec<(SocketAddr, Endpoints)>,
         clock: Clock,
         pages: P,
         patience: Duration,
+        tell: Teller,
     ) -> Self {
         let listeners = listeners.into_iter().map(|(it, endpoints)| (it, Arc::new(endpoints)));
         Self {
             listeners: listeners.collect(),
             connections: Connections::new(patience),
             closed_until: Moment::START,
+            missing,
+            next_try: clock.now() + FIRST_PAUSE,
+            pause: FIRST_PAUSE,
             clock,
             pages,
+            tell,
         }
     }
 
-    pub(super) fn for_ever(mut self) {
+    /// `facts`: what is to be told first.
+    pub(super) fn for_ever(mut self, facts: Vec<Fact>) {
+        for fact in facts {
+            (self.tell)(fact);
+        }
         loop {
             let ready = self.wait();
             // Who is there comes before who wants in, and may take their place.
             self.answer(&ready.connections);
             self.connections.expire(self.clock.now());
             self.accept(&ready.listeners);
+            self.try_again();
         }
+    }
+
+    /// Looks whether addresses can be had now that could not before.
+    fn try_again(&mut self) {
+        let now = self.clock.now();
+        if self.missing.is_empty() || now < self.next_try {
+            return;
+        }
+        for (address, endpoints) in std::mem::take(&mut self.missing) {
+            match listen(address) {
+                Ok(listener) => {
+                    let pages = endpoints.to_string();
+                    let address = listener.local_addr().unwrap_or(address);
+                    self.listeners.push((listener, Arc::new(endpoints)));
+                    (self.tell)(Fact::ListensAgain { address, pages });
+                }
+                Err(_) => self.missing.push((address, endpoints)),
+            }
+        }
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        self.next_try = now + self.pause;
     }
 
     /// Waits until something happens; without end, if nothing is under way.
@@ -70,7 +116,8 @@ impl<P: Pages> Serving<P> {
         let now = self.clock.now();
         let is_open = self.closed_until <= now;
         let reopens = (!is_open).then_some(self.closed_until);
-        let wake = [self.connections.next_end(), reopens].into_iter().flatten().min();
+        let tries = (!self.missing.is_empty()).then_some(self.next_try);
+        let wake = [self.connections.next_end(), reopens, tries].into_iter().flatten().min();
         let left = wake.and_then(|wake| Timespec::try_from(now.until(wake)).ok());
 
         let open = self.listeners.iter().filter(|_| is_open);

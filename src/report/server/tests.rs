@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Shutdown, TcpStream};
+use std::sync::Arc;
+use std::sync::mpsc;
 
 use super::endpoints::LivePath;
 use super::*;
@@ -36,8 +38,8 @@ impl Pages for Papers {
         self.live.clone()
     }
 
-    fn ready(&self) -> Result<(), String> {
-        self.ready.clone()
+    fn ready(&self) -> Result<Option<String>, String> {
+        self.ready.clone().map(|()| None)
     }
 }
 
@@ -45,14 +47,18 @@ fn papers() -> Papers {
     Papers { metrics: String::new(), live: Ok(()), ready: Err("not yet".to_owned()) }
 }
 
+fn silent() -> Teller {
+    Arc::new(|_| {})
+}
+
 fn any_port() -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
 }
 
 fn serve_with(patience: Duration, pages: Papers) -> SocketAddr {
-    let server = Server::bind(&[(any_port(), BOTH())]).unwrap();
+    let server = Server::bind(&[(any_port(), BOTH())]);
     let address = server.addresses()[0].0;
-    server.serve_each(patience, Clock::start(), pages).unwrap();
+    server.serve_each(patience, Clock::start(), pages, silent()).unwrap();
     address
 }
 
@@ -241,9 +247,9 @@ fn garbage_is_refused_and_behind_a_request_it_is_not_heard() {
 #[test]
 fn metrics_and_probes_may_have_a_port_each_or_one_together() {
     let other_host = "127.0.0.2:0".parse().unwrap();
-    let server = Server::bind(&[(any_port(), METRICS()), (other_host, PROBES())]).unwrap();
+    let server = Server::bind(&[(any_port(), METRICS()), (other_host, PROBES())]);
     let addresses: Vec<_> = server.addresses().into_iter().map(|(address, _)| address).collect();
-    server.serve(Clock::start(), papers()).unwrap();
+    server.serve(Clock::start(), papers(), silent()).unwrap();
     assert_answer(&get(addresses[0], "/metrics"), "200", "Classic\n");
     assert_answer(&get(addresses[1], "/healthz"), "200", "ok\n");
     for (address, path) in
@@ -251,9 +257,9 @@ fn metrics_and_probes_may_have_a_port_each_or_one_together() {
     {
         assert_answer(&get(address, path), "404", "there is nothing at this path\n");
     }
-    let server = Server::bind(&[(any_port(), METRICS()), (any_port(), PROBES())]).unwrap();
+    let server = Server::bind(&[(any_port(), METRICS()), (any_port(), PROBES())]);
     let [(address, _)] = server.addresses()[..] else { panic!("{server:?}") };
-    server.serve(Clock::start(), papers()).unwrap();
+    server.serve(Clock::start(), papers(), silent()).unwrap();
     assert_answer(&get(address, "/metrics"), "200", "Classic\n");
     assert_answer(&get(address, "/readyz"), "503", "not yet\n");
 }
@@ -261,9 +267,9 @@ fn metrics_and_probes_may_have_a_port_each_or_one_together() {
 #[test]
 fn all_addresses_are_those_of_both_families_as_far_as_the_machine_has_them() {
     let all = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
-    let server = Server::bind(&[(all, BOTH())]).unwrap();
+    let server = Server::bind(&[(all, BOTH())]);
     let bound = server.addresses()[0].0;
-    server.serve(Clock::start(), papers()).unwrap();
+    server.serve(Clock::start(), papers(), silent()).unwrap();
     let mut loopbacks = vec![IpAddr::from(Ipv4Addr::LOCALHOST)];
     if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok() {
         loopbacks.push(Ipv6Addr::LOCALHOST.into());
@@ -278,21 +284,55 @@ fn a_port_that_is_taken_is_said_with_who_wants_it_and_what_to_change() {
     let taken = TcpListener::bind(any_port()).unwrap();
     let address = taken.local_addr().unwrap();
     let why = |endpoints: Endpoints| {
-        let wanted = [(any_port(), PROBES()), (address, endpoints)];
-        Server::bind(&wanted).unwrap_err().to_string()
+        let server = Server::bind(&[(any_port(), PROBES()), (address, endpoints)]);
+        assert_eq!(server.addresses().len(), 1, "the other is there");
+        server.missing()[0].to_string()
     };
     let port = address.port();
     assert_eq!(
         why(METRICS()),
         format!(
-            "cannot listen on {address} for metrics, so nothing was started: Address already in use (os \
-             error 98). Another process has port {port} of this machine; on the host's network that \
-             may be any process of the node. Set PROMETHEUS_SERVER_PORT to a port that is free"
+            "cannot listen on {address} for metrics: Address already in use (os error 98). Another \
+             process has port {port} of this machine; on the host's network that may be any process \
+             of the node. Set PROMETHEUS_SERVER_PORT to a port that is free"
         )
     );
     assert!(why(PROBES()).ends_with("Set PROBES_SERVER_PORT to a port that is free"));
-    assert!(why(BOTH()).contains("for metrics and probes, so"), "{}", why(BOTH()));
+    assert!(why(BOTH()).contains("for metrics and probes: "), "{}", why(BOTH()));
     // TEST-NET-1 (RFC 5737): no machine's address.
-    let nowhere = Server::bind(&[("192.0.2.1:9092".parse().unwrap(), METRICS())]).unwrap_err();
-    assert!(nowhere.to_string().ends_with("Does the machine have this address?"), "{nowhere}");
+    let nowhere = Server::bind(&[("192.0.2.1:9092".parse().unwrap(), METRICS())]);
+    let why = nowhere.missing()[0].to_string();
+    assert!(why.ends_with("Does the machine have this address?"), "{why}");
+}
+
+#[test]
+fn a_port_that_is_taken_holds_up_no_other_and_is_had_once_it_is_free() {
+    let taken = TcpListener::bind(any_port()).unwrap();
+    let address = taken.local_addr().unwrap();
+    let server = Server::bind(&[(any_port(), PROBES()), (address, METRICS())]);
+    let [(other, _)] = server.addresses()[..] else { panic!("{server:?}") };
+    let (tell, told) = mpsc::channel();
+    let tell: Teller = Arc::new(move |fact| tell.send(fact).unwrap());
+    server.serve(Clock::start(), papers(), tell).unwrap();
+    assert!(matches!(told.recv().unwrap(), Fact::Listens { .. }));
+    let Fact::NotListening { pages, why } = told.recv().unwrap() else { panic!() };
+    assert_eq!(pages, "metrics");
+    assert!(why.contains("PROMETHEUS_SERVER_PORT"), "{why}");
+    assert_answer(&get(other, "/healthz"), "200", "ok\n");
+    drop(taken);
+    let again = Fact::ListensAgain { address, pages: "metrics".to_owned() };
+    assert_eq!(told.recv_timeout(LONG).unwrap(), again);
+    assert_answer(&get(address, "/metrics"), "200", "Classic\n");
+    assert!(told.try_recv().is_err(), "it is said once");
+}
+
+#[test]
+fn who_has_a_port_is_known_if_it_is_this_program() {
+    let served = serve();
+    let own = Server::bind(&[(served, METRICS())]);
+    assert!(own.missing()[0].is_of_this_program());
+    let (silent, closed) = (TcpListener::bind(any_port()).unwrap(), any_port());
+    let other = Server::bind(&[(silent.local_addr().unwrap(), METRICS())]);
+    assert!(!other.missing()[0].is_of_this_program());
+    assert!(Server::bind(&[(closed, METRICS())]).missing().is_empty());
 }

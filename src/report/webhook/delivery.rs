@@ -18,11 +18,12 @@ use crate::kube::workers::STACK;
 use crate::moment::WallTime;
 use crate::notice::Notice;
 use crate::report::Teller;
-use crate::report::fact::Channel;
+use crate::report::fact::{Channel, Fact};
 use crate::report::known_instance::KnownInstance;
 use crate::report::queue::{Next, Queue};
 use crate::report::standing::Standing;
 use crate::report::webhook::destination::Destination;
+use crate::report::webhook::headers::Headers;
 use crate::report::webhook::message::{About, Message};
 use crate::report::webhook::milestone::Milestone;
 use crate::report::webhook::outcome::Outcome;
@@ -58,6 +59,9 @@ pub(super) struct Told {
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The same when the process is to end.
 const LAST_PATIENCE: Duration = Duration::from_secs(1);
+/// How soon files of which something is missing are looked at again: twice as long each time.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
+const LAST_LOOK: Duration = Duration::from_mins(1);
 /// How long the message that a drain begins waits for who is to go.
 const LIST_WAIT: Duration = Duration::from_secs(2);
 /// How long the Node's labels are waited for.
@@ -76,6 +80,9 @@ pub(super) struct Delivery {
     /// Came while something else was waited for.
     next: Option<Told>,
     standing: Standing,
+    /// What was missing in its files when they were last looked at.
+    unready: Option<String>,
+    channel: Channel,
     jitter: fastrand::Rng,
 }
 
@@ -93,7 +100,9 @@ impl Delivery {
             about: None,
             pods: Vec::new(),
             next: None,
-            standing: Standing::new(channel, &context.tell),
+            standing: Standing::new(channel.clone(), &context.tell),
+            unready: None,
+            channel,
             jitter: fastrand::Rng::with_seed(context.seed),
             context,
         };
@@ -105,12 +114,44 @@ impl Delivery {
     }
 
     fn run(&mut self) {
-        while let Some(told) = self.next.take().or_else(|| self.queue.wait()) {
+        while let Some(told) = self.next.take().or_else(|| self.wait()) {
             if let Some(message) = self.message(told) {
+                self.look_at_files();
                 self.deliver(&message);
             }
         }
         self.queue.mark_done();
+    }
+
+    /// For what comes next. What is wrong with its files is said before a message depends on them, and
+    /// then looked at again and again: a file that is mounted may come later.
+    fn wait(&mut self) -> Option<Told> {
+        self.look_at_files();
+        let mut pause = FIRST_LOOK;
+        while self.unready.is_some() {
+            match self.queue.wait_for(pause) {
+                Next::Item(told) => return Some(told),
+                Next::Closed => return None,
+                Next::Nothing => self.look_at_files(),
+            }
+            pause = (pause * 2).min(LAST_LOOK);
+        }
+        self.queue.wait()
+    }
+
+    fn look_at_files(&mut self) {
+        let faults = self.destination.faults().join("; ");
+        let unready = Some(faults).filter(|faults| !faults.is_empty());
+        if unready == self.unready {
+            return;
+        }
+        let channel = self.channel.clone();
+        let again = self.unready.is_some();
+        (self.context.tell)(match &unready {
+            Some(why) => Fact::ReportUnready { channel, why: why.clone(), again },
+            None => Fact::ReportReady(channel),
+        });
+        self.unready = unready;
     }
 
     fn message(&mut self, told: Told) -> Option<Message> {
@@ -181,8 +222,7 @@ impl Delivery {
     /// That of the Node, where the form has room for it; nothing, if it cannot be read now.
     fn profile(&self, node: &str) -> Profile {
         let headers = self.destination.headers.read().unwrap_or_default();
-        let form = self.destination.form.read(&headers);
-        if !form.is_ok_and(|form| form.tells_of_the_node()) {
+        if !self.destination.form.read_or_usual(&headers).tells_of_the_node() {
             return Profile::default();
         }
         let Context { server, clock, .. } = &self.context;
@@ -219,16 +259,21 @@ impl Delivery {
 
     /// `None`: the service has no place for it.
     fn try_once(&self, message: &Message) -> Result<Option<Outcome>, String> {
-        let Destination { url, headers, form, proxy, roots } = &self.destination;
-        let headers = headers.read()?;
-        let form = form.read(&headers)?;
+        let Destination { url, headers, form, proxies, roots } = &self.destination;
+        // A message without its headers may get through, and says more than none.
+        let (headers, missing) = match headers.read() {
+            Ok(headers) => (headers, None),
+            Err(why) => (Headers::default(), Some(why)),
+        };
+        let form = form.read_or_usual(&headers);
         if !form.takes(message.stage) {
             return Ok(None);
         }
         let body = form.body(message);
+        let url = url.read()?;
         let target = Target {
-            url: url.read()?,
-            proxy: proxy.clone(),
+            proxy: proxies.of(&url)?.cloned(),
+            url,
             roots: roots.clone(),
             headers: headers.with_content_type(body.content_type),
         };
@@ -236,6 +281,13 @@ impl Delivery {
         let patience = if closing { LAST_PATIENCE } else { PATIENCE };
         let clock = self.context.clock;
         let tried = post(&target, &body.text, patience, clock);
-        Ok(Some(Outcome::of(&tried, clock.read().wall)))
+        Ok(Some(match (Outcome::of(&tried, clock.read().wall), missing) {
+            // With them it may be taken.
+            (Outcome::Refused { why }, Some(missing)) => {
+                let why = format!("{why}, and it went without its headers: {missing}");
+                Outcome::Again { why, not_before: None }
+            }
+            (outcome, _) => outcome,
+        }))
     }
 }

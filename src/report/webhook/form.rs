@@ -44,7 +44,9 @@ pub enum Form {
         routing_key: RoutingKey,
     },
     /// For Google Chat: <https://developers.google.com/workspace/chat/quickstart/webhooks>. At most
-    /// 32,000 bytes (reference of `spaces.messages/create`).
+    /// 32,000 bytes (reference of `spaces.messages/create`). Nobody is called by `<users/all>`, and
+    /// nothing is a link: <https://developers.google.com/workspace/chat/format-messages> knows no way to
+    /// escape `<`, so another character that looks like it stands there.
     GoogleChat,
     /// For a group of WeCom, WeChat's service for companies, to be posted to
     /// `WECHAT_URL?key=WECHAT_KEY`: <https://developer.work.weixin.qq.com/document/path/99110>. At
@@ -115,7 +117,7 @@ impl Form {
             Self::Teams => (JSON, teams(message)),
             Self::Discord => (JSON, discord(message)),
             Self::PagerDuty { routing_key } => (JSON, pager_duty(message, routing_key)),
-            Self::GoogleChat => (JSON, Object::new().text("text", &said(message)).end()),
+            Self::GoogleChat => (JSON, google_chat(message)),
             Self::WeChat => (JSON, wechat(message)),
             Self::Sematext => (JSON, sematext(message)),
             Self::Json => (JSON, everything(message)),
@@ -131,6 +133,11 @@ fn slack(message: &Message, channel: Option<&str>) -> String {
         Some(channel) => json.text("channel", channel).end(),
         None => json.end(),
     }
+}
+
+fn google_chat(message: &Message) -> String {
+    let text = said(message).replace('<', "‹").replace('>', "›");
+    Object::new().text("text", &text).end()
 }
 
 fn teams(message: &Message) -> String {

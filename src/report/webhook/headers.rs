@@ -7,7 +7,7 @@ use miniserde::json::{self, Value};
 use miniserde::{Deserialize, make_place};
 use ureq_proto::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 
-use crate::report::webhook::template::Language;
+use crate::report::webhook::template::{FORM, Language};
 
 /// In all, in bytes; a token in one of them has some thousand.
 const LONGEST: usize = 8192;
@@ -87,7 +87,11 @@ impl Headers {
         let media_type = media_type.and_then(|value| value.split(';').next()).unwrap_or_default();
         let media_type = media_type.trim().to_ascii_lowercase();
         let is_json = media_type.ends_with("/json") || media_type.ends_with("+json");
-        if is_json { Language::Json } else { Language::Plain }
+        match &*media_type {
+            _ if is_json => Language::Json,
+            FORM => Language::Form,
+            _ => Language::Plain,
+        }
     }
 
     fn content_type(&self) -> Option<&HeaderValue> {
@@ -275,11 +279,16 @@ mod tests {
         }
         for other in [
             r#"{"Content-Type":"text/plain"}"#,
-            r#"{"Content-Type":"application/x-www-form-urlencoded"}"#,
             r#"{"Content-Type":"application/jsonlines"}"#,
             r#"{"Content-Type":""}"#,
         ] {
             assert_eq!(language(other), Language::Plain, "{other}");
+        }
+        for form in [
+            r#"{"Content-Type":"application/x-www-form-urlencoded"}"#,
+            r#"{"content-type":"Application/X-WWW-Form-URLEncoded; charset=utf-8"}"#,
+        ] {
+            assert_eq!(language(form), Language::Form, "{form}");
         }
         assert_eq!(Headers::default().language(), Language::Json);
         assert!(!Headers::parse("{}").unwrap().say_content_type());

@@ -63,9 +63,12 @@ impl Milestones {
                 let begins = Milestone::Begins { notice, basis, taken_over: true };
                 if self.begun { vec![begins] } else { Vec::new() }
             }
-            Fact::DeadlineMoved { basis: basis @ Basis::Stated(time), .. } => {
+            Fact::DeadlineMoved { basis, .. } => {
                 let Some((notice, old)) = &mut self.drained else { return Vec::new() };
-                (notice.when, *old) = (When::At(*time), *basis);
+                *old = *basis;
+                if let Basis::Stated(time) = basis {
+                    notice.when = When::At(*time);
+                }
                 let moved = Milestone::Moved { notice: notice.clone(), basis: *basis };
                 if self.begun { vec![moved] } else { Vec::new() }
             }
@@ -160,6 +163,15 @@ mod tests {
         assert_eq!(milestones(&[seen(Action::Stop), moved.clone(), begins()]), [earlier]);
         let later = [beginning(Action::Stop, false), told];
         assert_eq!(milestones(&[seen(Action::Stop), begins(), moved]), later);
+    }
+
+    #[test]
+    fn an_end_that_an_earlier_process_set_is_told_as_such() {
+        let moved = Fact::DeadlineMoved { basis: Basis::Remembered, left: Duration::ZERO };
+        let notice = Box::new(notice(Action::Stop));
+        let told = Milestone::Moved { notice, basis: Basis::Remembered };
+        let all = milestones(&[seen(Action::Stop), begins(), moved]);
+        assert_eq!(all, [beginning(Action::Stop, false), told]);
     }
 
     #[test]

@@ -8,12 +8,12 @@
 //! | [`template`] | the operator's own text, with fields in it | none |
 //! | [`form`] | the bodies that known services want | none |
 //! | [`headers`] | the operator's own headers | none |
-//! | [`url`], [`proxy`] | where messages go, and through whom | none |
+//! | [`url`], [`proxy`], [`proxies`] | where messages go, and through whom | none |
 //! | [`roots`] | whose certificates are believed | a file |
-//! | [`destination`] | all of that for one webhook, as the settings have it | files |
 //! | [`undelivered`] | why a message did not arrive, in words | none |
 //! | [`outcome`] | what an answer means: delivered, try again, refused | none |
 //! | [`post`](mod@post) | one try | HTTP |
+//! | [`destination`] | all of that for one webhook, as the settings have it | files |
 //! | `milestone` | which facts are worth a message | none |
 //! | `delivery` | messages to one webhook, until they have arrived | its thread |
 //! | `webhooks` | all of them | none |
@@ -27,6 +27,7 @@ pub mod message;
 mod milestone;
 pub mod outcome;
 pub mod post;
+pub mod proxies;
 pub mod proxy;
 pub mod roots;
 #[cfg(test)]

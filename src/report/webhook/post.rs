@@ -56,6 +56,23 @@ pub fn post(
     Ok(attempt.finish(&mut connection, answer))
 }
 
+/// Opens a connection as [`post`] does, TLS included, within `patience`, and sends no message. Says
+/// what was reached: with `http://` through a proxy that is the proxy alone.
+pub fn reach(
+    target: &Target,
+    patience: Duration,
+    clock: Clock,
+) -> Result<&'static str, Undelivered> {
+    let attempt = Attempt { target, clock, patience, until: clock.now() + patience };
+    attempt.open()?;
+    Ok(match (target.url.security(), &target.proxy) {
+        (Security::Tls, None) => "reached, and its certificate is trusted",
+        (Security::Tls, Some(_)) => "reached through the proxy, and its certificate is trusted",
+        (Security::Plain, None) => "reached",
+        (Security::Plain, Some(_)) => "the proxy is reached, and asks the rest of the way itself",
+    })
+}
+
 struct Attempt<'a> {
     target: &'a Target,
     clock: Clock,

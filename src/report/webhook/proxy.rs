@@ -10,7 +10,8 @@ use ureq_proto::http::uri::Scheme;
 use crate::http::address::{Address, absolute, server_of};
 use crate::report::webhook::url::{HTTP_PORT, visible};
 
-/// A proxy: `http://[USER:PASSWORD@]HOST[:PORT]`. User and password are never shown.
+/// A proxy: `http://[USER:PASSWORD@]HOST[:PORT]`, or with `tcp://`, which means the same. User and
+/// password are never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProxyUrl {
     server: Address,
@@ -27,7 +28,12 @@ impl ProxyUrl {
     /// address is in it.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let (uri, authority) = match absolute(visible(text)?) {
-            Some((uri, scheme, authority)) if scheme == Scheme::HTTP => (uri, authority),
+            // The second is what the help of aws-node-termination-handler advises.
+            Some((uri, scheme, authority))
+                if scheme == Scheme::HTTP || scheme.as_str() == "tcp" =>
+            {
+                (uri, authority)
+            }
             Some((_, scheme, _)) if scheme == Scheme::HTTPS => {
                 return Err("a proxy is spoken to over http://, not https://. What goes through \
                             it to an https:// address is encrypted from end to end");
@@ -116,6 +122,7 @@ mod tests {
             ("http://proxy.example:3128", "http://proxy.example:3128"),
             ("http://proxy.example/\n", "http://proxy.example:80"),
             ("http://[fd00::1]:3128", "http://[fd00::1]:3128"),
+            ("tcp://proxy.example:3128", "http://proxy.example:3128"),
             ("http://geheim:geheim@proxy.example:3128/", "http://proxy.example:3128"),
         ] {
             let proxy = ProxyUrl::parse(text).unwrap();

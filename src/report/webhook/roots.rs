@@ -26,6 +26,14 @@ impl Roots {
             .map_err(|e| Undelivered::Unsendable { why: e.to_string() })
     }
 
+    /// Whether a file that is named holds certificates now.
+    pub(super) fn check(&self) -> Result<(), Undelivered> {
+        match self {
+            Self::Public => Ok(()),
+            Self::File(_) => self.certificates().map(drop),
+        }
+    }
+
     fn certificates(&self) -> Result<RootCertStore, Undelivered> {
         match self {
             Self::Public => Ok(RootCertStore { roots: TLS_SERVER_ROOTS.to_vec() }),

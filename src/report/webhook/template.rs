@@ -7,7 +7,7 @@
 //! can break the JSON.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write};
 
 use miniserde::json::{self, Value};
 
@@ -31,6 +31,8 @@ pub struct Template {
 pub enum Language {
     /// JSON, with fields in it.
     Json,
+    /// The content of an HTML form (`application/x-www-form-urlencoded`). Values are percent-encoded.
+    Form,
     /// Any text. Values stand in it as they are.
     Plain,
 }
@@ -39,6 +41,8 @@ pub enum Language {
 enum Piece {
     Literal(String),
     Value(Field),
+    /// Inside a form.
+    Encoded(Field),
     /// Inside a JSON string.
     Escaped(Field),
 }
@@ -72,6 +76,7 @@ impl Template {
             let here = |why: String| format!("{at}: {} {why}", shown(action));
             let field = field(action).map_err(here)?;
             pieces.push(match language {
+                Language::Form => Piece::Encoded(field),
                 Language::Plain => Piece::Value(field),
                 Language::Json => json.piece(field).map_err(here)?,
             });
@@ -85,10 +90,18 @@ impl Template {
         Ok(template)
     }
 
+    /// What is said where the operator's own template cannot be used: [`DEFAULT_TEMPLATE`].
+    pub fn usual(language: Language) -> Self {
+        // A test holds that it is good.
+        let usual = Self::parse(DEFAULT_TEMPLATE, language);
+        usual.unwrap_or(Self { language, pieces: Vec::new() })
+    }
+
     /// What the filled text is, unless the operator's headers say something else.
     pub fn content_type(&self) -> &'static str {
         match self.language {
             Language::Json => JSON,
+            Language::Form => FORM,
             Language::Plain => "text/plain; charset=utf-8",
         }
     }
@@ -97,7 +110,9 @@ impl Template {
     pub fn tells_of_the_node(&self) -> bool {
         self.pieces.iter().any(|piece| match piece {
             Piece::Literal(_) => false,
-            Piece::Value(field) | Piece::Escaped(field) => field.is_of_the_node(),
+            Piece::Value(field) | Piece::Encoded(field) | Piece::Escaped(field) => {
+                field.is_of_the_node()
+            }
         })
     }
 
@@ -112,6 +127,7 @@ impl Template {
             match piece {
                 Piece::Literal(literal) => text.push_str(literal),
                 Piece::Value(field) => text.push_str(&value(*field)),
+                Piece::Encoded(field) => text.push_str(&encoded(&value(*field))),
                 Piece::Escaped(field) => text.push_str(&escaped(&value(*field))),
             }
         }
@@ -125,7 +141,7 @@ impl Template {
             Field::Text(_) => Cow::Borrowed("\"\\\n"),
             Field::Json(_) => Cow::Borrowed("[\"\"]"),
         };
-        let is_good = self.language == Language::Plain
+        let is_good = self.language != Language::Json
             || json::from_str::<Value>(&self.fill_with(&sample)).is_ok();
         if is_good { Ok(()) } else { Err(NO_JSON.to_owned()) }
     }
@@ -138,7 +154,23 @@ impl fmt::Debug for Template {
     }
 }
 
+/// As a value of a form has it: what is no letter, digit, `-`, `.`, `_` or `~` in percent-encoding.
+fn encoded(value: &str) -> String {
+    value.bytes().fold(String::new(), |mut text, byte| {
+        match byte {
+            b'-' | b'.' | b'_' | b'~' => text.push(char::from(byte)),
+            _ if byte.is_ascii_alphanumeric() => text.push(char::from(byte)),
+            _ => {
+                // Writing to a String does not fail.
+                let _ = write!(text, "%{byte:02X}");
+            }
+        }
+        text
+    })
+}
+
 pub(super) const JSON: &str = "application/json";
+pub(super) const FORM: &str = "application/x-www-form-urlencoded";
 const OPEN: &str = "{{";
 const CLOSE: &str = "}}";
 /// White space of Go's templates.

@@ -6,9 +6,11 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::http::address::Address;
 use crate::http::stand_in::{Folder, Identity, LONG, Peer, SHORT, deaf_address, listen};
+use crate::report::webhook::destination::{Held, Wanted};
 use crate::report::webhook::headers::Headers;
 use crate::report::webhook::outcome::{Reply, RetryAfter};
 use crate::report::webhook::post::{Target, post};
+use crate::report::webhook::proxies::{NoProxy, Proxies};
 use crate::report::webhook::proxy::ProxyUrl;
 use crate::report::webhook::roots::Roots;
 use crate::report::webhook::undelivered::{Party, Undelivered};
@@ -278,6 +280,72 @@ fn without_tls_the_proxy_is_asked_for_the_whole_address() {
     expected.insert(5, "proxy-authorization: Basic dXNlcjpnZWhlaW0=".to_owned());
     assert_eq!(headers, expected);
     assert_eq!(body, MESSAGE);
+}
+
+/// A webhook whose address stands in a file, and the proxies of the environment: the real way from there
+/// to the proxy.
+#[test]
+fn the_environments_proxy_is_taken_for_whom_it_is() {
+    let (between, requests) = answering(None, NO_CONTENT);
+    let folder = Folder::new();
+    let file = folder.put("url", b"http://hooks.example/services/geheim\n");
+    let proxy = ProxyUrl::parse(&format!("http://user:geheim@127.0.0.1:{between}"));
+    let posted_with = |no_proxy: &str| {
+        let proxy = Some(proxy.clone().map_err(str::to_owned));
+        let proxies = Proxies::by_scheme(None, proxy, NoProxy::parse(no_proxy));
+        let url = Held::<WebhookUrl>::InFile(file.clone()).read().unwrap();
+        let proxy = proxies.of(&url).unwrap().cloned();
+        posted(&Target { url, proxy, ..plain(between) }, LONG)
+    };
+    assert_eq!(posted_with("other.example"), DELIVERED);
+    let (line, ..) = taken_apart(&requests.recv().unwrap());
+    assert_eq!(line, "POST http://hooks.example/services/geheim HTTP/1.1");
+    // There is no such host.
+    assert!(words(posted_with(".example")).contains("hooks.example"));
+    assert!(requests.try_recv().is_err(), "the proxy was asked");
+}
+
+/// What is wrong with a secret's file is said without the secret.
+#[test]
+fn no_content_of_a_file_is_shown() {
+    let folder = Folder::new();
+    let bad = [
+        "geheim",
+        "https://user:geheim@hooks.example/",
+        "hooks.example/geheim",
+        "https:///geheim",
+        r#"{"X-Key":["geheim"]}"#,
+        r#"{"Bearer geheim":"X"}"#,
+        r#"{"X-Key":"geheim""#,
+        "{\"a\":\"geheim {{ .Nothing }}\"}",
+        r#"{{ "geheim" }}"#,
+        "geheim {{",
+        "{\"a\":geheim}",
+    ];
+    for text in bad {
+        let file = folder.put("secret", text.as_bytes());
+        let url = Held::<WebhookUrl>::InFile(file.clone());
+        let headers = Held::<Headers>::InFile(file.clone());
+        let template = Wanted::TemplateIn(file).read(&Headers::default());
+        let said = format!("{url} {:?} {:?} {template:?}", url.read(), headers.read());
+        assert!(!said.contains(SECRET), "{said}");
+    }
+    let template = Wanted::Template("geheim".to_owned());
+    assert!(!format!("{template:?}").contains(SECRET));
+}
+
+#[test]
+fn white_space_around_what_a_file_holds_does_not_count() {
+    let folder = Folder::new();
+    let in_file = |text: &str| folder.put("secret", text.as_bytes());
+    let url = "https://hooks.example/a";
+    let read = Held::<WebhookUrl>::InFile(in_file(&format!("{url}\n"))).read();
+    assert_eq!(read, Held::Here(WebhookUrl::parse(url).unwrap()).read());
+    let headers = r#"{"Content-Type":"text/plain"}"#;
+    let read = Held::<Headers>::InFile(in_file(&format!(" {headers}\r\n"))).read().unwrap();
+    assert_eq!(read, Headers::parse(headers).unwrap());
+    let template = |text: &str| Wanted::TemplateIn(in_file(text)).read(&read).unwrap();
+    assert!(template("node {{ .NodeName }}\n") == template("node {{ .NodeName }}"));
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! The end at which facts go in.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::moment::Reading;
+use crate::report::Starter;
 use crate::report::fact::{Channel, Fact};
 use crate::report::queue::Queue;
 use crate::report::standing::Standing;
@@ -24,22 +24,22 @@ pub struct Webhooks {
 const CAPACITY: usize = 32;
 
 impl Webhooks {
-    /// Starts a thread for each destination.
-    ///
-    /// # Errors
-    /// The system gives no thread.
-    pub fn start(destinations: Vec<Destination>, context: &Context) -> io::Result<Self> {
-        let mut deliveries = Vec::new();
+    /// Keeps messages for the threads that the starters start: one for each destination.
+    pub fn new(destinations: Vec<Destination>, context: &Context) -> (Self, Vec<Starter>) {
+        let (mut deliveries, mut starters) = (Vec::new(), Vec::<Starter>::new());
         for destination in destinations {
             let channel = Channel::Webhook(Arc::from(destination.url.to_string()));
             let queue = Arc::new(Queue::new(CAPACITY));
             let (inbox, context) = (Arc::clone(&queue), context.clone());
             let standing = Standing::new(channel.clone(), &context.tell);
-            Delivery::start(inbox, destination, context, channel)?;
+            starters.push(Box::new(move || {
+                let (inbox, context) = (Arc::clone(&inbox), context.clone());
+                Delivery::start(inbox, destination.clone(), context, channel.clone())
+            }));
             deliveries.push((standing, queue));
         }
         let (milestones, node) = (Milestones::default(), Arc::from(""));
-        Ok(Self { milestones, node, deliveries })
+        (Self { milestones, node, deliveries }, starters)
     }
 
     /// Has sent what is to be said of a fact. Never waits.

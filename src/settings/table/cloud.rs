@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::settings::table::{
-    DefaultValue, Group, ONE_HOUR, ONE_SECOND, Parse::One, Row, Secret, Setting, USUAL,
+    DECIDES, DefaultValue, Group, ONE_HOUR, ONE_SECOND, Parse::One, Row, Secret, Setting,
 };
 use crate::settings::value::{seconds, truth};
 use crate::source::url::{MetadataUrl, NoticeUrl};
@@ -21,8 +21,9 @@ pub(in crate::settings) const METADATA_URL: Setting<MetadataUrl> = Setting {
         placeholder: Some("URL"),
         default: DefaultValue::Is("http://169.254.169.254"),
         valid: "http://HOST[:PORT], with a name, an IPv4 address or an [IPv6 address]; no path, no https",
+        secret: Secret::Query,
         help: "where the EC2 instance metadata service is",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(|text| MetadataUrl::parse(text).ok()),
 };
@@ -36,7 +37,7 @@ pub(in crate::settings) const NOTICE_URL: Setting<NoticeUrl> = Setting {
         valid: "http://HOST[:PORT]/PATH, with a name, an IPv4 address or an [IPv6 address]; no https",
         secret: Secret::Query,
         help: "polled too; status 200 with an action document or a bare time is a notice",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(|text| NoticeUrl::parse(text).ok()),
 };
@@ -49,7 +50,7 @@ pub(in crate::settings) const POLL_INTERVAL: Setting<Duration> = Setting {
         default: DefaultValue::Is("1s"),
         valid: "a duration from 1s to 1h; a bare number is seconds",
         help: "how often the metadata service is asked",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(|text| seconds(text).filter(|span| (ONE_SECOND..=ONE_HOUR).contains(span))),
 };
@@ -60,7 +61,7 @@ pub(in crate::settings) const IMDS_V1_FALLBACK: Setting<bool> = Setting {
         variable: "IMDS_V1_FALLBACK",
         default: DefaultValue::Is("true"),
         help: "ask without a token where the metadata service plainly offers no IMDSv2",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(truth),
 };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::drain::BudgetOverride;
 use crate::settings::table::{
-    DefaultValue, Group, ONE_HOUR, ONE_SECOND, ONE_WEEK, Parse::One, Row, Setting, USUAL,
+    DECIDES, DefaultValue, Group, ONE_HOUR, ONE_SECOND, ONE_WEEK, Parse::One, Row, Setting,
 };
 use crate::settings::value::{
     GraceLimit, at_deadline_or_never, duration, number, pod_grace, truth,
@@ -32,7 +32,7 @@ pub(in crate::settings) const IGNORE_DAEMON_SETS: Setting<bool> = Setting {
         variable: "IGNORE_DAEMON_SETS",
         default: DefaultValue::Is("true"),
         help: "leave the pods of DaemonSets alone",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(truth),
 };
@@ -43,7 +43,7 @@ pub(in crate::settings) const DELETE_LOCAL_DATA: Setting<bool> = Setting {
         variable: "DELETE_LOCAL_DATA",
         default: DefaultValue::Is("true"),
         help: "evict pods with an emptyDir volume too; its data ends with them",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(truth),
 };
@@ -54,7 +54,7 @@ pub(in crate::settings) const DRAIN_UNMANAGED: Setting<bool> = Setting {
         variable: "DRAIN_UNMANAGED",
         default: DefaultValue::Is("true"),
         help: "evict pods without a controller too; nothing starts them elsewhere",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(truth),
 };
@@ -62,13 +62,14 @@ pub(in crate::settings) const DRAIN_UNMANAGED: Setting<bool> = Setting {
 pub(in crate::settings) const POD_TERMINATION_GRACE_PERIOD: Setting<GraceLimit> = Setting {
     row: Row {
         flag: "pod-termination-grace-period",
+        flag_aliases: &["grace-period"],
         variable: "POD_TERMINATION_GRACE_PERIOD",
         aliases: &["GRACE_PERIOD"],
         placeholder: Some("SECONDS"),
         default: DefaultValue::Is("-1"),
         valid: "whole seconds, or a duration such as 2m; a negative number means each pod's own",
         help: "the longest grace a pod gets; it only shortens the pod's own",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(pod_grace),
 };
@@ -81,7 +82,7 @@ pub(in crate::settings) const BUDGET_OVERRIDE: Setting<BudgetOverride> = Setting
         default: DefaultValue::Is("at-deadline"),
         valid: "at-deadline or never",
         help: "whether a pod that cannot be evicted is deleted in time to end cleanly",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(at_deadline_or_never),
 };
@@ -94,7 +95,7 @@ pub(in crate::settings) const SAFETY_MARGIN: Setting<Duration> = Setting {
         default: DefaultValue::Is("2s"),
         valid: "a duration with its unit from 0s to 1h, such as 500ms or 2s",
         help: "how long before the deadline the last pod is to have ended",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(|text| duration(text).filter(|span| *span <= ONE_HOUR)),
 };
@@ -108,14 +109,19 @@ pub(in crate::settings) const WORKERS: Setting<NonZeroUsize> = Setting {
     row: Row {
         flag: "workers",
         variable: "WORKERS",
+        is_everyday: true,
         placeholder: Some("NUMBER"),
         default: DefaultValue::Is("32"),
         valid: "a whole number from 1 to 256",
-        help: "the most connections to the API server that a drain opens for its requests",
-        ..USUAL
+        help: "the most connections to the API server that a drain opens for its requests; 10 counts as \
+               unset",
+        ..DECIDES
     },
     parse: One(|text| NonZeroUsize::new(number(text, 1..=256)?)),
 };
+
+/// The default of [`WORKERS`].
+pub(in crate::settings) const USUAL_WORKERS: NonZeroUsize = NonZeroUsize::new(32).unwrap();
 
 pub(in crate::settings) const SHUTDOWN_GRACE_PERIOD: Setting<Duration> = Setting {
     row: Row {
@@ -125,7 +131,7 @@ pub(in crate::settings) const SHUTDOWN_GRACE_PERIOD: Setting<Duration> = Setting
         default: DefaultValue::Is("150s"),
         valid: "a duration with its unit from 1s to 168h, such as 150s",
         help: "the time from SIGTERM to SIGKILL, until that of its own pod has been read",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(|text| duration(text).filter(|span| (ONE_SECOND..=ONE_WEEK).contains(span))),
 };

@@ -6,9 +6,9 @@ use std::time::Duration;
 use crate::notice::Code;
 use crate::settings::list::lead_times;
 use crate::settings::table::{
-    DefaultValue, Group, ONE_MINUTE, ONE_SECOND, ONE_WEEK,
+    DECIDES, DefaultValue, Group, ONE_MINUTE, ONE_SECOND, ONE_WEEK,
     Parse::{Items, One},
-    Row, Setting, USUAL,
+    Row, Setting,
 };
 use crate::settings::value::{duration, seconds, truth};
 
@@ -36,7 +36,7 @@ pub(in crate::settings) const ENABLE_SPOT_INTERRUPTION_DRAINING: Setting<bool> =
         variable: "ENABLE_SPOT_INTERRUPTION_DRAINING",
         default: DefaultValue::Is("true"),
         help: "watch for spot interruptions, and drain the node for one",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(truth),
 };
@@ -47,7 +47,7 @@ pub(in crate::settings) const ENABLE_SCHEDULED_EVENT_DRAINING: Setting<bool> = S
         variable: "ENABLE_SCHEDULED_EVENT_DRAINING",
         default: DefaultValue::Is("true"),
         help: "watch for scheduled maintenance events, and drain the node before one",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(truth),
 };
@@ -57,7 +57,7 @@ pub(in crate::settings) const ENABLE_REBALANCE_MONITORING: Setting<bool> = Setti
         flag: "enable-rebalance-monitoring",
         variable: "ENABLE_REBALANCE_MONITORING",
         help: "watch for rebalance recommendations, and mark the node for one",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(truth),
 };
@@ -67,7 +67,7 @@ pub(in crate::settings) const ENABLE_REBALANCE_DRAINING: Setting<bool> = Setting
         flag: "enable-rebalance-draining",
         variable: "ENABLE_REBALANCE_DRAINING",
         help: "watch for rebalance recommendations, and drain the node for one; wins over monitoring",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(truth),
 };
@@ -77,7 +77,7 @@ pub(in crate::settings) const ENABLE_ASG_LIFECYCLE_DRAINING: Setting<bool> = Set
         flag: "enable-asg-lifecycle-draining",
         variable: "ENABLE_ASG_LIFECYCLE_DRAINING",
         help: "watch the Auto Scaling target state, and drain the node when it is Terminated",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(truth),
 };
@@ -87,7 +87,7 @@ pub(in crate::settings) const CORDON_ONLY: Setting<bool> = Setting {
         flag: "cordon-only",
         variable: "CORDON_ONLY",
         help: "mark the node and evict nobody, whatever the notice",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(truth),
 };
@@ -97,7 +97,7 @@ pub(in crate::settings) const DRY_RUN: Setting<bool> = Setting {
         flag: "dry-run",
         variable: "DRY_RUN",
         help: "write nothing: evictions are asked for, not done",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(truth),
 };
@@ -111,7 +111,7 @@ pub(in crate::settings) const NODE_TERMINATION_GRACE_PERIOD: Setting<Duration> =
         valid: "a duration from 1s to 168h; a bare number is seconds",
         help: "the time a drain has after a notice that states no usable time; unless it is 120, also \
                the lead time of maintenance that MAINTENANCE_LEAD_TIMES does not name",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(|text| seconds(text).filter(|span| (ONE_SECOND..=ONE_WEEK).contains(span))),
 };
@@ -129,7 +129,7 @@ pub(in crate::settings) const MAINTENANCE_LEAD_TIMES: Setting<BTreeMap<Code, Dur
                 default, the durations have their units, from 1s to 168h",
         help: "how long before scheduled maintenance the drain begins; a code that is not named \
                keeps its default",
-        ..USUAL
+        ..DECIDES
     },
     parse: Items(lead_times),
 };
@@ -142,7 +142,7 @@ pub(in crate::settings) const REBALANCE_PATIENCE: Setting<Duration> = Setting {
         default: DefaultValue::Is("30m"),
         valid: "a duration with its unit from 1m to 168h, such as 30m",
         help: "how long a rebalance drain goes on; it never overrides a budget",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(|text| duration(text).filter(|span| (ONE_MINUTE..=ONE_WEEK).contains(span))),
 };
@@ -156,7 +156,7 @@ pub(in crate::settings) const ASG_LIFECYCLE_WINDOW: Setting<Duration> = Setting 
         valid: "a duration with its unit from 1s to 168h, such as 25m",
         help: "the time a drain has from when Terminated is first seen: the time-out of the \
                life-cycle hook, which no metadata service tells, less a margin",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(|text| duration(text).filter(|span| (ONE_SECOND..=ONE_WEEK).contains(span))),
 };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::settings::list::annotations;
-use crate::settings::table::{DefaultValue, Group, Parse, Row, Setting, USUAL};
+use crate::settings::table::{DefaultValue, Group, Parse, REPORTS, Row, Setting};
 use crate::settings::value::truth;
 
 /// These settings.
@@ -17,7 +17,7 @@ pub(in crate::settings) const EMIT_KUBERNETES_EVENTS: Setting<bool> = Setting {
         flag: "emit-kubernetes-events",
         variable: "EMIT_KUBERNETES_EVENTS",
         help: "write what happens to the node as Events at the API server",
-        ..USUAL
+        ..REPORTS
     },
     parse: Parse::One(truth),
 };
@@ -32,7 +32,7 @@ pub(in crate::settings) const KUBERNETES_EVENTS_EXTRA_ANNOTATIONS: Setting<
         default: DefaultValue::Unset("none"),
         valid: "a list of NAME=VALUE whose names Kubernetes takes for annotations",
         help: "annotations of each Event, besides those that tell of the instance",
-        ..USUAL
+        ..REPORTS
     },
     parse: Parse::Items(annotations),
 };

@@ -1,7 +1,7 @@
 //! Settings: the log.
 
 use crate::report::fact::Level;
-use crate::settings::table::{DefaultValue, Group, Parse::One, Row, Setting, USUAL};
+use crate::settings::table::{DefaultValue, Group, Parse::One, REPORTS, Row, Setting};
 use crate::settings::value::{flag_or_count, level, truth};
 
 /// These settings.
@@ -12,11 +12,12 @@ pub(in crate::settings) const LOG_LEVEL: Setting<Level> = Setting {
     row: Row {
         flag: "log-level",
         variable: "LOG_LEVEL",
+        is_everyday: true,
         placeholder: Some("LEVEL"),
         default: DefaultValue::Is("info"),
         valid: "debug, info, warn or error",
         help: "what matters less is not logged",
-        ..USUAL
+        ..REPORTS
     },
     parse: One(level),
 };
@@ -25,10 +26,11 @@ pub(in crate::settings) const VERBOSE: Setting<bool> = Setting {
     row: Row {
         flag: "verbose",
         variable: "VERBOSE",
+        is_everyday: true,
         default: DefaultValue::Is("0"),
         valid: "0, or 1 for a log line for each poll",
         help: "say each poll of the metadata service and its status, as LOG_LEVEL=debug does",
-        ..USUAL
+        ..REPORTS
     },
     parse: One(flag_or_count),
 };
@@ -38,7 +40,7 @@ pub(in crate::settings) const JSON_LOGGING: Setting<bool> = Setting {
         flag: "json-logging",
         variable: "JSON_LOGGING",
         help: "log JSON, one object a line, instead of text",
-        ..USUAL
+        ..REPORTS
     },
     parse: One(truth),
 };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::node::{RebalanceMark, TaintEffect};
 use crate::settings::table::{
-    DefaultValue, Group, ONE_HOUR, ONE_MINUTE, ONE_WEEK, Parse::One, Row, Setting, USUAL,
+    DECIDES, DefaultValue, Group, ONE_HOUR, ONE_MINUTE, ONE_WEEK, Parse::One, Row, Setting,
 };
 use crate::settings::value::{duration, rebalance_mark, taint_effect, truth};
 
@@ -26,7 +26,7 @@ pub(in crate::settings) const TAINT_NODE: Setting<bool> = Setting {
         flag: "taint-node",
         variable: "TAINT_NODE",
         help: "besides the cordon, set a taint that names the notice",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(truth),
 };
@@ -39,7 +39,7 @@ pub(in crate::settings) const TAINT_EFFECT: Setting<TaintEffect> = Setting {
         default: DefaultValue::Is("NoSchedule"),
         valid: "NoSchedule, PreferNoSchedule or NoExecute",
         help: "the effect of that taint; NoExecute ends pods past their budgets",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(taint_effect),
 };
@@ -49,7 +49,7 @@ pub(in crate::settings) const EXCLUDE_FROM_LOAD_BALANCERS: Setting<bool> = Setti
         flag: "exclude-from-load-balancers",
         variable: "EXCLUDE_FROM_LOAD_BALANCERS",
         help: "set the label that takes the node out of external load balancers",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(truth),
 };
@@ -62,7 +62,7 @@ pub(in crate::settings) const LOAD_BALANCER_HOLD: Setting<Duration> = Setting {
         default: DefaultValue::Is("0s"),
         valid: "a duration with its unit from 0s to 1h, such as 15s",
         help: "how long the first eviction waits after that label; the deadline stays",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(|text| duration(text).filter(|span| *span <= ONE_HOUR)),
 };
@@ -75,7 +75,7 @@ pub(in crate::settings) const REBALANCE_MARK: Setting<RebalanceMark> = Setting {
         default: DefaultValue::Is("cordon"),
         valid: "cordon, or soft-taint for a taint with the effect PreferNoSchedule",
         help: "how the node is marked for a rebalance recommendation that does not drain it",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(rebalance_mark),
 };
@@ -88,7 +88,7 @@ pub(in crate::settings) const REBALANCE_MARK_DURATION: Setting<Duration> = Setti
         default: DefaultValue::Is("1h"),
         valid: "a duration with its unit from 1m to 168h, such as 1h",
         help: "when the marks for a rebalance recommendation end, unless an interruption follows",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(|text| duration(text).filter(|span| (ONE_MINUTE..=ONE_WEEK).contains(span))),
 };

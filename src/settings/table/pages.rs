@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::report::server::endpoints::LivePath;
-use crate::settings::table::{DefaultValue, Group, Parse::One, Row, Setting, USUAL};
+use crate::settings::table::{DefaultValue, Group, Parse::One, REPORTS, Row, Setting, Stakes};
 use crate::settings::value::{number, truth};
 
 /// These settings.
@@ -24,7 +24,7 @@ pub(in crate::settings) const ENABLE_PROMETHEUS_SERVER: Setting<bool> = Setting 
         flag: "enable-prometheus-server",
         variable: "ENABLE_PROMETHEUS_SERVER",
         help: "serve metrics at /metrics",
-        ..USUAL
+        ..REPORTS
     },
     parse: One(truth),
 };
@@ -37,7 +37,7 @@ pub(in crate::settings) const PROMETHEUS_SERVER_PORT: Setting<u16> = Setting {
         default: DefaultValue::Is("9092"),
         valid: A_PORT,
         help: "where metrics are served",
-        ..USUAL
+        ..REPORTS
     },
     parse: One(port),
 };
@@ -47,7 +47,10 @@ pub(in crate::settings) const ENABLE_PROBES_SERVER: Setting<bool> = Setting {
         flag: "enable-probes-server",
         variable: "ENABLE_PROBES_SERVER",
         help: "serve liveness and, at /readyz, readiness",
-        ..USUAL
+        stakes: Stakes::Reports(
+            "probes are served: a kubelet that asks for them in vain would start the handler anew for ever",
+        ),
+        ..REPORTS
     },
     parse: One(truth),
 };
@@ -60,7 +63,7 @@ pub(in crate::settings) const PROBES_SERVER_PORT: Setting<u16> = Setting {
         default: DefaultValue::Is("8080"),
         valid: A_PORT,
         help: "where probes are served; may be the port of the metrics",
-        ..USUAL
+        ..REPORTS
     },
     parse: One(port),
 };
@@ -73,7 +76,8 @@ pub(in crate::settings) const PROBES_SERVER_ENDPOINT: Setting<LivePath> = Settin
         default: DefaultValue::Is("/healthz"),
         valid: LivePath::VALID,
         help: "the path of the liveness probe",
-        ..USUAL
+        stakes: Stakes::Reports("the liveness probe is answered at every path"),
+        ..REPORTS
     },
     parse: One(LivePath::parse),
 };
@@ -86,7 +90,8 @@ pub(in crate::settings) const LISTEN_ADDRESS: Setting<IpAddr> = Setting {
         default: DefaultValue::Is("::"),
         valid: "an IPv4 or IPv6 address of this machine; :: means all of both kinds",
         help: "the address at which metrics and probes are served",
-        ..USUAL
+        stakes: Stakes::Reports("probes are served at every address, metrics at none"),
+        ..REPORTS
     },
     parse: One(|text| text.parse().ok()),
 };

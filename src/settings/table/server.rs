@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use crate::kube::identity::Choice;
 use crate::kube::server_url::ServerUrl;
-use crate::settings::table::{A_PATH, DefaultValue, Group, Parse::One, Row, Setting, USUAL};
-use crate::settings::value::{host, identity, number, path, server_url};
+use crate::settings::table::{
+    A_FILE, DECIDES, DefaultValue, Group, Parse::One, Row, Secret, Setting,
+};
+use crate::settings::value::{any_path, host, identity, number, path, server_url};
 
 /// These settings.
 pub(super) const GROUP: Group = Group {
@@ -29,7 +31,7 @@ pub(in crate::settings) const KUBERNETES_SERVICE_HOST: Setting<String> = Setting
         default: DefaultValue::Unset("must be given; in a pod Kubernetes sets it"),
         valid: "an IPv4 or IPv6 address or a host name, without scheme and port",
         help: "where the API server is",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(host),
 };
@@ -42,7 +44,7 @@ pub(in crate::settings) const KUBERNETES_SERVICE_PORT: Setting<u16> = Setting {
         default: DefaultValue::Is("443"),
         valid: "a whole number from 1 to 65535",
         help: "its port",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(|text| number(text, 1..=u16::MAX)),
 };
@@ -51,11 +53,9 @@ pub(in crate::settings) const TOKEN_FILE: Setting<PathBuf> = Setting {
     row: Row {
         flag: "token-file",
         variable: "TOKEN_FILE",
-        placeholder: Some("FILE"),
         default: DefaultValue::Is("/var/run/secrets/kubernetes.io/serviceaccount/token"),
-        valid: A_PATH,
         help: "the ServiceAccount token; read again whenever a connection is opened",
-        ..USUAL
+        ..A_FILE
     },
     parse: One(path),
 };
@@ -64,11 +64,9 @@ pub(in crate::settings) const CA_FILE: Setting<PathBuf> = Setting {
     row: Row {
         flag: "ca-file",
         variable: "CA_FILE",
-        placeholder: Some("FILE"),
         default: DefaultValue::Is("/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"),
-        valid: A_PATH,
         help: "certificates (PEM) that the API server's own must go back to",
-        ..USUAL
+        ..A_FILE
     },
     parse: One(path),
 };
@@ -77,11 +75,12 @@ pub(in crate::settings) const IDENTITY: Setting<Choice> = Setting {
     row: Row {
         flag: "identity",
         variable: "IDENTITY",
+        is_everyday: true,
         placeholder: Some("WHO"),
         default: DefaultValue::Is("auto"),
         valid: "auto, node or service-account",
         help: "in whose name requests are made; auto: the node's where the server lets it",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(identity),
 };
@@ -89,12 +88,13 @@ pub(in crate::settings) const IDENTITY: Setting<Choice> = Setting {
 pub(in crate::settings) const SERVER: Setting<ServerUrl> = Setting {
     row: Row {
         flag: "server",
-        variable: "SERVER",
+        variable: "K8S_SPOT_HANDLER_SERVER",
         placeholder: Some("URL"),
         default: DefaultValue::Unset("by the two above"),
         valid: "https://HOST:PORT",
+        secret: Secret::Query,
         help: "where the API server is, from outside the cluster",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(server_url),
 };
@@ -103,11 +103,11 @@ pub(in crate::settings) const KUBECONFIG: Setting<PathBuf> = Setting {
     row: Row {
         flag: "kubeconfig",
         variable: "KUBECONFIG",
-        placeholder: Some("FILE"),
         default: DefaultValue::Unset("none; where it is given, what is above is not asked"),
-        valid: A_PATH,
+        valid: "the path of a file, with at least one /",
         help: "address, CA and credentials: kubectl config view --minify --flatten --raw -o json",
-        ..USUAL
+        secret: Secret::Nothing,
+        ..A_FILE
     },
-    parse: One(path),
+    parse: One(any_path),
 };

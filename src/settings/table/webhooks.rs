@@ -4,14 +4,15 @@ use std::path::PathBuf;
 
 use crate::report::webhook::form::RoutingKey;
 use crate::report::webhook::headers::Headers;
+use crate::report::webhook::proxies::NoProxy;
 use crate::report::webhook::proxy::ProxyUrl;
 use crate::report::webhook::url::WebhookUrl;
 use crate::settings::table::{
-    A_PATH, DefaultValue, Group,
+    self, DefaultValue, Group,
     Parse::{Explained, One},
-    Row, Secret, Setting, USUAL,
+    REPORTS, Row, Secret, Setting, Stakes,
 };
-use crate::settings::value::{ReadyForm, form, path, words};
+use crate::settings::value::{ReadyForm, form, path, proxy, words};
 use crate::source::url::NoticeUrl;
 
 /// These settings.
@@ -27,6 +28,10 @@ pub(super) const GROUP: Group = Group {
         &WEBHOOK_HEADERS.row,
         &WEBHOOK_HEADERS_FILE.row,
         &WEBHOOK_PROXY.row,
+        &HTTPS_PROXY.row,
+        &HTTP_PROXY.row,
+        &ALL_PROXY.row,
+        &NO_PROXY.row,
         &WEBHOOK_CA_FILE.row,
         &CLUSTER.row,
         &SLACK_URL.row,
@@ -47,7 +52,7 @@ const A_WEBHOOK: Row = Row {
     default: DefaultValue::Unset("nothing is sent there"),
     valid: "https://HOST[:PORT]/PATH, or http://",
     secret: Secret::Path,
-    ..USUAL
+    ..REPORTS
 };
 
 pub(in crate::settings) const WEBHOOK_URL: Setting<WebhookUrl> = Setting {
@@ -78,7 +83,7 @@ pub(in crate::settings) const WEBHOOK_FORM: Setting<ReadyForm> = Setting {
         default: DefaultValue::Is("template"),
         valid: "template, slack, teams, discord, pagerduty, google-chat or json",
         help: "the form that the service at that URL wants",
-        ..USUAL
+        ..REPORTS
     },
     parse: One(form),
 };
@@ -94,7 +99,8 @@ pub(in crate::settings) const WEBHOOK_TEMPLATE: Setting<String> = Setting {
         valid: "text with fields such as {{ .NodeName }} in it; docs/reports.md has all of them",
         help: "the message, with fields in it",
         secret: Secret::Whole,
-        ..USUAL
+        stakes: Stakes::Reports("the default message is sent"),
+        ..REPORTS
     },
     parse: One(|text| Some(text.to_owned())),
 };
@@ -118,7 +124,8 @@ pub(in crate::settings) const WEBHOOK_ROUTING_KEY: Setting<RoutingKey> = Setting
         valid: "32 letters and digits",
         help: "the integration key of PagerDuty (Events API v2)",
         secret: Secret::Whole,
-        ..USUAL
+        stakes: Stakes::Reports("no alert goes to PagerDuty"),
+        ..REPORTS
     },
     parse: One(RoutingKey::parse),
 };
@@ -132,7 +139,7 @@ pub(in crate::settings) const WEBHOOK_HEADERS: Setting<Headers> = Setting {
         valid: r#"a JSON object of strings, such as {"Content-type":"application/json"}"#,
         help: "the headers of each message to that URL",
         secret: Secret::Whole,
-        ..USUAL
+        ..REPORTS
     },
     parse: Explained(Headers::parse),
 };
@@ -152,13 +159,71 @@ pub(in crate::settings) const WEBHOOK_PROXY: Setting<ProxyUrl> = Setting {
         flag: "webhook-proxy",
         variable: "WEBHOOK_PROXY",
         placeholder: Some("URL"),
-        default: DefaultValue::Unset("webhooks are reached directly"),
-        valid: "http://[USER:PASSWORD@]HOST:PORT",
-        help: "the proxy through which webhooks are reached",
-        secret: Secret::Whole,
-        ..USUAL
+        default: DefaultValue::Unset("HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY decide"),
+        help: "the proxy through which every webhook is reached",
+        ..A_PROXY
     },
-    parse: Explained(|text| ProxyUrl::parse(text).map_err(str::to_owned)),
+    parse: Explained(|text| proxy(text).map_err(str::to_owned)),
+};
+
+/// What proxies have in common.
+const A_PROXY: Row = Row {
+    placeholder: Some("URL"),
+    valid: "http://[USER:PASSWORD@]HOST:PORT, or HOST:PORT",
+    secret: Secret::User,
+    stakes: Stakes::Reports("no message is sent: none goes past a proxy"),
+    ..REPORTS
+};
+
+pub(in crate::settings) const HTTPS_PROXY: Setting<Result<ProxyUrl, &str>> = Setting {
+    row: Row {
+        flag: "https-proxy",
+        variable: "HTTPS_PROXY",
+        aliases: &["https_proxy"],
+        default: DefaultValue::Unset("ALL_PROXY"),
+        help: "the proxy for webhooks at https://, if WEBHOOK_PROXY is unset",
+        ..A_PROXY
+    },
+    parse: One(|text| Some(proxy(text))),
+};
+
+pub(in crate::settings) const HTTP_PROXY: Setting<Result<ProxyUrl, &str>> = Setting {
+    row: Row {
+        flag: "http-proxy",
+        variable: "HTTP_PROXY",
+        aliases: &["http_proxy"],
+        default: DefaultValue::Unset("ALL_PROXY"),
+        help: "the proxy for webhooks at http://, if WEBHOOK_PROXY is unset",
+        ..A_PROXY
+    },
+    parse: One(|text| Some(proxy(text))),
+};
+
+pub(in crate::settings) const ALL_PROXY: Setting<Result<ProxyUrl, &str>> = Setting {
+    row: Row {
+        flag: "all-proxy",
+        variable: "ALL_PROXY",
+        aliases: &["all_proxy"],
+        default: DefaultValue::Unset("webhooks are reached directly"),
+        help: "the proxy for webhooks for which neither of those two is set",
+        ..A_PROXY
+    },
+    parse: One(|text| Some(proxy(text))),
+};
+
+pub(in crate::settings) const NO_PROXY: Setting<NoProxy> = Setting {
+    row: Row {
+        flag: "no-proxy",
+        variable: "NO_PROXY",
+        aliases: &["no_proxy"],
+        placeholder: Some("LIST"),
+        default: DefaultValue::Unset("this machine alone"),
+        valid: "a list of names (and all below them), addresses and networks, each but the last with \
+                :PORT or without, or *",
+        help: "hosts that are reached without those three proxies",
+        ..REPORTS
+    },
+    parse: One(|text| Some(NoProxy::parse(text))),
 };
 
 pub(in crate::settings) const WEBHOOK_CA_FILE: Setting<PathBuf> = Setting {
@@ -167,6 +232,9 @@ pub(in crate::settings) const WEBHOOK_CA_FILE: Setting<PathBuf> = Setting {
         variable: "WEBHOOK_CA_FILE",
         default: DefaultValue::Unset("the public ones that Mozilla's browsers believe"),
         help: "certificates (PEM) that the one of WEBHOOK_URL must go back to",
+        stakes: Stakes::Reports(
+            "no message is sent to WEBHOOK_URL: no other CA is believed in its place",
+        ),
         ..A_FILE
     },
     parse: One(path),
@@ -176,11 +244,12 @@ pub(in crate::settings) const CLUSTER: Setting<String> = Setting {
     row: Row {
         flag: "cluster",
         variable: "CLUSTER",
+        is_everyday: true,
         placeholder: Some("NAME"),
         default: DefaultValue::Unset("no name"),
         valid: SOME_WORDS,
         help: "the cluster's name in messages",
-        ..USUAL
+        ..REPORTS
     },
     parse: One(words),
 };
@@ -203,7 +272,7 @@ pub(in crate::settings) const SLACK_CHANNEL: Setting<String> = Setting {
         default: DefaultValue::Unset("the webhook's own"),
         valid: SOME_WORDS,
         help: "the channel, for older webhooks of Slack, which may have several",
-        ..USUAL
+        ..REPORTS
     },
     parse: One(words),
 };
@@ -237,7 +306,7 @@ pub(in crate::settings) const WECHAT_KEY: Setting<String> = Setting {
         valid: "letters, digits, - and _",
         help: "the key of that webhook, if WECHAT_URL does not hold it already",
         secret: Secret::Whole,
-        ..USUAL
+        ..REPORTS
     },
     parse: One(|text| {
         let is_key = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
@@ -261,7 +330,7 @@ const A_FACT: Row = Row {
     default: DefaultValue::Unset("the metadata service is asked"),
     valid: "http://HOST[:PORT]/PATH, with a name, an IPv4 address or an [IPv6 address]; no https",
     secret: Secret::Query,
-    ..USUAL
+    ..REPORTS
 };
 
 pub(in crate::settings) const AZ_URL: Setting<NoticeUrl> = Setting {
@@ -294,9 +363,8 @@ pub(in crate::settings) const INSTANCE_TYPE_URL: Setting<NoticeUrl> = Setting {
     parse: One(|text| NoticeUrl::parse(text).ok()),
 };
 
-/// What files have in common.
-const A_FILE: Row =
-    Row { placeholder: Some("FILE"), default: DefaultValue::Unset("none"), valid: A_PATH, ..USUAL };
+/// What the files of webhooks have in common.
+const A_FILE: Row = Row { stakes: Stakes::Reports(""), ..table::A_FILE };
 
 const SOME_WORDS: &str = "at most 256 characters that can be printed";
 

@@ -1,6 +1,6 @@
 //! Settings: who it is.
 
-use crate::settings::table::{DefaultValue, Group, Parse::One, Row, Setting, USUAL};
+use crate::settings::table::{DECIDES, DefaultValue, Group, Parse::One, Row, Setting};
 use crate::settings::value::{label, subdomain};
 
 /// These settings.
@@ -17,7 +17,7 @@ pub(in crate::settings) const NODE_NAME: Setting<String> = Setting {
         ),
         valid: A_SUBDOMAIN,
         help: "the node that is drained: its own; one of NODE_NAME and POD_NAME is needed",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(subdomain),
 };
@@ -32,7 +32,7 @@ pub(in crate::settings) const POD_NAME: Setting<String> = Setting {
         ),
         valid: A_SUBDOMAIN,
         help: "this process's own pod: it is never evicted",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(subdomain),
 };
@@ -40,12 +40,14 @@ pub(in crate::settings) const POD_NAME: Setting<String> = Setting {
 pub(in crate::settings) const NAMESPACE: Setting<String> = Setting {
     row: Row {
         flag: "namespace",
+        flag_aliases: &["pod-namespace"],
         variable: "NAMESPACE",
+        is_everyday: true,
         placeholder: Some("NAME"),
         default: DefaultValue::Unset("from the token's claims"),
         valid: "the name of a namespace: at most 63 of a-z, 0-9 and -",
         help: "the namespace of this process's own pod",
-        ..USUAL
+        ..DECIDES
     },
     parse: One(label),
 };

@@ -12,14 +12,20 @@ use crate::node::{RebalanceMark, TaintEffect};
 use crate::notice::Code;
 use crate::report::fact::Level;
 use crate::settings::predecessors::FORMER;
-use crate::settings::table::{DefaultValue, rows};
+use crate::settings::table::{DefaultValue, GROUPS, Stakes, rows};
 
+/// What is read from the environment.
+mod environment;
+/// Manifests of the programs before this one.
+mod former;
 /// What `--print-settings` prints.
 mod overview;
 /// The page and the README.
 mod page;
 /// Who is told.
 mod reporting;
+/// What is never shown.
+mod secrets;
 /// Several settings together.
 mod together;
 
@@ -44,6 +50,11 @@ fn good(arguments: &[&str], variables: &[(&str, &str)]) -> Settings {
 fn problems(arguments: &[&str], variables: &[(&str, &str)]) -> Vec<String> {
     let bad = settled(arguments, variables).expect_err("settings that are bad");
     bad.0.iter().map(ToString::to_string).collect()
+}
+
+/// What is wrong and done without.
+fn done_without(arguments: &[&str], variables: &[(&str, &str)]) -> Vec<String> {
+    good(arguments, variables).unusable.iter().map(ToString::to_string).collect()
 }
 
 fn remarks(arguments: &[&str], variables: &[(&str, &str)]) -> Vec<String> {
@@ -118,6 +129,7 @@ fn a_pod_of_the_manifest_needs_no_more_than_its_node() {
             },
             given: settings.given.clone(),
             remarks: vec![],
+            unusable: vec![],
         }
     );
     let given: Vec<_> = settings.given.iter().map(ToString::to_string).collect();
@@ -156,7 +168,8 @@ fn no_row_lacks_anything() {
             row.flag.to_ascii_uppercase().replace('-', "_"),
             match row.variable {
                 "INSTANCE_METADATA_URL" => "METADATA_URL",
-                variable => variable,
+                // By hand only: a shell has names of other programs in it.
+                variable => variable.strip_prefix("K8S_SPOT_HANDLER_").unwrap_or(variable),
             }
         );
         let (DefaultValue::Is(default) | DefaultValue::Unset(default)) = row.default;
@@ -167,8 +180,10 @@ fn no_row_lacks_anything() {
 
 #[test]
 fn no_name_stands_twice() {
-    let flags: BTreeSet<_> = rows().map(|row| row.flag).collect();
-    assert_eq!(flags.len(), rows().count());
+    let former = FORMER.iter().map(|former| former.variable.to_ascii_lowercase().replace('_', "-"));
+    let flags: Vec<_> =
+        rows().flat_map(table::Row::flags).map(str::to_owned).chain(former).collect();
+    assert_eq!(flags.iter().collect::<BTreeSet<_>>().len(), flags.len());
     let variables: Vec<_> = rows()
         .flat_map(|row| row.aliases.iter().chain([&row.variable]))
         .chain(FORMER.iter().map(|former| &former.variable))
@@ -201,7 +216,7 @@ fn every_mistake_is_named_at_once_as_it_was_given() {
         ),
         [
             "there is no flag --nonsense",
-            "POLL_INTERVAL is \"soon\\n\"; valid is a duration from 1s to 1h; a bare number is \
+            "POLL_INTERVAL is \"soon\"; valid is a duration from 1s to 1h; a bare number is \
              seconds",
             "--dry-run is \"maybe\"; valid is true or false (also 1, 0, t, f)",
             "GRACE_PERIOD is \"1.5\"; valid is whole seconds, or a duration such as 2m; a \
@@ -242,10 +257,82 @@ fn the_ends_of_each_range_are_valid_and_the_next_values_are_not() {
         for value in valid {
             good(&[&format!("--{flag}={value}")], &[]);
         }
+        let decides = rows().any(|row| row.flag == flag && row.stakes == Stakes::Pods);
+        let wrong = if decides { problems } else { done_without };
         for value in invalid {
-            assert_eq!(problems(&[&format!("--{flag}={value}")], &[]).len(), 1, "{flag} {value}");
+            assert_eq!(wrong(&[&format!("--{flag}={value}")], &[]).len(), 1, "{flag} {value}");
         }
     }
+}
+
+/// Each setting of the table with a value that none takes.
+#[cfg(unix)]
+#[test]
+fn only_what_decides_about_pods_ends_the_program() {
+    use std::os::unix::ffi::OsStringExt;
+    for row in rows() {
+        let lookup = |name: &str| {
+            let of_pod = || POD.iter().find(|(known, _)| *known == name);
+            if name == row.variable {
+                return Some(OsString::from_vec(b"\xff".to_vec()));
+            }
+            of_pod().map(|(_, value)| OsString::from(value))
+        };
+        for (command, ends) in [
+            ("run", row.stakes == Stakes::Pods),
+            ("look", row.stakes == Stakes::Pods),
+            ("drain", !matches!(row.stakes, Stakes::Reports(_))),
+            ("plan", !matches!(row.stakes, Stakes::Reports(_))),
+        ] {
+            let (ended, said): (_, Vec<_>) = match read([command.into()], &lookup) {
+                Ok(Wanted::Do(_, settings)) => {
+                    (false, settings.unusable.iter().map(ToString::to_string).collect())
+                }
+                Err(bad) => (true, bad.0.iter().map(ToString::to_string).collect()),
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(ended, ends, "{command} with {}: {said:?}", row.variable);
+            let [said] = &said[..] else { panic!("{command} with {}: {said:?}", row.variable) };
+            assert!(said.starts_with(row.variable) && said.contains(row.valid), "{said}");
+            assert!(ended || said.len() > row.valid.len() + 30, "what holds instead? {said}");
+        }
+    }
+}
+
+/// A setting that decides about pods must not be done without, nor one of reports end the program.
+#[test]
+fn what_is_at_stake_is_what_the_group_is_about() {
+    for group in GROUPS {
+        for row in group.rows {
+            let expected = match group.title {
+                "The log" | "Kubernetes Events" | "Webhooks" | "Metrics and probes" => {
+                    matches!(row.stakes, Stakes::Reports(_))
+                }
+                "By hand" => row.stakes == Stakes::ByHand,
+                _ => row.stakes == Stakes::Pods,
+            };
+            assert!(expected, "{}: {:?}", row.variable, row.stakes);
+        }
+    }
+}
+
+#[test]
+fn a_flag_of_a_report_without_its_value_is_done_without() {
+    let said = done_without(&["--webhook-url"], &[]);
+    assert_eq!(
+        said,
+        ["--webhook-url came without a value; valid is https://HOST[:PORT]/PATH, or http://; it \
+          counts as unset"]
+    );
+    assert_eq!(problems(&["--workers"], &[]).len(), 1);
+}
+
+#[test]
+fn with_what_ends_the_program_everything_is_named() {
+    let said =
+        problems(&["--workers=0"], &[("LOG_LEVEL", "loud"), ("K8S_SPOT_HANDLER_DEADLINE", "soon")]);
+    assert_eq!(said.len(), 3, "{said:?}");
+    assert!(said[0].starts_with("--workers"), "{said:?}");
 }
 
 #[cfg(unix)]

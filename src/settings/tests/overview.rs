@@ -53,6 +53,24 @@ fn a_value_is_told_with_where_it_came_from() {
 }
 
 #[test]
+fn a_proxy_is_told_with_where_it_came_from_and_without_its_user() {
+    let proxies =
+        [("https_proxy", "http://me:hunter2@proxy.example:3128"), ("NO_PROXY", ".svc,10.0.0.0/8")];
+    let overview = printed(&[], &[&POD[..], &proxies].concat());
+    assert_eq!(overview.bad, None);
+    assert_eq!(line(&overview, "HTTPS_PROXY"), "http://proxy.example:3128 environment https_proxy");
+    assert_eq!(line(&overview, "NO_PROXY"), ".svc,10.0.0.0/8 environment NO_PROXY");
+    assert!(line(&overview, "WEBHOOK_PROXY").starts_with("(unset) default: HTTPS_PROXY"));
+}
+
+#[test]
+fn what_is_no_choice_is_told_as_what_it_is() {
+    let overview = printed(&[], &[POD[0], POD[1], ("WORKERS", "10")]);
+    let told = "32 default: 10 is the default of aws-node-termination-handler";
+    assert_eq!(line(&overview, "WORKERS"), told);
+}
+
+#[test]
 fn columns_are_aligned_whatever_is_too_wide_for_them() {
     let overview = printed(&["--maintenance-lead-times=instance-stop=2h"], &POD);
     let origins: BTreeSet<_> =
@@ -93,6 +111,16 @@ fn what_is_wrong_is_told_beside_what_is_right() {
     assert_eq!(line(&overview, "SAFETY_MARGIN"), "2s default");
     let problems = overview.bad.unwrap().0;
     assert_eq!(problems.len(), 5, "{problems:?}");
+}
+
+#[test]
+fn what_is_done_without_stands_at_the_end_and_is_no_less_wrong() {
+    let overview = printed(&["--webhook-form=telegram"], &POD);
+    assert_eq!(line(&overview, "WEBHOOK_FORM"), "telegram flag --webhook-form, NOT VALID");
+    let (_, below) = overview.text.split_once("\n\nNot valid, and done without:\n  ").unwrap();
+    assert!(below.starts_with("--webhook-form is \"telegram\"; valid is "), "{below}");
+    assert!(below.ends_with("; its default, template, is in force\n"), "{below}");
+    assert_eq!(overview.bad.unwrap().0.len(), 1);
 }
 
 #[test]

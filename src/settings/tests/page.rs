@@ -43,7 +43,8 @@ fn the_page_is_made_from_the_table() {
 }
 
 fn page() -> String {
-    let mut page = BEGINNING.to_owned();
+    let everyday = rows().filter(|row| row.is_everyday).map(|row| format!("`{}`", row.variable));
+    let mut page = BEGINNING.replace("EVERYDAY", &everyday.collect::<Vec<_>>().join(", "));
     for group in GROUPS {
         section(&mut page, group);
     }
@@ -58,15 +59,23 @@ fn section(page: &mut String, group: &Group) {
     let (_, about) = ABOUT.iter().find(|(title, _)| *title == group.title).unwrap();
     write!(page, "## {}\n\n{about}", group.title).unwrap();
     for row in group.rows {
-        let Row { flag, help, valid, .. } = row;
+        let Row { help, valid, .. } = row;
         let switch = if row.placeholder.is_none() { "; alone it means `true`" } else { "" };
+        let flags: Vec<_> = row.flags().map(|flag| format!("`--{flag}`")).collect();
+        let flags = flags.join(", ");
         let (variables, default) = (variables(row), default(row));
         write!(
             page,
-            "### {variables}\n\n{help}\n\n- Flag: `--{flag}`{switch}\n- Default: {default}\n- Valid: \
-             {valid}\n\n"
+            "### {variables}\n\n{help}\n\n- Flag: {flags}{switch}\n- Default: {default}\n- Valid: \
+             {valid}\n"
         )
         .unwrap();
+        if let Stakes::Reports(instead) = row.stakes
+            && !instead.is_empty()
+        {
+            writeln!(page, "- Otherwise: {instead}").unwrap();
+        }
+        page.push('\n');
     }
 }
 
@@ -85,6 +94,7 @@ fn default(row: &Row) -> String {
 fn former_line(former: &Former) -> String {
     let said =
         former.as_here.map_or_else(|| "any".to_owned(), |value| format!("other than `{value}`"));
+    let said = if former.is_common { "given as a flag".to_owned() } else { said };
     match former.effect {
         Effect::None(instead) => format!("| `{}` | {said} | {instead} |\n", former.variable),
         Effect::Refused(_) => {
@@ -104,15 +114,27 @@ const BEGINNING: &str = "\
 
 Each setting is a flag and an environment variable. **The flag comes first, then the variable, then the
 default.** Where a variable has other names, the first that is set counts, and a remark at start says
-which one does not. An empty value counts as unset: templates make such.
+which one does not. An empty value counts as unset: templates make such. White space around a value does not
+count: a Secret that was made from a file has a line break at its end.
+
+A flag has one dash or two, and its value behind `=` or as the next argument: `--workers=8`, `-workers 8`. A
+switch alone means `true`; another value stands behind `=`: `--dry-run=false`.
 
     k8s-spot-handler --help              every setting, in short
     k8s-spot-handler --print-settings    what is in force here, and where each value comes from
 
 `--print-settings` takes the same flags and environment, does nothing else, and needs no cluster: what is
-missing is shown as `(missing)`. If the program would not start with these settings, it says why on
-standard error and ends with 64. Queries of URLs and whatever looks like a token or a password are not
-shown, nor are values of names without effect.
+missing is shown as `(missing)`. If anything is not valid, it says what on standard error and ends with 64, also
+where the program would start without it: that stands at the end.
+
+**No secret is shown**, neither there nor in the log nor in an error: URLs of webhooks but for their host, keys,
+headers, templates, users and passwords in URLs, queries of URLs, whatever looks like a token, values of names
+without effect. An argument that is neither a flag nor the value of one is identified by its position.
+
+**By hand** ([by-hand.md](by-hand.md)) and outside a pod, that is, where `KUBERNETES_SERVICE_HOST` is not set,
+variables of the shell may be meant for other programs. There `check`, `plan`, `drain` and `restore` do not read
+EVERYDAY.
+Where one of them is set, a remark says so. Use the flag instead.
 
 **Durations** are numbers with their units, without spaces: `500ms`, `90s`, `2m`, `1m30s`, `1h`. A bare
 number is refused, because whoever wrote it may have meant another unit; only names that other handlers
@@ -121,9 +143,17 @@ had before take one, as seconds, and their entries below say so.
 **Lists** are `name=value` with commas between them. Spaces around names, values and commas do not count;
 an empty item or a name that stands twice is refused.
 
-**Exit status**: 0 when told to end, by SIGTERM or SIGINT. Before anything is done: 64 for bad settings,
-all of which are named at once with what would be valid; 71 where a port is taken, or the system gives no
-thread or no socket to begin with. Nothing else ends it.
+**A value that is not valid** ends the program before it does anything, if the setting decides about pods: which
+node, who goes, when, with what grace, the marks on the node, how the metadata service and the API server are
+reached. A setting that is about reports ends nothing: the node is guarded without it. An error in the log
+(`setting_unusable`) names it, what would be valid and what holds in its place; `check` and the metric
+`report_faults` tell of it, too. What holds is the default, unless the setting says otherwise below. The settings
+of commands by hand end those commands only.
+
+**Exit status**: 0 when told to end, by SIGTERM or SIGINT. Before anything is done: 64 for settings that decide
+about pods and are not valid, all of which are named at once with what would be valid; 71 where the system gives
+no thread to poll with, or no sockets and signals to wait for. Nothing else ends it: neither a port that is taken
+nor a file of a webhook that is missing, which are tried again.
 
 ";
 
@@ -187,12 +217,16 @@ Who goes is as with `kubectl drain`. A pod that cannot be evicted, because of it
 for any other reason, is retried until the last moment at which it still gets its whole grace period before the deadline, less `SAFETY_MARGIN`;
 `BUDGET_OVERRIDE` says what happens then.
 
+`WORKERS` counts as unset if it is `10`: that is the default of aws-node-termination-handler, where it is how many
+events are dealt with at once, and its chart sets it, whether or not anybody chose it.
+
 ",
     ),
     (
         "The API server",
         "\
-In a pod these need no attention. From outside the cluster `--kubeconfig` or `--server` says where it is.
+In a pod these need no attention. From outside the cluster `--kubeconfig` or `--server` says where it is. No
+proxy is ever used for it, nor for the metadata service.
 
 ",
     ),
@@ -218,12 +252,30 @@ ServiceAccount needs `create` and `patch` on `events`. Each Event has annotation
         "\
 A message when a drain begins, one when it ends, and one when a node is only marked. `docs/reports.md` has the
 fields of templates, and what each form is for. Messages that do not get through are tried again, for an hour at
-most; no drain waits for them. `WEBHOOK_PROXY` counts for all of them, the other settings for
-`WEBHOOK_URL`.
+most; no drain waits for them. `WEBHOOK_PROXY` and the other proxies count for all of them, the other settings
+for `WEBHOOK_URL`.
 
-A template is text with `{{ .Field }}` in it; anything else of Go's template language is an error at the start,
-which names the place and what to write instead. If the header `Content-Type` says JSON, as it does by default,
-the template must be JSON, and values are escaped for it.
+The proxies of the environment are obeyed as curl and programs in Go obey them, where `WEBHOOK_PROXY` is unset:
+`HTTPS_PROXY` for `https://`, `HTTP_PROXY` for `http://`, else `ALL_PROXY`; lower-case names work, too. Only plain
+HTTP proxies are supported. If the environment names another one (`https://`, SOCKS), the messages that need it are
+not sent, and the log says so: no message bypasses a proxy.
+
+`NO_PROXY` is a list with commas or spaces: `example.com` and `.example.com` match the domain and its subdomains,
+`*.example.com` only the subdomains, `10.0.0.1` and `[fd00::1]` an address, `10.0.0.0/8` a network, `*` everything.
+Domains and addresses may have a `:PORT`. Names are not resolved. `localhost` and loopback addresses never use a
+proxy of the environment. Where curl and Go differ, the entry matches: `.example.com` matches `example.com` itself
+with curl only.
+
+A template is text with `{{ .Field }}` in it; anything else of Go's template language is an error in the log at
+the start, which names the place and what to write instead, and the default message is sent. If the header
+`Content-Type` says JSON, as it does by default, the template must be JSON, and values are escaped for it. If it says
+`application/x-www-form-urlencoded`, values are percent-encoded, and what stands around them is sent as it is. With
+any other type values stand in the text as they are.
+
+Files are looked at when the program starts and before each message, and while something is missing once a
+minute. Without a template the default message is sent, without headers the message goes without them (one that is
+refused then is tried again). Without URL or CA nothing is sent: no other CA is believed in its place. So it is
+with a `WEBHOOK_PROXY` that is not valid: nothing goes past a proxy.
 
 `SLACK_URL`, `HANGOUTS_URL`, `WECHAT_URL` and `SEMATEXT_URL` are names of k8s-spot-handler before this program. Each
 gets a message in the form of its service, besides what goes to `WEBHOOK_URL`.
@@ -235,15 +287,17 @@ gets a message in the form of its service, besides what goes to `WEBHOOK_URL`.
         "\
 Both are off unless switched on. Each has a port of its own, or both the same. With the network of the host
 these are ports of the node: whoever reaches the node reaches them, unless `LISTEN_ADDRESS` is one that only
-the scraper reaches. The kubelet probes the pod's address, which is then the node's. A port that is taken ends
-the program before it does anything.
+the scraper reaches. The kubelet probes the pod's address, which is then the node's. A port that is taken is an
+error in the log, and tried again; notices are heard all the same. (The kubelet, which is then answered by somebody
+else or nobody, may start the handler anew: give it a port that is free.)
 
 ",
     ),
     (
         "By hand",
         "\
-Of the commands `check`, `plan` and `drain` ([by-hand.md](by-hand.md)).
+Of the commands `check`, `plan` and `drain` ([by-hand.md](by-hand.md)). Their variables begin with the program's
+name: what a shell calls `OUTPUT`, `DEADLINE` or `SERVER` is not meant.
 
 ",
     ),

@@ -290,12 +290,15 @@ fn where_the_api_server_is_the_flag_says_first() {
     assert_eq!(url(&good(&[server], &[])), own("https://a:443"));
     assert_eq!(url(&good(&[server], &from_environment)), own("https://a:443"));
     assert_eq!(url(&good(&[], &from_environment)), own("./d"));
-    assert_eq!(url(&good(&[config], &[("SERVER", "https://b")])), own("./c"));
+    assert_eq!(url(&good(&[config], &[("K8S_SPOT_HANDLER_SERVER", "https://b")])), own("./c"));
     let as_node = url(&good(&[server, "--identity=auto"], &[]));
     assert_eq!(as_node, ("https://a:443".to_owned(), Choice::Auto));
-    let both = "KUBECONFIG and SERVER both say where the API server is";
+    let both = "--kubeconfig and --server (or KUBECONFIG and K8S_SPOT_HANDLER_SERVER) both say";
     assert_one(&problems(&[server, config], &[]), both);
-    assert_one(&problems(&[], &[("KUBECONFIG", "./d"), ("SERVER", "https://b")]), both);
+    assert_one(
+        &problems(&[], &[("KUBECONFIG", "./d"), ("K8S_SPOT_HANDLER_SERVER", "https://b")]),
+        both,
+    );
 }
 
 #[test]
@@ -315,7 +318,13 @@ fn what_a_daemon_set_says_is_not_said_by_hand() {
 fn a_deadline_leaves_time_for_the_pods() {
     assert_eq!(good(&["--deadline=3s"], &[]).by_hand.deadline, Duration::from_secs(3));
     assert_one(
-        &problems(&["--deadline=2s"], &[]),
+        &problems(&["drain", "--deadline=2s"], &[]),
         "the safety margin (2s) must be shorter than the deadline (2s)",
     );
+    // What stands in the environment of the handler's pod for those who ask there.
+    let of_pod = [("K8S_SPOT_HANDLER_DEADLINE", "2s"), ("K8S_SPOT_HANDLER_OUTPUT", "yaml")];
+    let said = done_without(&[], &of_pod);
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said.iter().all(|one| one.ends_with("; only commands by hand use it")), "{said:?}");
+    assert_eq!(problems(&["plan"], &of_pod).len(), 2);
 }

@@ -11,13 +11,11 @@ use miniserde::json::{self, Array, Value};
 
 use crate::excerpt::excerpt;
 use crate::moment::WallTime;
-use crate::notice::{Answer, Code, Event, Notice, NoticeId, When};
+use crate::notice::{Answer, Code, Event, LONGEST_EVENT_ID, Notice, NoticeId, When, is_event_id};
 use crate::source::aws::{Unreadable, string, text};
 
 /// How many events are told of one answer, the first by their times. An instance has one or two.
 const MOST: usize = 50;
-/// An `EventId` has some 32 characters today. It becomes part of an annotation and of log lines.
-const LONGEST_ID: usize = 100;
 
 /// Reads what stands at [`SCHEDULED`](super::SCHEDULED). It is there all the time: nothing in it
 /// means that nothing is planned.
@@ -188,11 +186,10 @@ fn date(text: &str) -> Option<WallTime> {
     WallTime::parse_rfc2822(text).or_else(|| WallTime::parse(text))
 }
 
-/// An `EventId` in which nothing can be mistaken for the end of the field it stands in: visible
-/// ASCII without slash, quotation mark and backslash.
+/// An `EventId` made fit: it becomes part of an annotation and of log lines.
 fn fit_id(text: &str) -> Arc<str> {
-    let fit = |c: char| c.is_ascii_graphic() && !matches!(c, '/' | '"' | '\\');
-    let fitted = text.chars().take(LONGEST_ID).map(|c| if fit(c) { c } else { '_' });
+    let fit = |c: char| is_event_id(c.encode_utf8(&mut [0; 4]));
+    let fitted = text.chars().take(LONGEST_EVENT_ID).map(|c| if fit(c) { c } else { '_' });
     Arc::from(fitted.collect::<String>())
 }
 

@@ -3,6 +3,7 @@
 use crate::drain::ask::Answer;
 use crate::drain::machine::{Drain, Step};
 use crate::drain::pod::Terminating;
+use crate::drain::progress::Progress;
 use crate::drain::tests::cluster::{Arrival, Cluster, Wrong, at, ms, pod, secs};
 use crate::drain::tests::model::run;
 use crate::drain::tests::scenarios::are;
@@ -61,7 +62,7 @@ fn without_a_complete_set_nothing_is_said_to_be_empty() {
 fn a_pod_that_cannot_be_read_keeps_the_verdict_from_being_clean() {
     let mut drain = Drain::begin(Moment::START, Cluster::with([]).plan);
     drain.set_begins();
-    drain.pod_unread("too long".to_owned());
+    drain.pod_unread(None, "too long".to_owned());
     drain.set_complete(Moment::START);
     let verdict = drain.verdict(at(secs(1)));
     assert!(!verdict.is_clean());
@@ -77,13 +78,42 @@ fn a_set_with_a_pod_that_cannot_be_read_makes_no_pod_gone() {
     drain.pod_seen(pod("a").pod);
     drain.set_complete(Moment::START);
     drain.set_begins();
-    drain.pod_unread("too long".to_owned());
+    drain.pod_unread(None, "too long".to_owned());
     drain.set_complete(at(secs(1)));
     assert!(drain.verdict(at(secs(1))).rows[0].gone_after.is_none());
     drain.set_begins();
     drain.set_complete(at(secs(2)));
     assert_eq!(drain.verdict(at(secs(2))).rows[0].gone_after, Some(secs(2)));
     assert!(drain.verdict(at(secs(2))).is_clean(), "all that are there have been read now");
+}
+
+#[test]
+fn a_pod_that_cannot_be_read_counts_once_however_often_it_changes() {
+    let mut drain = Drain::begin(Moment::START, Cluster::with([]).plan);
+    let unread = |drain: &Drain| drain.verdict(at(secs(1))).unread;
+    drain.set_begins();
+    for _ in 0..10 {
+        drain.pod_unread(Some("b".to_owned()), "too long".to_owned());
+    }
+    drain.pod_unread(Some("c".to_owned()), "too long".to_owned());
+    drain.pod_unread(None, "cut".to_owned());
+    drain.set_complete(Moment::START);
+    assert_eq!(unread(&drain), 3);
+    let mut said = 0;
+    while let Step::Tell(progress) = drain.next(Moment::START, 0) {
+        said += usize::from(matches!(progress, Progress::Unread { .. }));
+    }
+    assert_eq!(said, 3, "each is said once");
+    // One is read after all, one goes.
+    drain.pod_seen(pod("b").pod);
+    drain.pod_gone(Moment::START, "c");
+    assert_eq!(unread(&drain), 1);
+    // What is known of a pod stays known: it stands in the table, and is not gone.
+    drain.set_begins();
+    drain.pod_unread(Some("b".to_owned()), "too long".to_owned());
+    drain.set_complete(at(secs(1)));
+    assert_eq!(unread(&drain), 0);
+    assert_eq!(drain.verdict(at(secs(1))).rows[0].gone_after, None);
 }
 
 /// The pod `a` is all there is, and was asked.

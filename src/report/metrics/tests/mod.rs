@@ -142,6 +142,7 @@ fn every_name_is_there_from_the_start() {
         "metadata_requests_total",
         "notices_total",
         "pods_total",
+        "report_faults",
         "retries_total",
         "webhook_deliveries_total",
     ];

@@ -58,6 +58,10 @@ fn nobody_is_called_by_what_stands_in_a_message() {
     let text = slack["text"].as_str().unwrap();
     assert!(text.ends_with("\n&lt;!channel&gt; &amp; &lt;@U1&gt; @everyone"), "{text}");
     assert_eq!(read(&Form::Discord, &calling)["allowed_mentions"], json!({"parse": []}));
+    let calling = Message { summary: "<users/all> <https://a|b>".to_owned(), ..ends() };
+    let google = read(&Form::GoogleChat, &calling);
+    let text = google["text"].as_str().unwrap();
+    assert!(text.ends_with("\n‹users/all› ‹https://a|b›"), "{text}");
 }
 
 #[test]

@@ -53,6 +53,15 @@ fn white_space_in_the_braces_does_not_count() {
 }
 
 #[test]
+fn in_a_form_no_value_breaks_the_fields() {
+    let template =
+        Template::parse("a={{ .Summary }}&b={{ .NodeName }}&c=+", Language::Form).unwrap();
+    let message = Message { summary: "x&y=z +%\n\"é\"".to_owned(), ..begins() };
+    assert_eq!(template.fill(&message), "a=x%26y%3Dz%20%2B%25%0A%22%C3%A9%22&b=ip-10-0-1-17&c=+");
+    assert_eq!(template.content_type(), "application/x-www-form-urlencoded");
+}
+
+#[test]
 fn what_is_no_action_is_text() {
     for text in ["", "}}", "{ { .Kind } }", "{\"a\":{\"b\":{}}}", "$ | . -"] {
         assert_eq!(plain(text).fill(&begins()), text);
@@ -308,5 +317,12 @@ fn the_page_of_reports_explains_every_field() {
     for (name, key, _) in PARTS {
         assert!(page.contains(&format!("`.{name}`")), "{name}");
         assert!(page.contains(&format!("`{key}`")), "{key}");
+    }
+}
+
+#[test]
+fn the_default_message_can_be_said_in_every_language() {
+    for language in [Language::Json, Language::Plain] {
+        assert_eq!(Template::usual(language), Template::parse(DEFAULT_TEMPLATE, language).unwrap());
     }
 }

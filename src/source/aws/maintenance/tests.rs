@@ -258,7 +258,7 @@ fn an_event_id_is_made_fit_for_what_it_is_written_into() {
         (r"a b\nc\u0000d", "a_b_c_d"),
         ("ä\u{202e}", "__"),
         ("/", "_"),
-        (&long, &"x".repeat(LONGEST_ID)),
+        (&long, &"x".repeat(LONGEST_EVENT_ID)),
     ] {
         let read = read(&list(&[entry(id, 1, "")]), "");
         assert_eq!(standing(&read), [format!("instance-stop/{fit}")]);

@@ -1,0 +1,346 @@
+//! An answer that is a list of objects, object by object: it may be of any length, and nobody has to
+//! hold all of it.
+
+use std::time::Duration;
+
+use crate::kube::connection::{Body, Connection};
+use crate::kube::lines::{BEGINNING, CHUNK, KEPT, OBJECT_LIMIT, Piece};
+use crate::kube::trouble::Trouble;
+
+/// Of what stands around the items so much is kept, in bytes. An item counts as one.
+const FRAME_LIMIT: usize = 64 * 1024;
+
+/// The items of a list, as they come.
+pub(super) struct Items {
+    body: Box<Body>,
+    splitter: ItemSplitter,
+    /// Bytes of the body so far.
+    length: usize,
+}
+
+impl Items {
+    pub(super) fn new(body: Box<Body>) -> Self {
+        Self { body, splitter: ItemSplitter::new(OBJECT_LIMIT), length: 0 }
+    }
+
+    /// Waits for the next item for at most `patience`. After [`Trouble::TimedOut`] it may be called again;
+    /// nothing is lost.
+    pub(super) fn next_item(&mut self, patience: Duration) -> Result<Item<'_>, Trouble> {
+        let until = self.body.begin(patience);
+        let mut piece = [0; CHUNK];
+        while !self.splitter.find() {
+            let read = self.body.read(&mut piece, self.length, until)?;
+            if read == 0 || self.splitter.frame.len() == FRAME_LIMIT {
+                return Ok(Item::End(&self.splitter.frame));
+            }
+            self.length = self.length.saturating_add(read);
+            self.splitter.push(piece.get(..read).unwrap_or_default());
+        }
+        Ok(Item::Next(self.splitter.item()))
+    }
+
+    /// The connection below; `None` if it cannot be used again.
+    pub(super) fn into_connection(self) -> Option<Connection> {
+        self.body.into_connection()
+    }
+}
+
+/// What comes next of a list.
+pub(super) enum Item<'a> {
+    /// This item.
+    Next(Piece<'a>),
+    /// There is none any more. This stood around them: the list as it came, with `0` in the place of each
+    /// item. Whether it is one, and whole, is still to be seen.
+    End(&'a [u8]),
+}
+
+/// Finds the elements of the field `items` of one JSON object. Everything else is the frame. Neither is
+/// checked: both are still to be parsed.
+struct ItemSplitter {
+    limit: usize,
+    /// What came and was not looked at.
+    input: Vec<u8>,
+    /// Bytes at its beginning that were.
+    looked_at: usize,
+    frame: Vec<u8>,
+    item: Vec<u8>,
+    /// The length of the present item, kept or not.
+    length: usize,
+    place: Place,
+    /// How many brackets are open.
+    depth: u32,
+    in_string: bool,
+    escaped: bool,
+}
+
+/// Where the next byte belongs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Frame,
+    /// Between two items, or before the first.
+    Between,
+    Item,
+}
+
+/// How deep `items` stand: in the list, in the object.
+const ITEMS_DEPTH: u32 = 2;
+
+impl ItemSplitter {
+    fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            input: Vec::new(),
+            looked_at: 0,
+            frame: Vec::new(),
+            item: Vec::new(),
+            length: 0,
+            place: Place::Frame,
+            depth: 0,
+            in_string: false,
+            escaped: false,
+        }
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        self.input.drain(..self.looked_at);
+        self.looked_at = 0;
+        self.input.extend_from_slice(bytes);
+    }
+
+    /// Whether there is another whole item: [`ItemSplitter::item`]. The one before is gone then.
+    fn find(&mut self) -> bool {
+        if self.place != Place::Item {
+            self.length = 0;
+            self.item.clear();
+            self.item.shrink_to(KEPT);
+        }
+        while let Some(&byte) = self.input.get(self.looked_at) {
+            if self.place == Place::Item && self.ends_item(byte) {
+                self.place = Place::Between;
+                self.frame_with(b'0');
+                // The byte after it is looked at anew: it belongs to the frame.
+                return true;
+            }
+            self.looked_at += 1;
+            self.take(byte);
+        }
+        false
+    }
+
+    fn item(&self) -> Piece<'_> {
+        if self.length > self.item.len() {
+            Piece::TooLong { length: self.length, beginning: &self.item }
+        } else {
+            Piece::Text(&self.item)
+        }
+    }
+
+    fn ends_item(&self, byte: u8) -> bool {
+        !self.in_string && self.depth == ITEMS_DEPTH && matches!(byte, b',' | b']')
+    }
+
+    fn take(&mut self, byte: u8) {
+        let begins_items = byte == b'[' && !self.in_string && self.depth == 1 && self.is_at_items();
+        match self.place {
+            Place::Between if matches!(byte, b',' | b']') || byte.is_ascii_whitespace() => {}
+            Place::Between => self.place = Place::Item,
+            Place::Frame | Place::Item => {}
+        }
+        self.keep(byte);
+        self.step(byte);
+        match self.place {
+            Place::Frame if begins_items => self.place = Place::Between,
+            Place::Between if self.depth < ITEMS_DEPTH => self.place = Place::Frame,
+            _ => {}
+        }
+    }
+
+    fn keep(&mut self, byte: u8) {
+        if self.place != Place::Item {
+            return self.frame_with(byte);
+        }
+        self.length = self.length.saturating_add(1);
+        if self.length <= self.limit {
+            self.item.push(byte);
+        } else if self.length == self.limit + 1 {
+            // It is skipped; what is left of it tells whose it is.
+            self.item.truncate(BEGINNING);
+            self.item.shrink_to(KEPT);
+        }
+    }
+
+    fn frame_with(&mut self, byte: u8) {
+        // One that is cut off is no JSON.
+        if self.frame.len() < FRAME_LIMIT {
+            self.frame.push(byte);
+        }
+    }
+
+    /// Whether the frame ends with the name of the field.
+    fn is_at_items(&self) -> bool {
+        let colon = self.frame.trim_ascii_end().strip_suffix(b":");
+        colon
+            .and_then(|before| before.trim_ascii_end().strip_suffix(b"\"items\""))
+            .is_some_and(|before| matches!(before.trim_ascii_end().last(), Some(b'{' | b',')))
+    }
+
+    fn step(&mut self, byte: u8) {
+        match byte {
+            _ if self.escaped => self.escaped = false,
+            b'\\' if self.in_string => self.escaped = true,
+            b'"' => self.in_string = !self.in_string,
+            _ if self.in_string => {}
+            b'{' | b'[' => self.depth = self.depth.saturating_add(1),
+            b'}' | b']' => self.depth = self.depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// What comes out when `text` comes in pieces of these lengths, over and over: the items (or how long one
+    /// is that is too long), the frame.
+    fn split(limit: usize, steps: &[usize], text: &[u8]) -> (Vec<Result<String, usize>>, String) {
+        let mut splitter = ItemSplitter::new(limit);
+        let (mut items, mut rest) = (Vec::new(), text);
+        for step in steps.iter().cycle() {
+            let (piece, after) = rest.split_at((*step).min(rest.len()));
+            splitter.push(piece);
+            while splitter.find() {
+                items.push(match splitter.item() {
+                    Piece::Text(item) => Ok(String::from_utf8(item.to_vec()).unwrap()),
+                    Piece::TooLong { length, .. } => Err(length),
+                });
+            }
+            rest = after;
+            if rest.is_empty() {
+                break;
+            }
+        }
+        (items, String::from_utf8(splitter.frame).unwrap())
+    }
+
+    fn whole(text: &str) -> (Vec<String>, String) {
+        let (items, frame) = split(1000, &[1], text.as_bytes());
+        (items.into_iter().map(Result::unwrap).collect(), frame)
+    }
+
+    #[test]
+    fn items_are_told_from_what_stands_around_them() {
+        for (text, items, frame) in [
+            (r#"{"items":[]}"#, vec![], r#"{"items":[]}"#),
+            (r#"{"items":null}"#, vec![], r#"{"items":null}"#),
+            (
+                r#"{"kind":"PodList","items":[{"a":[1]},{"b":"]}\""}],"metadata":{"x":["items",[]]}}"#,
+                vec![r#"{"a":[1]}"#, r#"{"b":"]}\""}"#],
+                r#"{"kind":"PodList","items":[0,0],"metadata":{"x":["items",[]]}}"#,
+            ),
+            (
+                "{ \"items\" :\n[ 1 , \"a,b\" ] }",
+                vec!["1 ", "\"a,b\" "],
+                "{ \"items\" :\n[ 0, 0] }",
+            ),
+            // Not the field of the list itself.
+            (r#"{"a":{"items":[1]}}"#, vec![], r#"{"a":{"items":[1]}}"#),
+            (r#"{"a\"items":[1]}"#, vec![], r#"{"a\"items":[1]}"#),
+            (r#"{"a":"items","b":[1]}"#, vec![], r#"{"a":"items","b":[1]}"#),
+            (r#"["items",[1]]"#, vec![], r#"["items",[1]]"#),
+            // What is no JSON stays so.
+            (r#"{"items":[1,,2]}}"#, vec!["1", "2"], r#"{"items":[0,,0]}}"#),
+            (r#"{"items":[1"#, vec![], r#"{"items":["#),
+            ("<html>", vec![], "<html>"),
+        ] {
+            let items: Vec<String> = items.into_iter().map(str::to_owned).collect();
+            assert_eq!(whole(text), (items, frame.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_item_that_is_too_long_is_skipped_and_says_how_it_began() {
+        let text = br#"{"items":["0123","01234567","x"]}"#;
+        let frame = r#"{"items":[0,0,0]}"#.to_owned();
+        for step in 1..=text.len() {
+            let items = vec![Ok("\"0123\"".to_owned()), Err(10), Ok("\"x\"".to_owned())];
+            assert_eq!(split(6, &[step], text), (items, frame.clone()), "{step} bytes at a time");
+        }
+        let mut splitter = ItemSplitter::new(OBJECT_LIMIT);
+        splitter.push(br#"{"items":["#);
+        for _ in 0..100 {
+            splitter.push(&vec![b'1'; 1 << 20]);
+            assert!(!splitter.find());
+            assert!(splitter.item.capacity() <= OBJECT_LIMIT * 2, "{}", splitter.item.capacity());
+        }
+        splitter.push(b"]}");
+        assert!(splitter.find());
+        let beginning = [b'1'; BEGINNING];
+        assert_eq!(splitter.item(), Piece::TooLong { length: 100 << 20, beginning: &beginning });
+        assert!(!splitter.find());
+        assert!(splitter.item.capacity() <= KEPT && splitter.input.len() <= 2);
+    }
+
+    #[test]
+    fn a_frame_without_end_takes_no_memory() {
+        let mut splitter = ItemSplitter::new(OBJECT_LIMIT);
+        splitter.push(br#"{"items":["#);
+        for _ in 0..100_000 {
+            splitter.push(b"1,");
+            assert!(splitter.find());
+        }
+        assert_eq!(splitter.frame.len(), FRAME_LIMIT);
+    }
+
+    fn values() -> impl Strategy<Value = Value> {
+        let texts = prop_oneof![Just("items".to_owned()), "[\\[\\]{}:,\"\\\\a-c \n]{0,8}"];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<i32>().prop_map(Value::from),
+            texts.clone().prop_map(Value::from)
+        ];
+        leaf.prop_recursive(4, 32, 4, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map(texts.clone(), inner, 0..4)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn however_it_comes(
+            items in prop::collection::vec(values(), 0..5),
+            before in prop::collection::btree_map("[a-h]{1,3}", values(), 0..3),
+            after in prop::collection::btree_map("[j-z]{1,3}", values(), 0..3),
+            pretty: bool,
+            steps in prop::collection::vec(1..40_usize, 1..5),
+        ) {
+            // A map of serde_json is in the order of its keys.
+            let object = |items: Value| {
+                let mut object = serde_json::Map::new();
+                object.extend(before.clone());
+                object.insert("items".to_owned(), items);
+                object.extend(after.clone());
+                Value::Object(object)
+            };
+            let list = object(json!(items));
+            let text = if pretty { format!("{list:#}") } else { list.to_string() };
+            let (found, frame) = split(100_000, &steps, text.as_bytes());
+            let found: Vec<Value> =
+                found.into_iter().map(|item| serde_json::from_str(&item.unwrap()).unwrap()).collect();
+            prop_assert_eq!(&found, &items);
+            let frame: Value = serde_json::from_str(&frame).unwrap();
+            prop_assert_eq!(frame, object(items.iter().map(|_| json!(0)).collect()));
+            // No beginning of it is a whole list.
+            for end in 0..text.trim_ascii_end().len() {
+                let (_, frame) = split(100_000, &steps, &text.as_bytes()[..end]);
+                prop_assert!(serde_json::from_str::<Value>(&frame).is_err());
+            }
+        }
+    }
+}
