@@ -396,14 +396,14 @@ mod tests {
         let mut given_up = eviction(45, 504);
         given_up.reason = "Timeout".into();
         given_up.answered = at(53) + Duration::from_millis(20);
-        let asked = [given_up.clone(), mark(53), deletion(53)];
+        let asked = [given_up.clone(), mark(53), deletion(54)];
         assert_eq!(judged(&asked, None, Some(END)), "kept");
         given_up.answered = at(54);
-        let asked = [given_up.clone(), mark(53), deletion(53)];
+        let asked = [given_up.clone(), mark(53), deletion(54)];
         assert!(judged(&asked, None, Some(END)).contains("two at once"));
         given_up.answered = at(53) + Duration::from_millis(20);
         given_up.code = 500;
-        let asked = [given_up, mark(53), deletion(53)];
+        let asked = [given_up, mark(53), deletion(54)];
         assert!(judged(&asked, None, Some(END)).contains("two at once"));
     }
 
