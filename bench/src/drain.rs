@@ -13,8 +13,10 @@ use crate::tool::Taken;
 #[derive(Debug)]
 pub struct Drain {
     /// From the cordon to the answer that accepted the last eviction, in
-    /// seconds.
+    /// seconds; or the last deletion, where pods were deleted.
     pub evicting: f64,
+    /// How many pods were deleted and not evicted.
+    pub deleted: usize,
     /// From the first poll that was answered with a notice to the cordon, in
     /// milliseconds. `None` for a tool that does not poll.
     pub noticing: Option<f64>,
@@ -32,7 +34,7 @@ impl Drain {
     /// Of what was asked.
     ///
     /// # Errors
-    /// No cordon, or not every pod was evicted.
+    /// No cordon, or not every pod was evicted or deleted.
     pub fn of(
         exchanges: &[Exchange],
         pods: usize,
@@ -41,9 +43,12 @@ impl Drain {
         afterwards: Option<Afterwards>,
     ) -> Result<Self> {
         let cordoned = exchanges.iter().find(|one| is_cordon(one)).context("no cordon")?.answered;
-        let evicted = exchanges.iter().filter(|one| one.is_eviction() && one.accepted());
-        let moments: Vec<_> = evicted.map(|one| one.answered).collect();
-        ensure!(moments.len() == pods, "{} of {pods} pods were evicted", moments.len());
+        let ended = exchanges
+            .iter()
+            .filter(|one| (one.is_eviction() || one.is_deletion()) && one.accepted());
+        let deleted = ended.clone().filter(|one| one.is_deletion()).count();
+        let moments: Vec<_> = ended.map(|one| one.answered).collect();
+        ensure!(moments.len() == pods, "{} of {pods} pods were told to end", moments.len());
         let last = moments.into_iter().max().context("no pods")?;
 
         let mut requests = BTreeMap::new();
@@ -51,6 +56,7 @@ impl Drain {
             *requests.entry(format!("{} {}", one.verb, one.resource)).or_default() += 1;
         }
         Ok(Self {
+            deleted,
             evicting: last.duration_since(cordoned).as_secs_f64(),
             noticing: noticed.map(|at| cordoned.duration_since(at).as_secs_f64() * 1000.0),
             requests,
@@ -64,6 +70,12 @@ impl Drain {
     #[must_use]
     pub fn asked(&self) -> usize {
         self.requests.values().sum::<usize>() - self.events()
+    }
+
+    /// How many evictions were asked for.
+    #[must_use]
+    pub fn evictions(&self) -> usize {
+        self.requests.get("create pods/eviction").copied().unwrap_or_default()
     }
 
     /// How many requests wrote Events.

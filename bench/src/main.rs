@@ -29,8 +29,8 @@ use tokio::signal::ctrl_c;
 
 use crate::goal::Goal;
 use crate::options::{HELP, Options, Part};
-use crate::parts::{footprint, sizes, speed, workers};
-use crate::stage::Stage;
+use crate::parts::{budget, footprint, sizes, speed, workers};
+use crate::stage::{FAR, NEAR, Stage};
 use crate::tool::Programs;
 
 fn main() -> ExitCode {
@@ -68,6 +68,7 @@ async fn run(options: &Options) -> Result<()> {
     let binaries = Binaries::build()?;
     let programs = Programs {
         handler: fs::canonicalize(&options.handler)?,
+        other: options.against.as_ref().map(fs::canonicalize).transpose()?,
         kubectl: binaries.kubectl(),
         peer: options.peer.as_ref().map(fs::canonicalize).transpose()?,
     };
@@ -109,7 +110,7 @@ async fn measure(
     if options.parts == [Part::Sizes] {
         return Ok(goals);
     }
-    let mut stage = Stage::open(binaries, programs, folder).await?;
+    let mut stage = Stage::open(NEAR, binaries, programs.clone(), folder).await?;
     if wanted(Part::Speed) {
         goals.extend(speed::measure(&mut stage, options).await?);
     }
@@ -119,7 +120,16 @@ async fn measure(
     if wanted(Part::Memory) {
         goals.extend(footprint::measure(&mut stage, options).await?);
     }
+    let near =
+        if wanted(Part::Budget) { Some(budget::measure(&mut stage, options).await?) } else { None };
     stage.close().await?;
+    if let Some(near) = near {
+        // One control plane at a time: they would share the cores.
+        let mut stage = Stage::open(FAR, binaries, programs, folder).await?;
+        let far = budget::measure(&mut stage, options).await?;
+        stage.close().await?;
+        goals.extend(budget::print(&near, &far)?);
+    }
     Ok(goals)
 }
 

@@ -7,12 +7,14 @@ use lexopt::prelude::*;
 
 /// Said to `--help`.
 pub const HELP: &str = "\
-bench/run [--peer PATH] [--rounds N] [--keep] [PART…]
+bench/run [--against PATH] [--peer PATH] [--rounds N] [--keep] [PART…]
 
 Measures the handler beside its peers on a control plane on loopback, and
 prints tables in Markdown. Builds what is missing. The parts are speed,
-workers, memory and sizes; all of them by default.
+workers, budget, memory and sizes; all of them by default.
 
+  --against PATH  another handler, such as that of an earlier state, measured
+                  beside this one in the same rounds
   --peer PATH     a program that takes aws-node-termination-handler's
                   environment, measured beside the others; needs root
   --rounds N      how often each drain is repeated (default 6)
@@ -28,6 +30,8 @@ pub struct Options {
     pub handler: PathBuf,
     /// The handler for aarch64; only its size is looked at.
     pub arm: Option<PathBuf>,
+    /// Another handler by path.
+    pub against: Option<PathBuf>,
     /// A peer by path.
     pub peer: Option<PathBuf>,
     /// Repetitions.
@@ -45,13 +49,15 @@ pub enum Part {
     Speed,
     /// The same for different numbers of workers.
     Workers,
+    /// Many pods behind one budget that lets all of them go.
+    Budget,
     /// Idle, through a drain and after it.
     Memory,
     /// The binaries.
     Sizes,
 }
 
-const ALL: [Part; 4] = [Part::Speed, Part::Workers, Part::Memory, Part::Sizes];
+const ALL: [Part; 5] = [Part::Speed, Part::Workers, Part::Budget, Part::Memory, Part::Sizes];
 
 impl Options {
     /// Reads the arguments; `None`: [`HELP`] is wanted.
@@ -59,12 +65,13 @@ impl Options {
     /// # Errors
     /// An argument is not known, or its value is not valid.
     pub fn parse(mut parser: lexopt::Parser) -> Result<Option<Self>> {
-        let (mut handler, mut arm, mut peer) = (None, None, None);
+        let (mut handler, mut arm, mut against, mut peer) = (None, None, None, None);
         let (mut rounds, mut keep, mut parts) = (6, false, Vec::new());
         while let Some(argument) = parser.next()? {
             match argument {
                 Long("handler") => handler = Some(PathBuf::from(parser.value()?)),
                 Long("arm") => arm = Some(PathBuf::from(parser.value()?)),
+                Long("against") => against = Some(PathBuf::from(parser.value()?)),
                 Long("peer") => peer = Some(PathBuf::from(parser.value()?)),
                 Long("rounds") => rounds = parser.value()?.parse()?,
                 Long("keep") => keep = true,
@@ -78,7 +85,7 @@ impl Options {
             parts = ALL.to_vec();
         }
         let handler = handler.context("--handler is missing; bench/run sets it")?;
-        Ok(Some(Self { handler, arm, peer, rounds, keep, parts }))
+        Ok(Some(Self { handler, arm, against, peer, rounds, keep, parts }))
     }
 }
 
@@ -86,8 +93,9 @@ fn part(name: &str) -> Result<Part> {
     Ok(match name {
         "speed" => Part::Speed,
         "workers" => Part::Workers,
+        "budget" => Part::Budget,
         "memory" => Part::Memory,
         "sizes" => Part::Sizes,
-        _ => bail!("no part {name:?}; there are speed, workers, memory and sizes"),
+        _ => bail!("no part {name:?}; there are speed, workers, budget, memory and sizes"),
     })
 }

@@ -10,11 +10,13 @@ use anyhow::{Context, Result, ensure};
 use e2e::cluster::audit::{self, Exchange};
 use e2e::cluster::{Binaries, Cluster, Plan, Release};
 use e2e::manifest;
-use e2e::workload::Shape;
+use e2e::workload::{Shape, budget};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{Api, DeleteParams, ListParams, PostParams};
+use serde_json::json;
 use simulator::{Endpoint, Metadata};
 use tokio::time::{sleep, timeout};
 
@@ -32,6 +34,8 @@ pub struct Stage {
     /// The first one has the pods.
     seats: [Seat; 2],
     pods: usize,
+    /// Whether a budget lies over them.
+    budget: bool,
     drains: usize,
 }
 
@@ -60,8 +64,17 @@ pub struct Afterwards {
     pub ended: Memory,
 }
 
-const PLAN: Plan =
-    Plan { name: "bench", release: Release::V1_37, feature_gates: None, controllers: true };
+/// The control plane of nearly everything.
+pub const NEAR: Plan = Plan {
+    name: "bench",
+    release: Release::V1_37,
+    feature_gates: None,
+    etcd_distance: Duration::ZERO,
+    controllers: true,
+};
+
+/// The same with etcd 20 ms away, there and back.
+pub const FAR: Plan = Plan { name: "bench-far", etcd_distance: Duration::from_millis(10), ..NEAR };
 
 /// Of the Deployment, and the label of its pods.
 const APP: &str = "web";
@@ -79,8 +92,14 @@ impl Stage {
     ///
     /// # Errors
     /// A part does not come up.
-    pub async fn open(binaries: &Binaries, programs: Programs, folder: &Path) -> Result<Self> {
-        let cluster = Cluster::start(PLAN, binaries, folder).await?;
+    pub async fn open(
+        plan: Plan,
+        binaries: &Binaries,
+        programs: Programs,
+        folder: &Path,
+    ) -> Result<Self> {
+        let folder = &folder.join(plan.name);
+        let cluster = Cluster::start(plan, binaries, folder).await?;
         let home = Path::new(env!("CARGO_MANIFEST_DIR"));
         manifest::apply(&cluster, &home.join("../deploy")).await?;
         let peers = home.join("peers.yaml");
@@ -92,7 +111,15 @@ impl Stage {
             Seat::take(&cluster, "bench-a", folder).await?,
             Seat::take(&cluster, "bench-b", folder).await?,
         ];
-        Ok(Self { cluster, programs, folder: folder.to_owned(), seats, pods: 0, drains: 0 })
+        Ok(Self {
+            cluster,
+            programs,
+            folder: folder.to_owned(),
+            seats,
+            pods: 0,
+            budget: false,
+            drains: 0,
+        })
     }
 
     /// Ends the control plane.
@@ -125,6 +152,18 @@ impl Stage {
         deployments.create(&PostParams::default(), &deployment).await?;
         self.settle(&self.seats[0]).await?;
         self.seats[1].set_schedulable(&self.cluster, true).await
+    }
+
+    /// Puts a budget over the pods that lets all of them go at once, until the stage is closed.
+    ///
+    /// # Errors
+    /// It does not count in time.
+    pub async fn put_budget(&mut self) -> Result<()> {
+        let budgets: Api<PodDisruptionBudget> = Api::namespaced(self.cluster.client(), NAMESPACE);
+        let budget = budget(APP, &json!({"maxUnavailable": "100%"}))?;
+        budgets.create(&PostParams::default(), &budget).await?;
+        self.budget = true;
+        self.settle(&self.seats[0]).await
     }
 
     /// The size of one pod as the API server sends it, in bytes.
@@ -232,6 +271,16 @@ impl Stage {
                 && self.count_on(seat).await? == self.pods)
         })
         .await?;
+        if self.budget {
+            let budgets: Api<PodDisruptionBudget> =
+                Api::namespaced(self.cluster.client(), NAMESPACE);
+            self.until("the budget knows of all pods", async || {
+                let status = budgets.get(APP).await?.status.unwrap_or_default();
+                Ok(status.current_healthy == Some(wanted)
+                    && status.disruptions_allowed == Some(wanted))
+            })
+            .await?;
+        }
         // The controllers' last words.
         sleep(Duration::from_millis(500)).await;
         Ok(())

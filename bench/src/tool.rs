@@ -27,6 +27,8 @@ pub enum Tool {
         workers: Option<u16>,
         /// What it reports besides its log.
         reports: Reports,
+        /// Which of two.
+        build: Build,
     },
     /// `kubectl drain`.
     Kubectl,
@@ -42,11 +44,23 @@ pub enum Tool {
     },
 }
 
+/// Which handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Build {
+    /// The one that is measured.
+    This,
+    /// The one given by path, which it is held against.
+    Other,
+}
+
 impl fmt::Display for Tool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Handler { workers, reports } => {
+            Self::Handler { workers, reports, build } => {
                 f.write_str("k8s-spot-handler")?;
+                if *build == Build::Other {
+                    f.write_str(", the other")?;
+                }
                 if let Some(workers) = workers {
                     write!(f, ", {workers} workers")?;
                 }
@@ -69,6 +83,8 @@ impl fmt::Display for Tool {
 pub struct Programs {
     /// The handler.
     pub handler: PathBuf,
+    /// The one that it is held against, if there is one.
+    pub other: Option<PathBuf>,
     /// kubectl.
     pub kubectl: PathBuf,
     /// The peer, if there is one.
@@ -114,11 +130,17 @@ const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 impl Tool {
     /// The handler as it is unless something is switched on.
-    pub const HANDLER: Self = Self::Handler { workers: None, reports: Reports::Off };
+    pub const HANDLER: Self =
+        Self::Handler { workers: None, reports: Reports::Off, build: Build::This };
+    /// The one that it is held against.
+    pub const OTHER: Self =
+        Self::Handler { workers: None, reports: Reports::Off, build: Build::Other };
     /// The same with metrics and probes.
-    pub const SERVING: Self = Self::Handler { workers: None, reports: Reports::Pages };
+    pub const SERVING: Self =
+        Self::Handler { workers: None, reports: Reports::Pages, build: Build::This };
     /// The same with everything that it can report.
-    pub const REPORTING: Self = Self::Handler { workers: None, reports: Reports::All };
+    pub const REPORTING: Self =
+        Self::Handler { workers: None, reports: Reports::All, build: Build::This };
 
     /// Whether it waits for a notice; the others drain at once.
     #[must_use]
@@ -142,7 +164,7 @@ impl Tool {
             _ => None,
         };
         let mut command = match self {
-            Self::Handler { workers, .. } => handler(start, workers, metadata),
+            Self::Handler { workers, build, .. } => handler(start, build, workers, metadata)?,
             Self::Kubectl => kubectl(start),
             Self::Bare { connections } => bare(start, connections)?,
             Self::Peer { unlimited } => peer(start, unlimited, metadata)?,
@@ -214,9 +236,18 @@ impl Running {
     }
 }
 
-fn handler(start: &Start<'_>, workers: Option<u16>, metadata: &Metadata) -> Command {
+fn handler(
+    start: &Start<'_>,
+    build: Build,
+    workers: Option<u16>,
+    metadata: &Metadata,
+) -> Result<Command> {
     let seat = start.seat;
-    let mut command = Command::new(&start.programs.handler);
+    let program = match build {
+        Build::This => &start.programs.handler,
+        Build::Other => start.programs.other.as_ref().context("no other handler was given")?,
+    };
+    let mut command = Command::new(program);
     command
         .env_clear()
         .envs(seat.environment.iter().cloned())
@@ -226,7 +257,7 @@ fn handler(start: &Start<'_>, workers: Option<u16>, metadata: &Metadata) -> Comm
     if let Some(workers) = workers {
         command.env("WORKERS", workers.to_string());
     }
-    command
+    Ok(command)
 }
 
 fn kubectl(start: &Start<'_>) -> Command {

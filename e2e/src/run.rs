@@ -143,13 +143,16 @@ async fn judge(scene: &Scene) -> Result<()> {
     let exchanges = scene.exchanges()?;
     let sightings = scene.witness.pods();
     let server = scene.cluster().api_server().await;
+    let denials = scene.expected_denials();
     let evidence = Evidence {
         node: scene.name(),
         own_uid: scene.handler_pod().metadata.uid.as_deref().unwrap_or_default(),
         exchanges: &exchanges,
         startups: server.startups(),
         sightings: &sightings,
+        denials: &denials,
         deadline: scene.deadline(),
+        earliest_deadline: scene.earliest_deadline(),
         announced: scene.announced(),
         cordoned: scene.is_cordoned().await?,
         checked: scene.is_checked(),

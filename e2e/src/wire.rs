@@ -77,9 +77,26 @@ impl Request {
 /// # Errors
 /// There is no answer, or its status is not 200; the message holds what it said.
 pub async fn get(port: u16, target: &str) -> Result<String> {
+    exchange(port, &format!("GET {target}"), "").await
+}
+
+/// Posts that JSON to a server on loopback and gives the body of its answer.
+///
+/// # Errors
+/// There is no answer, or its status is not 200; the message holds what it said.
+pub async fn post(port: u16, target: &str, json: &str) -> Result<String> {
+    exchange(port, &format!("POST {target}"), json).await
+}
+
+async fn exchange(port: u16, target: &str, body: &str) -> Result<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     // 1.0, so that the answer is in one piece and the server closes after it.
-    let request = format!("GET {target} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n");
+    let mut head = vec![format!("{target} HTTP/1.0"), format!("Host: 127.0.0.1:{port}")];
+    if !body.is_empty() {
+        head.push("Content-Type: application/json".to_owned());
+        head.push(format!("Content-Length: {}", body.len()));
+    }
+    let request = format!("{}\r\n\r\n{body}", head.join("\r\n"));
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await?;

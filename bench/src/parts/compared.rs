@@ -1,9 +1,13 @@
 //! All drains with one crowd, by round and by who did them.
 
 use crate::drain::Drain;
+use crate::goal::Goal;
 use crate::paired::Paired;
 use crate::series::Series;
 use crate::tool::Tool;
+
+/// Of the same thing on a busy machine, two drains differ by as much.
+const NO_SLOWER: f64 = 1.1;
 
 /// See the module.
 pub struct Compared {
@@ -65,6 +69,17 @@ impl Compared {
         ratios.filter(|ratio| ratio.is_finite()).collect()
     }
 
+    /// The handler beside the other, if there was one; `where_it_was` is for the goal's name.
+    pub fn against_the_other(&self, where_it_was: &str) -> Option<Goal> {
+        let ratios = self.ratios(Tool::HANDLER, Tool::OTHER);
+        let ratio = ratios.median()?;
+        let what = format!(
+            "{} pods{where_it_was}: time, compared with the other handler: {ratios:.2}",
+            self.pods
+        );
+        Some(Goal::at_most(what, NO_SLOWER, ratio, " ×", 2))
+    }
+
     /// How much longer one took, in milliseconds, by the rounds in which the
     /// other had two turns.
     pub fn paired(&self, tool: Tool, held_against: Tool) -> Paired {
@@ -81,7 +96,7 @@ impl Compared {
     }
 
     /// Each once, in the order of their first turns.
-    fn tools(&self) -> Vec<Tool> {
+    pub fn tools(&self) -> Vec<Tool> {
         let mut tools = Vec::new();
         for (tool, _) in self.rounds.iter().flatten() {
             if !tools.contains(tool) {

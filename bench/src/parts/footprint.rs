@@ -33,7 +33,7 @@ pub async fn measure(stage: &mut Stage, options: &Options) -> Result<Vec<Goal>> 
     println!("\n### Memory, KiB\n");
     println!("| | | VmRSS | RssAnon | VmHWM |");
     println!("|---|---|---:|---:|---:|");
-    let mut goals = while_idle(stage).await?;
+    let mut goals = while_idle(stage, options).await?;
     if options.peer.is_some() {
         let peer = Tool::Peer { unlimited: false };
         let [memories] = idle(stage, [peer]).await?;
@@ -43,10 +43,14 @@ pub async fn measure(stage: &mut Stage, options: &Options) -> Result<Vec<Goal>> 
     Ok(goals)
 }
 
-async fn while_idle(stage: &mut Stage) -> Result<Vec<Goal>> {
+async fn while_idle(stage: &mut Stage, options: &Options) -> Result<Vec<Goal>> {
     let [handler, serving] = idle(stage, [Tool::HANDLER, Tool::SERVING]).await?;
     let [resident, anonymous] = print_idle(Tool::HANDLER, &handler);
     let [_, with_pages] = print_idle(Tool::SERVING, &serving);
+    if options.against.is_some() {
+        let [other] = idle(stage, [Tool::OTHER]).await?;
+        print_idle(Tool::OTHER, &other);
+    }
     Ok(vec![
         Goal::at_most("idle: RssAnon, median", 150.0, anonymous, " KiB", 0),
         Goal::at_most("idle: VmRSS, median", 1280.0, resident, " KiB", 0),
@@ -96,6 +100,7 @@ async fn through_a_drain(stage: &mut Stage, options: &Options) -> Result<Vec<Goa
     ensure!(size > 14_500, "a pod of {size} bytes is too small");
 
     let mut tools: Vec<_> = [Tool::HANDLER, Tool::REPORTING].repeat(ROUNDS);
+    tools.extend(options.against.as_ref().map(|_| Tool::OTHER));
     tools.push(Tool::Kubectl);
     tools.extend(options.peer.as_ref().map(|_| Tool::Peer { unlimited: true }));
     let (mut peaks, mut reporting) = (Series::default(), Series::default());

@@ -1,5 +1,6 @@
 //! What is measured. Each part prints its table and gives its goals.
 
+pub mod budget;
 mod compared;
 pub mod footprint;
 pub mod sizes;

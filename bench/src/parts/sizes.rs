@@ -28,6 +28,9 @@ pub fn measure(options: &Options, programs: &Programs) -> Result<Vec<Goal>> {
         println!("| k8s-spot-handler, {machine} | {size:.2} |");
         goals.push(Goal::at_most(format!("binary, {machine}"), 2.0, size, " MB", 2));
     }
+    if let Some(other) = &programs.other {
+        println!("| k8s-spot-handler, the other | {:.2} |", megabytes(other)?);
+    }
     println!("| kubectl | {:.2} |", megabytes(&programs.kubectl)?);
     if let Some(peer) = &programs.peer {
         println!("| peer | {:.2} |", megabytes(peer)?);

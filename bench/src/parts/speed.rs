@@ -47,6 +47,7 @@ pub async fn measure(stage: &mut Stage, options: &Options) -> Result<Vec<Goal>> 
     for compared in &all {
         goals.extend(against_others(compared)?);
         goals.extend(against_itself(compared)?);
+        goals.extend(compared.against_the_other(""));
     }
     print_requests(&all);
     goals.push(noticing(&all)?);
@@ -74,7 +75,9 @@ async fn compare(stage: &mut Stage, pods: usize, options: &Options) -> Result<Co
 fn small(number: usize, options: &Options) -> Vec<Tool> {
     let peer = options.peer.is_some();
     let slow = number < SLOW_ROUNDS;
-    let mut tools = vec![Tool::HANDLER, BARE];
+    let mut tools = vec![Tool::HANDLER];
+    tools.extend(options.against.as_ref().map(|_| Tool::OTHER));
+    tools.push(BARE);
     tools.extend(peer.then_some(Tool::Peer { unlimited: true }));
     tools.extend(slow.then_some(Tool::Kubectl));
     tools.extend((slow && peer).then_some(Tool::Peer { unlimited: false }));
@@ -84,7 +87,9 @@ fn small(number: usize, options: &Options) -> Vec<Tool> {
 /// The handler has two turns in each round, which says how far apart two runs of
 /// the same thing are.
 fn large(options: &Options) -> Vec<Tool> {
-    let mut tools = vec![Tool::HANDLER, Tool::REPORTING, BARE];
+    let mut tools = vec![Tool::HANDLER, Tool::REPORTING];
+    tools.extend(options.against.as_ref().map(|_| Tool::OTHER));
+    tools.push(BARE);
     tools.extend(options.peer.as_ref().map(|_| Tool::Peer { unlimited: true }));
     tools.push(Tool::HANDLER);
     tools

@@ -9,7 +9,7 @@ use crate::drain::Drain;
 use crate::options::Options;
 use crate::series::Series;
 use crate::stage::{Course, Stage};
-use crate::tool::Tool;
+use crate::tool::{Build, Tool};
 
 const NUMBERS: [u16; 7] = [1, 8, 16, 24, 32, 48, 64];
 
@@ -42,7 +42,11 @@ pub async fn measure(stage: &mut Stage, options: &Options) -> Result<()> {
                     continue;
                 }
                 eprintln!("{pods} pods, round {}: {workers} workers", round + 1);
-                let tool = Tool::Handler { workers: Some(workers), reports: Reports::Off };
+                let tool = Tool::Handler {
+                    workers: Some(workers),
+                    reports: Reports::Off,
+                    build: Build::This,
+                };
                 let drain = stage.drain(tool, Course::default()).await?;
                 drains.get_mut(place).context("no such place")?.push(drain);
             }

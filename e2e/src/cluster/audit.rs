@@ -99,14 +99,15 @@ impl Exchange {
     }
 
     /// Whether it is an eviction that a disruption budget stood in the way of:
-    /// it allows none, or there are two of them, which the server takes ill.
+    /// it allows none, or there are two of them, which the server takes ill. One whose status others
+    /// were always quicker to write (409) has not refused.
     #[must_use]
     pub fn refused_by_budget(&self) -> bool {
         let message = self.message.to_lowercase();
         let budget = ["disruption budget", "poddisruptionbudget"]
             .iter()
             .any(|words| message.contains(words));
-        self.is_eviction() && !self.accepted() && budget
+        self.is_eviction() && !self.accepted() && self.code != 409 && budget
     }
 
     fn refuses_the_node(&self) -> bool {

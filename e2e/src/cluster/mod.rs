@@ -5,6 +5,7 @@ mod api_server;
 pub mod audit;
 mod binaries;
 mod kubeconfig;
+mod link;
 mod pki;
 pub mod port;
 mod process;
@@ -20,6 +21,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 pub use api_server::{ApiServer, Startup};
 pub use binaries::{Binaries, Release};
+pub use link::Link;
 pub use pki::{Identity, Pki};
 pub use process::Process;
 
@@ -32,6 +34,8 @@ pub struct Plan {
     pub release: Release,
     /// What `--feature-gates` of the API server is told.
     pub feature_gates: Option<&'static str>,
+    /// How long the way from the API server to etcd is, one way.
+    pub etcd_distance: Duration,
     /// Whether it has a controller manager and a scheduler. Without them pods
     /// are created on their node, and budgets get their status by hand.
     pub controllers: bool,
@@ -46,6 +50,9 @@ pub struct Cluster {
     /// Behind a lock: a scenario may stop and start it.
     api_server: Mutex<ApiServer>,
     port: u16,
+    etcd: u16,
+    /// Between the API server and etcd, if that is to be farther away than it is.
+    _link: Option<Link>,
     others: Mutex<Vec<Process>>,
     client: Client,
     kubeconfig: PathBuf,
@@ -68,7 +75,12 @@ impl Cluster {
         let pki = Pki::create(&folder.join("pki"), "e2e-cluster-ca")?;
         pki.create_token_key()?;
 
-        let (etcd, etcd_url) = start_etcd(binaries, &folder)?;
+        let (etcd, etcd_port) = start_etcd(binaries, &folder)?;
+        let link = match plan.etcd_distance {
+            Duration::ZERO => None,
+            one_way => Some(Link::open(etcd_port, one_way).await?),
+        };
+        let etcd_url = url(link.as_ref().map_or(etcd_port, Link::port));
         let mut api_server = ApiServer::prepare(plan, binaries, &folder, &pki, &etcd_url)?;
         api_server.start()?;
 
@@ -83,6 +95,8 @@ impl Cluster {
             binaries: binaries.clone(),
             pki,
             port: api_server.port(),
+            etcd: etcd_port,
+            _link: link,
             api_server: Mutex::new(api_server),
             others: Mutex::new(vec![etcd]),
             client,
@@ -123,6 +137,12 @@ impl Cluster {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The port of etcd on 127.0.0.1, for clients.
+    #[must_use]
+    pub fn etcd_port(&self) -> u16 {
+        self.etcd
     }
 
     /// The certificate of the cluster's authority.
@@ -269,9 +289,14 @@ impl Cluster {
 /// How often something that is awaited is looked at.
 pub const GLANCE: Duration = Duration::from_millis(100);
 
-fn start_etcd(binaries: &Binaries, folder: &Path) -> Result<(Process, String)> {
-    let client = format!("http://127.0.0.1:{}", port::free()?);
-    let peer = format!("http://127.0.0.1:{}", port::free()?);
+fn url(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
+}
+
+/// Gives the port for clients, too.
+fn start_etcd(binaries: &Binaries, folder: &Path) -> Result<(Process, u16)> {
+    let port = port::free()?;
+    let (client, peer) = (url(port), url(port::free()?));
     let mut command = Command::new(binaries.etcd());
     command
         .arg("--data-dir")
@@ -283,5 +308,5 @@ fn start_etcd(binaries: &Binaries, folder: &Path) -> Result<(Process, String)> {
         .args(["--initial-cluster", &format!("default={peer}")])
         // Nothing here outlives the run.
         .args(["--unsafe-no-fsync", "--log-level=warn"]);
-    Ok((Process::start("etcd", command, folder)?, client))
+    Ok((Process::start("etcd", command, folder)?, port))
 }

@@ -1,4 +1,5 @@
-//! The receiver of a webhook: keeps what it is sent, and answers as it is told.
+//! The receiver of a webhook, be it for messages or of the API server's admission: keeps what it is
+//! sent, and answers as it is told.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use http::StatusCode;
 use jiff::Timestamp;
+use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
@@ -46,6 +48,13 @@ pub enum Answer {
         headers: Vec<(String, String)>,
         /// Its body.
         body: String,
+    },
+    /// A refusal of what the API server asks about in an `AdmissionReview`.
+    Denial {
+        /// The status that the API server is to answer with.
+        code: u16,
+        /// And the message.
+        message: String,
     },
     /// Nothing, until the client has had enough.
     Hang,
@@ -201,14 +210,21 @@ async fn converse(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     book: &Mutex<Book>,
 ) -> Result<()> {
+    let mut asked = String::new();
     while let Some(request) = Request::read(&mut stream).await? {
         let last = request.header("connection").is_some_and(|it| it.eq_ignore_ascii_case("close"));
         let answer = {
             let mut book = lock(book);
+            asked.clone_from(&request.body);
             book.received.push(Received { at: Timestamp::now(), request });
             book.next.pop_front().unwrap_or_else(|| book.otherwise.clone())
         };
+        let answer = match answer {
+            Answer::Denial { code, message } => denial(&asked, code, &message)?,
+            answer => answer,
+        };
         match answer {
+            Answer::Denial { .. } | Answer::Close => return Ok(()),
             Answer::Reply { status, headers, body } => {
                 stream.write_all(response(status, &headers, &body).as_bytes()).await?;
                 stream.flush().await?;
@@ -220,10 +236,22 @@ async fn converse(
                 stream.read_to_end(&mut Vec::new()).await?;
                 return Ok(());
             }
-            Answer::Close => return Ok(()),
         }
     }
     Ok(())
+}
+
+/// The answer to an `AdmissionReview` that refuses what it asks about.
+fn denial(asked: &str, code: u16, message: &str) -> Result<Answer> {
+    let review: Value = serde_json::from_str(asked)?;
+    let answer = json!({
+        "apiVersion": review["apiVersion"], "kind": review["kind"],
+        "response": {
+            "uid": review["request"]["uid"], "allowed": false,
+            "status": {"code": code, "message": message},
+        },
+    });
+    Ok(Answer::status(200)?.with("Content-Type", "application/json").saying(&answer.to_string()))
 }
 
 fn response(status: StatusCode, headers: &[(String, String)], body: &str) -> String {

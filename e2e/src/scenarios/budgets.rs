@@ -17,6 +17,12 @@ use crate::scene::{SOON, Scene};
 use crate::verdicts::Verdicts;
 use crate::workload::{Shape, budget, typed};
 
+/// The label that pods of several owners share.
+const GROUP: &str = "e2e/group";
+
+/// How many evictions a server in trouble may have to be asked for again.
+const AGAIN: usize = 5;
+
 /// A budget that always lets one pod go: each goes when the one before has its
 /// replacement, and none is deleted.
 pub async fn one_at_a_time(scene: &mut Scene) -> Result<()> {
@@ -133,6 +139,46 @@ pub async fn two(scene: &mut Scene) -> Result<()> {
         let told = row.note.contains("more than one");
         ensure!(told, "{}: the note is {:?}", pod.name(), row.note);
     }
+    handler.stop(SOON).await
+}
+
+/// A budget that lets all of its pods go at once, and etcd is so far away that the evictions of them
+/// get into each other's way: all go, none is deleted, and nobody is told of a refusal. `owners` are
+/// how many Deployments the pods are of.
+pub async fn all_allowed(scene: &mut Scene, owners: usize, count: usize) -> Result<()> {
+    let each = count / owners;
+    for number in 0..owners {
+        let app = format!("web-{number}");
+        let mut deployment = Shape::default().deployment(scene.name(), &app, each)?;
+        let labels = &mut deployment.spec.template.metadata.get_or_insert_default().labels;
+        labels.get_or_insert_default().insert(GROUP.to_owned(), "web".to_owned());
+        scene.create(&deployment).await?;
+    }
+    for number in 0..owners {
+        scene.ready(&format!("web-{number}"), each).await?;
+    }
+    let budget = typed(json!({
+        "metadata": {"name": "web"},
+        "spec": {"maxUnavailable": "100%", "selector": {"matchLabels": {GROUP: "web"}}},
+    }))?;
+    scene.budget_of("web", &budget).await?;
+    scene.open_spare().await?;
+    let mut handler = scene.polling_handler(&[]).await?;
+    // As EC2 gives it: nobody's own time is near.
+    scene.announce(120).await?;
+    scene.emptied().await?;
+
+    let table = handler.verdicts(1, SOON).await?;
+    let evicted = table.count(scene.name(), "evicted");
+    ensure!(evicted == count, "{evicted} of {count} pods evicted; {}", table.summary);
+    let exchanges = scene.exchanges()?;
+    ensure!(!exchanges.iter().any(Exchange::is_deletion), "a pod was deleted");
+    let marked = exchanges.iter().any(|one| one.resource == "pods/status");
+    ensure!(!marked, "a pod was marked to be deleted");
+    let refused = exchanges.iter().filter(|one| one.refused_by_budget()).count();
+    ensure!(refused == 0, "the budget refused {refused} times");
+    let asked = exchanges.iter().filter(|one| one.is_eviction()).count();
+    ensure!(asked <= count + AGAIN, "{asked} evictions for {count} pods");
     handler.stop(SOON).await
 }
 

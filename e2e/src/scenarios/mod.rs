@@ -1,5 +1,6 @@
 //! The scenarios. Each is a function over a scene of its own.
 
+mod admission;
 mod arrivals;
 mod attackers;
 mod balancers;
@@ -7,6 +8,7 @@ mod budgets;
 mod by_hand;
 mod check;
 mod crowd;
+mod crowded;
 mod grace;
 mod grants;
 mod hands;
@@ -15,6 +17,7 @@ mod kinds;
 mod lifecycle;
 mod maintenance;
 mod marks;
+mod nobody;
 mod notices;
 mod outage;
 mod plans;
@@ -22,6 +25,7 @@ mod rebalance;
 mod reboot;
 mod reports;
 mod restarts;
+mod returning;
 mod servers;
 mod shipped;
 mod spot;
@@ -41,7 +45,9 @@ use crate::gate::Side::{After, Before};
 use crate::observers::Format;
 use crate::rights::Flavour;
 use crate::scene::Scene;
+use admission::Keeper;
 use reboot::Reboot;
+use returning::Place;
 use servers::FirstSet;
 use steps::Step;
 
@@ -67,8 +73,13 @@ const ALL_MARKS: [(&str, &str); 2] =
     [("TAINT_NODE", "true"), ("EXCLUDE_FROM_LOAD_BALANCERS", "true")];
 
 /// Where most of them play.
-const MAIN: Plan =
-    Plan { name: "main", release: Release::V1_37, feature_gates: None, controllers: true };
+const MAIN: Plan = Plan {
+    name: "main",
+    release: Release::V1_37,
+    feature_gates: None,
+    etcd_distance: Duration::ZERO,
+    controllers: true,
+};
 
 /// Its API server cannot begin a watch with what is there.
 const NO_WATCH_LIST: Plan = Plan {
@@ -77,6 +88,18 @@ const NO_WATCH_LIST: Plan = Plan {
     controllers: false,
     ..MAIN
 };
+
+/// Its API server reads the pages of a list from etcd, as 1.33 and all before 1.32 do, and its cluster
+/// has many pods.
+const CROWDED: Plan = Plan {
+    name: "crowded",
+    feature_gates: Some("WatchList=false,ListFromCacheSnapshot=false"),
+    controllers: false,
+    ..MAIN
+};
+
+/// Its etcd is 20 ms away, there and back.
+const FAR: Plan = Plan { name: "far", etcd_distance: Duration::from_millis(10), ..MAIN };
 
 /// The oldest API server.
 const OLDEST: Plan = Plan { name: "oldest", release: Release::V1_34, controllers: false, ..MAIN };
@@ -101,6 +124,9 @@ const ALL: &[Scenario] = &[
     }),
     on(MAIN, "rebalance-mark", |scene| rebalance::cordoned_for_a_while(scene).boxed()),
     on(MAIN, "rebalance-patience", |scene| rebalance::patience(scene).boxed()),
+    on(MAIN, "returning-rebalance", |scene| returning::left_alone(scene).boxed()),
+    on(FAR, "budget-all-100", |scene| budgets::all_allowed(scene, 1, 100).boxed()),
+    on(CROWDED, "pods-elsewhere", |scene| crowded::first_set(scene, 10_000).boxed()),
     on(OUTAGE, "outage", |scene| outage::in_the_middle(scene).boxed()),
     on(OUTAGE_FIRST, "outage-first", |scene| outage::from_the_start(scene).boxed()),
     on(MAIN, "token-rotated", |scene| restarts::token_rotated(scene).boxed()),
@@ -121,6 +147,35 @@ const ALL: &[Scenario] = &[
     on(MAIN, "instance-stop", |scene| {
         maintenance::planned(scene, "instance-stop", "canceled").boxed()
     }),
+    on(MAIN, "returning-pinned", |scene| returning::not_hunted(scene, Place::Pinned).boxed()),
+    on(MAIN, "returning", |scene| returning::not_hunted(scene, Place::Free).boxed()),
+    on(FAR, "budget-all-owners", |scene| budgets::all_allowed(scene, 4, 40).boxed()),
+    on(FAR, "budget-one-at-a-time-far", |scene| budgets::one_at_a_time(scene).boxed()),
+    on(MAIN, "admission-denies-500", |scene| {
+        admission::deleted_in_time(scene, Keeper::Denies(500)).boxed()
+    }),
+    on(MAIN, "admission-denies-403", |scene| {
+        admission::deleted_in_time(scene, Keeper::Denies(403)).boxed()
+    }),
+    on(MAIN, "admission-hangs", |scene| admission::deleted_in_time(scene, Keeper::Hangs).boxed()),
+    on(MAIN, "admission-unreachable", |scene| {
+        admission::deleted_in_time(scene, Keeper::Unreachable).boxed()
+    }),
+    on(MAIN, "admission-policy-forbids", |scene| {
+        admission::deleted_in_time(scene, Keeper::Policy("Forbidden")).boxed()
+    }),
+    on(MAIN, "admission-policy-invalid", |scene| {
+        admission::deleted_in_time(scene, Keeper::Policy("Invalid")).boxed()
+    }),
+    on(MAIN, "admission-not-granted", |scene| {
+        admission::deleted_in_time(scene, Keeper::NotGranted).boxed()
+    }),
+    on(MAIN, "admission-passed-over", |scene| admission::passed_over(scene).boxed()),
+    on(MAIN, "admission-slow-cordon", |scene| admission::slow_cordon(scene).boxed()),
+    on(NO_WATCH_LIST, "admission-ending-namespace", |scene| {
+        admission::ending_namespace(scene).boxed()
+    }),
+    on(MAIN, "admission-never", |scene| admission::never_deleted(scene).boxed()),
     on(MAIN, "second-notice", |scene| notices::second(scene).boxed()),
     on(MAIN, "budget-nothing", |scene| budgets::nothing_allowed(scene, AHEAD, &[5, 10]).boxed()),
     on(NO_WATCH_LIST, "no-watch-list", |scene| {
@@ -177,6 +232,7 @@ const ALL: &[Scenario] = &[
     on(MAIN, "metrics", |scene| watching::scraped(scene, Format::OpenMetrics).boxed()),
     on(MAIN, "metrics-plain", |scene| watching::scraped(scene, Format::PlainText).boxed()),
     on(MAIN, "probes", |scene| watching::probed(scene).boxed()),
+    on(MAIN, "no-such-node", |scene| nobody::no_such_node(scene).boxed()),
     on(MAIN, "port-taken", |scene| watching::port_taken(scene).boxed()),
     on(MAIN, "kubernetes-events", |scene| reports::kubernetes_events(scene).boxed()),
     on(MAIN, "moved", |scene| notices::moved(scene).boxed()),

@@ -50,8 +50,8 @@ pub async fn kubernetes_events(scene: &mut Scene) -> Result<()> {
     Ok(())
 }
 
-/// What `kubectl get events` knows of it.
-async fn events(scene: &Scene, namespace: &str, selector: &str) -> Result<Vec<Value>> {
+/// What `kubectl get events` knows.
+pub(super) async fn events(scene: &Scene, namespace: &str, selector: &str) -> Result<Vec<Value>> {
     let words = format!("get events --namespace {namespace} --field-selector {selector} -o json");
     let list: Value = serde_json::from_str(&scene.kubectl_says(&words).await?)?;
     Ok(list["items"].as_array().cloned().unwrap_or_default())

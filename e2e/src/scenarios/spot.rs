@@ -23,6 +23,7 @@ pub async fn hibernate(scene: &mut Scene) -> Result<()> {
     scene.budget("guarded", json!({"minAvailable": "100%"})).await?;
     let mut handler = scene.polling_handler(&[]).await?;
     let end = scene.expect_end_in(AHEAD)?;
+    scene.expect_end_at_once();
     scene.metadata.announce("hibernate", end).await?;
     handler.says(&["hibernate", "at once", "least grace"], SOON).await?;
     scene.emptied().await?;

@@ -1,6 +1,8 @@
 //! The place of one scenario: a node that is going to die, a spare one, a
 //! namespace, a metadata service, and somebody who watches.
 
+mod admission;
+mod elsewhere;
 mod evidence;
 mod node;
 mod service;
@@ -18,11 +20,13 @@ use k8s_openapi::api::core::v1::Pod;
 use crate::cluster::{Binaries, Cluster};
 use crate::diary::Diary;
 use crate::handler::Boot;
+use crate::lock;
 use crate::manifest;
 use crate::metadata::MetadataMock;
 use crate::witness::{Sighting, Witness};
 use crate::workload;
 
+pub use admission::{FailurePolicy, Intercepted};
 pub use node::{create_namespace, create_node};
 
 /// For what should happen at once, on a busy machine.
@@ -54,8 +58,12 @@ pub struct Scene {
     secrets: Mutex<Vec<String>>,
     handler_pod: Pod,
     deadline: Option<Timestamp>,
+    /// The earliest of all.
+    earliest_deadline: Option<Timestamp>,
     /// When there first was one.
     announced: Option<Timestamp>,
+    /// In the message of each refusal that is part of the scenario.
+    denials: Mutex<Vec<String>>,
     /// Something that the handler needs is taken from it.
     refusals_expected: bool,
     checked: bool,
@@ -89,7 +97,9 @@ impl Scene {
             secrets: Mutex::new(vec![workload::SECRET.to_owned()]),
             handler_pod,
             deadline: None,
+            earliest_deadline: None,
             announced: None,
+            denials: Mutex::default(),
             metadata: MetadataMock::start(&ground.binaries, &folder).await?,
             witness,
             diary: Diary::start(ground.cluster.client(), name),
@@ -100,6 +110,18 @@ impl Scene {
         };
         scene.renew_token().await?;
         Ok(scene)
+    }
+
+    /// From now on the API server may refuse with 403 where its message holds these words: it was
+    /// made to.
+    pub fn expect_denials(&self, words: &str) {
+        lock(&self.denials).push(words.to_owned());
+    }
+
+    /// The words of [`Scene::expect_denials`].
+    #[must_use]
+    pub fn expected_denials(&self) -> Vec<String> {
+        lock(&self.denials).clone()
     }
 
     /// From now on the handler may be refused what it needs, and fail.
@@ -153,6 +175,12 @@ impl Scene {
     #[must_use]
     pub fn deadline(&self) -> Option<Timestamp> {
         self.deadline
+    }
+
+    /// The earliest end that was ever announced.
+    #[must_use]
+    pub fn earliest_deadline(&self) -> Option<Timestamp> {
+        self.earliest_deadline
     }
 
     /// When an end was first announced.

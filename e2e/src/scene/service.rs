@@ -162,8 +162,15 @@ impl Scene {
         let end = now.checked_add(Duration::from_secs(seconds.into()))?;
         let deadline = Timestamp::from_second(end.as_second())?;
         self.deadline = Some(deadline);
+        self.earliest_deadline =
+            Some(self.earliest_deadline.map_or(deadline, |before| before.min(deadline)));
         self.announced.get_or_insert(now);
         Ok(deadline)
+    }
+
+    /// What was announced begins at once, whatever the time in it: nobody's own time is ahead.
+    pub fn expect_end_at_once(&mut self) {
+        self.earliest_deadline = Some(Timestamp::now());
     }
 
     /// Gives the handler a new pod on the node, as a rolling update does; the

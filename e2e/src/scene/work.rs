@@ -106,19 +106,27 @@ impl Scene {
     /// # Errors
     /// It does not count within a minute.
     pub async fn budget(&self, app: &str, limit: Value) -> Result<()> {
-        let created = self.create(&budget(app, &limit)?).await?;
+        self.budget_of(app, &budget(app, &limit)?).await
+    }
+
+    /// The same for a budget of any form, of that name.
+    ///
+    /// # Errors
+    /// It does not count within a minute.
+    pub async fn budget_of(&self, name: &str, budget: &PodDisruptionBudget) -> Result<()> {
+        let created = self.create(budget).await?;
         let api: Api<PodDisruptionBudget> = Api::namespaced(self.cluster().client(), &self.name);
         if !self.cluster().plan().controllers {
             let status = json!({"status": {
                 "observedGeneration": created.metadata.generation, "disruptionsAllowed": 0,
                 "currentHealthy": 1, "desiredHealthy": 1, "expectedPods": 1,
             }});
-            api.patch_status(app, &PatchParams::default(), &Patch::Merge(status)).await?;
+            api.patch_status(name, &PatchParams::default(), &Patch::Merge(status)).await?;
             return Ok(());
         }
         let waiting = async {
             loop {
-                let status = api.get(app).await?.status;
+                let status = api.get(name).await?.status;
                 if status.is_some_and(|status| {
                     status.expected_pods > Some(0) && status.current_healthy == status.expected_pods
                 }) {
@@ -127,7 +135,7 @@ impl Scene {
                 sleep(GLANCE).await;
             }
         };
-        timeout(SOON, waiting).await.with_context(|| format!("budget {app} does not count"))?
+        timeout(SOON, waiting).await.with_context(|| format!("budget {name} does not count"))?
     }
 
     /// Takes a budget away.
