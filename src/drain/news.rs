@@ -324,9 +324,7 @@ impl Drain {
         let deleted_in = self.deleted_in(now, uid, sent);
         let Some(record) = self.records.get_mut(uid) else { return };
         record.pause = Some(Pause::after(sent, now, NAMESPACE_PAUSE));
-        if record.failure.replace(Failure::NamespaceTerminating)
-            != Some(Failure::NamespaceTerminating)
-        {
+        if record.failed(Failure::NamespaceTerminating) != Some(Failure::NamespaceTerminating) {
             let pod = record.reference().clone();
             self.told.push_back(Progress::NamespaceTerminating { pod, deleted_in });
         }
@@ -337,7 +335,7 @@ impl Drain {
         let Some(record) = self.records.get_mut(uid) else { return };
         record.pause = Some(Pause::after(sent, now, FORBIDDEN_PAUSE));
         let failed = Failed { answered: true, why: message.as_str().into() };
-        record.failure = Some(Failure::Forbidden(failed));
+        record.failed(Failure::Forbidden(failed));
         if !self.forbidden_said {
             self.forbidden_said = true;
             let pod = record.reference().clone();
@@ -375,7 +373,7 @@ impl Drain {
         let pause = record.backoff.next(&mut self.jitter);
         record.pause = Some(Pause::after(sent, now, pause.max(asked_pause)));
         let answered = kind == FailureKind::Failed;
-        record.failure = Some(Failure::Passing(Failed { answered, why: why.as_str().into() }));
+        record.failed(Failure::Passing(Failed { answered, why: why.as_str().into() }));
         self.failed_requests += 1;
         if !self.failures_said.contains(&kind) {
             self.failures_said.push(kind);

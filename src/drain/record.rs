@@ -30,6 +30,8 @@ pub(super) struct Record {
     pub(super) marked: bool,
     /// What had kept it from being evicted when it was first to be deleted for that.
     pub(super) obstacle: Option<Obstacle>,
+    /// What the API server last answered that kept it, besides budgets.
+    pub(super) refusal: Option<Failed>,
     /// What the last request failed for, if it did.
     pub(super) failure: Option<Failure>,
     /// The pause after a request that came to nothing.
@@ -149,6 +151,7 @@ impl Record {
             accepted: None,
             marked: false,
             obstacle: None,
+            refusal: None,
             failure: None,
             pause: None,
             backoff: RETRIES,
@@ -192,6 +195,15 @@ impl Record {
         pause.map_or(Moment::START, |pause| timing.pause(pause.since, pause.length, self.grace))
     }
 
+    /// A request about it came to nothing. Gives what the one before failed for, if it did.
+    pub(super) fn failed(&mut self, failure: Failure) -> Option<Failure> {
+        let failed = failure.failed();
+        if failed.answered {
+            self.refusal = Some(failed);
+        }
+        self.failure.replace(failure)
+    }
+
     /// Whether there was no answer to its last request, for so long if it is still under way.
     pub(super) fn is_unanswered(&self, now: Moment, longest: Duration) -> bool {
         match &self.in_flight {
@@ -204,7 +216,12 @@ impl Record {
     pub(super) fn obstacle(&mut self) -> Obstacle {
         let obstacle = self.obstacle.take().unwrap_or_else(|| match (&self.state, &self.failure) {
             (State::Blocked(budget), _) => Obstacle::Budget(Arc::clone(budget)),
-            (_, Some(failure)) => Obstacle::Failed(failure.failed()),
+            (_, Some(failure)) => {
+                // What was said once says more than the silence after it.
+                let failed = Some(failure.failed()).filter(|failed| failed.answered);
+                let refusal = failed.or_else(|| self.refusal.clone());
+                Obstacle::Failed(refusal.unwrap_or_else(|| failure.failed()))
+            }
             (_, None) => Obstacle::Failed(Failed { answered: false, why: "no answer came".into() }),
         });
         self.obstacle.insert(obstacle).clone()

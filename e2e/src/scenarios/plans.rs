@@ -46,7 +46,7 @@ pub async fn every_fate(scene: &mut Scene) -> Result<()> {
         ),
         ("bare", "evicted", "first", "no controller"),
         ("static", "left alone", "first", "static pod"),
-        ("agent", "left alone", "after those", "DaemonSet agent"),
+        ("agent", "left alone", "daemonset", "DaemonSet agent"),
     ] {
         for pod in of(scene, &found, app)? {
             let so = pod["fate"] == fate && pod["turn"] == turn;

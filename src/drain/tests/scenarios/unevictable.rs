@@ -88,6 +88,14 @@ fn an_operator_who_wants_nobody_deleted_gets_that_whatever_keeps_the_pod() {
 }
 
 #[test]
+fn what_the_server_has_said_is_told_rather_than_its_silence_after_that() {
+    let cluster = Cluster::with([pod("a")]).fault(0..=1, Wrong::Failed);
+    let silent = Wrong::Silent { carried_out: false };
+    let run = run(&cluster.fault(1..=120, silent).only(None, Some(Verb::Evict)));
+    are(&run.outcomes(), &["a deleted, as evictions failed: 500 no answer of webhook"]);
+}
+
+#[test]
 fn what_kept_a_pod_stays_the_reason_though_its_deletion_fails_at_first() {
     let cluster = unevictable(Wrong::Forbidden).fault(88..=95, Wrong::Busy(None));
     let run = run(&cluster.only(Some(0), Some(Verb::Delete)));
