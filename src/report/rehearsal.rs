@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crate::drain::forecast::{Fate, Forecast};
 use crate::drain::pod::Tier;
-use crate::excerpt::excerpt;
 use crate::report::json::{Object, list, text};
 
 /// All that was found out.
@@ -86,9 +85,10 @@ fn turn(tier: Tier) -> &'static str {
     }
 }
 
-/// Names in it may come from anybody.
+/// Whole: what the API server said stands at its end. Names and messages in it were made fit for one
+/// line when they were read.
 fn note(pod: &Forecast) -> String {
-    excerpt(&pod.to_string())
+    pod.to_string()
 }
 
 impl fmt::Display for Rehearsal<'_> {
