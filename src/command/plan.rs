@@ -12,7 +12,7 @@ use crate::drain::Plan;
 use crate::drain::ask::Answer;
 use crate::drain::forecast::{forecast, is_asked, rehearsal};
 use crate::drain::machine::{Drain, Step};
-use crate::drain::pod::Pod;
+use crate::drain::pod::{Pod, Tier};
 use crate::drain::progress::Progress;
 use crate::drain::timing::Timing;
 use crate::drain::verdict::Verdict;
@@ -102,7 +102,9 @@ fn rehearse(caller: &mut Caller, clock: Clock, plan: Plan, pods: &[Pod]) -> Verd
     let mut drain = Drain::begin(clock.now(), plan);
     drain.release(clock.now());
     drain.set_begins();
-    pods.iter().filter(|pod| is_asked(pod)).for_each(|pod| drain.pod_seen(pod.clone()));
+    let all = pods.iter().filter(|pod| is_asked(pod)).cloned();
+    // None waits for the turns before its own.
+    all.for_each(|pod| drain.pod_seen(clock.now(), Pod { tier: Tier::Ordinary, ..pod }));
     drain.set_complete(clock.now());
     loop {
         let now = clock.now();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::drain::ask::Budget;
-use crate::drain::timing::Backoff;
+use crate::drain::timing::{Backoff, LONG_WAIT};
 use crate::moment::Moment;
 
 /// The budgets that have refused an eviction.
@@ -26,7 +26,8 @@ struct Queue {
     /// So many times as long, for so many others are tried besides.
     crowd: u32,
     backoff: Backoff,
-    trying: bool,
+    /// Since when it is being tried, if it is.
+    trying: Option<Moment>,
 }
 
 /// What is known of a refusal beside the budget.
@@ -56,28 +57,26 @@ impl Queue {
 }
 
 impl Budgets {
-    /// When the next pod behind `budget` may be tried, with pauses no longer than `longest`; `None`
-    /// while one is being tried.
-    pub(super) fn next_try(&self, budget: &Budget, longest: Duration) -> Option<Moment> {
-        match self.queues.get(budget) {
-            Some(queue) if queue.trying => None,
-            Some(queue) => Some(queue.next(longest)),
-            None => Some(Moment::START),
-        }
+    /// When the next pod behind `budget` may be tried, with pauses no longer than `longest`. While one
+    /// is being tried, others wait for the answer, but not for one that does not come.
+    pub(super) fn next_try(&self, budget: &Budget, longest: Duration) -> Moment {
+        let Some(queue) = self.queues.get(budget) else { return Moment::START };
+        queue.trying.map_or(queue.next(longest), |since| since + LONG_WAIT)
     }
 
     /// A pod behind `budget` is being tried.
-    pub(super) fn trying(&mut self, budget: &Budget) {
+    pub(super) fn trying(&mut self, now: Moment, budget: &Budget) {
         if let Some(queue) = self.queues.get_mut(budget) {
-            queue.trying = true;
+            queue.trying = Some(now);
         }
     }
 
     /// The try has ended in one way or the other. An answer that says nothing about the budget
     /// leaves its turn where it was.
-    pub(super) fn tried(&mut self, budget: &Budget) {
+    /// `since`: when it began, for another one may have begun meanwhile.
+    pub(super) fn tried(&mut self, since: Option<Moment>, budget: &Budget) {
         if let Some(queue) = self.queues.get_mut(budget) {
-            queue.trying = false;
+            queue.trying = queue.trying.filter(|trying| Some(*trying) != since);
         }
     }
 
@@ -96,7 +95,7 @@ impl Budgets {
             pause: Duration::ZERO,
             crowd: 1,
             backoff: TRIES,
-            trying: false,
+            trying: None,
         });
         if refusal.again || queue.next(refusal.longest_pause) <= now {
             queue.heard = now;
@@ -135,8 +134,7 @@ mod tests {
         let refusal = Refusal { again: true, waiting: others + 1, longest_pause: longest };
         let pauses = (0..20).map(|_| {
             let budget = budgets.refused(Moment::START, named("web"), refusal, &mut jitter);
-            let next = budgets.next_try(&budget, longest);
-            next.map_or(Duration::MAX, |next| next.since(Moment::START))
+            budgets.next_try(&budget, longest).since(Moment::START)
         });
         pauses.max().unwrap_or_default()
     }
@@ -160,7 +158,7 @@ mod tests {
             budgets.refused(Moment::START, named("web"), refusal, &mut jitter);
         }
         let next = |longest| budgets.next_try(&named("web"), longest);
-        assert!(next(5 * SECOND) > Some(Moment::at(2 * SECOND)));
-        assert_eq!(next(SECOND), Some(Moment::at(SECOND)));
+        assert!(next(5 * SECOND) > Moment::at(2 * SECOND));
+        assert_eq!(next(SECOND), Moment::at(SECOND));
     }
 }

@@ -12,7 +12,7 @@ use crate::drain::owners::{Owners, Turn};
 use crate::drain::pod::{Exempt, OwnPod, Tier};
 use crate::drain::progress::Progress;
 use crate::drain::record::{FailureKind, Record, Sent, State};
-use crate::drain::timing::Timing;
+use crate::drain::timing::{LONG_WAIT, Timing};
 use crate::drain::verdict::{End, EndedBy, Row, Verdict};
 use crate::drain::{BudgetOverride, Plan};
 use crate::moment::Moment;
@@ -128,9 +128,11 @@ pub enum Step {
 /// The condition is set so long before the deletion that it costs the pod nothing of its grace.
 const MARK_AHEAD: Duration = Duration::from_secs(1);
 
-/// A request that has gone unanswered for so long is given up if it keeps another pod from being asked
-/// at all. Longer than an admission webhook may take by default (`timeoutSeconds`: 10).
-const LONG_WAIT: Duration = Duration::from_secs(12);
+/// The same, of an eviction of a pod that has time left, for a pod whose own time is up.
+const SHORT_WAIT: Duration = Duration::from_secs(2);
+
+/// How long an answer about a pod is still waited for that is gone.
+const LATE_ANSWER: Duration = Duration::from_secs(2);
 
 /// A namespace in which a request has gone unanswered for so long is slow: those of others go first.
 const SLOW: Duration = Duration::from_secs(1);
@@ -195,12 +197,16 @@ impl Drain {
             self.plan.budget_override = budget_override;
         }
         self.plan.timing = after;
-        if !after.is_patience() {
-            // Who was let be because nothing happened to the instance goes now.
-            let let_be = |record: &&mut Box<Record>| {
-                matches!(record.state, State::Exempt(Exempt::Returning(_)))
-            };
-            self.records.values_mut().filter(let_be).for_each(|it| it.state = State::Pending);
+        if before.is_patience() && !after.is_patience() {
+            // Who was to run on because nothing happened to the instance goes now as any other pod.
+            for record in self.records.values_mut() {
+                if matches!(record.state, State::Exempt(Exempt::Returning(_))) {
+                    record.turn = Turn::AtOnce;
+                    record.ended_by = record.pod.terminating.map(|_| EndedBy::Others);
+                    record.state =
+                        record.pod.terminating.map_or(State::Pending, |it| State::Ending(it.ends));
+                }
+            }
         }
         after.is_earlier_than(&before)
     }
@@ -226,7 +232,7 @@ impl Drain {
         let own = &self.plan.rules.own;
         for record in self.records.values_mut().filter(|record| own.is(record.reference())) {
             self.own_grace = Some(record.pod.time_to_end());
-            if record.state == State::Pending {
+            if matches!(record.state, State::Pending | State::Blocked(_)) {
                 record.state = State::Exempt(Exempt::Own);
             }
         }
@@ -299,7 +305,10 @@ impl Drain {
         }
         let end = end.min(doubt);
         let due = self.most_urgent(now);
-        let kept_waiting = matches!(due, Due::Now { first: true, .. }) && free == 0;
+        let kept_waiting = match &due {
+            Due::Now { pressing, .. } if free == 0 && !self.gives_way() => *pressing,
+            _ => None,
+        };
         let end = match self.give_up(now, kept_waiting) {
             Ok(pod) => return Step::GiveUp(pod),
             Err(later) => later.map_or(end, |later| later.min(end)),
@@ -308,15 +317,25 @@ impl Drain {
             Due::Now { uid, ask, .. } if free > 0 => {
                 self.send(now, &uid, ask).unwrap_or(Step::Wait(end))
             }
-            Due::At(moment) if free > 0 => Step::Wait(moment.min(end)),
-            Due::Now { .. } | Due::At(_) | Due::Never => Step::Wait(end),
+            Due::Now { later: Some(moment), .. } | Due::At(moment) => Step::Wait(moment.min(end)),
+            Due::Now { .. } | Due::Never => Step::Wait(end),
         }
     }
 
+    /// Whether a request was given up, and room will be there at once.
+    fn gives_way(&self) -> bool {
+        let mut in_flight = self.records.values().filter_map(|record| record.in_flight.as_ref());
+        in_flight.any(|sent| sent.given_up)
+    }
+
     /// A request that is waited for no longer, or when there will be one: an eviction whose pod has
-    /// no more time for it, and, where a pod is `kept_waiting` that was never asked, what has had
-    /// long enough.
-    fn give_up(&mut self, now: Moment, kept_waiting: bool) -> Result<Arc<PodRef>, Option<Moment>> {
+    /// no more time for it, and, where another pod is kept waiting, what has had long enough. Each pod
+    /// gives way once.
+    fn give_up(
+        &mut self,
+        now: Moment,
+        kept_waiting: Option<Pressing>,
+    ) -> Result<Arc<PodRef>, Option<Moment>> {
         let plan = &self.plan;
         let until = |record: &Record| {
             let sent = record.in_flight.as_ref().filter(|sent| !sent.given_up)?;
@@ -328,8 +347,15 @@ impl Drain {
                 }
                 _ => None,
             };
-            let crowded = kept_waiting.then_some(since + LONG_WAIT);
-            own_time.into_iter().chain(crowded).min()
+            let has_time = matches!(sent.ask, Ask::Evict { .. })
+                && plan.timing.own_time(record.grace).is_none_or(|own_time| now < own_time);
+            let crowded = match kept_waiting {
+                Some(Pressing::OwnTimeIsUp) if has_time => Some(since + SHORT_WAIT),
+                Some(_) if !record.gave_way => Some(since + LONG_WAIT),
+                Some(_) | None => None,
+            };
+            let gone = record.gone_at().map(|gone| gone + LATE_ANSWER);
+            own_time.into_iter().chain(crowded).chain(gone).min()
         };
         let in_flight = self.records.iter().filter_map(|(uid, it)| Some((until(it)?, uid)));
         let Some((until, uid)) = in_flight.min() else { return Err(None) };
@@ -338,6 +364,7 @@ impl Drain {
         }
         let uid = uid.clone();
         let Some(record) = self.records.get_mut(&uid) else { return Err(None) };
+        record.gave_way = true;
         if let Some(sent) = &mut record.in_flight {
             sent.given_up = true;
         }
@@ -389,14 +416,23 @@ impl Drain {
 
 /// Who is to be asked, and when.
 enum Due {
-    /// `first`: that was never asked, or whose own time is up.
     Now {
         uid: String,
         ask: Ask,
-        first: bool,
+        /// Whether others are to make room for it.
+        pressing: Option<Pressing>,
+        /// When somebody else will be due, or others will have to make room.
+        later: Option<Moment>,
     },
     At(Moment),
     Never,
+}
+
+/// Why others make room for a pod.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pressing {
+    OwnTimeIsUp,
+    NeverAsked,
 }
 
 /// What stands first in line. Whose own time is up before all, then fresh pods; among equals, those
@@ -430,16 +466,19 @@ impl Drain {
                 later = Some(later.map_or(due, |later| later.min(due)));
                 continue;
             }
+            let own_time = self.plan.timing.own_time(record.grace);
+            let steps = own_time.into_iter().flat_map(|it| [it - MARK_AHEAD, it]);
+            later = later.into_iter().chain(steps.filter(|it| *it > now)).min();
             let rank = rank(record, ask, &slow);
             let longest_first = (rank != Rank::AnotherEviction).then_some(Reverse(record.grace));
             let key = (rank, longest_first, record.last_asked, uid);
-            if first.as_ref().is_none_or(|(best, _)| key < *best) {
-                first = Some((key, ask));
+            if first.as_ref().is_none_or(|(best, _, _)| key < *best) {
+                first = Some((key, ask, pressing(own_time.is_some_and(|it| it <= now), rank)));
             }
         }
         match (first, later) {
-            (Some(((rank, .., uid), ask)), _) => {
-                Due::Now { uid: uid.clone(), ask, first: rank != Rank::AnotherEviction }
+            (Some(((.., uid), ask, pressing)), later) => {
+                Due::Now { uid: uid.clone(), ask, pressing, later }
             }
             (None, Some(moment)) => Due::At(moment),
             (None, None) => Due::Never,
@@ -493,15 +532,12 @@ impl Drain {
         let held = self.held_until(record);
         if let State::Blocked(budget) = &record.state {
             let longest = timing.budget_pause(now, record.grace);
-            return self.budgets.next_try(budget, longest).map(|next| next.max(held));
+            return Some(self.budgets.next_try(budget, longest).max(held));
         }
         let own_time = timing.own_time(record.grace);
-        let controller = record.pod.controller.as_ref();
-        let due = match self.owners.turn(controller, record.round, own_time) {
-            Turn::At(moment) => moment.max(held),
-            Turn::OwnTime => own_time?,
-            Turn::Never => return None,
-        };
+        // Who was asked before has had its turn.
+        let turn = if record.last_asked.is_some() { Turn::AtOnce } else { record.turn };
+        let due = turn.due(own_time)?.max(held);
         if record.pod.tier <= open { Some(due) } else { own_time.map(|own_time| own_time.max(due)) }
     }
 
@@ -534,7 +570,7 @@ impl Drain {
         let patience = self.plan.timing.time_to_answer(now, ask);
         let tries = blocked_by.filter(|_| matches!(ask, Ask::Evict { .. }));
         if let Some(budget) = &tries {
-            self.budgets.trying(budget);
+            self.budgets.trying(now, budget);
         }
         record.in_flight = Some(Sent { ask, ends, tries, given_up: false });
         record.last_asked = Some(now);
@@ -554,5 +590,15 @@ fn rank(record: &Record, ask: Ask, slow: &BTreeSet<&str>) -> Rank {
         Ask::Evict { .. } => Rank::AnotherEviction,
         Ask::MarkDisrupted => Rank::DisruptionTarget,
         Ask::Delete { .. } => Rank::Deletion,
+    }
+}
+
+/// To change one request that hangs for another of the same namespace gains nothing.
+fn pressing(own_time_is_up: bool, rank: Rank) -> Option<Pressing> {
+    match rank {
+        Rank::AnotherEviction => None,
+        _ if own_time_is_up => Some(Pressing::OwnTimeIsUp),
+        Rank::Deletion | Rank::DisruptionTarget | Rank::FirstEviction => Some(Pressing::NeverAsked),
+        Rank::SlowFirstEviction => None,
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::drain::ask::{Answer, Ask, Budget};
 use crate::drain::budgets::Refusal;
 use crate::drain::machine::{Drain, Unread};
-use crate::drain::owners::Owners;
-use crate::drain::pod::{Exempt, Pod};
+use crate::drain::owners::{Owners, Turn};
+use crate::drain::pod::{Controller, Exempt, Pod};
 use crate::drain::progress::Progress;
 use crate::drain::record::{Failure, FailureKind, Pause, Record, Sent, State};
 use crate::drain::timing::seconds;
@@ -57,7 +57,7 @@ impl Drain {
     }
 
     /// A pod is there.
-    pub fn pod_seen(&mut self, pod: Pod) {
+    pub fn pod_seen(&mut self, now: Moment, pod: Pod) {
         let set = self.sets.current;
         let uid = pod.reference.uid.clone();
         self.sets.read(&uid);
@@ -67,7 +67,7 @@ impl Drain {
         if let Some(record) = self.records.get_mut(&uid) {
             record.pod = pod;
         } else {
-            let record = Box::new(self.meet(pod));
+            let record = Box::new(self.meet(now, pod));
             self.records.insert(uid.clone(), record);
         }
         let Some(record) = self.records.get_mut(&uid) else { return };
@@ -88,7 +88,8 @@ impl Drain {
     pub fn pod_gone(&mut self, now: Moment, uid: &str) {
         self.sets.read(uid);
         let Some(record) = self.records.get_mut(uid) else { return };
-        if matches!(record.state, State::Gone(_) | State::Exempt(_) | State::Tried(_)) {
+        let runs_on = matches!(record.state, State::Exempt(Exempt::Returning(_)));
+        if !runs_on && matches!(record.state, State::Gone(_) | State::Exempt(_) | State::Tried(_)) {
             return;
         }
         record.state = State::Gone(now);
@@ -121,18 +122,31 @@ impl Drain {
     fn settle_who(&mut self, uid: &str) {
         let Some(record) = self.records.get_mut(uid) else { return };
         let pod = record.reference().clone();
-        if let Some(EndedBy::Deletion(obstacle)) = record.settle_who() {
-            let obstacle = obstacle.clone();
+        let who = record.settle_who().cloned();
+        if matches!(who, Some(EndedBy::Eviction | EndedBy::Deletion(_))) {
+            self.owners.told_to_end(record.pod.controller.as_ref(), record.round);
+        }
+        if let Some(EndedBy::Deletion(obstacle)) = who {
             self.told.push_back(Progress::Deleted { pod, grace: None, obstacle });
         }
     }
 
+    /// To which round a late pod belongs. Its predecessor may have been told to end by a request whose
+    /// answer is still to come.
+    fn round_of(&self, pod: &Pod) -> u32 {
+        let known = self.owners.round(pod.controller.as_ref());
+        let counts = matches!(&pod.controller, Some(Controller::Other(uid)) if !uid.is_empty());
+        let mates = self.records.values().filter(|it| it.pod.controller == pod.controller);
+        let told = mates.filter(|it| counts && it.is_leaving() && it.is_ended_by_us());
+        told.map(|it| it.round.saturating_add(1)).max().map_or(known, |round| round.max(known))
+    }
+
     /// The record of a pod that was never seen before.
-    fn meet(&mut self, pod: Pod) -> Record {
+    fn meet(&mut self, now: Moment, pod: Pod) -> Record {
         let reference = &pod.reference;
         let grace = self.plan.whole_grace(pod.grace);
         let late = self.sets.listed;
-        let round = if late { self.owners.round(pod.controller.as_ref()) } else { 0 };
+        let round = if late { self.round_of(&pod) } else { 0 };
         let lets_be = self.plan.timing.is_patience() && Owners::is_let_be(round);
         let exempt = self.plan.rules.exempt(&pod, late);
         let exempt = exempt.or_else(|| lets_be.then_some(Exempt::Returning(round)));
@@ -151,6 +165,8 @@ impl Drain {
         };
         let mut record = Record::new(pod, grace, state);
         record.round = round;
+        let timing = &self.plan.timing;
+        record.turn = Turn::of(now, round, timing.own_time(grace), timing.end_of_grace());
         record.ended_by = record.pod.terminating.map(|_| EndedBy::Earlier);
         record
     }
@@ -163,7 +179,7 @@ impl Drain {
         let Some(record) = self.records.get_mut(uid) else { return };
         let Some(sent) = record.in_flight.take() else { return };
         if let Some(budget) = &sent.tries {
-            self.budgets.tried(budget);
+            self.budgets.tried(record.last_asked, budget);
         }
         if sent.ask == Ask::MarkDisrupted {
             record.marked = true;
@@ -257,7 +273,7 @@ impl Drain {
             },
         };
         record.ended_by.clone_from(&sent.ends);
-        self.owners.told_to_end(now, record.pod.controller.as_ref(), record.round);
+        self.owners.told_to_end(record.pod.controller.as_ref(), record.round);
         // Counted from when it was sent: a slow answer is no reason to hurry the pod again.
         let since = record.last_asked.unwrap_or(now);
         record.accepted = Some((since, grace));
@@ -288,6 +304,7 @@ impl Drain {
         let budget = self.budgets.refused(now, budget, refusal, &mut self.jitter);
         let Some(record) = self.records.get_mut(uid) else { return };
         record.failure = None;
+        record.refusal = None;
         record.backoff.reset();
         if record.is_leaving() {
             return;
@@ -324,7 +341,9 @@ impl Drain {
         let deleted_in = self.deleted_in(now, uid, sent);
         let Some(record) = self.records.get_mut(uid) else { return };
         record.pause = Some(Pause::after(sent, now, NAMESPACE_PAUSE));
-        if record.failed(Failure::NamespaceTerminating) != Some(Failure::NamespaceTerminating) {
+        if record.failed(Failure::NamespaceTerminating, false)
+            != Some(Failure::NamespaceTerminating)
+        {
             let pod = record.reference().clone();
             self.told.push_back(Progress::NamespaceTerminating { pod, deleted_in });
         }
@@ -335,7 +354,7 @@ impl Drain {
         let Some(record) = self.records.get_mut(uid) else { return };
         record.pause = Some(Pause::after(sent, now, FORBIDDEN_PAUSE));
         let failed = Failed { answered: true, why: message.as_str().into() };
-        record.failed(Failure::Forbidden(failed));
+        record.failed(Failure::Forbidden(failed), false);
         if !self.forbidden_said {
             self.forbidden_said = true;
             let pod = record.reference().clone();
@@ -373,7 +392,8 @@ impl Drain {
         let pause = record.backoff.next(&mut self.jitter);
         record.pause = Some(Pause::after(sent, now, pause.max(asked_pause)));
         let answered = kind == FailureKind::Failed;
-        record.failed(Failure::Passing(Failed { answered, why: why.as_str().into() }));
+        let failed = Failed { answered, why: why.as_str().into() };
+        record.failed(Failure::Passing(failed), kind == FailureKind::Broken);
         self.failed_requests += 1;
         if !self.failures_said.contains(&kind) {
             self.failures_said.push(kind);

@@ -9,82 +9,93 @@ use std::time::Duration;
 use crate::drain::pod::Controller;
 use crate::moment::Moment;
 
-/// The controllers of which pods were told to end, by UID.
+/// The controllers of which pods were told to end, by UID, each with the highest round of those. The
+/// pods that were there first are round 0, who is started in their place round 1, and so on.
 #[derive(Debug, Default)]
-pub(super) struct Owners(BTreeMap<Box<str>, Owner>);
+pub(super) struct Owners(BTreeMap<Box<str>, u32>);
 
-/// What is known of one controller.
-#[derive(Debug)]
-struct Owner {
-    /// The highest round of its pods that were told to end; the pods that were there first are round 0.
-    round: u32,
-    /// When the last of them was.
-    last: Moment,
-}
-
-/// How long the pods of a round run, counted from the last eviction of the round before: those of
-/// round 1 first.
-const PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_secs(15), Duration::from_secs(45)];
-
-/// When a pod that has come back is due.
+/// When a pod is evicted first, for its controller's sake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
-    /// At that moment.
-    At(Moment),
-    /// At its own time, and not before.
+    /// As soon as may be.
+    AtOnce,
+    /// At that moment, or at its own time if that comes first.
+    Rests(Moment),
+    /// At its own time.
     OwnTime,
+    /// At that moment: its own time was over when it came.
+    Late(Moment),
     /// Not any more.
     Never,
 }
 
+/// How long the pods of the second and the third round run.
+const RESTS: [Duration; 2] = [Duration::from_secs(15), Duration::from_secs(45)];
+/// The last round of which a pod is evicted that came back after its own time.
+const LAST_ROUND: u32 = 5;
+/// With less time left nobody is evicted who came back after its own time.
+const LEAST_LEFT: Duration = Duration::from_secs(20);
+
 impl Owners {
     /// A pod of this controller that belongs to `round` was told to end.
-    pub(super) fn told_to_end(&mut self, now: Moment, controller: Option<&Controller>, round: u32) {
-        let Some(Controller::Other(uid)) = controller else { return };
-        if uid.is_empty() {
-            return;
+    pub(super) fn told_to_end(&mut self, controller: Option<&Controller>, round: u32) {
+        if let Some(Controller::Other(uid)) = controller
+            && !uid.is_empty()
+        {
+            let highest = self.0.entry(uid.clone()).or_insert(round);
+            *highest = round.max(*highest);
         }
-        let owner = self.0.entry(uid.clone()).or_insert(Owner { round, last: now });
-        owner.round = owner.round.max(round);
-        owner.last = owner.last.max(now);
     }
 
     /// To which round a pod of this controller belongs that comes now.
     pub(super) fn round(&self, controller: Option<&Controller>) -> u32 {
-        self.owner(controller).map_or(0, |owner| owner.round.saturating_add(1))
-    }
-
-    /// When the eviction of a pod is due that belongs to `round`, for its controller's sake.
-    /// `own_time`: the last moment at which it can be asked and has all of its grace.
-    pub(super) fn turn(
-        &self,
-        controller: Option<&Controller>,
-        round: u32,
-        own_time: Option<Moment>,
-    ) -> Turn {
-        let Some(before) = round.checked_sub(1) else { return Turn::At(Moment::START) };
-        let Some(owner) = self.owner(controller) else { return Turn::At(Moment::START) };
-        // Whoever came back after its own time has no other that it could wait for.
-        let ahead = own_time.is_some_and(|own_time| owner.last < own_time);
-        match usize::try_from(before).ok().and_then(|before| PAUSES.get(before)) {
-            Some(pause) => {
-                let due = owner.last + *pause;
-                Turn::At(own_time.filter(|_| ahead).map_or(due, |own_time| due.min(own_time)))
-            }
-            None if ahead => Turn::OwnTime,
-            None => Turn::Never,
+        match controller {
+            Some(Controller::Other(uid)) => self.0.get(uid).map_or(0, |it| it.saturating_add(1)),
+            Some(Controller::DaemonSet(_)) | None => 0,
         }
     }
 
     /// Whether pods of this round go only because the instance does.
     pub(super) fn is_let_be(round: u32) -> bool {
-        usize::try_from(round).is_ok_and(|round| round > PAUSES.len())
+        matches!(Self::rest(round), Some(None))
     }
 
-    fn owner(&self, controller: Option<&Controller>) -> Option<&Owner> {
-        match controller? {
-            Controller::Other(uid) => self.0.get(uid),
-            Controller::DaemonSet(_) => None,
+    /// `None`: it goes at once. `Some(None)`: it runs on.
+    fn rest(round: u32) -> Option<Option<Duration>> {
+        let number = usize::try_from(round.checked_sub(2)?).ok()?;
+        Some(RESTS.get(number).copied())
+    }
+}
+
+impl Turn {
+    /// Of a pod of this round that comes now. Its own time comes at `own_time`, and all pods should
+    /// have ended at `end_of_grace`; `None`: nothing happens to the instance.
+    pub(super) fn of(
+        now: Moment,
+        round: u32,
+        own_time: Option<Moment>,
+        end_of_grace: Option<Moment>,
+    ) -> Self {
+        let Some(rest) = Owners::rest(round) else { return Self::AtOnce };
+        let left = end_of_grace.map_or(Duration::ZERO, |end| now.until(end));
+        if own_time.is_none_or(|own_time| now < own_time) {
+            rest.map_or(Self::OwnTime, |rest| Self::Rests(now + rest))
+        } else if round <= LAST_ROUND && left >= LEAST_LEFT {
+            // Half of what is left to run, and the rest to end.
+            Self::Late(now + left / 2)
+        } else {
+            Self::Never
+        }
+    }
+
+    /// When that is; `None`: not as things stand.
+    pub(super) fn due(self, own_time: Option<Moment>) -> Option<Moment> {
+        match self {
+            Self::AtOnce => Some(Moment::START),
+            Self::Rests(until) => Some(own_time.map_or(until, |own_time| own_time.min(until))),
+            Self::OwnTime => own_time,
+            Self::Late(at) => Some(at),
+            Self::Never => None,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::drain::ask::{Ask, Budget, Grace, PodRef};
+use crate::drain::owners::Turn;
 use crate::drain::pod::{Exempt, Pod};
 use crate::drain::timing::{Backoff, Timing, seconds};
 use crate::drain::verdict::{Certainty, End, EndedBy, Failed, Obstacle, Outcome, Reason};
@@ -30,8 +31,10 @@ pub(super) struct Record {
     pub(super) marked: bool,
     /// What had kept it from being evicted when it was first to be deleted for that.
     pub(super) obstacle: Option<Obstacle>,
-    /// What the API server last answered that kept it, besides budgets.
+    /// What the API server answered last, if that refused it and no budget did.
     pub(super) refusal: Option<Failed>,
+    /// Whether there was no answer to its last request that failed.
+    pub(super) silent: bool,
     /// What the last request failed for, if it did.
     pub(super) failure: Option<Failure>,
     /// The pause after a request that came to nothing.
@@ -44,6 +47,10 @@ pub(super) struct Record {
     pub(super) last_asked: Option<Moment>,
     /// How many pods of its controller came before it on this node, each evicted by this drain.
     pub(super) round: u32,
+    /// When it is evicted first, for its controller's sake.
+    pub(super) turn: Turn,
+    /// Whether a request about it was given up for another pod's sake.
+    pub(super) gave_way: bool,
     /// The last set of pods in which it was.
     pub(super) set: u32,
 }
@@ -152,12 +159,15 @@ impl Record {
             marked: false,
             obstacle: None,
             refusal: None,
+            silent: false,
             failure: None,
             pause: None,
             backoff: RETRIES,
             not_found: false,
             last_asked: None,
             round: 0,
+            turn: Turn::AtOnce,
+            gave_way: false,
             set: 0,
         }
     }
@@ -195,12 +205,13 @@ impl Record {
         pause.map_or(Moment::START, |pause| timing.pause(pause.since, pause.length, self.grace))
     }
 
-    /// A request about it came to nothing. Gives what the one before failed for, if it did.
-    pub(super) fn failed(&mut self, failure: Failure) -> Option<Failure> {
-        let failed = failure.failed();
-        if failed.answered {
-            self.refusal = Some(failed);
+    /// A request about it came to nothing; `silent`: there was no answer. Gives what the one before
+    /// failed for, if it did.
+    pub(super) fn failed(&mut self, failure: Failure, silent: bool) -> Option<Failure> {
+        if !silent {
+            self.refusal = Some(failure.failed()).filter(|failed| failed.answered);
         }
+        self.silent = silent;
         self.failure.replace(failure)
     }
 
@@ -208,19 +219,27 @@ impl Record {
     pub(super) fn is_unanswered(&self, now: Moment, longest: Duration) -> bool {
         match &self.in_flight {
             Some(_) => self.last_asked.is_some_and(|asked| asked + longest <= now),
-            None => matches!(&self.failure, Some(Failure::Passing(failed)) if !failed.answered),
+            None => self.silent && self.failure.is_some() && !self.is_leaving(),
         }
     }
 
     /// What has kept it from being evicted. Deletions that fail after that change nothing of it.
     pub(super) fn obstacle(&mut self) -> Obstacle {
         let obstacle = self.obstacle.take().unwrap_or_else(|| match (&self.state, &self.failure) {
-            (State::Blocked(budget), _) => Obstacle::Budget(Arc::clone(budget)),
+            (State::Blocked(budget), _) if self.refusal.is_none() => {
+                Obstacle::Budget(Arc::clone(budget))
+            }
             (_, Some(failure)) => {
-                // What was said once says more than the silence after it.
-                let failed = Some(failure.failed()).filter(|failed| failed.answered);
-                let refusal = failed.or_else(|| self.refusal.clone());
-                Obstacle::Failed(refusal.unwrap_or_else(|| failure.failed()))
+                let failed = failure.failed();
+                // What was said before says more than silence.
+                let refusal = self.refusal.take().filter(|_| self.silent);
+                Obstacle::Failed(refusal.map_or_else(
+                    || failed.clone(),
+                    |refusal| Failed {
+                        answered: true,
+                        why: format!("{refusal}; then: {failed}").into(),
+                    },
+                ))
             }
             (_, None) => Obstacle::Failed(Failed { answered: false, why: "no answer came".into() }),
         });
@@ -259,6 +278,11 @@ impl Record {
     fn probably_ended_by(&self) -> Option<&EndedBy> {
         let asked = self.in_flight.as_ref().and_then(|sent| sent.ends.as_ref());
         self.ended_by.as_ref().or(asked).or(self.unanswered.as_ref())
+    }
+
+    /// Whether it is leaving because of an eviction or a deletion of ours, as far as is known.
+    pub(super) fn is_ended_by_us(&self) -> bool {
+        matches!(self.probably_ended_by(), Some(EndedBy::Eviction | EndedBy::Deletion(_)))
     }
 
     /// What became of it so far; `end`: how the drain ended, if it has.
@@ -333,7 +357,7 @@ impl Record {
             (_, Some(failure)) => Reason::Failed(failure.failed()),
             (State::Blocked(budget), None) => Reason::Blocked(budget.clone()),
             (_, None) if self.in_flight.is_some() => Reason::Unanswered,
-            (_, None) if self.round > 0 => Reason::Returning(self.round),
+            (_, None) if self.round > 1 => Reason::Returning(self.round),
             (_, None) => Reason::NotAsked,
         }
     }

@@ -166,6 +166,11 @@ const LONGEST_LATE_PAUSE: Duration = Duration::from_secs(1);
 /// each, and an update of a budget's status that meets another one is tried for 10 s.
 pub const LONGEST_REQUEST: Duration = Duration::from_secs(62);
 
+/// A request that has gone unanswered for so long gives way: to a pod that was never asked, where nobody
+/// else can ask it, and to the next pod behind the same budget. Longer than an admission webhook may
+/// take by default (`timeoutSeconds`: 10).
+pub const LONG_WAIT: Duration = Duration::from_secs(12);
+
 /// An eviction has at least so long to be answered.
 const LEAST_WAIT: Duration = Duration::from_secs(2);
 

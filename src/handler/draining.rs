@@ -385,7 +385,7 @@ impl Draining {
             News::Pods(PodNews::SetBegins) => self.drain.set_begins(),
             News::Pods(PodNews::SetComplete) => self.drain.set_complete(now),
             News::Pods(PodNews::Seen(pod)) => {
-                self.drain.pod_seen(pod);
+                self.drain.pod_seen(now, pod);
                 self.stop_earlier();
             }
             News::Pods(PodNews::Gone { uid }) => self.drain.pod_gone(now, &uid),

@@ -268,8 +268,6 @@ impl Gather for Owners {
 
 #[derive(Deserialize)]
 struct RawOwner {
-    #[serde(rename = "apiVersion")]
-    api_version: Option<String>,
     kind: String,
     name: Excerpt,
     uid: Option<String>,
@@ -277,13 +275,11 @@ struct RawOwner {
 }
 
 impl RawOwner {
-    /// A DaemonSet of another group than `apps` is somebody's own kind, which only has the same name.
+    /// Of whatever group the kind DaemonSet is: kubectl compares the kind alone, too, and OpenKruise's
+    /// (`apps.kruise.io`) starts its pods on this very node again as well.
     fn controller(self) -> Controller {
-        let group = self.api_version.as_deref().and_then(|it| it.split_once('/'));
-        match (self.kind.as_str(), group) {
-            (DaemonSet::KIND, Some((DaemonSet::GROUP, _))) => {
-                Controller::DaemonSet(self.name.0.into())
-            }
+        match self.kind.as_str() {
+            DaemonSet::KIND => Controller::DaemonSet(self.name.0.into()),
             _ => Controller::Other(self.uid.unwrap_or_default().into()),
         }
     }

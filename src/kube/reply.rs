@@ -84,11 +84,13 @@ pub fn answer(job: &Job, request: &Request, reply: &Reply) -> Answer {
         403 => Answer::Forbidden(why),
         404 if says(Status::says_pod_is_gone) => Answer::Gone,
         409 | 422 if says(Status::says_uid_differs) => Answer::Replaced,
-        500 if status.is_some() => Answer::Failed(why),
+        500 if status.as_ref().is_some_and(Status::says_it_failed) => Answer::Failed(why),
         408 | 409 | 429 | 500..=599 => Answer::Busy {
             retry_after: reply.retry_after.or_else(|| status?.details?.retry_after()),
             why,
         },
+        // A policy or a webhook may refuse with any code.
+        400..=403 | 405..=499 if status.is_some() => Answer::Failed(why),
         _ => Answer::Broken(why),
     }
 }
@@ -352,6 +354,13 @@ impl Status {
             return Some(named(excerpt(name.unwrap_or(said))));
         }
         self.message().contains(SEVERAL_BUDGETS).then(|| named("(more than one)".to_owned()))
+    }
+
+    /// Whether the server has tried and failed. Otherwise the same may succeed in a moment: it says so
+    /// itself (`NewServerTimeout` in k8s.io/apimachinery has code 500), or etcd has a new leader.
+    fn says_it_failed(&self) -> bool {
+        let again = self.details.as_ref().is_some_and(|details| details.retry_after().is_some());
+        !again && !self.message().contains("leader changed")
     }
 
     pub(super) fn says_namespace_terminates(&self) -> bool {

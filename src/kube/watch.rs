@@ -279,9 +279,10 @@ enum Input<'a> {
 ///
 /// A set is streamed where the server does that (`sendInitialEvents`), else listed. The first comes from
 /// the server's cache, which finds the pods of a node by itself; a later one must not be older than what
-/// was told, or pods that live would be missing from it. What changes is then watched from the set's resource version on, across every break: nothing is
-/// missed, and no set is needed. Only when the server has forgotten that version (410) a new set
-/// is told, by which the pods that vanished meanwhile are noticed.
+/// was told, or pods that live would be missing from it. What changes is then watched from the set's
+/// resource version on, across every break: nothing is missed, and no set is needed. Only when the server
+/// has forgotten that version (410) a new set is told, by which the pods that vanished meanwhile are
+/// noticed.
 #[derive(Debug)]
 struct Watch {
     node: String,

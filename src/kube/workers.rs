@@ -26,8 +26,8 @@ pub const STACK: usize = 128 * 1024;
 /// idle connection, longer than the pause between two refusals of a budget.
 const IDLE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// After the system gave no thread or no descriptor no more than there are is tried for so long. Others may have used
-/// them up for a moment.
+/// How long no further worker is started after the system gave no thread or no descriptor: others may
+/// have used them up for a moment.
 const SHORTAGE: Duration = Duration::from_secs(1);
 
 /// One request, and who wants to know.

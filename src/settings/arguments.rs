@@ -345,8 +345,8 @@ mod tests {
             problems(&["--ignore-daemonsets", "--foo=1", "--bar", "2", "-x", "run", "--workers"]),
             [
                 "there is no flag --ignore-daemonsets; did you mean --ignore-daemon-sets?",
-                "there is no flag --foo",
-                "there is no flag --bar",
+                "argument 2 is no flag of this program; it is not shown, because it may hold a secret",
+                "argument 3 is no flag of this program; it is not shown, because it may hold a secret",
                 "there is no flag -x",
                 "--workers came without a value; valid is a whole number from 1 to 256",
             ]

@@ -205,7 +205,10 @@ pub(super) fn shown_flag(dashes: &str, name: &str) -> Option<String> {
     };
     let is_short = name.len() == 1 && name.is_ascii() && !name.contains(is_hidden);
     let is_long = dashes.len() > 1 || name.contains('-');
-    (is_short || is_long && name.split(['-', '_']).all(is_word)).then(|| format!("{dashes}{name}"))
+    // Letters alone may be a value, too: what is shown is near a flag, and not one with more behind it.
+    let is_near = || nearest(name).is_some_and(|flag| !name.to_ascii_lowercase().starts_with(flag));
+    let is_name = || is_long && name.split(['-', '_']).all(is_word) && is_near();
+    (is_short || is_name()).then(|| format!("{dashes}{name}"))
 }
 
 /// No word in the name of a flag is longer.

@@ -152,7 +152,6 @@ fn what_is_forbidden_for_some_pods_holds_up_no_other() {
     let stage = Stage::with(quick_pods(6));
     stage.cluster.fail(Class::Evict).pod(POD).always().with(forbidden);
     let handler = stage.drain(Duration::from_secs(6));
-    stage.left(&[POD]);
     let line = handler.says("the API server forbids it");
     assert!(line.contains(POD) && line.contains("not this one"), "{line}");
     let table = handler.table();

@@ -90,6 +90,7 @@ fn a_pod_may_be_one_long_list_and_the_node_is_drained_with_16_mib() {
 fn a_pod_may_be_one_long_list_and_the_node_is_drained_in_a_container_of_16_mib() {
     // What there is to be had depends on the machine, and on who runs the test.
     let Some(group) = Group::with(LIMIT) else {
+        assert!(std::env::var_os("CI").is_none(), "no control group for memory can be made here");
         eprintln!("SKIPPED: no control group for memory can be made here (this takes root)");
         return;
     };

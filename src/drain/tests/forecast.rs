@@ -39,6 +39,7 @@ fn foresee(cluster: &Cluster) -> Vec<Forecast> {
         it.plan = rehearsal(&cluster.plan, Moment::START, at(secs(30)));
         it.balanced = None;
         it.pods.retain(|life| life.deleted_by_others.is_none());
+        it.pods.iter_mut().for_each(|life| life.pod.tier = Tier::Ordinary);
     });
     let asked = run(&asking);
     assert!(asked.asked().all(|(_, job)| matches!(job.ask, Ask::Evict { dry: true, .. })));

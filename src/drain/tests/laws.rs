@@ -122,7 +122,7 @@ fn requests_are_few(story: &Story) -> Finding {
 fn nobody_waits_in_vain(story: &Story) -> Finding {
     for (uid, known) in &story.pods {
         // Who comes back has turns of its own.
-        if story.stays(known, known.seen) || known.round > 0 {
+        if story.stays(known, known.seen) || known.round > 1 {
             continue;
         }
         let turn = match known.tier() {
@@ -148,7 +148,7 @@ fn tiers_open(story: &Story) -> Finding {
         if !listed || *when < story.released || until <= when {
             continue;
         }
-        for (uid, known) in story.pods.iter().filter(|(_, known)| known.round == 0) {
+        for (uid, known) in story.pods.iter().filter(|(_, known)| known.round < 2) {
             let open = known.seen <= *when && !story.is_done(known, *when);
             let asked = known.first_asked().is_some_and(|asked| asked <= *when);
             let leaving = known.let_be() <= *when;
@@ -182,7 +182,7 @@ fn nobody_dies_who_could_be_deleted(story: &Story) -> Finding {
         }
         for (uid, known) in &story.pods {
             let due = known.seen.max(story.own_time_came(known)) + grace_to_act;
-            if known.round > 0 || due > *when || story.is_done(known, *when) {
+            if known.round > 1 || due > *when || story.is_done(known, *when) {
                 continue;
             }
             let just = known
@@ -206,8 +206,14 @@ fn answers_are_waited_for(story: &Story) -> Finding {
             let own_time = story.own_time(known, *when) <= *when
                 && matches!(exchange.ask, Ask::Evict { dry: false, .. })
                 && waited >= secs(2);
-            let crowded = waited >= secs(12);
-            hold!(own_time || crowded, "{uid} was given up at {when:?}, after {waited:?}");
+            // For a pod whose own time is up, or about to be.
+            let urgent = story.pods.iter().any(|(other, it)| {
+                let up = it.seen <= *when && story.own_time_came(it) <= *when + secs(1);
+                other != uid && up && !story.is_done(it, *when)
+            });
+            let crowded = waited >= secs(if urgent { 2 } else { 12 });
+            let gone = known.gone.is_some_and(|gone| gone + secs(2) <= *when);
+            hold!(own_time || crowded || gone, "{uid} was given up at {when:?}, after {waited:?}");
         }
         for exchange in
             known.asked.iter().filter(|it| matches!(it.ask, Ask::Evict { dry: false, .. }))
@@ -250,18 +256,47 @@ fn urgent_pods_go_first(story: &Story) -> Finding {
 }
 
 fn who_comes_back_is_not_hunted(story: &Story) -> Finding {
-    const PAUSES: [u64; 3] = [0, 15, 45];
-    for (uid, known) in story.pods.iter().filter(|(_, known)| known.round > 0) {
-        let Some(asked) = known.first_asked().filter(|asked| *asked < known.let_be()) else {
+    const RESTS: [u64; 2] = [15, 45];
+    for (uid, known) in story.pods.iter().filter(|(_, known)| known.round > 1) {
+        let asked = known.first_asked();
+        let since = asked.unwrap_or(story.run.ended).min(known.let_be());
+        // What a limit that ended a patience has let go is a pod like any other.
+        let was_let_be = known.round > 3 && story.limit(known.seen).is_patience();
+        if story.stays(known, since) || was_let_be || story.cluster.plan.dry {
             continue;
+        }
+        let then = story.limit(known.seen);
+        let is_late = story.own_time(known, known.seen) <= known.seen;
+        let left = known.seen.until(then.end_of_grace);
+        let rest = RESTS.get(known.round as usize - 2).map(|rest| known.seen + secs(*rest));
+        let due = |at: Moment| match rest {
+            _ if is_late => (known.round <= 5 && left >= secs(20)).then(|| known.seen + left / 2),
+            Some(rest) => Some(rest.min(story.own_time(known, at))),
+            None => Some(story.own_time(known, at)),
         };
-        let Some(before) = story.told_before(known, asked) else { continue };
-        let own_time = story.own_time(known, asked);
-        let pause = PAUSES.get(known.round as usize - 1).map(|pause| secs(*pause));
-        let paused = pause.is_some_and(|pause| asked >= before + pause);
-        let last = before < own_time && own_time <= asked;
-        hold!(paused || last, "{uid} of round {} asked at {asked:?}, {before:?}", known.round);
-        hold!(known.round <= 4, "{uid} of round {} was asked", known.round);
+        if let Some(asked) = asked.filter(|asked| *asked < known.let_be()) {
+            let due = due(asked);
+            hold!(
+                due.is_some_and(|due| due <= asked),
+                "{uid} of round {} at {asked:?}",
+                known.round
+            );
+        } else {
+            let own_time = story.own_time_came(known);
+            let due = if is_late {
+                due(since)
+            } else {
+                Some(rest.map_or(own_time, |it| it.min(own_time)))
+            };
+            let Some(due) = due else { continue };
+            let due = due.max(known.seen).max(story.released).max(story.let_go(known));
+            let waits = known.tier() > Tier::Ordinary && due < own_time;
+            hold!(
+                waits || !story.idled(due, since),
+                "{uid} of round {} is never asked",
+                known.round
+            );
+        }
     }
     Ok(())
 }
@@ -473,7 +508,12 @@ fn budgets_are_tried(story: &Story) -> Finding {
                     continue;
                 };
                 let other = trying.insert(budget, uid);
-                hold!(other.is_none(), "{uid} and {other:?} try {budget} at {when:?}");
+                let silent = other.is_none_or(|other| {
+                    let asked = story.pods[other].asked.iter().rev().map(|it| it.asked);
+                    let asked = asked.into_iter().find(|asked| asked <= when);
+                    asked.is_some_and(|asked| asked + secs(12) <= *when)
+                });
+                hold!(silent, "{uid} and {other:?} try {budget} at {when:?}");
                 if let Some((last, true)) = heard.get(budget) {
                     hold!(
                         *when >= *last + ms(100),

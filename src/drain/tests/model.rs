@@ -551,7 +551,7 @@ impl Model<'_> {
             Report::Pod(pod) => {
                 let terminating = pod.terminating.map(|terminating| terminating.grace);
                 self.note(Did::Saw { uid: pod.reference.uid.clone(), terminating });
-                drain.pod_seen(pod);
+                drain.pod_seen(self.now, pod);
             }
             Report::Gone(uid) => {
                 self.note(Did::SawGone(uid.clone()));

@@ -63,6 +63,57 @@ proptest! {
     fn the_laws_hold_whatever_fails(cluster in clusters()) {
         holds(&cluster)?;
     }
+
+    #[test]
+    fn the_laws_hold_for_who_comes_back(cluster in returning_clusters()) {
+        holds(&cluster)?;
+    }
+}
+
+/// Drains with chains of pods that come back, few workers, and limits that move.
+fn returning_clusters() -> impl Strategy<Value = Cluster> {
+    let graces = select(vec![1, 5, 20, 30, 60, 119, 300]);
+    let chain = (1..4_usize, 1..8_usize, graces, span(5000), option::weighted(0.3, 0..2_usize));
+    let chains = vec((chain, 0..8_u64), 1..3);
+    let limit = (
+        60..400_u64,
+        option::weighted(0.4, (span(200_000), limits(), overrides())),
+        option::weighted(0.2, (span(200_000), span(200_000))),
+    );
+    let around = (select(vec![1, 2, 3, 8]), option::weighted(0.3, span(3000)));
+    (prop_oneof![calm_clusters().boxed(), clusters().boxed()], chains, limit, around).prop_map(
+        |(mut cluster, chains, (end, taken_over, pulled_in), (workers, update))| {
+            cluster.workers = workers;
+            for budget in &mut cluster.budgets {
+                budget.update = update.unwrap_or_default();
+            }
+            cluster.plan.timing = if cluster.plan.timing.is_patience() {
+                Timing::patience(at(secs(end)))
+            } else {
+                Timing::deadline(at(secs(end)), MARGIN)
+            };
+            let taken_over = taken_over.into_iter();
+            cluster.taken_over =
+                taken_over.map(|(when, limit, it)| (when, limit.timing(at(when)), it)).collect();
+            cluster.pulled_in =
+                pulled_in.into_iter().map(|(when, left)| (when, when + left)).collect();
+            for (number, (chain, takes)) in chains.into_iter().enumerate() {
+                let (replicas, rounds, grace, pause, budget) = chain;
+                let first = cluster.pods.len();
+                let budget = budget.filter(|budget| *budget < cluster.budgets.len());
+                for index in 0..replicas * (rounds + 1) {
+                    let name = format!("chain-{number}-{index}");
+                    let mut life = pod(&name).of(&format!("owner-{number}")).grace(grace);
+                    (life.budget, life.takes) = (budget, secs(takes));
+                    if let Some(before) = index.checked_sub(replicas) {
+                        life.arrival = Arrival::After(first + before, pause);
+                    }
+                    cluster.pods.push(life);
+                }
+            }
+            cluster
+        },
+    )
 }
 
 /// Laws are worth what the drains are on which they are tried.

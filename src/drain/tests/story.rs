@@ -313,17 +313,14 @@ impl<'a> Story<'a> {
         let same = self.pods.values().filter(|known| {
             matches!(&known.life.pod.controller, Some(Controller::Other(other)) if other == uid)
         });
-        let told = same.filter(|known| known.told_to_end().is_some());
-        told.map(|known| known.round).max()
-    }
-
-    /// When the last pod of this pod's controller was told to end before that moment.
-    pub(super) fn told_before(&self, known: &Known, then: Moment) -> Option<Moment> {
-        let Some(Controller::Other(uid)) = &known.life.pod.controller else { return None };
-        let same = self.pods.values().filter(|known| {
-            matches!(&known.life.pod.controller, Some(Controller::Other(other)) if other == uid)
+        let told = same.filter(|known| {
+            let lost = known.asked.iter().any(|it| {
+                matches!(it.ask, Ask::Evict { dry: false, .. } | Ask::Delete { .. })
+                    && matches!(it.answered, None | Some((_, Answer::Broken(_))))
+            });
+            known.told_to_end().is_some() || lost && known.let_be() != NEVER
         });
-        same.filter_map(Known::told_to_end).filter(|told| *told <= then).max()
+        told.map(|known| known.round).max()
     }
 
     /// Whether a pod is to be left alone then: kubectl's rules, written once more, and who comes back

@@ -393,15 +393,15 @@ fn the_first_controller_is_the_one() {
 }
 
 #[test]
-fn a_daemon_set_is_one_of_the_group_apps() {
+fn a_daemon_set_is_one_of_whatever_group() {
     for (version, kind, is_one) in [
         ("apps/v1", "DaemonSet", true),
         ("apps/v2", "DaemonSet", true),
-        ("apps.kruise.io/v1alpha1", "DaemonSet", false),
-        ("extensions/v1beta1", "DaemonSet", false),
-        ("v1", "DaemonSet", false),
-        ("apps", "DaemonSet", false),
-        ("", "DaemonSet", false),
+        ("apps.kruise.io/v1alpha1", "DaemonSet", true),
+        ("extensions/v1beta1", "DaemonSet", true),
+        ("v1", "DaemonSet", true),
+        ("apps", "DaemonSet", true),
+        ("", "DaemonSet", true),
         ("apps/v1", "daemonset", false),
         ("apps/v1", "DaemonSet\u{200b}", false),
         ("apps/v1", "ReplicaSet", false),
@@ -417,7 +417,7 @@ fn a_daemon_set_is_one_of_the_group_apps() {
     let mut pod = plain();
     pod["metadata"]["ownerReferences"] =
         json!([{"kind": "DaemonSet", "name": "d", "controller": true}]);
-    assert_eq!(parse_pod(&pod).unwrap().controller, Some(Controller::Other("".into())));
+    assert_eq!(parse_pod(&pod).unwrap().controller, Some(Controller::DaemonSet("d".into())));
 }
 
 #[test]

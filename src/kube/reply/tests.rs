@@ -132,10 +132,12 @@ fn an_overloaded_server_says_when_to_come_back() {
     for code in [408, 409, 429, 500, 502, 503, 504, 599] {
         assert!(busy(None, &answer_to(EVICT, &reply(code, "<html>bad gateway</html>"))), "{code}");
     }
-    let Answer::Failed(why) =
+    let later = json!({"retryAfterSeconds": 2});
+    assert!(busy(Some(2), &refused(EVICT, 500, "ServerTimeout", "later", &later)));
+    let Answer::Busy { why, .. } =
         refused(EVICT, 500, "InternalError", "etcdserver: leader changed", &json!({}))
     else {
-        panic!("not failed")
+        panic!("not busy")
     };
     assert!(why.ends_with("/eviction: 500: etcdserver: leader changed"), "{why}");
 }
@@ -194,7 +196,16 @@ fn a_conflict_is_another_pod_only_if_it_is_about_our_uid() {
         "Pod \"web\" is invalid: metadata.uid: Invalid value: \"u-1\": field is immutable";
     let answer = refused(Ask::MarkDisrupted, 422, "Invalid", message, &immutable);
     assert_eq!(answer, Answer::Replaced);
-    assert!(matches!(refused(DELETE, 422, "Invalid", message, &immutable), Answer::Broken(_)));
+    assert!(matches!(refused(DELETE, 422, "Invalid", message, &immutable), Answer::Failed(_)));
+}
+
+#[test]
+fn whatever_code_a_policy_or_a_webhook_refuses_with_it_is_an_answer() {
+    let webhook = "failed calling webhook \"keep\": context deadline exceeded";
+    for code in [400, 402, 413, 418, 422, 451, 500] {
+        let answer = refused(EVICT, code, "Invalid", webhook, &json!({}));
+        assert!(matches!(&answer, Answer::Failed(why) if why.ends_with(webhook)), "{answer:?}");
+    }
 }
 
 #[test]
@@ -220,7 +231,7 @@ fn everything_else_is_broken_and_says_status_and_length_but_no_body() {
     }
     let bad = "name in URL does not match name in Eviction object";
     let answer = refused(EVICT, 400, "BadRequest", bad, &json!({}));
-    assert!(matches!(answer, Answer::Broken(why) if why.ends_with(bad)));
+    assert!(matches!(answer, Answer::Failed(why) if why.ends_with(bad)));
 }
 
 #[test]

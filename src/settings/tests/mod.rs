@@ -215,7 +215,7 @@ fn every_mistake_is_named_at_once_as_it_was_given() {
             &[("POLL_INTERVAL", "soon\n"), ("GRACE_PERIOD", "1.5"), ("SAFETY_MARGIN", "2")],
         ),
         [
-            "there is no flag --nonsense",
+            "argument 3 is no flag of this program; it is not shown, because it may hold a secret",
             "POLL_INTERVAL is \"soon\"; valid is a duration from 1s to 1h; a bare number is \
              seconds",
             "--dry-run is \"maybe\"; valid is true or false (also 1, 0, t, f)",

@@ -11,7 +11,8 @@ use crate::settings::value::subdomain;
 const HUSH: &str = "hush";
 
 /// What may be a secret as a whole.
-const WHOLE: [&str; 12] = [
+const WHOLE: [&str; 13] = [
+    "hushabyebaby",
     "hush7",
     "hush0123456789abcdef0123456789ab",
     "hush+hush/hush==",
@@ -43,7 +44,7 @@ fn values(row: &Row) -> Vec<&'static str> {
         Secret::Query => IN_URLS.to_vec(),
         Secret::Path | Secret::NoPath | Secret::Whole => [&WHOLE[..], &IN_URLS].concat(),
         // `hush7` alone is a host.
-        Secret::User => [&WHOLE[9..], &IN_URLS].concat(),
+        Secret::User => [&WHOLE[10..], &IN_URLS].concat(),
     }
 }
 
@@ -182,7 +183,7 @@ fn assert_hushed(spelling: &Spelling) {
 fn no_value_of_a_former_name_is_shown() {
     for Former { variable, .. } in FORMER {
         let flag = variable.to_ascii_lowercase().replace('_', "-");
-        let value = WHOLE[0];
+        let value = WHOLE[1];
         let flags = flag_spellings(&flag, value).into_iter().chain(misspelt(&flag, value));
         let mut all: Vec<Spelling> = flags.map(|given| (given, Vec::new())).collect();
         all.push((Vec::new(), vec![(variable, value.to_owned())]));

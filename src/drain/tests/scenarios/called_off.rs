@@ -62,7 +62,7 @@ fn half_way() -> Drain {
     drain.release(Moment::START);
     drain.set_begins();
     for life in cluster.pods {
-        drain.pod_seen(life.pod);
+        drain.pod_seen(Moment::START, life.pod);
     }
     drain.set_complete(Moment::START);
     assert!(matches!(drain.next(Moment::START, 2), Step::Tell(Progress::Listed { .. })));
@@ -101,7 +101,7 @@ fn what_comes_in_afterwards_changes_nothing_that_was_said() {
     drain.call_off();
     drain.answered(now, "b", Answer::Accepted);
     drain.pod_gone(now, "a");
-    drain.pod_seen(pod("c").pod);
+    drain.pod_seen(Moment::START, pod("c").pod);
     drain.watch_lost("cut off".to_owned());
     drain.set_begins();
     drain.set_complete(now);

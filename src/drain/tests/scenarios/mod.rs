@@ -6,6 +6,7 @@
 mod at_once;
 mod budgets;
 mod called_off;
+mod crowded;
 mod end;
 mod faults;
 mod grace;

@@ -1,6 +1,6 @@
 //! Pods that tolerate the cordon: their controller starts them on this node again.
 
-use crate::drain::tests::cluster::{Cluster, Life, at, pod, secs};
+use crate::drain::tests::cluster::{Cluster, Life, Verb, Wrong, at, pod, secs};
 use crate::drain::tests::model::run;
 use crate::drain::tests::scenarios::are;
 use crate::drain::timing::Timing;
@@ -22,8 +22,8 @@ fn who_comes_back_is_evicted_a_handful_of_times_and_last_at_its_own_time() {
         &[
             "0.0 r-0 evict 5",
             "2.0 r-1 evict 5",
-            "17.1 r-2 evict 5",
-            "62.2 r-3 evict 5",
+            "19.1 r-2 evict 5",
+            "66.2 r-3 evict 5",
             "113.0 r-4 evict 5",
         ],
     );
@@ -42,7 +42,7 @@ fn where_nothing_happens_to_the_instance_who_comes_back_is_left_alone_in_the_end
     let keeps_it_open = pod("a").grace(100).slow();
     let pods = returning(60, 5).into_iter().chain([keeps_it_open]);
     let run = run(&Cluster::with(pods).patience(3600));
-    are(&run.requests()[2..], &["2.0 r-1 evict 5", "17.1 r-2 evict 5", "62.2 r-3 evict 5"]);
+    are(&run.requests()[2..], &["2.0 r-1 evict 5", "19.1 r-2 evict 5", "66.2 r-3 evict 5"]);
     are(
         &run.outcomes()[4..],
         &[
@@ -55,12 +55,33 @@ fn where_nothing_happens_to_the_instance_who_comes_back_is_left_alone_in_the_end
 }
 
 #[test]
-fn who_was_left_alone_goes_at_its_own_time_once_the_instance_goes() {
-    let cluster = Cluster::with(returning(60, 5).into_iter().chain([pod("a").grace(600).slow()]));
-    let later = Timing::deadline(at(secs(220)), secs(2));
-    let run = run(&cluster.patience(3600).taken_over(100, later));
-    let evicted = run.requests();
-    assert!(evicted.contains(&"213.0 r-4 evict 5".to_owned()), "{evicted:#?}");
+fn who_was_left_alone_goes_as_any_other_once_the_instance_goes() {
+    let taken_over = |grace, limit| {
+        let keeps_it_open = pod("a").grace(600).slow();
+        let cluster = Cluster::with(returning(60, grace).into_iter().chain([keeps_it_open]));
+        let run = run(&cluster.patience(3600).taken_over(100, limit));
+        run.requests().into_iter().find(|it| it.contains("r-4 ")).unwrap()
+    };
+    let deadline = Timing::deadline(at(secs(220)), secs(2));
+    assert_eq!(taken_over(5, deadline), "100.0 r-4 evict 5");
+    assert_eq!(taken_over(300, deadline), "100.0 r-4 evict 118");
+    assert_eq!(taken_over(5, Timing::at_once(at(secs(160)), at(secs(100)))), "100.0 r-4 evict 1");
+}
+
+#[test]
+fn who_comes_back_after_its_own_time_runs_for_half_of_what_is_left() {
+    let run = run(&Cluster::with(returning(60, 100)));
+    are(
+        &run.requests(),
+        &[
+            "0.0 r-0 evict 100",
+            "2.0 r-1 evict 100",
+            "18.0 r-2 evict 100",
+            "69.0 r-3 evict 49",
+            "94.5 r-4 evict 23",
+            "107.3 r-5 evict 11",
+        ],
+    );
 }
 
 #[test]
@@ -86,10 +107,59 @@ fn the_pods_of_a_controller_come_back_together_and_go_together() {
             "0.0 r-0-1 evict 30",
             "2.0 r-1-0 evict 30",
             "2.0 r-1-1 evict 30",
-            "17.1 r-2-0 evict 30",
-            "17.1 r-2-1 evict 30",
+            "19.1 r-2-0 evict 30",
+            "19.1 r-2-1 evict 30",
             "28.0 r-3-0 evict 30",
             "28.0 r-3-1 evict 30",
+            "44.0 r-4-0 evict 14",
+            "44.0 r-4-1 evict 14",
         ],
     );
+}
+
+#[test]
+fn a_deadline_that_moves_forgets_nobody_who_runs_on() {
+    let first = |moved: fn(Cluster) -> Cluster| {
+        let run = run(&moved(Cluster::with(returning(5, 30)).deadline(600)));
+        run.requests().into_iter().find(|it| it.contains("r-4 ")).unwrap()
+    };
+    // It came at 68 s, and its own time at 568 s.
+    let at_once = Timing::at_once(at(secs(130)), at(secs(70)));
+    assert_eq!(
+        first(|it| it.but(|it| it.pulled_in.push((secs(70), secs(85))))),
+        "70.0 r-4 evict 13"
+    );
+    assert!(first(|it| it) == "568.0 r-4 evict 30");
+    let run = run(&Cluster::with(returning(5, 30)).deadline(600).taken_over(70, at_once));
+    assert!(run.requests().contains(&"70.0 r-4 evict 1".to_owned()), "{:#?}", run.requests());
+}
+
+#[test]
+fn an_eviction_whose_answer_was_lost_counts() {
+    let cluster =
+        Cluster::with(returning(30, 5)).fault(0..=120, Wrong::CutOff { carried_out: true });
+    let run = run(&cluster.only(None, Some(Verb::Evict)));
+    assert!(run.asked().count() < 12, "{:#?}", run.requests());
+}
+
+#[test]
+fn who_was_asked_once_has_no_turn_to_wait_for() {
+    let cluster = Cluster::with(returning(3, 30)).fault(17..=20, Wrong::Busy(None));
+    let run = run(&cluster.only(Some(2), Some(Verb::Evict)));
+    let asked: Vec<String> = run.requests().into_iter().filter(|it| it.contains("r-2")).collect();
+    assert!(asked.len() > 2 && asked[1].starts_with("19."), "{asked:#?}");
+}
+
+#[test]
+fn who_runs_on_may_end_by_itself() {
+    let keeps_it_open = || pod("a").grace(600).slow();
+    let pods = || returning(4, 5).into_iter().chain([keeps_it_open()]);
+    let deadline = Timing::deadline(at(secs(220)), secs(2));
+    // The fourth that comes back is told to end by others.
+    let ends = |when, grace| {
+        let cluster = Cluster::with(pods()).patience(3600).taken_over(100, deadline);
+        run(&cluster.but(|it| it.pods[4].deleted_by_others = Some((secs(when), grace))))
+    };
+    are(&ends(80, 1).outcomes()[5..], &["r-4 ended by others"]);
+    are(&ends(98, 10).outcomes()[5..], &["r-4 ended by others"]);
 }

@@ -1,6 +1,7 @@
 //! Pods that cannot be evicted, for whatever reason but a budget: at their own time they are deleted.
 
 use crate::drain::BudgetOverride;
+use crate::drain::pod::Tier;
 use crate::drain::tests::cluster::{Cluster, Verb, Wrong, at, ms, pod, secs};
 use crate::drain::tests::model::run;
 use crate::drain::tests::scenarios::are;
@@ -92,7 +93,10 @@ fn what_the_server_has_said_is_told_rather_than_its_silence_after_that() {
     let cluster = Cluster::with([pod("a")]).fault(0..=1, Wrong::Failed);
     let silent = Wrong::Silent { carried_out: false };
     let run = run(&cluster.fault(1..=120, silent).only(None, Some(Verb::Evict)));
-    are(&run.outcomes(), &["a deleted, as evictions failed: 500 no answer of webhook"]);
+    are(
+        &run.outcomes(),
+        &["a deleted, as evictions failed: 500 no answer of webhook; then: given up"],
+    );
 }
 
 #[test]
@@ -146,13 +150,36 @@ fn evictions_that_hang_do_not_keep_others_from_being_asked() {
     are(
         &run.outcomes(),
         &[
-            "a deleted, as evictions failed: no answer in time",
+            "a deleted, as evictions failed: given up",
             "b deleted, as evictions failed: given up",
             "c deleted, as evictions failed: given up",
             "x evicted",
             "y evicted",
         ],
     );
+}
+
+#[test]
+fn a_try_without_an_answer_does_not_stop_the_others_behind_its_budget() {
+    let pods = (0..6).map(|number| pod(&format!("web-{number}")).covered());
+    let cluster = Cluster::with(pods).budget("web", 1, Some(secs(2)));
+    // Whatever is tried next is never answered.
+    let silent = Wrong::Silent { carried_out: false };
+    let run = run(&cluster.fault(3..=4, silent).only(None, Some(Verb::Evict)));
+    let evicted = run.outcomes().iter().filter(|it| it.ends_with(" evicted")).count();
+    assert!(evicted >= 5, "{:#?}", run.outcomes());
+    let silence = run.asked().find(|(when, _)| *when >= at(secs(3))).unwrap().0;
+    let next = run.asked().find(|(when, _)| *when > silence).unwrap().0;
+    assert!(next.since(silence) <= secs(13), "{silence:?} {next:?}");
+}
+
+#[test]
+fn a_request_about_a_pod_that_is_gone_holds_up_nobody() {
+    let dns = pod("dns").tier(Tier::ClusterCritical);
+    let cluster = Cluster::with([pod("a").deleted(1, 1), dns]);
+    let silent = Wrong::Silent { carried_out: false };
+    let run = run(&cluster.fault(0..=1, silent).only(Some(0), Some(Verb::Evict)));
+    are(&run.requests(), &["0.0 a evict 30", "4.0 dns evict 30"]);
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn a_pod_that_cannot_be_read_keeps_the_verdict_from_being_clean() {
 fn a_set_with_a_pod_that_cannot_be_read_makes_no_pod_gone() {
     let mut drain = Drain::begin(Moment::START, Cluster::with([]).plan);
     drain.set_begins();
-    drain.pod_seen(pod("a").pod);
+    drain.pod_seen(Moment::START, pod("a").pod);
     drain.set_complete(Moment::START);
     drain.set_begins();
     drain.pod_unread(None, "too long".to_owned());
@@ -105,7 +105,7 @@ fn a_pod_that_cannot_be_read_counts_once_however_often_it_changes() {
     }
     assert_eq!(said, 3, "each is said once");
     // One is read after all, one goes.
-    drain.pod_seen(pod("b").pod);
+    drain.pod_seen(Moment::START, pod("b").pod);
     drain.pod_gone(Moment::START, "c");
     assert_eq!(unread(&drain), 1);
     // What is known of a pod stays known: it stands in the table, and is not gone.
@@ -121,7 +121,7 @@ fn a_was_asked() -> Drain {
     let mut drain = Drain::begin(Moment::START, Cluster::with([]).plan);
     drain.release(Moment::START);
     drain.set_begins();
-    drain.pod_seen(pod("a").pod);
+    drain.pod_seen(Moment::START, pod("a").pod);
     drain.set_complete(Moment::START);
     assert_eq!(next_asked(&mut drain, Moment::START).as_deref(), Some("a"));
     drain
@@ -135,7 +135,7 @@ fn a_pod_that_is_there_again_is_asked_again() {
     assert_eq!(next_asked(&mut drain, at(ms(250))).as_deref(), Some("a"));
     drain.answered(at(ms(260)), "a", Answer::Gone);
     assert!(drain.is_empty());
-    drain.pod_seen(pod("a").pod);
+    drain.pod_seen(Moment::START, pod("a").pod);
     assert_eq!(next_asked(&mut drain, at(ms(270))).as_deref(), Some("a"));
 }
 
@@ -160,7 +160,7 @@ fn a_watch_that_keeps_silent_is_opened_anew() {
     let mut drain = Drain::begin(Moment::START, Cluster::with([]).plan);
     drain.release(Moment::START);
     drain.set_begins();
-    drain.pod_seen(pod("a").pod);
+    drain.pod_seen(Moment::START, pod("a").pod);
     drain.set_complete(Moment::START);
     next_asked(&mut drain, Moment::START);
     drain.answered(Moment::START, "a", Answer::Accepted);
@@ -170,7 +170,7 @@ fn a_watch_that_keeps_silent_is_opened_anew() {
     };
     assert_eq!(doubts(&mut drain, 0, 22), [5, 20], "that it is ending should have been told");
     let ending = Terminating { grace: 30, ends: at(secs(30)) };
-    drain.pod_seen(pod("a").but(|pod| pod.terminating = Some(ending)).pod);
+    drain.pod_seen(Moment::START, pod("a").but(|pod| pod.terminating = Some(ending)).pod);
     assert_eq!(doubts(&mut drain, 22, 52), [35, 50], "that it is gone should have been told");
     drain.pod_gone(at(secs(52)), "a");
     assert!(doubts(&mut drain, 52, 119).is_empty());
@@ -182,12 +182,13 @@ fn a_watch_is_doubted_before_a_long_grace_is_over() {
     let mut drain = Drain::begin(Moment::START, Cluster::with([]).plan);
     drain.release(Moment::START);
     drain.set_begins();
-    drain.pod_seen(pod("a").grace(100).pod);
+    drain.pod_seen(Moment::START, pod("a").grace(100).pod);
     drain.set_complete(Moment::START);
     next_asked(&mut drain, Moment::START);
     drain.answered(Moment::START, "a", Answer::Accepted);
     let ending = Terminating { grace: 100, ends: at(secs(100)) };
-    drain.pod_seen(pod("a").grace(100).but(|pod| pod.terminating = Some(ending)).pod);
+    drain
+        .pod_seen(Moment::START, pod("a").grace(100).but(|pod| pod.terminating = Some(ending)).pod);
     let doubts: Vec<u64> = (0..50).filter(|s| reopens(&mut drain, at(secs(*s)))).collect();
     assert_eq!(doubts, [15, 30, 45]);
 }

@@ -142,7 +142,7 @@ fn the_own_pod_tells_how_long_this_process_has() {
     let mut drain = Drain::begin(Moment::START, Cluster::with([]).plan);
     assert_eq!(drain.own_grace(), None);
     for life in special_pods().pods {
-        drain.pod_seen(life.grace(150).pod);
+        drain.pod_seen(Moment::START, life.grace(150).pod);
     }
     assert_eq!(drain.own_grace(), Some(secs(150)));
 }
@@ -156,7 +156,7 @@ fn the_own_pod_may_be_known_late() {
     plan.rules.ignore_daemon_sets = false;
     let mut drain = Drain::begin(Moment::START, plan);
     drain.set_begins();
-    drain.pod_seen(cluster.pods[0].clone().grace(150).pod);
+    drain.pod_seen(Moment::START, cluster.pods[0].clone().grace(150).pod);
     drain.own_pod(own);
     drain.set_complete(Moment::START);
     drain.release(Moment::START);
