@@ -29,7 +29,9 @@ pub(super) enum Turn {
     Never,
 }
 
-/// How long the pods of the second and the third round run.
+/// The last round that goes at once.
+const LAST_AT_ONCE: u32 = 1;
+/// How long the pods of the rounds after that run.
 const RESTS: [Duration; 2] = [Duration::from_secs(15), Duration::from_secs(45)];
 /// The last round of which a pod is evicted that came back after its own time.
 const LAST_ROUND: u32 = 5;
@@ -57,14 +59,14 @@ impl Owners {
 
     /// Whether pods of this round go only because the instance does.
     pub(super) fn is_let_be(round: u32) -> bool {
-        matches!(Self::rest(round), Some(None))
+        round > LAST_AT_ONCE && rest(round).is_none()
     }
+}
 
-    /// `None`: it goes at once. `Some(None)`: it runs on.
-    fn rest(round: u32) -> Option<Option<Duration>> {
-        let number = usize::try_from(round.checked_sub(2)?).ok()?;
-        Some(RESTS.get(number).copied())
-    }
+/// How long the pods of this round run at most.
+fn rest(round: u32) -> Option<Duration> {
+    let number = usize::try_from(round.checked_sub(LAST_AT_ONCE + 1)?).ok()?;
+    RESTS.get(number).copied()
 }
 
 impl Turn {
@@ -76,10 +78,12 @@ impl Turn {
         own_time: Option<Moment>,
         end_of_grace: Option<Moment>,
     ) -> Self {
-        let Some(rest) = Owners::rest(round) else { return Self::AtOnce };
+        if round <= LAST_AT_ONCE {
+            return Self::AtOnce;
+        }
         let left = end_of_grace.map_or(Duration::ZERO, |end| now.until(end));
         if own_time.is_none_or(|own_time| now < own_time) {
-            rest.map_or(Self::OwnTime, |rest| Self::Rests(now + rest))
+            rest(round).map_or(Self::OwnTime, |rest| Self::Rests(now + rest))
         } else if round <= LAST_ROUND && left >= LEAST_LEFT {
             // Half of what is left to run, and the rest to end.
             Self::Late(now + left / 2)

@@ -11,6 +11,7 @@ use crate::drain::verdict::{Certainty, End, EndedBy, Failed, Obstacle, Outcome, 
 use crate::moment::Moment;
 
 /// One pod, from when it was first seen.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and most are rare")]
 #[derive(Debug)]
 pub(super) struct Record {
     /// As last seen.

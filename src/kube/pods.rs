@@ -275,8 +275,8 @@ struct RawOwner {
 }
 
 impl RawOwner {
-    /// Of whatever group the kind DaemonSet is: kubectl compares the kind alone, too, and OpenKruise's
-    /// (`apps.kruise.io`) starts its pods on this very node again as well.
+    /// Of whatever group the kind DaemonSet is: kubectl compares the kind alone, too, and that of
+    /// `apps.kruise.io` starts its pods on this very node again as well.
     fn controller(self) -> Controller {
         match self.kind.as_str() {
             DaemonSet::KIND => Controller::DaemonSet(self.name.0.into()),
