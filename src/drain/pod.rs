@@ -186,3 +186,167 @@ impl fmt::Display for Exempt {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pod of a `ReplicaSet`.
+    fn pod(change: fn(&mut Pod)) -> Pod {
+        let reference = PodRef { namespace: "shop".into(), name: "web".into(), uid: "u".into() };
+        let mut pod = Pod {
+            reference: Arc::new(reference),
+            grace: 30,
+            tier: Tier::Ordinary,
+            controller: Some(Controller::Other("rs".into())),
+            mirror: false,
+            finished: false,
+            empty_dir: false,
+            volume_claim: false,
+            finalizer: None,
+            terminating: None,
+        };
+        change(&mut pod);
+        pod
+    }
+
+    fn of_daemon_set(pod: &mut Pod) {
+        pod.controller = Some(Controller::DaemonSet("logs".into()));
+    }
+
+    /// What `kubectl drain` does with a pod (`pkg/drain/filters.go`), for each kind of pod and each of its
+    /// switches. Where it ends with an error because of one pod, that pod stays here and the others go.
+    #[test]
+    fn who_goes_is_kubectls_rule() {
+        const GOES: Option<Exempt> = None;
+        let daemon_set = || Some(Exempt::DaemonSet("logs".into()));
+        // ignore_daemon_sets (--ignore-daemonsets), delete_local_data (--delete-emptydir-data),
+        // drain_unmanaged (--force).
+        let (all, none) = ([true, true, true], [false, false, false]);
+        type Row = (&'static str, fn(&mut Pod), [bool; 3], Option<Exempt>);
+        let rows: Vec<Row> = vec![
+            ("of a ReplicaSet", |_| {}, all, GOES),
+            ("of a ReplicaSet", |_| {}, none, GOES),
+            ("of a DaemonSet", of_daemon_set, all, daemon_set()),
+            // kubectl ends with an error here; IGNORE_DAEMON_SETS=false asks for it.
+            ("of a DaemonSet", of_daemon_set, [false, true, true], GOES),
+            (
+                "of a DaemonSet, finished",
+                |it| {
+                    of_daemon_set(it);
+                    it.finished = true;
+                },
+                all,
+                GOES,
+            ),
+            ("static", |it| it.mirror = true, all, Some(Exempt::Mirror)),
+            (
+                "static, finished",
+                |it| (it.mirror, it.finished) = (true, true),
+                all,
+                Some(Exempt::Mirror),
+            ),
+            (
+                "static, without a controller",
+                |it| (it.mirror, it.controller) = (true, None),
+                none,
+                Some(Exempt::Mirror),
+            ),
+            ("with an emptyDir", |it| it.empty_dir = true, all, GOES),
+            (
+                "with an emptyDir",
+                |it| it.empty_dir = true,
+                [true, false, true],
+                Some(Exempt::EmptyDir),
+            ),
+            (
+                "with an emptyDir, finished",
+                |it| (it.empty_dir, it.finished) = (true, true),
+                none,
+                GOES,
+            ),
+            ("without a controller", |it| it.controller = None, all, GOES),
+            (
+                "without a controller",
+                |it| it.controller = None,
+                [true, true, false],
+                Some(Exempt::Unmanaged),
+            ),
+            (
+                "without a controller, finished",
+                |it| (it.controller, it.finished) = (None, true),
+                none,
+                GOES,
+            ),
+            // The first filter that says no gives the reason.
+            (
+                "of a DaemonSet, with an emptyDir",
+                |it| {
+                    of_daemon_set(it);
+                    it.empty_dir = true;
+                },
+                [true, false, false],
+                daemon_set(),
+            ),
+            (
+                "of a DaemonSet, with an emptyDir",
+                |it| {
+                    of_daemon_set(it);
+                    it.empty_dir = true;
+                },
+                [false, false, true],
+                Some(Exempt::EmptyDir),
+            ),
+            ("with a finalizer", |it| it.finalizer = Some("example.com/wait".into()), none, GOES),
+            ("with a claim", |it| it.volume_claim = true, none, GOES),
+            ("critical", |it| it.tier = Tier::NodeCritical, none, GOES),
+        ];
+        for (what, change, [ignore_daemon_sets, delete_local_data, drain_unmanaged], expected) in
+            rows
+        {
+            let own = OwnPod { namespace: None, name: None, uid: None };
+            let rules = Rules { own, ignore_daemon_sets, delete_local_data, drain_unmanaged };
+            let switches = [ignore_daemon_sets, delete_local_data, drain_unmanaged];
+            assert_eq!(rules.exempt(&pod(change), false), expected, "{what}, {switches:?}");
+        }
+    }
+
+    #[test]
+    fn the_own_pod_never_goes() {
+        let known = [
+            OwnPod { namespace: Some("shop".into()), name: Some("web".into()), uid: None },
+            OwnPod { namespace: None, name: None, uid: Some("u".into()) },
+        ];
+        for own in known {
+            let rules = Rules {
+                own,
+                ignore_daemon_sets: false,
+                delete_local_data: true,
+                drain_unmanaged: true,
+            };
+            for change in [|_: &mut Pod| {}, |it: &mut Pod| it.finished = true, of_daemon_set] {
+                assert_eq!(rules.exempt(&pod(change), false), Some(Exempt::Own));
+            }
+        }
+    }
+
+    #[test]
+    fn a_turn_follows_from_priority_class_and_controller() {
+        let (daemon_set, other) =
+            (Some(Controller::DaemonSet("d".into())), Some(Controller::Other("u".into())));
+        for (class, controller, tier) in [
+            (None, &other, Tier::Ordinary),
+            (None, &None, Tier::Ordinary),
+            (None, &daemon_set, Tier::DaemonSet),
+            (Some("high"), &other, Tier::Ordinary),
+            (Some("high"), &daemon_set, Tier::DaemonSet),
+            (Some("system-cluster-critical"), &other, Tier::ClusterCritical),
+            (Some("system-cluster-critical"), &daemon_set, Tier::ClusterCritical),
+            (Some("system-node-critical"), &other, Tier::NodeCritical),
+            (Some("system-node-critical"), &daemon_set, Tier::NodeCritical),
+        ] {
+            assert_eq!(Tier::of(class, controller.as_ref()), tier, "{class:?} {controller:?}");
+        }
+        assert!(Tier::ALL.is_sorted());
+    }
+}
