@@ -214,6 +214,9 @@ mod tests {
         pod.controller = Some(Controller::DaemonSet("logs".into()));
     }
 
+    /// A pod, the switches, and why it stays.
+    type Row = (&'static str, fn(&mut Pod), [bool; 3], Option<Exempt>);
+
     /// What `kubectl drain` does with a pod (`pkg/drain/filters.go`), for each kind of pod and each of its
     /// switches. Where it ends with an error because of one pod, that pod stays here and the others go.
     #[test]
@@ -223,7 +226,6 @@ mod tests {
         // ignore_daemon_sets (--ignore-daemonsets), delete_local_data (--delete-emptydir-data),
         // drain_unmanaged (--force).
         let (all, none) = ([true, true, true], [false, false, false]);
-        type Row = (&'static str, fn(&mut Pod), [bool; 3], Option<Exempt>);
         let rows: Vec<Row> = vec![
             ("of a ReplicaSet", |_| {}, all, GOES),
             ("of a ReplicaSet", |_| {}, none, GOES),

@@ -107,6 +107,23 @@ fn what_kept_a_pod_stays_the_reason_though_its_deletion_fails_at_first() {
 }
 
 #[test]
+fn where_nobody_is_deleted_an_answer_is_waited_for_beyond_the_pods_own_time() {
+    let silent = Wrong::Silent { carried_out: false };
+    let cluster = Cluster::with([pod("a")]).fault(0..=120, silent);
+    let run = run(&cluster.but(|it| it.plan.budget_override = BudgetOverride::Never));
+    are(&run.requests(), &["0.0 a evict 30", "62.1 a evict 30"]);
+    are(&run.outcomes(), &["a still there, no answer in time"]);
+}
+
+#[test]
+fn of_a_deletion_that_fails_it_is_not_said_that_the_pod_will_be_deleted() {
+    let cluster = Cluster::with([pod("a").covered()]).budget("web", 0, None);
+    let run = run(&cluster.fault(88..=95, Wrong::Failed).only(None, Some(Verb::Delete)));
+    let failing = "88.1 shop/a: 500 no answer of webhook; retried until the drain ends".to_owned();
+    assert!(run.said().contains(&failing), "{:#?}", run.said());
+}
+
+#[test]
 fn nobody_is_deleted_where_nothing_happens_to_the_instance() {
     let refused = unevictable(Wrong::Forbidden).but(|it| it.faults[0].until = secs(300));
     let run = run(&refused.patience(300));
