@@ -190,24 +190,11 @@ impl fmt::Display for Exempt {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::drain::tests::cluster;
 
-    /// A pod of a `ReplicaSet`.
+    /// A pod of a `ReplicaSet`, but for this.
     fn pod(change: fn(&mut Pod)) -> Pod {
-        let reference = PodRef { namespace: "shop".into(), name: "web".into(), uid: "u".into() };
-        let mut pod = Pod {
-            reference: Arc::new(reference),
-            grace: 30,
-            tier: Tier::Ordinary,
-            controller: Some(Controller::Other("rs".into())),
-            mirror: false,
-            finished: false,
-            empty_dir: false,
-            volume_claim: false,
-            finalizer: None,
-            terminating: None,
-        };
-        change(&mut pod);
-        pod
+        cluster::pod("web").but(change).pod
     }
 
     fn of_daemon_set(pod: &mut Pod) {
@@ -317,7 +304,7 @@ mod tests {
     fn the_own_pod_never_goes() {
         let known = [
             OwnPod { namespace: Some("shop".into()), name: Some("web".into()), uid: None },
-            OwnPod { namespace: None, name: None, uid: Some("u".into()) },
+            OwnPod { namespace: None, name: None, uid: Some("web".into()) },
         ];
         for own in known {
             let rules = Rules {

@@ -50,7 +50,7 @@ pub(super) struct Record {
     pub(super) round: u32,
     /// When it is evicted first, for its controller's sake.
     pub(super) turn: Turn,
-    /// Whether a request about it was given up for another pod's sake.
+    /// Whether a request about it was given up. From then on it gives way to no other pod.
     pub(super) gave_way: bool,
     /// The last set of pods in which it was.
     pub(super) set: u32,
