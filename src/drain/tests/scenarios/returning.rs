@@ -1,10 +1,13 @@
 //! Pods that tolerate the cordon: their controller starts them on this node again.
 
+use crate::drain::ask::Answer;
+use crate::drain::machine::{Drain, Step};
 use crate::drain::tests::cluster::{Cluster, Life, Verb, Wrong, at, pod, secs};
 use crate::drain::tests::model::run;
 use crate::drain::tests::scenarios::are;
 use crate::drain::timing::Timing;
 use crate::drain::verdict::End;
+use crate::moment::Moment;
 
 /// A pod, and as many after it of the same controller, each a second after the one before is gone.
 fn returning(times: usize, grace: u32) -> Vec<Life> {
@@ -162,4 +165,32 @@ fn who_runs_on_may_end_by_itself() {
     };
     are(&ends(80, 1).outcomes()[5..], &["r-4 ended by others"]);
     are(&ends(98, 10).outcomes()[5..], &["r-4 ended by others"]);
+}
+
+#[test]
+fn an_eviction_counts_though_a_late_report_brings_its_pod_back() {
+    let mut drain = Drain::begin(Moment::START, Cluster::with([]).plan);
+    drain.release(Moment::START);
+    drain.set_begins();
+    drain.set_complete(Moment::START);
+    let comes = |drain: &mut Drain, name: &str| {
+        drain.pod_seen(Moment::START, pod(name).of("replicas").pod);
+    };
+    let is_asked = |drain: &mut Drain, name: &str| loop {
+        match drain.next(Moment::START, 8) {
+            Step::Ask(job) if job.pod.name == name => break true,
+            Step::Wait(_) | Step::Done(_) => break false,
+            _ => {}
+        }
+    };
+    for name in ["r-0", "r-1"] {
+        comes(&mut drain, name);
+        assert!(is_asked(&mut drain, name), "{name}");
+        drain.answered(Moment::START, name, Answer::Accepted);
+        drain.pod_gone(Moment::START, name);
+        // What another server still has of it.
+        comes(&mut drain, name);
+    }
+    comes(&mut drain, "r-2");
+    assert!(!is_asked(&mut drain, "r-2"), "two of its controller's pods were evicted before it");
 }
