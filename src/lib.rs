@@ -14,7 +14,7 @@
 //! | [`intent`] | what is made of it: marks or a drain; from when, by when | none |
 //! | [`node`] | our marks on the Node, and their reverse | none |
 //! | [`drain`] | who goes, when, how; the verdict | none |
-//! | [`http`] | one exchange after the other over one connection | HTTP, TLS |
+//! | [`http`] | requests and answers in HTTP/2 and HTTP/1.1 | HTTP, TLS |
 //! | [`source`] | the metadata service | HTTP |
 //! | [`kube`] | the API server | TLS |
 //! | [`settings`] | what the operator wants | arguments and environment, once |

@@ -19,11 +19,11 @@ fn text(bytes: &[u8]) -> &str {
 
 #[test]
 fn bad_settings_end_it_with_64_and_are_all_named_on_standard_error() {
-    let output = handler(&["--workers=0"], &[("POLL_INTERVAL", "soon")]);
+    let output = handler(&["--safety-margin=0"], &[("POLL_INTERVAL", "soon")]);
     assert_eq!(output.status.code(), Some(64));
     assert_eq!(text(&output.stdout), "");
     let said = text(&output.stderr);
-    for mistake in ["--workers", "POLL_INTERVAL", "NODE_NAME", "KUBERNETES_SERVICE_HOST"] {
+    for mistake in ["--safety-margin", "POLL_INTERVAL", "NODE_NAME", "KUBERNETES_SERVICE_HOST"] {
         assert!(said.contains(mistake), "{mistake} in {said}");
     }
 }
@@ -44,12 +44,13 @@ fn help_and_version_go_to_standard_output() {
 
 #[test]
 fn the_settings_are_printed_to_standard_output() {
-    let pod = [("NODE_NAME", "node-1"), ("KUBERNETES_SERVICE_HOST", "::1"), ("WORKERS", "8")];
+    let pod = [("NODE_NAME", "node-1"), ("KUBERNETES_SERVICE_HOST", "::1"), ("POLL_INTERVAL", "8")];
     let output = handler(&["--print-settings", "--dry-run"], &pod);
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(text(&output.stderr), "");
     let printed = text(&output.stdout);
-    for (name, origin) in [("WORKERS ", "environment WORKERS"), ("DRY_RUN ", "flag --dry-run")] {
+    let set = [("POLL_INTERVAL ", "environment POLL_INTERVAL"), ("DRY_RUN ", "flag --dry-run")];
+    for (name, origin) in set {
         let line = printed.lines().find(|line| line.starts_with(name)).unwrap();
         assert!(line.ends_with(origin), "{line}");
     }

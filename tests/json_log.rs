@@ -49,7 +49,7 @@ fn what_keeps_it_from_starting_is_said_in_objects() {
         (&["--nonsense"], &[], "argument 1"),
         (&["-nonsense-too=1"], &[], "argument 1"),
         (&["dran"], &[], "drain"),
-        (&["run", "--workers"], &[], "--workers"),
+        (&["run", "--safety-margin"], &[], "--safety-margin"),
         (&[], &[("NODE_NAME", "")], "NODE_NAME"),
         (&[], &[("JSON_LOGGING", "true\n"), ("SAFETY_MARGIN", "2\n\"")], "SAFETY_MARGIN"),
         (&["--json-logging", "--dry-run=maybe"], &[("JSON_LOGGING", "false")], "--dry-run"),

@@ -9,10 +9,10 @@ use crate::clock::Clock;
 use crate::command::{Failure, api_server, node, print, run};
 use crate::handler::by_hand::{self, ByHand, Success};
 use crate::handler::config::{Boot, Config};
-use crate::handler::threads::{Look, Threads};
+use crate::handler::threads::Threads;
 use crate::handler::world::World;
 use crate::intent::Limit;
-use crate::kube::workers::Workers;
+use crate::kube::client::Client;
 use crate::moment::Moment;
 use crate::report::fact::Fact;
 use crate::report::log::status_line::StatusLine;
@@ -40,9 +40,9 @@ pub(super) fn act(command: Command, settings: &Settings) -> Result<ExitCode, Fai
     let json = settings.reporting.log.json;
     let watched = (io::stderr().is_terminal() && !json).then(StatusLine::default);
     let reporters = Reporters::new(log(settings, watched.clone())?, None);
-    let workers = Workers::new(Arc::clone(&server), clock, settings.workers);
-    let (own, look) = (config.rules.own.clone(), Look { arguments: Vec::new() });
-    let mut threads = Threads::new(clock, reporters, server, workers, own, look, config.seed)?;
+    let own = config.rules.own.clone();
+    let client = Client::new(server, clock);
+    let mut threads = Threads::new(clock, reporters, client, own, config.seed)?;
 
     for remark in &settings.remarks {
         threads.tell(Fact::Remark(remark.clone()));

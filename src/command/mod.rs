@@ -1,10 +1,8 @@
 //! What the program can be told to do. Each command is another wiring of the same parts.
 
 mod by_hand;
-mod caller;
 mod check;
 
-mod look;
 mod plan;
 mod run;
 
@@ -17,10 +15,10 @@ use std::process::ExitCode;
 
 use crate::clock::Clock;
 use crate::file;
+use crate::http::error::Error;
 use crate::kube::kubeconfig;
 use crate::kube::server::Server;
 use crate::kube::token::Claims;
-use crate::kube::trouble::Trouble;
 use crate::report::log::json_line;
 use crate::settings::{self, ApiServer, BadSettings, Command, Settings, Wanted, WhichNode};
 
@@ -83,9 +81,9 @@ impl From<io::Error> for Failure {
     }
 }
 
-impl From<Trouble> for Failure {
-    fn from(trouble: Trouble) -> Self {
-        Self::Unanswered(trouble.to_string())
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Unanswered(error.to_string())
     }
 }
 
@@ -117,7 +115,7 @@ pub fn start(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     if logs_json {
         panic_in_json();
     }
-    act(arguments).unwrap_or_else(|failure| {
+    act(&arguments).unwrap_or_else(|failure| {
         let said =
             if logs_json { failure.in_json() } else { format!("k8s-spot-handler: {failure}\n") };
         complain(&said);
@@ -127,7 +125,7 @@ pub fn start(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// # Errors
 /// Nothing was done.
-fn act(arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
+fn act(arguments: &[OsString]) -> Result<ExitCode, Failure> {
     let wanted = settings::read(arguments.iter().cloned(), &settings::environment);
     match wanted.map_err(Failure::Settings)? {
         Wanted::Help => print(&settings::help()),
@@ -139,8 +137,7 @@ fn act(arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
             }
         }
         Wanted::CheckBad(bad, output) => return Ok(check::bad(&bad, output)),
-        Wanted::Do(Command::Run, settings) => run::run(*settings, arguments)?,
-        Wanted::Do(Command::Look, settings) => return look::look(&settings),
+        Wanted::Do(Command::Run, settings) => run::run(*settings)?,
         Wanted::Do(command @ (Command::Drain | Command::Restore), settings) => {
             return by_hand::act(command, &settings);
         }

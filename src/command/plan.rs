@@ -2,21 +2,21 @@
 //! would say, and prints what would become of each. Changes nothing.
 
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::command::caller::Caller;
 use crate::command::{Failure, UNANSWERED, api_server, node, print};
 use crate::drain::Plan;
-use crate::drain::ask::Answer;
+use crate::drain::ask::{Answer, PodRef};
 use crate::drain::forecast::{forecast, is_asked, rehearsal};
 use crate::drain::machine::{Drain, Step};
 use crate::drain::pod::{Pod, Tier};
 use crate::drain::progress::Progress;
 use crate::drain::timing::Timing;
 use crate::drain::verdict::Verdict;
-use crate::kube::workers::Workers;
+use crate::http::pool::Cancel;
+use crate::kube::client::Client;
 use crate::kube::{reply, request, watch};
 use crate::node::NodeAnswer;
 use crate::report::rehearsal::Rehearsal;
@@ -44,9 +44,9 @@ pub(super) fn plan(settings: &Settings) -> Result<ExitCode, Failure> {
     let mut rules = settings.rules.clone();
     rules.own.complete(claims.own_pod());
 
-    let mut caller = Caller::new(clock, Workers::new(server, clock, settings.workers));
-    find(&mut caller, &node)?;
-    let (pods, unread) = list(&mut caller, &node)?;
+    let client = Client::new(server, clock);
+    find(&client, &node)?;
+    let (pods, unread) = list(&client, &node)?;
 
     let now = clock.now();
     let (deadline, margin) = (settings.by_hand.deadline, settings.safety_margin);
@@ -60,7 +60,7 @@ pub(super) fn plan(settings: &Settings) -> Result<ExitCode, Failure> {
     };
     let excludes = settings.marks.exclude_from_load_balancers;
     let hold = if excludes { now + settings.load_balancer_hold } else { now };
-    let rehearsed = rehearse(&mut caller, clock, rehearsal(&plan, now, now + LONGEST), &pods);
+    let rehearsed = rehearse(&client, rehearsal(&plan, now, now + LONGEST), &pods);
     let pods = forecast(&plan, now, hold, &pods, &rehearsed);
 
     let found = Rehearsal { node: &node, deadline, margin, pods: &pods, unread };
@@ -76,9 +76,9 @@ pub(super) fn plan(settings: &Settings) -> Result<ExitCode, Failure> {
 }
 
 /// Sees whether there is such a node: one that is not there has no pods, and all would seem well.
-fn find(caller: &mut Caller, node: &str) -> Result<(), Failure> {
+fn find(client: &Client, node: &str) -> Result<(), Failure> {
     let request = request::read_node(node);
-    let reply = caller.ask(&request, TIMEOUT)?;
+    let reply = client.ask(&request, TIMEOUT)?;
     match reply::node(node, &request, &reply) {
         NodeAnswer::Missing(why) | NodeAnswer::Forbidden(why) | NodeAnswer::Failed(why) => {
             Err(Failure::Unanswered(why))
@@ -88,9 +88,9 @@ fn find(caller: &mut Caller, node: &str) -> Result<(), Failure> {
 }
 
 /// The pods of the node, and how many more could not be read.
-fn list(caller: &mut Caller, node: &str) -> Result<(Vec<Pod>, usize), Failure> {
+fn list(client: &Client, node: &str) -> Result<(Vec<Pod>, usize), Failure> {
     let (mut pods, mut unread) = (Vec::new(), 0);
-    let listed = watch::list(&caller.access(), node, |pod| match pod {
+    let listed = watch::list(client, node, |pod| match pod {
         Ok(pod) => pods.push(pod),
         Err(_) => unread += 1,
     });
@@ -98,7 +98,8 @@ fn list(caller: &mut Caller, node: &str) -> Result<(Vec<Pod>, usize), Failure> {
 }
 
 /// The answers to dry evictions of the pods.
-fn rehearse(caller: &mut Caller, clock: Clock, plan: Plan, pods: &[Pod]) -> Verdict {
+fn rehearse(client: &Client, plan: Plan, pods: &[Pod]) -> Verdict {
+    let clock = client.clock();
     let mut drain = Drain::begin(clock.now(), plan);
     drain.release(clock.now());
     drain.set_begins();
@@ -106,13 +107,26 @@ fn rehearse(caller: &mut Caller, clock: Clock, plan: Plan, pods: &[Pod]) -> Verd
     // None waits for the turns before its own.
     all.for_each(|pod| drain.pod_seen(clock.now(), Pod { tier: Tier::Ordinary, ..pod }));
     drain.set_complete(clock.now());
+    let (tell, told) = mpsc::channel::<Told>();
+    let grown = tell.clone();
+    client.when_grown(move || {
+        let _ = grown.send(None);
+    });
+    let mut asked: Vec<(Arc<PodRef>, Cancel)> = Vec::new();
     loop {
         let now = clock.now();
-        match drain.next(now, caller.free()) {
+        match drain.next(now, client.free()) {
             Step::Ask(job) => {
                 let request = request::for_job(&job, clock.read().wall);
-                let patience = job.patience;
-                caller.send(Some(job), request, patience);
+                let (patience, cancel, tell) = (job.patience, Cancel::default(), tell.clone());
+                asked.push((Arc::clone(&job.pod), cancel.clone()));
+                client.submit(request, patience, cancel, move |request, came| {
+                    let answer = match came {
+                        Ok(reply) => reply::answer(&job, request, &reply),
+                        Err(error) => Answer::Broken(error.to_string()),
+                    };
+                    let _ = tell.send(Some((job.pod, answer)));
+                });
             }
             // What fails is tried again, but not for as long as in a drain.
             Step::Tell(
@@ -120,18 +134,20 @@ fn rehearse(caller: &mut Caller, clock: Clock, plan: Plan, pods: &[Pod]) -> Verd
                 | Progress::Forbidden { .. }
                 | Progress::NamespaceTerminating { .. },
             ) => drain.stop_at(now + LONGEST_FAILING),
-            Step::Tell(_) | Step::ReopenWatch => {}
-            Step::GiveUp(pod) => caller.give_up(&pod),
+            Step::Tell(_) => {}
+            Step::GiveUp(pod) => {
+                let about = asked.iter().filter(|(about, _)| *about == pod);
+                about.for_each(|(_, cancel)| client.give_up(cancel));
+            }
             Step::Wait(until) => {
-                let Some(came) = caller.next(until) else { continue };
-                let Some(job) = came.job else { continue };
-                let answer = match came.reply {
-                    Ok(reply) => reply::answer(&job, &came.request, &reply),
-                    Err(trouble) => Answer::Broken(trouble.to_string()),
-                };
-                drain.answered(clock.now(), &job.pod.uid, answer);
+                if let Ok(Some((pod, answer))) = told.recv_timeout(now.until(until)) {
+                    drain.answered(clock.now(), &pod.uid, answer);
+                }
             }
             Step::Empty(verdict) | Step::Done(verdict) => return verdict,
         }
     }
 }
+
+/// The answer about a pod; or else more can be asked for at a time than before.
+type Told = Option<(Arc<PodRef>, Answer)>;

@@ -1,6 +1,5 @@
 //! `run`: watch the metadata service, and drain when a notice comes.
 
-use std::ffi::OsString;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
@@ -12,10 +11,10 @@ use crate::clock::Clock;
 use crate::command::{Failure, api_server};
 use crate::handler::config::{Boot, Config};
 use crate::handler::run::run as run_event_loop;
-use crate::handler::threads::{Look, Threads};
+use crate::handler::threads::Threads;
 use crate::handler::world::{News, World};
-use crate::kube::server::{self, Server};
-use crate::kube::workers::Workers;
+use crate::kube::client::Client;
+use crate::kube::server;
 use crate::moment::WallTime;
 use crate::notice::NoticePath;
 use crate::report::events::{Events, Identity};
@@ -33,12 +32,12 @@ use crate::report::{Starter, Teller};
 use crate::settings::{FactUrls, Probes, Reporting, Settings, WhichNode};
 use crate::source::{InstanceSource, Report, Source};
 
-/// Runs until the process is told to end. `arguments`: those that it was started with.
+/// Runs until the process is told to end.
 ///
 /// # Errors
 /// Nothing was done: the system gives no socket pair and signals to wait with, or no thread that polls.
 /// Whoever reports is no reason: [`Threads::start`].
-pub(super) fn run(settings: Settings, arguments: Vec<OsString>) -> Result<(), Failure> {
+pub(super) fn run(settings: Settings) -> Result<(), Failure> {
     let clock = Clock::start();
     let source = source(&settings);
     let config = config(&settings, source.paths(), boot(clock.read().wall));
@@ -53,13 +52,12 @@ pub(super) fn run(settings: Settings, arguments: Vec<OsString>) -> Result<(), Fa
     };
     let shown = shown(&settings.reporting, &source);
     let server = Arc::new(api_server(&settings)?);
-    let (reporters, starters) = reporters(&settings, clock, &server, shown.clone(), config.seed);
+    let client = Client::new(Arc::clone(&server), clock);
+    let (reporters, starters) = reporters(&settings, &client, shown.clone(), config.seed);
     let tell = reporters.teller(clock);
     server.tell(listener_of(&reporters, clock, shown));
-    let workers = Workers::new(Arc::clone(&server), clock, settings.workers);
     let own = config.rules.own.clone();
-    let look = Look { arguments };
-    let mut threads = Threads::new(clock, reporters, server, workers, own, look, config.seed)?;
+    let mut threads = Threads::new(clock, reporters, client, own, config.seed)?;
 
     threads.tell(Fact::Started(Box::new(start)));
     for remark in settings.remarks {
@@ -87,11 +85,11 @@ pub(super) fn run(settings: Settings, arguments: Vec<OsString>) -> Result<(), Fa
 /// Everybody who is to be told, and who starts their threads.
 fn reporters(
     settings: &Settings,
-    clock: Clock,
-    server: &Arc<Server>,
+    client: &Client,
     shown: Option<Shown>,
     seed: u64,
 ) -> (Reporters, Vec<(&'static str, Starter)>) {
+    let clock = client.clock();
     let reporting = &settings.reporting;
     let style = if reporting.log.json {
         Style::Json
@@ -115,7 +113,7 @@ fn reporters(
     if !reporting.webhooks.is_empty() {
         let context = Context {
             clock,
-            server: Arc::clone(server),
+            client: client.clone(),
             instance: Arc::clone(&instance),
             cluster: reporting.cluster.clone(),
             tell: reporters.teller(clock),
@@ -128,8 +126,8 @@ fn reporters(
     }
     if let Some(annotations) = reporting.events.clone().filter(|_| !settings.dry_run) {
         let identity = Identity { pod: settings.rules.own.name.clone(), annotations };
-        let (server, tell) = (Arc::clone(server), reporters.teller(clock));
-        let (events, start) = Events::new(server, clock, identity, instance, seed, &tell);
+        let tell = reporters.teller(clock);
+        let (events, start) = Events::new(client.clone(), identity, instance, seed, &tell);
         reporters = reporters.with_events(events);
         starters.push(("Kubernetes Events", start));
     }

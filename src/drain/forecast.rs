@@ -127,12 +127,11 @@ pub fn forecast(
         for pod in pods.iter().filter(|pod| pod.tier == tier) {
             if let Some((forecast, ends)) = view.forecast(pod, rehearsed) {
                 gone = gone.max(ends);
-                // To sort them afterwards would be 5 kB of code for as little.
-                let place = forecasts.partition_point(|other| other.place() < forecast.place());
-                forecasts.insert(place, forecast);
+                forecasts.push(forecast);
             }
         }
     }
+    forecasts.sort_by(|one, other| one.place().cmp(&other.place()));
     forecasts
 }
 

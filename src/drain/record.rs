@@ -143,9 +143,6 @@ pub(super) enum FailureKind {
 /// The pause before a failed request is made again.
 const RETRIES: Backoff = Backoff::from_millis(100, 2000);
 
-/// So soon most pods that are told to end are gone.
-const USUAL_END: Duration = Duration::from_secs(10);
-
 impl Record {
     /// A pod seen for the first time.
     pub(super) fn new(pod: Pod, grace: Grace, state: State) -> Self {
@@ -324,20 +321,6 @@ impl Record {
                 Outcome::ToldToEnd(Reason::Unanswered)
             }
             _ => Outcome::CalledOff,
-        }
-    }
-
-    /// When the watch should have told something of it that it has not: that it was told to end
-    /// (once that was accepted), then that it is gone. Most pods need little of their grace, so
-    /// that is looked into before its end.
-    pub(super) fn expected_news(&self) -> Option<Moment> {
-        let State::Ending(ends) = self.state else { return None };
-        match (self.pod.terminating, self.accepted, &self.pod.finalizer) {
-            (None, Some((accepted, _)), _) => Some(accepted),
-            (_, Some((accepted, _)), None) => Some(ends.min(accepted + USUAL_END)),
-            (_, None, None) => Some(ends),
-            // It stays as an object until others let it go.
-            (_, _, Some(_)) => None,
         }
     }
 

@@ -134,11 +134,6 @@ impl Agenda {
         }
     }
 
-    /// An earlier process left nothing on the Node.
-    pub fn nothing_to_recall(&mut self) {
-        self.memory = Memory::nothing();
-    }
-
     /// The Node was read: what an earlier process did is known. Tells what is done with; a drain for
     /// `draining` has begun all the same.
     pub fn recall(

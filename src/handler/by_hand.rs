@@ -159,7 +159,8 @@ impl ByHand {
         }
     }
 
-    /// What to do next; `free`: how many requests could be sent at once.
+    /// What to do next; `free`: how many requests about pods could be sent at once. There is always room for one
+    /// about the Node.
     pub fn next(&mut self, now: Moment, free: usize) -> Step {
         loop {
             if let Some(step) = self.todo.pop_front() {
@@ -168,8 +169,8 @@ impl ByHand {
             if self.success.is_some() {
                 return Step::End;
             }
-            match if free > 0 { self.marker.next(now) } else { None } {
-                Some(Move::Look | Move::Read) => {
+            match self.marker.next(now) {
+                Some(Move::Read) => {
                     return Step::Do(Order::ReadNode(Arc::clone(&self.node)));
                 }
                 Some(Move::Patch(patch)) => {
@@ -188,12 +189,12 @@ impl ByHand {
                     self.success = Some(self.too_late());
                     continue;
                 }
-                return Step::Wait(Some(self.wake(self.until, free)));
+                return Step::Wait(Some(self.wake(self.until)));
             };
             match draining.next(now, free, Some(&self.node), &mut self.todo) {
                 Some(Step::Wait(until)) => {
                     let until = until.unwrap_or(self.until);
-                    return Step::Wait(Some(self.wake(until, free)));
+                    return Step::Wait(Some(self.wake(until)));
                 }
                 Some(Step::Tell(Fact::Verdict(occasion, verdict))) => {
                     self.drained(now);
@@ -213,8 +214,8 @@ impl ByHand {
             && self.draining.as_ref().is_some_and(|it| it.is_marked() || it.has_deadline())
     }
 
-    fn wake(&self, until: Moment, free: usize) -> Moment {
-        let mark = self.marker.wake().filter(|_| free > 0);
+    fn wake(&self, until: Moment) -> Moment {
+        let mark = self.marker.wake();
         mark.map_or(until, |mark| mark.min(until))
     }
 

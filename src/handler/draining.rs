@@ -90,16 +90,11 @@ enum Following {
     From(Moment),
     /// It is under way.
     Now,
-    /// It could not be started, and is tried again at that moment.
-    Again(Moment),
 }
 
 /// A notice that is older than this process may have been drained for: the Node tells. No
 /// longer than this is that waited for.
 const NODE_WAIT: Duration = Duration::from_secs(1);
-
-/// Before the watch is started again, where that failed.
-const FOLLOW_AGAIN: Duration = Duration::from_millis(500);
 
 /// Between the verdict of a stopped drain and the kubelet's SIGKILL.
 const TIME_TO_SAY: Duration = Duration::from_secs(2);
@@ -306,19 +301,11 @@ impl Draining {
     ) -> Option<Step> {
         if let Some(node) = node
             && !self.is_over(now)
+            && self.wake().is_some_and(|due| due <= now)
         {
-            match self.following {
-                Following::From(due) if due <= now => {
-                    self.following = Following::Now;
-                    todo.push_back(Step::Do(Order::FollowPods(node.clone())));
-                    return Some(Step::Tell(Fact::DrainBegins(node.clone())));
-                }
-                Following::Again(due) if due <= now => {
-                    self.following = Following::Now;
-                    return Some(Step::Do(Order::FollowPods(node.clone())));
-                }
-                Following::From(_) | Following::Again(_) | Following::Now => {}
-            }
+            self.following = Following::Now;
+            todo.push_back(Step::Do(Order::FollowPods(node.clone())));
+            return Some(Step::Tell(Fact::DrainBegins(node.clone())));
         }
         if self.emptied == Emptied::Unsaid {
             let verdict = self.drain.verdict(now);
@@ -338,7 +325,6 @@ impl Draining {
                 Some(Step::Do(Order::Ask(job)))
             }
             machine::Step::GiveUp(pod) => Some(Step::Do(Order::GiveUp(pod))),
-            machine::Step::ReopenWatch => Some(Step::Do(Order::ReopenWatch)),
             machine::Step::Wait(_) if self.drain.is_stopping() && self.drain.is_empty() => {
                 if !self.is_emptied(now) {
                     let verdict = Box::new(self.drain.verdict(now));
@@ -374,7 +360,7 @@ impl Draining {
     /// When the watch is to be started.
     fn wake(&self) -> Option<Moment> {
         match self.following {
-            Following::From(due) | Following::Again(due) => Some(due),
+            Following::From(due) => Some(due),
             Following::Now => None,
         }
     }
@@ -391,10 +377,6 @@ impl Draining {
             News::Pods(PodNews::Gone { uid }) => self.drain.pod_gone(now, &uid),
             News::Pods(PodNews::Unread { pod, why }) => self.drain.pod_unread(pod, why),
             News::Pods(PodNews::Lost { why }) => self.drain.watch_lost(why),
-            News::NotFollowing { why } => {
-                self.following = Following::Again(now + FOLLOW_AGAIN);
-                self.drain.watch_lost(why);
-            }
             News::Answered { pod, answer } => self.drain.answered(now, &pod.uid, answer),
             _ => {}
         }

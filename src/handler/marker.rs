@@ -38,9 +38,6 @@ enum Taints {
 
 #[derive(Debug)]
 enum Phase {
-    /// It is to be looked whether the Node bears anything of ours.
-    ToLook,
-    Looking,
     ToRead(Moment),
     Reading,
     Read(Box<Node>),
@@ -56,8 +53,6 @@ enum Phase {
 /// What the marker does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Move {
-    /// It is to be looked whether the Node bears anything of ours.
-    Look,
     /// The Node is to be read.
     Read,
     /// The Node is to be changed.
@@ -105,13 +100,13 @@ const CONFLICT_PAUSE: Duration = Duration::from_secs(2);
 const RETRIES: Backoff = Backoff::from_millis(200, 30_000);
 
 impl Marker {
-    /// The Node is to be looked at once, whatever is wanted then.
+    /// The Node is to be read once, whatever is wanted then: what an earlier process did stands there.
     pub fn new(dry: bool) -> Self {
         Self {
             dry,
             wanted: None,
             renew: false,
-            phase: Phase::ToLook,
+            phase: Phase::ToRead(Moment::START),
             backoff: RETRIES,
             failed: 0,
             conflicts: 0,
@@ -158,31 +153,13 @@ impl Marker {
             Phase::Patching(_) | Phase::Outdated => Phase::Outdated,
             Phase::Reading => Phase::Reading,
             Phase::Read(node) => Phase::Read(node),
-            Phase::ToLook
-            | Phase::Looking
-            | Phase::ToRead(_)
-            | Phase::Patched(_)
-            | Phase::Settled => Phase::ToRead(now),
+            Phase::ToRead(_) | Phase::Patched(_) | Phase::Settled => Phase::ToRead(now),
         };
-    }
-
-    /// It was looked whether the Node bears anything of ours. True if nothing does; else, or where
-    /// that could not be seen, it is read. What was not waited for any more is no answer.
-    pub fn looked(&mut self, now: Moment, unmarked: bool) -> bool {
-        let waited = matches!(self.phase, Phase::Looking);
-        if waited {
-            self.phase = if unmarked { Phase::Settled } else { Phase::ToRead(now) };
-        }
-        waited && unmarked
     }
 
     /// What is to be done now. A request is under way from now on.
     pub fn next(&mut self, now: Moment) -> Option<Move> {
         match std::mem::replace(&mut self.phase, Phase::Settled) {
-            Phase::ToLook => {
-                self.phase = Phase::Looking;
-                Some(Move::Look)
-            }
             Phase::ToRead(due) if due <= now => {
                 self.phase = Phase::Reading;
                 Some(Move::Read)
@@ -214,18 +191,14 @@ impl Marker {
     pub fn wake(&self) -> Option<Moment> {
         match self.phase {
             Phase::ToRead(due) => Some(due),
-            Phase::ToLook | Phase::Read(_) | Phase::Patched(_) => Some(Moment::START),
-            Phase::Looking
-            | Phase::Reading
-            | Phase::Patching(_)
-            | Phase::Outdated
-            | Phase::Settled => None,
+            Phase::Read(_) | Phase::Patched(_) => Some(Moment::START),
+            Phase::Reading | Phase::Patching(_) | Phase::Outdated | Phase::Settled => None,
         }
     }
 
     /// Whether a request is under way, or one is to be sent.
     pub fn is_busy(&self) -> bool {
-        !matches!(self.phase, Phase::ToLook | Phase::Looking | Phase::Settled)
+        !matches!(self.phase, Phase::Settled)
     }
 
     /// Whether the Node does not bear yet what is wanted.
@@ -344,8 +317,6 @@ mod tests {
     fn a_pause_after_a_failure_ends_when_the_server_is_heard_of() {
         let mut jitter = fastrand::Rng::with_seed(1);
         let mut marker = Marker::new(false);
-        assert_eq!(marker.next(at(0)), Some(Move::Look));
-        assert!(!marker.looked(at(0), false));
         assert_eq!(marker.next(at(0)), Some(Move::Read));
         let failed = NodeAnswer::Failed("away".to_owned());
         let told = marker.observe(at(0), failed, Duration::MAX, &mut jitter);
@@ -363,8 +334,6 @@ mod tests {
     fn whoever_keeps_changing_the_node_is_raced_every_few_seconds_however_long_it_lasts() {
         let mut jitter = fastrand::Rng::with_seed(1);
         let mut marker = Marker::new(false);
-        assert_eq!(marker.next(at(0)), Some(Move::Look));
-        assert!(!marker.looked(at(0), false));
         let mut now = at(0);
         for _ in 0..20 {
             assert_eq!(marker.next(now), Some(Move::Read));
@@ -374,15 +343,6 @@ mod tests {
             assert!(next > now && next <= now + CONFLICT_PAUSE, "{now:?} {next:?}");
             now = next;
         }
-    }
-
-    #[test]
-    fn a_look_that_was_not_waited_for_is_no_answer() {
-        let mut marker = Marker::new(false);
-        assert_eq!(marker.next(at(0)), Some(Move::Look));
-        marker.renew(at(10));
-        assert!(!marker.looked(at(20), true));
-        assert_eq!(marker.next(at(20)), Some(Move::Read));
     }
 
     #[test]

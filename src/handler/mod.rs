@@ -6,7 +6,6 @@ pub mod by_hand;
 pub mod config;
 pub mod draining;
 pub mod entry;
-mod inbox;
 pub mod marker;
 pub mod notices;
 pub mod recall;

@@ -78,14 +78,11 @@ impl Memory {
         Self(None)
     }
 
-    /// There is nothing on the Node.
-    pub fn nothing() -> Self {
-        Self(Some(Recollection::default()))
-    }
-
     /// What `node` tells a process of the boot `boot_id`.
     pub fn read(reading: Reading, node: &Node, boot_id: &str) -> Self {
-        let Some(state) = node.state.state() else { return Self::nothing() };
+        let Some(state) = node.state.state() else {
+            return Self(Some(Recollection::default()));
+        };
         let known = state.notices.iter();
         let unheard: Vec<(NoticeId, Known)> = known
             .filter_map(|known| Some((Occurrence::notice(&known.notice)?, known.clone())))

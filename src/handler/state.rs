@@ -76,7 +76,8 @@ impl Handler {
         }
     }
 
-    /// What to do next; `free`: how many requests could be sent at once.
+    /// What to do next; `free`: how many requests about pods could be sent at once. There is always room for one
+    /// about the Node.
     pub fn next(&mut self, now: Moment, free: usize) -> Step {
         let step = self.choose(now, free);
         match &step {
@@ -105,46 +106,46 @@ impl Handler {
                 continue;
             }
             let over = self.draining.as_ref().is_some_and(|draining| draining.is_over(now));
-            if !over && let Some(order) = self.prerequisite(now, free) {
+            if !over && let Some(order) = self.prerequisite(now) {
                 return Step::Do(order);
             }
-            if !over && let Some(step) = self.mark(now, free) {
+            if !over && let Some(step) = self.mark(now) {
                 return step;
             }
-            let Some(draining) = &mut self.draining else { return self.idle(free) };
+            let Some(draining) = &mut self.draining else { return self.idle() };
             let Some(step) = draining.next(now, free, self.node.as_ref(), &mut self.todo) else {
                 self.drained(now);
                 continue;
             };
             return match step {
-                Step::Wait(until) => Step::Wait(earliest([until, self.wake(free)])),
+                Step::Wait(until) => Step::Wait(earliest([until, self.wake()])),
                 other => other,
             };
         }
     }
 
     /// No drain is under way.
-    fn idle(&self, free: usize) -> Step {
+    fn idle(&self) -> Step {
         let marks = self.marker.is_busy() && self.may_mark();
         let busy = marks || self.node_search.is_under_way();
         if self.connected && !busy {
             return Step::Do(Order::Disconnect);
         }
-        Step::Wait(self.wake(free))
+        Step::Wait(self.wake())
     }
 
     /// When something beside a drain is due.
-    fn wake(&self, free: usize) -> Option<Moment> {
-        let find = self.node_search.wake().filter(|_| free > 0);
-        let mark = self.marker.wake().filter(|_| free > 0 && self.may_mark());
+    fn wake(&self) -> Option<Moment> {
+        let find = self.node_search.wake();
+        let mark = self.marker.wake().filter(|_| self.may_mark());
         earliest([self.credentials.wake(), find, mark, self.plan_from])
     }
 
     /// What has to be there before anything can be done at the API server, and is due.
-    fn prerequisite(&mut self, now: Moment, free: usize) -> Option<Order> {
+    fn prerequisite(&mut self, now: Moment) -> Option<Order> {
         if self.credentials.take(now) {
             Some(Order::CheckCredentials)
-        } else if free > 0 && self.node_search.take(now) {
+        } else if self.node_search.take(now) {
             Some(Order::FindNode)
         } else {
             None
@@ -158,10 +159,9 @@ impl Handler {
     }
 
     /// Gives the Node the marks that are wanted.
-    fn mark(&mut self, now: Moment, free: usize) -> Option<Step> {
-        let node = self.node.clone().filter(|_| free > 0 && self.may_mark())?;
+    fn mark(&mut self, now: Moment) -> Option<Step> {
+        let node = self.node.clone().filter(|_| self.may_mark())?;
         match self.marker.next(now)? {
-            Move::Look => Some(Step::Do(Order::LookAtNode(node))),
             Move::Read => Some(Step::Do(Order::ReadNode(node))),
             Move::Patch(patch) => Some(Step::Do(Order::PatchNode(node, patch))),
             Move::Settled { changes, exclusion, failed } => {
@@ -200,16 +200,8 @@ impl Handler {
             News::Credentials(found) => self.credentials_read(now, found),
             News::NodeFound(found) => self.node_found(now, found),
             News::Terminate => self.terminate(now),
-            News::LookedAtNode { unmarked } => {
-                if unmarked {
-                    self.sees(Sight::Seen);
-                }
-                if self.marker.looked(now, unmarked) {
-                    self.agenda.nothing_to_recall();
-                }
-            }
             News::Node(answer) => self.node_answered(reading, answer),
-            News::Pods(_) | News::NotFollowing { .. } | News::Answered { .. } => {
+            News::Pods(_) | News::Answered { .. } => {
                 if news == News::Pods(PodNews::SetBegins) {
                     // After an outage: a cordon that came later than the first evictions would let
                     // replacements of these pods come back to this node.

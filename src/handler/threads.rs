@@ -1,14 +1,11 @@
 //! The real world around the event loop: an inbox with a self-pipe that wakes its reader, the
-//! clock, those who report, the workers and the watch. It decides nothing.
+//! clock, those who report, the API server and the watch. It decides nothing.
 
-use std::ffi::OsString;
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::ops::ControlFlow;
 use std::os::unix::net::UnixStream;
-use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -16,16 +13,14 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use crate::clock::Clock;
 use crate::drain::ask::{Answer, Job, PodRef};
 use crate::drain::pod::OwnPod;
-use crate::handler::inbox::Inbox;
 use crate::handler::world::{News, Order, World};
-use crate::kube::identity::Identity;
-use crate::kube::reply::Reply;
-use crate::kube::request::{Request, Verb};
-use crate::kube::server::Server;
+use crate::http::error::Error;
+use crate::http::pool::Cancel;
+use crate::kube::client::Client;
+use crate::kube::reply::{self, Reply};
+use crate::kube::request::{self, Request};
 use crate::kube::token::Claims;
-use crate::kube::trouble::Trouble;
-use crate::kube::workers::{STACK, Task, Workers};
-use crate::kube::{reply, request, watch};
+use crate::kube::watch::{Follower, Heard};
 use crate::moment::{Moment, Reading};
 use crate::node::NodeAnswer;
 use crate::report::Starter;
@@ -36,60 +31,41 @@ use crate::report::reporters::Reporters;
 pub struct Threads {
     clock: Clock,
     reporters: Reporters,
-    server: Arc<Server>,
+    client: Client,
     own_pod: OwnPod,
-    look: Look,
     seed: u64,
-    workers: Workers,
-    /// The watch is to be opened anew.
-    watch_doubted: Arc<AtomicBool>,
-    /// Counts the drains: what late threads of an earlier one say is dropped.
+    /// The watch of the pods, while there is one.
+    follower: Option<Follower>,
+    /// What it has said and nobody has taken in yet.
+    pods: VecDeque<News>,
+    /// Counts the drains: what comes late of an earlier one is dropped.
     generation: u32,
+    /// By which all requests of this drain are given up.
+    requests: Cancel,
+    /// By which those about a pod are.
+    asked: Vec<(Arc<PodRef>, Cancel)>,
     sender: NewsSender,
     wake_reader: UnixStream,
     /// SIGTERM or SIGINT has come.
     signal: Arc<AtomicBool>,
 }
 
-/// How this program is started to look at the Node once.
-pub struct Look {
-    /// The arguments that this process was started with.
-    pub arguments: Vec<OsString>,
-}
-
-impl Look {
-    fn command(&self, node: &str) -> Command {
-        let mut command = Command::new("/proc/self/exe");
-        // The command that this process was started with is not that of the other.
-        let own = self.arguments.iter().skip_while(|argument| *argument == "run");
-        command.arg("look").args(own).args(["--node-name", node]);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        command
-    }
-}
-
-/// News, and in which generation it was asked for; `None`: valid in any.
-struct Message {
-    generation: Option<u32>,
-    news: News,
+/// What wakes the event loop; in which generation it was asked for, or `None`: it is valid in any.
+enum Message {
+    News(Option<u32>, News),
+    Watch(u32, Heard),
+    /// More requests can be under way at a time than before.
+    MoreFree,
 }
 
 /// Sends news to the event loop and wakes it. Never waits: the inbox has no bound, and needs none,
-/// for there is never more under way than workers and pods.
+/// for there is never more under way than requests and pods. (A channel of the standard library would want a
+/// thread of its own for signals, and keeps what it took in a drain.)
 #[derive(Clone)]
 pub struct NewsSender {
-    inbox: Arc<Inbox<Message>>,
+    inbox: Arc<Mutex<VecDeque<Message>>>,
     wake_writer: Arc<UnixStream>,
 }
-
-/// The exit status of a process that has looked at the Node and found nothing of ours.
-pub const UNMARKED: u8 = 0;
-
-/// The same, and requests are made in the node's name.
-pub const UNMARKED_AS_NODE: u8 = 2;
-
-/// The same, and requests are made in the ServiceAccount's name.
-pub const UNMARKED_AS_SERVICE_ACCOUNT: u8 = 3;
 
 /// How long reading an object may take: nothing is in its way at the API server.
 pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(5);
@@ -105,10 +81,8 @@ impl Threads {
     pub fn new(
         clock: Clock,
         reporters: Reporters,
-        server: Arc<Server>,
-        workers: Workers,
+        client: Client,
         own_pod: OwnPod,
-        look: Look,
         seed: u64,
     ) -> io::Result<Self> {
         let (wake_reader, wake_writer) = UnixStream::pair()?;
@@ -120,16 +94,19 @@ impl Threads {
             signal_hook::low_level::pipe::register(number, wake_writer.try_clone()?)?;
         }
         let sender = NewsSender { inbox: Arc::default(), wake_writer: Arc::new(wake_writer) };
+        let grown = sender.clone();
+        client.when_grown(move || grown.send_message(Message::MoreFree));
         Ok(Self {
             clock,
             reporters,
-            server,
+            client,
             own_pod,
-            look,
             seed,
-            workers,
-            watch_doubted: Arc::default(),
+            follower: None,
+            pods: VecDeque::new(),
             generation: 0,
+            requests: Cancel::default(),
+            asked: Vec::new(),
             sender,
             wake_reader,
             signal,
@@ -156,15 +133,31 @@ impl Threads {
 impl NewsSender {
     /// Sends news.
     pub fn send(&self, news: News) {
-        self.send_message(Message { generation: None, news });
+        self.send_message(Message::News(None, news));
     }
 
     fn send_message(&self, message: Message) {
-        self.inbox.push(message);
+        self.lock().push_back(message);
         // It fails only if the pipe is full.
         let _ = (&*self.wake_writer).write(&[1]);
     }
+
+    fn take(&self) -> Option<Message> {
+        let mut inbox = self.lock();
+        let first = inbox.pop_front();
+        if inbox.is_empty() {
+            inbox.shrink_to(QUIET);
+        }
+        first
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Message>> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
+
+/// Room that the inbox keeps: news come one at a time while nothing happens.
+const QUIET: usize = 4;
 
 impl World for Threads {
     fn read_clock(&self) -> Reading {
@@ -176,31 +169,51 @@ impl World for Threads {
             if self.signal.swap(false, Ordering::Relaxed) {
                 return Some(News::Terminate);
             }
-            if let Some(message) = self.sender.inbox.pop() {
-                if message.generation.is_none_or(|generation| generation == self.generation) {
-                    return Some(message.news);
+            if let Some(news) = self.pods.pop_front() {
+                return Some(news);
+            }
+            // What has come is taken in before anything is found to be late.
+            match self.sender.take() {
+                Some(Message::News(generation, news)) => {
+                    if generation.is_none_or(|generation| generation == self.generation) {
+                        return Some(news);
+                    }
                 }
-                continue;
+                Some(Message::Watch(generation, heard)) => {
+                    if let Some(follower) = &mut self.follower
+                        && generation == self.generation
+                    {
+                        self.pods.extend(follower.observe(heard).into_iter().map(News::Pods));
+                    }
+                }
+                Some(Message::MoreFree) => return None,
+                None => {
+                    let now = self.clock.now();
+                    let due = self.drive();
+                    if !self.pods.is_empty() {
+                        continue;
+                    }
+                    if until.is_some_and(|until| until <= now) {
+                        return None;
+                    }
+                    let until = [until, due].into_iter().flatten().min();
+                    // No time-out of a socket is 0. Woken or not, the inbox is looked at again.
+                    let left = until.map(|until| now.until(until).max(Duration::from_millis(1)));
+                    let _ = self.wake_reader.set_read_timeout(left);
+                    let _ = self.wake_reader.read(&mut [0; 64]);
+                }
             }
-            let left = until.map(|until| self.clock.now().until(until));
-            if left == Some(Duration::ZERO) {
-                return None;
-            }
-            // Woken or not, the inbox is looked at again.
-            let _ = self.wake_reader.set_read_timeout(left);
-            let _ = self.wake_reader.read(&mut [0; 64]);
         }
     }
 
     fn free(&self) -> usize {
-        self.workers.free()
+        self.client.free()
     }
 
     fn carry_out(&mut self, order: Order) {
         match order {
             Order::CheckCredentials => self.check_credentials(),
             Order::FindNode => self.find_node(),
-            Order::LookAtNode(name) => self.look_at_node(&name),
             Order::ReadNode(name) => {
                 let request = request::read_node(&name);
                 self.ask_node(name, request, READ_TIMEOUT);
@@ -210,13 +223,12 @@ impl World for Threads {
                 self.ask_node(name, request, PATCH_TIMEOUT);
             }
             Order::FollowPods(node) => self.follow_pods(&node),
-            Order::ReopenWatch => self.watch_doubted.store(true, Ordering::Relaxed),
             Order::Ask(job) => self.ask(job),
-            Order::GiveUp(pod) => self.workers.give_up(&pod),
-            Order::Disconnect => {
-                self.generation = self.generation.wrapping_add(1);
-                self.workers.disconnect();
+            Order::GiveUp(pod) => {
+                let asked = self.asked.iter().filter(|(about, _)| *about == pod);
+                asked.for_each(|(_, cancel)| self.client.give_up(cancel));
             }
+            Order::Disconnect => self.disconnect(),
         }
     }
 
@@ -227,14 +239,14 @@ impl World for Threads {
 
 impl Threads {
     fn check_credentials(&mut self) {
-        let checked = self.server.check().and_then(|()| self.server.claims());
-        let own = checked.map_err(|trouble| trouble.to_string()).map(Claims::own_pod);
+        let checked = self.client.server().check().and_then(|()| self.client.server().claims());
+        let own = checked.map_err(|error| error.to_string()).map(Claims::own_pod);
         self.sender.send(News::Credentials(own));
     }
 
     /// A token that is bound to a pod tells the node; else the pod is read.
     fn find_node(&mut self) {
-        let claims = self.server.claims().unwrap_or_default();
+        let claims = self.client.server().claims().unwrap_or_default();
         if let Some(node) = claims.node {
             self.sender.send(News::NodeFound(Ok(node)));
             return;
@@ -247,61 +259,31 @@ impl Threads {
             return;
         };
         let request = request::find_pod(&namespace, &name);
-        let asked = request.clone();
-        self.send(request, READ_TIMEOUT, None, move |came| {
-            let reply = came.map_err(|trouble| trouble.to_string());
-            News::NodeFound(reply.and_then(|reply| reply::node_of_pod(&asked, &reply)))
+        self.send(request, READ_TIMEOUT, self.requests.clone(), |request, came| {
+            let reply = came.map_err(|error| error.to_string());
+            News::NodeFound(reply.and_then(|reply| reply::node_of_pod(request, &reply)))
         });
     }
 
-    /// By a process of its own, which ends: TLS would map 600 kB of code into this one, and leave
-    /// them there on every node. Measured: `VmRSS` 1240 kB instead of 1850 kB while idle.
-    fn look_at_node(&mut self, name: &str) {
-        let mut look = self.look.command(name);
-        let (sender, shown) = (self.sender.clone(), self.reporters.shown().cloned());
-        let server = Arc::clone(&self.server);
-        let started =
-            thread::Builder::new().name("look".to_owned()).stack_size(STACK).spawn(move || {
-                let seen = look.status().ok().and_then(|status| status.code());
-                let identity = match seen.and_then(|code| u8::try_from(code).ok()) {
-                    Some(UNMARKED) => Some(None),
-                    Some(UNMARKED_AS_NODE) => Some(Some(Identity::Node)),
-                    Some(UNMARKED_AS_SERVICE_ACCOUNT) => Some(Some(Identity::ServiceAccount(None))),
-                    Some(_) | None => None,
-                };
-                if let Some(shown) = shown.filter(|_| identity.is_some()) {
-                    shown.exchanged(Verb::Get, Some(200));
-                }
-                let unmarked = identity.is_some();
-                if let Some(identity) = identity.flatten() {
-                    server.identified(identity);
-                }
-                sender.send(News::LookedAtNode { unmarked });
-            });
-        if started.is_err() {
-            self.sender.send(News::LookedAtNode { unmarked: false });
-        }
-    }
-
     fn ask_node(&mut self, name: Arc<str>, request: Request, timeout: Duration) {
-        let asked = request.clone();
-        self.send(request, timeout, None, move |came| {
+        self.send(request, timeout, self.requests.clone(), move |request, came| {
             News::Node(match came {
-                Ok(reply) => reply::node(&name, &asked, &reply),
-                Err(trouble) => NodeAnswer::Failed(trouble.to_string()),
+                Ok(reply) => reply::node(&name, request, &reply),
+                Err(error) => NodeAnswer::Failed(error.to_string()),
             })
         });
     }
 
     fn ask(&mut self, job: Job) {
         let request = request::for_job(&job, self.clock.read().wall);
-        let asked = request.clone();
-        let (patience, metrics) = (job.patience, self.reporters.metrics());
-        let about = Some(Arc::clone(&job.pod));
-        self.send(request, patience, about, move |came| {
+        let (timeout, metrics, cancel) =
+            (job.patience, self.reporters.metrics(), Cancel::default());
+        self.asked.retain(|(_, cancel)| cancel.is_waited_for());
+        self.asked.push((Arc::clone(&job.pod), cancel.clone()));
+        self.send(request, timeout, cancel, move |request, came| {
             let answer = match came {
-                Ok(reply) => reply::answer(&job, &asked, &reply),
-                Err(trouble) => Answer::Broken(trouble.to_string()),
+                Ok(reply) => reply::answer(&job, request, &reply),
+                Err(error) => Answer::Broken(error.to_string()),
             };
             if let Some(metrics) = metrics {
                 metrics.pod_answered(job.ask, &answer);
@@ -310,36 +292,41 @@ impl Threads {
         });
     }
 
-    fn follow_pods(&mut self, node: &Arc<str>) {
-        let (access, sender) = (self.workers.access(), self.sender.clone());
-        self.watch_doubted = Arc::default();
-        let doubted = Arc::clone(&self.watch_doubted);
-        let (node, seed, generation) = (Arc::clone(node), self.seed, Some(self.generation));
-        let started =
-            thread::Builder::new().name("watch".to_owned()).stack_size(STACK).spawn(move || {
-                watch::follow(&access, &node, seed, &doubted, |news| {
-                    sender.send_message(Message { generation, news: News::Pods(news) });
-                    ControlFlow::Continue(())
-                });
-            });
-        if let Err(error) = started {
-            let why = format!("no thread could be started for it: {error}");
-            self.sender.send(News::NotFollowing { why });
-        }
+    /// Does what is due for the watch, and says when more is.
+    fn drive(&mut self) -> Option<Moment> {
+        let (news, due) = self.follower.as_mut()?.drive(self.clock.read());
+        self.pods.extend(news.into_iter().map(News::Pods));
+        due
     }
 
-    /// Has a request carried out; what came is turned into news on the worker's thread.
+    fn follow_pods(&mut self, node: &Arc<str>) {
+        let (sender, generation) = (self.sender.clone(), self.generation);
+        let send = move |heard| sender.send_message(Message::Watch(generation, heard));
+        self.follower = Some(Follower::new(self.client.clone(), node, self.seed, send));
+    }
+
+    /// Gives up what this drain has asked for; nothing of it is told any more.
+    fn disconnect(&mut self) {
+        self.generation = self.generation.wrapping_add(1);
+        self.follower = None;
+        self.pods.clear();
+        for (_, cancel) in self.asked.drain(..) {
+            self.client.give_up(&cancel);
+        }
+        self.client.give_up(&std::mem::take(&mut self.requests));
+    }
+
+    /// Has a request carried out; what came is turned into news on the thread of the connections.
     fn send(
-        &mut self,
+        &self,
         request: Request,
-        patience: Duration,
-        about: Option<Arc<PodRef>>,
-        meaning: impl FnOnce(Result<Reply, Trouble>) -> News + Send + 'static,
+        timeout: Duration,
+        cancel: Cancel,
+        meaning: impl FnOnce(&Request, Result<Reply, Error>) -> News + Send + 'static,
     ) {
         let (sender, generation) = (self.sender.clone(), Some(self.generation));
-        let done = Box::new(move |came| {
-            sender.send_message(Message { generation, news: meaning(came) });
+        self.client.submit(request, timeout, cancel, move |request, came| {
+            sender.send_message(Message::News(generation, meaning(request, came)));
         });
-        self.workers.submit(Task { request, patience, about, done });
     }
 }

@@ -33,9 +33,6 @@ pub enum Order {
     CheckCredentials,
     /// Find the node of the handler's own pod: [`News::NodeFound`].
     FindNode,
-    /// Look, without a connection that stays open, whether an earlier process has left anything on
-    /// the Node of this name: [`News::LookedAtNode`].
-    LookAtNode(Arc<str>),
     /// Read the Node of this name: [`News::Node`].
     ReadNode(Arc<str>),
     /// Change the Node of this name: [`News::Node`].
@@ -43,8 +40,6 @@ pub enum Order {
     /// List and follow the pods of the node of this name, until [`Order::Disconnect`]:
     /// [`News::Pods`].
     FollowPods(Arc<str>),
-    /// Open the watch of the pods anew, from where it was: nothing is missed by that.
-    ReopenWatch,
     /// One request about one pod: [`News::Answered`].
     Ask(Job),
     /// Wait no longer for the answer about this pod, and let the API server know: [`News::Answered`]
@@ -57,17 +52,14 @@ pub enum Order {
 impl News {
     /// Whether another notice may be the one that counts after it, or other marks be wanted.
     pub fn may_change_plans(&self) -> bool {
-        matches!(
-            self,
-            Self::Polled(_) | Self::LookedAtNode { .. } | Self::Node(_) | Self::Terminate
-        )
+        matches!(self, Self::Polled(_) | Self::Node(_) | Self::Terminate)
     }
 }
 
 impl Order {
     /// Whether a connection to the API server may be open after it.
     pub fn connects(&self) -> bool {
-        !matches!(self, Self::CheckCredentials | Self::LookAtNode(_) | Self::Disconnect)
+        !matches!(self, Self::CheckCredentials | Self::Disconnect)
     }
 }
 
@@ -85,20 +77,10 @@ pub enum News {
     Credentials(Result<OwnPod, String>),
     /// The node on which the own pod runs.
     NodeFound(Result<String, String>),
-    /// The answer to a [`Order::LookAtNode`].
-    LookedAtNode {
-        /// Nothing is there; `false`: something is, or it could not be seen.
-        unmarked: bool,
-    },
     /// The answer to a [`Order::ReadNode`] or [`Order::PatchNode`].
     Node(NodeAnswer),
     /// What the watch said.
     Pods(PodNews),
-    /// The watch could not even be started.
-    NotFollowing {
-        /// Why, in words.
-        why: String,
-    },
     /// The answer to an [`Order::Ask`].
     Answered {
         /// About which pod.

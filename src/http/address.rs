@@ -1,7 +1,7 @@
 //! Where a server is.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use rustls::pki_types::ServerName;
 use ureq_proto::http::Uri;
@@ -43,6 +43,12 @@ impl Address {
             ServerName::IpAddress(ip) => Some(IpAddr::from(*ip)),
             _ => None,
         }
+    }
+}
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Self {
+        Self { host: address.ip().into(), port: address.port() }
     }
 }
 

@@ -14,6 +14,12 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsage
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
+use crate::clock::Clock;
+use crate::http::connection::{Connection, H1};
+use crate::http::dial::{self, Stream, Tls};
+use crate::http::error::{Party, Role};
+use crate::http::tls;
+
 /// Long enough for any machine; a test that waits for it has failed.
 pub(crate) const LONG: Duration = Duration::from_mins(1);
 
@@ -45,6 +51,29 @@ pub(crate) fn listen(
         }
     });
     port
+}
+
+/// A connection to such a server.
+pub(crate) fn connect(
+    identity: Option<&Identity>,
+    serve: impl Fn(Peer) + Send + Sync + 'static,
+) -> Connection {
+    let clock = Clock::start();
+    let until = clock.now() + LONG;
+    let server =
+        SocketAddr::from((Ipv4Addr::LOCALHOST, listen(identity, move |_, peer| serve(peer))));
+    let party = Party { role: Role::Webhook, address: server.into() };
+    let socket = dial::connect(&party, &[server], until, clock).unwrap();
+    let stream = match identity {
+        None => Stream { socket, tls: None },
+        Some(identity) => {
+            let roots = tls::roots_of(identity.authority.as_bytes()).unwrap();
+            let config = tls::client_config(roots, None, &[H1]).unwrap();
+            let tls = Tls { config, roots: "the stand-in's CA".to_owned() };
+            dial::secure(socket, &party, &tls, until, clock).unwrap()
+        }
+    };
+    Connection::new(stream, clock.now()).unwrap()
 }
 
 /// A port on which nobody listens.
@@ -95,10 +124,20 @@ impl Peer {
     }
 
     /// Ends the connection in good order: with TLS, by its goodbye.
-    pub(crate) fn leaves(self) {
-        if let Self::Tls(mut stream) = self {
+    pub(crate) fn leaves(mut self) {
+        if let Self::Tls(stream) = &mut self {
             stream.conn.send_close_notify();
             let _ = stream.flush();
+        }
+        self.hangs_up();
+    }
+
+    /// Says nothing more, and leaves when the client does. (Who leaves with something unread resets the
+    /// connection, and an answer that is on its way is lost.)
+    pub(crate) fn hangs_up(mut self) {
+        if let Self::Tls(stream) = &mut self {
+            let _ = stream.sock.shutdown(Shutdown::Write);
+            let _ = io::copy(&mut stream.sock, &mut io::sink());
         }
     }
 
@@ -183,6 +222,13 @@ impl Identity {
     /// `authority`: the CA that has signed the certificate in `config`, in PEM.
     pub(crate) fn new(config: ServerConfig, authority: String) -> Self {
         Self { config: Arc::new(config), authority }
+    }
+
+    /// The same, which agrees on one of these protocols over TLS.
+    pub(crate) fn speaking(&self, protocols: &[&[u8]]) -> Self {
+        let mut config = ServerConfig::clone(&self.config);
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        Self::new(config, self.authority.clone())
     }
 
     /// The one that the stand-ins share.

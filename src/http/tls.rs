@@ -1,7 +1,6 @@
 //! Whom TLS trusts, and why it does not trust somebody.
 
 use std::fmt;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -23,12 +22,14 @@ use webpki::ring as signed;
 
 use crate::excerpt::excerpt;
 use crate::file;
+use crate::http::error::Cause;
 
-/// What TLS needs to know to trust whoever `roots` vouch for, and nobody else; and who we are, where that
-/// is told by a certificate.
+/// What TLS needs to know to trust whoever `roots` vouch for, and nobody else; who we are, where that
+/// is told by a certificate; and which protocols over TLS may be agreed on (ALPN), the best first.
 pub fn client_config(
     roots: RootCertStore,
     own: Option<&OwnCertificate>,
+    protocols: &[&[u8]],
 ) -> Result<Arc<ClientConfig>, rustls::Error> {
     let builder = ClientConfig::builder_with_provider(Arc::new(provider()))
         .with_safe_default_protocol_versions()?
@@ -41,6 +42,7 @@ pub fn client_config(
     };
     // A store of sessions would be 64 kB, for connections that are kept open, or opened seldom.
     config.resumption = Resumption::disabled();
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     Ok(Arc::new(config))
 }
 
@@ -158,34 +160,28 @@ impl fmt::Debug for OwnCertificate {
     }
 }
 
-/// Why a CA file gives no roots.
-#[derive(Debug)]
-pub enum NoRoots {
-    /// It cannot be read.
-    Unreadable(io::Error),
-    /// It is not PEM: where it fails.
-    NotPem(String),
-    /// It is PEM, but has no certificate that can vouch for anybody.
-    NoCertificate,
-}
-
 /// The certificates of a CA file in PEM (RFC 7468).
-pub fn roots_in(ca_file: &Path) -> Result<RootCertStore, NoRoots> {
-    roots_of(&file::read(ca_file, CA_LIMIT).map_err(NoRoots::Unreadable)?)
+///
+/// # Errors
+/// Why there is none, in words.
+pub fn roots_in(ca_file: &Path) -> Result<RootCertStore, String> {
+    roots_of(&file::read(ca_file, CA_LIMIT).map_err(|e| e.to_string())?)
 }
 
 /// The certificates in a text in PEM.
-pub fn roots_of(pem: &[u8]) -> Result<RootCertStore, NoRoots> {
+///
+/// # Errors
+/// Why there is none, in words.
+pub fn roots_of(pem: &[u8]) -> Result<RootCertStore, String> {
     let certificates = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|e| NoRoots::NotPem(e.to_string()))?;
+        .map_err(|e| format!("it is not PEM: {e}"))?;
     if certificates.is_empty() && !pem.windows(PEM_MARK.len()).any(|part| part == PEM_MARK) {
-        let why = format!("its {} bytes have no BEGIN line", pem.len());
-        return Err(NoRoots::NotPem(why));
+        return Err(format!("it is not PEM: its {} bytes have no BEGIN line", pem.len()));
     }
     let mut roots = RootCertStore::empty();
     match roots.add_parsable_certificates(certificates) {
-        (0, _) => Err(NoRoots::NoCertificate),
+        (0, _) => Err("it has no usable CA certificate".to_owned()),
         _ => Ok(roots),
     }
 }
@@ -196,84 +192,60 @@ const PEM_MARK: &[u8] = b"-----BEGIN ";
 /// Of a CA file so much is read, in bytes; a bundle of all public CAs is 250 kB.
 const CA_LIMIT: usize = 1024 * 1024;
 
-/// What a failed handshake means for the operator.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Distrust {
-    /// None of the roots vouches for the certificate.
-    UnknownIssuer,
-    /// The certificate is vouched for, but cannot be used. What is wrong with it, to be read after
-    /// "the certificate of …".
-    Certificate(String),
-    /// TLS came to no agreement: what was wrong.
-    NoTls(String),
-}
-
-impl From<rustls::Error> for Distrust {
-    fn from(error: rustls::Error) -> Self {
-        let certificate = |why: &str| Self::Certificate(why.to_owned());
-        match error {
-            rustls::Error::InvalidCertificate(problem) => match problem {
-                CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-                    Self::UnknownIssuer
-                }
-                CertificateError::NotValidForName => certificate("is not for this host"),
-                CertificateError::NotValidForNameContext { presented, .. } => {
-                    Self::Certificate(not_for_this_host(&presented))
-                }
-                CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-                    certificate("has expired, or this machine's clock is wrong")
-                }
-                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                    certificate("is not valid yet, or this machine's clock is wrong")
-                }
-                CertificateError::UnsupportedSignatureAlgorithmContext {
-                    signature_algorithm_id,
-                    ..
-                } => Self::Certificate(format!(
-                    "or that of a CA above it is signed with an algorithm ({}) that is not \
+/// What a failed handshake means for the operator. `roots`: who is trusted, in words.
+pub fn distrust(error: rustls::Error, roots: &str) -> Cause {
+    let certificate = |why: &str| Cause::Certificate(why.to_owned());
+    let untrusted = || Cause::Untrusted(roots.to_owned());
+    match error {
+        rustls::Error::InvalidCertificate(problem) => match problem {
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => untrusted(),
+            CertificateError::NotValidForName => certificate("is not for this host"),
+            CertificateError::NotValidForNameContext { presented, .. } => {
+                Cause::Certificate(not_for_this_host(&presented))
+            }
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                certificate("has expired, or this machine's clock is wrong")
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                certificate("is not valid yet, or this machine's clock is wrong")
+            }
+            CertificateError::UnsupportedSignatureAlgorithmContext {
+                signature_algorithm_id,
+                ..
+            } => Cause::Certificate(format!(
+                "or that of a CA above it is signed with an algorithm ({}) that is not \
                      supported: {SUPPORTED}",
-                    object_identifiers(&signature_algorithm_id)
-                )),
-                // A root of the same name with another kind of key, as after a change from RSA to ECDSA.
-                CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext {
-                    public_key_algorithm_id: id,
-                    ..
-                } if SIGNATURES.all.iter().any(|by| *by.public_key_alg_id() == *id) => {
-                    Self::UnknownIssuer
-                }
-                CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext {
-                    public_key_algorithm_id,
-                    ..
-                } => Self::Certificate(format!(
-                    "or that of a CA above it has a kind of key ({}) that is not supported: \
+                object_identifiers(&signature_algorithm_id)
+            )),
+            // A root of the same name with another kind of key, as after a change from RSA to ECDSA.
+            CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext {
+                public_key_algorithm_id: id,
+                ..
+            } if SIGNATURES.all.iter().any(|by| *by.public_key_alg_id() == *id) => untrusted(),
+            CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext {
+                public_key_algorithm_id,
+                ..
+            } => Cause::Certificate(format!(
+                "or that of a CA above it has a kind of key ({}) that is not supported: \
                      {SUPPORTED}",
-                    object_identifiers(&public_key_algorithm_id)
-                )),
-                CertificateError::InvalidPurpose
-                | CertificateError::InvalidPurposeContext { .. } => {
-                    certificate("is not for servers: its extended key usage must have serverAuth")
+                object_identifiers(&public_key_algorithm_id)
+            )),
+            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+                certificate("is not for servers: its extended key usage must have serverAuth")
+            }
+            CertificateError::BadEncoding => certificate("is not one in X.509"),
+            CertificateError::Other(OtherError(why)) => match why.downcast_ref::<webpki::Error>() {
+                Some(webpki::Error::CaUsedAsEndEntity) => certificate(
+                    "is a CA's: a server needs one of its own, which that CA has signed",
+                ),
+                Some(webpki::Error::UnsupportedCertVersion) => {
+                    certificate("is not of X.509 version 3")
                 }
-                CertificateError::BadEncoding => certificate("is not one in X.509"),
-                CertificateError::Other(OtherError(why)) => {
-                    match why.downcast_ref::<webpki::Error>() {
-                        Some(webpki::Error::CaUsedAsEndEntity) => certificate(
-                            "is a CA's: a server needs one of its own, which that CA has signed",
-                        ),
-                        Some(webpki::Error::UnsupportedCertVersion) => {
-                            certificate("is not of X.509 version 3")
-                        }
-                        _ => Self::Certificate(format!(
-                            "is not valid: {}",
-                            excerpt(&why.to_string())
-                        )),
-                    }
-                }
-                other => {
-                    Self::Certificate(format!("is not valid: {}", excerpt(&other.to_string())))
-                }
+                _ => Cause::Certificate(format!("is not valid: {}", excerpt(&why.to_string()))),
             },
-            other => Self::NoTls(no_tls(&other)),
-        }
+            other => Cause::Certificate(format!("is not valid: {}", excerpt(&other.to_string()))),
+        },
+        other => Cause::Tls(no_tls(&other)),
     }
 }
 

@@ -1,210 +1,325 @@
-//! One exchange after the other with the API server, over a connection that is kept.
+//! Requests to the API server: whose name and token they bear, what is asked once more, and its replies. All of
+//! them share the connections of one [`Pool`].
 
-use std::net::{Shutdown, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::ops::ControlFlow;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use crate::kube::access::Access;
-use crate::kube::connection::Connection;
-use crate::kube::reply::Reply;
-use crate::kube::request::Request;
-use crate::kube::token::Token;
-use crate::kube::trouble::Trouble;
-use crate::moment::Moment;
+use ureq_proto::http::{self, HeaderName, HeaderValue, StatusCode, header};
 
-/// Whoever asks, and waits for the answer.
+use crate::clock::Clock;
+use crate::http::error::{Cause, Error, Party, Role};
+use crate::http::pool::{Cancel, Exchange, Pool};
+use crate::http::protocol::{Body, Head, Limit};
+use crate::http::request::{self as proto, USER_AGENT};
+use crate::kube::reply::{self, KnownBy, Reply};
+use crate::kube::request::{Method, Request};
+use crate::kube::server::Server;
+use crate::kube::token::Token;
+use crate::moment::WallTime;
+
+/// Whoever asks the API server. A copy shares the connections.
+#[derive(Clone)]
 pub struct Client {
-    access: Arc<Access>,
-    connection: Option<Connection>,
+    server: Arc<Server>,
+    pool: Pool,
+}
+
+/// What comes of a request for a stream, in this order: [`Streamed::Opened`], its pieces, its end; or else
+/// what came instead.
+#[derive(Debug)]
+pub enum Streamed<'a> {
+    /// The answer has status 200.
+    Opened,
+    /// A piece of its body.
+    Piece(&'a [u8]),
+    /// That was all.
+    Ended,
+    /// Any status but 200.
+    Refused(Reply),
+    /// There is no answer, or it broke off.
+    Failed(Error),
 }
 
 impl Client {
     /// Connects with the first request.
-    pub fn new(access: Arc<Access>) -> Self {
-        Self { access, connection: None }
+    pub fn new(server: Arc<Server>, clock: Clock) -> Self {
+        let party = Party { role: Role::ApiServer, address: server.address().clone() };
+        let of = Arc::clone(&server);
+        Self { server, pool: Pool::new(party, move || of.tls(), clock) }
     }
 
-    /// The request and its answer; what can be mended by asking once more is. All of it within
-    /// `patience`, connecting included.
-    ///
-    /// # Errors
-    /// There is no answer, in the user's words.
-    pub fn send(&mut self, request: &Request, patience: Duration) -> Result<Reply, Trouble> {
-        self.send_until_given_up(request, patience, &Interest::default())
+    /// Whom it asks.
+    pub fn server(&self) -> &Arc<Server> {
+        &self.server
     }
 
-    /// The same, until nobody is interested in the answer any more.
+    /// By whose clock.
+    pub fn clock(&self) -> Clock {
+        self.pool.clock()
+    }
+
+    /// How many more requests could be under way now.
+    pub fn free(&self) -> usize {
+        self.pool.free()
+    }
+
+    /// Tells when more could be than before. It must not block.
+    pub fn when_grown(&self, tell: impl Fn() + Send + Sync + 'static) {
+        self.pool.when_grown(tell);
+    }
+
+    /// The request and its reply, all of it within `timeout`, connecting included.
     ///
     /// # Errors
-    /// There is no answer, in the user's words.
-    pub fn send_until_given_up(
-        &mut self,
-        request: &Request,
-        patience: Duration,
-        interest: &Interest,
-    ) -> Result<Reply, Trouble> {
-        let since = self.access.clock().now();
-        self.send_while(request, since + patience, interest).map_err(|trouble| {
-            if interest.is_lost() {
-                let after = self.access.clock().now().since(since);
-                Trouble::GivenUp { asked: request.to_string(), after }
-            } else {
-                trouble
-            }
+    /// There is no reply.
+    pub fn ask(&self, request: &Request, timeout: Duration) -> Result<Reply, Error> {
+        let (tell, told) = mpsc::sync_channel(1);
+        self.submit(request.clone(), timeout, Cancel::default(), move |_, reply| {
+            let _ = tell.send(reply);
+        });
+        told.recv().unwrap_or_else(|_| {
+            let error = Cause::Unanswered("the request was dropped".to_owned());
+            Err(error.with(self.pool.party()).asking(request))
         })
     }
 
-    fn send_while(
-        &mut self,
-        request: &Request,
-        until: Moment,
-        interest: &Interest,
-    ) -> Result<Reply, Trouble> {
-        let kept = self.connection.is_some();
-        let (reply, token) = match self.exchange(request, until, interest) {
-            // The server has closed a connection that was idle for a while. It may also have taken
-            // the request and then died: no request does more when it is sent twice, for each
-            // carries a UID, a resourceVersion, or the name of what it creates.
-            Err(Trouble::Unanswered { .. }) if kept && !interest.is_lost() => {
-                self.exchange(request, until, interest)?
+    /// The same without waiting: `done` is called once with what came. It must not block.
+    ///
+    /// Of a reply with status 2xx [`Request::answer_kept`] bytes are kept, and more than
+    /// [`Request::answer_limit`] is an error. Of others the first 16 KiB are kept.
+    pub fn submit(
+        &self,
+        request: Request,
+        timeout: Duration,
+        cancel: Cancel,
+        done: impl FnOnce(&Request, Result<Reply, Error>) + Send + 'static,
+    ) {
+        self.begin(request, timeout, cancel, Taker::Whole(Box::new(done)));
+    }
+
+    /// Asks for a stream, the head of its answer within `timeout`. `tell` is called with what comes until it
+    /// breaks. It must not block.
+    pub fn stream(
+        &self,
+        request: Request,
+        timeout: Duration,
+        cancel: Cancel,
+        tell: impl FnMut(Streamed<'_>) -> ControlFlow<()> + Send + 'static,
+    ) {
+        self.begin(request, timeout, cancel, Taker::Stream(Box::new(tell)));
+    }
+
+    /// Nobody waits any more for what was asked with `cancel`: it ends with [`Cause::GivenUp`].
+    pub fn give_up(&self, cancel: &Cancel) {
+        cancel.set();
+        self.pool.cancelled();
+    }
+
+    fn begin(&self, request: Request, timeout: Duration, cancel: Cancel, taker: Taker) {
+        let asking = Asking {
+            server: Arc::clone(&self.server),
+            request,
+            token: None,
+            node: None,
+            repeat: Repeat::None,
+            answer: None,
+            taker,
+        };
+        self.pool.submit(Box::new(asking), timeout, cancel);
+    }
+}
+
+/// A request until its reply is there.
+struct Asking {
+    server: Arc<Server>,
+    request: Request,
+    /// With which token it was sent last.
+    token: Option<Token>,
+    /// In the name of which node it was sent last, if in one's.
+    node: Option<HeaderValue>,
+    repeat: Repeat,
+    answer: Option<Answer>,
+    taker: Taker,
+}
+
+/// Why it is asked once more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Repeat {
+    None,
+    /// The node may not be impersonated: the ServiceAccount asks.
+    Renamed,
+    /// The token was replaced meanwhile.
+    Renewed,
+}
+
+/// Of which the head has come.
+struct Answer {
+    status: StatusCode,
+    retry_after: Option<Duration>,
+    date: Option<WallTime>,
+    /// `None`: it is passed on as it comes.
+    body: Option<Body>,
+}
+
+type Done = dyn FnOnce(&Request, Result<Reply, Error>) + Send;
+
+enum Taker {
+    Whole(Box<Done>),
+    Stream(Box<dyn FnMut(Streamed<'_>) -> ControlFlow<()> + Send>),
+}
+
+/// Of the body of an answer other than 2xx: a Status with its message, or the beginning of whatever
+/// a proxy says instead. Each of many may have one at a time.
+const REFUSAL: Limit = Limit { read: 1024 * 1024, kept: 16 * 1024 };
+
+impl Exchange for Asking {
+    fn asked(&self) -> String {
+        self.request.to_string()
+    }
+
+    fn request(&mut self) -> Result<proto::Request, Error> {
+        self.answer = None;
+        // The file may have been replaced since the last request.
+        self.token = self.server.token()?;
+        self.node = match self.repeat {
+            Repeat::Renamed => None,
+            Repeat::None | Repeat::Renewed => {
+                self.server.impersonated(&self.request, self.token.as_ref())
             }
-            outcome => outcome?,
         };
-        let is_stale = || self.access.server().token().is_ok_and(|fresh| fresh != token);
-        if reply.status == UNAUTHORIZED && is_stale() {
-            return self.exchange(request, until, interest).map(|(reply, _)| reply);
-        }
-        Ok(reply)
+        let body = self.request.body.as_ref();
+        let content_type =
+            body.map(|body| (header::CONTENT_TYPE, HeaderValue::from_static(body.content_type)));
+        let token = self.token.as_ref().map(|token| (header::AUTHORIZATION, token.header()));
+        let node = self.node.clone().map(|node| (IMPERSONATE_USER, node));
+        let own = [(header::USER_AGENT, USER_AGENT), (header::ACCEPT, JSON)];
+        Ok(proto::Request {
+            method: method(self.request.method),
+            target: [self.server.prefix(), &self.request.path].concat(),
+            authority: self.server.address().to_string(),
+            headers: content_type.into_iter().chain(token).chain(node).chain(own).collect(),
+            body: body.map(|body| body.text.clone()),
+        })
     }
 
-    fn exchange(
-        &mut self,
-        request: &Request,
-        until: Moment,
-        interest: &Interest,
-    ) -> Result<(Reply, Option<Token>), Trouble> {
-        let answer = self.try_exchange(request, until, interest);
-        let status = answer.as_ref().ok().map(|(reply, _)| reply.status);
-        self.access.server().exchanged(request, status);
-        answer
-    }
-
-    fn try_exchange(
-        &mut self,
-        request: &Request,
-        until: Moment,
-        interest: &Interest,
-    ) -> Result<(Reply, Option<Token>), Trouble> {
-        let clock = self.access.clock();
-        let kept = self.connection.take().and_then(Connection::if_idle);
-        let mut connection = if let Some(connection) = kept {
-            connection
+    fn head(&mut self, Head { status, headers }: Head) -> bool {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let is_stream = match &mut self.taker {
+            Taker::Stream(tell) if status == StatusCode::OK => {
+                // Its first piece shows whether anybody wants it.
+                let _ = tell(Streamed::Opened);
+                true
+            }
+            Taker::Stream(_) | Taker::Whole(_) => false,
+        };
+        let limit = if status.is_success() {
+            Limit { read: self.request.answer_limit, kept: self.request.answer_kept }
         } else {
-            // However long the answer may take: whoever is there accepts a connection soon.
-            let patience = clock.now().until(until).min(CONNECT_TIMEOUT);
-            Connection::open(&self.access, patience)?
+            REFUSAL
         };
-        interest.depends_on(connection.socket());
-        let reply = connection.send(request, clock.now().until(until))?;
-        let token = connection.token().cloned();
-        // A new connection comes with the token that is in the file then.
-        if connection.is_reusable() && reply.status != UNAUTHORIZED {
-            self.connection = Some(connection);
+        self.answer = Some(Answer {
+            status,
+            retry_after: text(header::RETRY_AFTER).and_then(reply::retry_after),
+            date: text(header::DATE).and_then(WallTime::parse_rfc2822),
+            body: (!is_stream).then(|| Body::new(limit)),
+        });
+        if is_stream {
+            match (self.repeat, &self.node) {
+                (Repeat::Renamed, _) => self.server.answered_anew(status.as_u16()),
+                (_, Some(_)) => _ = self.server.answered_node(None),
+                (_, None) => {}
+            }
+            self.server.exchanged(&self.request, Some(status.as_u16()));
         }
-        Ok((reply, token))
+        is_stream
     }
-}
 
-const UNAUTHORIZED: u16 = 401;
-
-/// How long a connection may take, TLS included.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Whether an answer is still waited for. Once it is not, its connection is shut.
-#[derive(Default)]
-pub struct Interest(Mutex<State>);
-
-enum State {
-    /// The connection over which it is to come, if there is one yet.
-    Waiting(Weak<TcpStream>),
-    Lost,
-}
-
-impl Default for State {
-    fn default() -> Self {
-        Self::Waiting(Weak::new())
-    }
-}
-
-impl Interest {
-    /// The answer is waited for no longer.
-    pub fn lose(&self) {
-        if let State::Waiting(socket) = std::mem::replace(&mut *self.lock(), State::Lost) {
-            shut(&socket);
+    fn data(&mut self, piece: &[u8]) -> Result<(), Cause> {
+        match (&mut self.answer, &mut self.taker) {
+            (Some(Answer { status, body: Some(body), .. }), _) => body.push(piece, *status),
+            (Some(_), Taker::Stream(tell)) => match tell(Streamed::Piece(piece)) {
+                ControlFlow::Continue(()) => Ok(()),
+                ControlFlow::Break(()) => Err(Cause::GivenUp(Duration::ZERO)),
+            },
+            _ => Ok(()),
         }
     }
 
-    fn is_lost(&self) -> bool {
-        matches!(*self.lock(), State::Lost)
-    }
-
-    fn depends_on(&self, socket: &Arc<TcpStream>) {
-        let socket = Arc::downgrade(socket);
-        match &mut *self.lock() {
-            State::Waiting(before) => *before = socket,
-            State::Lost => shut(&socket),
+    fn end(mut self: Box<Self>, end: Result<(), Error>) -> Option<Box<dyn Exchange>> {
+        let is_stream = matches!(&self.answer, Some(Answer { body: None, .. }));
+        let reply = match (end, self.answer.take()) {
+            (Err(error), _) => {
+                if !is_stream {
+                    self.server.exchanged(&self.request, None);
+                }
+                Err(error)
+            }
+            (Ok(()), Some(Answer { status, retry_after, date, body: Some(body) })) => {
+                let by = if self.token.is_some() { KnownBy::Token } else { KnownBy::Certificate };
+                let status = status.as_u16();
+                let reply = Reply { status, retry_after, date, by, body: body.kept };
+                if let Some(repeat) = self.repeats(&reply) {
+                    self.repeat = repeat;
+                    return Some(self);
+                }
+                Ok(Some(reply))
+            }
+            (Ok(()), _) => Ok(None),
+        };
+        match (self.taker, reply) {
+            (Taker::Whole(done), Ok(Some(reply))) => done(&self.request, Ok(reply)),
+            (Taker::Whole(done), Err(error)) => done(&self.request, Err(error)),
+            // An answer that is whole has a head.
+            (Taker::Whole(_), Ok(None)) => {}
+            (Taker::Stream(mut tell), reply) => {
+                let _ = tell(match reply {
+                    Ok(None) => Streamed::Ended,
+                    Ok(Some(reply)) => Streamed::Refused(reply),
+                    Err(error) => Streamed::Failed(error),
+                });
+            }
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        None
     }
 }
 
-fn shut(socket: &Weak<TcpStream>) {
-    if let Some(socket) = socket.upgrade() {
-        // It fails only on a socket that has ended by itself.
-        let _ = socket.shutdown(Shutdown::Both);
+impl Asking {
+    /// Whether the same is to be asked once more, and how.
+    fn repeats(&self, reply: &Reply) -> Option<Repeat> {
+        let server = &self.server;
+        match (self.repeat, &self.node) {
+            (Repeat::Renamed, _) => server.answered_anew(reply.status),
+            // The refusal of a name is no answer to what was asked, and is not counted as one.
+            (_, Some(_)) if server.answered_node(Some(reply)) => return Some(Repeat::Renamed),
+            (_, None) if self.request.is_needed() && reply::lacks_right(reply) => {
+                server.forbidden();
+            }
+            _ => {}
+        }
+        server.exchanged(&self.request, Some(reply.status));
+        let is_stale = reply.status == StatusCode::UNAUTHORIZED.as_u16()
+            && self.repeat != Repeat::Renewed
+            && server.token().is_ok_and(|fresh| fresh != self.token);
+        is_stale.then_some(Repeat::Renewed)
+    }
+}
+
+/// As whom the API server is to take whoever asks (Kubernetes documentation, "User impersonation").
+const IMPERSONATE_USER: HeaderName = HeaderName::from_static("impersonate-user");
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+fn method(method: Method) -> http::Method {
+    match method {
+        Method::Get => http::Method::GET,
+        Method::Post => http::Method::POST,
+        Method::Patch => http::Method::PATCH,
+        Method::Delete => http::Method::DELETE,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kube::server::Listener;
-    use crate::kube::stand_in::{LONG, SHORT, StandIn, get};
-    use std::sync::{Mutex, mpsc};
-
-    #[test]
-    fn what_an_idle_connection_was_told_is_nobodys_answer() {
-        let ((go, gone), (tell, told)) = (mpsc::channel(), mpsc::channel());
-        let gone = Mutex::new(gone);
-        let server = StandIn::start(move |number, mut peer| {
-            while peer.hears().is_some() {
-                peer.says(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
-                if number == 0 {
-                    gone.lock().unwrap().recv().unwrap();
-                    peer.says(b"HTTP/1.1 408 Request Time-out\r\nConnection: close\r\n\r\n");
-                    let _ = tell.send(());
-                }
-            }
-        });
-        let api = server.server();
-        let statuses = Arc::new(Mutex::new(Vec::new()));
-        let heard = Arc::clone(&statuses);
-        api.tell(Listener {
-            exchanged: Box::new(move |_, status| heard.lock().unwrap().push(status)),
-            identified: Box::new(|_| {}),
-        });
-        let access = Access::new(api, crate::clock::Clock::start());
-        let mut client = Client::new(Arc::new(access));
-        assert_eq!(client.send(&get("/api"), LONG).unwrap().status, 200);
-        go.send(()).unwrap();
-        told.recv().unwrap();
-        // A moment more than loopback needs.
-        let _ = told.recv_timeout(SHORT);
-        assert_eq!(client.send(&get("/api"), LONG).unwrap().status, 200);
-        // What was not sent is not counted.
-        assert_eq!(*statuses.lock().unwrap(), [Some(200), Some(200)]);
-    }
-}
+mod tests;
+#[cfg(test)]
+mod tls_tests;

@@ -138,11 +138,6 @@ impl Naming {
         self.found = None;
     }
 
-    /// Another process has found out.
-    pub(super) fn learn(&mut self, identity: Identity) {
-        self.found = Some(identity);
-    }
-
     /// What was found out, where that was to be.
     pub(super) fn found(&self) -> Option<&Identity> {
         self.found.as_ref().filter(|_| self.choice == Choice::Auto)

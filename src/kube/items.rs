@@ -1,67 +1,17 @@
 //! An answer that is a list of objects, object by object: it may be of any length, and nobody has to
 //! hold all of it.
 
-use std::time::Duration;
+use std::ops::ControlFlow;
 
-use crate::kube::connection::{Body, Connection};
-use crate::kube::lines::{BEGINNING, CHUNK, KEPT, OBJECT_LIMIT, Piece};
-use crate::kube::trouble::Trouble;
+use crate::kube::lines::{BEGINNING, KEPT, Piece};
 
 /// Of what stands around the items so much is kept, in bytes. An item counts as one.
 const FRAME_LIMIT: usize = 64 * 1024;
 
-/// The items of a list, as they come.
-pub(super) struct Items {
-    body: Box<Body>,
-    splitter: ItemSplitter,
-    /// Bytes of the body so far.
-    length: usize,
-}
-
-impl Items {
-    pub(super) fn new(body: Box<Body>) -> Self {
-        Self { body, splitter: ItemSplitter::new(OBJECT_LIMIT), length: 0 }
-    }
-
-    /// Waits for the next item for at most `patience`. After [`Trouble::TimedOut`] it may be called again;
-    /// nothing is lost.
-    pub(super) fn next_item(&mut self, patience: Duration) -> Result<Item<'_>, Trouble> {
-        let until = self.body.begin(patience);
-        let mut piece = [0; CHUNK];
-        while !self.splitter.find() {
-            let read = self.body.read(&mut piece, self.length, until)?;
-            if read == 0 || self.splitter.frame.len() == FRAME_LIMIT {
-                return Ok(Item::End(&self.splitter.frame));
-            }
-            self.length = self.length.saturating_add(read);
-            self.splitter.push(piece.get(..read).unwrap_or_default());
-        }
-        Ok(Item::Next(self.splitter.item()))
-    }
-
-    /// The connection below; `None` if it cannot be used again.
-    pub(super) fn into_connection(self) -> Option<Connection> {
-        self.body.into_connection()
-    }
-}
-
-/// What comes next of a list.
-pub(super) enum Item<'a> {
-    /// This item.
-    Next(Piece<'a>),
-    /// There is none any more. This stood around them: the list as it came, with `0` in the place of each
-    /// item. Whether it is one, and whole, is still to be seen.
-    End(&'a [u8]),
-}
-
 /// Finds the elements of the field `items` of one JSON object. Everything else is the frame. Neither is
 /// checked: both are still to be parsed.
-struct ItemSplitter {
+pub(super) struct Items {
     limit: usize,
-    /// What came and was not looked at.
-    input: Vec<u8>,
-    /// Bytes at its beginning that were.
-    looked_at: usize,
     frame: Vec<u8>,
     item: Vec<u8>,
     /// The length of the present item, kept or not.
@@ -85,12 +35,10 @@ enum Place {
 /// How deep `items` stand: in the list, in the object.
 const ITEMS_DEPTH: u32 = 2;
 
-impl ItemSplitter {
-    fn new(limit: usize) -> Self {
+impl Items {
+    pub(super) fn new(limit: usize) -> Self {
         Self {
             limit,
-            input: Vec::new(),
-            looked_at: 0,
             frame: Vec::new(),
             item: Vec::new(),
             length: 0,
@@ -101,38 +49,38 @@ impl ItemSplitter {
         }
     }
 
-    fn push(&mut self, bytes: &[u8]) {
-        self.input.drain(..self.looked_at);
-        self.looked_at = 0;
-        self.input.extend_from_slice(bytes);
-    }
-
-    /// Whether there is another whole item: [`ItemSplitter::item`]. The one before is gone then.
-    fn find(&mut self) -> bool {
-        if self.place != Place::Item {
-            self.length = 0;
-            self.item.clear();
-            self.item.shrink_to(KEPT);
-        }
-        while let Some(&byte) = self.input.get(self.looked_at) {
+    /// Takes in what came, and tells of each item that ends with it.
+    pub(super) fn push(
+        &mut self,
+        bytes: &[u8],
+        mut tell: impl FnMut(Piece<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        for &byte in bytes {
             if self.place == Place::Item && self.ends_item(byte) {
+                tell(self.piece())?;
                 self.place = Place::Between;
+                self.length = 0;
+                self.item.clear();
+                self.item.shrink_to(KEPT);
                 self.frame_with(b'0');
-                // The byte after it is looked at anew: it belongs to the frame.
-                return true;
             }
-            self.looked_at += 1;
             self.take(byte);
         }
-        false
+        ControlFlow::Continue(())
     }
 
-    fn item(&self) -> Piece<'_> {
+    fn piece(&self) -> Piece<'_> {
         if self.length > self.item.len() {
             Piece::TooLong { length: self.length, beginning: &self.item }
         } else {
             Piece::Text(&self.item)
         }
+    }
+
+    /// What stands around the items: the list as it came, with `0` in the place of each item. Whether it is one,
+    /// and whole, is still to be seen.
+    pub(super) fn frame(&self) -> &[u8] {
+        &self.frame
     }
 
     fn ends_item(&self, byte: u8) -> bool {
@@ -203,21 +151,22 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::kube::lines::OBJECT_LIMIT;
 
     /// What comes out when `text` comes in pieces of these lengths, over and over: the items (or how long one
     /// is that is too long), the frame.
     fn split(limit: usize, steps: &[usize], text: &[u8]) -> (Vec<Result<String, usize>>, String) {
-        let mut splitter = ItemSplitter::new(limit);
+        let mut splitter = Items::new(limit);
         let (mut items, mut rest) = (Vec::new(), text);
         for step in steps.iter().cycle() {
             let (piece, after) = rest.split_at((*step).min(rest.len()));
-            splitter.push(piece);
-            while splitter.find() {
-                items.push(match splitter.item() {
+            let _ = splitter.push(piece, |item| {
+                items.push(match item {
                     Piece::Text(item) => Ok(String::from_utf8(item.to_vec()).unwrap()),
                     Piece::TooLong { length, .. } => Err(length),
                 });
-            }
+                ControlFlow::Continue(())
+            });
             rest = after;
             if rest.is_empty() {
                 break;
@@ -269,29 +218,37 @@ mod tests {
             let items = vec![Ok("\"0123\"".to_owned()), Err(10), Ok("\"x\"".to_owned())];
             assert_eq!(split(6, &[step], text), (items, frame.clone()), "{step} bytes at a time");
         }
-        let mut splitter = ItemSplitter::new(OBJECT_LIMIT);
-        splitter.push(br#"{"items":["#);
+        let mut splitter = Items::new(OBJECT_LIMIT);
+        let none = |_: Piece<'_>| panic!("no item yet");
+        let _ = splitter.push(br#"{"items":["#, none);
         for _ in 0..100 {
-            splitter.push(&vec![b'1'; 1 << 20]);
-            assert!(!splitter.find());
+            let _ = splitter.push(&vec![b'1'; 1 << 20], none);
             assert!(splitter.item.capacity() <= OBJECT_LIMIT * 2, "{}", splitter.item.capacity());
         }
-        splitter.push(b"]}");
-        assert!(splitter.find());
-        let beginning = [b'1'; BEGINNING];
-        assert_eq!(splitter.item(), Piece::TooLong { length: 100 << 20, beginning: &beginning });
-        assert!(!splitter.find());
-        assert!(splitter.item.capacity() <= KEPT && splitter.input.len() <= 2);
+        let mut told = 0;
+        let _ = splitter.push(b"]}", |item| {
+            told += 1;
+            let beginning = [b'1'; BEGINNING];
+            assert_eq!(item, Piece::TooLong { length: 100 << 20, beginning: &beginning });
+            ControlFlow::Continue(())
+        });
+        assert_eq!(told, 1);
+        assert!(splitter.item.capacity() <= KEPT);
     }
 
     #[test]
     fn a_frame_without_end_takes_no_memory() {
-        let mut splitter = ItemSplitter::new(OBJECT_LIMIT);
-        splitter.push(br#"{"items":["#);
-        for _ in 0..100_000 {
-            splitter.push(b"1,");
-            assert!(splitter.find());
-        }
+        let mut splitter = Items::new(OBJECT_LIMIT);
+        let mut told = 0;
+        let mut push = |bytes: &[u8]| {
+            let _ = splitter.push(bytes, |_| {
+                told += 1;
+                ControlFlow::Continue(())
+            });
+        };
+        push(br#"{"items":["#);
+        (0..100_000).for_each(|_| push(b"1,"));
+        assert_eq!(told, 100_000);
         assert_eq!(splitter.frame.len(), FRAME_LIMIT);
     }
 

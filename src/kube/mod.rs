@@ -4,26 +4,20 @@
 //! |---|---|
 //! | [`name`] | what it takes for a name |
 //! | `kept` | what is kept of JSON that others wrote |
-//! | [`trouble`] | what can go wrong on the way, in words |
 //! | [`token`] | the ServiceAccount's token, and its claims |
 //! | [`request`], [`reply`] | what is asked; what an answer means |
 //! | [`identity`] | in whose name it is asked |
 //! | [`server_url`] | where it is |
 //! | [`server`] | its address, the cluster's CA, the token's file, in whose name |
 //! | [`kubeconfig`] | the same, as kubectl has it |
-//! | [`access`] | one drain's way to it: roots, addresses, the sockets that are open |
-//! | `connection` | one exchange after the other over one connection |
-//! | [`client`] | the same, kept and mended where it breaks |
+//! | [`client`] | requests and their replies, over connections that are shared |
 //! | `lines`, `items` | an answer without end, line by line; a list, item by item |
-//! | [`workers`] | the threads that carry requests out |
 //! | [`event`], [`profile`] | Kubernetes Events; what messages tell of the Node |
 //! | [`pods`], [`watch`] | pods as the drain sees them; the watch that lists and follows them |
 //!
 //! Each uses only what stands before it.
 
-pub mod access;
 pub mod client;
-mod connection;
 pub mod event;
 #[cfg(test)]
 mod hostile;
@@ -42,6 +36,4 @@ pub mod server_url;
 #[cfg(test)]
 pub(crate) mod stand_in;
 pub mod token;
-pub mod trouble;
 pub mod watch;
-pub mod workers;

@@ -17,7 +17,7 @@ pub(super) const OBJECT_LIMIT: usize = 4 << 20;
 /// An answer that is a Status.
 const STATUS_LIMIT: usize = 256 << 10;
 
-/// Of an answer that is a whole pod, and says no more than that it was done: every worker may get
+/// Of an answer that is a whole pod, and says no more than that it was done: each of many may get
 /// one at once, of up to 1.5 MiB each.
 pub(super) const BEGINNING: usize = 4 << 10;
 

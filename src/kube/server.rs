@@ -2,22 +2,23 @@
 //! token by which we are known to it.
 
 use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use rustls::{ClientConfig, RootCertStore};
+use rustls::RootCertStore;
 use ureq_proto::http::HeaderValue;
 
 use crate::file;
 use crate::http::address::Address;
-use crate::http::tls::{self, NoRoots, OwnCertificate};
+use crate::http::connection::{H1, H2};
+use crate::http::dial::Tls;
+use crate::http::error::{Cause, Error, Party, Role};
+use crate::http::tls::{self, OwnCertificate};
 use crate::kube::identity::{Choice, Identity, Naming};
 use crate::kube::reply::Reply;
 use crate::kube::request::{Name, Request, Verb};
 use crate::kube::server_url::ServerUrl;
 use crate::kube::token::{Claims, Token};
-use crate::kube::trouble::{CredentialFile, Trouble, is_out_of_descriptors};
 
 /// The API server as the settings describe it. Its files are read when they are needed, not before.
 #[derive(Debug)]
@@ -138,11 +139,6 @@ impl Server {
         self.lock_naming().forbidden();
     }
 
-    /// Another process has found out in whose name requests are to be made.
-    pub fn identified(&self, identity: Identity) {
-        self.naming_changes(|naming| naming.learn(identity));
-    }
-
     /// In whose name requests are made, where that was to be found out and was.
     pub fn identity(&self) -> Option<Identity> {
         self.lock_naming().found().cloned()
@@ -182,7 +178,7 @@ impl Server {
     }
 
     /// Whether everything is there that a connection needs: roots and token.
-    pub fn check(&self) -> Result<(), Trouble> {
+    pub fn check(&self) -> Result<(), Error> {
         self.roots()?;
         self.token()?;
         Ok(())
@@ -190,7 +186,7 @@ impl Server {
 
     /// Whose token it is, as far as the token itself says so. Nothing is verified: the API server
     /// does that.
-    pub fn claims(&self) -> Result<Claims, Trouble> {
+    pub fn claims(&self) -> Result<Claims, Error> {
         Ok(self.token()?.map(|token| Claims::of(&token)).unwrap_or_default())
     }
 
@@ -206,74 +202,77 @@ impl Server {
     /// The token as it is in its file now: the kubelet replaces it every hour or so. If the file
     /// cannot be read or has no token in it, the last good one. `None`: a certificate is what we are
     /// known by.
-    pub(super) fn token(&self) -> Result<Option<Token>, Trouble> {
+    pub(super) fn token(&self) -> Result<Option<Token>, Error> {
         let file = match &self.credential {
             Credential::TokenFile(file) => file,
             Credential::Token(token) => return Ok(Some(token.clone())),
             Credential::Certificate(_) => return Ok(None),
         };
-        let read = read_token(file);
+        let read = self.read_token(file);
         let mut last = self.last_token.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Some(match (read, last.as_ref()) {
-            // All connections share the memory of one token.
+            // All requests share the memory of one token.
             (Ok(token), Some(known)) if token == *known => known.clone(),
             (Ok(token), _) => last.insert(token).clone(),
             (Err(_), Some(known)) => known.clone(),
-            (Err(trouble), None) => return Err(trouble),
+            (Err(error), None) => return Err(error),
         }))
     }
 
-    /// What TLS needs to know to trust this API server and nobody else.
-    pub(super) fn tls_config(&self) -> Result<Arc<ClientConfig>, Trouble> {
+    /// What TLS needs to know to trust this API server and nobody else, by its files as they are now.
+    pub(super) fn tls(&self) -> Result<Tls, Error> {
         let own = match &self.credential {
             Credential::Certificate(own) => Some(own),
             Credential::TokenFile(_) | Credential::Token(_) => None,
         };
-        tls::client_config(self.roots()?, own)
-            .map_err(|e| Trouble::Tls { server: self.address().clone(), why: e.to_string() })
+        let config = tls::client_config(self.roots()?, own, &[H2, H1])
+            .map_err(|e| self.error(Cause::Tls(e.to_string())))?;
+        Ok(Tls { config, roots: format!("a CA in {}", self.where_roots_are()) })
     }
 
     /// The cluster's CA, and no other.
-    fn roots(&self) -> Result<RootCertStore, Trouble> {
-        let roots = match &self.roots {
+    fn roots(&self) -> Result<RootCertStore, Error> {
+        match &self.roots {
             Roots::File(file) => tls::roots_in(file),
             Roots::Pem(pem) => tls::roots_of(pem),
-        };
-        roots.map_err(|why| {
+        }
+        .map_err(|why| {
             let file = self.where_roots_are();
-            match why {
-                NoRoots::Unreadable(e) => unreadable(&e, CredentialFile::Roots, file),
-                NoRoots::NotPem(why) => Trouble::NotPem { file, why },
-                NoRoots::NoCertificate => Trouble::NoCertificate { file },
-            }
+            let why = format!("the CA of the cluster cannot be read from {file}: {why}");
+            self.error(Cause::Credentials(why))
         })
     }
-}
 
-fn read_token(file: &Path) -> Result<Token, Trouble> {
-    let named = || file.display().to_string();
-    let bytes = file::read(file, TOKEN_LIMIT)
-        .map_err(|e| unreadable(&e, CredentialFile::Token, named()))?;
-    Token::parse(&bytes).map_err(|why| Trouble::Token { file: named(), why })
+    fn read_token(&self, file: &Path) -> Result<Token, Error> {
+        let named = file.display();
+        let bytes = file::read(file, TOKEN_LIMIT).map_err(|e| {
+            self.error(Cause::of_system(&e, |why| {
+                let what = "the ServiceAccount token cannot be read from";
+                Cause::Credentials(format!("{what} {named}: {why}"))
+            }))
+        })?;
+        Token::parse(&bytes).map_err(|why| {
+            let what = "there is no ServiceAccount token in";
+            self.error(Cause::Credentials(format!("{what} {named}: {why}")))
+        })
+    }
+
+    fn error(&self, cause: Cause) -> Error {
+        cause.with(&Party { role: Role::ApiServer, address: self.address().clone() })
+    }
 }
 
 /// Of a token file so much is read, in bytes; a token is 1 to 2 kB.
 const TOKEN_LIMIT: usize = 16 * 1024;
 
-fn unreadable(e: &io::Error, what: CredentialFile, file: String) -> Trouble {
-    if is_out_of_descriptors(e) {
-        return Trouble::NoDescriptor;
-    }
-    Trouble::File { what, file, why: e.to_string() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::clock::Clock;
-    use crate::kube::access::Access;
-    use crate::kube::connection::Connection;
+    use crate::kube::client::Client;
     use crate::kube::stand_in::{Files, Identity, LONG, StandIn, get};
+
+    const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
     fn server_with(authority: &str, token: &str) -> (Files, Server) {
         let files = Files::new(authority, token);
@@ -291,20 +290,22 @@ mod tests {
         let broken = authority().replace("-----END CERTIFICATE-----", "");
         let key = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n";
         let no_x509 = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-        for (pem, is_pem) in
-            [("", false), ("<html>", false), (broken.as_str(), false), (key, true), (no_x509, true)]
-        {
+        let no_pem = "it is not PEM: ";
+        let no_ca = "it has no usable CA certificate";
+        for (pem, why) in [
+            ("", no_pem),
+            ("<html>", no_pem),
+            (broken.as_str(), no_pem),
+            (key, no_ca),
+            (no_x509, no_ca),
+        ] {
             let (files, server) = server_with(pem, "t");
+            let error = server.check().unwrap_err();
+            assert!(matches!(error.cause, Cause::Credentials(_)), "{pem}: {error:?}");
             let file = files.authority();
-            match server.check() {
-                Err(Trouble::NotPem { file: named, .. }) if !is_pem => {
-                    assert_eq!(named, file.display().to_string());
-                }
-                Err(Trouble::NoCertificate { file: named }) if is_pem => {
-                    assert_eq!(named, file.display().to_string());
-                }
-                other => panic!("{pem}: {other:?}"),
-            }
+            let expected =
+                format!("the CA of the cluster cannot be read from {}: {why}", file.display());
+            assert!(error.to_string().starts_with(&expected), "{pem}: {error}");
         }
         let (_files, server) = server_with(&format!("# CA\n{}{}", authority(), authority()), "t");
         assert_eq!(server.check(), Ok(()));
@@ -314,20 +315,20 @@ mod tests {
     fn a_missing_file_is_named() {
         let (files, server) = server_with(authority(), "t");
         files.remove_token();
-        let trouble = server.check().unwrap_err().to_string();
+        let why = server.check().unwrap_err().to_string();
         let expected = format!(
             "the ServiceAccount token cannot be read from {}: No such file or directory (os error 2)",
             files.token().display()
         );
-        assert_eq!(trouble, expected);
+        assert_eq!(why, expected);
     }
 
     #[test]
     fn an_endless_file_is_left() {
         let address = Address::parse("10.0.0.1", 443).unwrap();
         let server = Server::new(address, "/dev/zero".into(), "/dev/zero".into());
-        let trouble = server.token().unwrap_err().to_string();
-        assert!(trouble.ends_with("longer than 16384 bytes"), "{trouble}");
+        let why = server.token().unwrap_err().to_string();
+        assert!(why.ends_with("longer than 16384 bytes"), "{why}");
     }
 
     #[test]
@@ -351,26 +352,26 @@ mod tests {
         assert!(!format!("{token:?} {server:?} {:?}", token.header()).contains("s3cret"));
         files.put_token(b"s3cret s3cret");
         let fresh = Server::new(server.address().clone(), files.token(), files.authority());
-        let trouble = fresh.check().unwrap_err();
-        assert!(!format!("{trouble} {trouble:?}").contains("s3cret"));
+        let error = fresh.check().unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("s3cret"));
     }
 
     #[test]
     fn only_the_clusters_own_ca_is_trusted() {
-        let server = StandIn::answering(b"");
+        let server = StandIn::answering(OK);
         let theirs = Identity::for_names(&["127.0.0.1"]).authority;
         server.files().put_authority(theirs.as_bytes());
-        let access = server.access();
-        let trouble = Connection::open(&access, LONG).err().unwrap().to_string();
+        let client = server.client();
+        let why = client.ask(&get("/api"), LONG).unwrap_err().to_string();
         let expected = format!(
-            "the certificate of the API server {} is not signed by a CA in {}",
+            "the certificate of the API server at {} is not signed by a CA in {}",
             server.server().address(),
             server.files().authority().display()
         );
-        assert_eq!(trouble, expected);
+        assert_eq!(why, expected);
         // A CA that was replaced meanwhile counts from the next connection on.
         server.files().put_authority(authority().as_bytes());
-        assert!(Connection::open(&access, LONG).is_ok());
+        assert_eq!(client.ask(&get("/api"), LONG).map(|reply| reply.status), Ok(200));
     }
 
     #[test]
@@ -385,15 +386,15 @@ mod tests {
         ] {
             let server = StandIn::start_as(&Identity::for_names(names), |_, mut peer| {
                 while peer.hears().is_some() {
-                    peer.says(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+                    peer.says(OK);
                 }
             });
-            let access = Arc::new(Access::new(server.server_named(asked), Clock::start()));
-            let reply =
-                Connection::open(&access, LONG).and_then(|mut c| c.send(&get("/api"), LONG));
-            let refused = why.map(|only_for| Trouble::Certificate {
-                server: server.server_named(asked).address().clone(),
-                why: format!("is not for this host, only for {only_for}"),
+            let server = server.server_named(asked);
+            let party = Party { role: Role::ApiServer, address: server.address().clone() };
+            let reply = Client::new(server, Clock::start()).ask(&get("/api"), LONG);
+            let refused = why.map(|only_for| {
+                Cause::Certificate(format!("is not for this host, only for {only_for}"))
+                    .with(&party)
             });
             assert_eq!(reply.err(), refused, "{asked}: {names:?}");
         }

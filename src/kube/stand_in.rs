@@ -1,6 +1,5 @@
 //! A stand-in API server for the tests: real TLS on loopback, and word for word what the test says.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,12 +7,10 @@ use crate::clock::Clock;
 use crate::http::address::Address;
 use crate::http::stand_in::{self, Folder};
 pub(crate) use crate::http::stand_in::{Identity, LONG, Peer, SHORT, deaf_address};
-use crate::kube::access::Access;
-use crate::kube::connection::Connection;
+use crate::kube::client::Client;
 use crate::kube::identity::Choice;
 use crate::kube::request::{Body, Method, Name, Request};
 use crate::kube::server::Server;
-use crate::kube::workers::Workers;
 
 /// A listening server, and the files by which a client is let in.
 pub(crate) struct StandIn {
@@ -75,16 +72,8 @@ impl StandIn {
         server.naming(choice, Some("n1"))
     }
 
-    pub(crate) fn access(&self) -> Arc<Access> {
-        Arc::new(Access::new(self.server(), Clock::start()))
-    }
-
-    pub(super) fn connection(&self) -> Connection {
-        Connection::open(&self.access(), LONG).unwrap()
-    }
-
-    pub(crate) fn workers(&self, most: usize) -> Workers {
-        Workers::new(self.server(), Clock::start(), NonZeroUsize::new(most).unwrap())
+    pub(crate) fn client(&self) -> Client {
+        Client::new(self.server(), Clock::start())
     }
 }
 

@@ -1,22 +1,20 @@
 //! The watch that lists and follows the pods of the node. [`Watch`] is its protocol: which request
-//! comes next, what each line and reply means; pure. [`follow`] carries it out.
+//! comes next, what each line and reply means; pure. [`Follower`] carries it out.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use crate::drain::pod::Pod;
 use crate::drain::pod_news::PodNews;
 use crate::drain::timing::Backoff;
-use crate::kube::access::Access;
-use crate::kube::connection::{Body, Connection, Streaming};
-use crate::kube::items::{Item, Items};
-use crate::kube::lines::{Lines, Piece};
+use crate::http::pool::Cancel;
+use crate::kube::client::{Client, Streamed};
+use crate::kube::items::Items;
+use crate::kube::lines::{Lines, OBJECT_LIMIT, Piece};
 use crate::kube::pods::{self, Context, Event, Unread};
 use crate::kube::reply::{Reply, refusal, says_version_is_too_large};
-use crate::kube::request::{Request, Since, list_pods, watch_pods};
-use crate::kube::trouble::Trouble;
+use crate::kube::request::{Request, Since, Verb, list_pods, watch_pods};
 use crate::moment::{Moment, Reading};
 
 /// How long a connection, the head of a stream or an item of a list may take.
@@ -33,9 +31,6 @@ const SET_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a stream may be silent: the server's bookmarks come every 59 to 62 seconds.
 const SILENCE: Duration = Duration::from_secs(75);
 
-/// How often it is looked whether a silent stream is doubted.
-const GLANCE: Duration = Duration::from_secs(1);
-
 /// A stream that was open for so long was a good one, even if it said nothing.
 const PROVEN: Duration = Duration::from_secs(5);
 
@@ -51,55 +46,103 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// The longest pause where the server asked for one, or where a permission is missing.
 const LONGEST_OBEYED: Duration = Duration::from_secs(5);
 
-/// Lists and follows the pods of `node` and tells of them, until `tell` breaks or `access` is
-/// closed. The pauses between attempts are jittered by `seed`. Once `doubted` is set, the stream is
-/// opened anew from where it was, and `doubted` unset.
-pub fn follow(
-    access: &Arc<Access>,
-    node: &str,
-    seed: u64,
-    doubted: &AtomicBool,
-    mut tell: impl FnMut(PodNews) -> ControlFlow<()>,
-) {
-    let clock = access.clock();
-    let mut watch = Watch::new(node, seed);
-    let mut open = Open::Nothing;
-    while !access.is_closed() {
-        let news = match watch.next(clock.now()) {
-            Step::Rest(until) => {
-                open = Open::Nothing;
-                clock.sleep_until(until);
-                continue;
-            }
-            Step::List(request) => match open.list(access, &request) {
-                Ok(None) => watch.observe(clock.read(), Input::Opened),
-                Ok(Some(reply)) => watch.observe(clock.read(), Input::Refused(&request, &reply)),
-                Err(trouble) => watch.observe(clock.read(), Input::Failed(trouble.to_string())),
-            },
-            Step::Open(request) => match open.stream(access, &request) {
-                Ok(None) => {
-                    // It was about the stream before.
-                    doubted.store(false, Ordering::Relaxed);
-                    watch.observe(clock.read(), Input::Opened)
-                }
-                Ok(Some(reply)) => watch.observe(clock.read(), Input::Refused(&request, &reply)),
-                Err(trouble) => watch.observe(clock.read(), Input::Failed(trouble.to_string())),
-            },
-            Step::Read(until) => {
-                let now = clock.now();
-                match open.read(now.until(until.min(now + GLANCE))) {
-                    Input::TimedOut if doubted.swap(false, Ordering::Relaxed) => {
-                        watch.observe(clock.read(), Input::Doubted)
-                    }
-                    Input::TimedOut if clock.now() < until => continue,
-                    input => watch.observe(clock.read(), input),
-                }
-            }
-        };
-        // A closed connection is no news: it was closed because nobody wants any.
-        if access.is_closed() || news.into_iter().try_for_each(&mut tell).is_break() {
-            return;
+/// Lists and follows the pods of one node. It waits for nothing: what it has asked for is sent to whoever then
+/// has it [observed](Follower::observe).
+pub struct Follower {
+    client: Client,
+    node: Arc<str>,
+    watch: Watch,
+    send: Arc<dyn Fn(Heard) + Send + Sync>,
+    /// Counts the streams: what comes of an earlier one is of no use any more.
+    number: u32,
+    /// The stream that is open or was asked for.
+    open: Option<Cancel>,
+    /// It was asked for, and has not been opened yet.
+    is_asked: bool,
+}
+
+/// What came of a stream, and when.
+#[derive(Debug)]
+pub struct Heard {
+    number: u32,
+    at: Reading,
+    input: Input,
+}
+
+impl Follower {
+    /// Asks for nothing yet. The pauses between attempts are jittered by `jitter`.
+    pub fn new(
+        client: Client,
+        node: &Arc<str>,
+        jitter: u64,
+        send: impl Fn(Heard) + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            client,
+            node: Arc::clone(node),
+            watch: Watch::new(node, jitter),
+            send: Arc::new(send),
+            number: 0,
+            open: None,
+            is_asked: false,
         }
+    }
+
+    /// Does what is due. What that says of the pods, and when it is to be called again if nothing comes before.
+    pub fn drive(&mut self, at: Reading) -> (Vec<PodNews>, Option<Moment>) {
+        let mut news = Vec::new();
+        loop {
+            match self.watch.next(at.now) {
+                Step::Rest(until) => {
+                    self.close();
+                    return (news, Some(until));
+                }
+                Step::Read(until) if at.now < until => return (news, Some(until)),
+                Step::Read(_) => news.extend(self.watch.observe(at, Input::TimedOut)),
+                Step::Ask(_) if self.is_asked => return (news, None),
+                Step::Ask(request) => self.ask(request),
+            }
+        }
+    }
+
+    /// Takes in what came, and answers with what it says of the pods.
+    pub fn observe(&mut self, Heard { number, at, input }: Heard) -> Vec<PodNews> {
+        if number != self.number {
+            return Vec::new();
+        }
+        self.is_asked = false;
+        let news = self.watch.observe(at, input);
+        // What else has come of a stream that is done with says nothing.
+        if !matches!(self.watch.next(at.now), Step::Read(_)) {
+            self.close();
+        }
+        news
+    }
+
+    fn ask(&mut self, request: Request) {
+        self.close();
+        self.is_asked = true;
+        let (number, send) = (self.number, Arc::clone(&self.send));
+        let cancel = Cancel::default();
+        self.open = Some(cancel.clone());
+        read(&self.client, request, &self.node, cancel, move |at, input| {
+            send(Heard { number, at, input });
+            ControlFlow::Continue(())
+        });
+    }
+
+    fn close(&mut self) {
+        self.number = self.number.wrapping_add(1);
+        self.is_asked = false;
+        if let Some(open) = self.open.take() {
+            self.client.give_up(&open);
+        }
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
@@ -108,131 +151,92 @@ pub fn follow(
 /// # Errors
 /// The list could not be had, or not to its end; why, in words.
 pub fn list(
-    access: &Arc<Access>,
+    client: &Client,
     node: &str,
     mut tell: impl FnMut(Result<Pod, Unread>),
 ) -> Result<(), String> {
-    let clock = access.clock();
     let request = list_pods(node, Since::Cached);
-    let mut open = Open::Nothing;
-    if let Some(reply) = open.list(access, &request).map_err(|trouble| trouble.to_string())? {
-        let why = refusal(&request, &reply);
-        return Err(match reply.status {
-            403 => format!("{why}; `list` on `pods` must be granted"),
-            _ => why,
-        });
-    }
-    loop {
-        match open.read(PATIENCE) {
-            Input::Item(text) => {
-                let item = pods::item(text, Context { node, at: clock.read() });
-                tell(item.map(|(pod, _)| pod));
-            }
-            Input::TooLong { what, length, beginning } => {
-                tell(Err(skipped(what, length, beginning)));
-            }
-            Input::ListEnded(frame) => {
-                let version = pods::list_version(frame).map(drop);
-                return version.ok_or_else(|| {
-                    format!("{request}: 200, but not what was asked for: {NO_LIST}")
-                });
+    let asked = request.to_string();
+    let (send, inputs) = mpsc::channel();
+    let cancel = Cancel::default();
+    read(client, request, node, cancel.clone(), move |_, input| match send.send(input) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(_) => ControlFlow::Break(()),
+    });
+    // The head may take as long as one item, and what ends it comes in time.
+    while let Ok(input) = inputs.recv_timeout(PATIENCE * 2) {
+        match input {
+            Input::Item(item) => tell(item.map(|(pod, _)| pod)),
+            Input::Skipped(PodNews::Unread { pod, why }) => tell(Err(Unread { pod, why })),
+            Input::ListEnded(version) => {
+                return version
+                    .map(drop)
+                    .ok_or_else(|| format!("{asked}: 200, but not what was asked for: {NO_LIST}"));
             }
             Input::Failed(why) => return Err(why),
-            _ => {
-                let patience = PATIENCE.as_secs();
-                return Err(format!("{request}: no pod of the list within {patience} s"));
+            Input::Refused(refused) => {
+                let why = refusal(&refused.0, &refused.1);
+                return Err(match refused.1.status {
+                    403 => format!("{why}; `list` on `pods` must be granted"),
+                    _ => why,
+                });
             }
+            _ => {}
         }
     }
+    client.give_up(&cancel);
+    Err(format!("{asked}: no pod of the list within {} s", PATIENCE.as_secs()))
 }
 
-/// What is open to the API server: one connection at most.
-enum Open {
-    Nothing,
-    Lines(Lines),
-    Items(Box<Items>),
-}
-
-impl Open {
-    fn take(&mut self, access: &Arc<Access>) -> Result<Connection, Trouble> {
-        let kept = match std::mem::replace(self, Self::Nothing) {
-            Self::Items(items) => items.into_connection().and_then(Connection::if_idle),
-            Self::Nothing | Self::Lines(_) => None,
-        };
-        kept.map_or_else(|| Connection::open(access, PATIENCE), Ok)
-    }
-
-    /// A list; `Some` if it is refused.
-    fn list(&mut self, access: &Arc<Access>, request: &Request) -> Result<Option<Reply>, Trouble> {
-        self.open(access, request, |body| Self::Items(Box::new(Items::new(body))))
-    }
-
-    /// A stream; `Some` if it is refused.
-    fn stream(
-        &mut self,
-        access: &Arc<Access>,
-        request: &Request,
-    ) -> Result<Option<Reply>, Trouble> {
-        self.open(access, request, |body| Self::Lines(Lines::new(body)))
-    }
-
-    fn open(
-        &mut self,
-        access: &Arc<Access>,
-        request: &Request,
-        read_as: fn(Box<Body>) -> Self,
-    ) -> Result<Option<Reply>, Trouble> {
-        let answer = self.take(access).and_then(|open| open.stream(request, PATIENCE));
-        access.server().exchanged(request, answer.as_ref().ok().map(Streaming::status));
-        match answer? {
-            Streaming::Refused(reply) => Ok(Some(reply)),
-            Streaming::Body(body) => {
-                *self = read_as(body);
-                Ok(None)
-            }
-        }
-    }
-
-    /// The next piece of what is open.
-    fn read(&mut self, patience: Duration) -> Input<'_> {
-        let came = match self {
-            Self::Lines(lines) => lines.next_line(patience).map(|line| match line {
-                Some(Piece::Text(text)) => Input::Line(text),
-                Some(Piece::TooLong { length, beginning }) => {
-                    Input::TooLong { what: What::Line, length, beginning }
-                }
-                None => Input::Ended,
-            }),
-            Self::Items(items) => items.next_item(patience).map(|item| match item {
-                Item::Next(Piece::Text(text)) => Input::Item(text),
-                Item::Next(Piece::TooLong { length, beginning }) => {
-                    Input::TooLong { what: What::Item, length, beginning }
-                }
-                Item::End(frame) => Input::ListEnded(frame),
-            }),
-            Self::Nothing => Ok(Input::Ended),
-        };
-        came.unwrap_or_else(|trouble| match trouble {
-            Trouble::TimedOut { .. } => Input::TimedOut,
-            trouble => Input::Failed(trouble.to_string()),
-        })
-    }
-}
-
-/// Of which a stream is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum What {
-    Line,
-    Item,
-}
-
-/// A pod that is too long to be read.
-fn skipped(what: What, length: usize, beginning: &[u8]) -> Unread {
-    let why = match what {
-        What::Line => format!("a line of {length} bytes in the watch of pods was skipped"),
-        What::Item => format!("an item of {length} bytes in the list of pods was skipped"),
+/// Asks for a watch or a list, and tells what comes as it is read, until `tell` breaks.
+fn read(
+    client: &Client,
+    request: Request,
+    node: &str,
+    cancel: Cancel,
+    mut tell: impl FnMut(Reading, Input) -> ControlFlow<()> + Send + 'static,
+) {
+    let (clock, node, asked) = (client.clock(), node.to_owned(), request.clone());
+    let mut parts = match request.verb() {
+        Verb::List => Parts::Items(Items::new(OBJECT_LIMIT)),
+        _ => Parts::Lines(Lines::new(OBJECT_LIMIT)),
     };
-    Unread { pod: pods::uid_at(beginning), why }
+    client.stream(request, PATIENCE, cancel, move |came| {
+        let at = clock.read();
+        let context = Context { node: &node, at };
+        match came {
+            Streamed::Opened => tell(at, Input::Opened),
+            Streamed::Piece(piece) => match &mut parts {
+                Parts::Lines(lines) => {
+                    lines.push(piece, |line| tell(at, Input::line(line, context)))
+                }
+                Parts::Items(items) => {
+                    items.push(piece, |item| tell(at, Input::item(item, context)))
+                }
+            },
+            Streamed::Ended => {
+                match &parts {
+                    Parts::Items(items) => {
+                        tell(at, Input::ListEnded(pods::list_version(items.frame())))?;
+                    }
+                    Parts::Lines(lines) => {
+                        if let Some(line) = lines.last() {
+                            tell(at, Input::line(line, context))?;
+                        }
+                    }
+                }
+                tell(at, Input::Ended)
+            }
+            Streamed::Refused(reply) => tell(at, Input::Refused(Box::new((asked.clone(), reply)))),
+            Streamed::Failed(error) => tell(at, Input::Failed(error.to_string())),
+        }
+    });
+}
+
+/// Of what an answer is made.
+enum Parts {
+    Lines(Lines),
+    Items(Items),
 }
 
 const NO_LIST: &str = "what came is no complete list of pods";
@@ -242,37 +246,67 @@ const NO_LIST: &str = "what came is no complete list of pods";
 enum Step {
     /// Nothing until then.
     Rest(Moment),
-    /// Open a list: [`Input::Opened`] or [`Input::Refused`].
-    List(Request),
-    /// Open a stream: [`Input::Opened`] or [`Input::Refused`].
-    Open(Request),
-    /// Read a line or an item of what is open, and wait for it until then at most.
+    /// Open a stream or a list: [`Input::Opened`], or else [`Input::Refused`] or [`Input::Failed`].
+    Ask(Request),
+    /// Read what is open, and wait for more until then at most.
     Read(Moment),
 }
 
 /// What came.
 #[derive(Debug)]
-enum Input<'a> {
+enum Input {
     /// The stream or the list is open.
     Opened,
-    /// The answer to a request for one, if that was not opened.
-    Refused(&'a Request, &'a Reply),
-    /// A line of the stream.
-    Line(&'a [u8]),
-    /// An item of the list.
-    Item(&'a [u8]),
-    /// One of so many bytes, which begins so, was skipped.
-    TooLong { what: What, length: usize, beginning: &'a [u8] },
-    /// The list has no more items; this stood around them.
-    ListEnded(&'a [u8]),
+    /// The request for one, and the reply, if that was not opened.
+    Refused(Box<(Request, Reply)>),
+    /// A line of the stream; and whether it begins as an event does.
+    Line(Result<Event, String>, bool),
+    /// An item of the list: the pod, and its resource version.
+    Item(Result<(Pod, Option<String>), Unread>),
+    /// A line or an item that is too long to be read.
+    Skipped(PodNews),
+    /// The list has no more items. As of which resource version it is complete; `None`: it is no complete list
+    /// of pods.
+    ListEnded(Option<String>),
     /// Nothing came in time.
     TimedOut,
     /// The server ended the stream as it should.
     Ended,
-    /// The stream says nothing where something must have happened.
-    Doubted,
     /// The connection failed.
     Failed(String),
+}
+
+impl Input {
+    fn line(line: Piece<'_>, context: Context<'_>) -> Self {
+        match line {
+            Piece::Text(line) => {
+                let begins_well = line.trim_ascii_start().starts_with(b"{");
+                Self::Line(Event::read(line, context), begins_well)
+            }
+            // That a pod is gone needs no more than its UID.
+            Piece::TooLong { length, beginning } => {
+                Self::Skipped(match pods::uid_of_deleted(beginning) {
+                    Some(uid) => PodNews::Gone { uid },
+                    None => skipped("a line", "watch", length, beginning),
+                })
+            }
+        }
+    }
+
+    fn item(item: Piece<'_>, context: Context<'_>) -> Self {
+        match item {
+            Piece::Text(text) => Self::Item(pods::item(text, context)),
+            Piece::TooLong { length, beginning } => {
+                Self::Skipped(skipped("an item", "list", length, beginning))
+            }
+        }
+    }
+}
+
+/// A pod that is too long to be read.
+fn skipped(what: &str, of: &str, length: usize, beginning: &[u8]) -> PodNews {
+    let why = format!("{what} of {length} bytes in the {of} of pods was skipped");
+    PodNews::Unread { pod: pods::uid_at(beginning), why }
 }
 
 /// The protocol of listing and following.
@@ -354,10 +388,10 @@ impl Watch {
             _ => Since::Newest,
         };
         match &self.stage {
-            Stage::AskSet => Step::Open(watch_pods(node, set)),
-            Stage::AskList => Step::List(list_pods(node, set)),
+            Stage::AskSet => Step::Ask(watch_pods(node, set)),
+            Stage::AskList => Step::Ask(list_pods(node, set)),
             Stage::ReadSet { due, .. } | Stage::ReadList { due } => Step::Read(*due),
-            Stage::AskChanges { version } => Step::Open(watch_pods(node, Since::Version(version))),
+            Stage::AskChanges { version } => Step::Ask(watch_pods(node, Since::Version(version))),
             Stage::ReadChanges { opened, last_line, .. } => {
                 Step::Read(last_line.unwrap_or(*opened) + SILENCE)
             }
@@ -365,14 +399,13 @@ impl Watch {
     }
 
     /// Takes in what came, and answers with what it says of the pods.
-    fn observe(&mut self, at: Reading, input: Input<'_>) -> Vec<PodNews> {
+    fn observe(&mut self, at: Reading, input: Input) -> Vec<PodNews> {
         match input {
             Input::Opened => self.opened(at.now),
-            Input::Refused(request, reply) => self.refused(at.now, request, reply),
-            Input::Line(line) => self.line(at, line),
-            Input::Item(text) => {
+            Input::Refused(refused) => self.refused(at.now, &refused.0, &refused.1),
+            Input::Line(line, begins_well) => self.line(at.now, line, begins_well),
+            Input::Item(item) => {
                 self.item_came(at.now);
-                let item = pods::item(text, Context { node: &self.node, at });
                 match item {
                     Ok((pod, version)) => {
                         self.told_of(version.as_deref());
@@ -386,26 +419,14 @@ impl Watch {
                     Err(unread) => vec![unread.into()],
                 }
             }
-            Input::TooLong { what, length, beginning } => {
+            Input::Skipped(news) => {
                 self.line_came(at.now, None, true);
                 self.item_came(at.now);
-                // That a pod is gone needs no more than its UID.
-                vec![match pods::uid_of_deleted(beginning) {
-                    Some(uid) => PodNews::Gone { uid },
-                    None => skipped(what, length, beginning).into(),
-                }]
+                vec![news]
             }
-            Input::ListEnded(frame) => self.list_ended(at.now, frame),
+            Input::ListEnded(version) => self.list_ended(at.now, version),
             Input::TimedOut => self.silence(at.now),
             Input::Ended => self.ended(at.now),
-            Input::Doubted => {
-                // Maybe there is nothing to tell, for a pod may end late: so this is no failure and
-                // no news. A set has time limits of its own.
-                if let Stage::ReadChanges { version, .. } = &self.stage {
-                    self.stage = Stage::AskChanges { version: version.clone() };
-                }
-                Vec::new()
-            }
             Input::Failed(why) => self.lost(at.now, why, LONGEST_PAUSE, None),
         }
     }
@@ -438,8 +459,8 @@ impl Watch {
         }
     }
 
-    fn list_ended(&mut self, now: Moment, frame: &[u8]) -> Vec<PodNews> {
-        let Some(version) = pods::list_version(frame) else {
+    fn list_ended(&mut self, now: Moment, version: Option<String>) -> Vec<PodNews> {
+        let Some(version) = version else {
             return self.lost(now, NO_LIST.to_owned(), LONGEST_PAUSE, None);
         };
         self.set_complete(&version);
@@ -490,28 +511,33 @@ impl Watch {
         self.lost(now, why, longest, reply.retry_after)
     }
 
-    fn line(&mut self, at: Reading, line: &[u8]) -> Vec<PodNews> {
-        let event = match Event::read(line, Context { node: &self.node, at }) {
+    fn line(
+        &mut self,
+        now: Moment,
+        line: Result<Event, String>,
+        begins_well: bool,
+    ) -> Vec<PodNews> {
+        let event = match line {
             Ok(event) => event,
-            Err(why) if self.is_without_lines() && !line.trim_ascii_start().starts_with(b"{") => {
+            Err(why) if self.is_without_lines() && !begins_well => {
                 let why = format!("what came is no watch of pods: {why}");
-                return self.lost(at.now, why, LONGEST_PAUSE, None);
+                return self.lost(now, why, LONGEST_PAUSE, None);
             }
             Err(why) => {
-                self.line_came(at.now, None, false);
+                self.line_came(now, None, false);
                 return vec![Unread::from(why).into()];
             }
         };
         match event {
             Event::Seen { pod, added, version } => {
-                self.line_came(at.now, version, added);
+                self.line_came(now, version, added);
                 vec![match pod {
                     Ok(pod) => PodNews::Seen(pod),
                     Err(unread) => unread.into(),
                 }]
             }
             Event::Gone { uid, version } => {
-                self.line_came(at.now, version, false);
+                self.line_came(now, version, false);
                 vec![match uid {
                     Ok(uid) => PodNews::Gone { uid },
                     Err(unread) => unread.into(),
@@ -519,11 +545,11 @@ impl Watch {
             }
             Event::Bookmark { version, ends_set: true } if self.is_reading_set() => {
                 self.set_complete(&version);
-                self.stage = Stage::ReadChanges { version, opened: at.now, last_line: None };
+                self.stage = Stage::ReadChanges { version, opened: now, last_line: None };
                 vec![PodNews::SetComplete]
             }
             Event::Bookmark { version, .. } => {
-                self.line_came(at.now, Some(version), false);
+                self.line_came(now, Some(version), false);
                 Vec::new()
             }
             Event::Error { expired, why } => {
@@ -532,7 +558,7 @@ impl Watch {
                 }
                 let anew = if expired { "; the pods are read anew" } else { "" };
                 let why = format!("the API server ended the watch of pods: {why}{anew}");
-                self.lost(at.now, why, LONGEST_PAUSE, None)
+                self.lost(now, why, LONGEST_PAUSE, None)
             }
         }
     }

@@ -96,12 +96,6 @@ impl<T> Queue<T> {
         waited.unwrap_or_else(PoisonError::into_inner).0.closed
     }
 
-    /// Waits until there is an item, or nothing more to come.
-    pub(super) fn wait_until_some(&self) {
-        let idle = |state: &mut State<T>| state.items.is_empty() && !state.closed;
-        drop(self.changed.wait_while(self.state(), idle));
-    }
-
     fn take(mut state: MutexGuard<'_, State<T>>) -> Option<T> {
         let item = state.items.pop_front();
         if state.items.is_empty() {

@@ -99,7 +99,7 @@ impl Reporters {
     }
 
     /// What metrics and probes show, where they are wanted.
-    pub fn shown(&self) -> Option<&Shown> {
+    fn shown(&self) -> Option<&Shown> {
         self.meter.as_ref().map(Meter::shown)
     }
 

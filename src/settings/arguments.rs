@@ -280,10 +280,10 @@ mod tests {
     #[test]
     fn a_value_follows_or_stands_behind_the_equals_sign() {
         for arguments in
-            [&["--workers", "8"][..], &["--workers=8"], &["--workers=4", "--workers", "8"]]
+            [&["--cluster", "a"][..], &["--cluster=a"], &["--cluster=b", "--cluster", "a"]]
         {
             let flags = flags(arguments);
-            assert_eq!(value(&flags, &table::WORKERS.row), Some("8"), "{arguments:?}");
+            assert_eq!(value(&flags, &table::CLUSTER.row), Some("a"), "{arguments:?}");
             assert_eq!(flags.problems, []);
         }
         let negative = flags(&["--pod-termination-grace-period", "-1"]);
@@ -305,18 +305,18 @@ mod tests {
     #[test]
     fn a_command_stands_at_the_beginning_only() {
         for (word, command) in Command::ALL {
-            assert_eq!(flags(&[word, "--workers", "8"]).command, command);
+            assert_eq!(flags(&[word, "--cluster", "a"]).command, command);
         }
-        assert_eq!(flags(&["--workers", "8"]).command, Command::Run);
-        assert_eq!(problems(&["--dry-run", "look"]).len(), 1);
-        assert_eq!(problems(&["look", "look"]).len(), 1);
+        assert_eq!(flags(&["--cluster", "a"]).command, Command::Run);
+        assert_eq!(problems(&["--dry-run", "check"]).len(), 1);
+        assert_eq!(problems(&["run", "run"]).len(), 1);
         assert_eq!(problems(&["dran"]), ["argument 1 is no command; did you mean drain?"]);
         assert_eq!(problems(&["--dry-run", "dran"]).len(), 1);
     }
 
     #[test]
     fn some_commands_are_told_the_node() {
-        let flags = flags(&["drain", "--workers", "8", "n1"]);
+        let flags = flags(&["drain", "--cluster", "a", "n1"]);
         assert_eq!(value(&flags, &NODE_NAME.row), Some("n1"));
         assert_eq!(problems(&["drain", "n1", "n2"]).len(), 1);
         assert_eq!(problems(&["run", "n1"]).len(), 1);
@@ -333,8 +333,8 @@ mod tests {
     #[test]
     fn to_print_the_settings_goes_with_any_flag() {
         assert!(!flags(&["--dry-run"]).print);
-        let both = flags(&["--print-settings", "--workers=8"]);
-        assert!(both.print && both.value(&table::WORKERS.row).is_some());
+        let both = flags(&["--print-settings", "--cluster=a"]);
+        assert!(both.print && both.value(&table::CLUSTER.row).is_some());
         assert_eq!(problems(&["--print-settings=yes"]).len(), 1);
         assert!(matches!(asked(&["--print-settings", "--help"]), Asked::Help));
     }
@@ -342,13 +342,22 @@ mod tests {
     #[test]
     fn every_mistake_is_named() {
         assert_eq!(
-            problems(&["--ignore-daemonsets", "--foo=1", "--bar", "2", "-x", "run", "--workers"]),
+            problems(&[
+                "--ignore-daemonsets",
+                "--foo=1",
+                "--bar",
+                "2",
+                "-x",
+                "run",
+                "--safety-margin"
+            ]),
             [
                 "there is no flag --ignore-daemonsets; did you mean --ignore-daemon-sets?",
                 "argument 2 is no flag of this program; it is not shown, because it may hold a secret",
                 "argument 3 is no flag of this program; it is not shown, because it may hold a secret",
                 "there is no flag -x",
-                "--workers came without a value; valid is a whole number from 1 to 256",
+                "--safety-margin came without a value; valid is a duration with its unit from 0s to \
+                 1h, such as 500ms or 2s",
             ]
         );
         assert_eq!(

@@ -45,10 +45,6 @@ const OTHERS: &str = "Instead of running:
         wrong is said on standard error, with exit status 64
   run
         what is done without a command
-  look
-        see once whether an earlier process has left anything on the node: exit status 0 if nothing
-        is there (with IDENTITY=auto 2 or 3: in the node's name, in the ServiceAccount's), 1 if
-        something is or it cannot be seen
   check [NODE]
         see whether everything is there that a drain needs, and say what to do where it is not:
         exit status 0 if so, 69 if metadata service or API server fail, 78 if settings,

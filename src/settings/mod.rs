@@ -19,7 +19,6 @@ mod webhooks;
 
 use std::ffi::OsString;
 use std::fmt;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -63,8 +62,6 @@ pub enum Command {
     /// Watch the metadata service, and drain when a notice comes.
     #[default]
     Run,
-    /// See once whether an earlier process has left anything on the Node.
-    Look,
     /// Look whether everything is there that a drain needs.
     Check,
     /// Tell what a drain would do now, and do nothing.
@@ -77,9 +74,8 @@ pub enum Command {
 
 impl Command {
     /// All of them, by the word that stands first among the arguments.
-    pub const ALL: [(&'static str, Self); 6] = [
+    pub const ALL: [(&'static str, Self); 5] = [
         ("run", Self::Run),
-        ("look", Self::Look),
         ("check", Self::Check),
         ("plan", Self::Plan),
         ("drain", Self::Drain),
@@ -90,7 +86,7 @@ impl Command {
     pub fn takes_node(self) -> bool {
         match self {
             Self::Check | Self::Plan | Self::Drain | Self::Restore => true,
-            Self::Run | Self::Look => false,
+            Self::Run => false,
         }
     }
 }
@@ -128,8 +124,6 @@ pub struct Settings {
     pub safety_margin: Duration,
     /// The time a drain has after a notice that states no usable time; at least 1 s.
     pub window: Duration,
-    /// The most connections that a drain opens for its requests; at most 256.
-    pub workers: NonZeroUsize,
     /// From SIGTERM to SIGKILL, until that of the own pod was read; at least 1 s.
     pub shutdown_grace: Duration,
     /// Who is told.
@@ -206,7 +200,7 @@ pub enum Output {
     Json,
 }
 
-/// A setting that was given, and by what: `POLL_INTERVAL=5s`, `--workers=8`.
+/// A setting that was given, and by what: `POLL_INTERVAL=5s`, `--dry-run=true`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Given {
     given_as: String,

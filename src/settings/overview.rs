@@ -43,8 +43,6 @@ pub(super) enum Origin {
     Default,
     /// Nobody gave it, and there is no value; what happens then, in words.
     Unset(&'static str),
-    /// Somebody gave it, but that was no choice, as these words tell: it is the default.
-    NotChosen(&'static str),
     /// Nobody gave it, and it goes by this other setting.
     Follows(&'static str),
 }
@@ -55,7 +53,7 @@ impl fmt::Display for Origin {
             Self::Flag(flag) => write!(f, "flag --{flag}"),
             Self::Variable(name) => write!(f, "environment {name}"),
             Self::Default => f.write_str("default"),
-            Self::Unset(words) | Self::NotChosen(words) => write!(f, "default: {words}"),
+            Self::Unset(words) => write!(f, "default: {words}"),
             Self::Follows(name) => write!(f, "follows {name}"),
         }
     }

@@ -73,6 +73,7 @@ pub(super) const FORMER: &[Former] = &[
     any("GMAIL_EMAILTO", NO_MESSAGES),
     former("LOG_FORMAT_VERSION", "1", "the log has one form"),
     // How it works.
+    former("WORKERS", "10", "the API server says how many requests it takes at a time"),
     former("KUBE_API_QPS", "5", NO_RATE),
     former("KUBE_API_BURST", "10", NO_RATE),
     former("USE_APISERVER_CACHE", "false", "pods are read by one watch"),

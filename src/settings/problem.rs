@@ -299,10 +299,10 @@ mod tests {
     fn a_slip_finds_its_flag_and_nonsense_finds_none() {
         assert_eq!(nearest("ignore-daemonsets"), Some("ignore-daemon-sets"));
         assert_eq!(nearest("POLL_INTERVAL"), Some("poll-interval"));
-        assert_eq!(nearest("worker"), Some("workers"));
+        assert_eq!(nearest("clusters"), Some("cluster"));
         assert_eq!(nearest("nodename"), Some("node-name"));
         assert_eq!(nearest("frobnicate"), None);
         assert_eq!(nearest(""), None);
-        assert_eq!(nearest(&"workers".repeat(1000)), None);
+        assert_eq!(nearest(&"cluster".repeat(1000)), None);
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use crate::drain::BudgetOverride;
@@ -56,7 +55,6 @@ pub(super) fn parse(sources: &mut Sources<'_>) -> Option<Settings> {
     let grace_limit = sources.value(&table::POD_TERMINATION_GRACE_PERIOD);
     let budget_override = sources.value(&table::BUDGET_OVERRIDE);
     let safety_margin = sources.value(&table::SAFETY_MARGIN);
-    let workers = workers(sources);
     let shutdown_grace = sources.value(&table::SHUTDOWN_GRACE_PERIOD);
     let api_server = api_server(sources);
     let reporting = reporting(sources);
@@ -98,7 +96,6 @@ pub(super) fn parse(sources: &mut Sources<'_>) -> Option<Settings> {
         budget_override,
         safety_margin: safety_margin?,
         window,
-        workers: workers?,
         shutdown_grace: shutdown_grace?,
         reporting: reporting?,
         by_hand,
@@ -106,18 +103,6 @@ pub(super) fn parse(sources: &mut Sources<'_>) -> Option<Settings> {
         remarks: Vec::new(),
         unusable: Vec::new(),
     })
-}
-
-/// 10 is no choice: it is the default of aws-node-termination-handler, which its chart sets, for
-/// something else (events that are dealt with at once), and would make a drain three times as long.
-fn workers(sources: &mut Sources<'_>) -> Option<NonZeroUsize> {
-    let given = sources.value(&table::WORKERS)?;
-    if given.get() != 10 {
-        return Some(given);
-    }
-    let origin = Origin::NotChosen("10 is the default of aws-node-termination-handler");
-    sources.made(&table::WORKERS.row, table::USUAL_WORKERS.to_string(), Some(origin));
-    Some(table::USUAL_WORKERS)
 }
 
 /// The node to drain, and the own pod as far as it was named.

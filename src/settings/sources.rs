@@ -84,7 +84,7 @@ impl<'a> Sources<'a> {
     fn decides(&self, row: &Row) -> bool {
         match row.stakes {
             Stakes::Pods => true,
-            Stakes::ByHand => !matches!(self.flags.command, Command::Run | Command::Look),
+            Stakes::ByHand => self.flags.command != Command::Run,
             Stakes::Reports(_) => false,
         }
     }

@@ -12,20 +12,16 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::thread;
 use std::time::Duration;
 
-use ureq_proto::BodyMode;
-use ureq_proto::http::{
-    self as proto, HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header,
-};
+use ureq_proto::http::{self as proto, HeaderName, HeaderValue, header};
 
 use crate::clock::Clock;
 use crate::excerpt::excerpt;
-use crate::http;
-use crate::http::dial::{self, NotConnected};
-use crate::http::exchange::{self, Answer, Connection, Rest};
-use crate::http::failure::Failure;
-use crate::http::request::header_value;
-use crate::http::wire::Wire;
-use crate::moment::Moment;
+use crate::http::connection::Connection;
+use crate::http::dial::{self, Stream};
+use crate::http::error::{Cause, Party, Role};
+use crate::http::exchange::exchange;
+use crate::http::protocol::Limit;
+use crate::http::request::Request as HttpRequest;
 use crate::source::url::Address;
 
 /// For connection, head and body together, in seconds. minreq takes whole seconds only.
@@ -185,90 +181,75 @@ pub(super) fn send(request: &Request) -> Result<Reply, NoResponse> {
 /// The same over a connection of our own.
 fn send_to_ipv6(request: &Request, server: SocketAddr) -> Result<Reply, NoResponse> {
     let clock = Clock::start();
-    let until = clock.now() + Duration::from_secs(PATIENCE_SECONDS);
-    let socket = match dial::dial(&[server], until, clock) {
-        Some(Ok(socket)) => socket,
-        Some(Err(NotConnected::Failed(why))) => {
-            return Err(NoResponse::Unconnected(why.to_string()));
+    let patience = Duration::from_secs(PATIENCE_SECONDS);
+    let until = clock.now() + patience;
+    let party = Party { role: Role::MetadataService, address: server.into() };
+    let socket = dial::connect(&party, &[server], until, clock).map_err(|e| no_answer(e.cause))?;
+    let mut connection = Connection::new(Stream { socket, tls: None }, clock.now())
+        .map_err(|why| NoResponse::Unconnected(why.to_string()))?;
+    let request = http_request(request)?;
+    let limit = Limit { read: LONGEST_BODY, kept: LONGEST_BODY };
+    let answer =
+        exchange(&mut connection, &request, limit, until, patience, clock).map_err(no_answer)?;
+    let headers = answer.head.headers.iter();
+    let headers: Vec<_> = headers
+        .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
+        .collect();
+    let status = answer.head.status.as_u16();
+    let body = match (status, answer.body) {
+        (200, body) => {
+            body.map_err(|cause| no_body(cause, answer.length, number(&headers, "content-length")))
         }
-        Some(Err(NotConnected::NoTime | NotConnected::NotAccepted(_))) | None => {
-            return Err(NoResponse::TimedOut);
-        }
+        _ => Ok(Vec::new()),
     };
-    let mut connection = Connection::new(Wire::plain(socket, clock));
-    let answer = written(request).and_then(|request| connection.ask(request, until));
-    let Answer { status, headers, rest } = answer.map_err(no_answer)?;
-    let body = match rest {
-        Rest::Body(call) if status == StatusCode::OK => {
-            let announced = match call.body_mode() {
-                BodyMode::LengthDelimited(length) => Some(length),
-                _ => None,
-            };
-            read_whole(&mut exchange::Body::new(connection, status, call), announced, until)
-        }
-        Rest::Body(_) | Rest::Nothing { .. } => Ok(Vec::new()),
-    };
-    let headers = headers
-        .iter()
-        .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())));
-    Ok(Reply { status: status.as_u16(), headers: headers.collect(), body })
+    Ok(Reply { status, headers, body })
 }
 
-fn written(request: &Request) -> Result<http::request::Request<'static>, Failure> {
-    let unsendable = |why: &dyn fmt::Display| Failure::Unsendable(why.to_string());
-    let target = Uri::try_from(request.address.target()).map_err(|why| unsendable(&why))?;
-    let mut headers = HeaderMap::new();
-    headers.append(header::HOST, header_value(&request.address.authority())?);
-    if let Some((name, value)) = &request.header {
-        let name = HeaderName::try_from(*name).map_err(|why| unsendable(&why))?;
-        headers.append(name, header_value(value)?);
-    }
-    headers.append(header::CONNECTION, HeaderValue::from_static("close"));
+fn http_request(request: &Request) -> Result<HttpRequest, NoResponse> {
+    let header = request
+        .header
+        .as_ref()
+        .map(|(name, value)| Ok((HeaderName::try_from(*name)?, HeaderValue::try_from(value)?)));
+    let header =
+        header.transpose().map_err(|why: proto::Error| NoResponse::Unconnected(why.to_string()))?;
+    let close = (header::CONNECTION, HeaderValue::from_static("close"));
     let (method, body) = match request.method {
         Method::Get => (proto::Method::GET, None),
-        Method::Put => (proto::Method::PUT, Some(&b""[..])),
+        Method::Put => (proto::Method::PUT, Some(String::new())),
     };
-    Ok(http::request::Request { method, target, headers, body })
+    Ok(HttpRequest {
+        method,
+        target: request.address.target(),
+        authority: request.address.authority(),
+        headers: header.into_iter().chain([close]).collect(),
+        body,
+    })
 }
 
-fn read_whole(
-    from: &mut exchange::Body,
-    announced: Option<u64>,
-    until: Moment,
-) -> Result<Vec<u8>, BodyError> {
-    let mut body = Vec::new();
-    let mut piece = [0; 1024];
-    loop {
-        let came = body.len();
-        match (from.read(&mut piece, came, until), announced) {
-            (Ok(0), _) => return Ok(body),
-            (Ok(length), _) => body.extend_from_slice(piece.get(..length).unwrap_or_default()),
-            (Err(Failure::CutShort { .. }), Some(announced)) => {
-                return Err(BodyError::Cut { came, announced });
-            }
-            (Err(why), _) => {
-                return Err(BodyError::Broken { came, why: no_answer(why).to_string() });
-            }
-        }
-        if body.len() > LONGEST_BODY {
-            return Err(BodyError::TooLong);
-        }
+fn no_body(cause: Cause, came: usize, announced: Option<u64>) -> BodyError {
+    match (cause, announced) {
+        (Cause::TooLong { .. }, _) => BodyError::TooLong,
+        (Cause::CutShort { .. }, Some(announced)) => BodyError::Cut { came, announced },
+        (cause, _) => BodyError::Broken { came, why: no_answer(cause).to_string() },
     }
 }
 
-fn no_answer(failure: Failure) -> NoResponse {
-    match failure {
-        Failure::TimedOut => NoResponse::TimedOut,
-        Failure::Unanswered(why) | Failure::Tls(why) | Failure::Unsendable(why) => {
-            NoResponse::Unconnected(why)
-        }
-        Failure::CutShort { length, .. } => {
+fn no_answer(cause: Cause) -> NoResponse {
+    match cause {
+        Cause::TimedOut(_) | Cause::NotAccepted(_) => NoResponse::TimedOut,
+        Cause::CutShort { length, .. } => {
             NoResponse::NotHttp(format!("it ends after {length} bytes"))
         }
-        Failure::EndlessHead { limit } | Failure::EndlessBody { limit, .. } => {
+        Cause::TooLong { limit, .. } => {
             NoResponse::NotHttp(format!("it is longer than {limit} bytes"))
         }
-        Failure::NotHttp { why, .. } => NoResponse::NotHttp(why),
+        Cause::NotHttp { why, .. } => NoResponse::NotHttp(why),
+        Cause::Unreachable(why) | Cause::Unanswered(why) | Cause::Unsendable(why) => {
+            NoResponse::Unconnected(why)
+        }
+        Cause::NoDescriptor => NoResponse::Unconnected("no file descriptor is left".to_owned()),
+        // Of names, TLS and proxies, which there are none of here.
+        other => NoResponse::Unconnected(format!("{other:?}")),
     }
 }
 
@@ -327,7 +308,8 @@ fn read_body(
     if let Err(why) = read {
         return Err(BodyError::Broken { came, why: why.to_string() });
     }
-    let is_chunked = headers.iter().any(|(name, _)| name.trim() == "transfer-encoding");
+    // Then a length that was announced does not count (RFC 9112, 6.3).
+    let is_chunked = headers.iter().any(|(name, _)| name == "transfer-encoding");
     match number(headers, "content-length") {
         Some(announced) if !is_chunked && announced != came as u64 => {
             Err(BodyError::Cut { came, announced })
@@ -337,7 +319,8 @@ fn read_body(
 }
 
 fn number(headers: &[(String, String)], name: &str) -> Option<u64> {
-    let (_, value) = headers.iter().rfind(|(other, _)| other.trim() == name)?;
+    let (_, value) = headers.iter().rfind(|(other, _)| other == name)?;
+    // minreq leaves all white space around it but one space.
     value.trim().parse().ok()
 }
 

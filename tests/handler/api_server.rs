@@ -25,10 +25,13 @@ fn whatever_evictions_are_answered_for_a_while_every_pod_goes() {
             ("HTML 502", (Fault::Html(502), "502, with 59 bytes that say no reason")),
             ("no code", (Fault::StatusWithoutCode(500), "500, with 68 bytes that say no reason")),
             ("a redirect", (Fault::Redirect("https://elsewhere/".to_owned()), "302, with 9 bytes")),
-            ("endless head", (Fault::EndlessHead, "what came is no HTTP answer")),
+            ("endless head", (Fault::EndlessHead, "what the API server answers is not HTTP")),
             (
                 "endless body",
-                (Fault::EndlessBody, "the body of the answer with status 200 is longer than"),
+                (
+                    Fault::EndlessBody,
+                    "the body of the answer of the API server with status 200 is longer than",
+                ),
             ),
         ],
         |(fault, words)| {

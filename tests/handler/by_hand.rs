@@ -287,7 +287,7 @@ fn what_a_daemon_set_says_of_graces_is_not_said_by_hand() {
 }
 
 #[test]
-fn a_handler_that_is_started_with_its_command_looks_at_the_node_as_ever() {
+fn a_handler_that_is_started_with_its_command_reads_the_node_as_ever() {
     let stage = Stage::with([]);
     let mut child = command(&["run"])
         .envs(stage.cluster.environment())
@@ -298,6 +298,5 @@ fn a_handler_that_is_started_with_its_command_looks_at_the_node_as_ever() {
     stage.polled_on(0, 2);
     child.kill().unwrap();
     child.wait().unwrap();
-    // One that fails to look reads the Node itself, over a connection of its own.
     assert_eq!(stage.asked(Class::NodeGet).len(), 1);
 }

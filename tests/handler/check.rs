@@ -340,18 +340,19 @@ fn programs_get_one_object_also_of_bad_settings() {
     let found = format!("{NODE}: not cordoned; no mark of this handler");
     assert_eq!(*last, json!({"check": "node", "outcome": "ok", "found": found, "remedy": ""}));
 
-    let told = check(&stage, &[("WORKERS", "0"), ("POLL_INTERVAL", "soon")], &["--output=json"]);
+    let told =
+        check(&stage, &[("SAFETY_MARGIN", "0"), ("POLL_INTERVAL", "soon")], &["--output=json"]);
     told.ended(78);
     let object: Value = serde_json::from_str(&told.text).unwrap();
     let checks = object["checks"].as_array().unwrap();
     assert_eq!((checks.len(), &object["outcome"]), (2, &json!("failure")));
     let found: Vec<_> = checks.iter().map(|one| one["found"].as_str().unwrap()).collect();
-    assert!(found.iter().any(|found| found.contains("WORKERS")), "{found:?}");
+    assert!(found.iter().any(|found| found.contains("SAFETY_MARGIN")), "{found:?}");
     assert!(checks.iter().all(|one| one["check"] == "settings" && one["remedy"] != ""));
 
-    let told = check(&stage, &[("WORKERS", "0")], &[]);
+    let told = check(&stage, &[("SAFETY_MARGIN", "0")], &[]);
     told.ended(78);
-    told.says("failure", "settings", &["WORKERS", "0"]);
+    told.says("failure", "settings", &["SAFETY_MARGIN", "0"]);
     assert_eq!(told.text.lines().count(), 2, "nothing else is looked at: {}", told.text);
 }
 

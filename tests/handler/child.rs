@@ -58,7 +58,8 @@ impl<'a> Launch<'a> {
 
     /// With no more file descriptors than these.
     pub(crate) fn descriptors(self, most: u32) -> Self {
-        self.after(format!("ulimit -n {most}"))
+        // Those that this process was left with are not the handler's.
+        self.after(format!("ulimit -n {most} && exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-"))
     }
 
     /// With no more memory of its own than so many KiB: heap, stacks, and what else is private and

@@ -29,7 +29,6 @@ drainUnmanaged: DRAIN_UNMANAGED
 podTerminationGracePeriod: POD_TERMINATION_GRACE_PERIOD
 budgetOverride: BUDGET_OVERRIDE
 safetyMargin: SAFETY_MARGIN
-workers: WORKERS
 shutdownGracePeriod: SHUTDOWN_GRACE_PERIOD
 kubernetesServiceHost: KUBERNETES_SERVICE_HOST
 kubernetesServicePort: KUBERNETES_SERVICE_PORT
@@ -114,4 +113,5 @@ windowsPodAnnotations: ""
 windowsPodLabels: ""
 windowsTolerations: ""
 windowsUpdateStrategy: ""
+workers: "10"
 {{- end -}}

@@ -1,6 +1,8 @@
 //! Just enough of an HTTP/1.1 server for the two stand-ins: keep-alive,
 //! lengths and chunks, with or without TLS. Everything above it decides what
 //! is said; this module only says it, and can be told to stop half-way.
+//! TLS agrees on no protocol (ALPN): whoever would rather speak HTTP/2 speaks
+//! HTTP/1.1 with it.
 
 mod request;
 mod response;

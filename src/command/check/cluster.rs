@@ -9,8 +9,8 @@ use crate::command::api_server;
 use crate::command::check::finding::{Finding, Outcome};
 use crate::command::check::{Report, judge};
 use crate::drain::BudgetOverride;
+use crate::http::error::Error;
 use crate::instance::Instance;
-use crate::kube::access::Access;
 use crate::kube::client::Client;
 use crate::kube::identity::{Choice, Identity};
 use crate::kube::profile::profile;
@@ -18,7 +18,6 @@ use crate::kube::reply::{self, Reply};
 use crate::kube::request;
 use crate::kube::server::Server;
 use crate::kube::token::Claims;
-use crate::kube::trouble::Trouble;
 use crate::node::{NodeAnswer, RebalanceMark};
 use crate::settings::{ApiServer, Settings, WhichNode};
 
@@ -37,7 +36,7 @@ pub(super) fn look(settings: &Settings, instance: &Instance, clock: Clock, repor
             return report.add("API server", &finding);
         }
     };
-    let mut client = Client::new(Arc::new(Access::new(Arc::clone(&server), clock)));
+    let client = Client::new(Arc::clone(&server), clock);
     let claims = server.claims();
     let named = match (&settings.node, &claims) {
         (WhichNode::Named(name), _) => Some(name.clone()),
@@ -46,13 +45,13 @@ pub(super) fn look(settings: &Settings, instance: &Instance, clock: Clock, repor
     };
 
     let before = clock.read();
-    let version = client.send(&request::read_version(), PATIENCE);
+    let version = client.ask(&request::read_version(), PATIENCE);
     let after = clock.read();
     let version = match version {
         Ok(reply) => reply,
-        Err(trouble) => {
+        Err(error) => {
             skip(report, "instance and node");
-            report.add("API server", &judge::unanswered(&trouble));
+            report.add("API server", &judge::unanswered(&error));
             skip(report, "identity");
             token(&server, &claims, named.as_deref(), clock, report);
             for check in ["clock", "permission", "node"] {
@@ -61,15 +60,15 @@ pub(super) fn look(settings: &Settings, instance: &Instance, clock: Clock, repor
             return;
         }
     };
-    let found = named.map_or_else(|| of_own_pod(settings, &claims, &mut client), Ok);
+    let found = named.map_or_else(|| of_own_pod(settings, &claims, &client), Ok);
     let node = found.as_deref().ok();
     let mut provider_id = None;
     let of_node = match &found {
         Err(why) => Outcome::Setup.is(why.clone(), judge::SET_NODE_NAME),
         Ok(name) => {
             let request = request::read_node(name);
-            match client.send(&request, PATIENCE) {
-                Err(trouble) => judge::unanswered(&trouble),
+            match client.ask(&request, PATIENCE) {
+                Err(error) => judge::unanswered(&error),
                 Ok(reply) => match reply::node(name, &request, &reply) {
                     NodeAnswer::Is(node) => {
                         provider_id = profile(&reply).map(|profile| profile.provider_id);
@@ -98,7 +97,7 @@ pub(super) fn look(settings: &Settings, instance: &Instance, clock: Clock, repor
     token(&server, &claims, node, clock, report);
     report.add("clock", &judge::clock(before.wall, after.wall, version.date));
     match node {
-        Some(node) => permissions(settings, &server, &mut client, node, report),
+        Some(node) => permissions(settings, &server, &client, node, report),
         None => report.add("permission", &Finding::skipped(NO_NODE)),
     }
     report.add("node", &of_node);
@@ -107,8 +106,8 @@ pub(super) fn look(settings: &Settings, instance: &Instance, clock: Clock, repor
 /// On which node the own pod runs, where nobody names it: as the handler finds it.
 fn of_own_pod(
     settings: &Settings,
-    claims: &Result<Claims, Trouble>,
-    client: &mut Client,
+    claims: &Result<Claims, Error>,
+    client: &Client,
 ) -> Result<String, String> {
     let mut own = settings.rules.own.clone();
     if let Ok(claims) = claims {
@@ -118,7 +117,7 @@ fn of_own_pod(
         return Err(NO_NODE.to_owned());
     };
     let request = request::find_pod(&namespace, &name);
-    let reply = client.send(&request, PATIENCE).map_err(|trouble| trouble.to_string())?;
+    let reply = client.ask(&request, PATIENCE).map_err(|error| error.to_string())?;
     reply::node_of_pod(&request, &reply)
 }
 
@@ -147,14 +146,14 @@ fn reached(server: &Server, reply: &Reply, took: Duration) -> Finding {
 
 fn token(
     server: &Server,
-    claims: &Result<Claims, Trouble>,
+    claims: &Result<Claims, Error>,
     node: Option<&str>,
     clock: Clock,
     report: &Report,
 ) {
     let claims = match claims {
         Ok(claims) => claims,
-        Err(trouble) => return report.add("token", &judge::unanswered(trouble)),
+        Err(error) => return report.add("token", &judge::unanswered(error)),
     };
     let now = clock.read().wall.unix_milliseconds() / 1000;
     report.add(
@@ -190,13 +189,7 @@ fn identity(settings: &Settings, server: &Server) -> Finding {
 }
 
 /// Every right that the handler uses.
-fn permissions(
-    settings: &Settings,
-    server: &Server,
-    client: &mut Client,
-    node: &str,
-    report: &Report,
-) {
+fn permissions(settings: &Settings, server: &Server, client: &Client, node: &str, report: &Report) {
     let choice = choice(settings);
     let as_node = choice == Choice::Node || server.identity() == Some(Identity::Node);
     let (writes, evicts) = (!settings.dry_run, !settings.policy.marks_only);
@@ -227,9 +220,9 @@ fn permissions(
         let mut found = String::new();
         let outcome = loop {
             let request = request::review(prefix, verb, resource, node);
-            let reply = match client.send(&request, PATIENCE) {
+            let reply = match client.ask(&request, PATIENCE) {
                 Ok(reply) => reply,
-                Err(trouble) => return report.add("permission", &judge::unanswered(&trouble)),
+                Err(error) => return report.add("permission", &judge::unanswered(&error)),
             };
             let answer = reply::is_allowed(&request, &reply);
             let told = match &answer {

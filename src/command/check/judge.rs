@@ -4,9 +4,9 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::command::check::finding::{Finding, Outcome};
+use crate::http::error::{Cause, Error};
 use crate::instance::Instance;
 use crate::kube::token::Claims;
-use crate::kube::trouble::Trouble;
 use crate::moment::WallTime;
 use crate::node::state::Remembered;
 use crate::node::{Hand, Node, Setter};
@@ -112,19 +112,16 @@ pub(super) fn belongs(provider_id: Option<&str>, instance: &Instance) -> Finding
 }
 
 /// The API server does not answer.
-pub(super) fn unanswered(trouble: &Trouble) -> Finding {
-    let (outcome, remedy) = match trouble {
-        Trouble::File { .. }
-        | Trouble::Token { .. }
-        | Trouble::NotPem { .. }
-        | Trouble::NoCertificate { .. } => {
+pub(super) fn unanswered(error: &Error) -> Finding {
+    let (outcome, remedy) = match error.cause {
+        Cause::Credentials(_) => {
             (Outcome::Setup, "mount the ServiceAccount's token, or correct TOKEN_FILE and CA_FILE")
         }
-        Trouble::Untrusted { .. } => (
+        Cause::Untrusted(_) => (
             Outcome::Setup,
             "correct CA_FILE, or the address: it is another cluster's, or a proxy's",
         ),
-        Trouble::Certificate { .. } => {
+        Cause::Certificate(_) => {
             (Outcome::Outside, "renew it, set the node's clock, or use a name that it is for")
         }
         _ => (
@@ -133,7 +130,7 @@ pub(super) fn unanswered(trouble: &Trouble) -> Finding {
              firewall stands between",
         ),
     };
-    outcome.is(trouble.to_string(), remedy)
+    outcome.is(error.to_string(), remedy)
 }
 
 /// The token: since when, until when, for whom. `now`: seconds since 1970.

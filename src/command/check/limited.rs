@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::kube::workers::STACK;
+use crate::http::pool::STACK;
 
 /// Does it in a thread of its own. Whether it was done in time; if not, it goes on until the process
 /// ends.

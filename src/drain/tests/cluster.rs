@@ -23,7 +23,7 @@ pub(crate) struct Cluster {
     /// Milliseconds from the handler to the API server, and as much again back.
     pub(crate) latency: RangeInclusive<u64>,
     /// How many requests can be under way at once.
-    pub(crate) workers: usize,
+    pub(crate) free: usize,
     /// The deadline is pulled in: when, and to when.
     pub(crate) pulled_in: Vec<(Duration, Duration)>,
     /// Other notices take over: when, and with what.
@@ -189,7 +189,7 @@ impl Cluster {
             },
             cordoned: Some(Duration::ZERO),
             latency: 50..=50,
-            workers: 32,
+            free: 32,
             pulled_in: Vec::new(),
             taken_over: Vec::new(),
             called_off: None,

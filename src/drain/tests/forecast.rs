@@ -237,7 +237,7 @@ fn steady_clusters() -> impl Strategy<Value = Cluster> {
         };
         cluster.cordoned = Some(Duration::ZERO);
         cluster.latency = 1..=20;
-        cluster.workers = 32;
+        cluster.free = 32;
         (cluster.pulled_in, cluster.taken_over) = (Vec::new(), Vec::new());
         (cluster.called_off, cluster.stopped) = (None, None);
         cluster.balanced = cluster.balanced.map(|(_, until)| (Duration::ZERO, until));

@@ -30,8 +30,11 @@ type Law = (&'static str, fn(&Story) -> Finding);
 /// All of them.
 pub(super) const LAWS: [Law; 22] = [
     ("requests are well formed, to known pods that go, and in time", requests_are_well_formed),
-    ("one request for a pod at a time, and no more than there are workers", requests_are_few),
-    ("who is due is asked as soon as a worker is free", nobody_waits_in_vain),
+    (
+        "one request for a pod at a time, and no more than can be under way at once",
+        requests_are_few,
+    ),
+    ("who is due is asked as soon as there is room", nobody_waits_in_vain),
     ("a tier goes as soon as those before it are gone", tiers_open),
     ("who can be saved is saved", nobody_dies_who_could_be_deleted),
     ("an answer is waited for as long as the pod has time", answers_are_waited_for),
@@ -111,14 +114,14 @@ fn requests_are_few(story: &Story) -> Finding {
             Did::Answered { uid, .. } => _ = under_way.remove(uid),
             _ => {}
         }
-        let workers = story.cluster.workers;
-        hold!(under_way.len() <= workers, "more than {workers} requests at {when:?}");
+        let free = story.cluster.free;
+        hold!(under_way.len() <= free, "more than {free} requests at {when:?}");
     }
     Ok(())
 }
 
 /// Every pod whose turn it is has been asked by max(first seen or end of the hold; D − m − g), but
-/// for the time in which all workers were busy.
+/// for the time in which no more could be asked.
 fn nobody_waits_in_vain(story: &Story) -> Finding {
     for (uid, known) in &story.pods {
         // Who comes back has turns of its own.

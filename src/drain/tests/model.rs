@@ -27,7 +27,6 @@ pub(super) fn run(cluster: &Cluster) -> Run {
             Step::Tell(progress) => model.note(Did::Told(progress)),
             Step::Ask(job) => model.send(job),
             Step::Empty(verdict) => model.note(Did::Empty(verdict)),
-            Step::ReopenWatch => {}
             Step::GiveUp(pod) => model.give_up(&pod),
             Step::Wait(until) => {
                 assert!(until > model.now, "to wait until {until:?} at {:?} is to spin", model.now);
@@ -193,7 +192,7 @@ impl<'a> Model<'a> {
     }
 
     fn free(&self) -> usize {
-        self.cluster.workers - self.open.len()
+        self.cluster.free - self.open.len()
     }
 
     /// Lets time pass until the next event, but not beyond `until`.

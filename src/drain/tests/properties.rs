@@ -70,7 +70,7 @@ proptest! {
     }
 }
 
-/// Drains with chains of pods that come back, few workers, and limits that move.
+/// Drains with chains of pods that come back, few requests at once, and limits that move.
 fn returning_clusters() -> impl Strategy<Value = Cluster> {
     let graces = select(vec![1, 5, 20, 30, 60, 119, 300]);
     let chain = (1..4_usize, 1..8_usize, graces, span(5000), option::weighted(0.3, 0..2_usize));
@@ -82,8 +82,8 @@ fn returning_clusters() -> impl Strategy<Value = Cluster> {
     );
     let around = (select(vec![1, 2, 3, 8]), option::weighted(0.3, span(3000)));
     (prop_oneof![calm_clusters().boxed(), clusters().boxed()], chains, limit, around).prop_map(
-        |(mut cluster, chains, (end, taken_over, pulled_in), (workers, update))| {
-            cluster.workers = workers;
+        |(mut cluster, chains, (end, taken_over, pulled_in), (free, update))| {
+            cluster.free = free;
             for budget in &mut cluster.budgets {
                 budget.update = update.unwrap_or_default();
             }
@@ -182,7 +182,7 @@ pub(super) fn calm_clusters() -> impl Strategy<Value = Cluster> {
             (stop, called_off, balanced),
             watch,
             plan,
-            (cordoned, latency, workers, seed),
+            (cordoned, latency, free, seed),
         )| {
             let mut cluster = Cluster::with([]);
             for (number, (at_once, replaced_after)) in budgets.into_iter().enumerate() {
@@ -199,7 +199,7 @@ pub(super) fn calm_clusters() -> impl Strategy<Value = Cluster> {
             cluster.seed = seed;
             cluster.cordoned = cordoned;
             cluster.latency = 1..=latency;
-            cluster.workers = workers;
+            cluster.free = free;
             cluster.pulled_in = pulled_in;
             cluster.taken_over = taken_over
                 .into_iter()

@@ -110,11 +110,9 @@ fn order_words(order: &Order) -> String {
     match order {
         Order::CheckCredentials => "check credentials".to_owned(),
         Order::FindNode => "find node".to_owned(),
-        Order::LookAtNode(name) => format!("look at {name}"),
         Order::ReadNode(name) => format!("read {name}"),
         Order::PatchNode(name, patch) => format!("patch {name}: {}", patch_words(patch)),
         Order::FollowPods(name) => format!("follow pods of {name}"),
-        Order::ReopenWatch => "reopen the watch".to_owned(),
         Order::Ask(job) => job_words(job),
         Order::GiveUp(pod) => format!("give up {}", pod.name),
         Order::Disconnect => "disconnect".to_owned(),

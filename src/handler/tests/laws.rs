@@ -319,7 +319,7 @@ fn no_busy_loop(_: &Script, run: &Run) -> Finding {
     Ok(())
 }
 
-fn pods_are_followed(script: &Script, run: &Run) -> Finding {
+fn pods_are_followed(_: &Script, run: &Run) -> Finding {
     let mut followed: Option<BTreeSet<String>> = None;
     let mut course = Course::default();
     let mut starts = 0;
@@ -331,7 +331,7 @@ fn pods_are_followed(script: &Script, run: &Run) -> Finding {
             Entry::Ordered(Order::FollowPods(_)) => {
                 starts += 1;
                 hold!(course.draining.is_some(), "followed without a drain at {at:?}");
-                hold!(starts <= 1 + script.no_thread, "followed twice at {at:?}");
+                hold!(starts <= 1, "followed twice at {at:?}");
                 followed.get_or_insert_default();
             }
             Entry::Ordered(Order::Disconnect) | Entry::BeginsAnew { .. } => followed = None,
@@ -624,9 +624,7 @@ fn what_was_not_seen_is_no_success(_: &Script, run: &Run) -> Finding {
     let mut seen = false;
     for (at, entry) in &run.journal {
         match entry {
-            Entry::Came(Some(
-                News::Node(NodeAnswer::Is(_)) | News::LookedAtNode { unmarked: true },
-            )) => seen = true,
+            Entry::Came(Some(News::Node(NodeAnswer::Is(_)))) => seen = true,
             Entry::Told(Fact::Verdict(occasion, verdict)) => {
                 let nobody = verdict.rows.is_empty() && *occasion != Occasion::CalledOff;
                 let success = nobody && occasion.is_success(verdict);
@@ -639,8 +637,7 @@ fn what_was_not_seen_is_no_success(_: &Script, run: &Run) -> Finding {
     Ok(())
 }
 
-fn idle_is_idle(script: &Script, run: &Run) -> Finding {
-    let busy = |at: Moment| script.busy.iter().any(|busy| busy.contains(&at.since(Moment::START)));
+fn idle_is_idle(_: &Script, run: &Run) -> Finding {
     let mut course = Course::default();
     // When something was last asked over the connection that is open.
     let mut open: Option<Moment> = None;
@@ -648,9 +645,8 @@ fn idle_is_idle(script: &Script, run: &Run) -> Finding {
         course.observe(*at, entry);
         match entry {
             Entry::Ordered(Order::Disconnect) | Entry::BeginsAnew { .. } => open = None,
-            Entry::Ordered(Order::CheckCredentials | Order::LookAtNode(_)) => {}
+            Entry::Ordered(Order::CheckCredentials) => {}
             Entry::Ordered(_) => open = Some(*at),
-            Entry::Came(_) if busy(*at) => open = open.map(|_| *at),
             Entry::Came(_) => {
                 // What failed is tried again after 30 s at most, and a request takes 35 s at most.
                 let idle = open.is_some_and(|since| at.since(since) > secs(30 + 35 + 1));

@@ -93,8 +93,6 @@ enum Event {
     Reported(u32, PodNews),
     /// Whatever happens: for any generation.
     Comes(News),
-    /// A look reaches the API server.
-    LooksAtNode,
     /// The process ends before its time.
     Ends(End),
 }
@@ -128,7 +126,6 @@ struct Model<'a> {
     under_way: usize,
     /// The watch, by its generation, once its first set was sent.
     watching: Option<u32>,
-    no_thread: u32,
     terminated: bool,
     /// The process has ended before its time, so that its next step is another's.
     killed: Option<End>,
@@ -151,7 +148,6 @@ impl<'a> Model<'a> {
             generation: 0,
             under_way: 0,
             watching: None,
-            no_thread: script.no_thread,
             terminated: false,
             killed: None,
             orders: 0,
@@ -253,7 +249,6 @@ impl<'a> Model<'a> {
                 return Some(News::Pods(news));
             }
             Event::WatchOpens(_) | Event::Reported(..) => {}
-            Event::LooksAtNode => self.looks_at_node(),
             Event::Ends(end) => self.killed = Some(end),
             Event::Comes(news) => {
                 self.terminated |= news == News::Terminate;
@@ -302,7 +297,7 @@ impl World for Model<'_> {
         if self.script.busy.iter().any(|busy| busy.contains(&since_start)) {
             return 0;
         }
-        self.script.workers - self.under_way
+        self.script.free.saturating_sub(self.under_way)
     }
 
     fn carry_out(&mut self, order: Order) {
@@ -319,11 +314,6 @@ impl World for Model<'_> {
                 self.plan(self.now, Event::Comes(News::Credentials(read)));
             }
             Order::FindNode => self.send(Request::FindNode, READ_TIMEOUT),
-            Order::LookAtNode(name) => {
-                assert_eq!(&*name, NODE);
-                let reaches = self.now + ms(self.random.u64(self.script.latency.clone()));
-                self.plan(reaches, Event::LooksAtNode);
-            }
             Order::ReadNode(name) => {
                 assert_eq!(&*name, NODE);
                 self.send(Request::ReadNode, READ_TIMEOUT);
@@ -336,8 +326,6 @@ impl World for Model<'_> {
                 assert_eq!(&*name, NODE);
                 self.follow();
             }
-            // This watch never falls silent.
-            Order::ReopenWatch => {}
             Order::Ask(job) => {
                 let patience = job.patience;
                 self.send(Request::Ask(job), patience);
@@ -360,15 +348,11 @@ impl World for Model<'_> {
 
 /// Requests.
 impl Model<'_> {
-    /// A process of its own: no worker and no connection of this one.
-    fn looks_at_node(&mut self) {
-        let unmarked = self.trouble(With::ReadNode).is_none() && self.node.annotation().is_none();
-        let back = self.now + ms(self.random.u64(self.script.latency.clone()));
-        self.plan(back, Event::Comes(News::LookedAtNode { unmarked }));
-    }
-
     fn send(&mut self, request: Request, patience: Duration) {
-        assert!(self.free() > 0, "{request:?} at {:?}, and nobody to send it", self.now);
+        // Of the Node's there is always room for one.
+        if let Request::Ask(_) = request {
+            assert!(self.free() > 0, "{request:?} at {:?}, and nobody to send it", self.now);
+        }
         self.under_way += 1;
         let latency = self.script.latency.clone();
         let reaches = self.now + ms(self.random.u64(latency.clone()));
@@ -486,12 +470,6 @@ impl With {
 /// The watch.
 impl Model<'_> {
     fn follow(&mut self) {
-        if self.no_thread > 0 {
-            self.no_thread -= 1;
-            let why = "no thread".to_owned();
-            self.plan(self.now, Event::Comes(News::NotFollowing { why }));
-            return;
-        }
         let latency = ms(2 * *self.script.latency.end());
         self.plan(self.now + latency, Event::WatchOpens(self.generation));
     }

@@ -249,10 +249,10 @@ fn calm() -> impl Strategy<Value = Script> {
             if nameless {
                 script.config.node = None;
             }
-            let (latency, oversleep, workers, seed) = around;
+            let (latency, oversleep, free, seed) = around;
             script.latency = 0..=latency;
             script.oversleep = oversleep;
-            script.workers = workers;
+            script.free = free;
             script.seed = seed;
             script.config.seed = seed;
             script.sigterm = sigterm;
@@ -263,15 +263,14 @@ fn calm() -> impl Strategy<Value = Script> {
 
 /// Anything.
 fn troubled() -> impl Strategy<Value = Script> {
-    let missing = (span(60_000), span(100_000), 0..4_u32);
+    let missing = (span(60_000), span(100_000));
     let clock = option::weighted(0.2, (span(LONGEST * 1000), -5000..5000_i64));
     (calm(), vec(troubles(), 0..5), vec(times(), 0..2), missing, clock).prop_map(
-        |(mut script, troubles, busy, (credentials, name, no_thread), clock_set)| {
+        |(mut script, troubles, busy, (credentials, name), clock_set)| {
             script.troubles = troubles;
             script.busy = busy;
             script.credentials = credentials;
             script.name = name;
-            script.no_thread = no_thread;
             script.clock_set = clock_set;
             script
         },

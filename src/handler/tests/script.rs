@@ -34,9 +34,9 @@ pub(super) struct Script {
     pub(super) latency: RangeInclusive<u64>,
     /// A wait for a moment may end so many milliseconds after it.
     pub(super) oversleep: u64,
-    /// How many requests can be under way at once.
-    pub(super) workers: usize,
-    /// Nothing can be sent at these times.
+    /// How many requests can be under way at once, but for those about the Node.
+    pub(super) free: usize,
+    /// Nothing can be asked about pods at these times.
     pub(super) busy: Vec<Range<Duration>>,
     /// From when address, roots and token are there.
     pub(super) credentials: Duration,
@@ -44,8 +44,6 @@ pub(super) struct Script {
     pub(super) own: OwnPod,
     /// From when the node's name can be found out.
     pub(super) name: Duration,
-    /// So many times the watch cannot be started.
-    pub(super) no_thread: u32,
     /// When a process ends before its time.
     pub(super) ends: Vec<(Duration, End)>,
     /// The process is killed when it has carried out so many orders, and started anew; once.
@@ -194,7 +192,7 @@ pub(super) fn script() -> Script {
         troubles: Vec::new(),
         latency: 50..=50,
         oversleep: 0,
-        workers: 32,
+        free: 32,
         busy: Vec::new(),
         credentials: Duration::ZERO,
         own: OwnPod {
@@ -203,7 +201,6 @@ pub(super) fn script() -> Script {
             uid: Some("handler".to_owned()),
         },
         name: Duration::ZERO,
-        no_thread: 0,
         ends: Vec::new(),
         killed_after: None,
         sigterm: vec![secs(300)],

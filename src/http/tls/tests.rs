@@ -31,13 +31,17 @@ fn what_is_wrong_with_a_certificate_is_said_in_words() {
         signature_algorithm_id: sha1.clone(),
         public_key_algorithm_id: p256.to_vec(),
     };
-    let distrust = Distrust::from(rustls::Error::InvalidCertificate(by_another_kind));
-    assert_eq!(distrust, Distrust::UnknownIssuer);
+    let said = |problem| distrust(rustls::Error::InvalidCertificate(problem), "a CA in ca.crt");
+    assert_eq!(said(by_another_kind), Cause::Untrusted("a CA in ca.crt".to_owned()));
+    assert_eq!(
+        said(CertificateError::UnknownIssuer),
+        Cause::Untrusted("a CA in ca.crt".to_owned())
+    );
     let p521 = b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x23".to_vec();
     let all: Vec<_> = SIGNATURES.all.iter().map(|by| by.signature_alg_id()).collect();
     let other = |error: webpki::Error| CertificateError::Other(OtherError(Arc::new(error)));
     let host = || rustls::pki_types::ServerName::try_from("a.example").unwrap();
-    for (problem, said) in [
+    for (problem, why) in [
         (
             CertificateError::UnsupportedSignatureAlgorithmContext {
                 signature_algorithm_id: sha1.clone(),
@@ -72,8 +76,7 @@ fn what_is_wrong_with_a_certificate_is_said_in_words() {
         (other(webpki::Error::NameConstraintViolation), "is not valid: NameConstraintViolation"),
         (CertificateError::Revoked, "is not valid: Revoked"),
     ] {
-        let distrust = Distrust::from(rustls::Error::InvalidCertificate(problem));
-        assert_eq!(distrust, Distrust::Certificate(said.to_owned()));
+        assert_eq!(said(problem), Cause::Certificate(why.to_owned()));
     }
 }
 

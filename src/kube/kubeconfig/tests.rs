@@ -37,7 +37,7 @@ fn a_client_certificate_is_taken() {
     let server = server(config(&cluster(), &user).as_bytes(), Path::new("/etc")).unwrap();
     assert_eq!(server.check(), Ok(()));
     assert_eq!(server.token(), Ok(None));
-    assert!(server.tls_config().is_ok());
+    assert!(server.tls().is_ok());
     let swapped = format!(r#"{{"client-certificate-data":"{key}","client-key-data":"{chain}"}}"#);
     let trouble = why(&config(&cluster(), &swapped));
     assert_eq!(trouble, "there is no certificate in its client certificate");

@@ -2,8 +2,15 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::clock::Clock;
+use crate::http::address::Address;
 use crate::kube::reply::KnownBy;
+use crate::kube::server::Server;
+use crate::kube::stand_in::{LONG, SHORT, StandIn, deaf_address};
 use crate::moment::WallTime;
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::sync::mpsc::Receiver;
 
 /// The pause after a first failure, at most.
 const LEAST_PAUSE: Duration = Duration::from_millis(100);
@@ -51,14 +58,21 @@ impl Play {
         self.now = self.now + Duration::from_secs(seconds);
     }
 
-    fn observe(&mut self, input: Input<'_>) -> Vec<String> {
-        let wall = WallTime::parse("2026-11-23T09:00:00Z").unwrap();
-        let news = self.watch.observe(Reading { now: self.now, wall }, input);
+    fn at(&self) -> Reading {
+        Reading { now: self.now, wall: WallTime::parse("2026-11-23T09:00:00Z").unwrap() }
+    }
+
+    fn observe(&mut self, input: Input) -> Vec<String> {
+        let news = self.watch.observe(self.at(), input);
         news.iter().map(in_short).collect()
     }
 
     fn line(&mut self, line: &str) -> Vec<String> {
-        self.observe(Input::Line(line.as_bytes()))
+        self.line_of(Piece::Text(line.as_bytes()))
+    }
+
+    fn line_of(&mut self, line: Piece<'_>) -> Vec<String> {
+        self.observe(Input::line(line, Context { node: "n", at: self.at() }))
     }
 
     fn refused(&mut self, status: u16, retry_after: Option<Duration>) -> Vec<String> {
@@ -79,9 +93,7 @@ impl Play {
             body: body.as_bytes().to_vec(),
         };
         match self.step() {
-            Step::List(request) | Step::Open(request) => {
-                self.observe(Input::Refused(&request, &reply))
-            }
+            Step::Ask(request) => self.observe(Input::Refused(Box::new((request, reply)))),
             other => panic!("nothing was asked: {other:?}"),
         }
     }
@@ -92,7 +104,7 @@ impl Play {
 
     /// A list of these pods, as of version 60.
     fn list(&mut self, names: &[&str]) -> Vec<String> {
-        assert!(matches!(self.step(), Step::List(_)), "no list: {:?}", self.step());
+        assert!(asks_for_list(&self.step()), "no list: {:?}", self.step());
         let mut news = self.observe(Input::Opened);
         for name in names {
             news.extend(self.item(&pod(name, "58")));
@@ -102,13 +114,21 @@ impl Play {
     }
 
     fn item(&mut self, pod: &Value) -> Vec<String> {
-        self.observe(Input::Item(pod.to_string().as_bytes()))
+        self.item_of(Piece::Text(pod.to_string().as_bytes()))
+    }
+
+    fn item_of(&mut self, item: Piece<'_>) -> Vec<String> {
+        self.observe(Input::item(item, Context { node: "n", at: self.at() }))
     }
 
     fn end_list(&mut self, items: usize) -> Vec<String> {
         let metadata = json!({"resourceVersion": "60"});
         let frame = json!({"kind": "PodList", "metadata": metadata, "items": vec![0; items]});
-        self.observe(Input::ListEnded(frame.to_string().as_bytes()))
+        self.end_list_as(&frame.to_string())
+    }
+
+    fn end_list_as(&mut self, frame: &str) -> Vec<String> {
+        self.observe(Input::ListEnded(pods::list_version(frame.as_bytes())))
     }
 
     fn broke(&mut self) -> Vec<String> {
@@ -154,11 +174,15 @@ fn error(code: u16, message: &str) -> String {
 }
 
 fn asks(since: Since<'_>) -> Step {
-    Step::Open(watch_pods("n", since))
+    Step::Ask(watch_pods("n", since))
 }
 
 fn lists(since: Since<'_>) -> Step {
-    Step::List(list_pods("n", since))
+    Step::Ask(list_pods("n", since))
+}
+
+fn asks_for_list(step: &Step) -> bool {
+    matches!(step, Step::Ask(request) if request.verb() == Verb::List)
 }
 
 const NOTHING: [&str; 0] = [];
@@ -308,7 +332,7 @@ fn what_is_no_complete_list_of_pods_completes_no_set() {
     let mut play = Play::listing();
     for (round, frame) in frames.iter().enumerate() {
         assert_eq!(play.observe(Input::Opened), ["set begins"]);
-        let news = play.observe(Input::ListEnded(frame.as_bytes()));
+        let news = play.end_list_as(frame);
         let said = ["lost: what came is no complete list of pods".to_owned()];
         assert_eq!(news, if round == 0 { said.to_vec() } else { Vec::new() }, "{frame}");
         play.pause();
@@ -452,17 +476,17 @@ fn what_cannot_be_read_is_said_and_the_watch_goes_on() {
         play.line("{\"type\":\"ADD"),
         ["unread: a line of 12 bytes is not an event in JSON"]
     );
-    assert_eq!(play.observe(Input::Line(b"\xff")), ["unread: a line of 1 bytes is not UTF-8"]);
-    let too_long = |beginning: &'static str| {
-        let beginning = beginning.as_bytes();
-        Input::TooLong { what: What::Line, length: 5_000_000, beginning }
+    assert_eq!(play.line_of(Piece::Text(b"\xff")), ["unread: a line of 1 bytes is not UTF-8"]);
+    let too_long = |beginning: &'static str| Piece::TooLong {
+        length: 5_000_000,
+        beginning: beginning.as_bytes(),
     };
     for (beginning, said) in [
         ("{\"type\":", "unread: a line of 5000000 bytes in the watch of pods was skipped"),
         (LONG_ADDED, "unread: u-1: a line of 5000000 bytes in the watch of pods was skipped"),
         (LONG_DELETED, "gone u-1"),
     ] {
-        assert_eq!(play.observe(too_long(beginning)), [said]);
+        assert_eq!(play.line_of(too_long(beginning)), [said]);
     }
     let elsewhere = event("ADDED", "a", "51").replace("\"n\"", "\"m\"");
     assert_eq!(play.line(&elsewhere), ["unread: u-a: the pod d/a is on the node \"m\", not on n"]);
@@ -494,7 +518,7 @@ fn one_pod_that_cannot_be_read_does_not_cost_the_list() {
     // The list may only have been garbled on its way.
     for round in 0..3 {
         play.observe(Input::Opened);
-        let news = play.observe(Input::Item(b"{\"a\":"));
+        let news = play.item_of(Piece::Text(b"{\"a\":"));
         let said = ["lost: an item of 5 bytes is not a pod in JSON".to_owned()];
         assert_eq!(news, if round == 0 { said.to_vec() } else { Vec::new() });
         play.pause();
@@ -503,12 +527,12 @@ fn one_pod_that_cannot_be_read_does_not_cost_the_list() {
     let bare = json!({"metadata": {"name": "a", "namespace": "d"}});
     assert_eq!(play.item(&bare), ["unread: d/a: the pod d/a has no UID"]);
     assert_eq!(
-        play.observe(Input::Item(b"{\"a\":")),
+        play.item_of(Piece::Text(b"{\"a\":")),
         ["unread: an item of 5 bytes is not a pod in JSON"]
     );
-    let too_long = Input::TooLong { what: What::Item, length: 5_000_000, beginning: b"{" };
+    let too_long = Piece::TooLong { length: 5_000_000, beginning: b"{" };
     assert_eq!(
-        play.observe(too_long),
+        play.item_of(too_long),
         ["unread: an item of 5000000 bytes in the list of pods was skipped"]
     );
     assert_eq!(play.item(&pod("b", "1")), ["seen b"]);
@@ -651,12 +675,12 @@ proptest! {
                 play.now = until;
             }
             let step = play.step();
-            if let Step::Open(request) | Step::List(request) = &step {
+            if let Step::Ask(request) = &step {
                 let from_cache = request.path.ends_with("&resourceVersion=0")
                     || request.path.contains("&resourceVersion=0&");
                 prop_assert!(!(told && from_cache), "the cache is asked after {told}");
                 prop_assert!(!request.path.contains("&limit="), "{}", request.path);
-                if let Step::List(_) = &step
+                if asks_for_list(&step)
                     && let Some((_, version)) = request.path.split_once("&resourceVersion=")
                     && let Some((version, _)) = version.split_once("&resourceVersionMatch=NotOlderThan")
                 {
@@ -666,20 +690,20 @@ proptest! {
             }
             let failed = matches!(chance, Chance::Broke | Chance::Reply(_));
             let news = match (chance, &step) {
-                (Chance::Opened, Step::Open(_) | Step::List(_)) => play.observe(Input::Opened),
-                (Chance::Reply(status), Step::Open(_) | Step::List(_)) => play.refused(status, None),
+                (Chance::Opened, Step::Ask(_)) => play.observe(Input::Opened),
+                (Chance::Reply(status), Step::Ask(_)) => play.refused(status, None),
                 (Chance::Item(version), Step::Read(_)) if play.is_listing() => {
                     newest = newest.max(version);
                     play.item(&pod("a", &version.to_string()))
                 }
                 (Chance::ListEnded(true), Step::Read(_)) if play.is_listing() => play.end_list(1),
                 (Chance::ListEnded(false), Step::Read(_)) if play.is_listing() => {
-                    play.observe(Input::ListEnded(b"<html>"))
+                    play.end_list_as("<html>")
                 }
                 (Chance::Line(line), Step::Read(_)) if !play.is_listing() => play.line(&line),
                 (Chance::TooLong, Step::Read(_)) => {
-                    let what = if play.is_listing() { What::Item } else { What::Line };
-                    play.observe(Input::TooLong { what, length: 5_000_000, beginning: b"{" })
+                    let too_long = Piece::TooLong { length: 5_000_000, beginning: b"{" };
+                    if play.is_listing() { play.item_of(too_long) } else { play.line_of(too_long) }
                 }
                 (Chance::Silence, Step::Read(_)) => play.observe(Input::TimedOut),
                 (Chance::Ended, Step::Read(_)) if !play.is_listing() => play.observe(Input::Ended),
@@ -704,4 +728,310 @@ proptest! {
             }
         }
     }
+}
+
+/// A follower of the pods of `n`, and a server that gives these answers one after the other.
+struct Following {
+    follower: Follower,
+    clock: Clock,
+    heard: Receiver<Heard>,
+    /// The targets of the requests.
+    asked: Receiver<String>,
+    /// Each connection that was closed.
+    closed: Receiver<()>,
+    _server: StandIn,
+}
+
+impl Following {
+    fn new<const N: usize>(answers: [String; N]) -> Self {
+        let answers = Mutex::new(VecDeque::from(answers));
+        let ((ask, asked), (close, closed)) = (mpsc::channel(), mpsc::channel());
+        let server = StandIn::start(move |_, mut peer| {
+            while let Some(request) = peer.hears() {
+                let _ = ask.send(request.split(' ').nth(1).unwrap().to_owned());
+                let answer = answers.lock().unwrap().pop_front();
+                peer.says(answer.unwrap_or_default().as_bytes());
+            }
+            let _ = close.send(());
+        });
+        let (follower, heard) = follower_of(server.client());
+        let clock = follower.client.clock();
+        Self { follower, clock, heard, asked, closed, _server: server }
+    }
+
+    /// Does what is due so long from now.
+    fn drive(&mut self, later: Duration) -> (Vec<String>, Option<Moment>) {
+        self.drive_at(self.clock.now() + later)
+    }
+
+    fn drive_at(&mut self, now: Moment) -> (Vec<String>, Option<Moment>) {
+        let (news, due) = self.follower.drive(Reading { now, ..self.clock.read() });
+        (news.iter().map(in_short).collect(), due)
+    }
+
+    /// Takes in what comes, until something of that is news that begins so.
+    fn hear(&mut self, last: &str) -> Vec<String> {
+        let mut news = Vec::new();
+        while !news.last().is_some_and(|news: &String| news.starts_with(last)) {
+            let heard = self.heard.recv_timeout(LONG).unwrap();
+            news.extend(self.follower.observe(heard).iter().map(in_short));
+        }
+        news
+    }
+
+    /// Takes in what else comes in a moment, as one who was busy does.
+    fn hear_more(&mut self) -> Vec<String> {
+        let mut news = Vec::new();
+        while let Ok(heard) = self.heard.recv_timeout(SHORT * 2) {
+            news.extend(self.follower.observe(heard).iter().map(in_short));
+        }
+        news
+    }
+
+    /// Does what is due and takes in what comes, until something of that is news that begins so.
+    fn follow(&mut self, last: &str) -> Vec<String> {
+        let (until, mut news) = (self.clock.now() + LONG, Vec::new());
+        while !news.last().is_some_and(|news: &String| news.starts_with(last)) {
+            assert!(self.clock.now() < until, "{news:?}");
+            news.extend(self.drive(NOW).0);
+            let heard = self.heard.recv_timeout(SHORT);
+            let heard = heard.map(|heard| self.follower.observe(heard)).unwrap_or_default();
+            news.extend(heard.iter().map(in_short));
+        }
+        news
+    }
+
+    /// What was asked since this was last called.
+    fn asked(&self) -> Vec<String> {
+        self.asked.try_iter().collect()
+    }
+}
+
+fn follower_of(client: Client) -> (Follower, Receiver<Heard>) {
+    let (send, heard) = mpsc::channel();
+    let send = Mutex::new(send);
+    let follower = Follower::new(client, &Arc::from("n"), 7, move |came| {
+        let _ = send.lock().unwrap().send(came);
+    });
+    (follower, heard)
+}
+
+/// A stream of these lines, which goes on.
+fn open(lines: &[String]) -> String {
+    let lines = lines.iter().map(|line| format!("{:x}\r\n{line}\n\r\n", line.len() + 1));
+    format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{}", lines.collect::<String>())
+}
+
+/// The same, and its end.
+fn ended(lines: &[String]) -> String {
+    format!("{}0\r\n\r\n", open(lines))
+}
+
+fn whole(status: u16, body: &str) -> String {
+    format!("HTTP/1.1 {status} Status\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+/// A list of this pod, as of version 60.
+fn list_of(name: &str) -> String {
+    let metadata = json!({"resourceVersion": "60"});
+    let list = json!({"kind": "PodList", "metadata": metadata, "items": [pod(name, "58")]});
+    whole(200, &list.to_string())
+}
+
+fn set_of(name: &str) -> [String; 2] {
+    [event("ADDED", name, "40"), bookmark("50", true)]
+}
+
+fn target(request: &Request) -> String {
+    request.path.clone()
+}
+
+const NOW: Duration = Duration::ZERO;
+
+#[test]
+fn a_follower_has_one_request_at_a_time() {
+    let mut following = Following::new([open(&set_of("a"))]);
+    for _ in 0..3 {
+        // Whoever was asked says when it fails.
+        assert_eq!(following.drive(NOW), (vec![], None));
+    }
+    assert_eq!(following.hear("set complete"), ["set begins", "seen a", "set complete"]);
+    let (news, due) = following.drive(NOW);
+    assert_eq!(news, NOTHING);
+    let left = following.clock.now().until(due.unwrap());
+    assert!(left > SILENCE / 2 && left <= SILENCE, "{left:?}");
+    assert_eq!(following.asked(), [target(&watch_pods("n", Since::Cached))]);
+    assert!(following.closed.try_recv().is_err());
+}
+
+#[test]
+fn what_is_silent_for_too_long_is_closed_and_asked_for_anew_after_a_rest() {
+    let mut following = Following::new([open(&set_of("a")), open(&[event("DELETED", "a", "51")])]);
+    following.drive(NOW);
+    following.hear("set complete");
+    assert_eq!(following.drive(SILENCE / 2).0, NOTHING);
+    let later = following.clock.now() + SILENCE;
+    let (news, due) = following.drive_at(later);
+    assert_eq!(news, ["lost: the watch of pods was silent for 75 s"]);
+    assert_eq!(following.closed.recv_timeout(LONG), Ok(()));
+    following.asked();
+    // Until then nothing is done.
+    let rest = due.unwrap();
+    assert!(rest > later && rest <= later + LEAST_PAUSE, "{rest:?} {later:?}");
+    assert_eq!(following.drive_at(later), (vec![], due));
+    assert_eq!(following.hear_more(), NOTHING, "what was closed says nothing any more");
+    assert_eq!(following.asked(), NOTHING);
+    assert_eq!(following.drive_at(rest), (vec![], None));
+    assert_eq!(following.hear("gone"), ["gone u-a"]);
+    assert_eq!(following.asked(), [target(&watch_pods("n", Since::Version("50")))]);
+}
+
+#[test]
+fn what_comes_of_an_earlier_stream_is_dropped() {
+    let mut following = Following::new([String::new(), open(&set_of("b"))]);
+    following.drive(NOW);
+    following.asked.recv_timeout(LONG).unwrap();
+    let (number, at) = (following.follower.number, following.clock.read());
+    let earlier = |input| Heard { number, at, input };
+    let news = following.follower.observe(earlier(Input::Failed("cut".to_owned())));
+    assert_eq!(news.iter().map(in_short).collect::<Vec<_>>(), ["lost: cut"]);
+    following.drive(NOW);
+    assert_eq!(following.drive(LEAST_PAUSE), (vec![], None));
+    let late = Input::Item(Err(Unread { pod: None, why: "late".to_owned() }));
+    for input in [Input::Opened, late, Input::Ended, Input::Failed("again".to_owned())] {
+        assert_eq!(following.follower.observe(earlier(input)), []);
+        assert_eq!(following.drive(LEAST_PAUSE), (vec![], None), "it is not what was asked for");
+    }
+    assert_eq!(following.hear("set complete"), ["set begins", "seen b", "set complete"]);
+    assert_eq!(following.asked().len(), 1);
+}
+
+#[test]
+fn a_list_that_ends_is_followed_by_the_watch_at_once() {
+    let mut following =
+        Following::new([whole(422, "{}"), list_of("a"), open(&[event("DELETED", "a", "61")])]);
+    following.drive(NOW);
+    let refused = following.heard.recv_timeout(LONG).unwrap();
+    assert_eq!(following.follower.observe(refused), []);
+    assert_eq!(following.drive(NOW), (vec![], None));
+    // The list, and the end of its stream.
+    assert_eq!(following.hear("set complete"), ["set begins", "seen a", "set complete"]);
+    assert_eq!(following.hear_more(), NOTHING);
+    assert_eq!(following.drive(NOW), (vec![], None));
+    assert_eq!(following.hear("gone"), ["gone u-a"]);
+    let targets = [
+        target(&watch_pods("n", Since::Cached)),
+        target(&list_pods("n", Since::Cached)),
+        target(&watch_pods("n", Since::Version("60"))),
+    ];
+    assert_eq!(following.asked(), targets);
+}
+
+#[test]
+fn what_follows_an_error_in_the_same_stream_says_nothing() {
+    let [pod, complete] = set_of("a");
+    let lines = [pod, complete, error(500, "etcd"), event("DELETED", "a", "51")];
+    let mut following = Following::new([ended(&lines), open(&[event("MODIFIED", "a", "52")])]);
+    following.drive(NOW);
+    let said = "lost: the API server ended the watch of pods: 500: etcd";
+    assert_eq!(following.hear(said), ["set begins", "seen a", "set complete", said]);
+    assert_eq!(following.hear_more(), NOTHING);
+    following.drive(LEAST_PAUSE);
+    assert_eq!(following.hear("seen"), ["seen a"]);
+    let since = target(&watch_pods("n", Since::Version("50")));
+    assert_eq!(following.asked().last(), Some(&since), "what was deleted is told again");
+}
+
+#[test]
+fn a_watch_that_ends_is_asked_for_again() {
+    let [pod, complete] = set_of("a");
+    let lines = [pod, complete, event("MODIFIED", "a", "51")];
+    let mut following = Following::new([ended(&lines), open(&[event("DELETED", "a", "52")])]);
+    let news = ["set begins", "seen a", "set complete", "seen a", "gone u-a"];
+    assert_eq!(following.follow("gone"), news);
+    assert_eq!(following.asked().last(), Some(&target(&watch_pods("n", Since::Version("51")))));
+}
+
+#[test]
+fn a_server_that_is_not_there_is_said_and_tried_again() {
+    let files = StandIn::answering(b"");
+    let address = Address::parse("127.0.0.1", deaf_address().port()).unwrap();
+    let (token, ca) = (files.files().token(), files.files().authority());
+    let server = Arc::new(Server::new(address.clone(), token, ca));
+    let (mut follower, heard) = follower_of(Client::new(server, Clock::start()));
+    let clock = follower.client.clock();
+    let mut said = Vec::new();
+    for _ in 0..2 {
+        let Reading { now, wall } = clock.read();
+        assert_eq!(follower.drive(Reading { now: now + LONG, wall }), (vec![], None));
+        let news = follower.observe(heard.recv_timeout(LONG).unwrap());
+        said.extend(news.iter().map(in_short));
+        assert!(follower.drive(clock.read()).1.is_some());
+    }
+    let why = "cannot be reached: Connection refused (os error 111)";
+    assert_eq!(said, [format!("lost: the API server at {address} {why}")]);
+}
+
+#[test]
+fn whoever_is_dropped_follows_nothing_any_more() {
+    let mut following = Following::new([open(&set_of("a"))]);
+    following.drive(NOW);
+    following.hear("set complete");
+    let Following { follower, closed, .. } = following;
+    drop(follower);
+    assert_eq!(closed.recv_timeout(LONG), Ok(()));
+}
+
+/// What a list by itself tells, and how it ends.
+fn listed(answer: String) -> (Vec<String>, Result<(), String>) {
+    let server = StandIn::answering(answer.leak().as_bytes());
+    let mut told = Vec::new();
+    let end = list(&server.client(), "n", |item| {
+        told.push(match item {
+            Ok(pod) => in_short(&PodNews::Seen(pod)),
+            Err(unread) => in_short(&unread.into()),
+        });
+    });
+    (told, end)
+}
+
+#[test]
+fn a_list_by_itself_tells_its_pods_or_why_it_is_none() {
+    assert_eq!(listed(list_of("a")), (vec!["seen a".to_owned()], Ok(())));
+    let failed = |answer| {
+        let (told, end) = listed(answer);
+        assert_eq!(told, NOTHING);
+        end.unwrap_err()
+    };
+    let no_list =
+        "GET /api/v1/pods: 200, but not what was asked for: what came is no complete list of pods";
+    assert_eq!(failed(whole(200, "<html>")), no_list);
+    assert_eq!(
+        failed(whole(403, "no")),
+        "GET /api/v1/pods: 403, with 2 bytes that say no reason; `list` on `pods` must be granted"
+    );
+    assert_eq!(failed(whole(500, "no")), "GET /api/v1/pods: 500, with 2 bytes that say no reason");
+    assert!(failed("<html>\r\n\r\n".to_owned()).starts_with("GET /api/v1/pods: "));
+    let bare = json!({"metadata": {"name": "a", "namespace": "d"}});
+    let list = json!({"kind": "PodList", "metadata": {"resourceVersion": "60"}, "items": [bare]});
+    let (told, end) = listed(whole(200, &list.to_string()));
+    assert_eq!((told, end), (vec!["unread: d/a: the pod d/a has no UID".to_owned()], Ok(())));
+}
+
+#[test]
+fn a_list_that_breaks_off_is_none() {
+    let (whole, server) = (list_of("a"), |cut: &'static [u8]| {
+        StandIn::start(move |_, mut peer| {
+            peer.hears();
+            peer.says(cut);
+            peer.leaves();
+        })
+    });
+    let cut = &whole.leak().as_bytes();
+    let server = server(&cut[..cut.len() - 2]);
+    let mut told = 0;
+    let end = list(&server.client(), "n", |_| told += 1);
+    assert_eq!(told, 1, "what was there is told");
+    let why = end.unwrap_err();
+    assert!(why.contains("was cut short after"), "{why}");
 }

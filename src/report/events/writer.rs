@@ -1,5 +1,5 @@
-//! Writes Events to the API server, one after the other, in a thread of its own over a connection of
-//! its own: the drain does not wait for it.
+//! Writes Events to the API server, one after the other, in a thread of its own: the drain does not wait for
+//! it.
 
 use std::sync::Arc;
 use std::thread;
@@ -7,19 +7,17 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::drain::timing::Backoff;
-use crate::kube::access::Access;
+use crate::http::pool::STACK;
 use crate::kube::client::Client;
 use crate::kube::event::{self, Written};
 use crate::kube::request::Request;
-use crate::kube::server::Server;
-use crate::kube::workers::STACK;
 use crate::moment::{Reading, WallTime};
 use crate::report::events::body;
 use crate::report::events::event::{Event, Recorder};
 use crate::report::events::series::{Entry, Series};
 use crate::report::fact::{Channel, Fact};
 use crate::report::known_instance::KnownInstance;
-use crate::report::queue::{Next, Queue};
+use crate::report::queue::Queue;
 use crate::report::standing::Standing;
 use crate::report::{Starter, Teller};
 use crate::settings::Annotations;
@@ -54,15 +52,12 @@ const CAPACITY: usize = 300;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// So long one Event is tried.
 const PERSISTENCE: Duration = Duration::from_mins(2);
-/// So long a connection is kept that has nothing to do.
-const IDLE: Duration = Duration::from_secs(10);
 
 impl Events {
     /// Keeps what is to be written for the thread that the starter starts. What goes wrong is told to
     /// `tell`.
     pub fn new(
-        server: Arc<Server>,
-        clock: Clock,
+        client: Client,
         identity: Identity,
         instance: Arc<KnownInstance>,
         seed: u64,
@@ -74,14 +69,13 @@ impl Events {
         let start = move || {
             let mut writer = Writer {
                 queue: Arc::clone(&inbox),
-                server: Arc::clone(&server),
-                clock,
+                clock: client.clock(),
+                client: client.clone(),
                 identity: identity.clone(),
                 instance: Arc::clone(&instance),
                 node: None,
                 early: Vec::new(),
                 series: Series::default(),
-                client: None,
                 standing: Standing::new(Channel::KubernetesEvents, &tell),
                 jitter: fastrand::Rng::with_seed(seed),
             };
@@ -126,7 +120,7 @@ impl Events {
 
 struct Writer {
     queue: Arc<Queue<Happened>>,
-    server: Arc<Server>,
+    client: Client,
     clock: Clock,
     identity: Identity,
     instance: Arc<KnownInstance>,
@@ -134,7 +128,6 @@ struct Writer {
     /// What happened before the name of the node was known.
     early: Vec<(WallTime, Event)>,
     series: Series,
-    client: Option<Client>,
     standing: Standing,
     jitter: fastrand::Rng,
 }
@@ -143,19 +136,15 @@ const NO_NODE: &str = "the name of this node is not known";
 
 impl Writer {
     fn run(&mut self) {
-        loop {
-            match self.queue.wait_for(IDLE) {
-                Next::Item(Happened::Node(name)) => {
+        while let Some(happened) = self.queue.wait() {
+            match happened {
+                Happened::Node(name) => {
                     self.node = Some(name);
                     for (at, event) in std::mem::take(&mut self.early) {
                         self.write(at, &event);
                     }
                 }
-                Next::Item(Happened::Event(at, event)) => self.write(at, &event),
-                // The roots go with it: memory is for when something happens.
-                Next::Nothing if self.client.is_some() => self.client = None,
-                Next::Nothing => self.queue.wait_until_some(),
-                Next::Closed => break,
+                Happened::Event(at, event) => self.write(at, &event),
             }
         }
         if !self.early.is_empty() {
@@ -221,19 +210,16 @@ impl Writer {
     }
 
     fn ask(&mut self, request: &Request) -> Written {
-        let (server, clock) = (&self.server, self.clock);
-        let client = self
-            .client
-            .get_or_insert_with(|| Client::new(Arc::new(Access::new(Arc::clone(server), clock))));
-        match client.send(request, PATIENCE) {
+        match self.client.ask(request, PATIENCE) {
             Ok(reply) => event::written(request, &reply),
-            Err(trouble) => Written::Again { why: trouble.to_string(), after: None },
+            Err(error) => Written::Again { why: error.to_string(), after: None },
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
     use std::sync::mpsc::{self, Receiver};
 
     use super::*;
@@ -260,10 +246,11 @@ mod tests {
     impl Play {
         fn new(answers: &'static [&'static [u8]]) -> Self {
             let (ask, asked) = mpsc::channel();
+            let answers = Mutex::new(answers.iter());
             let server = StandIn::start(move |_, mut peer| {
-                for answer in answers {
-                    let Some(request) = peer.hears() else { return };
+                while let Some(request) = peer.hears() {
                     let _ = ask.send(request);
+                    let Some(answer) = answers.lock().unwrap().next() else { return };
                     peer.says(answer);
                 }
             });
@@ -282,7 +269,8 @@ mod tests {
             let tell: Teller = Arc::new(move |fact| {
                 let _ = tell.send(fact);
             });
-            let (events, start) = Events::new(server.server(), clock, identity, instance, 1, &tell);
+            let client = Client::new(server.server(), clock);
+            let (events, start) = Events::new(client, identity, instance, 1, &tell);
             start().unwrap();
             Self { events, asked, told, _server: server }
         }

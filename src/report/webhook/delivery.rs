@@ -8,13 +8,11 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::drain::timing::Backoff;
+use crate::http::pool::STACK;
 use crate::intent::Basis;
-use crate::kube::access::Access;
 use crate::kube::client::Client;
 use crate::kube::profile::{Profile, profile};
 use crate::kube::request;
-use crate::kube::server::Server;
-use crate::kube::workers::STACK;
 use crate::moment::WallTime;
 use crate::notice::Notice;
 use crate::report::Teller;
@@ -35,7 +33,7 @@ pub struct Context {
     /// The machine's clocks.
     pub clock: Clock,
     /// Where the Node's labels stand.
-    pub server: Arc<Server>,
+    pub client: Client,
     /// What is known of the instance.
     pub instance: Arc<KnownInstance>,
     /// What the operator calls the cluster.
@@ -225,9 +223,7 @@ impl Delivery {
         if !self.destination.form.read_or_usual(&headers).tells_of_the_node() {
             return Profile::default();
         }
-        let Context { server, clock, .. } = &self.context;
-        let mut client = Client::new(Arc::new(Access::new(Arc::clone(server), *clock)));
-        let answer = client.send(&request::read_node(node), NODE_PATIENCE);
+        let answer = self.context.client.ask(&request::read_node(node), NODE_PATIENCE);
         answer.ok().and_then(|reply| profile(&reply)).unwrap_or_default()
     }
 

@@ -160,7 +160,7 @@ impl Destination {
             headers: Headers::default(),
         };
         let reached = post::reach(&target, patience, clock);
-        reached.map(str::to_owned).map_err(|undelivered| undelivered.to_string())
+        reached.map(str::to_owned).map_err(|error| error.to_string())
     }
 }
 

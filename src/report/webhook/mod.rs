@@ -10,7 +10,6 @@
 //! | [`headers`] | the operator's own headers | none |
 //! | [`url`], [`proxy`], [`proxies`] | where messages go, and through whom | none |
 //! | [`roots`] | whose certificates are believed | a file |
-//! | [`undelivered`] | why a message did not arrive, in words | none |
 //! | [`outcome`] | what an answer means: delivered, try again, refused | none |
 //! | [`post`](mod@post) | one try | HTTP |
 //! | [`destination`] | all of that for one webhook, as the settings have it | files |
@@ -35,7 +34,6 @@ mod samples;
 pub mod template;
 #[cfg(test)]
 mod tests;
-pub mod undelivered;
 pub mod url;
 mod webhooks;
 

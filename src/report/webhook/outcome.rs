@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
+use crate::http::error::{Cause, Error};
 use crate::moment::WallTime;
-use crate::report::webhook::undelivered::Undelivered;
 
 /// What is kept of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,12 +68,12 @@ pub enum Outcome {
 
 impl Outcome {
     /// Of one try that ended `now`.
-    pub fn of(tried: &Result<Reply, Undelivered>, now: WallTime) -> Self {
+    pub fn of(tried: &Result<Reply, Error>, now: WallTime) -> Self {
         match tried {
             Ok(reply) => Self::of_reply(reply, now),
-            Err(undelivered) => {
-                let why = undelivered.to_string();
-                if may_pass(undelivered) {
+            Err(error) => {
+                let why = error.to_string();
+                if may_pass(&error.cause) {
                     Self::Again { not_before: None, why }
                 } else {
                     Self::Refused { why }
@@ -111,10 +111,10 @@ fn is_passing(status: u16) -> bool {
 
 /// Whether another try may end otherwise. Certificates, names and files are mended while this
 /// program runs; its own faults are not.
-fn may_pass(undelivered: &Undelivered) -> bool {
-    match undelivered {
-        Undelivered::ProxyRefused { status, .. } => is_passing(*status),
-        Undelivered::Unsendable { .. } => false,
+fn may_pass(cause: &Cause) -> bool {
+    match cause {
+        Cause::NoTunnel(_, status) => is_passing(*status),
+        Cause::Unsendable(_) => false,
         _ => true,
     }
 }
@@ -123,7 +123,7 @@ fn may_pass(undelivered: &Undelivered) -> bool {
 mod tests {
     use super::*;
     use crate::http::address::Address;
-    use crate::report::webhook::undelivered::Party;
+    use crate::http::error::{Party, Role};
 
     const NOW: &str = "2026-11-23T09:00:00Z";
 
@@ -181,40 +181,37 @@ mod tests {
     #[test]
     fn what_may_be_mended_is_tried_again() {
         let address = || Address::parse("hooks.example", 443).unwrap();
-        let party = || Party::Server(address());
-        let refused = |status| Undelivered::ProxyRefused {
-            proxy: Address::parse("proxy.example", 3128).unwrap(),
-            server: address(),
-            status,
-        };
+        let party = Party { role: Role::Webhook, address: address() };
+        let refused = |status| Cause::NoTunnel(address(), status);
         let why = || "so".to_owned();
         let patience = Duration::from_secs(5);
-        for (undelivered, again) in [
-            (Undelivered::Unresolved { party: party(), why: why() }, true),
-            (Undelivered::Unreachable { party: party(), why: why() }, true),
-            (Undelivered::NotAccepted { party: party(), patience }, true),
-            (Undelivered::NoRoots { file: "ca.crt".into(), why: why() }, true),
-            (Undelivered::Untrusted { server: address(), file: None }, true),
-            (Undelivered::Certificate { server: address(), why: why() }, true),
-            (Undelivered::Tls { server: address(), why: why() }, true),
-            (Undelivered::TimedOut { party: party(), patience }, true),
-            (Undelivered::Unanswered { party: party(), why: why() }, true),
-            (Undelivered::CutShort { party: party(), length: 1 }, true),
-            (Undelivered::NotHttp { party: party(), why: why() }, true),
-            (Undelivered::Unsendable { why: why() }, false),
+        for (cause, again) in [
+            (Cause::Unresolved(why()), true),
+            (Cause::Unreachable(why()), true),
+            (Cause::NotAccepted(patience), true),
+            (Cause::Credentials(why()), true),
+            (Cause::Untrusted(why()), true),
+            (Cause::Certificate(why()), true),
+            (Cause::Tls(why()), true),
+            (Cause::TimedOut(patience), true),
+            (Cause::Unanswered(why()), true),
+            (Cause::CutShort { status: None, length: 1 }, true),
+            (Cause::NotHttp { status: None, why: why() }, true),
+            (Cause::Unsendable(why()), false),
             (refused(502), true),
             (refused(429), true),
             (refused(302), false),
             (refused(403), false),
             (refused(407), false),
         ] {
-            let why = undelivered.to_string();
+            let error = cause.with(&party);
+            let why = error.to_string();
             let expected = if again {
                 Outcome::Again { not_before: None, why }
             } else {
                 Outcome::Refused { why }
             };
-            assert_eq!(Outcome::of(&Err(undelivered), WallTime::parse(NOW).unwrap()), expected);
+            assert_eq!(Outcome::of(&Err(error), WallTime::parse(NOW).unwrap()), expected);
         }
     }
 }

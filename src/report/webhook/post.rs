@@ -1,25 +1,21 @@
 //! One try to deliver a message: one request over a connection of its own.
 
-use std::net::TcpStream;
-use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ClientConfig;
-use ureq_proto::http::{HeaderMap, HeaderValue, Method, Uri, header};
+use ureq_proto::http::{HeaderName, HeaderValue, Method, header};
 
 use crate::clock::Clock;
-use crate::http::address::Address;
-use crate::http::dial::{self, NotConnected};
-use crate::http::exchange::{Answer, Connection, Limit};
-use crate::http::failure::Failure;
-use crate::http::request::{Request, USER_AGENT, header_value};
-use crate::http::wire::{Fault, Wire};
+use crate::http::connection::Connection;
+use crate::http::dial::{self, Stream};
+use crate::http::error::{Cause, Error, Party, Role};
+use crate::http::exchange::{Response, exchange};
+use crate::http::protocol::Limit;
+use crate::http::request::{Request, USER_AGENT};
 use crate::moment::Moment;
 use crate::report::webhook::headers::Headers;
 use crate::report::webhook::outcome::{Reply, RetryAfter};
 use crate::report::webhook::proxy::ProxyUrl;
 use crate::report::webhook::roots::Roots;
-use crate::report::webhook::undelivered::{Party, Undelivered};
 use crate::report::webhook::url::{Security, WebhookUrl};
 
 /// Of the body of an answer: nothing is of use.
@@ -44,27 +40,33 @@ pub struct Target {
 
 /// Posts `message` within `patience`, and to each address within 2 s; only the system's resolver
 /// may take longer. A redirect is an answer; nobody follows it.
+///
+/// # Errors
+/// There is no answer.
 pub fn post(
     target: &Target,
     message: &str,
     patience: Duration,
     clock: Clock,
-) -> Result<Reply, Undelivered> {
-    let attempt = Attempt { target, clock, patience, until: clock.now() + patience };
+) -> Result<Reply, Error> {
+    let attempt = Attempt::new(target, patience, clock);
     let mut connection = attempt.open()?;
-    let answer = attempt.ask(&mut connection, message)?;
-    Ok(attempt.finish(&mut connection, answer))
+    let request = attempt.request(message);
+    let Response { head, .. } = attempt.exchange(&mut connection, &request, &attempt.answerer())?;
+    let retry_after = head.headers.get(header::RETRY_AFTER);
+    Ok(Reply {
+        status: head.status.as_u16(),
+        retry_after: retry_after.and_then(|value| RetryAfter::parse(value.to_str().ok()?)),
+    })
 }
 
 /// Opens a connection as [`post`] does, TLS included, within `patience`, and sends no message. Says
 /// what was reached: with `http://` through a proxy that is the proxy alone.
-pub fn reach(
-    target: &Target,
-    patience: Duration,
-    clock: Clock,
-) -> Result<&'static str, Undelivered> {
-    let attempt = Attempt { target, clock, patience, until: clock.now() + patience };
-    attempt.open()?;
+///
+/// # Errors
+/// Nothing was.
+pub fn reach(target: &Target, patience: Duration, clock: Clock) -> Result<&'static str, Error> {
+    Attempt::new(target, patience, clock).open()?;
     Ok(match (target.url.security(), &target.proxy) {
         (Security::Tls, None) => "reached, and its certificate is trusted",
         (Security::Tls, Some(_)) => "reached through the proxy, and its certificate is trusted",
@@ -78,178 +80,132 @@ struct Attempt<'a> {
     clock: Clock,
     patience: Duration,
     until: Moment,
+    server: Party,
+    proxy: Option<Party>,
 }
 
-// Each step gives its stack back before the next: the deepest page of a thread's stack stays in
-// memory for as long as the thread does.
-impl Attempt<'_> {
+impl<'a> Attempt<'a> {
+    fn new(target: &'a Target, patience: Duration, clock: Clock) -> Self {
+        let party = |role, address| Party { role, address };
+        let server = party(Role::Webhook, target.url.server().clone());
+        let proxy = target.proxy.as_ref();
+        let proxy = proxy.map(|proxy| party(Role::Proxy, proxy.server().clone()));
+        Self { target, clock, patience, until: clock.now() + patience, server, proxy }
+    }
+
     /// A connection to whoever takes the request.
-    fn open(&self) -> Result<Connection, Undelivered> {
-        match self.target.url.security() {
-            Security::Plain => self.dial().map(Connection::new),
-            Security::Tls => {
-                let config = self.target.roots.tls_config()?;
-                let wire = self.dial()?;
-                let wire = match &self.target.proxy {
-                    Some(proxy) => self.tunnel(wire, proxy)?,
-                    None => wire,
+    fn open(&self) -> Result<Connection, Error> {
+        let tls = match self.target.url.security() {
+            Security::Plain => None,
+            Security::Tls => Some(self.target.roots.tls().map_err(|e| e.with(&self.server))?),
+        };
+        let next = self.next_party();
+        let addresses = dial::resolve(next)?;
+        let socket = dial::connect(next, &addresses, self.until, self.clock)?;
+        let plain = Stream { socket, tls: None };
+        let stream = match (tls, &self.target.proxy) {
+            (None, _) => plain,
+            (Some(tls), proxy) => {
+                let socket = match proxy {
+                    Some(proxy) => self.tunnel(plain, proxy)?.socket,
+                    None => plain.socket,
                 };
-                self.secure(wire, config).map(Connection::new)
+                dial::secure(socket, &self.server, &tls, self.until, self.clock)?
             }
-        }
-    }
-
-    /// Plain bytes to the proxy, or else to the server.
-    #[inline(never)]
-    fn dial(&self) -> Result<Wire, Undelivered> {
-        let party = self.next_party();
-        let (Party::Proxy(address) | Party::Server(address)) = &party;
-        self.dial_to(address, &party).map(|socket| Wire::plain(socket, self.clock))
-    }
-
-    fn dial_to(&self, address: &Address, party: &Party) -> Result<Arc<TcpStream>, Undelivered> {
-        let party = || party.clone();
-        let unresolved = |why: String| Undelivered::Unresolved { party: party(), why };
-        let addresses = dial::resolve(address).map_err(|e| unresolved(e.to_string()))?;
-        dial::dial(&addresses, self.until, self.clock)
-            .ok_or_else(|| unresolved("it has no address".to_owned()))?
-            .map_err(|not_connected| match not_connected {
-                NotConnected::NoTime => {
-                    Undelivered::TimedOut { party: party(), patience: self.patience }
-                }
-                NotConnected::NotAccepted(patience) => {
-                    Undelivered::NotAccepted { party: party(), patience }
-                }
-                NotConnected::Failed(e) => {
-                    Undelivered::Unreachable { party: party(), why: e.to_string() }
-                }
-            })
+        };
+        self.connection(stream)
     }
 
     /// Has the proxy connect us with the server.
-    #[inline(never)]
-    fn tunnel(&self, wire: Wire, proxy: &ProxyUrl) -> Result<Wire, Undelivered> {
-        let party = || Party::Proxy(proxy.server().clone());
-        let server = self.target.url.server();
-        let mut connection = Connection::new(wire);
-        let answer = connect_request(server, proxy)
-            .and_then(|request| connection.ask(request, self.until))
-            .map_err(|failure| self.undelivered(failure, party()))?;
-        if !answer.status.is_success() {
-            return Err(Undelivered::ProxyRefused {
-                proxy: proxy.server().clone(),
-                server: server.clone(),
-                status: answer.status.as_u16(),
-            });
+    fn tunnel(&self, stream: Stream, proxy: &ProxyUrl) -> Result<Stream, Error> {
+        let mut connection = self.connection(stream)?;
+        let next = self.next_party();
+        let request = connect_request(&self.server, proxy);
+        let Response { head, .. } = self.exchange(&mut connection, &request, next)?;
+        if !head.status.is_success() {
+            let server = self.server.address.clone();
+            return Err(Cause::NoTunnel(server, head.status.as_u16()).with(next));
         }
-        connection.into_wire().ok_or_else(|| Undelivered::NotHttp {
-            party: party(),
-            why: "more than a head answers CONNECT".to_owned(),
-        })
+        let socket = connection.into_tunnel().ok_or_else(|| {
+            let why = "more than a head answers CONNECT".to_owned();
+            Cause::NotHttp { status: None, why }.with(next)
+        })?;
+        Ok(Stream { socket, tls: None })
     }
 
-    #[inline(never)]
-    fn secure(&self, wire: Wire, config: Arc<ClientConfig>) -> Result<Wire, Undelivered> {
-        let server = self.target.url.server();
-        wire.secured(config, server.host().clone(), self.until).map_err(|fault| {
-            let server = server.clone();
-            match fault {
-                Fault::TimedOut => {
-                    let why = format!("no answer within {:.1?}", self.patience);
-                    Undelivered::Tls { server, why }
+    fn connection(&self, stream: Stream) -> Result<Connection, Error> {
+        Connection::new(stream, self.clock.now())
+            .map_err(|e| Cause::of_system(&e, Cause::Unreachable).with(self.next_party()))
+    }
+
+    /// The head decides; what follows it is only read.
+    fn exchange(
+        &self,
+        connection: &mut Connection,
+        request: &Request,
+        with: &Party,
+    ) -> Result<Response, Error> {
+        exchange(connection, request, LIMIT, self.until, BODY_PATIENCE, self.clock).map_err(
+            |cause| {
+                match cause {
+                    // How long the whole try might take.
+                    Cause::TimedOut(_) => Cause::TimedOut(self.patience),
+                    cause => cause,
                 }
-                Fault::Gone(why) => Undelivered::Tls { server, why },
-                Fault::Tls(error) => self.target.roots.distrust(server, error),
-            }
-        })
+                .with(with)
+            },
+        )
     }
 
-    #[inline(never)]
-    fn ask(&self, connection: &mut Connection, message: &str) -> Result<Answer, Undelivered> {
-        self.request(message)
-            .and_then(|request| connection.ask(request, self.until))
-            .map_err(|failure| self.undelivered(failure, self.answerer()))
-    }
-
-    fn request<'a>(&self, message: &'a str) -> Result<Request<'a>, Failure> {
+    fn request(&self, message: &str) -> Request {
         let Target { url, proxy, headers: own, .. } = self.target;
-        let mut headers = HeaderMap::new();
-        headers.append(header::HOST, header_value(&url.host())?);
-        headers.append(header::USER_AGENT, USER_AGENT);
-        headers.append(header::CONNECTION, CLOSE);
+        let mut headers = vec![(header::USER_AGENT, USER_AGENT), (header::CONNECTION, CLOSE)];
         let target = match (url.security(), proxy) {
             (Security::Plain, Some(proxy)) => {
-                if let Some(authorization) = proxy.authorization() {
-                    headers.append(header::PROXY_AUTHORIZATION, authorization.clone());
-                }
+                headers.extend(authorization(proxy));
                 url.whole()
             }
             _ => url.path(),
         };
-        for (name, value) in own.iter() {
-            headers.append(name, value.clone());
-        }
-        Ok(Request { method: Method::POST, target, headers, body: Some(message.as_bytes()) })
-    }
-
-    /// The head has decided; what follows it is only read.
-    fn finish(&self, connection: &mut Connection, answer: Answer) -> Reply {
-        let until = self.until.min(self.clock.now() + BODY_PATIENCE);
-        let Answer { status, headers, rest } = answer;
-        let retry_after = headers.get(header::RETRY_AFTER);
-        let _ = connection.read_rest(status, rest, LIMIT, until);
-        Reply {
-            status: status.as_u16(),
-            retry_after: retry_after.and_then(|value| RetryAfter::parse(value.to_str().ok()?)),
+        headers.extend(own.iter().map(|(name, value)| (name.clone(), value.clone())));
+        let body = Some(message.to_owned());
+        Request {
+            method: Method::POST,
+            target: target.to_string(),
+            authority: url.host(),
+            headers,
+            body,
         }
     }
 
     /// Who is at the other end of the socket.
-    fn next_party(&self) -> Party {
-        match &self.target.proxy {
-            Some(proxy) => Party::Proxy(proxy.server().clone()),
-            None => Party::Server(self.target.url.server().clone()),
-        }
+    fn next_party(&self) -> &Party {
+        self.proxy.as_ref().unwrap_or(&self.server)
     }
 
     /// Who answers the request.
     fn answerer(&self) -> Party {
         match self.target.url.security() {
-            Security::Plain => self.next_party(),
-            Security::Tls => Party::Server(self.target.url.server().clone()),
-        }
-    }
-
-    fn undelivered(&self, failure: Failure, party: Party) -> Undelivered {
-        match failure {
-            Failure::TimedOut => Undelivered::TimedOut { party, patience: self.patience },
-            Failure::Unanswered(why) => Undelivered::Unanswered { party, why },
-            Failure::CutShort { length, .. } => Undelivered::CutShort { party, length },
-            Failure::Tls(why) => Undelivered::Tls { server: self.target.url.server().clone(), why },
-            Failure::EndlessHead { limit } => Undelivered::NotHttp {
-                party,
-                why: format!("its head is longer than {limit} bytes"),
-            },
-            Failure::EndlessBody { limit, .. } => Undelivered::NotHttp {
-                party,
-                why: format!("its body is longer than {limit} bytes"),
-            },
-            Failure::NotHttp { why, .. } => Undelivered::NotHttp { party, why },
-            Failure::Unsendable(why) => Undelivered::Unsendable { why },
+            Security::Plain => self.next_party().clone(),
+            Security::Tls => self.server.clone(),
         }
     }
 }
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
-fn connect_request(server: &Address, proxy: &ProxyUrl) -> Result<Request<'static>, Failure> {
-    let server = server.to_string();
-    let mut headers = HeaderMap::new();
-    headers.append(header::HOST, header_value(&server)?);
-    headers.append(header::USER_AGENT, USER_AGENT);
-    if let Some(authorization) = proxy.authorization() {
-        headers.append(header::PROXY_AUTHORIZATION, authorization.clone());
+fn authorization(proxy: &ProxyUrl) -> Option<(HeaderName, HeaderValue)> {
+    proxy.authorization().map(|value| (header::PROXY_AUTHORIZATION, value.clone()))
+}
+
+fn connect_request(server: &Party, proxy: &ProxyUrl) -> Request {
+    let server = server.address.to_string();
+    let own = [(header::USER_AGENT, USER_AGENT)];
+    Request {
+        method: Method::CONNECT,
+        target: server.clone(),
+        authority: server,
+        headers: own.into_iter().chain(authorization(proxy)).collect(),
+        body: None,
     }
-    let target = Uri::try_from(server).map_err(|e| Failure::Unsendable(e.to_string()))?;
-    Ok(Request { method: Method::CONNECT, target, headers, body: None })
 }

@@ -1,14 +1,14 @@
 //! Whose certificates are believed.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use rustls::{ClientConfig, RootCertStore};
+use rustls::RootCertStore;
 use webpki_roots::TLS_SERVER_ROOTS;
 
-use crate::http::address::Address;
-use crate::http::tls::{self, Distrust, NoRoots};
-use crate::report::webhook::undelivered::Undelivered;
+use crate::http::connection::H1;
+use crate::http::dial::Tls;
+use crate::http::error::Cause;
+use crate::http::tls;
 
 /// The CAs that may vouch for a webhook: the public ones or those of a file, never both.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,45 +21,31 @@ pub enum Roots {
 
 impl Roots {
     /// What TLS needs to know. It takes memory, so it is made for a delivery and dropped after.
-    pub fn tls_config(&self) -> Result<Arc<ClientConfig>, Undelivered> {
-        tls::client_config(self.certificates()?, None)
-            .map_err(|e| Undelivered::Unsendable { why: e.to_string() })
+    pub fn tls(&self) -> Result<Tls, Cause> {
+        let roots = match self {
+            Self::Public => "a public CA; one's own CA must be given as a file".to_owned(),
+            Self::File(file) => format!("a CA in {}", file.display()),
+        };
+        let config =
+            tls::client_config(self.certificates().map_err(Cause::Credentials)?, None, &[H1])
+                .map_err(|e| Cause::Tls(e.to_string()))?;
+        Ok(Tls { config, roots })
     }
 
     /// Whether a file that is named holds certificates now.
-    pub(super) fn check(&self) -> Result<(), Undelivered> {
+    pub(super) fn check(&self) -> Result<(), String> {
         match self {
             Self::Public => Ok(()),
             Self::File(_) => self.certificates().map(drop),
         }
     }
 
-    fn certificates(&self) -> Result<RootCertStore, Undelivered> {
+    fn certificates(&self) -> Result<RootCertStore, String> {
         match self {
             Self::Public => Ok(RootCertStore { roots: TLS_SERVER_ROOTS.to_vec() }),
-            Self::File(file) => tls::roots_in(file).map_err(|no_roots| Undelivered::NoRoots {
-                file: file.clone(),
-                why: match no_roots {
-                    NoRoots::Unreadable(e) => e.to_string(),
-                    NoRoots::NotPem(why) => format!("it is not PEM: {why}"),
-                    NoRoots::NoCertificate => "it has no usable CA certificate".to_owned(),
-                },
+            Self::File(file) => tls::roots_in(file).map_err(|why| {
+                format!("no CA for the webhook's server from {}: {why}", file.display())
             }),
-        }
-    }
-
-    /// What a handshake with `server` that failed means.
-    pub(super) fn distrust(&self, server: Address, error: rustls::Error) -> Undelivered {
-        match Distrust::from(error) {
-            Distrust::UnknownIssuer => Undelivered::Untrusted {
-                server,
-                file: match self {
-                    Self::Public => None,
-                    Self::File(file) => Some(file.clone()),
-                },
-            },
-            Distrust::Certificate(why) => Undelivered::Certificate { server, why },
-            Distrust::NoTls(why) => Undelivered::Tls { server, why },
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::http::address::Address;
+use crate::http::error::{Cause, Error, Party, Role};
 use crate::http::stand_in::{Folder, Identity, LONG, Peer, SHORT, deaf_address, listen};
 use crate::report::webhook::destination::{Held, Wanted};
 use crate::report::webhook::headers::Headers;
@@ -13,7 +14,6 @@ use crate::report::webhook::post::{Target, post};
 use crate::report::webhook::proxies::{NoProxy, Proxies};
 use crate::report::webhook::proxy::ProxyUrl;
 use crate::report::webhook::roots::Roots;
-use crate::report::webhook::undelivered::{Party, Undelivered};
 use crate::report::webhook::url::WebhookUrl;
 
 /// Stands wherever a secret may stand, and must never be seen again.
@@ -23,7 +23,7 @@ const MESSAGE: &str = r#"{"text":"geheim ü"}"#;
 
 const NO_CONTENT: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
 
-const DELIVERED: Result<Reply, Undelivered> = Ok(Reply { status: 204, retry_after: None });
+const DELIVERED: Result<Reply, Error> = Ok(Reply { status: 204, retry_after: None });
 
 fn target(scheme: &str, host: &str, port: u16) -> Target {
     let headers = r#"{"Content-Type":"application/json","Authorization":"Bearer geheim"}"#;
@@ -49,17 +49,17 @@ fn by_proxy(target: Target, port: u16) -> Target {
 }
 
 /// What posting comes to; whatever it is, no secret is in its words.
-fn posted(target: &Target, patience: Duration) -> Result<Reply, Undelivered> {
+fn posted(target: &Target, patience: Duration) -> Result<Reply, Error> {
     let result = post(target, MESSAGE, patience, Clock::start());
     let words = match &result {
         Ok(reply) => format!("{reply:?} {target:?}"),
-        Err(undelivered) => format!("{undelivered} {undelivered:?} {target:?}"),
+        Err(error) => format!("{error} {error:?} {target:?}"),
     };
     assert!(!words.contains(SECRET) && !words.contains("Basic"), "{words}");
     result
 }
 
-fn words(result: Result<Reply, Undelivered>) -> String {
+fn words(result: Result<Reply, Error>) -> String {
     result.unwrap_err().to_string()
 }
 
@@ -75,7 +75,7 @@ fn answering(identity: Option<&Identity>, answer: &'static [u8]) -> (u16, Receiv
     (port, told)
 }
 
-fn answer_to(answer: &'static [u8]) -> Result<Reply, Undelivered> {
+fn answer_to(answer: &'static [u8]) -> Result<Reply, Error> {
     posted(&plain(answering(None, answer).0), LONG)
 }
 
@@ -100,12 +100,16 @@ fn headers_for(host: &str) -> Vec<String> {
     .to_vec()
 }
 
+fn party(role: Role, port: u16) -> Party {
+    Party { role, address: Address::parse("127.0.0.1", port).unwrap() }
+}
+
 fn server(port: u16) -> Party {
-    Party::Server(Address::parse("127.0.0.1", port).unwrap())
+    party(Role::Webhook, port)
 }
 
 fn proxy(port: u16) -> Party {
-    Party::Proxy(Address::parse("127.0.0.1", port).unwrap())
+    party(Role::Proxy, port)
 }
 
 #[test]
@@ -134,16 +138,13 @@ fn over_tls_the_ca_of_a_file_is_believed() {
 fn over_tls_nobody_else_is_believed() {
     let (port, requests) = answering(Some(Identity::shared()), NO_CONTENT);
     let (mut target, folder) = secure(port);
-    let address = Address::parse("127.0.0.1", port).unwrap();
 
     let theirs = Identity::for_names(&["127.0.0.1"]).authority;
     let file = folder.put("theirs.crt", theirs.as_bytes());
     target.roots = Roots::File(file.clone());
     let result = posted(&target, LONG);
-    assert_eq!(
-        result,
-        Err(Undelivered::Untrusted { server: address.clone(), file: Some(file.clone()) })
-    );
+    let by = format!("a CA in {}", file.display());
+    assert_eq!(result, Err(Cause::Untrusted(by).with(&server(port))));
     assert_eq!(
         words(result),
         format!(
@@ -154,8 +155,13 @@ fn over_tls_nobody_else_is_believed() {
 
     target.roots = Roots::Public;
     let result = posted(&target, LONG);
-    assert_eq!(result, Err(Undelivered::Untrusted { server: address, file: None }));
-    assert!(words(result).contains("not signed by a public CA"));
+    assert_eq!(
+        words(result),
+        format!(
+            "the certificate of the webhook's server 127.0.0.1:{port} is not signed by a public CA; \
+             one's own CA must be given as a file"
+        )
+    );
     assert!(requests.try_recv().is_err(), "it was told the message");
 }
 
@@ -264,8 +270,9 @@ fn a_proxy_cannot_pass_itself_off_as_the_server() {
     let (impostor, requests) = answering(Some(&theirs), NO_CONTENT);
     let (between, _connects) = connecting(|peer| peer.says(b"HTTP/1.1 200 OK\r\n\r\n"), impostor);
     let (target, _folder) = secure(443);
-    let result = posted(&by_proxy(target, between), LONG);
-    assert!(matches!(result, Err(Undelivered::Untrusted { .. })), "{result:?}");
+    let error = posted(&by_proxy(target, between), LONG).unwrap_err();
+    assert_eq!(error.party, server(443));
+    assert!(matches!(error.cause, Cause::Untrusted(_)), "{error:?}");
     assert!(requests.try_recv().is_err(), "it was told the message");
 }
 
@@ -386,19 +393,19 @@ fn what_a_proxy_does_not_answer_is_its_own_fault() {
         let target = by_proxy(target("https", "hooks.example", 443), between);
         (posted(&target, patience).unwrap_err(), proxy(between))
     };
-    let (undelivered, party) = through(Peer::waits_for_the_end, SHORT);
-    assert_eq!(undelivered, Undelivered::TimedOut { party, patience: SHORT });
-    let (undelivered, party) = through(Peer::leaves, LONG);
+    let (error, proxy) = through(Peer::waits_for_the_end, SHORT);
+    assert_eq!(error, Cause::TimedOut(SHORT).with(&proxy));
+    let (error, proxy) = through(Peer::leaves, LONG);
     let why = "it closed the connection".to_owned();
-    assert_eq!(undelivered, Undelivered::Unanswered { party, why });
+    assert_eq!(error, Cause::Unanswered(why).with(&proxy));
     // The server speaks second in TLS.
     let speaks_first: fn(Peer) = |mut peer| {
         peer.says(b"HTTP/1.1 200 OK\r\n\r\ngeheim");
         peer.waits_for_the_end();
     };
-    let (undelivered, party) = through(speaks_first, LONG);
+    let (error, proxy) = through(speaks_first, LONG);
     let why = "more than a head answers CONNECT".to_owned();
-    assert_eq!(undelivered, Undelivered::NotHttp { party, why });
+    assert_eq!(error, Cause::NotHttp { status: None, why }.with(&proxy));
 }
 
 #[test]
@@ -410,26 +417,26 @@ fn who_cannot_be_reached_is_named() {
     let through = words(posted(&by_proxy(target("https", "hooks.example", 443), deaf), LONG));
     assert_eq!(through, format!("the webhook's proxy 127.0.0.1:{deaf} {refused}"));
     let late = posted(&plain(deaf), Duration::ZERO);
-    let patience = Duration::ZERO;
-    assert_eq!(late, Err(Undelivered::TimedOut { party: server(deaf), patience }));
+    let no_time = Cause::Unreachable("no time was left to connect".to_owned());
+    assert_eq!(late, Err(no_time.with(&server(deaf))));
 }
 
 #[test]
 fn a_server_that_hangs_is_left_in_time() {
     let port = listen(None, |_, peer| peer.waits_for_the_end());
     let result = posted(&plain(port), SHORT);
-    assert_eq!(result, Err(Undelivered::TimedOut { party: server(port), patience: SHORT }));
+    assert_eq!(result, Err(Cause::TimedOut(SHORT).with(&server(port))));
     assert_eq!(
         words(result),
-        format!("the webhook's server 127.0.0.1:{port} did not answer within 50.0ms")
+        format!("no complete answer of the webhook's server 127.0.0.1:{port} within 50.0ms")
     );
     let (target, _folder) = secure(port);
-    assert_eq!(
-        words(posted(&target, SHORT)),
-        format!(
-            "no TLS connection to the webhook's server 127.0.0.1:{port}: no answer within 50.0ms"
-        )
-    );
+    let why = words(posted(&target, SHORT));
+    let before =
+        format!("no TLS connection to the webhook's server 127.0.0.1:{port}: no answer within ");
+    // What connecting took is not among it.
+    let waited = why.strip_prefix(&before).and_then(|rest| rest.strip_suffix("ms")).unwrap();
+    assert!(waited.parse::<f64>().unwrap() <= 50.0, "{why}");
 }
 
 #[test]
@@ -448,7 +455,13 @@ fn an_answer_that_is_none_is_not_delivered() {
         while peer.says(b"X-Pad: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa") {}
     });
     let why = words(posted(&plain(port), LONG));
-    assert!(why.ends_with("is not HTTP: its head is longer than 16384 bytes"), "{why}");
+    assert_eq!(
+        why,
+        format!(
+            "the head of the answer of the webhook's server 127.0.0.1:{port} is longer than 16384 \
+             bytes"
+        )
+    );
 }
 
 #[test]

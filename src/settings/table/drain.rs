@@ -1,15 +1,12 @@
 //! Settings: the drain.
 
-use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use crate::drain::BudgetOverride;
 use crate::settings::table::{
     DECIDES, DefaultValue, Group, ONE_HOUR, ONE_SECOND, ONE_WEEK, Parse::One, Row, Setting,
 };
-use crate::settings::value::{
-    GraceLimit, at_deadline_or_never, duration, number, pod_grace, truth,
-};
+use crate::settings::value::{GraceLimit, at_deadline_or_never, duration, pod_grace, truth};
 
 /// These settings.
 pub(super) const GROUP: Group = Group {
@@ -21,7 +18,6 @@ pub(super) const GROUP: Group = Group {
         &POD_TERMINATION_GRACE_PERIOD.row,
         &BUDGET_OVERRIDE.row,
         &SAFETY_MARGIN.row,
-        &WORKERS.row,
         &SHUTDOWN_GRACE_PERIOD.row,
     ],
 };
@@ -99,29 +95,6 @@ pub(in crate::settings) const SAFETY_MARGIN: Setting<Duration> = Setting {
     },
     parse: One(|text| duration(text).filter(|span| *span <= ONE_HOUR)),
 };
-
-// One for each pod that is asked at once, and 32 at most. An API server since 1.31 answers an eviction
-// at the next of its ticks of 100 ms (it waits until its cache is as new as etcd), so a drain takes
-// about pods / workers ticks whatever the machine: with 32, one tick for up to 32 pods, four for
-// 110, eight for 250. Each worker is 29 kB at the peak; with 48 a drain of 250 pods needs more than
-// 3 MiB in all. `bench/run workers` measures both.
-pub(in crate::settings) const WORKERS: Setting<NonZeroUsize> = Setting {
-    row: Row {
-        flag: "workers",
-        variable: "WORKERS",
-        is_everyday: true,
-        placeholder: Some("NUMBER"),
-        default: DefaultValue::Is("32"),
-        valid: "a whole number from 1 to 256",
-        help: "the most connections to the API server that a drain opens for its requests; 10 counts as \
-               unset",
-        ..DECIDES
-    },
-    parse: One(|text| NonZeroUsize::new(number(text, 1..=256)?)),
-};
-
-/// The default of [`WORKERS`].
-pub(in crate::settings) const USUAL_WORKERS: NonZeroUsize = NonZeroUsize::new(32).unwrap();
 
 pub(in crate::settings) const SHUTDOWN_GRACE_PERIOD: Setting<Duration> = Setting {
     row: Row {

@@ -18,7 +18,6 @@ fn sample(row: &Row) -> &'static str {
         "REBALANCE_MARK" => "soft-taint",
         "POD_TERMINATION_GRACE_PERIOD" => "30",
         "BUDGET_OVERRIDE" => "never",
-        "WORKERS" => "8",
         "KUBERNETES_SERVICE_HOST" => "10.0.0.9",
         "KUBERNETES_SERVICE_PORT" => "6443",
         "TOKEN_FILE"
@@ -104,12 +103,12 @@ fn whether_the_log_is_json_is_known_early() {
         logs_json(arguments.iter().map(OsString::from), &lookup)
     };
     for (arguments, value) in [
-        (&["--nonsense", "--workers=0"][..], Some("true")),
+        (&["--nonsense", "--safety-margin=0"][..], Some("true")),
         (&["dran"], Some("true\n")),
         (&["run", "-p"], Some("1")),
         (&["--json-logging", "--nonsense"], None),
         (&["-json-logging=T", "hush"], Some("false")),
-        (&["--workers"], Some("TRUE")),
+        (&["--safety-margin"], Some("TRUE")),
     ] {
         assert!(json(arguments, value), "{arguments:?} {value:?}");
     }
@@ -133,11 +132,10 @@ fn whether_the_log_is_json_is_known_early() {
 }
 
 /// A shell in which other programs have put names of theirs.
-const SHELL: [(&str, &str); 9] = [
+const SHELL: [(&str, &str); 8] = [
     ("OUTPUT", "x"),
     ("SERVER", "https://other.example"),
     ("DEADLINE", "tomorrow"),
-    ("WORKERS", "many"),
     ("IDENTITY", "/home/me/.ssh/id_ed25519"),
     ("CLUSTER", "a\u{1b}b"),
     ("LOG_LEVEL", "trace"),
@@ -180,23 +178,23 @@ fn the_flags_of_those_names_and_the_prefixed_variables_are() {
         ("K8S_SPOT_HANDLER_DEADLINE", "7m"),
         ("K8S_SPOT_HANDLER_OUTPUT", "json"),
     ];
-    let settings = good(&["plan", "n1", "--workers=3", "--log-level=error"], &variables);
+    let settings = good(&["plan", "n1", "--cluster=blue", "--log-level=error"], &variables);
     let ApiServer::Named { url, .. } = &settings.api_server else { panic!("{settings:?}") };
     assert_eq!(url.to_string(), "https://mine.example:443");
     assert_eq!(settings.by_hand.deadline, Duration::from_mins(7));
     assert_eq!(settings.by_hand.output, Output::Json);
-    assert_eq!(settings.workers.get(), 3);
+    assert_eq!(settings.reporting.cluster.as_deref(), Some("blue"));
     assert_eq!(settings.remarks, []);
 }
 
 /// Asked in a handler's pod, it asks with the handler's settings.
 #[test]
 fn in_a_pod_the_manifest_s_names_count_by_hand_as_for_the_handler() {
-    let variables = [("WORKERS", "3"), ("IDENTITY", "node"), ("LOG_LEVEL", "error")];
+    let variables = [("CLUSTER", "blue"), ("IDENTITY", "node"), ("LOG_LEVEL", "error")];
     for command in ["run", "drain", "plan", "check"] {
         let settings = good(&[command], &variables);
-        assert_eq!(settings.workers.get(), 3, "{command}");
+        assert_eq!(settings.reporting.cluster.as_deref(), Some("blue"), "{command}");
         assert_eq!(settings.remarks, [], "{command}");
     }
-    assert_eq!(problems(&["drain"], &[("WORKERS", "many")]).len(), 1);
+    assert_eq!(problems(&["drain"], &[("IDENTITY", "nodes")]).len(), 1);
 }

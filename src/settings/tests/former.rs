@@ -58,7 +58,7 @@ const TERMINATION_HANDLER: [(&str, &str, &str, bool); 59] = [
     ("aws-region", "AWS_REGION", "eu-west-1", false),
     ("aws-endpoint", "AWS_ENDPOINT", "http://localhost:4566", false),
     ("queue-url", "QUEUE_URL", "https://sqs.eu-west-1.amazonaws.com/1/q", false),
-    ("workers", "WORKERS", "10", false),
+    ("workers", "WORKERS", "20", false),
     ("use-provider-id", "USE_PROVIDER_ID", "true", true),
     (
         "complete-lifecycle-action-delay-seconds",
@@ -204,23 +204,17 @@ fn of_two_flags_for_the_same_the_newer_counts() {
     assert_eq!(problems(&["--grace-period=x"], &[])[0].split(' ').next(), Some("--grace-period"));
 }
 
+/// The chart of aws-node-termination-handler sets its default, whether or not anybody chose it.
 #[test]
-fn ten_workers_are_no_choice() {
-    let workers = |arguments: &[&str], variables: &[(&str, &str)]| {
-        let settings = good(arguments, variables);
-        assert_eq!(settings.remarks, []);
-        settings.workers.get()
-    };
-    let usual = workers(&[], &[]);
-    assert_eq!(usual, table::USUAL_WORKERS.get());
+fn only_another_number_of_workers_than_ten_is_worth_a_word() {
     for (arguments, variables) in
         [(&[][..], &[("WORKERS", "10")][..]), (&["--workers=10"], &[]), (&["-workers", "10"], &[])]
     {
-        assert_eq!(workers(arguments, variables), usual, "{arguments:?} {variables:?}");
+        assert_eq!(remarks(arguments, variables), [""; 0], "{arguments:?} {variables:?}");
     }
-    for other in ["1", "9", "11", "256"] {
-        assert_eq!(workers(&[], &[("WORKERS", other)]).to_string(), other);
-    }
+    let said = ["WORKERS has no effect: the API server says how many requests it takes at a time."];
+    assert_eq!(remarks(&["--workers=20"], &[]), said);
+    assert_eq!(remarks(&[], &[("WORKERS", "20")]), said);
 }
 
 /// EKS gives every pod with a role the variable.
@@ -235,7 +229,7 @@ fn a_region_in_the_environment_is_not_worth_a_word() {
 #[test]
 fn the_page_on_migrating_names_what_has_no_effect_or_another() {
     let page = include_str!("../../../docs/migrating.md");
-    for name in FORMER.iter().map(|former| former.variable).chain(["WORKERS", "GRACE_PERIOD"]) {
+    for name in FORMER.iter().map(|former| former.variable).chain(["GRACE_PERIOD"]) {
         assert!(
             page.contains(&format!("`{name}`")) || page.contains(&format!("`{name}=true`")),
             "{name}"

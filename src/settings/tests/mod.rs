@@ -116,7 +116,6 @@ fn a_pod_of_the_manifest_needs_no_more_than_its_node() {
             budget_override: BudgetOverride::AtDeadline,
             safety_margin: Duration::from_secs(2),
             window: Duration::from_mins(2),
-            workers: NonZeroUsize::new(32).unwrap(),
             shutdown_grace: Duration::from_secs(150),
             reporting: Reporting {
                 log: LogStyle { json: false, least: Level::Info },
@@ -204,14 +203,15 @@ fn flag_before_environment_before_default() {
 
 #[test]
 fn a_bad_value_that_is_not_in_force_does_no_harm() {
-    assert_eq!(good(&["--workers=8"], &[("WORKERS", "many")]).workers.get(), 8);
+    let settings = good(&["--safety-margin=5s"], &[("SAFETY_MARGIN", "long")]);
+    assert_eq!(settings.safety_margin, Duration::from_secs(5));
 }
 
 #[test]
 fn every_mistake_is_named_at_once_as_it_was_given() {
     assert_eq!(
         problems(
-            &["--workers=0", "--dry-run=maybe", "--nonsense"],
+            &["--shutdown-grace-period=0", "--dry-run=maybe", "--nonsense"],
             &[("POLL_INTERVAL", "soon\n"), ("GRACE_PERIOD", "1.5"), ("SAFETY_MARGIN", "2")],
         ),
         [
@@ -223,7 +223,8 @@ fn every_mistake_is_named_at_once_as_it_was_given() {
              negative number means each pod's own",
             "SAFETY_MARGIN is \"2\"; valid is a duration with its unit from 0s to 1h, such as \
              500ms or 2s",
-            "--workers is \"0\"; valid is a whole number from 1 to 256",
+            "--shutdown-grace-period is \"0\"; valid is a duration with its unit from 1s to 168h, \
+             such as 150s",
         ]
     );
 }
@@ -234,7 +235,6 @@ fn the_ends_of_each_range_are_valid_and_the_next_values_are_not() {
         ("poll-interval", &["1", "1s", "1h"][..], &["0", "999ms", "3601"][..]),
         ("node-termination-grace-period", &["3", "168h"], &["0", "604801s", "-1"]),
         ("safety-margin", &["0s", "119s"], &["61m", "2"]),
-        ("workers", &["1", "256"], &["0", "257", "-1", "1.0"]),
         ("shutdown-grace-period", &["1s", "168h"], &["0s", "1", "500ms", "169h"]),
         ("load-balancer-hold", &["0s", "1h"], &["15", "3601s", "-1s"]),
         ("rebalance-patience", &["1m", "60s", "168h"], &["30", "59s", "169h"]),
@@ -280,7 +280,6 @@ fn only_what_decides_about_pods_ends_the_program() {
         };
         for (command, ends) in [
             ("run", row.stakes == Stakes::Pods),
-            ("look", row.stakes == Stakes::Pods),
             ("drain", !matches!(row.stakes, Stakes::Reports(_))),
             ("plan", !matches!(row.stakes, Stakes::Reports(_))),
         ] {
@@ -324,15 +323,17 @@ fn a_flag_of_a_report_without_its_value_is_done_without() {
         ["--webhook-url came without a value; valid is https://HOST[:PORT]/PATH, or http://; it \
           counts as unset"]
     );
-    assert_eq!(problems(&["--workers"], &[]).len(), 1);
+    assert_eq!(problems(&["--safety-margin"], &[]).len(), 1);
 }
 
 #[test]
 fn with_what_ends_the_program_everything_is_named() {
-    let said =
-        problems(&["--workers=0"], &[("LOG_LEVEL", "loud"), ("K8S_SPOT_HANDLER_DEADLINE", "soon")]);
+    let said = problems(
+        &["--taint-node=on"],
+        &[("LOG_LEVEL", "loud"), ("K8S_SPOT_HANDLER_DEADLINE", "soon")],
+    );
     assert_eq!(said.len(), 3, "{said:?}");
-    assert!(said[0].starts_with("--workers"), "{said:?}");
+    assert!(said[0].starts_with("--taint-node"), "{said:?}");
 }
 
 #[cfg(unix)]

@@ -36,16 +36,16 @@ fn every_setting_has_its_line_in_the_order_of_the_table() {
 #[test]
 fn a_value_is_told_with_where_it_came_from() {
     let overview = printed(
-        &["--workers=8", "--poll-interval="],
-        &[POD[0], POD[1], ("WORKERS", "9"), ("POLL_INTERVAL", "5"), ("GRACE_PERIOD", "30")],
+        &["--safety-margin=8s", "--poll-interval="],
+        &[POD[0], POD[1], ("SAFETY_MARGIN", "9s"), ("POLL_INTERVAL", "5"), ("GRACE_PERIOD", "30")],
     );
     assert_eq!(overview.bad, None);
     for (name, expected) in [
         ("NODE_NAME", "node-1 environment NODE_NAME"),
-        ("WORKERS", "8 flag --workers"),
         ("POLL_INTERVAL", "5 environment POLL_INTERVAL"),
         ("POD_TERMINATION_GRACE_PERIOD", "30 environment GRACE_PERIOD"),
-        ("SAFETY_MARGIN", "2s default"),
+        ("SAFETY_MARGIN", "8s flag --safety-margin"),
+        ("SHUTDOWN_GRACE_PERIOD", "150s default"),
         ("NOTICE_URL", "(unset) default: not polled"),
     ] {
         assert_eq!(line(&overview, name), expected);
@@ -61,13 +61,6 @@ fn a_proxy_is_told_with_where_it_came_from_and_without_its_user() {
     assert_eq!(line(&overview, "HTTPS_PROXY"), "http://proxy.example:3128 environment https_proxy");
     assert_eq!(line(&overview, "NO_PROXY"), ".svc,10.0.0.0/8 environment NO_PROXY");
     assert!(line(&overview, "WEBHOOK_PROXY").starts_with("(unset) default: HTTPS_PROXY"));
-}
-
-#[test]
-fn what_is_no_choice_is_told_as_what_it_is() {
-    let overview = printed(&[], &[POD[0], POD[1], ("WORKERS", "10")]);
-    let told = "32 default: 10 is the default of aws-node-termination-handler";
-    assert_eq!(line(&overview, "WORKERS"), told);
 }
 
 #[test]
@@ -103,8 +96,10 @@ fn lead_times_are_told_as_they_come_out() {
 
 #[test]
 fn what_is_wrong_is_told_beside_what_is_right() {
-    let overview = printed(&["--workers=0", "--nonsense"], &[("POLL_INTERVAL", "soon")]);
-    assert_eq!(line(&overview, "WORKERS"), "0 flag --workers, NOT VALID");
+    let overview =
+        printed(&["--shutdown-grace-period=0", "--nonsense"], &[("POLL_INTERVAL", "soon")]);
+    let line_of_grace = line(&overview, "SHUTDOWN_GRACE_PERIOD");
+    assert_eq!(line_of_grace, "0 flag --shutdown-grace-period, NOT VALID");
     assert_eq!(line(&overview, "POLL_INTERVAL"), "soon environment POLL_INTERVAL, NOT VALID");
     assert!(line(&overview, "NODE_NAME").starts_with("(missing) "));
     assert!(line(&overview, "KUBERNETES_SERVICE_HOST").starts_with("(missing) "));

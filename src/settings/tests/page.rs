@@ -117,8 +117,8 @@ default.** Where a variable has other names, the first that is set counts, and a
 which one does not. An empty value counts as unset: templates make such. White space around a value does not
 count: a Secret that was made from a file has a line break at its end.
 
-A flag has one dash or two, and its value behind `=` or as the next argument: `--workers=8`, `-workers 8`. A
-switch alone means `true`; another value stands behind `=`: `--dry-run=false`.
+A flag has one dash or two, and its value behind `=` or as the next argument: `--cluster=blue`,
+`-cluster blue`. A switch alone means `true`; another value stands behind `=`: `--dry-run=false`.
 
     k8s-spot-handler --help              every setting, in short
     k8s-spot-handler --print-settings    what is in force here, and where each value comes from
@@ -216,9 +216,6 @@ from what the deadline leaves, which moves for nobody.
 Who goes is as with `kubectl drain`. A pod that cannot be evicted, because of its budget or
 for any other reason, is retried until the last moment at which it still gets its whole grace period before the deadline, less `SAFETY_MARGIN`;
 `BUDGET_OVERRIDE` says what happens then.
-
-`WORKERS` counts as unset if it is `10`: that is the default of aws-node-termination-handler, where it is how many
-events are dealt with at once, and its chart sets it, whether or not anybody chose it.
 
 ",
     ),

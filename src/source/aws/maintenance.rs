@@ -41,8 +41,8 @@ pub(in crate::source) fn answer(
     let stands = |entry: &Entry| {
         entry.state != State::Over && !history.iter().any(|past| past.is_the_event_of(entry))
     };
-    let (standing, past): (Vec<Entry>, Vec<Entry>) = scheduled.into_iter().partition(stands);
-    let mut standing = in_order(standing);
+    let (mut standing, past): (Vec<Entry>, Vec<Entry>) = scheduled.into_iter().partition(stands);
+    standing.sort_by(|one, other| one.key().cmp(&other.key()));
     standing.dedup_by(|one, other| one.key() == other.key());
     standing.truncate(MOST);
 
@@ -59,17 +59,6 @@ pub(in crate::source) fn answer(
         entry.notice(u8::try_from(before).unwrap_or(u8::MAX), window)
     });
     Answer { standing: standing.collect(), over }
-}
-
-/// The first by their times first. The library's sort is 20 kB of code, and there are one or two.
-fn in_order(mut entries: Vec<Entry>) -> Vec<Entry> {
-    let mut ordered = Vec::with_capacity(entries.len());
-    while let Some((first, _)) =
-        entries.iter().enumerate().min_by(|(_, one), (_, other)| one.key().cmp(&other.key()))
-    {
-        ordered.push(entries.swap_remove(first));
-    }
-    ordered
 }
 
 /// One event of a list.

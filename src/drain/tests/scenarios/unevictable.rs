@@ -133,7 +133,7 @@ fn nobody_is_deleted_where_nothing_happens_to_the_instance() {
 
 #[test]
 fn evictions_that_hang_do_not_keep_others_from_being_asked() {
-    // Two workers, and two pods in a namespace whose webhook hangs.
+    // Two requests at once, and two pods in a namespace whose webhook hangs.
     let other = |name: &str| {
         let mut life = pod(name);
         let mut reference = (*life.pod.reference).clone();
@@ -144,7 +144,7 @@ fn evictions_that_hang_do_not_keep_others_from_being_asked() {
     let hanging = [pod("a"), pod("b"), pod("c")];
     let silent = || Wrong::Silent { carried_out: false };
     let cluster = Cluster::with(hanging.into_iter().chain([other("x"), other("y")]))
-        .but(|it| it.workers = 2)
+        .but(|it| it.free = 2)
         .fault(0..=120, silent())
         .only(Some(0), Some(Verb::Evict))
         .fault(0..=120, silent())
@@ -204,7 +204,7 @@ fn a_deletion_that_is_due_goes_before_the_eviction_of_a_pod_with_time() {
     let pods = (0..20).map(|number| pod(&format!("late-{number:02}")).late(88));
     let cluster =
         Cluster::with([pod("a").covered()].into_iter().chain(pods)).budget("web", 0, None);
-    let run = run(&cluster.but(|it| it.workers = 1).deadline(200));
+    let run = run(&cluster.but(|it| it.free = 1).deadline(200));
     let deleted = run.asked().position(|(_, job)| Verb::from(job.ask) == Verb::Delete).unwrap();
     let at_own_time = run.asked().nth(deleted).unwrap().0;
     assert!(at_own_time < at(ms(168_300)), "{at_own_time:?}");

@@ -2,7 +2,6 @@
 
 use crate::drain::ask::Answer;
 use crate::drain::machine::{Drain, Step};
-use crate::drain::pod::Terminating;
 use crate::drain::progress::Progress;
 use crate::drain::tests::cluster::{Arrival, Cluster, Wrong, at, ms, pod, secs};
 use crate::drain::tests::model::run;
@@ -154,59 +153,10 @@ fn a_pod_that_was_not_found_once_is_not_gone() {
     assert_eq!(drain.verdict(at(ms(300))).summary().to_string(), "1 evicted in 0.3 s");
 }
 
-/// A pod was told to end at 0 s, and should be gone at 30 s.
-#[test]
-fn a_watch_that_keeps_silent_is_opened_anew() {
-    let mut drain = Drain::begin(Moment::START, Cluster::with([]).plan);
-    drain.release(Moment::START);
-    drain.set_begins();
-    drain.pod_seen(Moment::START, pod("a").pod);
-    drain.set_complete(Moment::START);
-    next_asked(&mut drain, Moment::START);
-    drain.answered(Moment::START, "a", Answer::Accepted);
-    let doubts = |drain: &mut Drain, from: u64, to: u64| {
-        let doubted = |second: &u64| reopens(drain, at(secs(*second)));
-        (from..to).filter(doubted).collect::<Vec<_>>()
-    };
-    assert_eq!(doubts(&mut drain, 0, 22), [5, 20], "that it is ending should have been told");
-    let ending = Terminating { grace: 30, ends: at(secs(30)) };
-    drain.pod_seen(Moment::START, pod("a").but(|pod| pod.terminating = Some(ending)).pod);
-    assert_eq!(doubts(&mut drain, 22, 52), [35, 50], "that it is gone should have been told");
-    drain.pod_gone(at(secs(52)), "a");
-    assert!(doubts(&mut drain, 52, 119).is_empty());
-}
-
-/// It may have been gone for long: few pods need all of their grace.
-#[test]
-fn a_watch_is_doubted_before_a_long_grace_is_over() {
-    let mut drain = Drain::begin(Moment::START, Cluster::with([]).plan);
-    drain.release(Moment::START);
-    drain.set_begins();
-    drain.pod_seen(Moment::START, pod("a").grace(100).pod);
-    drain.set_complete(Moment::START);
-    next_asked(&mut drain, Moment::START);
-    drain.answered(Moment::START, "a", Answer::Accepted);
-    let ending = Terminating { grace: 100, ends: at(secs(100)) };
-    drain
-        .pod_seen(Moment::START, pod("a").grace(100).but(|pod| pod.terminating = Some(ending)).pod);
-    let doubts: Vec<u64> = (0..50).filter(|s| reopens(&mut drain, at(secs(*s)))).collect();
-    assert_eq!(doubts, [15, 30, 45]);
-}
-
-fn reopens(drain: &mut Drain, now: Moment) -> bool {
-    loop {
-        match drain.next(now, 1) {
-            Step::ReopenWatch => return true,
-            Step::Wait(_) | Step::Done(_) => return false,
-            Step::Tell(_) | Step::Empty(_) | Step::Ask(_) | Step::GiveUp(_) => {}
-        }
-    }
-}
-
 fn next_asked(drain: &mut Drain, now: Moment) -> Option<String> {
     loop {
         match drain.next(now, 1) {
-            Step::Tell(_) | Step::Empty(_) | Step::ReopenWatch | Step::GiveUp(_) => {}
+            Step::Tell(_) | Step::Empty(_) | Step::GiveUp(_) => {}
             Step::Ask(job) => return Some(job.pod.uid.clone()),
             Step::Wait(_) | Step::Done(_) => return None,
         }

@@ -183,8 +183,8 @@ fn a_late_pod_goes_too_and_nothing_is_said_to_be_empty_twice() {
 }
 
 #[test]
-fn one_worker_is_enough_only_slower() {
+fn one_request_at_a_time_is_enough_only_slower() {
     let cluster = Cluster::with([pod("a"), pod("b"), pod("c")]);
-    let run = run(&cluster.but(|it| it.workers = 1));
+    let run = run(&cluster.but(|it| it.free = 1));
     are(&run.requests(), &["0.0 a evict 30", "0.1 b evict 30", "0.2 c evict 30"]);
 }

@@ -55,8 +55,8 @@ fn the_name_of_the_node_is_asked_for_at_the_start_and_no_connection_is_kept() {
         "0.0 check credentials
          0.0 find node
          0.1 * node found: node-1
-         0.1 look at node-1
-         0.1 disconnect
+         0.1 read node-1
+         0.2 disconnect
          60.0 * SIGTERM, ends",
     );
 }
@@ -73,7 +73,7 @@ fn a_name_that_is_not_known_yet_is_asked_for_again_and_that_is_said_once() {
          5.2 disconnect
          12.5 disconnect
          20.6 * node found: node-1
-         20.6 disconnect
+         20.7 disconnect
          100.0 * SIGTERM, ends",
     );
 }
@@ -178,15 +178,15 @@ fn a_name_on_its_way_when_a_drain_ends_is_asked_for_again() {
 }
 
 #[test]
-fn a_name_is_not_asked_for_while_nobody_can_ask() {
+fn a_name_is_asked_for_while_no_pod_can_be_asked() {
     let busy = secs(0)..secs(5);
     are(
         &run(&nameless().but(|it| it.busy.push(busy)).sigterm(&[60])).lines(),
         "0.0 check credentials
-         5.0 find node
-         5.1 * node found: node-1
-         5.1 look at node-1
-         5.1 disconnect
+         0.0 find node
+         0.1 * node found: node-1
+         0.1 read node-1
+         0.2 disconnect
          60.0 * SIGTERM, ends",
     );
 }

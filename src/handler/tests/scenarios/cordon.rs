@@ -19,7 +19,8 @@ fn the_node_is_cordoned_before_the_first_eviction() {
     are(
         &cordoned(script()),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * notice: terminate, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -37,7 +38,8 @@ fn the_evictions_wait_a_second_for_a_cordon_that_hangs() {
     are(
         &cordoned(script().trouble(10..13, With::PatchNode, What::Hangs)),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * notice: terminate, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -59,7 +61,8 @@ fn the_evictions_wait_a_second_for_a_node_that_cannot_be_read() {
     are(
         &cordoned(script().trouble(10..13, With::ReadNode, What::Refuses)),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * notice: terminate, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -84,7 +87,8 @@ fn a_cordon_that_is_refused_is_tried_beside_the_evictions_and_said_once() {
     are(
         &cordoned(script().trouble(10..16, With::PatchNode, What::Refuses)),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * notice: terminate, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -116,7 +120,8 @@ fn a_cordon_whose_answer_was_lost_is_ours() {
     are(
         &cordoned(script().trouble(10..11, With::PatchNode, What::LosesAnswer)),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * notice: terminate, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -137,7 +142,8 @@ fn a_node_that_somebody_changed_in_between_is_read_again() {
     are(
         &cordoned(script().edit(10_120, Edit::Touch).edit(10_320, Edit::Touch)),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * notice: terminate, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -159,7 +165,8 @@ fn a_node_that_somebody_cordoned_in_between_is_not_our_cordon() {
     are(
         &cordoned(script().edit(10_120, Edit::Cordon)),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * notice: terminate, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -179,7 +186,8 @@ fn a_cordon_of_somebody_else_is_remembered_as_not_ours() {
     are(
         &cordoned(script().but(|it| it.cordoned = true)),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * notice: terminate, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -198,7 +206,7 @@ fn a_cordon_that_somebody_lifts_in_the_drain_stays_lifted() {
     let run = run(&script);
     are(
         &run.lines_with(&["node-1", "cordon"]),
-        "0.0 look at node-1
+        "0.0 read node-1
          10.0 read node-1
          10.0 * drain of node-1 begins
          10.0 follow pods of node-1
@@ -218,7 +226,8 @@ fn a_dry_run_reads_and_writes_nothing() {
     are(
         &run.lines(),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.0 disconnect
          10.0 * notice: terminate, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -241,7 +250,8 @@ fn a_dry_run_on_a_cordoned_node_says_so() {
     are(
         &cordoned(script),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * notice: terminate, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -261,7 +271,7 @@ fn a_second_drain_finds_its_own_cordon() {
         .says(80, Says::At(Terminate, 110));
     are(
         &run(&script).lines_with(&["node-1", "cordon"]),
-        "0.0 look at node-1
+        "0.0 read node-1
          10.0 read node-1
          10.0 * drain of node-1 begins
          10.0 follow pods of node-1
@@ -290,7 +300,8 @@ fn a_notice_that_takes_over_while_the_cordon_is_under_way_waits_for_its_answer()
     are(
         &run(&read).lines(),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         1.2 disconnect
          10.0 * notice: stop, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -305,7 +316,8 @@ fn a_notice_that_takes_over_while_the_cordon_is_under_way_waits_for_its_answer()
     are(
         &run(&patched).lines(),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.7 disconnect
          10.0 * notice: stop, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins

@@ -13,7 +13,8 @@ fn nothing_left_is_said_once_and_the_deadline_adds_nothing() {
     let run = run(&script().noticed().pods([pod("a")]));
     are(
         &run.lines_with(&ENDS),
-        "11.2 * empty: [a evicted]
+        "0.1 disconnect
+         11.2 * empty: [a evicted]
          130.0 * deadline, nothing has changed
          130.0 disconnect
          130.1 patch node-1: ours, drained
@@ -27,7 +28,8 @@ fn a_late_pod_is_in_the_table_at_the_deadline() {
     let run = run(&script().noticed().pods([pod("a"), pod("late").late(50)]));
     are(
         &run.lines_with(&ENDS),
-        "11.2 * empty: [a evicted]
+        "0.1 disconnect
+         11.2 * empty: [a evicted]
          50.0 evict late 30
          130.0 * deadline: [a evicted, late evicted]
          130.0 disconnect
@@ -42,7 +44,8 @@ fn an_empty_node_is_empty() {
     let run = run(&script().noticed());
     are(
         &run.lines_with(&ENDS),
-        "10.1 * empty: []
+        "0.1 disconnect
+         10.1 * empty: []
          130.0 * deadline, nothing has changed
          130.0 disconnect
          130.1 patch node-1: ours, drained
@@ -59,7 +62,8 @@ fn what_is_still_there_at_the_deadline_is_in_the_table() {
         .trouble(10..131, With::Pods, What::Refuses));
     are(
         &run.lines_with(&ENDS),
-        "130.0 * deadline: [] and perhaps more
+        "0.1 disconnect
+         130.0 * deadline: [] and perhaps more
          130.0 disconnect
          300.0 * SIGTERM, ends",
     );
@@ -71,7 +75,8 @@ fn pods_that_were_never_seen_are_not_called_drained() {
         run(&script().noticed().pods([pod("a")]).trouble(10..131, With::Everything, What::Refuses));
     are(
         &run.lines_with(&["deadline", "patch", "disconnect", "SIGTERM"]),
-        "130.0 * deadline: [] and perhaps more
+        "0.1 disconnect
+         130.0 * deadline: [] and perhaps more
          130.0 disconnect
          131.2 patch node-1: cordon, ours
          131.3 disconnect
@@ -84,7 +89,8 @@ fn the_end_is_noted_on_the_node_and_nothing_else_is_changed() {
     let run = run(&script().noticed().edit(60_000, Edit::Uncordon).edit(130_070, Edit::Touch));
     are(
         &run.lines_with(&["node-1", "disconnect"]),
-        "0.0 look at node-1
+        "0.0 read node-1
+         0.1 disconnect
          10.0 read node-1
          10.0 * drain of node-1 begins
          10.0 follow pods of node-1
@@ -106,7 +112,8 @@ fn an_end_that_cannot_be_noted_at_once_is_noted_later() {
     let run = run(&script().noticed().trouble(130..140, With::PatchNode, What::Refuses));
     are(
         &run.lines_with(&["note", "drained", "disconnect"]),
-        "130.0 disconnect
+        "0.1 disconnect
+         130.0 disconnect
          130.1 patch node-1: ours, drained
          130.5 patch node-1: ours, drained
          131.0 patch node-1: ours, drained
@@ -123,7 +130,8 @@ fn an_end_that_cannot_be_noted_is_said_once_and_noted_when_it_can_be() {
     let run = run(&script().noticed().trouble(130..200, With::Everything, What::Hangs));
     are(
         &run.lines_with(&["failing", "answers", "drained", "disconnect"]),
-        "130.0 disconnect
+        "0.1 disconnect
+         130.0 disconnect
          135.0 * node failing: Mark, no answer in time
          214.8 patch node-1: ours, drained
          214.9 * node answers, 8 failed
@@ -132,20 +140,21 @@ fn an_end_that_cannot_be_noted_is_said_once_and_noted_when_it_can_be() {
 }
 
 #[test]
-fn nothing_is_sent_while_nobody_can_send_it() {
+fn while_no_pod_can_be_asked_the_node_is() {
     let busy = secs(10)..secs(13);
     let run = run(&script().noticed().pods([pod("a")]).but(|it| it.busy.push(busy)));
     are(
         &run.lines(),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * notice: terminate, 120 s left
+         10.0 read node-1
          10.0 * drain of node-1 begins
          10.0 follow pods of node-1
-         13.0 read node-1
+         10.1 patch node-1: cordon, ours
+         10.2 * cordon: Done
          13.0 evict a 30
-         13.1 patch node-1: cordon, ours
-         13.2 * cordon: Done
          14.1 * empty: [a evicted]
          130.0 * deadline, nothing has changed
          130.0 disconnect
@@ -157,41 +166,17 @@ fn nothing_is_sent_while_nobody_can_send_it() {
 }
 
 #[test]
-fn the_end_waits_for_somebody_who_can_note_it() {
+fn the_end_is_noted_while_no_pod_can_be_asked() {
     let busy = secs(130)..secs(132);
     let run = run(&script().noticed().but(|it| it.busy.push(busy)));
     are(
         &run.lines_with(&ENDS),
-        "10.1 * empty: []
+        "0.1 disconnect
+         10.1 * empty: []
          130.0 * deadline, nothing has changed
          130.0 disconnect
-         132.1 patch node-1: ours, drained
-         132.2 disconnect
+         130.1 patch node-1: ours, drained
+         130.2 disconnect
          300.0 * SIGTERM, ends",
-    );
-}
-
-#[test]
-fn a_watch_that_cannot_be_started_is_started_again() {
-    let run = run(&script().noticed().pods([pod("a")]).but(|it| it.no_thread = 3).sigterm(&[100]));
-    are(
-        &run.lines(),
-        "0.0 check credentials
-         0.0 look at node-1
-         10.0 * notice: terminate, 120 s left
-         10.0 read node-1
-         10.0 * drain of node-1 begins
-         10.0 follow pods of node-1
-         10.0 * watch lost: no thread
-         10.1 patch node-1: cordon, ours
-         10.2 * cordon: Done
-         10.5 follow pods of node-1
-         10.5 * watch lost: no thread
-         11.0 follow pods of node-1
-         11.0 * watch lost: no thread
-         11.5 follow pods of node-1
-         11.6 evict a 30
-         12.7 * empty: [a evicted]
-         100.0 * SIGTERM, ends",
     );
 }

@@ -18,7 +18,8 @@ fn the_hook_is_the_deadline_and_budgets_are_kept_to_until_then() {
     are(
         &run(&script).lines(),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * notice: asg-lifecycle/terminate some time, 3300 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -46,7 +47,8 @@ fn back_in_service_calls_the_drain_off_and_gives_the_node_back() {
     are(
         &run.lines(),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * notice: asg-lifecycle/stop some time, 3300 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -73,7 +75,7 @@ fn an_instance_that_comes_out_of_the_warm_pool_is_given_back() {
     let run = run(&script.path_says(Lifecycle, 95, Says::Nothing));
     are(
         &run.lines_with(&["another", "found", "node-1", "uncordoned", "withdrawn"]),
-        "0.0 look at node-1
+        "0.0 read node-1
          10.0 read node-1
          10.0 * drain of node-1 begins
          10.0 follow pods of node-1
@@ -83,7 +85,7 @@ fn an_instance_that_comes_out_of_the_warm_pool_is_given_back() {
          97.1 patch node-1: uncordon, forget
          97.2 * the node is uncordoned
          100.0 - another process begins
-         102.0 look at node-1",
+         102.0 read node-1",
     );
     assert!(run.node.is_as_others_want_it() && run.node.annotation().is_none());
 }

@@ -26,7 +26,8 @@ fn a_reboot_is_drained_for_ten_minutes_before_it() {
     are(
         &run(&script.sigterm(&[1100])).lines(),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * scheduled: scheduled-maintenance/instance-reboot/event in 390 s
          400.0 * notice: scheduled-maintenance/instance-reboot/event, 600 s left
          400.0 read node-1
@@ -154,7 +155,8 @@ fn a_time_that_moves_far_away_in_the_drain_calls_it_off_until_then() {
     are(
         &run(&script.pods([pod("a"), pod("b").covered()]).sigterm(&[1100])).lines(),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * notice: scheduled-maintenance/system-reboot/event, 190 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -195,7 +197,7 @@ fn a_time_that_moves_when_it_is_over_is_another_occasion() {
     let script = plans(script, 250, &[planned(SystemReboot, 1000)]).pods([pod("a")]);
     are(
         &run(&script.sigterm(&[1100])).lines_with(&["notice", "scheduled", "node-1", "cordon"]),
-        "0.0 look at node-1
+        "0.0 read node-1
          10.0 * notice: scheduled-maintenance/system-reboot/event, 190 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -226,7 +228,8 @@ fn what_is_cancelled_before_its_drain_leaves_no_trace() {
     are(
         &run(&plans(script, 60, &[over]).sigterm(&[900])).lines(),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * scheduled: scheduled-maintenance/system-reboot/event in 390 s
          60.0 * notice withdrawn
          900.0 * SIGTERM, ends",
@@ -242,7 +245,8 @@ fn what_is_cancelled_in_its_drain_calls_it_off_and_gives_the_node_back() {
     are(
         &run.lines(),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * notice: scheduled-maintenance/system-reboot/event, 190 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -270,7 +274,7 @@ fn what_is_completed_gives_the_node_back() {
     let run = run(&plans(script, 230, &[over]).pods([pod("a")]));
     are(
         &run.lines_with(&["deadline", "withdrawn", "node-1", "uncordoned"]),
-        "0.0 look at node-1
+        "0.0 read node-1
          10.0 read node-1
          10.0 * drain of node-1 begins
          10.0 follow pods of node-1
@@ -339,7 +343,8 @@ fn a_reboot_from_before_this_boot_is_done() {
         &run(&script).lines(),
         "0.0 check credentials
          0.0 * drained before
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          300.0 * SIGTERM, ends",
     );
 }
@@ -363,7 +368,8 @@ fn an_interruption_takes_over() {
     are(
         &run(&script.pods([pod("a"), pod("b").covered()])).lines(),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * notice: scheduled-maintenance/system-reboot/event, 490 s left
          10.0 read node-1
          10.0 * drain of node-1 begins

@@ -24,7 +24,8 @@ fn marked() -> Script {
 fn one_patch_sets_them_and_one_takes_them_back() {
     let run = run(&marked());
     are(&run.lines(), "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * notice: terminate, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -53,7 +54,7 @@ fn one_patch_sets_them_and_one_takes_them_back() {
 fn a_foreign_taint_that_arrives_in_between_survives() {
     let taint = Edit::Taint("dedicated", "gpu", "NoSchedule");
     let run = run(&marked().edit(10_120, taint));
-    are(&run.lines_with(&["node-1"]), "0.0 look at node-1
+    are(&run.lines_with(&["node-1"]), "0.0 read node-1
          10.0 read node-1
          10.0 * drain of node-1 begins
          10.0 follow pods of node-1
@@ -90,7 +91,8 @@ fn evictions_are_held_up_for_load_balancers_where_there_is_time() {
     are(
         &run(&script.pods([pod("a"), pod("b").grace(110), pod("c").grace(600)])).lines(),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * notice: terminate, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -136,7 +138,8 @@ fn a_label_that_was_there_before_holds_nothing_up() {
 fn marks_only() {
     let run = run(&marked().but(|it| it.config.policy.marks_only = true));
     are(&run.lines(), "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * marks: terminate
          10.0 read node-1
          10.1 patch node-1: cordon, taints [aws-node-termination-handler/spot-itn], label, ours
@@ -166,7 +169,7 @@ fn a_metadata_service_that_falls_silent_for_a_moment_does_not_reopen_the_node() 
     let run = run(&falls_silent().says(24, Says::At(Terminate, 130)));
     are(
         &run.lines_with(&["marks", "withdrawn", "node-1", "cordon"]),
-        "0.0 look at node-1
+        "0.0 read node-1
          10.0 * marks: terminate
          10.0 read node-1
          10.1 patch node-1: cordon, ours
@@ -182,16 +185,15 @@ fn a_process_that_starts_in_the_half_minute_waits_for_it_as_well() {
     let run = run(&falls_silent().ends(40, End::Killed));
     are(
         &run.lines_with(&["another", "marks", "withdrawn", "node-1", "cordon"]),
-        "0.0 look at node-1
+        "0.0 read node-1
          10.0 * marks: terminate
          10.0 read node-1
          10.1 patch node-1: cordon, ours
          10.2 * cordon: Done
          22.0 * notice withdrawn
          40.0 - another process begins
-         42.0 look at node-1
-         42.1 read node-1
-         42.2 * marks found: spot-interruption/terminate
+         42.0 read node-1
+         42.1 * marks found: spot-interruption/terminate
          44.0 * notice withdrawn
          74.0 * stays withdrawn: terminate
          74.0 read node-1
@@ -207,9 +209,9 @@ fn a_process_that_starts_on_another_boot_waits_for_nothing() {
     are(
         &run.lines_with(&["another", "found", "uncordon"]),
         "30.0 - another process begins
-         32.2 * marks found of an earlier boot: spot-interruption/terminate
-         32.2 patch node-1: uncordon, forget
-         32.3 * the node is uncordoned",
+         32.1 * marks found of an earlier boot: spot-interruption/terminate
+         32.1 patch node-1: uncordon, forget
+         32.2 * the node is uncordoned",
     );
 }
 
@@ -254,7 +256,8 @@ fn the_hold_begins_when_the_label_is_there_though_its_answer_was_lost() {
     let script = script.but(|it| it.config.load_balancer_hold = secs(20));
     are(
         &run(&script.pods([pod("a")])).lines_with(&["patch", "read", "evict a"]),
-        "10.0 read node-1
+        "0.0 read node-1
+         10.0 read node-1
          10.1 patch node-1: cordon, taints [aws-node-termination-handler/spot-itn], label, ours
          30.0 evict a 30
          45.3 read node-1

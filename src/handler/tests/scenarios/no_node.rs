@@ -19,7 +19,7 @@ fn a_drain_of_no_node_is_none() {
     let run = run(&asked(0, 1000, What::HasNoNode).sigterm(&[200]));
     are(
         &run.lines_with(&["*"]),
-        "0.2 * no such node: Recall
+        "0.1 * no such node: Recall
          10.0 * notice: terminate, 120 s left
          10.0 * drain of node-1 begins
          10.1 * no such node: Drain
@@ -35,7 +35,7 @@ fn a_node_that_comes_before_the_deadline_is_drained_after_all() {
     let run = run(&asked(0, 60, What::HasNoNode).pods([pod("a").late(70)]));
     are(
         &run.lines_with(&["*", "patch", "evict"]),
-        "0.2 * no such node: Recall
+        "0.1 * no such node: Recall
          10.0 * notice: terminate, 120 s left
          10.0 * drain of node-1 begins
          10.1 * no such node: Drain
@@ -56,7 +56,7 @@ fn a_node_without_pods_that_comes_before_the_deadline_has_nobody_to_go() {
     let run = run(&asked(0, 60, What::HasNoNode));
     are(
         &run.lines_with(&["*", "patch", "evict"]),
-        "0.2 * no such node: Recall
+        "0.1 * no such node: Recall
          10.0 * notice: terminate, 120 s left
          10.0 * drain of node-1 begins
          10.1 * no such node: Drain
@@ -80,7 +80,7 @@ fn a_drain_without_a_deadline_is_over_and_not_noted() {
     let run = run(&script.sigterm(&[100]).pods([pod("a").late(45)]));
     are(
         &run.lines_with(&["*", "another", "patch", "evict"]),
-        "0.2 * no such node: Recall
+        "0.1 * no such node: Recall
          10.0 * notice: rebalance-recommendation without a deadline, 60 s left
          10.0 * drain of node-1 begins
          10.1 * no such node: Drain
@@ -107,7 +107,7 @@ fn nobody_on_a_node_that_could_not_be_read_is_not_taken_for_all_gone() {
     let run = run(&asked(0, 1000, What::Refuses).sigterm(&[200]));
     are(
         &run.lines_with(&["*"]),
-        "0.2 * node failing: Recall, connection refused
+        "0.1 * node failing: Recall, connection refused
          10.0 * notice: terminate, 120 s left
          10.0 * drain of node-1 begins
          10.1 * node failing: Drain, connection refused
@@ -122,13 +122,13 @@ fn the_answer_of_the_node_is_waited_for_before_nobody_is_said_to_be_left() {
     let script = script().trouble(0..22, With::ReadNode, What::Hangs).sigterm(&[150]);
     are(
         &run(&script.noticed()).lines_with(&["*"]),
-        "5.1 * node failing: Recall, no answer in time
+        "5.0 * node failing: Recall, no answer in time
          10.0 * notice: terminate, 120 s left
          10.0 * drain of node-1 begins
-         10.3 * node failing: Drain, no answer in time
-         27.3 * empty: []
-         27.4 * node answers, 5 failed
-         27.4 * cordon: Done
+         10.2 * node failing: Drain, no answer in time
+         27.2 * empty: []
+         27.3 * node answers, 5 failed
+         27.3 * cordon: Done
          130.0 * deadline, nothing has changed
          150.0 * SIGTERM, ends",
     );
@@ -139,14 +139,14 @@ fn so_it_is_where_nothing_but_patience_is_to_be_waited_for() {
     let script = script().trouble(0..22, With::ReadNode, What::Hangs).sigterm(&[150]);
     are(
         &run(&script.recommended(60, 100)).lines_with(&["*"]),
-        "5.1 * node failing: Recall, no answer in time
+        "5.0 * node failing: Recall, no answer in time
          10.0 * notice: rebalance-recommendation without a deadline, 60 s left
          10.0 * drain of node-1 begins
-         10.3 * node failing: Drain, no answer in time
-         27.3 * empty: []
-         27.5 * node answers, 5 failed
-         27.5 * cordon: Kept
-         27.5 * marks last 82.5 s
+         10.2 * node failing: Drain, no answer in time
+         27.2 * empty: []
+         27.4 * node answers, 5 failed
+         27.4 * cordon: Kept
+         27.4 * marks last 82.6 s
          110.0 * marks expired: rebalance-recommendation
          110.2 * the node is uncordoned
          150.0 * SIGTERM, ends",
@@ -158,7 +158,7 @@ fn pods_that_are_bound_to_a_node_show_that_its_name_is_right() {
     let run = run(&asked(0, 1000, What::Refuses).pods([pod("a")]).sigterm(&[200]));
     are(
         &run.lines_with(&["*", "evict"]),
-        "0.2 * node failing: Recall, connection refused
+        "0.1 * node failing: Recall, connection refused
          10.0 * notice: terminate, 120 s left
          10.0 * drain of node-1 begins
          10.1 * node failing: Drain, connection refused

@@ -17,7 +17,8 @@ fn nothing_is_done_while_there_is_no_notice() {
     are(
         &run.lines(),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          300.0 * SIGTERM, ends",
     );
 }
@@ -28,7 +29,8 @@ fn a_notice_from_its_beginning_to_its_end() {
     are(
         &run.lines(),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * notice: terminate, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -71,7 +73,8 @@ fn three_answers_without_it_end_a_notice_and_the_same_again_is_a_new_one() {
     are(
         &run.lines(),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * notice: terminate, 30 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -130,7 +133,8 @@ fn failures_do_not_end_a_notice_and_are_said_once() {
     are(
         &run.lines(),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * notice: terminate, 30 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -187,7 +191,8 @@ fn another_action_takes_over_a_running_drain() {
     are(
         &run.lines(),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * notice: stop, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -258,7 +263,8 @@ fn a_notice_that_is_over_in_its_drain_lets_the_drain_go_on_and_makes_room_for_a_
     are(
         &run.lines(),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * notice: terminate, 30 s left
          10.0 read node-1
          10.0 * drain of node-1 begins

@@ -16,10 +16,10 @@ fn stopped_and_started_again_the_node_is_given_back() {
         let script = script().says(10, Says::At(action, 40)).says(45, Says::Nothing);
         let run = run(&script.pods([pod("a")]).ends(44, End::Rebooted));
         let told = run.lines_with(&["another", "found", "withdrawn", "uncordoned"]);
-        let found = format!("46.2 * marks found of an earlier boot: spot-interruption/{action}");
+        let found = format!("46.1 * marks found of an earlier boot: spot-interruption/{action}");
         assert_eq!(
             told,
-            ["44.0 - another process begins", &found, "46.3 * the node is uncordoned"]
+            ["44.0 - another process begins", &found, "46.2 * the node is uncordoned"]
         );
         assert!(run.node.is_as_others_want_it() && run.node.annotation().is_none());
     }
@@ -32,7 +32,8 @@ fn started_again_with_a_notice_that_is_over_the_node_is_given_back() {
     are(
         &run.lines(),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * notice: stop, 30 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -89,7 +90,8 @@ fn after_its_reboot_maintenance_is_done_while_it_is_still_listed() {
     are(
         &run.lines(),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * notice: scheduled-maintenance/system-reboot/event, 90 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -106,12 +108,11 @@ fn after_its_reboot_maintenance_is_done_while_it_is_still_listed() {
          110.0 - another process begins
          112.0 check credentials
          112.0 * drained before
-         112.0 look at node-1
-         112.1 read node-1
-         112.2 * marks found of an earlier boot: scheduled-maintenance/system-reboot/event
-         112.2 patch node-1: uncordon, remember, over scheduled-maintenance/system-reboot/event
-         112.3 * the node is uncordoned
-         112.3 disconnect
+         112.0 read node-1
+         112.1 * marks found of an earlier boot: scheduled-maintenance/system-reboot/event
+         112.1 patch node-1: uncordon, remember, over scheduled-maintenance/system-reboot/event
+         112.2 * the node is uncordoned
+         112.2 disconnect
          200.0 * notice withdrawn
          200.0 read node-1
          200.1 patch node-1: forget

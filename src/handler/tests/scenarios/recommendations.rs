@@ -25,7 +25,8 @@ fn the_node_is_cordoned_and_given_back_by_itself() {
     are(
         &run.lines(),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * marks: rebalance-recommendation
          10.0 read node-1
          10.1 patch node-1: cordon, ours
@@ -47,7 +48,8 @@ fn a_soft_taint_by_setting() {
     let soft = RebalanceMark::SoftTaint;
     let run = run(&recommended().but(|it| it.config.marks.rebalance_mark = soft));
     are(&run.lines(), "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * marks: rebalance-recommendation
          10.0 read node-1
          10.1 patch node-1: taints [aws-node-termination-handler/rebalance-recommendation], not ours
@@ -68,7 +70,7 @@ fn a_recommendation_that_ends_gives_the_node_back() {
     let run = run(&recommended().path_says(Rebalance, 30, Says::Nothing));
     are(
         &run.lines_with(&["marks", "withdrawn", "node-1", "uncordoned"]),
-        "0.0 look at node-1
+        "0.0 read node-1
          10.0 * marks: rebalance-recommendation
          10.0 read node-1
          10.1 patch node-1: cordon, ours
@@ -87,7 +89,8 @@ fn an_interruption_follows_in_time() {
     are(
         &run(&script).lines(),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * marks: rebalance-recommendation
          10.0 read node-1
          10.1 patch node-1: cordon, ours
@@ -139,7 +142,8 @@ fn a_drain_ends_when_nothing_is_left_and_the_marks_with_their_time() {
     are(
         &run.lines(),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * notice: rebalance-recommendation without a deadline, 60 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -169,7 +173,8 @@ fn a_budget_is_kept_to_and_nobody_dies() {
     are(
         &run(&drained().pods([pod("a"), pod("b").covered()])).lines(),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * notice: rebalance-recommendation without a deadline, 60 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -199,7 +204,8 @@ fn an_interruption_takes_over_the_drain_and_what_is_gone_stays_counted() {
     are(
         &run(&script.pods([pod("a"), pod("b").covered(), pod("c").grace(600).slow()])).lines(),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * notice: rebalance-recommendation without a deadline, 60 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -210,23 +216,15 @@ fn an_interruption_takes_over_the_drain_and_what_is_gone_stays_counted() {
          10.2 evict c 600
          10.2 evict a 30
          10.2 evict b 30
-         25.2 reopen the watch
          40.0 * taken over: terminate
          40.0 read node-1
          40.0 delete c 118
          40.1 patch node-1: ours
          40.2 * cordon: Kept
-         55.0 reopen the watch
-         70.0 reopen the watch
-         85.0 reopen the watch
-         100.0 reopen the watch
          110.0 read node-1
          110.1 patch node-1: ours, over rebalance-recommendation
-         115.0 reopen the watch
          127.0 mark b
          128.0 delete b 30
-         130.0 reopen the watch
-         145.0 reopen the watch
          158.1 * empty: [a evicted, b deleted, c evicted]
          160.0 * deadline, nothing has changed
          160.0 disconnect
@@ -269,7 +267,8 @@ fn a_restart_does_not_begin_the_time_of_the_marks_anew() {
     are(
         &run.lines(),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * marks: rebalance-recommendation
          10.0 read node-1
          10.1 patch node-1: cordon, ours
@@ -279,11 +278,10 @@ fn a_restart_does_not_begin_the_time_of_the_marks_anew() {
          60.0 - another process begins
          62.0 check credentials
          62.0 * marks: rebalance-recommendation
-         62.0 look at node-1
-         62.1 read node-1
-         62.2 * marks found: rebalance-recommendation
-         62.2 * marks last 47.8 s
-         62.2 disconnect
+         62.0 read node-1
+         62.1 * marks found: rebalance-recommendation
+         62.1 * marks last 47.9 s
+         62.1 disconnect
          110.0 * marks expired: rebalance-recommendation
          110.0 read node-1
          110.1 patch node-1: uncordon, remember, over rebalance-recommendation
@@ -299,7 +297,7 @@ fn a_restart_after_their_time_does_not_set_them_again() {
     let run = run(&recommended().ends(150, End::Killed));
     are(
         &run.lines_with(&["marks", "another", "before", "node-1", "cordon"]),
-        "0.0 look at node-1
+        "0.0 read node-1
          10.0 * marks: rebalance-recommendation
          10.0 read node-1
          10.1 patch node-1: cordon, ours
@@ -311,9 +309,8 @@ fn a_restart_after_their_time_does_not_set_them_again() {
          110.2 * the node is uncordoned
          150.0 - another process begins
          152.0 * marks: rebalance-recommendation
-         152.0 look at node-1
-         152.1 read node-1
-         152.2 * drained before",
+         152.0 read node-1
+         152.1 * drained before",
     );
     assert!(run.node.is_as_others_want_it());
 }
@@ -331,12 +328,11 @@ fn a_setting_that_is_gone_at_the_restart_takes_the_marks_with_it() {
     are(
         &run.lines(),
         "0.0 check credentials
-         0.0 look at node-1
-         0.1 read node-1
-         0.2 * marks found: rebalance-recommendation
-         0.2 patch node-1: uncordon, forget
-         0.3 * the node is uncordoned
-         0.3 disconnect
+         0.0 read node-1
+         0.1 * marks found: rebalance-recommendation
+         0.1 patch node-1: uncordon, forget
+         0.2 * the node is uncordoned
+         0.2 disconnect
          300.0 * SIGTERM, ends",
     );
     assert!(run.node.is_as_others_want_it() && run.node.annotation().is_none());
@@ -423,7 +419,7 @@ fn a_newer_recommendation_that_a_process_finds_when_it_starts_marks_anew() {
          110.1 patch node-1: uncordon, remember, over rebalance-recommendation
          181.0 - another process begins
          183.0 * marks: rebalance-recommendation
-         183.2 * drained before
+         183.1 * drained before
          185.0 * marks: rebalance-recommendation
          185.1 patch node-1: cordon, ours
          185.2 * marks last 99.8 s",
@@ -446,6 +442,6 @@ fn a_recommendation_that_is_of_the_moment_whenever_it_is_asked_for_is_one() {
          110.1 patch node-1: uncordon, remember, over rebalance-recommendation
          150.0 - another process begins
          152.0 * marks: rebalance-recommendation
-         152.2 * drained before",
+         152.1 * drained before",
     );
 }

@@ -134,10 +134,9 @@ fn the_same_notice_once_more_after_it_was_absent_is_drained() {
     are(
         &run(&script.sigterm(&[100])).lines(),
         "0.0 check credentials
-         0.0 look at node-1
-         0.1 read node-1
-         0.2 * marks found: spot-interruption/terminate
-         0.2 disconnect
+         0.0 read node-1
+         0.1 * marks found: spot-interruption/terminate
+         0.1 disconnect
          1.0 * notice: terminate, 39 s left
          1.0 read node-1
          1.0 * drain of node-1 begins
@@ -251,7 +250,8 @@ fn the_end_that_was_taken_for_granted_is_not_put_off() {
     are(
         &run(&script.pods([pod("a"), pod("b").covered()])).lines(),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * notice: asg-lifecycle/terminate some time, 3300 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -298,7 +298,8 @@ fn patience_is_not_begun_anew() {
     are(
         &run(&script.pods([pod("a"), pod("b").covered()])).lines(),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * notice: rebalance-recommendation without a deadline, 60 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -347,7 +348,7 @@ fn a_node_that_was_drained_and_uncordoned_since_stays_uncordoned() {
     let lines = ["node-1", "notice", "before", "cordon"];
     are(
         &run(&script.pods([pod("a")])).lines_with(&lines),
-        "0.0 look at node-1
+        "0.0 read node-1
          10.0 * notice: rebalance-recommendation without a deadline, 60 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -410,7 +411,7 @@ fn what_is_less_certain_does_not_take_the_marks_of_what_was_not_heard_of_yet() {
          50.1 patch node-1: ours, drained
          70.0 - another process begins
          72.0 * marks: rebalance-recommendation
-         72.2 * marks found: scheduled-maintenance/instance-retirement/event
+         72.1 * marks found: scheduled-maintenance/instance-retirement/event
          100.0 * drained before
          100.1 patch node-1: ours, drained",
     );
@@ -458,7 +459,7 @@ fn what_an_earlier_boot_had_drained_for_is_not_passed_on_as_drained_in_this_one(
         .pods([pod("a").late(11)]);
     are(
         &run(&script).lines_with(&["another", "notice", "found", "before", "evict", "patch"]),
-        "0.2 * marks found of an earlier boot: spot-interruption/terminate
+        "0.1 * marks found of an earlier boot: spot-interruption/terminate
          2.0 * notice: scheduled-maintenance/instance-retirement/event, 198 s left
          2.1 patch node-1: ours
          10.0 - another process begins

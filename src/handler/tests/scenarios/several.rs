@@ -15,7 +15,8 @@ fn sigterm_does_not_keep_an_interruption_from_taking_over() {
     are(
         &run(&script.pods([pod("a"), pod("b").covered()])).lines(),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * notice: rebalance-recommendation without a deadline, 800 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -61,7 +62,8 @@ fn the_machine_is_back_when_no_path_says_hibernation_any_more() {
     are(
         &run.lines(),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * notice: hibernate at once, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -102,7 +104,8 @@ fn a_drain_with_a_deadline_is_one_for_a_recommendation_too() {
     are(
         &run(&script.pods([pod("a")])).lines(),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * notice: rebalance-recommendation without a deadline, 800 s left
          10.0 read node-1
          10.0 * drain of node-1 begins

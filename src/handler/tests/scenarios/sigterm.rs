@@ -31,7 +31,8 @@ fn at_once_when_nothing_is_under_way() {
     are(
         &run(&script().sigterm(&[7, 8])).lines(),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          7.0 * SIGTERM, ends",
     );
 }
@@ -42,7 +43,7 @@ fn at_once_while_the_end_is_being_noted() {
         script().says(10, Says::At(Terminate, 40)).trouble(40..60, With::Everything, What::Hangs);
     are(
         &run(&script.sigterm(&[43])).lines_with(&["node-1", "SIGTERM"]),
-        "0.0 look at node-1
+        "0.0 read node-1
          10.0 read node-1
          10.0 * drain of node-1 begins
          10.0 follow pods of node-1
@@ -58,7 +59,8 @@ fn in_a_drain_it_goes_on_until_the_deadline_if_that_comes_first() {
     are(
         &run.lines(),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * notice: terminate, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -80,7 +82,8 @@ fn in_a_drain_it_goes_on_until_its_own_grace_is_nearly_over() {
     are(
         &run(&script.sigterm(&[20, 25])).lines(),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * notice: terminate, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -91,8 +94,6 @@ fn in_a_drain_it_goes_on_until_its_own_grace_is_nearly_over() {
          10.2 evict b 30
          10.2 evict c 30
          20.0 * SIGTERM, ends within 28 s
-         25.2 reopen the watch
-         40.2 reopen the watch
          48.0 * stopped: [a evicted, b handed over, c evicted, handler left alone]",
     );
 }
@@ -103,7 +104,8 @@ fn the_setting_counts_while_the_own_pod_was_not_seen() {
     are(
         &run(&script.but(|it| it.config.shutdown_grace = ms(20_000)).sigterm(&[20])).lines(),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * notice: terminate, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -136,7 +138,8 @@ fn the_deadline_moves_neither_by_it_nor_after_it() {
     are(
         &run(&script).lines(),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * notice: terminate, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -158,7 +161,8 @@ fn it_ends_as_soon_as_nothing_is_left() {
     are(
         &run(&script).lines(),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * notice: terminate, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -167,8 +171,6 @@ fn it_ends_as_soon_as_nothing_is_left() {
          10.2 * cordon: Done
          10.2 evict a 30
          20.0 * SIGTERM, ends within 110 s
-         25.2 reopen the watch
-         40.2 reopen the watch
          40.2 * empty: [a evicted]",
     );
 }
@@ -178,7 +180,8 @@ fn it_ends_at_once_when_nothing_is_left() {
     are(
         &run(&script().noticed().pods([pod("a")]).sigterm(&[20])).lines(),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * notice: terminate, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -197,7 +200,8 @@ fn a_late_pod_after_nothing_was_left_is_gone_on_with() {
     are(
         &run(&script.sigterm(&[25])).lines(),
         "0.0 check credentials
-         0.0 look at node-1
+         0.0 read node-1
+         0.1 disconnect
          10.0 * notice: terminate, 120 s left
          10.0 read node-1
          10.0 * drain of node-1 begins
@@ -208,8 +212,6 @@ fn a_late_pod_after_nothing_was_left_is_gone_on_with() {
          11.2 * empty: [a evicted]
          20.0 evict late 30
          25.0 * SIGTERM, ends within 105 s
-         35.0 reopen the watch
-         50.0 reopen the watch
          50.0 * stopped: [a evicted, late evicted]",
     );
 }

@@ -1,0 +1,255 @@
+//! One connection: a socket that never blocks, TLS over it or not, and the HTTP that was agreed on.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::event::PollFlags;
+use rustls::ClientConnection;
+
+use crate::http::dial::Stream;
+use crate::http::protocol::{Event, Failure, Protocol, StreamId};
+use crate::http::request::Request;
+use crate::http::tls::no_tls;
+use crate::http::{h1, h2};
+use crate::moment::Moment;
+
+/// An open connection.
+pub struct Connection {
+    socket: TcpStream,
+    tls: Option<Box<ClientConnection>>,
+    protocol: Box<dyn Protocol>,
+    is_open: bool,
+    /// There is more to read than was read at a time.
+    unread: bool,
+}
+
+/// While so many bytes wait to be sent, nothing is read and no exchange begins: whoever does not read what it is
+/// sent gets no more.
+const BACKLOG: usize = 16 * 1024;
+
+/// Bytes that are read at a time.
+pub const CHUNK: usize = 4 * 1024;
+
+/// So often is read before others have their turn.
+const TURN: usize = 16;
+
+impl Connection {
+    /// Speaks HTTP/2 where the handshake has agreed on it, else HTTP/1.1.
+    ///
+    /// # Errors
+    /// The socket cannot be made one that never blocks.
+    pub fn new(stream: Stream, now: Moment) -> io::Result<Self> {
+        let Stream { socket, tls } = stream;
+        socket.set_nonblocking(true)?;
+        let agreed = tls.as_ref().and_then(|tls| tls.alpn_protocol());
+        let protocol: Box<dyn Protocol> = if agreed == Some(H2) {
+            Box::new(h2::Connection::new(now))
+        } else {
+            Box::new(h1::Connection::default())
+        };
+        Ok(Self { socket, tls, protocol, is_open: true, unread: false })
+    }
+
+    /// Whether exchanges share it.
+    pub fn is_shared(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.alpn_protocol() == Some(H2))
+    }
+
+    /// Whether bytes can still come and go.
+    pub fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    /// How many exchanges it carries at a time.
+    pub fn capacity(&self) -> usize {
+        self.protocol.capacity()
+    }
+
+    /// How many more exchanges can begin. `None`: none will ever begin on it any more.
+    pub fn slots(&self) -> Option<usize> {
+        self.protocol.slots().filter(|_| self.is_open)
+    }
+
+    /// Whether what was to be sent has gone out but for a little.
+    pub fn is_ready(&mut self) -> bool {
+        self.protocol.output().len() < BACKLOG
+    }
+
+    /// Begins an exchange. Only where [`Connection::slots`] has one.
+    ///
+    /// # Errors
+    /// The request cannot be written: why.
+    pub fn open(&mut self, request: &Request, now: Moment) -> Result<StreamId, String> {
+        self.protocol.open(request, now)
+    }
+
+    /// Nobody wants the rest of this exchange.
+    pub fn reset(&mut self, stream: StreamId) {
+        self.protocol.reset(stream);
+    }
+
+    /// So many bytes of the body of this exchange were used.
+    pub fn consume(&mut self, stream: StreamId, length: usize) {
+        self.protocol.consume(stream, length);
+    }
+
+    /// What came of the exchanges.
+    pub fn next_event(&mut self) -> Option<(StreamId, Event)> {
+        self.protocol.next_event()
+    }
+
+    /// What is to be waited for before [`Connection::progress`].
+    pub fn interest(&mut self) -> PollFlags {
+        let sends = !self.protocol.output().is_empty()
+            || self.tls.as_ref().is_some_and(|tls| tls.wants_write());
+        let reads = self.is_ready();
+        let flag = |wanted, flag| if wanted { flag } else { PollFlags::empty() };
+        flag(reads, PollFlags::IN) | flag(sends, PollFlags::OUT)
+    }
+
+    /// When [`Connection::progress`] is due although nothing comes.
+    pub fn deadline(&self) -> Option<Moment> {
+        let at_once = self.unread.then_some(Moment::START);
+        at_once.or(self.protocol.deadline()).filter(|_| self.is_open)
+    }
+
+    /// The socket, where the answer to CONNECT has made a tunnel of it. `None`: the other end spoke first, and
+    /// what it said would be lost.
+    pub fn into_tunnel(self) -> Option<TcpStream> {
+        self.socket.set_nonblocking(false).ok()?;
+        (!self.protocol.has_excess()).then_some(self.socket)
+    }
+
+    /// Reads and writes what can be read and written without waiting. What came of it is in
+    /// [`Connection::next_event`], also where it ended the connection.
+    pub fn progress(&mut self, now: Moment) {
+        if !self.is_open {
+            return;
+        }
+        let sent = self.write();
+        // Also where nothing can be sent any more: what the other side said before it left says why.
+        let mut outcome = self.read(now);
+        if matches!(outcome, Ok(Goes::On)) {
+            // What came before `now` has been read by now.
+            outcome = sent.and_then(|()| self.protocol.on_time(now)).map(|()| Goes::On);
+        }
+        // Also what tells the other side what it did wrong.
+        let written = self.write();
+        // While it waits to be sent, POLLOUT says when to go on.
+        self.unread &= self.is_ready();
+        match outcome.and_then(|goes| written.map(|()| goes)) {
+            Ok(Goes::On) => {}
+            Ok(Goes::Closed { in_good_order }) => {
+                self.is_open = false;
+                self.protocol.closed(in_good_order);
+            }
+            Err(failure) => {
+                self.is_open = false;
+                self.protocol.fail(&failure);
+            }
+        }
+    }
+
+    fn write(&mut self) -> Result<(), Failure> {
+        let output = self.protocol.output();
+        loop {
+            let written = match &mut self.tls {
+                None if output.is_empty() => return Ok(()),
+                None => (&self.socket).write(output).map(|length| drop(output.drain(..length))),
+                Some(tls) => {
+                    if !output.is_empty() {
+                        // Takes at most what its buffer has room for.
+                        let taken = tls.writer().write(output).map_err(|e| ended(&e))?;
+                        output.drain(..taken);
+                    }
+                    if !tls.wants_write() {
+                        return Ok(());
+                    }
+                    tls.write_tls(&mut &self.socket).map(drop)
+                }
+            };
+            match written {
+                Ok(()) => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(ended(&e)),
+            }
+        }
+    }
+
+    fn read(&mut self, now: Moment) -> Result<Goes, Failure> {
+        let mut bytes = [0; CHUNK];
+        self.unread = true;
+        for _ in 0..TURN {
+            if !self.is_ready() {
+                return Ok(Goes::On);
+            }
+            let came = match &mut self.tls {
+                None => (&self.socket).read(&mut bytes),
+                Some(tls) => read_tls(tls, &self.socket, &mut bytes)?,
+            };
+            match came {
+                Ok(0) => return Ok(Goes::Closed { in_good_order: true }),
+                Ok(length) => {
+                    self.protocol.receive(bytes.get(..length).unwrap_or_default(), now)?;
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    self.unread = false;
+                    return Ok(Goes::On);
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                // The end without TLS's goodbye: somebody else may have cut it.
+                Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
+                    return Ok(Goes::Closed { in_good_order: false });
+                }
+                Err(e) => return Err(ended(&e)),
+            }
+        }
+        Ok(Goes::On)
+    }
+}
+
+/// Whether there may be more.
+#[derive(Clone, Copy)]
+enum Goes {
+    On,
+    Closed { in_good_order: bool },
+}
+
+/// What TLS has, or else what the socket has for it.
+fn read_tls(
+    tls: &mut ClientConnection,
+    mut socket: &TcpStream,
+    bytes: &mut [u8],
+) -> Result<io::Result<usize>, Failure> {
+    loop {
+        match tls.reader().read(bytes) {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+            read => return Ok(read),
+        }
+        match tls.read_tls(&mut socket) {
+            Ok(_) => tls.process_new_packets().map_err(|e| Failure::Tls(no_tls(&e)))?,
+            Err(e) => return Ok(Err(e)),
+        };
+    }
+}
+
+fn ended(e: &io::Error) -> Failure {
+    Failure::Ended(e.to_string())
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// What HTTP/2 over TLS is called in the handshake (RFC 9113, 3.2).
+pub const H2: &[u8] = b"h2";
+
+/// What HTTP/1.1 is called there (RFC 7301, 6).
+pub const H1: &[u8] = b"http/1.1";
+
+#[cfg(test)]
+mod tests;
