@@ -24,6 +24,8 @@ pub struct Drain {
     pub requests: BTreeMap<String, usize>,
     /// How many of them were not granted.
     pub refused: usize,
+    /// The most connections to the API server that the tool had at once.
+    pub connections: usize,
     /// What the tool took on its own machine.
     pub taken: Taken,
     /// Its memory after the drain, if that was looked at.
@@ -39,6 +41,7 @@ impl Drain {
         exchanges: &[Exchange],
         pods: usize,
         noticed: Option<Timestamp>,
+        connections: usize,
         taken: Taken,
         afterwards: Option<Afterwards>,
     ) -> Result<Self> {
@@ -61,6 +64,7 @@ impl Drain {
             noticing: noticed.map(|at| cordoned.duration_since(at).as_secs_f64() * 1000.0),
             requests,
             refused: exchanges.iter().filter(|one| !one.accepted()).count(),
+            connections,
             taken,
             afterwards,
         })
@@ -94,7 +98,8 @@ impl Drain {
     }
 }
 
-fn is_cordon(exchange: &Exchange) -> bool {
+/// Whether it cordoned a node.
+pub fn is_cordon(exchange: &Exchange) -> bool {
     let patched = exchange.verb == "patch" && exchange.resource == "nodes" && exchange.accepted();
     patched && exchange.body["spec"]["unschedulable"] == true
 }

@@ -31,7 +31,7 @@ pub struct Order {
 }
 
 /// One pod.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Victim {
     /// Its namespace.
     pub namespace: String,

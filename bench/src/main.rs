@@ -3,9 +3,11 @@
 
 mod audience;
 mod cpu;
+mod crowd;
 mod drain;
 mod evictor;
 mod goal;
+mod group;
 mod machine;
 mod memory;
 mod options;
@@ -27,9 +29,10 @@ use e2e::cluster::Binaries;
 use tokio::runtime::Runtime;
 use tokio::signal::ctrl_c;
 
+use crate::crowd::Crowd;
 use crate::goal::Goal;
 use crate::options::{HELP, Options, Part};
-use crate::parts::{budget, footprint, sizes, speed, workers};
+use crate::parts::{budget, crowded, footprint, sizes, speed};
 use crate::stage::{FAR, NEAR, Stage};
 use crate::tool::Programs;
 
@@ -107,28 +110,32 @@ async fn measure(
     if wanted(Part::Sizes) {
         goals.extend(sizes::measure(options, &programs)?);
     }
-    if options.parts == [Part::Sizes] {
-        return Ok(goals);
-    }
-    let mut stage = Stage::open(NEAR, binaries, programs.clone(), folder).await?;
-    if wanted(Part::Speed) {
-        goals.extend(speed::measure(&mut stage, options).await?);
-    }
-    if wanted(Part::Workers) {
-        workers::measure(&mut stage, options).await?;
-    }
-    if wanted(Part::Memory) {
-        goals.extend(footprint::measure(&mut stage, options).await?);
-    }
-    let near =
-        if wanted(Part::Budget) { Some(budget::measure(&mut stage, options).await?) } else { None };
-    stage.close().await?;
-    if let Some(near) = near {
-        // One control plane at a time: they would share the cores.
-        let mut stage = Stage::open(FAR, binaries, programs, folder).await?;
-        let far = budget::measure(&mut stage, options).await?;
+    if [Part::Speed, Part::Memory, Part::Budget].into_iter().any(wanted) {
+        let mut stage = Stage::open(NEAR, binaries, programs.clone(), folder).await?;
+        if wanted(Part::Speed) {
+            goals.extend(speed::measure(&mut stage, options).await?);
+        }
+        if wanted(Part::Memory) {
+            goals.extend(footprint::measure(&mut stage, options).await?);
+        }
+        let near = if wanted(Part::Budget) {
+            Some(budget::measure(&mut stage, options).await?)
+        } else {
+            None
+        };
         stage.close().await?;
-        goals.extend(budget::print(&near, &far)?);
+        if let Some(near) = near {
+            // One control plane at a time: they would share the cores.
+            let mut stage = Stage::open(FAR, binaries, programs.clone(), folder).await?;
+            let far = budget::measure(&mut stage, options).await?;
+            stage.close().await?;
+            goals.extend(budget::print(&near, &far)?);
+        }
+    }
+    if wanted(Part::Crowd) {
+        let mut crowd = Crowd::open(binaries, programs, folder).await?;
+        goals.extend(crowded::measure(&mut crowd, options).await?);
+        crowd.close().await?;
     }
     Ok(goals)
 }

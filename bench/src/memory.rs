@@ -9,6 +9,8 @@ use anyhow::{Context, Result};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
+use crate::group::Charged;
+
 /// From `/proc/PID/status`, in KiB.
 #[derive(Clone, Copy, Debug)]
 pub struct Memory {
@@ -18,6 +20,8 @@ pub struct Memory {
     pub anonymous: u64,
     /// The most that was ever resident.
     pub peak: u64,
+    /// From its cgroup, if it has one of its own.
+    pub charged: Option<Charged>,
 }
 
 impl Memory {
@@ -33,7 +37,12 @@ impl Memory {
             let number = line.and_then(|rest| rest.trim().strip_suffix(" kB")?.trim().parse().ok());
             number.with_context(|| format!("no {name} in {path}"))
         };
-        Ok(Self { resident: field("VmRSS")?, anonymous: field("RssAnon")?, peak: field("VmHWM")? })
+        Ok(Self {
+            resident: field("VmRSS")?,
+            anonymous: field("RssAnon")?,
+            peak: field("VmHWM")?,
+            charged: None,
+        })
     }
 }
 

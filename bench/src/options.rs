@@ -11,7 +11,7 @@ bench/run [--against PATH] [--peer PATH] [--rounds N] [--keep] [PART…]
 
 Measures the handler beside its peers on a control plane on loopback, and
 prints tables in Markdown. Builds what is missing. The parts are speed,
-workers, budget, memory and sizes; all of them by default.
+crowd, budget, memory and sizes; all of them by default.
 
   --against PATH  another handler, such as that of an earlier state, measured
                   beside this one in the same rounds
@@ -47,8 +47,8 @@ pub struct Options {
 pub enum Part {
     /// From cordon to the last eviction, beside the peers.
     Speed,
-    /// The same for different numbers of workers.
-    Workers,
+    /// Many nodes with one notice.
+    Crowd,
     /// Many pods behind one budget that lets all of them go.
     Budget,
     /// Idle, through a drain and after it.
@@ -57,7 +57,7 @@ pub enum Part {
     Sizes,
 }
 
-const ALL: [Part; 5] = [Part::Speed, Part::Workers, Part::Budget, Part::Memory, Part::Sizes];
+const ALL: [Part; 5] = [Part::Speed, Part::Crowd, Part::Budget, Part::Memory, Part::Sizes];
 
 impl Options {
     /// Reads the arguments; `None`: [`HELP`] is wanted.
@@ -92,10 +92,10 @@ impl Options {
 fn part(name: &str) -> Result<Part> {
     Ok(match name {
         "speed" => Part::Speed,
-        "workers" => Part::Workers,
+        "crowd" => Part::Crowd,
         "budget" => Part::Budget,
         "memory" => Part::Memory,
         "sizes" => Part::Sizes,
-        _ => bail!("no part {name:?}; there are speed, workers, budget, memory and sizes"),
+        _ => bail!("no part {name:?}; there are speed, crowd, budget, memory and sizes"),
     })
 }

@@ -27,14 +27,14 @@ pub struct Seat {
 }
 
 impl Seat {
-    /// Makes the node and waits for the handler's pod on it.
+    /// Makes the node, for the pods of that scene, and waits for the handler's pod on it.
     ///
     /// # Errors
     /// The control plane does not do its part.
-    pub async fn take(cluster: &Cluster, node: &str, folder: &Path) -> Result<Self> {
+    pub async fn take(cluster: &Cluster, scene: &str, node: &str, folder: &Path) -> Result<Self> {
         let object = typed(json!({
             "metadata": {"name": node, "labels": {
-                "e2e/scene": "bench", "kubernetes.io/os": "linux", "kubernetes.io/hostname": node,
+                "e2e/scene": scene, "kubernetes.io/os": "linux", "kubernetes.io/hostname": node,
             }},
         }))?;
         scene::create_node(cluster, &object).await?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use e2e::cluster::audit::{self, Exchange};
 use e2e::cluster::{Binaries, Cluster, Plan, Release};
+use e2e::connections::MostConnections;
 use e2e::manifest;
 use e2e::workload::{Shape, budget};
 use jiff::Timestamp;
@@ -21,7 +22,7 @@ use simulator::{Endpoint, Metadata};
 use tokio::time::{sleep, timeout};
 
 use crate::drain::Drain;
-use crate::evictor::{Order, Victim};
+use crate::evictor::Victim;
 use crate::memory::Memory;
 use crate::seat::Seat;
 use crate::tool::{Programs, Running, Start, Tool};
@@ -57,8 +58,8 @@ impl Default for Course {
 /// The memory of a handler whose drain is over.
 #[derive(Clone, Copy, Debug)]
 pub struct Afterwards {
-    /// Twelve seconds after the last pod went: the workers have gone, the watch
-    /// is still open.
+    /// Twelve seconds after the last pod went: what the evictions needed is gone,
+    /// the watch is still open.
     pub emptied: Memory,
     /// Ten seconds after the announced end.
     pub ended: Memory,
@@ -68,7 +69,7 @@ pub struct Afterwards {
 pub const NEAR: Plan = Plan {
     name: "bench",
     release: Release::V1_37,
-    feature_gates: None,
+    flags: &[],
     etcd_distance: Duration::ZERO,
     controllers: true,
 };
@@ -78,12 +79,15 @@ pub const FAR: Plan = Plan { name: "bench-far", etcd_distance: Duration::from_mi
 
 /// Of the Deployment, and the label of its pods.
 const APP: &str = "web";
-const NAMESPACE: &str = "default";
+/// Where all pods are.
+pub const NAMESPACE: &str = "default";
 
 const PATIENCE: Duration = Duration::from_mins(3);
 const GLANCE: Duration = Duration::from_millis(200);
-/// After which a worker without work has ended.
-const WORKERS_GONE: Duration = Duration::from_secs(12);
+/// How often connections are counted.
+const EACH: Duration = Duration::from_millis(20);
+/// After which nothing is kept for evictions.
+const IDLE_ONES_GONE: Duration = Duration::from_secs(12);
 /// After which a drain is over.
 const OVER: Duration = Duration::from_secs(10);
 
@@ -99,17 +103,10 @@ impl Stage {
         folder: &Path,
     ) -> Result<Self> {
         let folder = &folder.join(plan.name);
-        let cluster = Cluster::start(plan, binaries, folder).await?;
-        let home = Path::new(env!("CARGO_MANIFEST_DIR"));
-        manifest::apply(&cluster, &home.join("../deploy")).await?;
-        let peers = home.join("peers.yaml");
-        cluster.run_kubectl(&["apply", "-f", &peers.to_string_lossy()]).await?;
-        // The peers ask with the handler's token, and not all of them say which pod they mean.
-        let held = ["delete", "validatingadmissionpolicybinding", "k8s-spot-handler-evictions"];
-        cluster.run_kubectl(&held).await?;
+        let cluster = control_plane(plan, binaries, folder).await?;
         let seats = [
-            Seat::take(&cluster, "bench-a", folder).await?,
-            Seat::take(&cluster, "bench-b", folder).await?,
+            Seat::take(&cluster, "bench", "bench-a", folder).await?,
+            Seat::take(&cluster, "bench", "bench-b", folder).await?,
         ];
         Ok(Self {
             cluster,
@@ -141,7 +138,7 @@ impl Stage {
         let deployments: Api<Deployment> = Api::namespaced(self.cluster.client(), NAMESPACE);
         if deployments.get_opt(APP).await?.is_some() {
             deployments.delete(APP, &DeleteParams::foreground()).await?;
-            self.until("the former pods are gone", async || {
+            until("the former pods are gone", GLANCE, async || {
                 Ok(deployments.get_opt(APP).await?.is_none())
             })
             .await?;
@@ -214,38 +211,33 @@ impl Stage {
 
         let start = self.start(victims, folder);
         let running = tool.start(&start, &metadata).await?;
+        let connections = MostConnections::watch(vec![running.id()?], self.cluster.port(), EACH);
         let end = metadata.announce_in(course.ahead);
-        self.until("the node is empty", async || Ok(self.count_on(seat).await? == 0)).await?;
+        until("the node is empty", GLANCE, async || Ok(self.count_on(seat).await? == 0)).await?;
         let afterwards =
             if course.stay { Some(Self::stay(&running, end.try_into()?).await?) } else { None };
         let taken = running.end().await?;
 
-        let exchanges = self.audited_since(before, seat, folder)?;
+        let mut exchanges = audited_since(&self.cluster, before, folder)?;
+        exchanges.retain(|exchange| exchange.node == seat.node);
         let noticed = noticed(&metadata)?;
-        let drain = Drain::of(&exchanges, self.pods, noticed, taken, afterwards)?;
+        let most = connections.most();
+        let drain = Drain::of(&exchanges, self.pods, noticed, most, taken, afterwards)?;
         ensure!(drain.events() > 0 || !tool.writes_events(), "no Event was written");
         Ok(drain)
     }
 
     async fn stay(running: &Running, end: Timestamp) -> Result<Afterwards> {
-        sleep(WORKERS_GONE).await;
-        let emptied = Memory::of(running.id()?)?;
+        sleep(IDLE_ONES_GONE).await;
+        let emptied = running.memory()?;
         let left = Duration::try_from(end.duration_since(Timestamp::now())).unwrap_or_default();
         sleep(left + OVER).await;
-        Ok(Afterwards { emptied, ended: Memory::of(running.id()?)? })
+        Ok(Afterwards { emptied, ended: running.memory()? })
     }
 
-    fn start<'a>(&'a self, pods: Vec<Victim>, folder: &'a Path) -> Start<'a> {
-        let seat = &self.seats[0];
-        let order = Order {
-            server: format!("https://127.0.0.1:{}", self.cluster.port()),
-            authority: seat.authority.clone(),
-            token_file: seat.token_file.clone(),
-            node: seat.node.clone(),
-            connections: 0,
-            pods,
-        };
-        Start { programs: &self.programs, seat, order, folder }
+    fn start<'a>(&'a self, victims: Vec<Victim>, folder: &'a Path) -> Start<'a> {
+        let (seat, server) = (&self.seats[0], self.cluster.port());
+        Start { programs: &self.programs, seat, server, victims, folder }
     }
 
     async fn victims(&self) -> Result<Vec<Victim>> {
@@ -264,7 +256,7 @@ impl Stage {
     async fn settle(&self, seat: &Seat) -> Result<()> {
         let deployments: Api<Deployment> = Api::namespaced(self.cluster.client(), NAMESPACE);
         let wanted = i32::try_from(self.pods)?;
-        self.until("all pods run on the other node", async || {
+        until("all pods run on the other node", GLANCE, async || {
             let status = deployments.get(APP).await?.status.unwrap_or_default();
             Ok(status.ready_replicas == Some(wanted)
                 && status.replicas == Some(wanted)
@@ -274,7 +266,7 @@ impl Stage {
         if self.budget {
             let budgets: Api<PodDisruptionBudget> =
                 Api::namespaced(self.cluster.client(), NAMESPACE);
-            self.until("the budget knows of all pods", async || {
+            until("the budget knows of all pods", GLANCE, async || {
                 let status = budgets.get(APP).await?.status.unwrap_or_default();
                 Ok(status.current_healthy == Some(wanted)
                     && status.disruptions_allowed == Some(wanted))
@@ -292,37 +284,60 @@ impl Stage {
         Ok(pods.list_metadata(&on(seat).match_any()).await?.items.len())
     }
 
-    async fn until(&self, what: &str, mut wished: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
-        let waiting = async {
-            while !wished().await? {
-                sleep(GLANCE).await;
-            }
-            anyhow::Ok(())
-        };
-        timeout(PATIENCE, waiting)
-            .await
-            .with_context(|| format!("not within {PATIENCE:?}: {what}"))?
-    }
-
-    /// What was asked about the node since the audit log had that length.
-    fn audited_since(&self, length: u64, seat: &Seat, folder: &Path) -> Result<Vec<Exchange>> {
-        let mut log = File::open(self.cluster.audit_log())?;
-        log.seek(SeekFrom::Start(length))?;
-        let mut text = Vec::new();
-        log.read_to_end(&mut text)?;
-        let own = folder.join("audit.log");
-        fs::write(&own, text)?;
-        let mut exchanges = audit::read(&own)?;
-        exchanges.retain(|exchange| exchange.node == seat.node);
-        Ok(exchanges)
-    }
-
     fn next_folder(&mut self) -> Result<PathBuf> {
         self.drains += 1;
         let folder = self.folder.join(format!("drain-{:03}", self.drains));
         fs::create_dir_all(&folder)?;
         Ok(folder)
     }
+}
+
+/// A control plane on which the peers may do what they need to.
+///
+/// # Errors
+/// A part does not come up.
+pub async fn control_plane(plan: Plan, binaries: &Binaries, folder: &Path) -> Result<Cluster> {
+    let cluster = Cluster::start(plan, binaries, folder).await?;
+    let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest::apply(&cluster, &home.join("../deploy")).await?;
+    let peers = home.join("peers.yaml");
+    cluster.run_kubectl(&["apply", "-f", &peers.to_string_lossy()]).await?;
+    // The peers ask with the handler's token, and not all of them say which pod they mean.
+    let held = ["delete", "validatingadmissionpolicybinding", "k8s-spot-handler-evictions"];
+    cluster.run_kubectl(&held).await?;
+    Ok(cluster)
+}
+
+/// Waits until it is as wished, and looks that often.
+///
+/// # Errors
+/// It is not in time.
+pub async fn until(
+    what: &str,
+    glance: Duration,
+    mut wished: impl AsyncFnMut() -> Result<bool>,
+) -> Result<()> {
+    let waiting = async {
+        while !wished().await? {
+            sleep(glance).await;
+        }
+        anyhow::Ok(())
+    };
+    timeout(PATIENCE, waiting).await.with_context(|| format!("not within {PATIENCE:?}: {what}"))?
+}
+
+/// What was asked since the audit log had that length; kept in `folder`.
+///
+/// # Errors
+/// The log cannot be read or kept.
+pub fn audited_since(cluster: &Cluster, length: u64, folder: &Path) -> Result<Vec<Exchange>> {
+    let mut log = File::open(cluster.audit_log())?;
+    log.seek(SeekFrom::Start(length))?;
+    let mut text = Vec::new();
+    log.read_to_end(&mut text)?;
+    let own = folder.join("audit.log");
+    fs::write(&own, text)?;
+    audit::read(&own)
 }
 
 /// The Deployment's pods on a node.

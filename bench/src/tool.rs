@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::cluster::Process;
-use serde_json::json;
 use simulator::{Endpoint, Metadata};
 use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 
 use crate::audience::{Audience, Reports};
 use crate::cpu;
-use crate::evictor::Order;
-use crate::memory::PeakWatch;
+use crate::evictor::{Order, Victim};
+use crate::group::Group;
+use crate::memory::{Memory, PeakWatch};
 use crate::seat::Seat;
 
 /// One that drains.
@@ -23,8 +23,6 @@ use crate::seat::Seat;
 pub enum Tool {
     /// The handler.
     Handler {
-        /// `WORKERS`; `None`: as many as by default.
-        workers: Option<u16>,
         /// What it reports besides its log.
         reports: Reports,
         /// Which of two.
@@ -56,13 +54,10 @@ pub enum Build {
 impl fmt::Display for Tool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Handler { workers, reports, build } => {
+            Self::Handler { reports, build } => {
                 f.write_str("k8s-spot-handler")?;
                 if *build == Build::Other {
                     f.write_str(", the other")?;
-                }
-                if let Some(workers) = workers {
-                    write!(f, ", {workers} workers")?;
                 }
                 f.write_str(match reports {
                     Reports::Off => "",
@@ -98,8 +93,10 @@ pub struct Start<'a> {
     pub programs: &'a Programs,
     /// The node and who is allowed to drain it.
     pub seat: &'a Seat,
+    /// The API server's port on 127.0.0.1.
+    pub server: u16,
     /// What is to go; only the bare client is told.
-    pub order: Order,
+    pub victims: Vec<Victim>,
     /// Where its files go.
     pub folder: &'a Path,
 }
@@ -108,8 +105,11 @@ pub struct Start<'a> {
 pub struct Running {
     tool: Tool,
     process: Process,
-    peak: PeakWatch,
+    /// Of one that ends by itself.
+    peak: Option<PeakWatch>,
     audience: Option<Audience>,
+    /// After the process: it ends first.
+    group: Option<Group>,
 }
 
 /// What a tool took.
@@ -117,6 +117,8 @@ pub struct Running {
 pub struct Taken {
     /// The most memory that it ever had, in KiB.
     pub peak: u64,
+    /// The most that its cgroup was ever charged, in KiB. `None` for one that has none.
+    pub charged: Option<u64>,
     /// Processor time until it was told to end, in milliseconds. `None` for one
     /// that ends by itself.
     pub cpu: Option<u64>,
@@ -130,17 +132,13 @@ const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 impl Tool {
     /// The handler as it is unless something is switched on.
-    pub const HANDLER: Self =
-        Self::Handler { workers: None, reports: Reports::Off, build: Build::This };
+    pub const HANDLER: Self = Self::Handler { reports: Reports::Off, build: Build::This };
     /// The one that it is held against.
-    pub const OTHER: Self =
-        Self::Handler { workers: None, reports: Reports::Off, build: Build::Other };
+    pub const OTHER: Self = Self::Handler { reports: Reports::Off, build: Build::Other };
     /// The same with metrics and probes.
-    pub const SERVING: Self =
-        Self::Handler { workers: None, reports: Reports::Pages, build: Build::This };
+    pub const SERVING: Self = Self::Handler { reports: Reports::Pages, build: Build::This };
     /// The same with everything that it can report.
-    pub const REPORTING: Self =
-        Self::Handler { workers: None, reports: Reports::All, build: Build::This };
+    pub const REPORTING: Self = Self::Handler { reports: Reports::All, build: Build::This };
 
     /// Whether it waits for a notice; the others drain at once.
     #[must_use]
@@ -163,16 +161,24 @@ impl Tool {
             Self::Handler { reports, .. } => Audience::gather(reports, start.folder).await?,
             _ => None,
         };
-        let mut command = match self {
-            Self::Handler { workers, build, .. } => handler(start, build, workers, metadata)?,
+        let group = if self.is_handler() { Group::make() } else { None };
+        let command = match self {
+            Self::Handler { build, .. } => {
+                handler(start, build, group.as_ref(), metadata, audience.as_ref())?
+            }
             Self::Kubectl => kubectl(start),
             Self::Bare { connections } => bare(start, connections)?,
-            Self::Peer { unlimited } => peer(start, unlimited, metadata)?,
+            Self::Peer { unlimited } => peer(start, unlimited, group.as_ref(), metadata)?,
         };
-        command.envs(audience.iter().flat_map(Audience::environment));
         let process = Process::start("tool", command, start.folder)?;
-        let peak = PeakWatch::start(process.id().context("a process without an id")?);
-        let mut running = Running { tool: self, process, peak, audience: None };
+        let id = process.id().context("a process without an id")?;
+        let mut running = Running {
+            tool: self,
+            process,
+            peak: (!self.is_handler()).then(|| PeakWatch::start(id)),
+            audience: None,
+            group,
+        };
         if self.is_handler() {
             running.polls(metadata, 1).await?;
         }
@@ -190,6 +196,15 @@ impl Running {
     /// It has ended.
     pub fn id(&self) -> Result<u32> {
         self.process.id().context("it has ended")
+    }
+
+    /// Its memory now.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn memory(&self) -> Result<Memory> {
+        let charged = self.group.as_ref().map(Group::charged).transpose()?;
+        Ok(Memory { charged, ..Memory::of(self.id()?)? })
     }
 
     /// Waits until it has polled that often.
@@ -219,45 +234,64 @@ impl Running {
     /// # Errors
     /// It does not end, or not well, or something was not reported.
     pub async fn end(mut self) -> Result<Taken> {
-        let mut used = None;
+        let (mut used, mut peak) = (None, None);
         if let Some(audience) = &mut self.audience {
             audience.leave().await?;
         }
         if self.tool.is_handler() {
             self.process.check_running()?;
             used = Some(cpu::used(self.id()?)?);
+            peak = Some(self.memory()?.peak);
             self.process.signal_term()?;
         }
         let status = self.process.wait(SOON).await?;
         // How a peer ends on SIGTERM is its own affair.
         let as_wished = matches!(self.tool, Tool::Peer { .. }) || status.success();
         ensure!(as_wished, "{status}; see {}", self.process.log().display());
-        Ok(Taken { peak: self.peak.peak(), cpu: used })
+        let charged = self.group.as_ref().map(Group::charged).transpose()?;
+        Ok(Taken {
+            peak: peak.or(self.peak.map(|watch| watch.peak())).context("nobody looked")?,
+            charged: charged.map(|charged| charged.peak),
+            cpu: used,
+        })
     }
 }
 
 fn handler(
     start: &Start<'_>,
     build: Build,
-    workers: Option<u16>,
+    group: Option<&Group>,
     metadata: &Metadata,
+    audience: Option<&Audience>,
 ) -> Result<Command> {
     let seat = start.seat;
     let program = match build {
         Build::This => &start.programs.handler,
         Build::Other => start.programs.other.as_ref().context("no other handler was given")?,
     };
-    let mut command = Command::new(program);
-    command
-        .env_clear()
-        .envs(seat.environment.iter().cloned())
-        .env("INSTANCE_METADATA_URL", metadata.url())
-        .env("TOKEN_FILE", &seat.token_file)
-        .env("CA_FILE", &seat.authority);
-    if let Some(workers) = workers {
-        command.env("WORKERS", workers.to_string());
-    }
+    let own = [
+        ("INSTANCE_METADATA_URL", metadata.url()),
+        ("TOKEN_FILE", seat.token_file.to_string_lossy().into_owned()),
+        ("CA_FILE", seat.authority.to_string_lossy().into_owned()),
+    ];
+    let audience = audience.map(Audience::environment).unwrap_or_default();
+    let own = own.into_iter().chain(audience).map(|(name, value)| format!("{name}={value}"));
+    let shipped = seat.environment.iter().map(|(name, value)| format!("{name}={value}"));
+    let mut command = within(group, "env");
+    command.arg("-i").args(shipped).args(own).arg(program);
     Ok(command)
+}
+
+/// That program, in the group if there is one.
+fn within(group: Option<&Group>, program: &str) -> Command {
+    match group {
+        Some(group) => {
+            let mut command = group.command();
+            command.arg(program);
+            command
+        }
+        None => Command::new(program),
+    }
 }
 
 fn kubectl(start: &Start<'_>) -> Command {
@@ -274,9 +308,16 @@ fn kubectl(start: &Start<'_>) -> Command {
 
 fn bare(start: &Start<'_>, connections: u16) -> Result<Command> {
     let path = start.folder.join("order.json");
-    let mut order = serde_json::to_value(&start.order)?;
-    order["connections"] = json!(connections);
-    fs::write(&path, order.to_string())?;
+    let seat = start.seat;
+    let order = Order {
+        server: format!("https://127.0.0.1:{}", start.server),
+        authority: seat.authority.clone(),
+        token_file: seat.token_file.clone(),
+        node: seat.node.clone(),
+        connections,
+        pods: start.victims.clone(),
+    };
+    fs::write(&path, serde_json::to_vec(&order)?)?;
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("evict").arg(path);
     Ok(command)
@@ -284,13 +325,18 @@ fn bare(start: &Start<'_>, connections: u16) -> Result<Command> {
 
 /// It looks for its credentials where a pod has them. A mount namespace of its
 /// own puts them there without a trace on this machine.
-fn peer(start: &Start<'_>, unlimited: bool, metadata: &Metadata) -> Result<Command> {
+fn peer(
+    start: &Start<'_>,
+    unlimited: bool,
+    group: Option<&Group>,
+    metadata: &Metadata,
+) -> Result<Command> {
     let program = start.programs.peer.as_ref().context("no peer was given")?;
     let script = format!(
         "run=$(readlink -f /var/run) && mount -t tmpfs none \"$run\" && mkdir -p {ACCOUNT} && \
          cp \"$1\" {ACCOUNT}/token && cp \"$2\" {ACCOUNT}/ca.crt && exec \"$3\""
     );
-    let mut command = Command::new("unshare");
+    let mut command = within(group, "unshare");
     command
         .args(["--mount", "--propagation", "private", "sh", "-c", &script, "peer"])
         .args([&start.seat.token_file, &start.seat.authority, program])

@@ -1,22 +1,42 @@
 //! A gate between the handler and the API server: it lets everything through,
 //! and stops the one request that a scenario waits for, before the server sees
-//! it or before the handler sees the answer.
+//! it or before the handler sees the answer. It speaks HTTP/2 with a handler that
+//! does, and then with the server, too; else HTTP/1.1.
 
+use std::future::pending;
+use std::path::Path;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, split};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use http::uri::PathAndQuery;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn as client;
+use hyper::server::conn as server;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Identity};
 use crate::scene::SOON;
-use crate::wire::Request;
 use crate::{lock, tls};
+
+/// As many at once as the API server allows on a connection.
+const STREAMS: u32 = 100;
+
+/// For the last answers of a server that is gone.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Runs until it is dropped; its connections end with it.
 pub struct Gate {
@@ -75,7 +95,8 @@ impl Gate {
     pub async fn open(cluster: &Cluster, name: &str) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let port = listener.local_addr()?.port();
-        let ways = Ways::new(cluster, name)?;
+        let identity = cluster.server_identity(&format!("gate-{name}"))?;
+        let ways = Ways::new(&identity, &cluster.authority(), cluster.port())?;
         let orders = Orders::default();
         let task = tokio::spawn(serve(listener, ways, Arc::clone(&orders)));
         Ok(Self { port, orders, task })
@@ -143,18 +164,16 @@ impl Stop {
 #[derive(Clone)]
 struct Ways {
     acceptor: TlsAcceptor,
-    connector: TlsConnector,
+    /// In the version that the handler has chosen.
+    connectors: [TlsConnector; 2],
     port: u16,
 }
 
 impl Ways {
-    fn new(cluster: &Cluster, name: &str) -> Result<Self> {
-        let identity = cluster.server_identity(&format!("gate-{name}"))?;
-        Ok(Self {
-            acceptor: tls::acceptor(&identity)?,
-            connector: tls::connector(&cluster.authority())?,
-            port: cluster.port(),
-        })
+    fn new(identity: &Identity, authority: &Path, port: u16) -> Result<Self> {
+        let [second, first] = tls::BOTH.map(|protocol| tls::connector(authority, &[protocol]));
+        let acceptor = tls::acceptor(identity, &tls::BOTH)?;
+        Ok(Self { acceptor, connectors: [second?, first?], port })
     }
 }
 
@@ -166,53 +185,111 @@ async fn serve(listener: TcpListener, ways: Ways, orders: Orders) {
     }
 }
 
-/// One connection of the handler's. Its requests come one after the other.
+/// One connection of the handler's, and one to the server for it alone.
 async fn connection(stream: TcpStream, ways: Ways, orders: Orders) -> Result<()> {
-    let (mut asks, mut told) = split(ways.acceptor.accept(stream).await?);
+    stream.set_nodelay(true)?;
+    let handler = ways.acceptor.accept(stream).await?;
+    let second = handler.get_ref().1.alpn_protocol() == Some(b"h2");
+    let [for_second, for_first] = ways.connectors;
+    let connector = if second { for_second } else { for_first };
     let server = TcpStream::connect(("127.0.0.1", ways.port)).await?;
-    let name = ServerName::try_from("127.0.0.1")?;
-    let (mut answers, mut server) = split(ways.connector.connect(name, server).await?);
-    let behind: Mutex<Option<Stop>> = Mutex::default();
-    let there = async {
-        while let Some(request) = Request::read(&mut asks).await? {
-            let Request { method, target, body, bytes, .. } = request;
-            let passing = Passing { line: format!("{method} {target}"), body };
-            let goes_on = match matching(&orders, &passing) {
-                Some((Side::Before, stop)) => stop.pass().await,
-                Some((Side::After, stop)) => {
-                    *lock(&behind) = Some(stop);
-                    true
-                }
-                None => true,
-            };
-            if !goes_on {
-                return Ok(());
-            }
-            server.write_all(&bytes).await?;
-            server.flush().await?;
+    server.set_nodelay(true)?;
+    let server = connector.connect(ServerName::try_from("127.0.0.1")?, server).await?;
+    let (server, link) = Server::meet(TokioIo::new(server), second).await?;
+
+    let passage = Arc::new(Passage { server, orders, cut: Notify::new() });
+    let service = service_fn(|request| Arc::clone(&passage).pass(request));
+    let handler = TokioIo::new(handler);
+    // The server's end is the handler's: what was answered before still gets there.
+    if second {
+        let serving = server::http2::Builder::new(TokioExecutor::new())
+            .max_concurrent_streams(STREAMS)
+            .serve_connection(handler, service);
+        let mut serving = pin!(serving);
+        tokio::select! {
+            done = serving.as_mut() => return Ok(done?),
+            () = passage.cut.notified() => return Ok(()),
+            () = link => serving.as_mut().graceful_shutdown(),
         }
-        anyhow::Ok(())
-    };
-    let back = async {
-        let mut bytes = vec![0; 64 * 1024];
-        loop {
-            let count = answers.read(&mut bytes).await?;
-            let stop = lock(&behind).take();
-            if let Some(stop) = stop
-                && !stop.pass().await
-            {
-                return Ok(());
-            }
-            if count == 0 {
-                return anyhow::Ok(());
-            }
-            told.write_all(bytes.get(..count).unwrap_or_default()).await?;
-            told.flush().await?;
+        Ok(timeout(LAST_WORDS, serving).await??)
+    } else {
+        let serving = server::http1::Builder::new().serve_connection(handler, service);
+        let mut serving = pin!(serving);
+        tokio::select! {
+            done = serving.as_mut() => return Ok(done?),
+            () = passage.cut.notified() => return Ok(()),
+            () = link => serving.as_mut().graceful_shutdown(),
         }
-    };
-    tokio::select! {
-        result = there => result,
-        result = back => result,
+        Ok(timeout(LAST_WORDS, serving).await??)
+    }
+}
+
+/// The way of the requests of one connection.
+struct Passage {
+    server: Server,
+    orders: Orders,
+    cut: Notify,
+}
+
+impl Passage {
+    /// Passes one request on, and its answer back, unless it is to be stopped.
+    async fn pass(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Incoming>> {
+        let (head, body) = request.into_parts();
+        let body = body.collect().await?.to_bytes();
+        let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        let line = format!("{} {target}", head.method);
+        let passing = Passing { line, body: String::from_utf8_lossy(&body).into_owned() };
+        let (before, after) = match matching(&self.orders, &passing) {
+            Some((Side::Before, stop)) => (Some(stop), None),
+            Some((Side::After, stop)) => (None, Some(stop)),
+            None => (None, None),
+        };
+        self.stopped(before).await;
+        let answer = self.server.ask(Request::from_parts(head, Full::new(body))).await?;
+        self.stopped(after).await;
+        Ok(answer)
+    }
+
+    /// Comes back when it may go on. If it may not, its connection is cut, with all that is on it.
+    async fn stopped(&self, stop: Option<Stop>) {
+        if let Some(stop) = stop
+            && !stop.pass().await
+        {
+            self.cut.notify_one();
+            pending::<()>().await;
+        }
+    }
+}
+
+/// The server, as one connection has it.
+enum Server {
+    First(tokio::sync::Mutex<client::http1::SendRequest<Full<Bytes>>>),
+    Second(client::http2::SendRequest<Full<Bytes>>),
+}
+
+impl Server {
+    /// Gives what carries the connection to its end, too.
+    async fn meet(
+        stream: TokioIo<TlsStream<TcpStream>>,
+        second: bool,
+    ) -> Result<(Self, BoxFuture<'static, ()>)> {
+        if second {
+            let (sender, link) = client::http2::handshake(TokioExecutor::new(), stream).await?;
+            return Ok((Self::Second(sender), link.map(drop).boxed()));
+        }
+        let (sender, link) = client::http1::handshake(stream).await?;
+        Ok((Self::First(tokio::sync::Mutex::new(sender)), link.map(drop).boxed()))
+    }
+
+    async fn ask(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>> {
+        Ok(match self {
+            Self::First(sender) => {
+                let mut sender = sender.lock().await;
+                sender.ready().await?;
+                sender.send_request(request).await?
+            }
+            Self::Second(sender) => sender.clone().send_request(request).await?,
+        })
     }
 }
 
@@ -227,4 +304,123 @@ fn matching(orders: &Orders, passing: &Passing) -> Option<(Side, Stop)> {
     }
     let order = orders.remove(index);
     Some((order.side, order.stop))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::Pki;
+
+    /// A client behind a gate, which is before a server that repeats what it is sent.
+    struct Way {
+        gate: Gate,
+        client: Server,
+        _folder: Folder,
+    }
+
+    /// Taken away when it is dropped.
+    struct Folder(std::path::PathBuf);
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    async fn way(name: &str, second: bool) -> Way {
+        let name = format!("e2e-gate-{}-{name}-{second}", std::process::id());
+        let folder = Folder(std::env::temp_dir().join(name));
+        let pki = Pki::create(&folder.0, "ca").unwrap();
+        let identity = pki.server("server").unwrap();
+        let acceptor = tls::acceptor(&identity, &tls::BOTH).unwrap();
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let stream = acceptor.accept(stream).await.unwrap();
+                // The gate asks it in the version in which it is asked.
+                assert_eq!(stream.get_ref().1.alpn_protocol() == Some(b"h2"), second);
+                tokio::spawn(repeating(TokioIo::new(stream), second));
+            }
+        });
+
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port_of_gate = listener.local_addr().unwrap().port();
+        let ways = Ways::new(&identity, &pki.authority(), port).unwrap();
+        let orders = Orders::default();
+        let task = tokio::spawn(serve(listener, ways, Arc::clone(&orders)));
+        let gate = Gate { port: port_of_gate, orders, task };
+
+        let protocol = if second { "h2" } else { "http/1.1" };
+        let connector = tls::connector(&pki.authority(), &[protocol]).unwrap();
+        let stream = TcpStream::connect(("127.0.0.1", port_of_gate)).await.unwrap();
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        let stream = TokioIo::new(connector.connect(name, stream).await.unwrap());
+        let (client, link) = Server::meet(stream, second).await.unwrap();
+        tokio::spawn(link);
+        Way { gate, client, _folder: folder }
+    }
+
+    async fn repeating(
+        stream: TokioIo<tokio_rustls::server::TlsStream<TcpStream>>,
+        second: bool,
+    ) -> Result<()> {
+        let service = service_fn(async |request: Request<Incoming>| {
+            let body = request.into_body().collect().await?.to_bytes();
+            hyper::Result::Ok(Response::new(Full::new(body)))
+        });
+        if second {
+            let serving = server::http2::Builder::new(TokioExecutor::new());
+            serving.serve_connection(stream, service).await?;
+        } else {
+            server::http1::Builder::new().serve_connection(stream, service).await?;
+        }
+        Ok(())
+    }
+
+    async fn ask(client: &Server, body: &'static str) -> Result<String> {
+        let request = Request::post("https://127.0.0.1/").header("host", "127.0.0.1");
+        let request = request.body(Full::new(Bytes::from(body)))?;
+        let answer = client.ask(request).await?;
+        Ok(String::from_utf8(answer.into_body().collect().await?.to_bytes().to_vec())?)
+    }
+
+    #[tokio::test]
+    async fn one_request_is_stopped_on_either_side_and_goes_on() {
+        for (second, side) in [(false, Side::Before), (false, Side::After)]
+            .into_iter()
+            .chain([(true, Side::Before), (true, Side::After)])
+        {
+            let way = way(&format!("goes-on-{side:?}"), second).await;
+            assert_eq!(ask(&way.client, "first").await.unwrap(), "first");
+            let mut held = way.gate.stop(side, |request| request.body == "second");
+            let mut asked = pin!(ask(&way.client, "second"));
+            tokio::select! {
+                answer = asked.as_mut() => panic!("it was not stopped: {answer:?}"),
+                reached = held.reached() => reached.unwrap(),
+            }
+            held.release();
+            assert_eq!(asked.await.unwrap(), "second");
+        }
+    }
+
+    #[tokio::test]
+    async fn others_on_the_connection_pass_by_one_that_is_stopped_and_are_cut_with_it() {
+        let way = way("cut", true).await;
+        let mut cut = way.gate.stop(Side::After, |request| request.body == "cut");
+        let mut beside = way.gate.stop(Side::Before, |request| request.body == "beside");
+        let mut asked =
+            pin!(async { tokio::join!(ask(&way.client, "cut"), ask(&way.client, "beside")) });
+        tokio::select! {
+            answers = asked.as_mut() => panic!("they were not stopped: {answers:?}"),
+            reached = async { (cut.reached().await, beside.reached().await) } => {
+                reached.0.unwrap();
+                reached.1.unwrap();
+            }
+        }
+        assert_eq!(ask(&way.client, "free").await.unwrap(), "free");
+        drop(cut);
+        let (first, second) = asked.await;
+        assert!(first.is_err() && second.is_err(), "{first:?} {second:?}");
+    }
 }

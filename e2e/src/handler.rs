@@ -131,6 +131,14 @@ impl Handler {
         }
     }
 
+    /// Its process id.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn id(&self) -> Result<u32> {
+        self.process.id().context("the handler has ended")
+    }
+
     /// Fails if it has ended by itself.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 
 pub mod attacker;
 pub mod cluster;
+pub mod connections;
 pub mod diary;
 pub mod gate;
 pub mod handler;

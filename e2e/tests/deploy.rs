@@ -104,11 +104,11 @@ fn a_value_that_is_not_set_sets_no_variable() -> Result<()> {
     let names: Vec<_> = environment(&render(&[])?)?.into_iter().map(|(name, _)| name).collect();
     ensure!(names == OWN, "{names:?}");
     // A template that knows no value writes null or an empty text; false is a value.
-    let set = "pollInterval=null,dryRun=,cordonOnly=false,workers=0".to_owned();
+    let set = "pollInterval=null,dryRun=,cordonOnly=false,prometheusServerPort=0".to_owned();
     let given = environment(&render(&["--set".to_owned(), set])?)?;
     let given: Vec<_> =
         given.into_iter().filter(|(name, _)| !OWN.contains(&name.as_str())).collect();
-    let wanted = [("CORDON_ONLY", "false"), ("WORKERS", "0")];
+    let wanted = [("CORDON_ONLY", "false"), ("PROMETHEUS_SERVER_PORT", "0")];
     ensure!(given == wanted.map(|(name, value)| (name.to_owned(), value.to_owned())), "{given:?}");
     Ok(())
 }
@@ -288,7 +288,6 @@ fn what_the_schema_refuses_the_program_would_refuse() -> Result<()> {
         ("noticeURL", "https://example.com/notice"),
         ("webhookCAFile", "ca.crt"),
         ("prometheusServerPort", "http"),
-        ("workers", "many"),
     ];
     let variables: BTreeMap<_, _> = values_of_settings()?
         .into_iter()
@@ -341,7 +340,7 @@ fn what_the_program_takes_the_schema_takes() -> Result<()> {
 fn the_predecessors_values_give_the_environment_of_its_own_manifest() -> Result<()> {
     let fixture = "../tests/fixtures/environment/aws-node-termination-handler.env";
     let fixture = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(fixture))?;
-    // The chart's own, or without effect here. `workers` is of its other mode there.
+    // The chart's own, or without effect here.
     let not_here = [
         "LOG_FORMAT_VERSION",
         "METADATA_TRIES",
@@ -349,13 +348,12 @@ fn the_predecessors_values_give_the_environment_of_its_own_manifest() -> Result<
         "ENABLE_SQS_TERMINATION_DRAINING",
         "UPTIME_FROM_FILE",
     ];
-    let mut wanted: BTreeMap<_, _> = fixture
+    let wanted: BTreeMap<_, _> = fixture
         .lines()
         .filter_map(|line| line.split_once('='))
         .filter(|(name, _)| !OWN.contains(name) && !not_here.contains(name))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
-    wanted.insert("WORKERS".to_owned(), "10".to_owned());
     let objects = rendered(named("predecessor")?)?;
     let mut given: BTreeMap<_, _> = environment(&objects)?.into_iter().collect();
     given.retain(|name, _| !OWN.contains(&name.as_str()));

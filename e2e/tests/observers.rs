@@ -67,12 +67,12 @@ async fn a_secure_receiver_is_known_to_who_trusts_its_authority_alone() -> Resul
     ensure!(receiver.url("/x").starts_with("https://"));
     let name = || ServerName::try_from("127.0.0.1");
 
-    let trusting = tls::connector(receiver.authority().context("no authority")?)?;
+    let trusting = tls::connector(receiver.authority().context("no authority")?, &[])?;
     let mut client = trusting.connect(name()?, connect(receiver.port()).await?).await?;
     let answer = ask(&mut client, "GET /x HTTP/1.1\r\n\r\n").await?;
     ensure!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
 
-    let wrong = tls::connector(other.authority().context("no authority")?)?;
+    let wrong = tls::connector(other.authority().context("no authority")?, &[])?;
     ensure!(wrong.connect(name()?, connect(receiver.port()).await?).await.is_err());
     assert_eq!(receiver.all().len(), 1);
     Ok(())
@@ -93,7 +93,7 @@ async fn a_proxy_passes_on_opens_tunnels_to_one_port_and_tells_of_it() -> Result
     assert_eq!(receiver.received(1, SOON).await?.len(), 1);
 
     let tunnel = open_tunnel(&proxy, secure.port(), "").await?;
-    let trusting = tls::connector(secure.authority().context("no authority")?)?;
+    let trusting = tls::connector(secure.authority().context("no authority")?, &[])?;
     let mut client = trusting.connect(ServerName::try_from("127.0.0.1")?, tunnel).await?;
     let answer = ask(&mut client, "GET /through HTTP/1.1\r\n\r\n").await?;
     ensure!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");

@@ -22,9 +22,9 @@ impl Compared {
     pub fn print_head() {
         println!(
             "| pods | | rounds | seconds: median (min–max) | requests, all / refused | Events \
-             | CPU, ms | peak VmHWM, KiB |"
+             | connections | CPU, ms | peak VmHWM, KiB |"
         );
-        println!("|---:|---|---:|---:|---:|---:|---:|---:|");
+        println!("|---:|---|---:|---:|---:|---:|---:|---:|---:|");
     }
 
     /// A row for each tool.
@@ -37,9 +37,11 @@ impl Compared {
             let events: Series = series(Drain::events);
             let used = self.of(tool).filter_map(|drain| drain.taken.cpu);
             let used: Series = used.map(|cpu| cpu as f64).collect();
+            let connections: Series = series(|drain| drain.connections);
             let peak: Series = self.of(tool).map(|drain| drain.taken.peak as f64).collect();
             println!(
-                "| {} | {tool} | {} | {:.3} | {asked} / {refused} | {events} | {used} | {peak} |",
+                "| {} | {tool} | {} | {:.3} | {asked} / {refused} | {events} | {connections} | {used} \
+                 | {peak} |",
                 self.pods,
                 self.of(tool).count(),
                 self.evicting(tool),

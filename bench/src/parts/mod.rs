@@ -2,10 +2,10 @@
 
 pub mod budget;
 mod compared;
+pub mod crowded;
 pub mod footprint;
 pub mod sizes;
 pub mod speed;
-pub mod workers;
 
 /// The two crowds: the kubelet's default limit, and the most that EKS allows.
 pub const CROWDS: [usize; 2] = [110, 250];

@@ -81,9 +81,7 @@ impl ApiServer {
         for (flag, value) in values {
             arguments.push(format!("--{flag}={value}").into());
         }
-        if let Some(gates) = plan.feature_gates {
-            arguments.push(format!("--feature-gates={gates}").into());
-        }
+        arguments.extend(plan.flags.iter().map(OsString::from));
         Ok(Self {
             program: binaries.api_server(plan.release),
             arguments,
@@ -99,6 +97,12 @@ impl ApiServer {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Its process id while it runs.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.process.as_ref()?.id()
     }
 
     /// Starts it, for the first time or again.
@@ -140,6 +144,17 @@ impl ApiServer {
     #[must_use]
     pub fn startups(&self) -> &[Startup] {
         &self.startups
+    }
+
+    /// Lets it end as an upgrade does: what it was asked before it answers.
+    ///
+    /// # Errors
+    /// It does not end within two minutes, or has ended already.
+    pub async fn terminate(&mut self) -> Result<()> {
+        let mut process = self.process.take().context("it has ended already")?;
+        process.signal_term()?;
+        process.wait(Duration::from_mins(2)).await?;
+        Ok(())
     }
 
     /// Ends it at once, as a crash would.

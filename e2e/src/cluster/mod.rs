@@ -32,8 +32,8 @@ pub struct Plan {
     pub name: &'static str,
     /// Of which release its API server is.
     pub release: Release,
-    /// What `--feature-gates` of the API server is told.
-    pub feature_gates: Option<&'static str>,
+    /// What the API server is told besides.
+    pub flags: &'static [&'static str],
     /// How long the way from the API server to etcd is, one way.
     pub etcd_distance: Duration,
     /// Whether it has a controller manager and a scheduler. Without them pods

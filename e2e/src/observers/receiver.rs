@@ -112,7 +112,7 @@ impl Receiver {
     /// No port is to be had, or the files cannot be written.
     pub async fn secure(folder: &Path) -> Result<Self> {
         let pki = Pki::create(&folder.join("receiver-pki"), "e2e-receiver-ca")?;
-        let acceptor = tls::acceptor(&pki.server("receiver")?)?;
+        let acceptor = tls::acceptor(&pki.server("receiver")?, &[])?;
         Self::open(Some(acceptor), Some(pki.authority())).await
     }
 

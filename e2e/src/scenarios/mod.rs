@@ -15,6 +15,7 @@ mod hands;
 mod installed;
 mod kinds;
 mod lifecycle;
+mod links;
 mod maintenance;
 mod marks;
 mod nobody;
@@ -46,6 +47,8 @@ use crate::observers::Format;
 use crate::rights::Flavour;
 use crate::scene::Scene;
 use admission::Keeper;
+use links::Silence;
+use outage::Farewell;
 use reboot::Reboot;
 use returning::Place;
 use servers::FirstSet;
@@ -76,7 +79,7 @@ const ALL_MARKS: [(&str, &str); 2] =
 const MAIN: Plan = Plan {
     name: "main",
     release: Release::V1_37,
-    feature_gates: None,
+    flags: &[],
     etcd_distance: Duration::ZERO,
     controllers: true,
 };
@@ -84,7 +87,7 @@ const MAIN: Plan = Plan {
 /// Its API server cannot begin a watch with what is there.
 const NO_WATCH_LIST: Plan = Plan {
     name: "no-watch-list",
-    feature_gates: Some("WatchList=false"),
+    flags: &["--feature-gates=WatchList=false"],
     controllers: false,
     ..MAIN
 };
@@ -93,7 +96,7 @@ const NO_WATCH_LIST: Plan = Plan {
 /// has many pods.
 const CROWDED: Plan = Plan {
     name: "crowded",
-    feature_gates: Some("WatchList=false,ListFromCacheSnapshot=false"),
+    flags: &["--feature-gates=WatchList=false,ListFromCacheSnapshot=false"],
     controllers: false,
     ..MAIN
 };
@@ -109,6 +112,15 @@ const OUTAGE: Plan = Plan { name: "outage", controllers: false, ..MAIN };
 
 /// Its API server is taken away when the notice comes.
 const OUTAGE_FIRST: Plan = Plan { name: "outage-first", controllers: false, ..MAIN };
+
+/// Its API server ends in the middle, as for an upgrade, and is started again.
+const RESTART: Plan = Plan { name: "restart", controllers: false, ..MAIN };
+
+/// Its API server crashes in the middle, and is started again.
+const CRASH: Plan = Plan { name: "crash", controllers: false, ..MAIN };
+
+/// Its API server sends clients that speak HTTP/2 away (GOAWAY), as often as it can be told to.
+const GOAWAY: Plan = Plan { name: "goaway", flags: &["--goaway-chance=0.02"], ..MAIN };
 
 /// Where the chart is installed.
 const CHART: Plan = Plan { name: "chart", controllers: false, ..MAIN };
@@ -129,6 +141,11 @@ const ALL: &[Scenario] = &[
     on(CROWDED, "pods-elsewhere", |scene| crowded::first_set(scene, 10_000).boxed()),
     on(OUTAGE, "outage", |scene| outage::in_the_middle(scene).boxed()),
     on(OUTAGE_FIRST, "outage-first", |scene| outage::from_the_start(scene).boxed()),
+    on(RESTART, "restart", |scene| outage::evictions_open(scene, Farewell::Told).boxed()),
+    on(CRASH, "crash", |scene| outage::evictions_open(scene, Farewell::None).boxed()),
+    on(GOAWAY, "goaway", |scene| links::sent_away(scene, 110).boxed()),
+    on(MAIN, "frozen-link", |scene| links::silent(scene, Silence::Frozen).boxed()),
+    on(MAIN, "half-open", |scene| links::silent(scene, Silence::Lost).boxed()),
     on(MAIN, "token-rotated", |scene| restarts::token_rotated(scene).boxed()),
     on(MAIN, "rebalance-then-spot", |scene| rebalance::interrupted(scene).boxed()),
     on(MAIN, "withdrawn", |scene| spot::withdrawn(scene).boxed()),
@@ -176,6 +193,7 @@ const ALL: &[Scenario] = &[
         admission::ending_namespace(scene).boxed()
     }),
     on(MAIN, "admission-never", |scene| admission::never_deleted(scene).boxed()),
+    on(MAIN, "pods-110", |scene| crowd::drained(scene, 110).boxed()),
     on(MAIN, "second-notice", |scene| notices::second(scene).boxed()),
     on(MAIN, "budget-nothing", |scene| budgets::nothing_allowed(scene, AHEAD, &[5, 10]).boxed()),
     on(NO_WATCH_LIST, "no-watch-list", |scene| {
@@ -245,7 +263,6 @@ const ALL: &[Scenario] = &[
     on(MAIN, "late", |scene| arrivals::late(scene).boxed()),
     on(MAIN, "critical-last", |scene| kinds::critical_last(scene).boxed()),
     on(MAIN, "pods-250", |scene| crowd::drained(scene, 250).boxed()),
-    on(MAIN, "pods-110", |scene| crowd::drained(scene, 110).boxed()),
     on(MAIN, "every-kind", |scene| kinds::every_kind(scene).boxed()),
     on(MAIN, "kept-kinds", |scene| kinds::kept_kinds(scene).boxed()),
     on(MAIN, "in-the-past", |scene| notices::in_the_past(scene).boxed()),
@@ -271,6 +288,7 @@ const ALL: &[Scenario] = &[
     on(MAIN, "already-cordoned", |scene| hands::cordoned_before(scene).boxed()),
     on(MAIN, "cordoned-again", |scene| hands::cordoned_again(scene).boxed()),
     on(MAIN, "uncordoned", |scene| hands::uncordoned(scene).boxed()),
+    on(MAIN, "http1-only", |scene| crowd::over_http1(scene, 60).boxed()),
     on(MAIN, "terminated-idle", |scene| restarts::terminated_idle(scene).boxed()),
     on(CHART, "chart", |scene| installed::by_the_chart(scene, "confined").boxed()),
     on(CHART_OLDEST, "chart-oldest", |scene| installed::by_the_chart(scene, "classic").boxed()),

@@ -1,0 +1,68 @@
+//! Forty nodes with one notice.
+
+use anyhow::{Context, Result};
+
+use crate::crowd::{Crowd, Exodus, NODES, PODS};
+use crate::goal::Goal;
+use crate::options::Options;
+use crate::series::Series;
+use crate::tool::Tool;
+
+/// Each moves a thousand pods: it takes a minute, and is more alike than the others.
+const ROUNDS: usize = 3;
+
+/// Measures and prints.
+///
+/// # Errors
+/// A drain fails.
+pub async fn measure(crowd: &mut Crowd, options: &Options) -> Result<Vec<Goal>> {
+    let mut tools = vec![Tool::HANDLER];
+    tools.extend(options.against.as_ref().map(|_| Tool::OTHER));
+    tools.extend(options.peer.as_ref().map(|_| Tool::Peer { unlimited: true }));
+    let mut rows: Vec<(Tool, Vec<Exodus>)> =
+        tools.into_iter().map(|tool| (tool, Vec::new())).collect();
+    for number in 0..ROUNDS.min(options.rounds) {
+        for (tool, row) in &mut rows {
+            eprintln!("{NODES} nodes of {PODS} pods, round {}: {tool}", number + 1);
+            row.push(crowd.drain(*tool).await?);
+        }
+        rows.reverse();
+    }
+    rows.sort_by_key(|(tool, _)| *tool != Tool::HANDLER);
+
+    println!("\n### {NODES} nodes of {PODS} pods, one notice for all\n");
+    println!(
+        "| | rounds | seconds: median (min–max) | requests / 429 | connections \
+         | API server's CPU, s | all together, MiB: RssAnon | VmHWM | cgroups' peaks |"
+    );
+    println!("|---|---:|---:|---:|---:|---:|---:|---:|---:|");
+    for (tool, row) in &rows {
+        let series = |of: &dyn Fn(&Exodus) -> f64| -> Series { row.iter().map(of).collect() };
+        let mebibytes = |of: fn(&Exodus) -> u64| series(&|one| of(one) as f64 / 1024.0);
+        let charged = row.iter().filter_map(|one| Some(one.charged? as f64 / 1024.0));
+        println!(
+            "| {tool} | {} | {:.2} | {} / {} | {} | {:.1} | {:.1} | {:.1} | {:.1} |",
+            row.len(),
+            series(&|one| one.evicting),
+            series(&|one| one.requests as f64),
+            series(&|one| one.put_off as f64),
+            series(&|one| one.connections as f64),
+            series(&|one| one.server),
+            mebibytes(|one| one.anonymous),
+            mebibytes(|one| one.peak),
+            charged.collect::<Series>(),
+        );
+    }
+
+    let (_, row) = rows.first().context("no rows")?;
+    let series = |of: fn(&Exodus) -> f64| row.iter().map(of).collect::<Series>();
+    let [evicting, server] = [series(|one| one.evicting), series(|one| one.server)]
+        .map(|series| series.median().unwrap_or(f64::NAN));
+    let most = series(|one| one.connections as f64).max().context("no rounds")?;
+    let what = |what| format!("{NODES} nodes of {PODS} pods: {what}");
+    Ok(vec![
+        Goal::at_most(what("first cordon → last accepted, median"), 4.5, evicting, " s", 2),
+        Goal::at_most(what("the API server's CPU, median"), 9.0, server, " s", 1),
+        Goal::at_most(what("connections at once, at most"), 120.0, most, "", 0),
+    ])
+}
