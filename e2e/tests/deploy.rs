@@ -104,11 +104,11 @@ fn a_value_that_is_not_set_sets_no_variable() -> Result<()> {
     let names: Vec<_> = environment(&render(&[])?)?.into_iter().map(|(name, _)| name).collect();
     ensure!(names == OWN, "{names:?}");
     // A template that knows no value writes null or an empty text; false is a value.
-    let set = "pollInterval=null,dryRun=,cordonOnly=false,prometheusServerPort=0".to_owned();
+    let set = "pollInterval=null,dryRun=,cordonOnly=false,podTerminationGracePeriod=0".to_owned();
     let given = environment(&render(&["--set".to_owned(), set])?)?;
     let given: Vec<_> =
         given.into_iter().filter(|(name, _)| !OWN.contains(&name.as_str())).collect();
-    let wanted = [("CORDON_ONLY", "false"), ("PROMETHEUS_SERVER_PORT", "0")];
+    let wanted = [("CORDON_ONLY", "false"), ("POD_TERMINATION_GRACE_PERIOD", "0")];
     ensure!(given == wanted.map(|(name, value)| (name.to_owned(), value.to_owned())), "{given:?}");
     Ok(())
 }
