@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::command::{Failure, api_server, node, print, run};
-use crate::handler::by_hand::{self, ByHand, Success};
+use crate::handler::by_hand::{ByHand, Success};
 use crate::handler::config::{Boot, Config};
+use crate::handler::run::{Goal, run as run_loop};
 use crate::handler::threads::Threads;
 use crate::handler::world::World;
 use crate::intent::Limit;
@@ -50,16 +51,16 @@ pub(super) fn act(command: Command, settings: &Settings) -> Result<ExitCode, Fai
     for unusable in &settings.unusable {
         threads.tell(Fact::SettingUnusable(unusable.to_string()));
     }
-    let (now, node) = (clock.now(), Arc::from(name.as_str()));
+    if let Some(line) = &watched {
+        threads.show_on(line.clone());
+    }
+    let now = clock.now();
     let asked = match command {
-        Command::Restore => ByHand::restore(now, &config, node, now + RESTORING),
-        _ => ByHand::drain(now, &config, node, limit(settings, now)),
+        Command::Restore => ByHand::restore(&config, now + RESTORING),
+        _ => ByHand::drain(&config, limit(settings, now)),
     };
-    let ended = by_hand::run(asked, &mut threads, |status| {
-        if let Some(line) = &watched {
-            line.show(status);
-        }
-    });
+    config.node = Some(Arc::from(name.as_str()));
+    let ended = run_loop(Goal::ByHand(Box::new(asked)), config, &mut threads);
     // The last lines of the log are written above it.
     threads.finish();
     if let Some(line) = &watched {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::command::{Failure, api_server};
 use crate::handler::config::{Boot, Config};
-use crate::handler::run::run as run_event_loop;
+use crate::handler::run::{Goal, run as run_loop};
 use crate::handler::threads::Threads;
 use crate::handler::world::{News, World};
 use crate::kube::client::Client;
@@ -77,7 +77,7 @@ pub(super) fn run(settings: Settings) -> Result<(), Failure> {
     for (who, start) in starters {
         threads.start(who, start);
     }
-    run_event_loop(config, &mut threads);
+    run_loop(Goal::Notices, config, &mut threads);
     threads.finish();
     Ok(())
 }

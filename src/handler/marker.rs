@@ -7,6 +7,7 @@ use crate::drain::timing::Backoff;
 use crate::moment::Moment;
 use crate::node::marks::{Change, Draft, Marks, Patch};
 use crate::node::{Node, NodeAnswer};
+use crate::plan::Renewal;
 
 /// What the Node is to bear, and how far that has come.
 #[derive(Debug)]
@@ -15,7 +16,9 @@ pub struct Marker {
     dry: bool,
     /// `None`: the Node stays as it is.
     wanted: Option<Marks>,
-    /// Marks that others have taken off are set again.
+    /// For whose sake marks that others have taken off were to be set again last.
+    renewed_for: Option<Renewal>,
+    /// They are still to be.
     renew: bool,
     phase: Phase,
     backoff: Backoff,
@@ -105,6 +108,7 @@ impl Marker {
         Self {
             dry,
             wanted: None,
+            renewed_for: None,
             renew: false,
             phase: Phase::ToRead(Moment::START),
             backoff: RETRIES,
@@ -120,31 +124,23 @@ impl Marker {
         self.wanted.as_ref().is_some_and(|marks| marks.reason.is_some())
     }
 
-    /// These marks are wanted from now on. What is under way is waited for: its answer must not be
-    /// taken for that to a later request.
-    pub fn want(&mut self, now: Moment, marks: Option<Marks>) {
-        if self.wanted == marks {
-            return;
-        }
+    /// These marks are wanted from now on. A request under way is waited for: its answer must not be taken for that
+    /// to a later one. Marks that others have taken off are set again once for each `renew_for`; without one they
+    /// stay off.
+    pub fn want(&mut self, now: Moment, marks: Option<Marks>, renew_for: Option<Renewal>) {
+        let renews = renew_for.is_some() && renew_for != self.renewed_for;
         let reason = |marks: &Option<Marks>| marks.as_ref().and_then(|marks| marks.reason.clone());
         // What is only noted is of no interest where nothing is written.
-        let begins = !self.dry || reason(&self.wanted) != reason(&marks);
+        let differs = self.wanted != marks && (!self.dry || reason(&self.wanted) != reason(&marks));
         self.wanted = marks;
-        if begins {
+        self.renew = renews || self.renew && renew_for.is_some();
+        self.renewed_for = renew_for;
+        if renews {
+            self.taints = Taints::Tried;
+        }
+        if renews || differs {
             self.begin(now);
         }
-    }
-
-    /// Marks that are wanted are to be set, also if others have taken them off.
-    pub fn renew(&mut self, now: Moment) {
-        self.renew = true;
-        self.taints = Taints::Tried;
-        self.begin(now);
-    }
-
-    /// Marks that others have taken off stay off.
-    pub fn keep(&mut self) {
-        self.renew = false;
     }
 
     fn begin(&mut self, now: Moment) {

@@ -1,24 +1,581 @@
-//! The event loop. Everything that the program does passes through it: ask the handler what is
-//! next, carry it out, and when there is nothing, wait and tell it what came.
+//! The loop: what is said is observed, what should be is planned, and the difference is done. The node is cordoned,
+//! its pods are evicted, and the verdict says what became of each.
 
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::drain::machine::{Drain, LastWord, LoadBalancers, Step};
+use crate::drain::pod::OwnPod;
+use crate::drain::pod_news::PodNews;
+use crate::drain::verdict::{Occasion, Presence, Verdict};
+use crate::handler::by_hand::{ByHand, Success};
 use crate::handler::config::Config;
-use crate::handler::state::Handler;
-use crate::handler::step::Step;
-use crate::handler::world::World;
+use crate::handler::facts::facts;
+use crate::handler::marker::{Event, Marker, Move};
+use crate::handler::retry::{Retry, Transition};
+use crate::handler::world::{News, Order, World};
+use crate::moment::{Moment, Reading};
+use crate::node::{Hand, NodeAnswer};
+use crate::notice::Polled;
+use crate::plan::memory::Done;
+use crate::plan::observed::{DrainStatus, Observed, PathHealth};
+use crate::plan::{Plan, Rules, Target, plan};
+use crate::report::fact::{Fact, Purpose};
 
-/// Runs until SIGTERM.
-pub fn run(config: Config, world: &mut impl World) {
-    let mut handler = Handler::new(config);
+/// Runs until SIGTERM, or until what the operator asked for has come to its end.
+pub fn run(goal: Goal, config: Config, world: &mut impl World) -> Ended {
+    let mut handler = Handler::new(goal, config);
     loop {
-        match handler.next(world.read_clock().now, world.free()) {
-            Step::Do(order) => world.carry_out(order),
-            Step::Tell(fact) => world.tell(fact),
-            Step::Wait(until) => {
+        match handler.work(world) {
+            ControlFlow::Continue(until) => {
                 if let Some(news) = world.wait(until) {
-                    handler.observe(world.read_clock(), news);
+                    handler.observe(news, world);
                 }
             }
-            Step::End => return,
+            ControlFlow::Break(ended) => return ended,
+        }
+    }
+}
+
+/// What the loop works for.
+#[derive(Debug)]
+pub enum Goal {
+    /// What the notices ask for.
+    Notices,
+    /// What an operator's command asks for.
+    ByHand(Box<ByHand>),
+}
+
+/// How it has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Of an operator's command: what became of every pod, if one was to go.
+    pub verdict: Option<Box<Verdict>>,
+    /// Of an operator's command: how far it came.
+    pub success: Success,
+}
+
+/// What the loop knows.
+#[derive(Debug)]
+struct Handler {
+    goal: Goal,
+    config: Config,
+    rules: Rules,
+    observed: Observed,
+    plan: Plan,
+    /// Something was observed that the plan does not know.
+    is_stale: bool,
+    /// The name of the Node.
+    name: Option<Arc<str>>,
+    credentials: Retry,
+    node_search: Retry,
+    marker: Marker,
+    /// Whether there is a Node of that name.
+    presence: Presence,
+    /// The Node bears the marks that were wanted last.
+    settled: Option<LoadBalancers>,
+    /// The Node can not be read or changed, and that was told with what it was wanted for, and whether there is none.
+    node_fails: Option<(Purpose, bool)>,
+    drain: Option<Box<Drain>>,
+    /// Its pods are listed and followed.
+    is_following: bool,
+    /// There may be a connection to the API server.
+    is_connected: bool,
+    jitter: fastrand::Rng,
+}
+
+impl Handler {
+    fn new(goal: Goal, config: Config) -> Self {
+        let rules = Rules {
+            policy: config.policy.clone(),
+            marks: config.marks,
+            boot: config.boot.clone(),
+        };
+        Self {
+            // An operator's command is planned at once.
+            is_stale: matches!(goal, Goal::ByHand(_)),
+            goal,
+            rules,
+            observed: Observed::new(&config.paths),
+            plan: Plan::default(),
+            name: config.node.clone(),
+            credentials: Retry::due(),
+            node_search: if config.node.is_some() { Retry::done() } else { Retry::due() },
+            marker: Marker::new(config.dry),
+            presence: Presence::Unknown,
+            settled: None,
+            node_fails: None,
+            drain: None,
+            is_following: false,
+            is_connected: false,
+            jitter: fastrand::Rng::with_seed(config.seed),
+            config,
+        }
+    }
+
+    /// Does all that is to be done now. When to look again, at the latest; the end of the process.
+    fn work(&mut self, world: &mut impl World) -> ControlFlow<Ended, Option<Moment>> {
+        loop {
+            let reading = world.read_clock();
+            let now = reading.now;
+            if let Some(ended) = self.has_ended(now) {
+                return ControlFlow::Break(ended);
+            }
+            if self.is_stale || self.plan.look_again.is_some_and(|at| at <= now) {
+                self.plan(reading, world);
+                continue;
+            }
+            let is_over = self.drain.as_ref().is_some_and(|drain| drain.is_over(now));
+            if !is_over && (self.prepare(now, world) || self.cordon(now, world)) {
+                continue;
+            }
+            let until = match &mut self.drain {
+                Some(_) => self.evict(now, world),
+                None => self.idle(now, world),
+            };
+            if let Some(until) = until {
+                world.show(self.drain.as_deref(), now);
+                return ControlFlow::Continue(until);
+            }
+        }
+    }
+
+    /// Whether there is nothing more to do.
+    fn has_ended(&mut self, now: Moment) -> Option<Ended> {
+        let is_draining = self.drain.is_some();
+        match &mut self.goal {
+            Goal::Notices if self.observed.sigterm && !is_draining => {
+                Some(Ended { verdict: None, success: Success::Partial })
+            }
+            Goal::Notices => None,
+            Goal::ByHand(by_hand) => {
+                let success = by_hand.success(now, is_draining, self.marker.is_unsettled())?;
+                Some(Ended { verdict: by_hand.verdict.take(), success })
+            }
+        }
+    }
+
+    /// Works out what should be, reports what is new, and brings the drain in line. The marks follow in
+    /// [`Handler::cordon`].
+    fn plan(&mut self, reading: Reading, world: &mut impl World) {
+        let now = reading.now;
+        self.is_stale = false;
+        if let Some(drain) = &self.drain {
+            self.observed.drain = Some(DrainStatus {
+                ended: false,
+                listed: drain.has_listed(),
+                asked: drain.has_asked(),
+            });
+        }
+        let next = match &self.goal {
+            Goal::Notices => plan(&self.observed, &self.plan, &self.rules, reading),
+            Goal::ByHand(by_hand) => by_hand.plan(now),
+        };
+        let before = std::mem::replace(&mut self.plan, next);
+        self.marker.want(now, self.plan.marks.clone(), self.plan.renew_for.clone());
+        let facts = facts(&before, &self.plan, now);
+        let taken_over = facts.iter().any(|fact| matches!(fact, Fact::TakenOver { .. }));
+        facts.into_iter().for_each(|fact| world.tell(fact));
+        match (&mut self.drain, &self.plan.drain) {
+            (Some(drain), Some(target)) => {
+                drain.retarget(now, target.limit);
+                if let Some(left) = drain.ends_within(now).filter(|_| taken_over) {
+                    world.tell(Fact::EndsAfterDrain(left));
+                }
+            }
+            (None, Some(target)) => {
+                let target = target.clone();
+                self.begin(now, &target);
+            }
+            (Some(_), None) => self.call_off(now, before.drain.as_ref(), world),
+            (None, None) => {}
+        }
+        if self.drain.is_none() {
+            self.observed.drain = None;
+        }
+    }
+
+    fn begin(&mut self, now: Moment, target: &Target) {
+        self.credentials.hurry(now);
+        self.node_search.hurry(now);
+        let mut drain = Drain::begin(now, self.config.drain(target.limit));
+        if self.presence == Presence::Present {
+            drain.node_is(Presence::Present);
+        }
+        if let (None, Some(load_balancers)) = (&target.key, self.settled) {
+            drain.marked(now, load_balancers);
+        }
+        (self.drain, self.is_following) = (Some(Box::new(drain)), false);
+    }
+
+    /// What the drain was for will not happen, or an earlier process has dealt with it.
+    fn call_off(&mut self, now: Moment, target: Option<&Target>, world: &mut impl World) {
+        let Some(mut drain) = self.drain.take() else { return };
+        let mut records = self.plan.memory.records.iter();
+        let is_done = records
+            .any(|it| target.is_some_and(|target| target.is_for(&it.key)) && it.done != Done::No);
+        if !is_done {
+            let was_said = drain.is_emptied(now);
+            let verdict = drain.call_off(now);
+            for progress in drain.take_told() {
+                world.tell(Fact::Drain(progress));
+            }
+            if !was_said {
+                world.tell(Fact::Verdict(Occasion::CalledOff, Box::new(verdict)));
+            }
+        }
+        self.disconnect(now, world);
+        self.is_stale = true;
+    }
+
+    /// What has to be there before anything can be done at the API server. True if something was begun.
+    fn prepare(&mut self, now: Moment, world: &mut impl World) -> bool {
+        if self.credentials.take(now) {
+            self.order(Order::CheckCredentials, world);
+        } else if self.node_search.take(now) {
+            self.order(Order::FindNode, world);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// Gives the Node the marks that are wanted. True if something was done.
+    fn cordon(&mut self, now: Moment, world: &mut impl World) -> bool {
+        let Some(name) = self.name.clone().filter(|_| self.may_mark()) else { return false };
+        match self.marker.next(now) {
+            None => return false,
+            Some(Move::Read) => self.order(Order::ReadNode(name), world),
+            Some(Move::Patch(patch)) => {
+                if let Goal::ByHand(by_hand) = &mut self.goal {
+                    by_hand.changed = true;
+                }
+                self.order(Order::PatchNode(name, patch), world);
+            }
+            Some(Move::Settled { changes, load_balancers, failed }) => {
+                if failed > 0 {
+                    self.node_fails = None;
+                    world.tell(Fact::NodeRecovered(failed));
+                }
+                self.settled = Some(load_balancers);
+                if let Some(drain) = &mut self.drain {
+                    drain.marked(now, load_balancers);
+                }
+                let mut by = Hand::Handler;
+                if let Goal::ByHand(by_hand) = &mut self.goal {
+                    by = Hand::Operator;
+                    by_hand.settled(!changes.is_empty());
+                    self.is_stale = true;
+                }
+                let dry = self.config.dry;
+                let until = self.plan.marks_until.filter(|_| !dry && !changes.is_empty());
+                for change in changes.into_iter().map(Box::new) {
+                    world.tell(Fact::Marks { change, dry, by });
+                }
+                if let Some(until) = until {
+                    world.tell(Fact::MarksLast(now.until(until)));
+                }
+            }
+        }
+        true
+    }
+
+    /// Whether the Node can be asked for. What is missing for the API server is said once, by what looks for it,
+    /// unless a drain cannot wait.
+    fn may_mark(&self) -> bool {
+        self.name.is_some() && (self.credentials.is_done() || self.drain.is_some())
+    }
+
+    /// Does what the drain says next: to list the pods, to evict and to delete them, and to say what became of each.
+    /// When to look again, if there is nothing to do now.
+    fn evict(&mut self, now: Moment, world: &mut impl World) -> Option<Option<Moment>> {
+        let drain = self.drain.as_mut()?;
+        let decided_by = self.plan.drain.as_ref().and_then(|target| target.decided_by);
+        let is_decided = decided_by.is_none_or(|moment| moment <= now);
+        if let Some(name) = &self.name
+            && is_decided
+            && !self.is_following
+            && !drain.is_over(now)
+        {
+            self.is_following = true;
+            world.tell(Fact::DrainBegins(Arc::clone(name)));
+            let order = Order::FollowPods(Arc::clone(name));
+            self.order(order, world);
+            return None;
+        }
+        match drain.next(now, world.free()) {
+            Step::Tell(progress) => world.tell(Fact::Drain(progress)),
+            Step::Ask(job) => self.order(Order::Ask(job), world),
+            Step::GiveUp(pod) => self.order(Order::GiveUp(pod), world),
+            Step::Verdict(occasion, verdict) => self.verdict(now, occasion, verdict, world),
+            Step::Wait(until) => {
+                let wake = self.wake();
+                return Some(Some(wake.map_or(until, |wake| wake.min(until))));
+            }
+            Step::Done(last) => self.ended(now, last, world),
+        }
+        None
+    }
+
+    /// What became of every pod.
+    fn verdict(
+        &mut self,
+        now: Moment,
+        occasion: Occasion,
+        verdict: Verdict,
+        world: &mut impl World,
+    ) {
+        let verdict = Box::new(verdict);
+        let Goal::ByHand(by_hand) = &mut self.goal else {
+            return world.tell(Fact::Verdict(occasion, verdict));
+        };
+        // An operator who waits for the end gets the verdict with it, and waits for no pods that come late.
+        by_hand.verdict = Some(verdict);
+        let is_clean = |drain: Box<Drain>| drain.is_clean(now) && occasion != Occasion::CalledOff;
+        by_hand.drained = self.drain.take().map(is_clean);
+        self.is_stale = true;
+    }
+
+    /// The drain has come to its end.
+    fn ended(&mut self, now: Moment, last: LastWord, world: &mut impl World) {
+        match last {
+            LastWord::Verdict(occasion, verdict) => self.verdict(now, occasion, verdict, world),
+            LastWord::DeadlineReached => world.tell(Fact::DeadlineReached),
+            LastWord::Nothing => {}
+        }
+        let Some(drain) = self.drain.take() else { return };
+        let (listed, asked) = (drain.has_listed(), drain.has_asked());
+        self.observed.drain = Some(DrainStatus { ended: true, listed, asked });
+        self.is_stale = true;
+        if !self.observed.sigterm {
+            self.disconnect(now, world);
+        }
+    }
+
+    /// No drain is under way.
+    fn idle(&mut self, now: Moment, world: &mut impl World) -> Option<Option<Moment>> {
+        let marks = self.marker.is_busy() && self.may_mark();
+        if self.is_connected && !marks && !self.node_search.is_under_way() {
+            self.disconnect(now, world);
+            return None;
+        }
+        Some(self.wake())
+    }
+
+    /// When something beside a drain is due.
+    fn wake(&self) -> Option<Moment> {
+        let mark = self.marker.wake().filter(|_| self.may_mark());
+        let all = [self.credentials.wake(), self.node_search.wake(), mark, self.plan.look_again];
+        all.into_iter().flatten().min()
+    }
+
+    fn order(&mut self, order: Order, world: &mut impl World) {
+        self.is_connected |= order.connects();
+        world.carry_out(order);
+    }
+
+    /// The answers go with the connection.
+    fn disconnect(&mut self, now: Moment, world: &mut impl World) {
+        world.carry_out(Order::Disconnect);
+        self.node_search.lost(now);
+        self.marker.lost(now);
+        self.is_connected = false;
+    }
+}
+
+/// What comes.
+impl Handler {
+    fn observe(&mut self, news: News, world: &mut impl World) {
+        let reading = world.read_clock();
+        let now = reading.now;
+        match news {
+            News::Polled(polled) => self.polled(reading, polled, world),
+            News::WithoutToken { status } => world.tell(Fact::WithoutToken(status)),
+            News::Credentials(found) => self.credentials_read(now, found, world),
+            News::NodeFound(found) => self.node_found(now, found, world),
+            News::Terminate => self.terminate(now, world),
+            News::Node(answer) => self.node_answered(now, answer, world),
+            News::Pods(pods) => {
+                if pods == PodNews::SetBegins {
+                    // After an outage: a cordon that came later than the first evictions would let replacements of
+                    // these pods come back to this node.
+                    self.marker.hurry(now);
+                }
+                if let Some(drain) = &mut self.drain {
+                    drain.observe(now, pods);
+                }
+            }
+            News::Answered { pod, answer } => {
+                if let Some(drain) = &mut self.drain {
+                    drain.answered(now, &pod.uid, answer);
+                }
+            }
+        }
+    }
+
+    /// A path of the metadata service was polled.
+    fn polled(&mut self, reading: Reading, polled: Polled, world: &mut impl World) {
+        let (path, status, good) = (polled.path, polled.status, polled.outcome.is_ok());
+        world.tell(Fact::Polled { path, status, good });
+        match self.observed.polled(reading, polled) {
+            Some(PathHealth::Failing(why)) => world.tell(Fact::MetadataFailing(path, why)),
+            Some(PathHealth::Recovered(failed)) => {
+                world.tell(Fact::MetadataRecovered(path, failed));
+            }
+            None => {}
+        }
+        self.is_stale = true;
+    }
+
+    fn terminate(&mut self, now: Moment, world: &mut impl World) {
+        if std::mem::replace(&mut self.observed.sigterm, true) {
+            return;
+        }
+        self.is_stale = true;
+        let unsettled = self.marker.is_unsettled();
+        if let Goal::ByHand(by_hand) = &mut self.goal {
+            match self.drain.take() {
+                Some(mut drain) => {
+                    by_hand.verdict = Some(Box::new(drain.call_off(now)));
+                    by_hand.drained = Some(false);
+                }
+                None => by_hand.success = Some(Success::Partial),
+            }
+            return;
+        }
+        world.tell(match &mut self.drain {
+            Some(drain) if !drain.is_emptied(now) => {
+                Fact::EndsAfterDrain(drain.stop(now, self.config.shutdown_grace))
+            }
+            Some(drain) => {
+                let is_clean = drain.is_clean(now);
+                self.drain = None;
+                if is_clean { Fact::EndsDrained } else { Fact::Ends { unsettled } }
+            }
+            None => Fact::Ends { unsettled },
+        });
+    }
+
+    fn node_answered(&mut self, now: Moment, answer: NodeAnswer, world: &mut impl World) {
+        self.is_stale = true;
+        let is_missing = matches!(answer, NodeAnswer::Missing(_));
+        let is_forbidden = matches!(answer, NodeAnswer::Forbidden(_));
+        self.is_present(&answer, world);
+        match self.marker.observe(now, answer, self.longest_pause(), &mut self.jitter) {
+            Some(Event::Read(node)) => match &mut self.goal {
+                Goal::Notices => drop(self.observed.node.get_or_insert(node)),
+                Goal::ByHand(by_hand) => {
+                    if by_hand.read(node) {
+                        world.tell(Fact::MarksUnreadable);
+                    }
+                }
+            },
+            Some(Event::TaintForbidden(why)) => {
+                if let Goal::ByHand(by_hand) = &mut self.goal {
+                    by_hand.left = true;
+                }
+                world.tell(Fact::TaintForbidden(why));
+            }
+            Some(Event::Failing(why)) => {
+                if let Goal::ByHand(by_hand) = &mut self.goal
+                    && by_hand.is_hopeless(is_forbidden)
+                {
+                    by_hand.success = Some(Success::None(why));
+                    return;
+                }
+                let purpose = self.purpose();
+                let before = self.node_fails.replace((purpose, is_missing));
+                if before == Some((purpose, is_missing)) {
+                    return;
+                }
+                world.tell(match self.name.clone().filter(|_| is_missing) {
+                    Some(name) => Fact::NodeMissing { name, purpose, why },
+                    None => Fact::NodeFailing(purpose, why),
+                });
+            }
+            None => {}
+        }
+    }
+
+    /// What the Node is read or changed for.
+    fn purpose(&self) -> Purpose {
+        if let Goal::ByHand(by_hand) = &self.goal {
+            return by_hand.purpose();
+        }
+        match (&self.drain, self.marker.wants_marks()) {
+            (Some(drain), _) if !drain.is_marked() => Purpose::Drain,
+            (Some(_), _) | (None, true) => Purpose::Mark,
+            (None, false) if self.plan.memory.is_adopted() => Purpose::TakeBack,
+            (None, false) => Purpose::Recall,
+        }
+    }
+
+    /// Whether there is such a Node, as far as an answer shows.
+    fn is_present(&mut self, answer: &NodeAnswer, world: &mut impl World) {
+        let Some(presence) = answer.presence() else { return };
+        let before = std::mem::replace(&mut self.presence, presence);
+        if let Some(drain) = &mut self.drain {
+            drain.node_is(presence);
+        }
+        if let (Presence::Absent, Presence::Present, Some(name)) =
+            (before, presence, self.name.clone())
+        {
+            world.tell(Fact::NodeThere(name));
+        }
+    }
+
+    fn credentials_read(
+        &mut self,
+        now: Moment,
+        read: Result<OwnPod, String>,
+        world: &mut impl World,
+    ) {
+        let longest = self.longest_pause();
+        let transition = self.credentials.finished(now, read.is_ok(), longest, &mut self.jitter);
+        match read {
+            Ok(own) => {
+                if let Some(drain) = &mut self.drain {
+                    drain.own_pod(own.clone());
+                }
+                self.config.rules.own.complete(own);
+                if transition == Transition::Recovered {
+                    world.tell(Fact::CredentialsFound);
+                }
+            }
+            Err(why) => match &mut self.goal {
+                Goal::ByHand(by_hand) => by_hand.success = Some(Success::None(why)),
+                Goal::Notices if transition == Transition::Failing => {
+                    world.tell(Fact::CredentialsMissing(why));
+                }
+                Goal::Notices => {}
+            },
+        }
+    }
+
+    fn node_found(
+        &mut self,
+        now: Moment,
+        found: Result<String, String>,
+        world: &mut impl World,
+    ) {
+        let longest = self.longest_pause();
+        let transition = self.node_search.finished(now, found.is_ok(), longest, &mut self.jitter);
+        match found {
+            Ok(name) => {
+                self.name = Some(Arc::from(name.as_str()));
+                world.tell(Fact::NodeFound(name));
+            }
+            Err(why) if transition == Transition::Failing => world.tell(Fact::NodeUnknown(why)),
+            Err(_) => {}
+        }
+    }
+
+    /// Before what is missing is looked for again.
+    fn longest_pause(&self) -> Duration {
+        match self.drain {
+            Some(_) => Duration::from_secs(2),
+            None => Duration::from_secs(30),
         }
     }
 }

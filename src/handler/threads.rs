@@ -12,6 +12,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::clock::Clock;
 use crate::drain::ask::{Answer, Job, PodRef};
+use crate::drain::machine::Drain;
 use crate::drain::pod::OwnPod;
 use crate::handler::world::{News, Order, World};
 use crate::http::error::Error;
@@ -25,7 +26,9 @@ use crate::moment::{Moment, Reading};
 use crate::node::NodeAnswer;
 use crate::report::Starter;
 use crate::report::fact::Fact;
+use crate::report::log::status_line::StatusLine;
 use crate::report::reporters::Reporters;
+use crate::report::status::Status;
 
 /// Threads, sockets, files.
 pub struct Threads {
@@ -46,6 +49,8 @@ pub struct Threads {
     asked: Vec<(Arc<PodRef>, Cancel)>,
     sender: NewsSender,
     wake_reader: UnixStream,
+    /// Shows how far a drain is.
+    status_line: Option<StatusLine>,
     /// SIGTERM or SIGINT has come.
     signal: Arc<AtomicBool>,
 }
@@ -72,6 +77,9 @@ pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a change of the Node may take: an admission webhook has up to 30 s.
 pub(super) const PATCH_TIMEOUT: Duration = Duration::from_secs(35);
+
+/// How often somebody who watches sees how far a drain is.
+const SHOWN_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 impl Threads {
     /// Takes signals from now on; nothing else happens yet.
@@ -109,8 +117,14 @@ impl Threads {
             asked: Vec::new(),
             sender,
             wake_reader,
+            status_line: None,
             signal,
         })
+    }
+
+    /// Shows on this line how far a drain is.
+    pub fn show_on(&mut self, line: StatusLine) {
+        self.status_line = Some(line);
     }
 
     /// For whatever sends news from a thread of its own.
@@ -165,6 +179,8 @@ impl World for Threads {
     }
 
     fn wait(&mut self, until: Option<Moment>) -> Option<News> {
+        let shown = self.status_line.as_ref().map(|_| self.clock.now() + SHOWN_AGAIN_AFTER);
+        let until = until.into_iter().chain(shown).min();
         loop {
             if self.signal.swap(false, Ordering::Relaxed) {
                 return Some(News::Terminate);
@@ -204,6 +220,13 @@ impl World for Threads {
                 }
             }
         }
+    }
+
+    fn show(&mut self, drain: Option<&Drain>, now: Moment) {
+        let Some(line) = &self.status_line else { return };
+        line.show(&drain.map_or_else(String::new, |drain| {
+            Status::of(&drain.verdict(now)).in_words(now.until(drain.end()))
+        }));
     }
 
     fn free(&self) -> usize {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::drain::ask::{Answer, Job, PodRef};
+use crate::drain::machine::Drain;
 use crate::drain::pod::OwnPod;
 use crate::drain::pod_news::PodNews;
 use crate::moment::{Moment, Reading};
@@ -18,6 +19,8 @@ pub trait World {
     fn read_clock(&self) -> Reading;
     /// The next news; `None` if there was none by `until`. Without `until`, waits for ever.
     fn wait(&mut self, until: Option<Moment>) -> Option<News>;
+    /// Shows how far the drain is to somebody who watches, before the loop waits.
+    fn show(&mut self, drain: Option<&Drain>, now: Moment);
     /// How many requests could be sent at once now.
     fn free(&self) -> usize;
     /// Starts what was ordered. Its outcome comes as news.
@@ -47,13 +50,6 @@ pub enum Order {
     GiveUp(Arc<PodRef>),
     /// Nothing is asked for now: close every connection and end every thread that a drain needed.
     Disconnect,
-}
-
-impl News {
-    /// Whether another notice may be the one that counts after it, or other marks be wanted.
-    pub fn may_change_plans(&self) -> bool {
-        matches!(self, Self::Polled(_) | Self::Node(_) | Self::Terminate)
-    }
 }
 
 impl Order {

@@ -20,6 +20,7 @@ pub mod rehearsal;
 pub mod reporters;
 pub mod server;
 mod standing;
+pub mod status;
 pub mod webhook;
 mod words;
 

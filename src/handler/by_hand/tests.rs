@@ -381,33 +381,6 @@ fn what_was_done_is_taken_back_and_nothing_is_done_twice() {
 }
 
 #[test]
-fn how_far_it_is_fits_on_a_line() {
-    let row = |name: &str, outcome| Row { pod: pod(name).reference, outcome, gone_after: None };
-    let blocked = |budget: &str| {
-        let budget = Budget { namespace: "shop".to_owned(), name: budget.to_owned() };
-        Outcome::StillThere(Why::Blocked(Arc::new(budget)))
-    };
-    let mut verdict =
-        Verdict { rows: Vec::new(), listed: false, unread: 0, took: Duration::ZERO, end: None };
-    let left = Duration::from_secs(98);
-    let words = |verdict: &Verdict| Status::of(verdict).in_words(left);
-    assert_eq!(words(&verdict), "the pods of the node are being read; 98 s left");
-    verdict.listed = true;
-    verdict.rows = vec![
-        row("a", blocked("web")),
-        row("b", blocked("api")),
-        row("c", Outcome::StillThere(Why::Ending { by: None, finalizer: None })),
-        row("d", Outcome::EndedByOthers),
-        row("e", Outcome::StillThere(Why::Failed(Failed { answered: true, why: "500".into() }))),
-        row("f", Outcome::StillThere(Why::NotAsked)),
-    ];
-    assert_eq!(
-        words(&verdict),
-        "1 of 6 gone; 1 ending, 2 held by 2 disruption budgets, 1 cannot be asked: see above; 98 s left"
-    );
-}
-
-#[test]
 fn a_cordon_of_somebody_else_is_said() {
     let mut it = drain(Limit::Patience(at(60)));
     orders(&mut it, at(0));

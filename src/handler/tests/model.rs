@@ -2,16 +2,16 @@
 //! waits. Nothing sleeps, no clock is read.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::drain::ask::{Answer, Job, PodRef};
+use crate::drain::machine::Drain;
 use crate::drain::pod_news::PodNews;
 use crate::drain::tests::cluster::{Arrival, ms, secs};
 use crate::handler::config::Config;
-use crate::handler::run;
-use crate::handler::state::Handler;
-use crate::handler::step::Step;
+use crate::handler::run::{self, Goal};
 use crate::handler::tests::journal::{Entry, Run};
 use crate::handler::tests::metadata::{INTERVAL, poll};
 use crate::handler::tests::node::Object;
@@ -25,46 +25,29 @@ use crate::node::marks::Patch;
 use crate::notice::NoticePath;
 use crate::report::fact::Fact;
 
-/// Runs the event loop until it returns.
+/// Runs the loop until it returns.
 pub(super) fn run(script: &Script) -> Run {
     let mut model = Model::new(script);
-    if script.ends.is_empty() && script.killed_after.is_none() {
-        run::run(script.config.clone(), &mut model);
-    } else {
-        run_on(script.config.clone(), &mut model);
+    let mut config = script.config.clone();
+    while let Err(end) = run_until_killed(config.clone(), &mut model) {
+        model.begin_anew(end);
+        if end == End::Rebooted {
+            config.boot.id.push('+');
+            config.boot.began = Some(model.read_clock().wall);
+        }
     }
     assert!(model.terminated, "the process ended by itself at {:?}", model.now);
     let pods_left = model.pods.list().len();
     Run::new(model.journal, model.now, model.node, pods_left)
 }
 
-/// The same, through the ends of processes. Each begins as if it were the first.
-fn run_on(mut config: Config, model: &mut Model<'_>) {
-    loop {
-        let mut handler = Handler::new(config.clone());
-        model.killed = None;
-        // As the event loop does it, but that it may end between any two of its steps.
-        loop {
-            match handler.next(model.read_clock().now, model.free()) {
-                Step::Do(order) => model.carry_out(order),
-                Step::Tell(fact) => model.tell(fact),
-                Step::Wait(until) => {
-                    if let Some(news) = model.wait(until) {
-                        handler.observe(model.read_clock(), news);
-                    }
-                }
-                Step::End => return,
-            }
-            if let Some(end) = model.killed {
-                model.begin_anew(end);
-                if end == End::Rebooted {
-                    config.boot.id.push('+');
-                    config.boot.began = Some(model.read_clock().wall);
-                }
-                break;
-            }
-        }
-    }
+/// Runs one process. A process that is killed between two steps leaves the loop by unwinding.
+fn run_until_killed(config: Config, model: &mut Model<'_>) -> Result<(), End> {
+    let run = AssertUnwindSafe(|| run::run(Goal::Notices, config, model));
+    catch_unwind(run).map(drop).map_err(|cause| match cause.downcast::<End>() {
+        Ok(end) => *end,
+        Err(panicked) => resume_unwind(panicked),
+    })
 }
 
 /// More steps than any run here can need between two moments.
@@ -289,8 +272,11 @@ impl World for Model<'_> {
             }
         };
         self.note(Entry::Came(news.clone()));
+        self.die_if_killed();
         news
     }
+
+    fn show(&mut self, _: Option<&Drain>, _: Moment) {}
 
     fn free(&self) -> usize {
         let since_start = self.now.since(Moment::START);
@@ -337,12 +323,21 @@ impl World for Model<'_> {
                 self.watching = None;
             }
         }
+        self.die_if_killed();
     }
 
     fn tell(&mut self, fact: Fact) {
         self.note(Entry::Told(fact));
         let annotation = self.node.annotation().map(str::to_owned);
         self.note(Entry::NodeIs { annotation });
+    }
+}
+
+impl Model<'_> {
+    fn die_if_killed(&mut self) {
+        if let Some(end) = self.killed.take() {
+            resume_unwind(Box::new(end));
+        }
     }
 }
 

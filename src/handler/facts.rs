@@ -1,0 +1,182 @@
+//! What there is to report of a plan: its differences from the one before. Pure.
+
+use crate::moment::Moment;
+use crate::notice::NoticeId;
+use crate::plan::kinds::kind;
+use crate::plan::memory::{Done, Key, Record};
+use crate::plan::{Plan, TELLING, Target};
+use crate::report::fact::{Fact, Withdrawal};
+
+/// The facts that make `after` another plan than `before`, in the order of a notice's way.
+pub fn facts(before: &Plan, after: &Plan, now: Moment) -> Vec<Fact> {
+    let mut facts = Vec::new();
+    adopted(before, after, now, &mut facts);
+    withdrawn(before, after, now, &mut facts);
+    scheduled(before, after, now, &mut facts);
+    ended(before, after, now, &mut facts);
+    drain(before, after, now, &mut facts);
+    announced(before, after, &mut facts);
+    facts
+}
+
+/// The annotation was read.
+fn adopted(before: &Plan, after: &Plan, now: Moment, facts: &mut Vec<Fact>) {
+    if before.memory.is_adopted() {
+        return;
+    }
+    let Some(earlier) = &after.memory.earlier else { return };
+    if earlier.unreadable {
+        facts.push(Fact::MarksUnreadable);
+    }
+    if let Some(notice) = earlier.notice.clone() {
+        facts.push(Fact::MarksFound { notice, same_boot: earlier.same_boot });
+    }
+    for (record, old) in pairs(before, after) {
+        if old.is_some_and(|old| old.done == Done::No) && record.done != Done::No {
+            facts.push(Fact::DrainedBefore(record.key.id.clone()));
+        }
+    }
+    if let Some(until) = after.marks_until.filter(|_| after.drain.is_none()) {
+        facts.push(Fact::MarksLast(now.until(until)));
+    }
+}
+
+/// Each record with the one of the same appearance before.
+fn pairs<'a>(
+    before: &'a Plan,
+    after: &'a Plan,
+) -> impl Iterator<Item = (&'a Record, Option<&'a Record>)> {
+    let old = |record: &Record| before.memory.records.iter().find(|old| old.key == record.key);
+    after.memory.records.iter().map(move |record| (record, old(record)))
+}
+
+/// No path says a notice any more.
+fn withdrawn(before: &Plan, after: &Plan, now: Moment, facts: &mut Vec<Fact>) {
+    let (old, new) = (&before.memory, &after.memory);
+    let stands = |id| new.record(id).is_some_and(|record| record.gone_until.is_none());
+    let gone = old.records.iter().filter(|record| record.gone_until.is_none());
+    for id in gone.map(|record| &record.key.id).filter(|id| !stands(id)) {
+        let is_served = before.drain.as_ref().is_some_and(|target| target.serves(id));
+        let withdrawal = match (is_served, kind(id).lingers) {
+            (false, _) => Withdrawal::Quiet,
+            (true, true) => Withdrawal::DrainGoesOn,
+            (true, false) => Withdrawal::DrainCalledOff,
+        };
+        // Of an interruption whose action has changed, the other one is reported.
+        if withdrawal == Withdrawal::DrainCalledOff || !new.is_replaced(id) {
+            facts.push(Fact::NoticeWithdrawn(id.clone(), withdrawal));
+        }
+    }
+    let (Some(old), Some(earlier)) = (&old.earlier, &new.earlier) else { return };
+    let Some(marked) = old.marked.as_ref().filter(|marked| !marked.gone) else { return };
+    let is_known = earlier.marked.as_ref().is_some_and(|marked| !marked.gone);
+    let has_ended = marked.until.is_some_and(|until| until <= now);
+    if !is_known && !has_ended && new.record(&marked.id).is_none() && !new.is_replaced(&marked.id) {
+        facts.push(Fact::NoticeWithdrawn(marked.id.clone(), Withdrawal::Quiet));
+    }
+}
+
+/// A notice is there that is to be acted upon later, or was dealt with before.
+fn scheduled(before: &Plan, after: &Plan, now: Moment, facts: &mut Vec<Fact>) {
+    let serves = |plan: &Plan, record: &Record| {
+        plan.drain.as_ref().is_some_and(|target| target.serves(&record.key.id))
+    };
+    for (record, old) in pairs(before, after) {
+        let moved = old.is_some_and(|old| {
+            kind(&record.key.id).planned && old.notice.when != record.notice.when
+        });
+        if old.is_some() && (!moved || serves(before, record) && serves(after, record)) {
+            continue;
+        }
+        let (notice, basis) = (Box::new(record.notice.clone()), record.schedule.basis);
+        if record.done != Done::No {
+            facts.push(Fact::DrainedBefore(notice.id));
+        } else if record.schedule.begins > now {
+            let ahead = now.until(record.schedule.begins);
+            facts.push(Fact::NoticeScheduled { notice, basis, ahead, moved });
+        }
+    }
+}
+
+/// Marks have ended by themselves.
+fn ended(before: &Plan, after: &Plan, now: Moment, facts: &mut Vec<Fact>) {
+    if let Some(id) = before.marks_expired_for(after, now) {
+        facts.push(Fact::MarksExpired(id.clone()));
+    } else if let Some(id) = before.stays_withdrawn(after) {
+        facts.push(Fact::StaysWithdrawn(id.clone()));
+    }
+}
+
+/// A drain is to begin, is taken over, or has to end earlier.
+fn drain(before: &Plan, after: &Plan, now: Moment, facts: &mut Vec<Fact>) {
+    let Some(target) = &after.drain else { return };
+    let notice = |target: &Target| {
+        let record = after.memory.records.iter().find(|record| target.is_for(&record.key));
+        record.map(|record| Box::new(record.notice.clone()))
+    };
+    let (basis, left) = (target.basis, now.until(target.limit.end()));
+    let Some(old) = before.drain.as_ref().filter(|old| old.drain == target.drain) else {
+        facts.extend(notice(target).map(|notice| Fact::NoticeSeen { notice, basis, left }));
+        return;
+    };
+    let is_another = |key: &Key| !old.serves(&key.id);
+    if target.key.as_ref().is_some_and(is_another) {
+        facts.extend(notice(target).map(|notice| Fact::TakenOver { notice, basis, left }));
+    }
+    // What was no deadline is none that moves.
+    let compares = old.limit.has_deadline() || !target.limit.has_deadline();
+    if compares && target.limit.end() + TELLING <= old.limit.end() {
+        facts.push(Fact::DeadlineMoved { basis, left });
+    }
+}
+
+/// A notice has come beside the one that is drained for, or only marks the node.
+fn announced(before: &Plan, after: &Plan, facts: &mut Vec<Fact>) {
+    for (record, old) in pairs(before, after) {
+        let is_new = record.announced && old.is_none_or(|old| !old.announced);
+        if !is_new || after.drain.as_ref().is_some_and(|target| target.is_for(&record.key)) {
+            continue;
+        }
+        let (notice, basis) = (Box::new(record.notice.clone()), record.schedule.basis);
+        facts.push(if record.schedule.limit.is_none() {
+            Fact::NoticeMarks { notice, basis }
+        } else {
+            Fact::NoticeBeside { notice, basis }
+        });
+    }
+}
+
+impl Plan {
+    /// The notice whose marks the Node bore, if they have ended by themselves since.
+    fn marks_expired_for(&self, after: &Self, now: Moment) -> Option<&NoticeId> {
+        let id = self.marked_for.as_ref()?;
+        let old = self.memory.record(id);
+        let expired = match old {
+            Some(old) => {
+                let new = after.memory.record(id).filter(|new| new.key == old.key);
+                let ends = old.schedule.marks_until.is_some();
+                ends && old.done != Done::Over && new.is_some_and(|new| new.done == Done::Over)
+            }
+            None => {
+                let marked = self.memory.earlier.as_ref()?.marked.as_ref()?;
+                let stands = after.memory.earlier.as_ref().is_some_and(|it| it.marked.is_some());
+                let is_over = marked.until.is_some_and(|until| until <= now);
+                !marked.gone && is_over && !stands && after.memory.record(id).is_none()
+            }
+        };
+        expired.then_some(id)
+    }
+
+    /// The notice whose marks the Node bore, if it was withdrawn a while ago and they are taken back now.
+    fn stays_withdrawn(&self, after: &Self) -> Option<&NoticeId> {
+        let id = self.marked_for.as_ref()?;
+        let was_gone = match self.memory.record(id) {
+            Some(record) => record.gone_until.is_some(),
+            None => self.memory.earlier.as_ref()?.marked.as_ref()?.gone,
+        };
+        let stands = after.memory.record(id).is_some()
+            || after.memory.earlier.as_ref().is_some_and(|it| it.marked.is_some());
+        (was_gone && !stands).then_some(id)
+    }
+}
+

@@ -1,0 +1,278 @@
+//! What each kind of notice means: one table with a row per kind. Nothing else in the program decides by the kind
+//! of a notice; `source/` knows which path says which kind, `report/` how it is named.
+
+use std::time::Duration;
+
+use crate::drain::limit::Limit;
+use crate::moment::{Moment, Reading, WallTime};
+use crate::node::marks::MarkSet;
+use crate::node::{MarkPolicy, RebalanceMark, Taint, TaintEffect};
+use crate::notice::{Action, Code, Notice, NoticeId, When};
+
+/// What the operator wants done about notices.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Whatever the notice, the node is marked only.
+    pub marks_only: bool,
+    /// How long before planned maintenance the drain begins.
+    pub lead_times: LeadTimes,
+    /// What a rebalance recommendation leads to.
+    pub rebalance: Rebalance,
+    /// How long the marks for a rebalance recommendation stay, unless something else follows.
+    pub rebalance_marks: Duration,
+}
+
+/// What a rebalance recommendation leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rebalance {
+    /// Marks only.
+    Mark,
+    /// Marks and a drain without a deadline: no grace is cut, and no budget overridden.
+    Drain {
+        /// When the drain is given up.
+        patience: Duration,
+    },
+}
+
+/// How long before planned maintenance the drain begins, for each code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeadTimes {
+    /// `instance-reboot`.
+    pub instance_reboot: Duration,
+    /// `system-reboot`.
+    pub system_reboot: Duration,
+    /// `system-maintenance`.
+    pub system_maintenance: Duration,
+    /// `instance-retirement`.
+    pub instance_retirement: Duration,
+    /// `instance-stop`.
+    pub instance_stop: Duration,
+}
+
+impl LeadTimes {
+    /// The one for this code.
+    pub fn of(&self, code: Code) -> Duration {
+        match code {
+            Code::InstanceReboot => self.instance_reboot,
+            Code::SystemReboot => self.system_reboot,
+            Code::SystemMaintenance => self.system_maintenance,
+            Code::InstanceRetirement => self.instance_retirement,
+            Code::InstanceStop => self.instance_stop,
+        }
+    }
+}
+
+/// A row of the table.
+#[derive(Debug)]
+pub struct Kind {
+    /// Of several notices the marks are for the one with the lowest: 0 is the most certain to come.
+    pub uncertainty: u8,
+    limit: Ends,
+    /// A stated time farther ahead than this is not believed; `None`: any is.
+    farthest: Option<Duration>,
+    /// It is known long before its time: it begins a lead time before, its time may move either way until then,
+    /// and a later time makes it stand anew.
+    pub planned: bool,
+    /// The metadata service may lose it while the instance goes: its drain goes on without it, and its marks stay
+    /// for [`LINGERS`](crate::plan::memory::LINGERS).
+    pub lingers: bool,
+    /// The instance has one of these at a time: another one takes its place, whatever its time.
+    pub exclusive: bool,
+    /// Made anew, it says a later time.
+    pub made_anew: bool,
+    /// What a boot of the machine says about it.
+    pub after_boot: AfterBoot,
+    /// Its marks end by themselves ([`Policy::rebalance_marks`]).
+    marks_end: bool,
+    /// Where it does not drain the node, pods that run there go on serving.
+    mild: bool,
+}
+
+/// What limits the drain for a notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ends {
+    /// The instance goes at the stated time.
+    Deadline,
+    /// It is going already.
+    AtOnce,
+    /// Nothing happens to it; [`Policy::rebalance`] says what is done.
+    ByPolicy,
+}
+
+/// Whether a notice that the annotation knows from an earlier boot is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterBoot {
+    /// Never: the notice is for the instance, and what is known of it holds in every boot.
+    SameInstance,
+    /// No: it stands anew.
+    StandsAnew,
+    /// If its time is over.
+    OverInTime,
+    /// The same, or if its drain had begun: the boot is what it said.
+    OverOnceBegun,
+}
+
+/// EC2 gives an interruption two minutes. A time beyond this is a clock or a text gone wrong, and to believe it
+/// would keep pods on the node until it is cut off.
+const FARTHEST: Duration = Duration::from_secs(150);
+
+/// With less than this no pod can be asked anything: such a time counts as over.
+pub const NEAREST: Duration = Duration::from_secs(1);
+
+const INTERRUPTION: Kind = Kind {
+    uncertainty: 0,
+    limit: Ends::Deadline,
+    farthest: Some(FARTHEST),
+    planned: false,
+    lingers: true,
+    exclusive: true,
+    made_anew: false,
+    after_boot: AfterBoot::OverInTime,
+    marks_end: false,
+    mild: false,
+};
+
+/// Hibernation begins with its notice (EC2 user guide): when that is gone, the machine is back.
+const HIBERNATION: Kind = Kind { limit: Ends::AtOnce, lingers: false, ..INTERRUPTION };
+
+const LIFECYCLE: Kind = Kind {
+    uncertainty: 1,
+    farthest: None,
+    lingers: false,
+    exclusive: false,
+    after_boot: AfterBoot::StandsAnew,
+    ..INTERRUPTION
+};
+
+const MAINTENANCE: Kind = Kind {
+    uncertainty: 2,
+    farthest: None,
+    planned: true,
+    lingers: false,
+    exclusive: false,
+    ..INTERRUPTION
+};
+
+/// Maintenance that starts the machine anew.
+const REBOOT: Kind = Kind { after_boot: AfterBoot::OverOnceBegun, ..MAINTENANCE };
+
+const REBALANCE: Kind = Kind {
+    uncertainty: 3,
+    limit: Ends::ByPolicy,
+    lingers: false,
+    exclusive: false,
+    made_anew: true,
+    after_boot: AfterBoot::SameInstance,
+    marks_end: true,
+    mild: true,
+    ..INTERRUPTION
+};
+
+/// The row of this notice.
+pub fn kind(id: &NoticeId) -> &'static Kind {
+    match id {
+        NoticeId::Interruption(Action::Terminate | Action::Stop) => &INTERRUPTION,
+        NoticeId::Interruption(Action::Hibernate) => &HIBERNATION,
+        NoticeId::Lifecycle(_) => &LIFECYCLE,
+        NoticeId::Maintenance(event) if event.code.ends_with_reboot() => &REBOOT,
+        NoticeId::Maintenance(_) => &MAINTENANCE,
+        NoticeId::Rebalance => &REBALANCE,
+    }
+}
+
+/// When a notice is acted upon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// From when on.
+    pub begins: Moment,
+    /// What limits the drain; `None`: the node is only marked.
+    pub limit: Option<Limit>,
+    /// When the marks end by themselves, if they do.
+    pub marks_until: Option<Moment>,
+    /// Where the times come from.
+    pub basis: Basis,
+}
+
+/// Where the times of a [`Schedule`] come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Basis {
+    /// The time that the notice states.
+    Stated(WallTime),
+    /// The notice states a time that is over: the cloud's usual window, from now.
+    Over(WallTime, Duration),
+    /// The notice states a time too far ahead to be true: the usual window, from now.
+    TooFar(WallTime, Duration),
+    /// The notice states no time that can be read: the usual window, from now.
+    Unstated(Duration),
+    /// It begins with the notice, whatever time that states.
+    AtOnce,
+    /// The notice has no deadline.
+    NoDeadline,
+    /// The notice does not tell, and an earlier process assumed this.
+    Remembered,
+}
+
+impl Schedule {
+    /// That of `notice`, first read at `reading`.
+    pub fn of(notice: &Notice, reading: Reading, policy: &Policy) -> Self {
+        let (kind, now) = (kind(&notice.id), reading.now);
+        let (end, basis) = end(notice, reading, kind.farthest);
+        let (limit, basis) = match kind.limit {
+            Ends::Deadline => (Some(Limit::Deadline(end)), basis),
+            Ends::AtOnce => (Some(Limit::AtOnce { since: now, until: end }), Basis::AtOnce),
+            Ends::ByPolicy => match policy.rebalance {
+                Rebalance::Mark => (None, Basis::NoDeadline),
+                Rebalance::Drain { patience } => {
+                    (Some(Limit::Timeout(now + patience)), Basis::NoDeadline)
+                }
+            },
+        };
+        let begins = match (&notice.id, basis) {
+            (NoticeId::Maintenance(event), Basis::Stated(_)) => {
+                (end - policy.lead_times.of(event.code)).max(now)
+            }
+            _ => now,
+        };
+        Self {
+            begins,
+            limit: limit.filter(|_| !policy.marks_only),
+            marks_until: kind.marks_end.then(|| now + policy.rebalance_marks),
+            basis,
+        }
+    }
+}
+
+/// When the cloud acts, and where that comes from.
+fn end(notice: &Notice, reading: Reading, farthest: Option<Duration>) -> (Moment, Basis) {
+    let (now, window) = (reading.now, notice.window);
+    let When::At(time) = notice.when else { return (now + window, Basis::Unstated(window)) };
+    match reading.moment_of(time) {
+        Some(end) if farthest.is_some_and(|farthest| now.until(end) > farthest) => {
+            // Whatever is wrong with the time, the instance stays no longer than it says.
+            let window = window.min(now.until(end));
+            (now + window, Basis::TooFar(time, window))
+        }
+        Some(end) if now.until(end) >= NEAREST => (end, Basis::Stated(time)),
+        Some(_) | None => (now + window, Basis::Over(time, window)),
+    }
+}
+
+/// The marks for a notice whose drain has this limit.
+pub fn mark_set(notice: &NoticeId, limit: Option<Limit>, policy: MarkPolicy) -> MarkSet {
+    let is_mild = limit.is_none() && kind(notice).mild;
+    let (cordon, taint) = match policy.rebalance_mark {
+        RebalanceMark::SoftTaint if is_mild => (false, Some(TaintEffect::PreferNoSchedule)),
+        RebalanceMark::SoftTaint | RebalanceMark::Cordon => (true, policy.taint),
+    };
+    // Where the instance stays, the taint ends no pod.
+    let goes = limit.is_some_and(Limit::has_deadline);
+    let taint = taint.map(|effect| match effect {
+        TaintEffect::NoExecute if !goes => TaintEffect::NoSchedule,
+        other => other,
+    });
+    MarkSet {
+        cordon,
+        taint: taint.map(|effect| Taint::of(notice, effect)),
+        exclusion: policy.exclude_from_load_balancers && !is_mild,
+    }
+}

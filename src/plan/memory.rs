@@ -1,0 +1,591 @@
+//! What is known of each notice beyond what is said now: what was made of it and what has come of that. The
+//! annotation on the Node is its projection, so that the next process can go on from there.
+
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use crate::drain::limit::Limit;
+use crate::moment::{Moment, Reading, WallTime};
+use crate::node::Node;
+use crate::node::state::{Known, Occurrence, Progress};
+use crate::notice::{Notice, NoticeId, When};
+use crate::plan::kinds::{AfterBoot, Basis, NEAREST, Policy, Schedule, kind};
+use crate::plan::observed::{Observed, Said, WITHDRAWN_AFTER, is_later};
+use crate::plan::{Boot, Target};
+
+/// What is known of the notices.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// One for each notice that stands, or stood a moment ago.
+    pub records: Vec<Record>,
+    /// What an earlier process left on the Node, once that was read.
+    pub earlier: Option<Earlier>,
+    /// How many notices have appeared.
+    appearances: u32,
+    /// How many drains have begun.
+    pub(super) drains: u32,
+    /// There may be marks or an annotation of ours on the Node.
+    pub(super) touched: bool,
+}
+
+/// Which appearance of which notice: one that comes back is another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// The notice.
+    pub id: NoticeId,
+    appearance: u32,
+}
+
+impl Key {
+    /// Whether it has appeared after `other`.
+    pub fn is_later_than(&self, other: &Self) -> bool {
+        other.appearance < self.appearance
+    }
+}
+
+/// What is known of a notice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Which appearance of it.
+    pub key: Key,
+    /// As last said; a recommendation as made last.
+    pub notice: Notice,
+    /// It was in the first answer of its path: an earlier process may know it.
+    pub first_answer: bool,
+    /// What is made of it.
+    pub schedule: Schedule,
+    /// The end of its drain, where the notice does not state it: for the annotation, the same at every plan.
+    end: Option<WallTime>,
+    /// The end of its marks, for the annotation.
+    marks_end: Option<WallTime>,
+    /// How far it has been dealt with.
+    pub done: Done,
+    /// No path says it any more; its marks stay until then.
+    pub gone_until: Option<Moment>,
+    /// Its time has come, and that was reported.
+    pub announced: bool,
+    /// How often it was made anew.
+    pub made_anew: u32,
+}
+
+/// How far a notice has been dealt with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// It is waited for, or being dealt with.
+    No,
+    /// Its drain is over, and the marks stay while it stands.
+    Drained {
+        /// The annotation is to say so: otherwise another process drains again.
+        noted: bool,
+        /// The drain that was for it; 0 where it was for another notice.
+        drain: u32,
+    },
+    /// It is done with, and asks for no marks.
+    Over,
+}
+
+/// What an earlier process left on the Node, as far as its notices have not appeared since.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Earlier {
+    /// There was an annotation.
+    pub found: bool,
+    /// For which notice the Node bears marks, as the annotation has it.
+    pub notice: Option<String>,
+    /// The annotation cannot be read.
+    pub unreadable: bool,
+    /// It was written in this boot.
+    pub same_boot: bool,
+    cordoned: bool,
+    /// What the marks are for.
+    pub marked: Option<Marked>,
+    known: Vec<(NoticeId, Known)>,
+}
+
+/// What the Node bears marks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Marked {
+    /// The notice.
+    pub id: NoticeId,
+    /// When the marks end by themselves.
+    pub until: Option<Moment>,
+    /// It is certain that no path says it; the marks stay for a while.
+    pub gone: bool,
+}
+
+/// The marks of an interruption stay so long after the last answer with it, and after its drain: a metadata
+/// service may fall silent while the instance goes.
+pub const LINGERS: Duration = Duration::from_secs(30);
+
+/// Two readings of one time differ by fractions of a second.
+const SAME: Duration = Duration::from_secs(1);
+
+impl Memory {
+    /// Whether the annotation was read.
+    pub fn is_adopted(&self) -> bool {
+        self.earlier.is_some()
+    }
+
+    /// The record of this notice.
+    pub fn record(&self, id: &NoticeId) -> Option<&Record> {
+        self.records.iter().find(|record| record.key.id == *id)
+    }
+
+    /// Whether an interruption stands in the place of this one.
+    pub fn is_replaced(&self, id: &NoticeId) -> bool {
+        let mut others = self.records.iter().filter(|it| it.key.id != *id && it.gone_until.is_none());
+        kind(id).exclusive && others.any(|it| kind(&it.key.id).exclusive)
+    }
+
+    /// The Node was read for the first time: goes on from what its annotation says.
+    pub(super) fn adopt(
+        &mut self,
+        seen: &Observed,
+        draining: Option<&Target>,
+        boot: &Boot,
+        t: Reading,
+    ) {
+        let Some(node) = seen.node.as_ref().filter(|_| self.earlier.is_none()) else { return };
+        let mut earlier = Earlier::read(node, &boot.id, t);
+        self.touched |= earlier.found;
+        for record in &mut self.records {
+            // A drain that has asked a pod to go is not undone.
+            let asked = seen.drain.is_some_and(|drain| drain.asked);
+            let is_served =
+                draining.is_some_and(|it| it.is_for(&record.key) && (it.decided_by.is_none() || asked));
+            if record.first_answer && record.done == Done::No {
+                record.judge(&earlier, is_served, t);
+            }
+            earlier.forget(&record.key.id);
+        }
+        self.earlier = Some(earlier);
+    }
+
+    /// Records what the paths say, and no longer say.
+    pub(super) fn take_in(
+        &mut self,
+        seen: &Observed,
+        draining: Option<&Target>,
+        (policy, boot): (&Policy, &Boot),
+        t: Reading,
+    ) {
+        self.drop_withdrawn(seen, draining, t.now);
+        for said in seen.said() {
+            let stands = self.records.iter_mut().find(|record| {
+                record.key.id == said.notice.id && record.gone_until.is_none()
+            });
+            match stands {
+                Some(record) => record.follow(said, policy, t),
+                None => self.appears(said, (policy, boot), t),
+            }
+        }
+        // The calendar may have been set since a notice was read whose time is yet to come.
+        for record in &mut self.records {
+            if record.done == Done::No && record.schedule.begins > t.now {
+                record.reschedule(Schedule::of(&record.notice, t, policy), t);
+            }
+        }
+    }
+
+    fn drop_withdrawn(&mut self, seen: &Observed, draining: Option<&Target>, now: Moment) {
+        let withdrawn = self.records.iter().filter(|record| {
+            record.gone_until.is_none() && !seen.says(&record.key.id)
+        });
+        let withdrawn: Vec<NoticeId> = withdrawn.map(|record| record.key.id.clone()).collect();
+        for id in withdrawn {
+            let is_replaced = self.is_replaced(&id);
+            let is_served = draining.is_some_and(|target| target.serves(&id));
+            self.records.retain_mut(|record| {
+                let bears_marks = match record.done {
+                    Done::No => !is_replaced,
+                    Done::Drained { .. } => true,
+                    Done::Over => false,
+                };
+                let lingers = kind(&id).lingers && (is_served || bears_marks);
+                let is_it = record.key.id == id;
+                if is_it && lingers {
+                    record.gone_until = Some(now + LINGERS);
+                }
+                !is_it || lingers
+            });
+        }
+        let Some(earlier) = &self.earlier else { return };
+        let answers = if earlier.same_boot { WITHDRAWN_AFTER } else { 1 };
+        for id in earlier.unconfirmed() {
+            if seen.denies(&id, answers) {
+                let is_replaced = self.is_replaced(&id);
+                if let Some(earlier) = &mut self.earlier {
+                    earlier.withdrawn(&id, now + LINGERS, is_replaced);
+                }
+            }
+        }
+    }
+
+    fn appears(&mut self, said: &Said, (policy, boot): (&Policy, &Boot), t: Reading) {
+        let id = &said.notice.id;
+        self.appearances += 1;
+        let key = Key { id: id.clone(), appearance: self.appearances };
+        let mut record = Record::new(key, said, policy, t);
+        if let Some(earlier) = &mut self.earlier {
+            if said.first_answer {
+                record.judge(earlier, false, t);
+            }
+            earlier.forget(id);
+        }
+        if is_done_by_boot(&said.notice, boot) {
+            record.done = Done::Over;
+        }
+        self.records.retain(|other| other.key.id != *id);
+        self.records.push(record);
+    }
+
+    /// The drain for `target` has ended: it was one for each notice whose time has come with it. `noted`: its pods
+    /// are known, so that the Node may remember it.
+    pub(super) fn drained(&mut self, target: &Target, noted: bool, now: Moment) {
+        let limit = target.limit;
+        for record in &mut self.records {
+            let schedule = &record.schedule;
+            let covered = schedule.begins <= now
+                && match schedule.limit {
+                    // The drain for an instance that goes does whatever a drain without a deadline would.
+                    Some(Limit::Timeout(_)) => limit.has_deadline(),
+                    Some(own) => own.end() <= limit.end() + SAME,
+                    None => false,
+                };
+            let is_gone = record.gone_until.is_some() && target.serves(&record.key.id);
+            let is_it = target.is_for(&record.key) || is_gone;
+            let undone = matches!(record.done, Done::No | Done::Drained { noted: false, .. });
+            if undone && (covered || is_it) {
+                record.done = Done::Drained { noted, drain: if is_it { target.drain } else { 0 } };
+                record.gone_until = record.gone_until.map(|_| now + LINGERS);
+            }
+        }
+    }
+
+    /// A drain for `target` is under way.
+    pub(super) fn serve(&mut self, target: &Target) {
+        self.drains = self.drains.max(target.drain);
+        for record in &mut self.records {
+            // Its marks are renewed with those of the drain.
+            record.made_anew = 0;
+        }
+    }
+
+    /// Ends what ends by itself.
+    pub(super) fn expire(&mut self, draining: Option<&Target>, now: Moment) {
+        self.records.retain_mut(|record| {
+            if draining.is_some_and(|target| target.serves(&record.key.id)) {
+                return true;
+            }
+            if record.gone_until.is_some_and(|until| until <= now) {
+                return false;
+            }
+            let end = record.schedule.limit.map(Limit::end);
+            if end.is_some_and(|end| end <= now)
+                && record.done == Done::No
+                && record.gone_until.is_none()
+            {
+                record.done = Done::Drained { noted: false, drain: 0 };
+            }
+            let ends = record.schedule.marks_until.is_some_and(|until| until <= now);
+            if ends && record.bears_marks(now) {
+                record.done = Done::Over;
+            }
+            true
+        });
+        if let Some(earlier) = &mut self.earlier {
+            earlier.marked.take_if(|marked| marked.until.is_some_and(|until| until <= now));
+        }
+    }
+
+    /// When something begins or ends by itself next.
+    pub(super) fn next(&self, now: Moment) -> Option<Moment> {
+        let records = self.records.iter().flat_map(|record| {
+            let schedule = &record.schedule;
+            let begins = Some(schedule.begins).filter(|_| record.done == Done::No);
+            let missed = schedule.limit.map(Limit::end).filter(|_| record.done == Done::No);
+            let marks_end = schedule.marks_until.filter(|_| record.done != Done::Over);
+            [begins, missed, marks_end, record.gone_until]
+        });
+        let marked = self.earlier.as_ref().and_then(|earlier| earlier.marked.as_ref());
+        let moments = records.chain([marked.and_then(|marked| marked.until)]).flatten();
+        moments.filter(|moment| now < *moment).min()
+    }
+
+    /// What the annotation is to hold of the notices that stand, or may.
+    pub(super) fn known(&self) -> Vec<Known> {
+        let known = self.records.iter().filter_map(Record::known);
+        known.chain(self.earlier.iter().flat_map(Earlier::known)).collect()
+    }
+}
+
+impl Record {
+    fn new(key: Key, said: &Said, policy: &Policy, t: Reading) -> Self {
+        let schedule = Schedule::of(&said.notice, t, policy);
+        Self {
+            key,
+            notice: said.notice.clone(),
+            first_answer: said.first_answer,
+            end: unstated_end(&schedule, t),
+            marks_end: wall(schedule.marks_until, t),
+            schedule,
+            done: Done::No,
+            gone_until: None,
+            announced: false,
+            made_anew: 0,
+        }
+    }
+
+    fn reschedule(&mut self, schedule: Schedule, t: Reading) {
+        self.end = unstated_end(&schedule, t);
+        self.marks_end = wall(schedule.marks_until, t);
+        self.schedule = schedule;
+    }
+
+    /// It is said, perhaps with another time.
+    fn follow(&mut self, said: &Said, policy: &Policy, t: Reading) {
+        let (before, when) = (self.notice.when, said.notice.when);
+        let kind = kind(&self.key.id);
+        if before == when || kind.made_anew && (!said.confirmed || is_later(when, before)) {
+            return;
+        }
+        let schedule = Schedule::of(&said.notice, t, policy);
+        let is_ahead = match (before, when) {
+            (When::At(before), When::At(time)) => before < time && !when.is_over(t),
+            _ => false,
+        };
+        let is_new = match self.done {
+            _ if kind.made_anew => is_later(before, when),
+            Done::No => kind.planned,
+            // What was done was done for another time.
+            Done::Drained { .. } => is_ahead && kind.planned,
+            Done::Over => is_ahead,
+        };
+        if is_new {
+            self.done = Done::No;
+            self.reschedule(schedule, t);
+            if kind.made_anew {
+                (self.first_answer, self.announced) = (false, false);
+                self.made_anew += 1;
+            }
+        } else if schedule.limit.map(Limit::end) < self.schedule.limit.map(Limit::end) {
+            let marks_until = self.schedule.marks_until;
+            self.reschedule(Schedule { marks_until, ..schedule }, t);
+        }
+        self.notice = said.notice.clone();
+    }
+
+    /// Whether it stands, its time has come, and it is not dealt with.
+    pub(super) fn has_come(&self, now: Moment) -> bool {
+        self.done == Done::No && self.gone_until.is_none() && self.schedule.begins <= now
+    }
+
+    /// Whether the Node bears marks for it, without a drain under way.
+    pub(super) fn bears_marks(&self, now: Moment) -> bool {
+        match self.done {
+            // What was withdrawn before its drain began keeps its marks for a while, too.
+            Done::No => {
+                let marks = self.schedule.limit.is_none() || self.gone_until.is_some();
+                marks && self.schedule.begins <= now
+            }
+            Done::Drained { .. } => true,
+            Done::Over => false,
+        }
+    }
+
+    /// Of several, the marks are for the first: what is more certain to come, then what the node is drained for, or
+    /// was drained for last.
+    pub(super) fn precedence(&self, draining: Option<&Target>) -> impl Ord {
+        let drain = match self.done {
+            _ if draining.is_some_and(|target| target.serves(&self.key.id)) => u32::MAX,
+            Done::Drained { drain, .. } => drain,
+            Done::No | Done::Over => 0,
+        };
+        (kind(&self.key.id).uncertainty, Reverse(drain), self.key.id.clone())
+    }
+
+    /// Takes over what an earlier process did about it, or what the boot of the machine did. `is_served`: a drain
+    /// for it has begun all the same.
+    fn judge(&mut self, earlier: &Earlier, is_served: bool, t: Reading) {
+        let occurrence = Occurrence::of(&self.notice);
+        let mut known = earlier.known.iter().map(|(_, known)| known);
+        let known = known.find(|known| known.notice == occurrence.as_str());
+        let marked = earlier.is_marked_for(&self.key.id);
+        let after_boot = kind(&self.key.id).after_boot;
+        if !earlier.same_boot && after_boot != AfterBoot::SameInstance {
+            let begun = marked || known.is_some_and(|known| known.progress != Progress::Open);
+            let is_over = match after_boot {
+                AfterBoot::OverInTime => self.notice.when.is_over(t),
+                AfterBoot::OverOnceBegun => self.notice.when.is_over(t) || begun,
+                AfterBoot::StandsAnew | AfterBoot::SameInstance => false,
+            };
+            if is_over && (marked || known.is_some()) && !is_served {
+                self.done = Done::Over;
+            }
+            return;
+        }
+        let Some(known) = known else { return };
+        let is_ahead =
+            kind(&self.key.id).exclusive && matches!(self.schedule.basis, Basis::Stated(_));
+        self.done = match known.progress {
+            _ if is_served => Done::No,
+            // A node that somebody has uncordoned since is in use again.
+            Progress::Drained if is_ahead && marked && !earlier.cordoned => Done::No,
+            // That one had come with a boot.
+            Progress::Over if is_ahead => Done::No,
+            Progress::Open => Done::No,
+            Progress::Drained => Done::Drained { noted: true, drain: 0 },
+            Progress::Over => Done::Over,
+        };
+        // What was done was done for that one; whether there is a later one its path says.
+        if let Some(made) = time(known.made.as_deref()) {
+            self.notice.when = When::At(made);
+        }
+        // What was promised before is not put off.
+        if let Some(end) = time(known.end.as_deref()).filter(|_| self.done == Done::No) {
+            self.end_by(end, t);
+        }
+        if let Some(until) = time(known.marks_until.as_deref()) {
+            self.marks_end = Some(self.marks_end.map_or(until, |own| own.min(until)));
+            let until = t.moment_of(until).unwrap_or(t.now);
+            let own = self.schedule.marks_until;
+            self.schedule.marks_until = Some(own.map_or(until, |own| own.min(until)));
+            if until <= t.now && self.bears_marks(t.now) {
+                self.done = Done::Over;
+            }
+        }
+    }
+
+    /// Its drain was to end then. A time-out that is over is over; a deadline that is over without the instance
+    /// being gone was none.
+    fn end_by(&mut self, end: WallTime, t: Reading) {
+        let Some(own) = self.schedule.limit else { return };
+        let is_ahead = |moment: &Moment| t.now.until(*moment) >= NEAREST;
+        match (own, t.moment_of(end).filter(is_ahead)) {
+            (_, Some(moment)) => {
+                let limit = own.with_end(own.end().min(moment));
+                if limit != own && matches!(limit, Limit::Deadline(_)) {
+                    self.schedule.basis = Basis::Remembered;
+                }
+                self.schedule.limit = Some(limit);
+            }
+            (Limit::Timeout(_), None) => {
+                self.schedule.limit = Some(Limit::Timeout(t.now));
+                self.done = Done::Drained { noted: true, drain: 0 };
+                return;
+            }
+            (Limit::Deadline(_) | Limit::AtOnce { .. }, None) => return,
+        }
+        self.end = self.end.map(|own| own.min(end));
+    }
+
+    /// What the annotation is to hold of it, if anything.
+    fn known(&self) -> Option<Known> {
+        let progress = match self.done {
+            Done::No | Done::Drained { noted: false, .. } => Progress::Open,
+            Done::Drained { noted: true, .. } => Progress::Drained,
+            Done::Over => Progress::Over,
+        };
+        let end = self.end.filter(|_| progress == Progress::Open);
+        let is_new = progress == Progress::Open && end.is_none() && self.marks_end.is_none();
+        (!is_new && self.gone_until.is_none()).then(|| Known {
+            notice: Occurrence::of(&self.notice).as_str().to_owned(),
+            progress,
+            end: end.map(|end| end.to_string()),
+            marks_until: self.marks_end.map(|until| until.to_string()),
+            made: match self.notice.when {
+                When::At(made) if kind(&self.key.id).made_anew => Some(made.to_string()),
+                When::At(_) | When::Unstated => None,
+            },
+        })
+    }
+}
+
+impl Earlier {
+    fn read(node: &Node, boot_id: &str, t: Reading) -> Self {
+        let Some(state) = node.state.state() else {
+            let unreadable = node.state == crate::node::state::Remembered::Unreadable;
+            return Self { unreadable, ..Self::default() };
+        };
+        let known = state.notices.iter();
+        let known: Vec<(NoticeId, Known)> = known
+            .filter_map(|known| Some((Occurrence::notice(&known.notice)?, known.clone())))
+            .collect();
+        let marked = state.notice.as_deref().and_then(NoticeId::parse).map(|id| {
+            let known = known.iter().find(|(known, _)| *known == id);
+            let until = known.and_then(|(_, known)| time(known.marks_until.as_deref()));
+            let until = until.map(|until| t.moment_of(until).unwrap_or(t.now));
+            Marked { id, until, gone: false }
+        });
+        Self {
+            found: true,
+            notice: state.notice.clone(),
+            unreadable: false,
+            same_boot: state.boot_id == boot_id,
+            cordoned: node.unschedulable,
+            marked,
+            known,
+        }
+    }
+
+    fn is_marked_for(&self, id: &NoticeId) -> bool {
+        self.marked.as_ref().is_some_and(|marked| marked.id == *id)
+    }
+
+    /// The notices that have not appeared yet, and are not known to be gone.
+    fn unconfirmed(&self) -> Vec<NoticeId> {
+        let marked = self.marked.iter().filter(|marked| !marked.gone).map(|marked| &marked.id);
+        let known = self.known.iter().map(|(id, _)| id).filter(|id| !self.is_marked_for(id));
+        marked.chain(known).cloned().collect()
+    }
+
+    /// What holds in this boot.
+    fn known(&self) -> impl Iterator<Item = Known> {
+        let holds = |id: &NoticeId| {
+            self.same_boot || kind(id).after_boot == AfterBoot::SameInstance
+        };
+        self.known.iter().filter(move |(id, _)| holds(id)).map(|(_, known)| known.clone())
+    }
+
+    /// This notice has appeared, or is known to be gone.
+    fn forget(&mut self, id: &NoticeId) {
+        self.marked.take_if(|marked| marked.id == *id);
+        self.known.retain(|(known, _)| known != id);
+    }
+
+    /// This notice is not said any more. Marks of this boot for an interruption stay for a while: the metadata
+    /// service may be wrong.
+    fn withdrawn(&mut self, id: &NoticeId, until: Moment, is_replaced: bool) {
+        if is_replaced || !self.same_boot || !kind(id).lingers {
+            return self.forget(id);
+        }
+        if let Some(marked) = self.marked.as_mut().filter(|marked| marked.id == *id) {
+            (marked.until, marked.gone) = (Some(until), true);
+        }
+        self.known.retain(|(known, _)| known != id);
+    }
+}
+
+/// Maintenance that starts the machine anew, for a time before the machine was started: the metadata service has
+/// not noticed yet that it is done.
+fn is_done_by_boot(notice: &Notice, boot: &Boot) -> bool {
+    match (notice.when, boot.began) {
+        (When::At(time), Some(began)) => {
+            kind(&notice.id).after_boot == AfterBoot::OverOnceBegun && time <= began
+        }
+        _ => false,
+    }
+}
+
+/// The end of a drain that the notice itself does not state.
+fn unstated_end(schedule: &Schedule, t: Reading) -> Option<WallTime> {
+    let stated = matches!(schedule.basis, Basis::Stated(_));
+    wall(schedule.limit.map(Limit::end).filter(|_| !stated), t)
+}
+
+fn wall(moment: Option<Moment>, t: Reading) -> Option<WallTime> {
+    moment.map(|moment| t.wall + t.now.until(moment))
+}
+
+fn time(text: Option<&str>) -> Option<WallTime> {
+    text.and_then(WallTime::parse)
+}

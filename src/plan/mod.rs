@@ -1,0 +1,263 @@
+//! What should be: the marks of the Node and the drain, worked out from what is ([`observed`]) and from the plan
+//! before. Pure, and level-triggered: a restart, a lost answer or a doubled one is nothing special, and the plan of
+//! what a plan was made of is that plan.
+
+pub mod kinds;
+pub mod memory;
+pub mod observed;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use crate::drain::limit::Limit;
+use crate::moment::{Moment, Reading, WallTime};
+use crate::node::marks::{Cause, Marks, Reason};
+use crate::node::{Hand, MarkPolicy};
+use crate::notice::NoticeId;
+use crate::plan::kinds::{Basis, Policy, kind, mark_set};
+use crate::plan::memory::{Done, Key, Memory, Record};
+use crate::plan::observed::Observed;
+
+/// What the plan is made by.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// What is done about notices.
+    pub policy: Policy,
+    /// How the node is marked.
+    pub marks: MarkPolicy,
+    /// This boot of the machine.
+    pub boot: Boot,
+}
+
+/// One boot of the machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Boot {
+    /// Differs from boot to boot (`/proc/sys/kernel/random/boot_id`).
+    pub id: String,
+    /// When it began (by `/proc/uptime`), if that is known.
+    pub began: Option<WallTime>,
+}
+
+/// What should be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// What is known of the notices.
+    pub memory: Memory,
+    /// The drain that is to be under way.
+    pub drain: Option<Target>,
+    /// The marks that the Node is to bear; `None`: it stays as it is.
+    pub marks: Option<Marks>,
+    /// For which notice the Node bears marks, those of an earlier process included.
+    pub marked_for: Option<NoticeId>,
+    /// When these marks end by themselves.
+    pub marks_until: Option<Moment>,
+    /// For whose sake marks that others have taken off are set again: others did not know of it.
+    pub renew_for: Option<Renewal>,
+    /// When the plan is another one, if nothing happens before.
+    pub look_again: Option<Moment>,
+}
+
+/// What a drain is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The drains of this process, numbered from 1: another notice may take over the same drain.
+    pub drain: u32,
+    /// The notice; `None`: an operator wants it.
+    pub key: Option<Key>,
+    /// What limits it: of all notices that it was for, what comes first.
+    pub limit: Limit,
+    /// Where `limit` comes from.
+    pub basis: Basis,
+    /// The notice may be older than this process, and its drain over: until the annotation is read, but no later
+    /// than this, no pod is asked. `None`: that is decided.
+    pub decided_by: Option<Moment>,
+}
+
+impl Target {
+    /// Whether it is for this notice, in whichever appearance.
+    pub fn serves(&self, id: &NoticeId) -> bool {
+        self.key.as_ref().is_some_and(|key| key.id == *id)
+    }
+
+    /// Whether it is for this appearance of a notice.
+    pub fn is_for(&self, key: &Key) -> bool {
+        self.key.as_ref() == Some(key)
+    }
+}
+
+/// For whose sake marks that others have taken off are set again: they did not know of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renewal {
+    /// The number of a drain; 0 without one.
+    pub drain: u32,
+    /// The notice; `None`: an operator's command.
+    pub notice: Option<NoticeId>,
+    /// How often it was made anew.
+    pub made_anew: u32,
+}
+
+/// How long the annotation is waited for before a drain that may be over.
+const ANNOTATION_WAIT: Duration = Duration::from_secs(1);
+
+/// A drain that is to begin so much later is not called off: it would begin again at once.
+const SHORT_WHILE: Duration = Duration::from_mins(1);
+
+/// Two moments are told apart from this on: two readings of one time differ by fractions of a second.
+pub const TELLING: Duration = Duration::from_secs(1);
+
+/// Works out what should be.
+pub fn plan(seen: &Observed, before: &Plan, rules: &Rules, t: Reading) -> Plan {
+    let mut memory = before.memory.clone();
+    let running = before.drain.as_ref().filter(|_| seen.drain.is_none_or(|it| !it.ended));
+    memory.adopt(seen, running, &rules.boot, t);
+    memory.take_in(seen, running, (&rules.policy, &rules.boot), t);
+    let ended = before.drain.as_ref().zip(seen.drain.filter(|it| it.ended));
+    if let Some((target, status)) = ended.filter(|_| !seen.sigterm) {
+        // Pods that were never seen were not drained: another process is to try again.
+        memory.drained(target, status.listed, t.now);
+    }
+    memory.expire(running, t.now);
+
+    let drain = target(&memory, running, seen, t.now);
+    if let Some(target) = &drain {
+        memory.serve(target);
+    }
+    announce(&mut memory, drain.as_ref(), t.now);
+    let marked = marked(&memory, drain.as_ref(), t.now);
+    let marked_before = before_this_process(&memory, marked, drain.as_ref());
+    let marked_for = match marked_before {
+        Some(before) => before.cloned(),
+        None => marked.map(|record| record.key.id.clone()),
+    };
+    let marks_until = match marked.filter(|_| marked_before.is_none()) {
+        Some(record) => record.schedule.marks_until,
+        None => memory.earlier.as_ref().and_then(|it| it.marked.as_ref()?.until),
+    };
+    let renew_for = match (&drain, marked) {
+        (Some(Target { drain, key, .. }), _) => {
+            let notice = key.as_ref().map(|key| key.id.clone());
+            Some(Renewal { drain: *drain, notice, made_anew: 0 })
+        }
+        (None, Some(Record { key, made_anew, .. })) if *made_anew > 0 => {
+            Some(Renewal { drain: 0, notice: Some(key.id.clone()), made_anew: *made_anew })
+        }
+        (None, _) => None,
+    };
+    let reason = marked.map(|record| Reason {
+        cause: Cause::Notice(record.key.id.clone()),
+        set: mark_set(&record.key.id, record.schedule.limit, rules.marks),
+    });
+    let stays = marked_before.is_some();
+    memory.touched |= reason.is_some() && !stays;
+    let marks = (memory.touched && !stays).then(|| Marks {
+        hand: Hand::Handler,
+        reason,
+        boot_id: rules.boot.id.clone(),
+        notices: memory.known(),
+    });
+    let decided_by = drain.as_ref().and_then(|target| target.decided_by);
+    let look_again = memory.next(t.now).into_iter().chain(decided_by.filter(|it| t.now < *it)).min();
+    Plan { memory, drain, marks, marked_for, marks_until, renew_for, look_again }
+}
+
+/// The drain that is to be under way. `running`: what the one under way is for.
+fn target(
+    memory: &Memory,
+    running: Option<&Target>,
+    seen: &Observed,
+    now: Moment,
+) -> Option<Target> {
+    let due = memory.records.iter().filter_map(|record| {
+        let limit = record.schedule.limit.filter(|limit| now < limit.end())?;
+        record.has_come(now).then_some((record, limit))
+    });
+    let first = due.clone().min_by_key(|(record, limit)| (limit.urgency(), &record.key.id));
+    let Some(running) = running else {
+        // A process that must end begins no drain, and one that is being called off ends first.
+        let (record, limit) = first.filter(|_| !seen.sigterm && seen.drain.is_none_or(|it| it.ended))?;
+        let undecided = record.first_answer && !memory.is_adopted();
+        return Some(Target {
+            drain: memory.drains + 1,
+            key: Some(record.key.clone()),
+            limit,
+            basis: record.schedule.basis,
+            decided_by: undecided.then(|| now + ANNOTATION_WAIT),
+        });
+    };
+    let key = running.key.as_ref()?;
+    let served = memory.record(&key.id)?;
+    let is_done = served.key == *key && served.done != Done::No && served.gone_until.is_none();
+    if is_done || now.until(served.schedule.begins) > SHORT_WHILE {
+        return None;
+    }
+    let is_exclusive = |record: &Record| kind(&record.key.id).exclusive;
+    let replaces = |record: &Record| {
+        is_exclusive(served)
+            && is_exclusive(record)
+            && record.key.id != key.id
+            && record.key.is_later_than(key)
+    };
+    let successor = due.clone().find(|(record, _)| replaces(record));
+    let is_more_urgent = |limit: Limit| limit.urgency() < running.limit.urgency();
+    let other = successor.or_else(|| {
+        first.filter(|(record, limit)| record.key != *key && is_more_urgent(*limit))
+    });
+    let mut target = running.clone();
+    if memory.is_adopted() {
+        target.decided_by = None;
+    }
+    let (by, limit) = match other {
+        Some((record, limit)) => {
+            (target.key, target.decided_by) = (Some(record.key.clone()), None);
+            (record, limit)
+        }
+        None if served.key == *key => (served, served.schedule.limit?),
+        None => return Some(target),
+    };
+    target.limit = running.limit.tighten(limit);
+    if target.limit != running.limit || other.is_some() {
+        target.basis = by.schedule.basis;
+    }
+    Some(target)
+}
+
+/// Notes which notices have come beside the one that is drained for: each is reported once.
+fn announce(memory: &mut Memory, drain: Option<&Target>, now: Moment) {
+    for record in &mut memory.records {
+        let is_beside = drain.is_none_or(|target| !target.serves(&record.key.id));
+        let is_it = drain.is_some_and(|target| target.is_for(&record.key));
+        record.announced |= is_it || is_beside && record.has_come(now);
+    }
+}
+
+/// What the Node is to bear marks for: of all that asks for some, what is most certain to come.
+fn marked<'a>(memory: &'a Memory, drain: Option<&Target>, now: Moment) -> Option<&'a Record> {
+    let marked = memory.records.iter().filter(|record| {
+        let is_drained = drain.is_some_and(|target| target.serves(&record.key.id));
+        let is_decided = memory.is_adopted() || !record.first_answer;
+        is_drained || record.bears_marks(now) && is_decided
+    });
+    marked.min_by_key(|record| record.precedence(drain))
+}
+
+/// Whether the marks of an earlier process stay, and for which notice they are if that is known: it is not certain
+/// yet that it is over, and nothing that is as certain to come asks for some.
+#[expect(clippy::option_option, reason = "whether they stay, and what for")]
+fn before_this_process<'a>(
+    memory: &'a Memory,
+    marked: Option<&Record>,
+    drain: Option<&Target>,
+) -> Option<Option<&'a NoticeId>> {
+    let earlier = memory.earlier.as_ref().and_then(|earlier| earlier.marked.as_ref());
+    let earlier = earlier.map(|marked| &marked.id);
+    let stay = match (marked, earlier) {
+        (None, earlier) => earlier.is_some() || !memory.is_adopted(),
+        (Some(record), Some(id)) => {
+            drain.is_none() && kind(id).uncertainty < kind(&record.key.id).uncertainty
+        }
+        (Some(_), None) => false,
+    };
+    stay.then_some(earlier)
+}

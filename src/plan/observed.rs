@@ -1,0 +1,189 @@
+//! What is: what each path of the metadata service says, the Node as it was first read, and the drain under way.
+//! Plain data; what follows from it, [`plan()`](crate::plan::plan()) works out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::moment::{Moment, Reading};
+use crate::node::Node;
+use crate::notice::{Notice, NoticeId, NoticePath, Polled, When};
+
+/// What is.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    paths: Vec<Path>,
+    /// The Node as this process first read it: its annotation holds what an earlier process did.
+    pub node: Option<Box<Node>>,
+    /// The drain under way.
+    pub drain: Option<DrainStatus>,
+    /// SIGTERM has come: no further drain begins.
+    pub sigterm: bool,
+}
+
+/// What a drain under way has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DrainStatus {
+    /// It has ended.
+    pub ended: bool,
+    /// All pods of the node are known.
+    pub listed: bool,
+    /// A pod was asked to go.
+    pub asked: bool,
+}
+
+/// What one path says.
+#[derive(Clone, Debug)]
+struct Path {
+    path: NoticePath,
+    notices: Vec<Said>,
+    /// The events that the last answer calls completed or cancelled.
+    over: Vec<Arc<str>>,
+    /// Good answers so far, up to 255.
+    answers: u8,
+    /// Failed polls since the last good one.
+    failed: u32,
+}
+
+/// A notice that a path says.
+#[derive(Clone, Debug)]
+pub struct Said {
+    /// As last said.
+    pub notice: Notice,
+    /// It was in the first answer of its path: it may be older than this process.
+    pub first_answer: bool,
+    /// Its time is certain: a recommendation's was said again later.
+    pub confirmed: bool,
+    /// Since when its time is said.
+    since: Moment,
+    /// Answers without it, one after the other.
+    missed: u8,
+}
+
+/// A path's health, when it changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PathHealth {
+    /// It begins to fail.
+    Failing(String),
+    /// It answers again, after so many failed polls.
+    Recovered(u32),
+}
+
+/// A notice is withdrawn when its path has answered without it so many times running: a metadata service that
+/// restarts may lose it for a moment.
+pub const WITHDRAWN_AFTER: u8 = 3;
+
+/// The time of a recommendation counts once it was said again so much later: there are metadata services that
+/// state the time of the question.
+const CONFIRMED_AFTER: Duration = Duration::from_secs(2);
+
+/// A path that has failed so many times running is not waited for where another one, which would say the same,
+/// answers.
+const GIVEN_UP_AFTER: u32 = 10;
+
+impl Observed {
+    /// Nothing was observed yet; these paths are polled.
+    pub fn new(paths: &[NoticePath]) -> Self {
+        let paths = paths.iter().copied().map(Path::new).collect();
+        Self { paths, node: None, drain: None, sigterm: false }
+    }
+
+    /// A path was polled.
+    pub fn polled(&mut self, reading: Reading, polled: Polled) -> Option<PathHealth> {
+        let index = self.paths.iter().position(|it| it.path == polled.path).unwrap_or_else(|| {
+            self.paths.push(Path::new(polled.path));
+            self.paths.len() - 1
+        });
+        let path = self.paths.get_mut(index)?;
+        match polled.outcome {
+            Err(why) => {
+                path.failed = path.failed.saturating_add(1);
+                (path.failed == 1).then_some(PathHealth::Failing(why))
+            }
+            Ok(answer) => {
+                path.answered(reading, answer.standing, answer.over);
+                let failed = std::mem::take(&mut path.failed);
+                (failed > 0).then_some(PathHealth::Recovered(failed))
+            }
+        }
+    }
+
+    /// The notices that are said, by each path that says one.
+    pub fn said(&self) -> impl Iterator<Item = &Said> {
+        self.paths.iter().flat_map(|path| &path.notices)
+    }
+
+    /// Whether a path says this notice.
+    pub fn says(&self, id: &NoticeId) -> bool {
+        self.said().any(|said| said.notice.id == *id)
+    }
+
+    /// Whether it is certain that no path says this notice, which an earlier process knew: each path that may has
+    /// given so many answers without it. One that only fails is not waited for where another has answered.
+    pub fn denies(&self, id: &NoticeId, answers: u8) -> bool {
+        let mut paths = self.paths.iter().filter(|path| path.path.may_say(id)).peekable();
+        let has_denied = |path: &Path| path.answers >= answers || path.calls_over(id);
+        let is_none = paths.peek().is_none();
+        let mut denied = is_none;
+        let all = paths.all(|path| {
+            denied |= has_denied(path);
+            has_denied(path) || path.failed >= GIVEN_UP_AFTER
+        });
+        all && denied && !self.says(id)
+    }
+}
+
+impl Path {
+    fn new(path: NoticePath) -> Self {
+        Self { path, notices: Vec::new(), over: Vec::new(), answers: 0, failed: 0 }
+    }
+
+    fn answered(&mut self, reading: Reading, mut notices: Vec<Notice>, over: Vec<Arc<str>>) {
+        if self.path == NoticePath::TerminationTime {
+            // A time that is over says nothing there, unless it was said before.
+            notices.retain(|it| self.said(&it.id).is_some() || !it.when.is_over(reading));
+        }
+        let first_answer = self.answers == 0;
+        self.answers = self.answers.saturating_add(1);
+        self.over = over;
+        for said in &mut self.notices {
+            said.missed += 1;
+        }
+        for notice in notices {
+            self.says(reading.now, notice, first_answer);
+        }
+        let mut notices = std::mem::take(&mut self.notices);
+        notices.retain(|said| {
+            said.missed == 0 || said.missed < WITHDRAWN_AFTER && !self.calls_over(&said.notice.id)
+        });
+        self.notices = notices;
+    }
+
+    fn says(&mut self, now: Moment, notice: Notice, first_answer: bool) {
+        let Some(said) = self.notices.iter_mut().find(|said| said.notice.id == notice.id) else {
+            let said = Said { notice, first_answer, confirmed: false, since: now, missed: 0 };
+            return self.notices.push(said);
+        };
+        said.missed = 0;
+        if said.notice.when != notice.when {
+            (said.since, said.confirmed) = (now, false);
+        }
+        said.confirmed |= now.since(said.since) >= CONFIRMED_AFTER;
+        said.notice = notice;
+    }
+
+    fn said(&self, id: &NoticeId) -> Option<&Said> {
+        self.notices.iter().find(|said| said.notice.id == *id)
+    }
+
+    /// Whether the cloud itself calls it completed or cancelled.
+    fn calls_over(&self, id: &NoticeId) -> bool {
+        matches!(id, NoticeId::Maintenance(event) if self.over.contains(&event.id))
+    }
+}
+
+/// Whether a recommendation that was made at `time` is another one than that of `before`. The Node remembers
+/// milliseconds.
+pub fn is_later(before: When, time: When) -> bool {
+    let (When::At(before), When::At(time)) = (before, time) else { return false };
+    before.until(time).is_some_and(|later| later >= Duration::from_secs(1))
+}
