@@ -4,6 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::drain::limit::Limit;
 use crate::moment::{Moment, Reading, WallTime};
 use crate::notice::{Action, Code, Notice, NoticeId, When};
 
@@ -101,53 +102,6 @@ impl Effect {
     }
 }
 
-/// What limits a drain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Limit {
-    /// The instance goes then.
-    Deadline(Moment),
-    /// The instance is going already: everybody is asked at once, with the least grace, until then
-    /// at the latest.
-    AtOnce(Moment),
-    /// Nothing happens to the instance; then it is given up.
-    Patience(Moment),
-}
-
-impl Limit {
-    /// Of two limits the lesser one counts: what happens already before what has a deadline, that
-    /// before patience, and of two of a kind the earlier.
-    pub fn urgency(self) -> (u8, Moment) {
-        let rank = match self {
-            Self::AtOnce(_) => 0,
-            Self::Deadline(_) => 1,
-            Self::Patience(_) => 2,
-        };
-        (rank, self.end())
-    }
-
-    /// Whether the instance goes.
-    pub fn has_deadline(self) -> bool {
-        !matches!(self, Self::Patience(_))
-    }
-
-    /// The same kind of limit, with this end.
-    #[must_use]
-    pub fn with_end(self, end: Moment) -> Self {
-        match self {
-            Self::AtOnce(_) => Self::AtOnce(end),
-            Self::Deadline(_) => Self::Deadline(end),
-            Self::Patience(_) => Self::Patience(end),
-        }
-    }
-
-    /// When the drain is over, come what may.
-    pub fn end(self) -> Moment {
-        match self {
-            Self::Deadline(end) | Self::AtOnce(end) | Self::Patience(end) => end,
-        }
-    }
-}
-
 /// What the times of an intent were taken from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Basis {
@@ -224,7 +178,7 @@ fn deadline(notice: &Notice, reading: Reading, farthest: Option<Duration>) -> (M
 /// the time that the notice states.
 fn hibernation(notice: &Notice, reading: Reading) -> Intent {
     let (end, _) = deadline(notice, reading, Some(FARTHEST));
-    let effect = Effect::Drain(Limit::AtOnce(end));
+    let effect = Effect::Drain(Limit::AtOnce { since: reading.now, until: end });
     Intent { from: reading.now, effect, marks_until: None, basis: Basis::AtOnce }
 }
 
@@ -232,7 +186,7 @@ fn rebalance(reading: Reading, policy: &Policy) -> Intent {
     let now = reading.now;
     let effect = match policy.rebalance {
         Rebalance::Mark => Effect::Mark,
-        Rebalance::Drain { patience } => Effect::Drain(Limit::Patience(now + patience)),
+        Rebalance::Drain { patience } => Effect::Drain(Limit::Timeout(now + patience)),
     };
     let marks_until = Some(now + policy.rebalance_marks);
     Intent { from: now, effect, marks_until, basis: Basis::NoDeadline }
@@ -343,7 +297,10 @@ mod tests {
         let hibernate = NoticeId::Interruption(Action::Hibernate);
         for (when, end) in [("2026-11-23T09:01:40Z", 1100), ("soon", 1120)] {
             let intent = intent(hibernate.clone(), when);
-            assert_eq!(intent.effect, Effect::Drain(Limit::AtOnce(at(end))));
+            assert_eq!(
+                intent.effect,
+                Effect::Drain(Limit::AtOnce { since: at(1000), until: at(end) })
+            );
             assert_eq!(intent.basis, Basis::AtOnce);
         }
     }
@@ -382,7 +339,7 @@ mod tests {
         let patience = Duration::from_secs(50);
         let drains = Policy { rebalance: Rebalance::Drain { patience }, ..policy() };
         let drains = made(NoticeId::Rebalance, "", &drains);
-        assert_eq!(drains.effect, Effect::Drain(Limit::Patience(at(1050))));
+        assert_eq!(drains.effect, Effect::Drain(Limit::Timeout(at(1050))));
         assert_eq!(drains.marks_until, Some(at(4600)));
     }
 
@@ -396,13 +353,5 @@ mod tests {
         }
         let later = made(maintenance(Code::SystemReboot), "2026-11-23T10:00:00Z", &marks_only);
         assert_eq!(later.from, at(4480));
-    }
-
-    #[test]
-    fn a_deadline_counts_before_patience_and_the_earlier_of_two() {
-        let early = Limit::Patience(at(1));
-        assert!(Limit::Deadline(at(2)).urgency() < early.urgency());
-        assert!(Limit::AtOnce(at(3)).urgency() < Limit::Deadline(at(2)).urgency());
-        assert!(early.urgency() < Limit::Patience(at(2)).urgency());
     }
 }

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
+use crate::drain::limit::Limit;
 use crate::handler::config::Boot;
 use crate::handler::entry::{Entry, Item, Plan, Stage};
 use crate::handler::entry::{doubt, is_newer, is_planned, outlives_its_notice};
 use crate::handler::recall::{Ending, Memory};
-use crate::intent::{Effect, Intent, Limit, Policy};
+use crate::intent::{Effect, Intent, Policy};
 use crate::moment::{Moment, Reading};
 use crate::node::marks::{Cause, MarkSet, Marks, Reason};
 use crate::node::state::Known;
@@ -215,11 +216,11 @@ impl Agenda {
         let (end, had_deadline) = (limit.end(), limit.has_deadline());
         for entry in &mut self.entries {
             let covered = match entry.intent.effect {
-                Effect::Drain(Limit::Deadline(at) | Limit::AtOnce(at)) => {
+                Effect::Drain(Limit::Deadline(at) | Limit::AtOnce { until: at, .. }) => {
                     entry.intent.from <= now && at <= end + SAME
                 }
                 // A wish that a deadline has gone beyond.
-                Effect::Drain(Limit::Patience(_)) => had_deadline && entry.intent.from <= now,
+                Effect::Drain(Limit::Timeout(_)) => had_deadline && entry.intent.from <= now,
                 Effect::Mark => false,
             };
             let is_gone = entry.withdrawn.is_some() && entry.notice.id == item.id;

@@ -6,13 +6,14 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::drain::limit::Limit;
+use crate::drain::machine::LoadBalancers;
 use crate::drain::verdict::{Outcome, Reason as Why, Verdict};
 use crate::handler::config::Config;
-use crate::handler::draining::{Draining, Sight};
-use crate::handler::marker::{Event, Exclusion, Marker, Move};
+use crate::handler::draining::{Draining, presence};
+use crate::handler::marker::{Event, Marker, Move};
 use crate::handler::step::Step;
 use crate::handler::world::{News, Order, World};
-use crate::intent::Limit;
 use crate::moment::Moment;
 use crate::node::marks::{Cause, Change, MarkSet, Marks, Reason};
 use crate::node::state::Remembered;
@@ -177,8 +178,8 @@ impl ByHand {
                     self.changed = true;
                     return Step::Do(Order::PatchNode(Arc::clone(&self.node), patch));
                 }
-                Some(Move::Settled { changes, exclusion, failed }) => {
-                    self.settled(now, changes, exclusion, failed);
+                Some(Move::Settled { changes, load_balancers, failed }) => {
+                    self.settled(now, changes, load_balancers, failed);
                     continue;
                 }
                 None => {}
@@ -232,7 +233,7 @@ impl ByHand {
     /// Nothing is left that was to go, or the time is over.
     fn drained(&mut self, now: Moment) {
         let Some(draining) = self.draining.take() else { return };
-        let clean = draining.is_clean(now) && !draining.is_called_off(now);
+        let clean = draining.is_clean(now) && !draining.is_called_off();
         // Whoever was quick to go has left before the node could be cordoned.
         if clean && self.marker.is_unsettled() && now < self.until {
             return;
@@ -243,7 +244,13 @@ impl ByHand {
     }
 
     /// The Node bears what it is to bear.
-    fn settled(&mut self, now: Moment, changes: Vec<Change>, exclusion: Exclusion, failed: u32) {
+    fn settled(
+        &mut self,
+        now: Moment,
+        changes: Vec<Change>,
+        load_balancers: LoadBalancers,
+        failed: u32,
+    ) {
         if failed > 0 {
             self.contact = Contact::Good;
             self.todo.push_back(Step::Tell(Fact::NodeRecovered(failed)));
@@ -254,7 +261,7 @@ impl ByHand {
         let fact = |change| Step::Tell(Fact::Marks { change: Box::new(change), dry, by });
         self.todo.extend(changes.into_iter().map(fact));
         match (&mut self.draining, self.then.pop_front()) {
-            (Some(draining), _) => draining.marked(now, exclusion),
+            (Some(draining), _) => draining.marked(now, load_balancers),
             (None, Some(next)) => {
                 self.marker.want(now, Some(next));
                 self.marker.renew(now);
@@ -275,8 +282,8 @@ impl ByHand {
             }
             News::Node(answer) => {
                 let forbidden = matches!(answer, NodeAnswer::Forbidden(_));
-                if let (Some(draining), Some(sight)) = (&mut self.draining, Sight::by(&answer)) {
-                    draining.sees(sight);
+                if let (Some(draining), Some(presence)) = (&mut self.draining, presence(&answer)) {
+                    draining.node_is(presence);
                 }
                 match self.marker.observe(now, answer, LONGEST_PAUSE, &mut self.jitter) {
                     Some(Event::Read(node)) => self.read(now, &node),
@@ -297,7 +304,7 @@ impl ByHand {
             News::Terminate => {
                 let begun = self.has_begun();
                 match self.draining.as_mut().filter(|_| begun) {
-                    Some(draining) => draining.call_off(),
+                    Some(draining) => draining.call_off(now),
                     None => self.success = Some(Success::Partial),
                 }
             }

@@ -3,8 +3,9 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
+use crate::drain::limit::Limit;
 use crate::handler::recall::Judgement;
-use crate::intent::{Basis, Effect, Intent, Limit, NEAREST, Policy};
+use crate::intent::{Basis, Effect, Intent, NEAREST, Policy};
 use crate::moment::{Moment, Reading, WallTime};
 use crate::node::state::{Known, Occurrence, Progress};
 use crate::notice::{Action, Notice, NoticeId, When};
@@ -161,12 +162,12 @@ impl Entry {
         let is_ahead = |moment: &Moment| reading.now.until(*moment) >= NEAREST;
         let limit = match (own, reading.moment_of(end).filter(is_ahead)) {
             (_, Some(moment)) => own.with_end(own.end().min(moment)),
-            (Limit::Patience(_), None) => {
-                self.intent.effect = Effect::Drain(Limit::Patience(reading.now));
+            (Limit::Timeout(_), None) => {
+                self.intent.effect = Effect::Drain(Limit::Timeout(reading.now));
                 self.stage = Stage::Drained { noted: true, rank: 0 };
                 return;
             }
-            (Limit::Deadline(_) | Limit::AtOnce(_), None) => return,
+            (Limit::Deadline(_) | Limit::AtOnce { .. }, None) => return,
         };
         if limit != own && matches!(limit, Limit::Deadline(_)) {
             self.intent.basis = Basis::Remembered;

@@ -6,11 +6,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::drain::limit::Limit;
+use crate::drain::machine::Presence;
 use crate::drain::pod::OwnPod;
 use crate::drain::pod_news::PodNews;
 use crate::handler::agenda::Agenda;
 use crate::handler::config::Config;
-use crate::handler::draining::{Draining, Sight};
+use crate::handler::draining::{Draining, presence};
 use crate::handler::entry::Entry;
 use crate::handler::marker::{Event, Marker, Move};
 use crate::handler::notices::{Notices, WITHDRAWN_AFTER};
@@ -18,7 +20,7 @@ use crate::handler::recall::Ending;
 use crate::handler::retry::{Retry, Transition};
 use crate::handler::step::Step;
 use crate::handler::world::{News, Order};
-use crate::intent::{Effect, Limit};
+use crate::intent::Effect;
 use crate::moment::{Moment, Reading};
 use crate::node::state::Remembered;
 use crate::node::{Hand, Node, NodeAnswer};
@@ -39,7 +41,7 @@ pub struct Handler {
     /// there is none.
     node_fails: Option<(Purpose, bool)>,
     /// Whether there is a Node of that name.
-    sight: Sight,
+    presence: Presence,
     /// From when on something else may be to be done than was planned.
     plan_from: Option<Moment>,
     /// There may be a connection to the API server.
@@ -66,7 +68,7 @@ impl Handler {
             credentials: Retry::due(),
             node_search,
             node_fails: None,
-            sight: Sight::Unknown,
+            presence: Presence::Unknown,
             plan_from: None,
             connected: false,
             ending: false,
@@ -164,13 +166,13 @@ impl Handler {
         match self.marker.next(now)? {
             Move::Read => Some(Step::Do(Order::ReadNode(node))),
             Move::Patch(patch) => Some(Step::Do(Order::PatchNode(node, patch))),
-            Move::Settled { changes, exclusion, failed } => {
+            Move::Settled { changes, load_balancers, failed } => {
                 if failed > 0 {
                     self.node_fails = None;
                     self.tell(Fact::NodeRecovered(failed));
                 }
                 if let Some(draining) = &mut self.draining {
-                    draining.marked(now, exclusion);
+                    draining.marked(now, load_balancers);
                 }
                 let dry = self.config.dry;
                 let draining = self.draining.as_ref().and_then(|draining| draining.item());
@@ -243,7 +245,7 @@ impl Handler {
             None => self.begin(now, entry, limit),
             Some(draining) if draining.item() == Some(&entry.item()) => {}
             // It is over with the next step.
-            Some(draining) if draining.is_called_off(now) => {}
+            Some(draining) if draining.is_called_off() => {}
             Some(draining) if draining.limit().urgency() <= limit.urgency() => {}
             Some(_) => self.take_over(now, entry, limit),
         }
@@ -269,8 +271,8 @@ impl Handler {
         self.node_search.hurry(now);
         let undecided = entry.from_the_start && !self.agenda.memory().is_read();
         let mut draining = Draining::begin(now, &self.config, Some(entry.item()), limit, undecided);
-        if self.sight == Sight::Seen {
-            draining.sees(Sight::Seen);
+        if self.presence == Presence::Present {
+            draining.node_is(Presence::Present);
         }
         self.draining = Some(Box::new(draining));
         self.marker.renew(now);
@@ -283,7 +285,7 @@ impl Handler {
         let Some(draining) = &mut self.draining else { return };
         let same = draining.item().is_some_and(|item| item.id == entry.notice.id);
         let had_deadline = draining.has_deadline();
-        let earlier = draining.taken_over(now, &self.config, entry.item(), limit);
+        let earlier = draining.taken_over(now, entry.item(), limit);
         let ends_within = draining.ends_within(now);
         self.agenda.spoken_of(&entry.notice.id);
         let (basis, left) = (entry.intent.basis, now.until(draining.limit().end()));
@@ -305,8 +307,8 @@ impl Handler {
     fn node_answered(&mut self, reading: Reading, answer: NodeAnswer) {
         let longest = self.longest_pause();
         let missing = matches!(answer, NodeAnswer::Missing(_));
-        if let Some(sight) = Sight::by(&answer) {
-            self.sees(sight);
+        if let Some(presence) = presence(&answer) {
+            self.node_is(presence);
         }
         match self.marker.observe(reading.now, answer, longest, &mut self.jitter) {
             Some(Event::Read(node)) => self.node_read(reading, &node),
@@ -331,12 +333,14 @@ impl Handler {
     }
 
     /// Whether there is such a Node was found out.
-    fn sees(&mut self, sight: Sight) {
-        let before = std::mem::replace(&mut self.sight, sight);
+    fn node_is(&mut self, presence: Presence) {
+        let before = std::mem::replace(&mut self.presence, presence);
         if let Some(draining) = &mut self.draining {
-            draining.sees(sight);
+            draining.node_is(presence);
         }
-        if let (Sight::Missing, Sight::Seen, Some(name)) = (before, sight, self.node.clone()) {
+        if let (Presence::Absent, Presence::Present, Some(name)) =
+            (before, presence, self.node.clone())
+        {
             self.tell(Fact::NodeThere(name));
         }
     }
@@ -402,7 +406,7 @@ impl Handler {
             return;
         }
         let fact = match &mut self.draining {
-            Some(draining) if !draining.is_emptied(now) => {
+            Some(draining) if !draining.is_emptied() => {
                 Fact::EndsAfterDrain(draining.stop(now, self.config.shutdown_grace))
             }
             Some(draining) => {
@@ -422,11 +426,11 @@ impl Handler {
         if self.ending {
             return;
         }
-        if draining.is_called_off(now) {
+        if draining.is_called_off() {
             self.marker.keep();
         } else if let Some(item) = draining.item() {
             // Pods that were never seen were not drained: a restart is to try again.
-            self.agenda.drained(now, item, draining.limit(), draining.has_listed(now));
+            self.agenda.drained(now, item, draining.limit(), draining.has_listed());
         }
         self.plan_from = Some(now);
         self.todo.push_back(Step::Do(Order::Disconnect));

@@ -5,7 +5,8 @@ use std::fmt;
 
 use miniserde::json::{self, Array, Object, Value};
 
-use crate::intent::{Effect, Limit};
+use crate::drain::limit::Limit;
+use crate::intent::Effect;
 use crate::node::state::{Known, Occurrence, State};
 use crate::node::{EXCLUSION_LABEL, Hand, MOST_TAINTS, MarkPolicy, Node, RebalanceMark, Setter};
 use crate::node::{Taint, TaintEffect};
@@ -71,7 +72,7 @@ impl MarkSet {
             RebalanceMark::SoftTaint | RebalanceMark::Cordon => (true, policy.taint),
         };
         // Where no pod is to die, none is ended by a taint.
-        let harmless = matches!(effect, Effect::Mark | Effect::Drain(Limit::Patience(_)));
+        let harmless = matches!(effect, Effect::Mark | Effect::Drain(Limit::Timeout(_)));
         let taint = taint.map(|effect| match effect {
             TaintEffect::NoExecute if harmless => TaintEffect::NoSchedule,
             other => other,

@@ -122,7 +122,7 @@ fn evicting(limit: Limit) -> ByHand {
     let then = orders(&mut it, at(0));
     let [Order::PatchNode(_, patch), rest @ ..] = &then[..] else { panic!("{then:?}") };
     // Where the instance goes nothing waits for the cordon.
-    assert_eq!(rest.is_empty(), matches!(limit, Limit::Patience(_)), "{then:?}");
+    assert_eq!(rest.is_empty(), matches!(limit, Limit::Timeout(_)), "{then:?}");
     assert!(
         patch.text.contains("k8s-spot-handler/by-hand") && patch.text.contains("unschedulable")
     );
@@ -151,7 +151,7 @@ fn refused() -> Answer {
 
 #[test]
 fn a_drain_ends_when_nothing_is_left() {
-    for limit in [Limit::Patience(at(120)), Limit::Deadline(at(120))] {
+    for limit in [Limit::Timeout(at(120)), Limit::Deadline(at(120))] {
         let mut it = evicting(limit);
         answered(&mut it, at(1), "a", Answer::Accepted);
         answered(&mut it, at(1), "b", Answer::Accepted);
@@ -167,7 +167,7 @@ fn a_drain_ends_when_nothing_is_left() {
 
 #[test]
 fn without_being_told_to_nobody_is_deleted_against_a_budget() {
-    let mut it = evicting(Limit::Patience(at(60)));
+    let mut it = evicting(Limit::Timeout(at(60)));
     answered(&mut it, at(1), "a", Answer::Replaced);
     answered(&mut it, at(1), "b", refused());
     for second in 1..60 {
@@ -181,7 +181,7 @@ fn without_being_told_to_nobody_is_deleted_against_a_budget() {
     orders(&mut it, at(60));
     let ended = it.ended();
     assert_eq!(ended.success, Success::Partial);
-    assert_eq!(ended.verdict.unwrap().end, Some(End::Patience));
+    assert_eq!(ended.verdict.unwrap().end, Some(End::TimedOut));
 }
 
 fn grace(seconds: u32) -> Grace {
@@ -190,7 +190,7 @@ fn grace(seconds: u32) -> Grace {
 
 #[test]
 fn a_node_that_is_not_there_is_said_at_once() {
-    let mut it = drain(Limit::Patience(at(60)));
+    let mut it = drain(Limit::Timeout(at(60)));
     orders(&mut it, at(0));
     it.observe(at(1), News::Node(NodeAnswer::Failed("there is no node".to_owned())));
     assert_eq!(it.next(at(1), 8), Step::End);
@@ -199,7 +199,7 @@ fn a_node_that_is_not_there_is_said_at_once() {
 
 #[test]
 fn a_drain_that_is_broken_off_leaves_who_is_left() {
-    let mut it = evicting(Limit::Patience(at(60)));
+    let mut it = evicting(Limit::Timeout(at(60)));
     answered(&mut it, at(1), "a", Answer::Accepted);
     answered(&mut it, at(1), "b", refused());
     it.observe(at(1), News::Terminate);
@@ -211,7 +211,7 @@ fn a_drain_that_is_broken_off_leaves_who_is_left() {
 
 #[test]
 fn what_has_not_begun_is_broken_off_at_once() {
-    let mut it = drain(Limit::Patience(at(60)));
+    let mut it = drain(Limit::Timeout(at(60)));
     orders(&mut it, at(0));
     it.observe(at(0), News::Node(node(false, None)));
     orders(&mut it, at(0));
@@ -222,7 +222,7 @@ fn what_has_not_begun_is_broken_off_at_once() {
 
 #[test]
 fn nobody_is_evicted_from_a_node_that_cannot_be_cordoned() {
-    let mut it = drain(Limit::Patience(at(60)));
+    let mut it = drain(Limit::Timeout(at(60)));
     orders(&mut it, at(0));
     it.observe(at(0), News::Node(node(false, None)));
     orders(&mut it, at(0));
@@ -241,7 +241,7 @@ fn nobody_is_evicted_from_a_node_that_cannot_be_cordoned() {
     orders(&mut it, at(60));
     assert!(matches!(it.ended().success, Success::None(why) if why.contains("nobody was evicted")));
 
-    let mut it = drain(Limit::Patience(at(60)));
+    let mut it = drain(Limit::Timeout(at(60)));
     orders(&mut it, at(0));
     it.observe(at(0), News::Node(node(false, None)));
     orders(&mut it, at(0));
@@ -277,7 +277,7 @@ fn where_the_instance_goes_the_cordon_is_waited_for_at_the_end_only() {
 fn who_wants_marks_only_evicts_nobody() {
     let mut config = config();
     config.policy.marks_only = true;
-    let mut it = ByHand::drain(at(0), &config, Arc::from("n1"), Limit::Patience(at(60)));
+    let mut it = ByHand::drain(at(0), &config, Arc::from("n1"), Limit::Timeout(at(60)));
     orders(&mut it, at(0));
     it.observe(at(0), News::Node(node(false, None)));
     orders(&mut it, at(0));
@@ -409,7 +409,7 @@ fn how_far_it_is_fits_on_a_line() {
 
 #[test]
 fn a_cordon_of_somebody_else_is_said() {
-    let mut it = drain(Limit::Patience(at(60)));
+    let mut it = drain(Limit::Timeout(at(60)));
     orders(&mut it, at(0));
     let NodeAnswer::Is(mut foreign) = node(true, None) else { panic!() };
     foreign.cordoned_by = Setter::Others;

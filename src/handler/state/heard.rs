@@ -54,7 +54,7 @@ impl Handler {
             }
             (Plan::Now, Effect::Mark) => {}
             (Plan::Now, Effect::Drain(limit)) => {
-                let drained = self.draining.as_ref().filter(|drain| !drain.is_called_off(now));
+                let drained = self.draining.as_ref().filter(|drain| !drain.is_called_off());
                 if drained
                     .and_then(|drain| drain.item())
                     .is_some_and(|item| replaces(&notice.id, &item.id))
@@ -91,7 +91,7 @@ impl Handler {
         if let Plan::Later(from) = plan
             && reading.now.until(from) > SHORT_WHILE
         {
-            draining.call_off();
+            draining.call_off(reading.now);
             self.planned(reading, notice, plan, true);
         } else if let Some(end) = end
             && draining.has_deadline()
@@ -116,7 +116,7 @@ impl Handler {
             && !goes_on
             && let Some(draining) = &mut self.draining
         {
-            draining.call_off();
+            draining.call_off(now);
         }
         self.agenda.withdrawn(now, &id, goes_on);
         let withdrawal = match (is_drained_for, goes_on) {

@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::drain::limit::Limit;
 use crate::drain::tests::cluster::secs;
 use crate::handler::tests::script::Script;
-use crate::intent::{Effect, Limit, Policy, Rebalance};
+use crate::intent::{Effect, Policy, Rebalance};
 use crate::moment::{Moment, Reading};
 use crate::notice::{Action, Code, Notice, NoticeId, NoticePath, Polled, When};
 
@@ -134,7 +135,11 @@ fn meant(notice: &Notice, reading: Reading, policy: &Policy) -> (Moment, Effect)
                 _ => now + TWO_MINUTES,
             };
             let begins_at_once = *action == Action::Hibernate;
-            let limit = if begins_at_once { Limit::AtOnce(end) } else { Limit::Deadline(end) };
+            let limit = if begins_at_once {
+                Limit::AtOnce { since: now, until: end }
+            } else {
+                Limit::Deadline(end)
+            };
             (now, Effect::Drain(limit))
         }
         NoticeId::Lifecycle(_) => (now, Effect::Drain(Limit::Deadline(now + HOOK))),
@@ -152,7 +157,7 @@ fn meant(notice: &Notice, reading: Reading, policy: &Policy) -> (Moment, Effect)
         }
         NoticeId::Rebalance => match policy.rebalance {
             Rebalance::Mark => (now, Effect::Mark),
-            Rebalance::Drain { patience } => (now, Effect::Drain(Limit::Patience(now + patience))),
+            Rebalance::Drain { patience } => (now, Effect::Drain(Limit::Timeout(now + patience))),
         },
     };
     (from, if policy.marks_only { Effect::Mark } else { effect })
@@ -160,9 +165,9 @@ fn meant(notice: &Notice, reading: Reading, policy: &Policy) -> (Moment, Effect)
 
 fn end(effect: Effect) -> Option<Moment> {
     match effect {
-        Effect::Drain(Limit::Deadline(end) | Limit::AtOnce(end) | Limit::Patience(end)) => {
-            Some(end)
-        }
+        Effect::Drain(
+            Limit::Deadline(end) | Limit::AtOnce { until: end, .. } | Limit::Timeout(end),
+        ) => Some(end),
         Effect::Mark => None,
     }
 }

@@ -14,7 +14,7 @@ const STOP: NoticeId = NoticeId::Interruption(Action::Stop);
 const TERMINATE: NoticeId = NoticeId::Interruption(Action::Terminate);
 
 const DRAIN: Effect = Effect::Drain(Limit::Deadline(Moment::START));
-const WISH: Effect = Effect::Drain(Limit::Patience(Moment::START));
+const WISH: Effect = Effect::Drain(Limit::Timeout(Moment::START));
 
 const ALL: MarkPolicy = MarkPolicy {
     taint: Some(TaintEffect::NoSchedule),
