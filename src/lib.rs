@@ -11,9 +11,9 @@
 //! | [`file`](mod@file) | files, read whole | files |
 //! | [`notice`] | what the cloud said | none |
 //! | [`instance`] | the EC2 instance that this node is | none |
-//! | [`intent`] | what is made of it: marks or a drain; from when, by when | none |
 //! | [`node`] | our marks on the Node, and their reverse | none |
 //! | [`drain`] | who goes, when, how; the verdict | none |
+//! | [`plan`] | what should be: the marks of the Node, the limit of the drain | none |
 //! | [`http`] | requests and answers in HTTP/2 and HTTP/1.1 | HTTP, TLS |
 //! | [`source`] | the metadata service | HTTP |
 //! | [`kube`] | the API server | TLS |
@@ -33,11 +33,11 @@ pub mod file;
 pub mod handler;
 pub mod http;
 pub mod instance;
-pub mod intent;
 pub mod kube;
 pub mod moment;
 pub mod node;
 pub mod notice;
+pub mod plan;
 pub mod report;
 pub mod settings;
 pub mod source;

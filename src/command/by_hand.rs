@@ -8,11 +8,12 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::command::{Failure, api_server, node, print, run};
 use crate::handler::by_hand::{ByHand, Success};
-use crate::handler::config::{Boot, Config};
+use crate::handler::config::Config;
+use crate::plan::Boot;
 use crate::handler::run::{Goal, run as run_loop};
 use crate::handler::threads::Threads;
 use crate::handler::world::World;
-use crate::intent::Limit;
+use crate::drain::limit::Limit;
 use crate::kube::client::Client;
 use crate::moment::Moment;
 use crate::report::fact::Fact;
@@ -85,7 +86,7 @@ pub(super) fn act(command: Command, settings: &Settings) -> Result<ExitCode, Fai
 /// instance goes at the deadline.
 fn limit(settings: &Settings, now: Moment) -> Limit {
     let end = now + settings.by_hand.deadline;
-    if settings.by_hand.overrides_budgets { Limit::Deadline(end) } else { Limit::Patience(end) }
+    if settings.by_hand.overrides_budgets { Limit::Deadline(end) } else { Limit::Timeout(end) }
 }
 
 fn log(settings: &Settings, watched: Option<StatusLine>) -> io::Result<Log> {

@@ -10,10 +10,11 @@ use crate::command::{Failure, UNANSWERED, api_server, node, print};
 use crate::drain::Plan;
 use crate::drain::ask::{Answer, PodRef};
 use crate::drain::forecast::{forecast, is_asked, rehearsal};
-use crate::drain::machine::{Drain, Step};
+use crate::drain::limit::Limit;
+use crate::drain::machine::{Drain, LoadBalancers, Presence, Step};
 use crate::drain::pod::{Pod, Tier};
+use crate::drain::pod_news::PodNews;
 use crate::drain::progress::Progress;
-use crate::drain::timing::Timing;
 use crate::drain::verdict::Verdict;
 use crate::http::pool::Cancel;
 use crate::kube::client::Client;
@@ -50,18 +51,19 @@ pub(super) fn plan(settings: &Settings) -> Result<ExitCode, Failure> {
 
     let now = clock.now();
     let (deadline, margin) = (settings.by_hand.deadline, settings.safety_margin);
+    let excludes = settings.marks.exclude_from_load_balancers;
     let plan = Plan {
-        timing: Timing::deadline(now + deadline, margin),
+        limit: Limit::Deadline(now + deadline),
+        margin,
         rules,
         longest_grace: settings.longest_grace,
         budget_override: settings.budget_override,
+        load_balancer_hold: excludes.then_some(settings.load_balancer_hold),
         dry: true,
         seed: 0,
     };
-    let excludes = settings.marks.exclude_from_load_balancers;
-    let hold = if excludes { now + settings.load_balancer_hold } else { now };
     let rehearsed = rehearse(&client, rehearsal(&plan, now, now + LONGEST), &pods);
-    let pods = forecast(&plan, now, hold, &pods, &rehearsed);
+    let pods = forecast(&plan, now, &pods, &rehearsed);
 
     let found = Rehearsal { node: &node, deadline, margin, pods: &pods, unread };
     print(&match settings.by_hand.output {
@@ -101,12 +103,14 @@ fn list(client: &Client, node: &str) -> Result<(Vec<Pod>, usize), Failure> {
 fn rehearse(client: &Client, plan: Plan, pods: &[Pod]) -> Verdict {
     let clock = client.clock();
     let mut drain = Drain::begin(clock.now(), plan);
-    drain.release(clock.now());
-    drain.set_begins();
-    let all = pods.iter().filter(|pod| is_asked(pod)).cloned();
-    // None waits for the turns before its own.
-    all.for_each(|pod| drain.pod_seen(clock.now(), Pod { tier: Tier::Ordinary, ..pod }));
-    drain.set_complete(clock.now());
+    drain.node_is(Presence::Present);
+    drain.marked(clock.now(), LoadBalancers::Stay);
+    drain.observe(clock.now(), PodNews::SetBegins);
+    for pod in pods.iter().filter(|pod| is_asked(pod)).cloned() {
+        // None waits for the turns before its own.
+        drain.observe(clock.now(), PodNews::Seen(Pod { tier: Tier::Ordinary, ..pod }));
+    }
+    drain.observe(clock.now(), PodNews::SetComplete);
     let (tell, told) = mpsc::channel::<Told>();
     let grown = tell.clone();
     client.when_grown(move || {
@@ -118,9 +122,9 @@ fn rehearse(client: &Client, plan: Plan, pods: &[Pod]) -> Verdict {
         match drain.next(now, client.free()) {
             Step::Ask(job) => {
                 let request = request::for_job(&job, clock.read().wall);
-                let (patience, cancel, tell) = (job.patience, Cancel::default(), tell.clone());
+                let (timeout, cancel, tell) = (job.timeout, Cancel::default(), tell.clone());
                 asked.push((Arc::clone(&job.pod), cancel.clone()));
-                client.submit(request, patience, cancel, move |request, came| {
+                client.submit(request, timeout, cancel, move |request, came| {
                     let answer = match came {
                         Ok(reply) => reply::answer(&job, request, &reply),
                         Err(error) => Answer::Broken(error.to_string()),
@@ -144,7 +148,8 @@ fn rehearse(client: &Client, plan: Plan, pods: &[Pod]) -> Verdict {
                     drain.answered(clock.now(), &pod.uid, answer);
                 }
             }
-            Step::Empty(verdict) | Step::Done(verdict) => return verdict,
+            Step::Verdict(_, verdict) => return verdict,
+            Step::Done(_) => return drain.verdict(now),
         }
     }
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::command::{Failure, api_server};
-use crate::handler::config::{Boot, Config};
+use crate::handler::config::Config;
+use crate::plan::Boot;
 use crate::handler::run::{Goal, run as run_loop};
 use crate::handler::threads::Threads;
 use crate::handler::world::{News, World};

@@ -55,7 +55,7 @@ pub struct Job {
     /// What is asked.
     pub ask: Ask,
     /// How long to wait for an answer before it is [`Answer::Broken`].
-    pub patience: Duration,
+    pub timeout: Duration,
 }
 
 /// What came back, classified once.

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use crate::drain::Plan;
 use crate::drain::ask::{Budget, Grace, PodRef};
+use crate::drain::limit::Limit;
 use crate::drain::pod::{Exempt, Pod, Tier};
-use crate::drain::timing::{Timing, seconds};
+use crate::drain::timing::seconds;
 use crate::drain::verdict::{Obstacle, Outcome, Reason, Verdict};
 use crate::moment::Moment;
 
@@ -97,8 +98,8 @@ const NEVER: Moment = Moment::at(Duration::MAX);
 pub fn rehearsal(plan: &Plan, now: Moment, end: Moment) -> Plan {
     let longest = plan.longest_grace.unwrap_or(Grace::MAX);
     Plan {
-        timing: Timing::patience(end),
-        longest_grace: Some(plan.timing.cut(now, longest)),
+        limit: Limit::Timeout(end),
+        longest_grace: Some(plan.timing().cut(now, longest)),
         dry: true,
         ..plan.clone()
     }
@@ -111,19 +112,14 @@ pub fn is_asked(pod: &Pod) -> bool {
 
 /// What would become of `pods`, the worst last, if the drain that `plan` describes began now.
 /// `rehearsed` has the API server's answers. The instance goes at the end of it: the plan has a
-/// deadline. Evictions wait for the load balancers until `hold`, where that is later than now.
-pub fn forecast(
-    plan: &Plan,
-    now: Moment,
-    hold: Moment,
-    pods: &[Pod],
-    rehearsed: &Verdict,
-) -> Vec<Forecast> {
+/// deadline.
+pub fn forecast(plan: &Plan, now: Moment, pods: &[Pod], rehearsed: &Verdict) -> Vec<Forecast> {
+    let hold = now + plan.load_balancer_hold.unwrap_or_default();
     let mut forecasts: Vec<Forecast> = Vec::new();
     // When the tiers before are gone, at the latest.
     let mut gone = now;
     for tier in Tier::ALL {
-        let view = View { plan, now, hold: hold.max(now), gone };
+        let view = View { plan, now, hold, gone };
         for pod in pods.iter().filter(|pod| pod.tier == tier) {
             if let Some((forecast, ends)) = view.forecast(pod, rehearsed) {
                 gone = gone.max(ends);
@@ -146,7 +142,7 @@ struct View<'a> {
 impl View<'_> {
     /// The forecast, and when the pod is gone at the latest; `None`: it is gone already.
     fn forecast(&self, pod: &Pod, rehearsed: &Verdict) -> Option<(Forecast, Moment)> {
-        let timing = &self.plan.timing;
+        let timing = self.plan.timing();
         let whole = self.plan.whole_grace(pod.grace);
         let of = |fate, asked, grace| Forecast {
             pod: Arc::clone(&pod.reference),
@@ -223,7 +219,7 @@ impl View<'_> {
     /// When a pod would first be asked, at the earliest and at the latest: when its turn comes and
     /// the load balancers have had their time, but not after its own time.
     fn asked(&self, whole: Grace) -> std::ops::Range<Moment> {
-        let own_time = self.plan.timing.own_time(whole).unwrap_or(NEVER).max(self.now);
+        let own_time = self.plan.timing().own_time(whole).unwrap_or(NEVER).max(self.now);
         let turn = |moment: Moment| moment.max(self.hold).min(own_time);
         turn(self.now)..turn(self.gone)
     }
@@ -251,7 +247,7 @@ impl View<'_> {
         if pod.empty_dir && !kept {
             remarks.push(Remark::EmptyDir);
         }
-        let left = ends.until(self.plan.timing.end());
+        let left = ends.until(self.plan.limit.end());
         if pod.volume_claim && left < DETACHING {
             remarks.push(Remark::Detaching(left));
         }

@@ -4,6 +4,7 @@
 pub mod ask;
 mod budgets;
 pub mod forecast;
+pub mod limit;
 pub mod machine;
 mod news;
 mod owners;
@@ -11,13 +12,17 @@ pub mod pod;
 pub mod pod_news;
 pub mod progress;
 mod record;
+mod schedule;
 pub mod timing;
 pub mod verdict;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::time::Duration;
+
 use crate::drain::ask::Grace;
+use crate::drain::limit::Limit;
 use crate::drain::pod::Rules;
 use crate::drain::timing::Timing;
 use crate::moment::Moment;
@@ -25,14 +30,19 @@ use crate::moment::Moment;
 /// What a drain is to do, and by when.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// By when, and what urges.
-    pub timing: Timing,
+    /// When it ends, and whether the instance goes with it.
+    pub limit: Limit,
+    /// How long before a deadline every pod is to have ended.
+    pub margin: Duration,
     /// Who goes.
     pub rules: Rules,
     /// The longest grace any pod gets; `None`: each pod's own.
     pub longest_grace: Option<Grace>,
     /// What becomes of a pod that its budget does not let go.
     pub budget_override: BudgetOverride,
+    /// The node is to be taken out of load balancers, and evictions wait so long for that; `None`: it is
+    /// not.
+    pub load_balancer_hold: Option<Duration>,
     /// Ask only, do nothing.
     pub dry: bool,
     /// Seed of the jitter.
@@ -40,16 +50,21 @@ pub struct Plan {
 }
 
 impl Plan {
+    fn timing(&self) -> Timing {
+        Timing::of(self.limit, self.margin)
+    }
+
     /// The grace that a pod gets that wants so many seconds, were there time enough.
     fn whole_grace(&self, wanted: u32) -> Grace {
         let grace = Grace::new(wanted).unwrap_or(Grace::MIN);
         self.longest_grace.map_or(grace, |longest| longest.min(grace))
     }
 
-    /// When a pod of this grace is deleted that could not be evicted; `None`: never.
+    /// When a pod of this grace is deleted that could not be evicted; `None`: never, as where nothing
+    /// happens to the instance.
     fn deletes_at(&self, grace: Grace) -> Option<Moment> {
         match self.budget_override {
-            BudgetOverride::AtDeadline => self.timing.own_time(grace),
+            BudgetOverride::AtDeadline => self.timing().own_time(grace),
             BudgetOverride::Never => None,
         }
     }

@@ -9,6 +9,7 @@ use crate::drain::budgets::Refusal;
 use crate::drain::machine::{Drain, Unread};
 use crate::drain::owners::{Owners, Turn};
 use crate::drain::pod::{Controller, Exempt, Pod};
+use crate::drain::pod_news::PodNews;
 use crate::drain::progress::Progress;
 use crate::drain::record::{Failure, FailureKind, Pause, Record, Sent, State};
 use crate::drain::timing::seconds;
@@ -24,14 +25,26 @@ const NAMESPACE_PAUSE: Duration = Duration::from_secs(2);
 
 /// What the watch says.
 impl Drain {
+    /// The watch of the node's pods has something to say.
+    pub fn observe(&mut self, now: Moment, news: PodNews) {
+        match news {
+            PodNews::SetBegins => self.set_begins(),
+            PodNews::SetComplete => self.set_complete(now),
+            PodNews::Seen(pod) => self.pod_seen(now, pod),
+            PodNews::Gone { uid } => self.pod_gone(now, &uid),
+            PodNews::Unread { pod, why } => self.pod_unread(pod, why),
+            PodNews::Lost { why } => self.watch_lost(why),
+        }
+    }
+
     /// A complete set of pods begins.
-    pub fn set_begins(&mut self) {
+    pub(super) fn set_begins(&mut self) {
         self.sets.current += 1;
         self.sets.current_unread = Unread::default();
     }
 
     /// The set is complete: who was not in it is gone, unless one of it could not be read.
-    pub fn set_complete(&mut self, now: Moment) {
+    pub(super) fn set_complete(&mut self, now: Moment) {
         let is_first = !std::mem::replace(&mut self.sets.listed, true);
         // Whatever could not be read before is in this set again, or is gone.
         self.sets.unread = self.sets.current_unread.clone();
@@ -57,12 +70,12 @@ impl Drain {
     }
 
     /// A pod is there.
-    pub fn pod_seen(&mut self, now: Moment, pod: Pod) {
+    pub(super) fn pod_seen(&mut self, now: Moment, pod: Pod) {
         let set = self.sets.current;
         let uid = pod.reference.uid.clone();
         self.sets.read(&uid);
         if self.plan.rules.own.is(&pod.reference) {
-            self.own_grace = Some(pod.time_to_end());
+            self.own_pod_seen(pod.time_to_end());
         }
         if let Some(record) = self.records.get_mut(&uid) {
             record.pod = pod;
@@ -85,7 +98,7 @@ impl Drain {
     }
 
     /// The pod with this UID is gone.
-    pub fn pod_gone(&mut self, now: Moment, uid: &str) {
+    pub(super) fn pod_gone(&mut self, now: Moment, uid: &str) {
         self.sets.read(uid);
         let Some(record) = self.records.get_mut(uid) else { return };
         let runs_on = matches!(record.state, State::Exempt(Exempt::Returning(_)));
@@ -100,7 +113,7 @@ impl Drain {
 
     /// A pod could not be read: from now on nobody can say that all are gone. One of which it is known
     /// which it is counts once, however often it changes.
-    pub fn pod_unread(&mut self, pod: Option<String>, why: String) {
+    pub(super) fn pod_unread(&mut self, pod: Option<String>, why: String) {
         // Of one that was read before, what is known stays known.
         if let Some(record) = pod.as_ref().and_then(|uid| self.records.get_mut(uid)) {
             record.set = self.sets.current;
@@ -113,7 +126,7 @@ impl Drain {
     }
 
     /// The watch was lost, and is opened again.
-    pub fn watch_lost(&mut self, why: String) {
+    pub(super) fn watch_lost(&mut self, why: String) {
         self.told.push_back(Progress::WatchLost { why });
     }
 
@@ -147,7 +160,7 @@ impl Drain {
         let grace = self.plan.whole_grace(pod.grace);
         let late = self.sets.listed;
         let round = if late { self.round_of(&pod) } else { 0 };
-        let lets_be = self.plan.timing.is_patience() && Owners::is_let_be(round);
+        let lets_be = !self.plan.limit.has_deadline() && Owners::is_let_be(round);
         let exempt = self.plan.rules.exempt(&pod, late);
         let exempt = exempt.or_else(|| lets_be.then_some(Exempt::Returning(round)));
         let state = if let Some(why) = exempt {
@@ -165,7 +178,7 @@ impl Drain {
         };
         let mut record = Record::new(pod, grace, state);
         record.round = round;
-        let timing = &self.plan.timing;
+        let timing = self.plan.timing();
         record.turn = Turn::of(now, round, timing.own_time(grace), timing.end_of_grace());
         record.ended_by = record.pod.terminating.map(|_| EndedBy::Earlier);
         record
@@ -298,7 +311,7 @@ impl Drain {
         let refusal = Refusal {
             again: sent.tries.as_deref() == Some(&budget),
             waiting: holding.collect::<BTreeSet<_>>().len(),
-            longest_pause: self.plan.timing.budget_pause(now, record.grace),
+            longest_pause: self.plan.timing().budget_pause(now, record.grace),
         };
         let overridden_at = self.plan.deletes_at(record.grace);
         let budget = self.budgets.refused(now, budget, refusal, &mut self.jitter);
@@ -385,8 +398,8 @@ impl Drain {
         let Some(record) = self.records.get_mut(uid) else { return };
         let known = record.failure.is_some() || matches!(record.state, State::Blocked(_));
         // What the end has cut short says nothing of why the pod is still there.
-        let cut_short = known && now >= self.plan.timing.end();
-        if cut_short || !record.is_open(now, &self.plan.timing) {
+        let cut_short = known && now >= self.plan.limit.end();
+        if cut_short || !record.is_open(now, &self.plan.timing()) {
             return;
         }
         let pause = record.backoff.next(&mut self.jitter);
@@ -405,7 +418,7 @@ impl Drain {
     fn note_recovery(&mut self, now: Moment) {
         let failing = |record: &Record| {
             matches!(record.failure, Some(Failure::Passing(_)))
-                && record.is_open(now, &self.plan.timing)
+                && record.is_open(now, &self.plan.timing())
         };
         if self.failed_requests > 0 && !self.records.values().any(|record| failing(record)) {
             let failed = std::mem::take(&mut self.failed_requests);

@@ -303,7 +303,7 @@ impl Record {
             State::Pending | State::Blocked(_) | State::Ending(_) => match end {
                 Some(End::Stopped) => Outcome::HandedOver(self.reason()),
                 Some(End::CalledOff) => self.called_off(),
-                Some(End::Deadline | End::Patience | End::Empty) | None => {
+                Some(End::Deadline | End::TimedOut | End::Empty) | None => {
                     Outcome::StillThere(self.reason())
                 }
             },

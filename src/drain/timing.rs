@@ -1,92 +1,48 @@
-//! When things are due, given the limit that a notice sets. All spans in real seconds of the
-//! monotonic clock.
+//! When things are due, given the limit of a drain. All spans in real seconds of the monotonic clock.
 
 use std::time::Duration;
 
 use crate::drain::ask::{Ask, Grace};
+use crate::drain::limit::Limit;
 use crate::moment::Moment;
 
-/// By when a drain is over and every pod is to have ended, and what follows from that.
+/// When a drain is over and every pod is to have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timing {
+pub(super) struct Timing {
     /// No new request at or after it.
     end: Moment,
-    /// When the last pod should have ended; `None`: nothing happens to the instance, and every pod
-    /// has all the time that it wants.
+    /// When the last pod should have ended: D − m, or at once; `None`: nothing happens to the instance,
+    /// and every pod has all the time that it wants.
     end_of_grace: Option<Moment>,
 }
 
 impl Timing {
-    /// The instance goes at `at`; every pod is to have ended `margin` before.
-    pub fn deadline(at: Moment, margin: Duration) -> Self {
-        Self { end: at, end_of_grace: Some(at - margin) }
+    /// What follows from this limit, where every pod is to have ended `margin` before a deadline.
+    pub(super) fn of(limit: Limit, margin: Duration) -> Self {
+        let end_of_grace = match limit {
+            // Every pod's own time is over, and it gets the least grace there is.
+            Limit::AtOnce { since, .. } => Some(since),
+            Limit::Deadline(at) => Some(at - margin),
+            Limit::Timeout(_) => None,
+        };
+        Self { end: limit.end(), end_of_grace }
     }
 
-    /// The instance is going already, `now`: every pod's own time is over, and it gets the least
-    /// grace there is. Requests go on until `end`, if they still can.
-    pub fn at_once(end: Moment, now: Moment) -> Self {
-        Self { end, end_of_grace: Some(now) }
-    }
-
-    /// Nothing happens to the instance: no grace is cut, no budget overridden, no tier let go
-    /// before its turn. Requests go on until `until`, and no longer than there is somebody to go.
-    pub fn patience(until: Moment) -> Self {
-        Self { end: until, end_of_grace: None }
-    }
-
-    /// No new request at or after it: D, or the end of the patience.
-    pub fn end(&self) -> Moment {
-        self.end
-    }
-
-    /// When the last pod should have ended: D − m, at once, or `None` where nothing urges.
-    pub fn end_of_grace(&self) -> Option<Moment> {
+    /// When the last pod should have ended; `None`: nothing happens to the instance.
+    pub(super) fn end_of_grace(&self) -> Option<Moment> {
         self.end_of_grace
-    }
-
-    /// Whether nothing happens to the instance.
-    pub fn is_patience(&self) -> bool {
-        self.end_of_grace.is_none()
-    }
-
-    /// Moves the end, if `earlier` is earlier; true if by a second or more. It never moves later.
-    pub fn pull_in(&mut self, earlier: Moment) -> bool {
-        let before = *self;
-        self.end = self.end.min(earlier);
-        self.end_of_grace = self.end_of_grace.map(|grace| grace - before.end.since(self.end));
-        self.is_earlier_than(&before)
-    }
-
-    /// What holds when another notice sets `other` besides. A patience is no deadline: it gives
-    /// way to whatever comes, and takes nothing from a deadline. Of two deadlines that do not move
-    /// later, both moments stay the earlier ones.
-    #[must_use]
-    pub fn taken_over(self, other: Self) -> Self {
-        match (self.end_of_grace, other.end_of_grace) {
-            (None, _) => other,
-            (Some(_), None) => self,
-            (Some(own), Some(others)) => {
-                Self { end: self.end.min(other.end), end_of_grace: Some(own.min(others)) }
-            }
-        }
-    }
-
-    /// Whether it ends earlier than `before`, by a second or more: two readings of one time differ
-    /// by fractions of a second.
-    pub fn is_earlier_than(&self, before: &Self) -> bool {
-        self.end + Duration::from_secs(1) <= before.end
     }
 
     /// D − m − g: the last moment at which a pod with this grace can be asked and still have it
     /// all. Its "own time": budgets and tiers hold it up no longer. `None`: it never comes.
-    pub fn own_time(&self, grace: Grace) -> Option<Moment> {
+    pub(super) fn own_time(&self, grace: Grace) -> Option<Moment> {
         self.end_of_grace.map(|end| end - seconds(grace))
     }
 
     /// The grace to ask for now: the pod's own, cut to what is left, at least one second. Rounded
     /// to the nearest second: who is asked a moment after its own time keeps all of its grace, and
     /// half a second is the margin's.
-    pub fn cut(&self, now: Moment, grace: Grace) -> Grace {
+    pub(super) fn cut(&self, now: Moment, grace: Grace) -> Grace {
         let Some(end) = self.end_of_grace else { return grace };
         let left = now.until(end) + Duration::from_millis(500);
         let left = u32::try_from(left.as_secs()).unwrap_or(u32::MAX);
@@ -95,7 +51,7 @@ impl Timing {
 
     /// Whether a pod that was told to end, and would at `ends`, is to be told again now: that is
     /// later than it should be, and it would end sooner.
-    pub fn is_too_late(&self, now: Moment, ends: Moment, grace: Grace) -> bool {
+    pub(super) fn is_too_late(&self, now: Moment, ends: Moment, grace: Grace) -> bool {
         let Some(end_of_grace) = self.end_of_grace else { return false };
         let at_best = now + seconds(self.cut(now, grace));
         ends > at_best.max(end_of_grace) + TOLERANCE
@@ -103,7 +59,7 @@ impl Timing {
 
     /// When to try again after a `pause` that began at `since`, with a pod of this grace: not
     /// beyond its own time, at which other means are open, nor, after that, beyond a second.
-    pub fn pause(&self, since: Moment, pause: Duration, grace: Grace) -> Moment {
+    pub(super) fn pause(&self, since: Moment, pause: Duration, grace: Grace) -> Moment {
         let last = match self.own_time(grace) {
             Some(own_time) if since < own_time => own_time,
             Some(_) => since + LONGEST_LATE_PAUSE,
@@ -113,9 +69,9 @@ impl Timing {
     }
 
     /// The longest pause between two tries of a budget that holds a pod of this grace: a second,
-    /// and up to five where more than two minutes are left until its own time, or until the end
-    /// of the patience. What is right for two minutes is rude for an hour.
-    pub fn budget_pause(&self, now: Moment, grace: Grace) -> Duration {
+    /// and up to five where more than two minutes are left until its own time, or until the
+    /// drain is given up. What is right for two minutes is rude for an hour.
+    pub(super) fn budget_pause(&self, now: Moment, grace: Grace) -> Duration {
         let left = now.until(self.own_time(grace).unwrap_or(self.end));
         let growth = left.saturating_sub(HASTE) / SLOWING_DOWN;
         (SHORTEST_BUDGET_PAUSE + growth).min(LONGEST_BUDGET_PAUSE)
@@ -123,7 +79,7 @@ impl Timing {
 
     /// How long one request may take: as long as the API server gives itself, less when less is left;
     /// one second for what is only best effort and holds up a deletion.
-    pub fn time_to_answer(&self, now: Moment, ask: Ask) -> Duration {
+    pub(super) fn time_to_answer(&self, now: Moment, ask: Ask) -> Duration {
         let longest = match ask {
             Ask::MarkDisrupted => LONGEST_MARKING,
             Ask::Evict { .. } | Ask::Delete { .. } => LONGEST_REQUEST,
@@ -134,7 +90,7 @@ impl Timing {
     /// Until when the answer to an eviction that was sent at `sent` is waited for, before a pod of
     /// this grace is deleted: until its own time. Where that is over already, waiting costs grace,
     /// and may cost a tenth of what is left. `None`: nobody is deleted.
-    pub fn last_answer(&self, sent: Moment, grace: Grace) -> Option<Moment> {
+    pub(super) fn last_answer(&self, sent: Moment, grace: Grace) -> Option<Moment> {
         let (end_of_grace, own_time) = (self.end_of_grace?, self.own_time(grace)?);
         let least = if own_time <= sent {
             (sent.until(end_of_grace) / 10).max(LEAST_WAIT)
@@ -223,11 +179,11 @@ mod tests {
     const D: Moment = Moment::at(Duration::from_mins(2));
 
     fn timing() -> Timing {
-        Timing::deadline(D, Duration::from_secs(2))
+        Timing::of(Limit::Deadline(D), Duration::from_secs(2))
     }
 
-    fn patience() -> Timing {
-        Timing::patience(at(3600))
+    fn timeout() -> Timing {
+        Timing::of(Limit::Timeout(at(3600)), Duration::from_secs(2))
     }
 
     fn grace(seconds: u32) -> Grace {
@@ -246,18 +202,19 @@ mod tests {
 
     #[test]
     fn at_once_every_own_time_is_over_and_every_grace_the_least() {
-        let timing = Timing::at_once(at(110), at(50));
+        let limit = Limit::AtOnce { since: at(50), until: at(110) };
+        let timing = Timing::of(limit, Duration::from_secs(2));
         assert!(timing.own_time(Grace::MIN).is_some_and(|own_time| own_time < at(50)));
         assert_eq!(timing.cut(at(50), grace(300)), Grace::MIN);
-        assert_eq!(timing.end(), at(110));
+        assert_eq!(timing.end, at(110));
     }
 
     #[test]
-    fn with_patience_no_own_time_comes_and_no_grace_is_cut() {
-        assert_eq!(patience().own_time(grace(30)), None);
-        assert_eq!(patience().cut(at(3599), grace(300)), grace(300));
-        assert_eq!(patience().pause(at(10), Duration::from_mins(1), grace(30)), at(70));
-        assert_eq!(patience().end(), at(3600));
+    fn with_a_timeout_no_own_time_comes_and_no_grace_is_cut() {
+        assert_eq!(timeout().own_time(grace(30)), None);
+        assert_eq!(timeout().cut(at(3599), grace(300)), grace(300));
+        assert_eq!(timeout().pause(at(10), Duration::from_mins(1), grace(30)), at(70));
+        assert_eq!(timeout().end, at(3600));
     }
 
     #[test]
@@ -271,33 +228,6 @@ mod tests {
     }
 
     #[test]
-    fn the_deadline_only_moves_earlier() {
-        let mut timing = timing();
-        assert!(!timing.pull_in(at(121)));
-        assert_eq!(timing, self::timing());
-        assert!(timing.pull_in(at(60)));
-        assert_eq!(timing, Timing::deadline(at(60), Duration::from_secs(2)));
-        assert!(!timing.pull_in(at(60) - Duration::from_millis(999)));
-    }
-
-    #[test]
-    fn of_two_deadlines_the_earlier_moments_hold() {
-        let later = Timing::deadline(at(200), Duration::from_secs(2));
-        assert_eq!(timing().taken_over(later), timing());
-        assert_eq!(later.taken_over(timing()), timing());
-        let both = timing().taken_over(Timing::at_once(at(160), at(50)));
-        assert_eq!((both.end(), both.end_of_grace()), (D, Some(at(50))));
-        assert_eq!(Timing::at_once(at(160), at(50)).taken_over(timing()), both);
-    }
-
-    #[test]
-    fn a_patience_gives_way_to_a_deadline_and_takes_nothing_from_one() {
-        assert_eq!(patience().taken_over(timing()), timing());
-        assert_eq!(Timing::patience(at(10)).taken_over(timing()), timing());
-        assert_eq!(timing().taken_over(Timing::patience(at(10))), timing());
-    }
-
-    #[test]
     fn a_pause_ends_with_the_own_time_of_the_pod_and_is_short_after_it() {
         let minute = Duration::from_mins(1);
         assert_eq!(timing().pause(at(10), minute, grace(30)), at(70));
@@ -307,12 +237,12 @@ mod tests {
 
     #[test]
     fn the_pauses_of_a_budget_grow_with_the_time_that_is_left() {
-        let timing = Timing::deadline(at(602), Duration::from_secs(2));
+        let timing = Timing::of(Limit::Deadline(at(602)), Duration::from_secs(2));
         let pause = |now| timing.budget_pause(at(now), grace(100)).as_millis();
         // Its own time is up at 500 s.
         assert_eq!([0, 199, 200].map(pause), [5000, 5000, 5000]);
         assert_eq!([290, 380, 500, 600].map(pause), [3000, 1000, 1000, 1000]);
-        let pause = |now| patience().budget_pause(at(now), grace(100)).as_millis();
+        let pause = |now| timeout().budget_pause(at(now), grace(100)).as_millis();
         assert_eq!([0, 3300, 3390, 3600].map(pause), [5000, 5000, 3000, 1000]);
     }
 

@@ -27,14 +27,42 @@ pub struct Verdict {
 pub enum End {
     /// Its deadline is there: the instance goes.
     Deadline,
-    /// The patience is over; the instance stays.
-    Patience,
-    /// Nothing that was to go is left, and it had nothing but patience to wait for.
+    /// It had no deadline and was given up; the instance stays.
+    TimedOut,
+    /// Nothing that was to go is left, and no deadline was to be waited for.
     Empty,
     /// This process had to end; the next one goes on.
     Stopped,
     /// What was noticed will not happen.
     CalledOff,
+}
+
+/// Why there is a verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// Nothing is left that was to go.
+    Empty,
+    /// A dry run has asked about every pod.
+    Rehearsed,
+    /// The deadline is there.
+    Deadline,
+    /// The time of a drain without a deadline is over.
+    TimedOut,
+    /// What was noticed will not happen.
+    CalledOff,
+    /// This process has to end.
+    Stopped,
+    /// There is no Node of this name, and no pod of it.
+    NoNode,
+    /// There is no pod of this node, and whether there is such a Node could not be found out.
+    NodeUnknown,
+}
+
+impl Occasion {
+    /// Whether all went that was to go. What was never seen has not gone.
+    pub fn is_success(self, verdict: &Verdict) -> bool {
+        verdict.is_clean() && !matches!(self, Self::NoNode | Self::NodeUnknown)
+    }
 }
 
 /// One pod's row.
@@ -61,7 +89,7 @@ pub enum Outcome {
     EndingAlready,
     /// Gone, and not by our doing.
     EndedByOthers,
-    /// It was still there when the deadline came or the patience was over, or still is.
+    /// It was still there when the deadline came or the drain was given up, or still is.
     StillThere(Reason),
     /// It was still there when this process had to end; the next one goes on.
     HandedOver(Reason),

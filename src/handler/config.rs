@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::drain::BudgetOverride;
+use crate::drain::limit::Limit;
+use crate::drain::{BudgetOverride, Plan};
 use crate::drain::ask::Grace;
 use crate::drain::pod::Rules;
-use crate::intent::Policy;
-use crate::moment::WallTime;
+use crate::plan::Boot;
+use crate::plan::kinds::Policy;
 use crate::node::MarkPolicy;
 use crate::notice::NoticePath;
 
@@ -43,11 +44,19 @@ pub struct Config {
     pub seed: u64,
 }
 
-/// One boot of the machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Boot {
-    /// Differs from boot to boot (`/proc/sys/kernel/random/boot_id`).
-    pub id: String,
-    /// When it began (by `/proc/uptime`), if that is known.
-    pub began: Option<WallTime>,
+impl Config {
+    /// A drain with this limit.
+    pub(super) fn drain(&self, limit: Limit) -> Plan {
+        let leaves = self.marks.exclude_from_load_balancers;
+        Plan {
+            limit,
+            margin: self.margin,
+            rules: self.rules.clone(),
+            longest_grace: self.longest_grace,
+            budget_override: self.budget_override,
+            load_balancer_hold: leaves.then_some(self.load_balancer_hold),
+            dry: self.dry,
+            seed: self.seed,
+        }
+    }
 }

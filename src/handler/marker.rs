@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::drain::machine::LoadBalancers;
 use crate::drain::timing::Backoff;
 use crate::moment::Moment;
 use crate::node::marks::{Change, Draft, Marks, Patch};
@@ -65,21 +66,10 @@ pub enum Move {
         /// What that has changed.
         changes: Vec<Change>,
         /// Whether it is out of load balancers.
-        exclusion: Exclusion,
+        load_balancers: LoadBalancers,
         /// It had failed so many times before.
         failed: u32,
     },
-}
-
-/// Whether the node bears our label that takes it out of load balancers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exclusion {
-    /// Since now, or a moment ago.
-    Now,
-    /// Since before these marks were wanted.
-    Before,
-    /// It does not.
-    None,
 }
 
 /// What an answer has led to.
@@ -273,15 +263,15 @@ impl Marker {
 impl Marker {
     /// The Node is as it is to be.
     fn settled(&mut self, Draft { changes, excluded, .. }: Draft) -> Move {
-        let exclusion = match excluded {
-            true if self.excluding => Exclusion::Now,
-            true => Exclusion::Before,
-            false => Exclusion::None,
+        let load_balancers = match excluded {
+            true if self.excluding => LoadBalancers::LeftNow,
+            true => LoadBalancers::LeftBefore,
+            false => LoadBalancers::Stay,
         };
         self.excluding = false;
         (self.phase, self.renew, self.conflicts) = (Phase::Settled, false, 0);
         self.backoff.reset();
-        Move::Settled { changes, exclusion, failed: std::mem::take(&mut self.failed) }
+        Move::Settled { changes, load_balancers, failed: std::mem::take(&mut self.failed) }
     }
 
     fn failed(
@@ -353,8 +343,9 @@ mod tests {
         let cause = Cause::Notice(NoticeId::Rebalance);
         let reason = Some(Reason { cause, set });
         let (boot_id, notices) = (String::new(), Vec::new());
-        marker.want(at(0), Some(Marks { hand: Hand::Handler, reason, boot_id, notices }));
-        marker.renew(at(0));
+        let renewal = Renewal { drain: 1, notice: None, made_anew: 0 };
+        let marks = Marks { hand: Hand::Handler, reason, boot_id, notices };
+        marker.want(at(0), Some(marks), Some(renewal));
         let mut patched = |marker: &mut Marker| {
             assert_eq!(marker.next(at(0)), Some(Move::Read));
             let node = Box::new(Node {

@@ -5,10 +5,10 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::drain::machine::{Drain, LastWord, LoadBalancers, Step};
+use crate::drain::machine::{Drain, LastWord, LoadBalancers, Presence, Step};
 use crate::drain::pod::OwnPod;
 use crate::drain::pod_news::PodNews;
-use crate::drain::verdict::{Occasion, Presence, Verdict};
+use crate::drain::verdict::{Occasion, Verdict};
 use crate::handler::by_hand::{ByHand, Success};
 use crate::handler::config::Config;
 use crate::handler::facts::facts;
@@ -58,7 +58,7 @@ pub struct Ended {
 
 /// What the loop knows.
 #[derive(Debug)]
-struct Handler {
+pub(super) struct Handler {
     goal: Goal,
     config: Config,
     rules: Rules,
@@ -86,7 +86,7 @@ struct Handler {
 }
 
 impl Handler {
-    fn new(goal: Goal, config: Config) -> Self {
+    pub(super) fn new(goal: Goal, config: Config) -> Self {
         let rules = Rules {
             policy: config.policy.clone(),
             marks: config.marks,
@@ -115,7 +115,7 @@ impl Handler {
     }
 
     /// Does all that is to be done now. When to look again, at the latest; the end of the process.
-    fn work(&mut self, world: &mut impl World) -> ControlFlow<Ended, Option<Moment>> {
+    pub(super) fn work(&mut self, world: &mut impl World) -> ControlFlow<Ended, Option<Moment>> {
         loop {
             let reading = world.read_clock();
             let now = reading.now;
@@ -174,12 +174,17 @@ impl Handler {
         };
         let before = std::mem::replace(&mut self.plan, next);
         self.marker.want(now, self.plan.marks.clone(), self.plan.renew_for.clone());
+        if self.is_done_before(before.drain.as_ref()) {
+            // No pod was asked to go, and none is to be.
+            self.drain = None;
+            self.disconnect(now, world);
+        }
         let facts = facts(&before, &self.plan, now);
         let taken_over = facts.iter().any(|fact| matches!(fact, Fact::TakenOver { .. }));
         facts.into_iter().for_each(|fact| world.tell(fact));
         match (&mut self.drain, &self.plan.drain) {
             (Some(drain), Some(target)) => {
-                drain.retarget(now, target.limit);
+                drain.retarget(target.limit);
                 if let Some(left) = drain.ends_within(now).filter(|_| taken_over) {
                     world.tell(Fact::EndsAfterDrain(left));
                 }
@@ -188,12 +193,22 @@ impl Handler {
                 let target = target.clone();
                 self.begin(now, &target);
             }
-            (Some(_), None) => self.call_off(now, before.drain.as_ref(), world),
+            (Some(_), None) => self.call_off(now, world),
             (None, None) => {}
         }
         if self.drain.is_none() {
             self.observed.drain = None;
         }
+    }
+
+    /// Whether an earlier process has dealt with what the drain under way is for.
+    fn is_done_before(&self, target: Option<&Target>) -> bool {
+        let mut records = self.plan.memory.records.iter();
+        self.drain.is_some()
+            && self.plan.drain.is_none()
+            && records.any(|it| {
+                target.is_some_and(|target| target.is_for(&it.key)) && it.done != Done::No
+            })
     }
 
     fn begin(&mut self, now: Moment, target: &Target) {
@@ -209,21 +224,15 @@ impl Handler {
         (self.drain, self.is_following) = (Some(Box::new(drain)), false);
     }
 
-    /// What the drain was for will not happen, or an earlier process has dealt with it.
-    fn call_off(&mut self, now: Moment, target: Option<&Target>, world: &mut impl World) {
+    /// What the drain was for will not happen. What was told to end cannot be taken back.
+    fn call_off(&mut self, now: Moment, world: &mut impl World) {
         let Some(mut drain) = self.drain.take() else { return };
-        let mut records = self.plan.memory.records.iter();
-        let is_done = records
-            .any(|it| target.is_some_and(|target| target.is_for(&it.key)) && it.done != Done::No);
-        if !is_done {
-            let was_said = drain.is_emptied(now);
-            let verdict = drain.call_off(now);
+        if !drain.is_emptied() {
             for progress in drain.take_told() {
                 world.tell(Fact::Drain(progress));
             }
-            if !was_said {
-                world.tell(Fact::Verdict(Occasion::CalledOff, Box::new(verdict)));
-            }
+            let verdict = Box::new(drain.call_off(now));
+            world.tell(Fact::Verdict(Occasion::CalledOff, verdict));
         }
         self.disconnect(now, world);
         self.is_stale = true;
@@ -386,7 +395,7 @@ impl Handler {
 
 /// What comes.
 impl Handler {
-    fn observe(&mut self, news: News, world: &mut impl World) {
+    pub(super) fn observe(&mut self, news: News, world: &mut impl World) {
         let reading = world.read_clock();
         let now = reading.now;
         match news {
@@ -436,7 +445,7 @@ impl Handler {
         let unsettled = self.marker.is_unsettled();
         if let Goal::ByHand(by_hand) = &mut self.goal {
             match self.drain.take() {
-                Some(mut drain) => {
+                Some(drain) => {
                     by_hand.verdict = Some(Box::new(drain.call_off(now)));
                     by_hand.drained = Some(false);
                 }
@@ -445,7 +454,7 @@ impl Handler {
             return;
         }
         world.tell(match &mut self.drain {
-            Some(drain) if !drain.is_emptied(now) => {
+            Some(drain) if !drain.is_emptied() => {
                 Fact::EndsAfterDrain(drain.stop(now, self.config.shutdown_grace))
             }
             Some(drain) => {
@@ -513,7 +522,11 @@ impl Handler {
 
     /// Whether there is such a Node, as far as an answer shows.
     fn is_present(&mut self, answer: &NodeAnswer, world: &mut impl World) {
-        let Some(presence) = answer.presence() else { return };
+        let presence = match answer {
+            NodeAnswer::Is(_) => Presence::Present,
+            NodeAnswer::Missing(_) => Presence::Absent,
+            NodeAnswer::Conflict | NodeAnswer::Forbidden(_) | NodeAnswer::Failed(_) => return,
+        };
         let before = std::mem::replace(&mut self.presence, presence);
         if let Some(drain) = &mut self.drain {
             drain.node_is(presence);

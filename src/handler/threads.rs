@@ -299,8 +299,7 @@ impl Threads {
 
     fn ask(&mut self, job: Job) {
         let request = request::for_job(&job, self.clock.read().wall);
-        let (timeout, metrics, cancel) =
-            (job.patience, self.reporters.metrics(), Cancel::default());
+        let (timeout, metrics, cancel) = (job.timeout, self.reporters.metrics(), Cancel::default());
         self.asked.retain(|(_, cancel)| cancel.is_waited_for());
         self.asked.push((Arc::clone(&job.pod), cancel.clone()));
         self.send(request, timeout, cancel, move |request, came| {

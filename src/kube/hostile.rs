@@ -94,7 +94,7 @@ fn reply(status: u16, body: &Value) -> Reply {
 fn evict() -> (Job, Request) {
     let pod = PodRef { namespace: "d".into(), name: "p".into(), uid: "u".into() };
     let ask = Ask::Evict { grace: NonZeroU32::MIN, dry: false };
-    let job = Job { pod: Arc::new(pod), ask, patience: Duration::from_secs(5) };
+    let job = Job { pod: Arc::new(pod), ask, timeout: Duration::from_secs(5) };
     let request = for_job(&job, at().wall);
     (job, request)
 }

@@ -5,10 +5,8 @@ use std::fmt;
 
 use miniserde::json::{self, Array, Object, Value};
 
-use crate::intent::{Effect, Limit};
 use crate::node::state::{Known, Occurrence, State};
-use crate::node::{EXCLUSION_LABEL, Hand, MOST_TAINTS, MarkPolicy, Node, RebalanceMark, Setter};
-use crate::node::{Taint, TaintEffect};
+use crate::node::{EXCLUSION_LABEL, Hand, MOST_TAINTS, Node, Setter, Taint};
 use crate::notice::NoticeId;
 
 /// What the Node is to bear.
@@ -60,29 +58,6 @@ pub struct MarkSet {
     pub taint: Option<Taint>,
     /// [`EXCLUSION_LABEL`].
     pub exclusion: bool,
-}
-
-impl MarkSet {
-    /// The marks for a notice, by what is done about it.
-    pub fn of(notice: &NoticeId, effect: Effect, policy: MarkPolicy) -> Self {
-        let marks_only = effect == Effect::Mark && *notice == NoticeId::Rebalance;
-        let (cordon, taint) = match policy.rebalance_mark {
-            RebalanceMark::SoftTaint if marks_only => (false, Some(TaintEffect::PreferNoSchedule)),
-            RebalanceMark::SoftTaint | RebalanceMark::Cordon => (true, policy.taint),
-        };
-        // Where no pod is to die, none is ended by a taint.
-        let harmless = matches!(effect, Effect::Mark | Effect::Drain(Limit::Patience(_)));
-        let taint = taint.map(|effect| match effect {
-            TaintEffect::NoExecute if harmless => TaintEffect::NoSchedule,
-            other => other,
-        });
-        Self {
-            cordon,
-            taint: taint.map(|effect| Taint::of(notice, effect)),
-            // Pods that stay go on serving.
-            exclusion: policy.exclude_from_load_balancers && !marks_only,
-        }
-    }
 }
 
 /// A JSON merge patch (RFC 7386) of the Node.

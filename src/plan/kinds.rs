@@ -1,6 +1,7 @@
 //! What each kind of notice means: one table with a row per kind. Nothing else in the program decides by the kind
 //! of a notice; `source/` knows which path says which kind, `report/` how it is named.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::drain::limit::Limit;
@@ -257,6 +258,32 @@ fn end(notice: &Notice, reading: Reading, farthest: Option<Duration>) -> (Moment
     }
 }
 
+impl fmt::Display for Basis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stated(time) => write!(f, "at {time}"),
+            Self::Over(time, window) => {
+                write!(f, "at {time}, which is over: taken as {} s from now", window.as_secs())
+            }
+            Self::TooFar(time, window) => write!(
+                f,
+                "at {time}, which is too far ahead to be true: taken as {} s from now",
+                window.as_secs()
+            ),
+            Self::Unstated(window) => write!(
+                f,
+                "at a time that it does not tell: taken as {} s from now",
+                window.as_secs()
+            ),
+            Self::AtOnce => f.write_str("at once"),
+            Self::NoDeadline => f.write_str("without a deadline"),
+            Self::Remembered => {
+                f.write_str("at the time that an earlier process of this handler assumed")
+            }
+        }
+    }
+}
+
 /// The marks for a notice whose drain has this limit.
 pub fn mark_set(notice: &NoticeId, limit: Option<Limit>, policy: MarkPolicy) -> MarkSet {
     let is_mild = limit.is_none() && kind(notice).mild;
@@ -274,5 +301,167 @@ pub fn mark_set(notice: &NoticeId, limit: Option<Limit>, policy: MarkPolicy) -> 
         cordon,
         taint: taint.map(|effect| Taint::of(notice, effect)),
         exclusion: policy.exclude_from_load_balancers && !is_mild,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::notice::Event;
+
+    const STOP: NoticeId = NoticeId::Interruption(Action::Stop);
+    const DRAIN: Option<Limit> = Some(Limit::Deadline(Moment::START));
+    const TIMEOUT: Option<Limit> = Some(Limit::Timeout(Moment::START));
+    const MARKS: MarkPolicy = MarkPolicy {
+        taint: Some(TaintEffect::NoSchedule),
+        exclude_from_load_balancers: true,
+        rebalance_mark: RebalanceMark::Cordon,
+    };
+    const WINDOW: Duration = Duration::from_mins(2);
+    const HOUR: Duration = Duration::from_hours(1);
+    const INTERRUPTION: NoticeId = NoticeId::Interruption(Action::Terminate);
+
+    fn policy() -> Policy {
+        Policy {
+            marks_only: false,
+            lead_times: LeadTimes {
+                instance_reboot: Duration::from_mins(1),
+                system_reboot: Duration::from_mins(2),
+                system_maintenance: Duration::from_mins(3),
+                instance_retirement: Duration::from_mins(4),
+                instance_stop: Duration::from_mins(5),
+            },
+            rebalance: Rebalance::Mark,
+            rebalance_marks: HOUR,
+        }
+    }
+
+    /// What is made of a notice that is read at 09:00, a thousand seconds after the start.
+    fn made(id: NoticeId, when: &str, policy: &Policy) -> Schedule {
+        let when = WallTime::parse(when).map_or(When::Unstated, When::At);
+        let notice = Notice { id, when, until: None, window: WINDOW, wording: String::new() };
+        let wall = WallTime::parse("2026-11-23T09:00:00Z").unwrap();
+        Schedule::of(&notice, Reading { now: at(1000), wall }, policy)
+    }
+
+    fn schedule(id: NoticeId, when: &str) -> Schedule {
+        made(id, when, &policy())
+    }
+
+    fn maintenance(code: Code) -> NoticeId {
+        NoticeId::Maintenance(Event { code, id: Arc::from("event"), nth: 0 })
+    }
+
+    fn at(seconds: u64) -> Moment {
+        Moment::at(Duration::from_secs(seconds))
+    }
+
+    fn deadline(seconds: u64) -> Option<Limit> {
+        Some(Limit::Deadline(at(seconds)))
+    }
+
+    #[test]
+    fn a_stated_time_is_the_deadline() {
+        for (when, second) in [
+            ("2026-11-23T09:01:40Z", 1100),
+            ("2026-11-23T09:02:30Z", 1150),
+            ("2026-11-23T09:00:01Z", 1001),
+        ] {
+            let schedule = schedule(INTERRUPTION, when);
+            assert_eq!((schedule.limit, schedule.begins), (deadline(second), at(1000)), "{when}");
+            assert!(matches!(schedule.basis, Basis::Stated(_)), "{when}");
+        }
+    }
+
+    #[test]
+    fn a_time_that_cannot_be_true_starts_the_usual_window() {
+        for when in
+            ["2026-11-23T08:59:59Z", "2026-11-23T09:00:00.9Z", "2026-11-23T09:02:31Z", "soon"]
+        {
+            let schedule = schedule(INTERRUPTION, when);
+            assert_eq!(schedule.limit, deadline(1120), "{when}");
+            assert!(!matches!(schedule.basis, Basis::Stated(_)), "{when}");
+        }
+    }
+
+    #[test]
+    fn hibernation_begins_with_its_notice() {
+        let hibernate = NoticeId::Interruption(Action::Hibernate);
+        for (when, end) in [("2026-11-23T09:01:40Z", 1100), ("soon", 1120)] {
+            let schedule = schedule(hibernate.clone(), when);
+            assert_eq!(schedule.limit, Some(Limit::AtOnce { since: at(1000), until: at(end) }));
+            assert_eq!(schedule.basis, Basis::AtOnce);
+        }
+    }
+
+    #[test]
+    fn maintenance_is_begun_with_a_lead_time_before_it() {
+        for (code, lead_time) in Code::ALL.into_iter().zip([60, 120, 180, 240, 300]) {
+            let schedule = schedule(maintenance(code), "2026-11-23T10:00:00Z");
+            assert_eq!((schedule.begins, schedule.limit), (at(4600 - lead_time), deadline(4600)));
+            assert_eq!(schedule.marks_until, None);
+        }
+    }
+
+    #[test]
+    fn maintenance_that_is_near_over_or_without_a_time_is_begun_with_at_once() {
+        for (when, end) in
+            [("2026-11-23T09:00:30Z", 1030), ("2026-11-22T09:00:00Z", 1120), ("", 1120)]
+        {
+            let schedule = schedule(maintenance(Code::InstanceStop), when);
+            assert_eq!((schedule.begins, schedule.limit), (at(1000), deadline(end)), "{when}");
+        }
+    }
+
+    #[test]
+    fn the_life_cycle_has_the_time_of_its_hook() {
+        let schedule = schedule(NoticeId::Lifecycle(Action::Terminate), "");
+        assert_eq!(schedule.limit, deadline(1120));
+        assert_eq!(schedule.basis, Basis::Unstated(WINDOW));
+    }
+
+    #[test]
+    fn a_recommendation_has_no_deadline_and_its_marks_an_end() {
+        let marks = schedule(NoticeId::Rebalance, "2026-11-23T08:00:00Z");
+        assert_eq!((marks.limit, marks.basis), (None, Basis::NoDeadline));
+        assert_eq!((marks.begins, marks.marks_until), (at(1000), Some(at(4600))));
+        let patience = Duration::from_secs(50);
+        let drains = Policy { rebalance: Rebalance::Drain { patience }, ..policy() };
+        let drains = made(NoticeId::Rebalance, "", &drains);
+        assert_eq!(drains.limit, Some(Limit::Timeout(at(1050))));
+        assert_eq!(drains.marks_until, Some(at(4600)));
+    }
+
+    #[test]
+    fn marks_only_whatever_the_notice() {
+        let marks_only = Policy { marks_only: true, ..policy() };
+        let soon = maintenance(Code::SystemReboot);
+        for id in [INTERRUPTION, NoticeId::Rebalance, NoticeId::Lifecycle(Action::Stop), soon] {
+            let schedule = made(id.clone(), "2026-11-23T09:05:00Z", &marks_only);
+            assert_eq!(schedule.limit, None, "{id}");
+        }
+        let later = made(maintenance(Code::SystemReboot), "2026-11-23T10:00:00Z", &marks_only);
+        assert_eq!(later.begins, at(4480));
+    }
+
+    #[test]
+    fn a_recommendation_ends_nobody_and_leaves_load_balancers_alone() {
+        let ends = MarkPolicy { taint: Some(TaintEffect::NoExecute), ..MARKS };
+        let set = mark_set(&NoticeId::Rebalance, None, ends);
+        let taint = Taint::of(&NoticeId::Rebalance, TaintEffect::NoSchedule);
+        assert_eq!(set, MarkSet { cordon: true, taint: Some(taint), exclusion: false });
+        let soft = MarkPolicy { rebalance_mark: RebalanceMark::SoftTaint, ..ends };
+        let taint = Taint::of(&NoticeId::Rebalance, TaintEffect::PreferNoSchedule);
+        let set = mark_set(&NoticeId::Rebalance, None, soft);
+        assert_eq!(set, MarkSet { cordon: false, taint: Some(taint), exclusion: false });
+        // A drain for it is a drain, and an interruption is no recommendation.
+        let drained = mark_set(&NoticeId::Rebalance, TIMEOUT, soft);
+        assert!(drained.cordon && drained.exclusion);
+        assert!(mark_set(&STOP, None, soft).cordon);
+        // Only a taint for an instance that goes may end pods.
+        let effect = |limit| mark_set(&STOP, limit, ends).taint.unwrap().effect;
+        assert_eq!([DRAIN, TIMEOUT, None].map(effect), ["NoExecute", "NoSchedule", "NoSchedule"]);
     }
 }

@@ -6,9 +6,6 @@ pub mod kinds;
 pub mod memory;
 pub mod observed;
 
-#[cfg(test)]
-mod tests;
-
 use std::time::Duration;
 
 use crate::drain::limit::Limit;

@@ -187,3 +187,165 @@ pub fn is_later(before: When, time: When) -> bool {
     let (When::At(before), When::At(time)) = (before, time) else { return false };
     before.until(time).is_some_and(|later| later >= Duration::from_secs(1))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::moment::WallTime;
+    use crate::notice::{Action, Answer, Code, Event};
+
+    use NoticePath::{InstanceAction, Maintenance, NoticeUrl, TerminationTime};
+
+    const NOON: &str = "2026-11-23T12:00:00Z";
+
+    fn interruption(action: Action, second: u8) -> Notice {
+        notice(NoticeId::Interruption(action), &format!("2026-11-23T12:00:{second:02}Z"))
+    }
+
+    fn event(name: &str, nth: u8) -> Notice {
+        let event = Event { code: Code::SystemReboot, id: Arc::from(name), nth };
+        notice(NoticeId::Maintenance(event), NOON)
+    }
+
+    fn notice(id: NoticeId, when: &str) -> Notice {
+        let when = When::At(WallTime::parse(when).unwrap());
+        Notice { id, when, until: None, window: Duration::from_mins(2), wording: String::new() }
+    }
+
+    fn observed() -> Observed {
+        Observed::new(&[InstanceAction, TerminationTime, NoticeUrl, Maintenance])
+    }
+
+    impl Observed {
+        fn hears(&mut self, path: NoticePath, answer: Option<Answer>) -> Option<PathHealth> {
+            let reading = Reading { now: Moment::START, wall: WallTime::parse(NOON).unwrap() };
+            let outcome = answer.ok_or_else(|| "no answer".to_owned());
+            self.polled(reading, Polled { path, status: None, outcome })
+        }
+
+        /// Polled so many times, a path says this each time.
+        fn answers(&mut self, path: NoticePath, times: u8, notices: &[&Notice]) {
+            for _ in 0..times {
+                let standing = notices.iter().map(|notice| (*notice).clone()).collect();
+                self.hears(path, Some(Answer { standing, over: Vec::new() }));
+            }
+        }
+
+        fn fails(&mut self, path: NoticePath, times: u32) {
+            for _ in 0..times {
+                self.hears(path, None);
+            }
+        }
+    }
+
+    #[test]
+    fn a_notice_stands_until_three_answers_without_it_and_failures_do_not_count() {
+        let mut seen = observed();
+        let stop = interruption(Action::Stop, 1);
+        seen.fails(InstanceAction, 1);
+        seen.answers(InstanceAction, 1, &[&stop]);
+        assert!(seen.said().all(|said| said.first_answer));
+        seen.answers(InstanceAction, 2, &[]);
+        seen.fails(InstanceAction, 5);
+        assert!(seen.says(&stop.id));
+        seen.answers(InstanceAction, 1, &[&stop]);
+        seen.answers(InstanceAction, 2, &[]);
+        assert!(seen.says(&stop.id));
+        seen.answers(InstanceAction, 1, &[]);
+        assert!(!seen.says(&stop.id));
+        seen.answers(InstanceAction, 1, &[&stop]);
+        assert!(seen.said().all(|said| !said.first_answer), "it comes back");
+    }
+
+    #[test]
+    fn it_stands_while_another_path_says_it() {
+        let mut seen = observed();
+        let stop = interruption(Action::Stop, 1);
+        seen.answers(InstanceAction, 1, &[&stop]);
+        seen.answers(NoticeUrl, 1, &[&stop]);
+        seen.answers(NoticeUrl, 9, &[]);
+        assert!(seen.says(&stop.id));
+        seen.answers(InstanceAction, 3, &[]);
+        assert!(!seen.says(&stop.id));
+    }
+
+    #[test]
+    fn several_events_come_and_go_each_by_itself() {
+        let mut seen = observed();
+        let (one, two, again) = (event("one", 0), event("two", 0), event("one", 1));
+        seen.answers(Maintenance, 1, &[&one, &two, &again]);
+        // What the cloud itself calls over is over at once; another may be missing for a moment.
+        let answer = Answer { standing: vec![one.clone()], over: vec![Arc::from("two")] };
+        seen.hears(Maintenance, Some(answer));
+        let stand = |seen: &Observed| [&one, &two, &again].map(|it| seen.says(&it.id));
+        assert_eq!(stand(&seen), [true, false, true]);
+        seen.answers(Maintenance, 2, &[&one]);
+        assert_eq!(stand(&seen), [true, false, false]);
+    }
+
+    #[test]
+    fn a_termination_time_that_is_over_says_nothing_unless_it_stood_before() {
+        let mut seen = observed();
+        let over = notice(NoticeId::Interruption(Action::Terminate), "2026-11-23T11:59:59Z");
+        let ahead = interruption(Action::Terminate, 9);
+        seen.answers(TerminationTime, 1, &[&over]);
+        assert!(!seen.says(&over.id));
+        seen.answers(TerminationTime, 1, &[&ahead]);
+        seen.answers(TerminationTime, 1, &[&over]);
+        assert!(seen.said().all(|said| said.notice.when == over.when) && seen.says(&over.id));
+    }
+
+    #[test]
+    fn an_earlier_notice_is_denied_when_each_path_that_may_say_it_has_answered() {
+        let stop = interruption(Action::Stop, 1);
+        let mut seen = observed();
+        for path in [InstanceAction, TerminationTime] {
+            seen.answers(path, 5, &[]);
+            assert!(!seen.denies(&stop.id, 3), "another path may say it");
+        }
+        seen.answers(NoticeUrl, 2, &[]);
+        assert!(!seen.denies(&stop.id, 3) && seen.denies(&stop.id, 1));
+        seen.answers(NoticeUrl, 1, &[]);
+        assert!(seen.denies(&stop.id, 3));
+        assert!(seen.denies(&NoticeId::Rebalance, 3), "no path is asked for it");
+        seen.answers(NoticeUrl, 1, &[&stop]);
+        assert!(!seen.denies(&stop.id, 3), "it stands");
+        let two = event("two", 0);
+        assert!(!seen.denies(&two.id, 1));
+        let answer = Answer { standing: Vec::new(), over: vec![Arc::from("two")] };
+        seen.hears(Maintenance, Some(answer));
+        assert!(seen.denies(&two.id, 3), "the cloud calls it over");
+    }
+
+    #[test]
+    fn a_path_that_only_fails_is_not_waited_for_where_another_answers() {
+        let stop = NoticeId::Interruption(Action::Stop);
+        let mut seen = observed();
+        for path in [InstanceAction, TerminationTime, NoticeUrl] {
+            seen.fails(path, 20);
+        }
+        assert!(!seen.denies(&stop, 3), "no path has answered");
+        seen.answers(TerminationTime, 2, &[]);
+        seen.answers(InstanceAction, 3, &[]);
+        assert!(!seen.denies(&stop, 3), "another path answers");
+        seen.answers(TerminationTime, 1, &[]);
+        assert!(seen.denies(&stop, 3));
+
+        let mut seen = observed();
+        seen.answers(InstanceAction, 3, &[]);
+        seen.answers(TerminationTime, 3, &[]);
+        seen.fails(NoticeUrl, GIVEN_UP_AFTER - 1);
+        assert!(!seen.denies(&stop, 3), "it may answer in a moment");
+        seen.fails(NoticeUrl, 1);
+        assert!(seen.denies(&stop, 3));
+    }
+
+    #[test]
+    fn failures_are_reported_when_they_begin_and_counted_when_they_are_over() {
+        let mut seen = observed();
+        assert!(matches!(seen.hears(NoticeUrl, None), Some(PathHealth::Failing(_))));
+        assert_eq!(seen.hears(NoticeUrl, None), None);
+        let answer = Some(Answer::default());
+        assert_eq!(seen.hears(NoticeUrl, answer), Some(PathHealth::Recovered(2)));
+    }
+}

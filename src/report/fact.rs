@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::drain::progress::Progress;
+pub use crate::drain::verdict::Occasion;
 use crate::drain::verdict::Verdict;
-use crate::intent::Basis;
+use crate::plan::kinds::Basis;
 use crate::kube::identity::Identity;
 use crate::node::Hand;
 use crate::node::marks::Change;
@@ -277,39 +278,13 @@ pub enum Purpose {
     TakeBack,
 }
 
-/// Why there is a verdict.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Occasion {
-    /// Nothing is left that was to go.
-    Empty,
-    /// A dry run has asked about every pod.
-    Rehearsed,
-    /// The deadline is there.
-    Deadline,
-    /// The patience is over.
-    PatienceOver,
-    /// What was noticed will not happen.
-    CalledOff,
-    /// This process has to end.
-    Stopped,
-    /// There is no Node of this name, and no pod of it.
-    NoNode,
-    /// There is no pod of this node, and whether there is such a Node could not be found out.
-    NodeUnknown,
-}
-
 impl Occasion {
-    /// Whether all went that was to go. What was never seen has not gone.
-    pub fn is_success(self, verdict: &Verdict) -> bool {
-        verdict.is_clean() && !matches!(self, Self::NoNode | Self::NodeUnknown)
-    }
-
     /// How much a verdict matters that is given on this occasion.
     pub fn level(self, verdict: &Verdict) -> Level {
         match self {
             _ if self.is_success(verdict) => Level::Info,
             // Nobody dies with the instance, which stays.
-            Self::PatienceOver => Level::Warn,
+            Self::TimedOut => Level::Warn,
             _ => Level::Error,
         }
     }

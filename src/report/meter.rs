@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::PoisonError;
 
 use crate::drain::progress::Progress;
-use crate::intent::Basis;
+use crate::plan::kinds::Basis;
 use crate::kube::request::Verb;
 use crate::moment::{Reading, WallTime};
 use crate::notice::{Notice, NoticeId, When};

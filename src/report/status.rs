@@ -70,7 +70,7 @@ mod tests {
 
     use super::*;
     use crate::drain::ask::{Budget, PodRef};
-    use crate::drain::verdict::{Failed, Presence, Row};
+    use crate::drain::verdict::{Failed, Row};
 
     fn pod(name: &str) -> Arc<PodRef> {
         let named = |text: &str| text.to_owned();

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::drain::verdict::Verdict;
-use crate::intent::Basis;
+use crate::plan::kinds::Basis;
 use crate::node::Hand;
 use crate::node::marks::{Change, Cordon};
 use crate::node::state::STATE_ANNOTATION;
@@ -250,7 +250,7 @@ impl fmt::Display for Ended<'_> {
             Occasion::Empty => "the drain is done: nothing is left that was to go",
             Occasion::Rehearsed => "dry run: what would become of every pod; nothing was done",
             Occasion::Deadline => "the deadline is reached: what became of every pod",
-            Occasion::PatienceOver => {
+            Occasion::TimedOut => {
                 "the time for this drain is over, and the instance stays: what became of every pod"
             }
             Occasion::CalledOff => "the drain is called off: what became of every pod so far",

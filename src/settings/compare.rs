@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::intent::Rebalance;
+use crate::plan::kinds::Rebalance;
 use crate::node::TaintEffect;
 use crate::notice::Code;
 use crate::settings::settle::{Marking, Notices};

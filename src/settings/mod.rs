@@ -25,7 +25,7 @@ use std::time::Duration;
 use crate::drain::BudgetOverride;
 use crate::drain::ask::Grace;
 use crate::drain::pod::Rules;
-use crate::intent::Policy;
+use crate::plan::kinds::Policy;
 use crate::kube::identity::Choice;
 use crate::kube::server_url::ServerUrl;
 use crate::node::MarkPolicy;

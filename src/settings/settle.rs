@@ -8,7 +8,7 @@ use crate::drain::BudgetOverride;
 use crate::drain::ask::Grace;
 use crate::drain::pod::{OwnPod, Rules};
 use crate::http::address::Address;
-use crate::intent::{LeadTimes, Policy, Rebalance};
+use crate::plan::kinds::{LeadTimes, Policy, Rebalance};
 use crate::kube::identity::Choice;
 use crate::node::MarkPolicy;
 use crate::notice::Code;

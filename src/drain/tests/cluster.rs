@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::drain::ask::{Budget, Grace, PodRef};
+use crate::drain::limit::Limit;
 use crate::drain::pod::{Controller, OwnPod, Pod, Rules, Tier};
-use crate::drain::timing::Timing;
 use crate::drain::{BudgetOverride, Plan};
 use crate::moment::Moment;
 
@@ -26,8 +26,8 @@ pub(crate) struct Cluster {
     pub(crate) free: usize,
     /// The deadline is pulled in: when, and to when.
     pub(crate) pulled_in: Vec<(Duration, Duration)>,
-    /// Other notices take over: when, and with what.
-    pub(crate) taken_over: Vec<(Duration, Timing, BudgetOverride)>,
+    /// Other notices take over: when, and with what limit.
+    pub(crate) taken_over: Vec<(Duration, Limit)>,
     /// What was noticed will not happen: when that is known.
     pub(crate) called_off: Option<Duration>,
     /// The node is taken out of load balancers: when, and until when evictions wait for that.
@@ -165,7 +165,8 @@ impl Cluster {
         };
         Self {
             plan: Plan {
-                timing: Timing::deadline(at(secs(120)), MARGIN),
+                limit: Limit::Deadline(at(secs(120))),
+                margin: MARGIN,
                 rules: Rules {
                     own,
                     ignore_daemon_sets: true,
@@ -174,6 +175,7 @@ impl Cluster {
                 },
                 longest_grace: None,
                 budget_override: BudgetOverride::AtDeadline,
+                load_balancer_hold: None,
                 dry: false,
                 seed: 1,
             },
@@ -201,25 +203,25 @@ impl Cluster {
 
     /// The instance goes so many seconds after the start.
     pub(crate) fn deadline(mut self, seconds: u64) -> Self {
-        self.plan.timing = Timing::deadline(at(secs(seconds)), MARGIN);
+        self.plan.limit = Limit::Deadline(at(secs(seconds)));
         self
     }
 
     /// Nothing happens to the instance; the drain has so many seconds.
-    pub(crate) fn patience(mut self, seconds: u64) -> Self {
-        self.plan.timing = Timing::patience(at(secs(seconds)));
+    pub(crate) fn timeout(mut self, seconds: u64) -> Self {
+        self.plan.limit = Limit::Timeout(at(secs(seconds)));
         self
     }
 
     /// The instance is going already; requests may go on for so many seconds.
     pub(crate) fn at_once(mut self, seconds: u64) -> Self {
-        self.plan.timing = Timing::at_once(at(secs(seconds)), Moment::START);
+        self.plan.limit = Limit::AtOnce { since: Moment::START, until: at(secs(seconds)) };
         self
     }
 
-    /// Another notice takes over after so many seconds, and may override budgets.
-    pub(crate) fn taken_over(mut self, seconds: u64, timing: Timing) -> Self {
-        self.taken_over.push((secs(seconds), timing, BudgetOverride::AtDeadline));
+    /// Another notice takes over after so many seconds.
+    pub(crate) fn taken_over(mut self, seconds: u64, limit: Limit) -> Self {
+        self.taken_over.push((secs(seconds), limit));
         self
     }
 

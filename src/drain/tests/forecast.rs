@@ -7,19 +7,17 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
-use crate::drain::BudgetOverride;
 use crate::drain::ask::{Answer, Ask};
 use crate::drain::forecast::{Fate, Forecast, Held, forecast, is_asked, rehearsal};
+use crate::drain::limit::Limit;
 use crate::drain::pod::{Exempt, Pod, Terminating, Tier};
-use crate::drain::tests::cluster::{
-    Arrival, Cluster, MARGIN, Watch, Wrong, at, grace, ms, pod, secs,
-};
+use crate::drain::tests::cluster::{Arrival, Cluster, Watch, Wrong, at, grace, ms, pod, secs};
 use crate::drain::tests::model::run;
 use crate::drain::tests::properties::{calm_clusters, config};
 use crate::drain::tests::scenarios::are;
 use crate::drain::tests::story::{Known, Story};
-use crate::drain::timing::Timing;
 use crate::drain::verdict::{Outcome, Row};
+use crate::drain::{BudgetOverride, Plan};
 use crate::moment::Moment;
 
 /// The forecast for a cluster as it stands at the start. The answers come from the machine itself, which
@@ -44,8 +42,9 @@ fn foresee(cluster: &Cluster) -> Vec<Forecast> {
     let asked = run(&asking);
     assert!(asked.asked().all(|(_, job)| matches!(job.ask, Ask::Evict { dry: true, .. })));
     assert!(pods.iter().filter(|pod| is_asked(pod)).count() == asking.pods.len());
-    let hold = cluster.balanced.map_or(Moment::START, |(_, until)| at(until));
-    forecast(&cluster.plan, Moment::START, hold, &pods, &asked.verdict)
+    let hold = cluster.balanced.map(|(_, until)| until);
+    let plan = Plan { load_balancer_hold: hold, ..cluster.plan.clone() };
+    forecast(&plan, Moment::START, &pods, &asked.verdict)
 }
 
 /// One line for each pod.
@@ -211,10 +210,8 @@ fn whom_the_api_server_does_not_let_be_evicted_is_deleted_in_time() {
 /// comes or is told to end later.
 fn steady_clusters() -> impl Strategy<Value = Cluster> {
     calm_clusters().prop_map(|mut cluster| {
-        cluster.plan.timing = Timing::deadline(
-            at(secs(cluster.plan.timing.end().since(Moment::START).as_secs())),
-            MARGIN,
-        );
+        let end = cluster.plan.limit.end().since(Moment::START);
+        cluster.plan.limit = Limit::Deadline(at(secs(end.as_secs())));
         cluster.plan.dry = false;
         cluster.pods.retain(|life| matches!(life.arrival, Arrival::At(_)));
         for life in &mut cluster.pods {

@@ -41,7 +41,7 @@ pub(super) const LAWS: [Law; 22] = [
     ("who has no more time goes before who has", urgent_pods_go_first),
     ("who comes back is left in peace longer each time", who_comes_back_is_not_hunted),
     ("an eviction waits for the load balancers, and costs no grace", evictions_are_held),
-    ("with patience nobody is deleted, and no grace is cut", patience_hurts_nobody),
+    ("with a timeout nobody is deleted, and no grace is cut", a_timeout_hurts_nobody),
     ("a deadline never moves later, and it is said when it moves", deadlines_move_earlier),
     ("a tier waits for those before it, until its own time", tiers_wait),
     ("a pod is deleted only after it was asked to go, or if it is ending", deleted_after_eviction),
@@ -79,7 +79,7 @@ fn requests_are_well_formed(story: &Story) -> Finding {
         hold!(*when < story.end(*when), "{uid} asked at {when:?}, after the end");
         hold!(*when >= story.released, "{uid} asked at {when:?}, before the cordon");
         hold!(
-            job.patience <= when.until(story.limit(*when).end).min(secs(62)),
+            job.timeout <= when.until(story.limit(*when).end).min(secs(62)),
             "{job:?} waits too long"
         );
         // To the nearest second.
@@ -263,8 +263,8 @@ fn who_comes_back_is_not_hunted(story: &Story) -> Finding {
     for (uid, known) in story.pods.iter().filter(|(_, known)| known.round > 1) {
         let asked = known.first_asked();
         let since = asked.unwrap_or(story.run.ended).min(known.let_be());
-        // What a limit that ended a patience has let go is a pod like any other.
-        let was_let_be = known.round > 3 && story.limit(known.seen).is_patience();
+        // What a deadline that replaced a timeout has let go is a pod like any other.
+        let was_let_be = known.round > 3 && story.limit(known.seen).is_timeout();
         if story.stays(known, since) || was_let_be || story.cluster.plan.dry {
             continue;
         }
@@ -330,9 +330,9 @@ fn evictions_are_held(story: &Story) -> Finding {
     Ok(())
 }
 
-fn patience_hurts_nobody(story: &Story) -> Finding {
+fn a_timeout_hurts_nobody(story: &Story) -> Finding {
     for (when, job) in story.run.asked() {
-        if !story.limit(when).is_patience() {
+        if !story.limit(when).is_timeout() {
             continue;
         }
         let known = &story.pods[job.pod.uid.as_str()];
@@ -340,7 +340,7 @@ fn patience_hurts_nobody(story: &Story) -> Finding {
             Ask::Evict { grace, .. } => u64::from(grace.get()) == story.grace(known).as_secs(),
             Ask::MarkDisrupted | Ask::Delete { .. } => false,
         };
-        hold!(unhurried, "{} got {:?} at {when:?}, with patience", job.pod.uid, job.ask);
+        hold!(unhurried, "{} got {:?} at {when:?}, with a timeout", job.pod.uid, job.ask);
     }
     Ok(())
 }
@@ -349,14 +349,14 @@ fn deadlines_move_earlier(story: &Story) -> Finding {
     for pair in story.limits.windows(2) {
         let (before, after) = (pair[0], pair[1]);
         hold!(
-            before.is_patience() || after.end <= before.end && !after.is_patience(),
+            before.is_timeout() || after.end <= before.end && !after.is_timeout(),
             "{before:?} became {after:?}"
         );
     }
-    let mut end = story.cluster.plan.timing.end();
+    let mut end = story.cluster.plan.limit.end();
     let changes = story.run.trace.iter().filter_map(|(when, did)| match did {
         Did::PulledIn(_) => Some((when, None)),
-        Did::TakenOver(.., moved) => Some((when, Some(*moved))),
+        Did::TakenOver(_, moved) => Some((when, Some(*moved))),
         _ => None,
     });
     for ((when, said), limit) in changes.zip(story.limits.iter().skip(1)) {
@@ -575,22 +575,22 @@ fn ends_in_time(story: &Story) -> Finding {
     let right = match story.run.verdict.end {
         Some(End::CalledOff) => story.called_off == Some(ended),
         Some(End::Empty) => {
-            limit.is_patience() && story.run.emptied().first() <= Some(&ended) && everybody()
+            limit.is_timeout() && story.run.emptied().first() <= Some(&ended) && everybody()
         }
-        Some(End::Patience) => limit.is_patience() && ended >= limit.end,
-        Some(End::Deadline) => !limit.is_patience() && ended >= limit.end,
+        Some(End::TimedOut) => limit.is_timeout() && ended >= limit.end,
+        Some(End::Deadline) => !limit.is_timeout() && ended >= limit.end,
         Some(End::Stopped) => ended < limit.end && ended >= story.end(ended),
         None => false,
     };
     hold!(right, "ended at {ended:?}: {:?}, {limit:?}", story.run.verdict.end);
     let emptied = story.run.emptied();
-    for (when, _) in story.idle.iter().filter(|(when, _)| story.limit(*when).is_patience()) {
+    for (when, _) in story.idle.iter().filter(|(when, _)| story.limit(*when).is_timeout()) {
         let known = story.pods.values();
         let busy = known.into_iter().any(|known| {
             known.seen <= *when && (!story.is_done(known, *when) || known.is_asked(*when))
         });
         let over = emptied.first().is_some_and(|empty| empty < when) && !busy;
-        hold!(!over, "nothing left to be patient for, and it waits at {when:?}");
+        hold!(!over, "nothing left to wait for, and it waits at {when:?}");
     }
     if matches!(story.run.verdict.end, Some(End::CalledOff | End::Empty)) {
         return Ok(());
@@ -670,7 +670,7 @@ fn rows_are_true(story: &Story, verdict: &Verdict, then: Moment) -> Finding {
             Outcome::EndingAlready => (first_seen_ending(story, uid), true),
             Outcome::EndedByOthers => (matches!(truth.cause, None | Some(Cause::Others)), true),
             Outcome::StillThere(_) => (
-                matches!(verdict.end, Some(End::Deadline | End::Patience)) && known.gone.is_none(),
+                matches!(verdict.end, Some(End::Deadline | End::TimedOut)) && known.gone.is_none(),
                 false,
             ),
             Outcome::HandedOver(_) => {

@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::drain::BudgetOverride;
 use crate::drain::ask::{Answer, Ask, Budget, Job, PodRef};
-use crate::drain::machine::{Drain, Step};
+use crate::drain::limit::Limit;
+use crate::drain::machine::{Drain, Presence, Step};
 use crate::drain::pod::{Pod, Terminating};
 use crate::drain::tests::cluster::{Arrival, Cluster, Verb, Wrong, at, ms, secs};
 use crate::drain::tests::trace::{Cause, Did, Run, Truth};
-use crate::drain::timing::Timing;
+use crate::drain::verdict::Verdict;
 use crate::moment::Moment;
 
 /// More steps than any drain here can need: a machine that reaches them does not end.
@@ -22,19 +22,23 @@ const MOST_STEPS: u32 = 200_000;
 pub(super) fn run(cluster: &Cluster) -> Run {
     let mut model = Model::new(cluster);
     let mut drain = Drain::begin(Moment::START, cluster.plan.clone());
+    drain.node_is(Presence::Present);
     for _ in 0..MOST_STEPS {
+        if let Some(verdict) = model.called_off.take() {
+            return model.ended(verdict);
+        }
         match drain.next(model.now, model.free()) {
             Step::Tell(progress) => model.note(Did::Told(progress)),
             Step::Ask(job) => model.send(job),
-            Step::Empty(verdict) => model.note(Did::Empty(verdict)),
+            Step::Verdict(_, verdict) => model.note(Did::Empty(verdict)),
             Step::GiveUp(pod) => model.give_up(&pod),
             Step::Wait(until) => {
                 assert!(until > model.now, "to wait until {until:?} at {:?} is to spin", model.now);
                 model.wait(until, &mut drain);
             }
-            Step::Done(verdict) => {
-                let (ended, trace, truth) = (model.now, model.trace, model.truth);
-                return Run { trace, truth, verdict, ended };
+            Step::Done(_) => {
+                let verdict = drain.verdict(model.now);
+                return model.ended(verdict);
             }
         }
     }
@@ -67,7 +71,7 @@ enum Event {
     Reported(u32, Report),
     Cordoned,
     PulledIn(Moment),
-    TakenOver(Timing, BudgetOverride),
+    TakenOver(Limit),
     CalledOff,
     Balanced(Moment),
     Stopped(Moment),
@@ -128,6 +132,8 @@ struct Model<'a> {
     random: fastrand::Rng,
     trace: Vec<(Moment, Did)>,
     truth: BTreeMap<String, Truth>,
+    /// The last verdict of a drain that was called off.
+    called_off: Option<Verdict>,
 }
 
 impl<'a> Model<'a> {
@@ -147,6 +153,7 @@ impl<'a> Model<'a> {
             random: fastrand::Rng::with_seed(cluster.seed),
             trace: Vec::new(),
             truth: BTreeMap::new(),
+            called_off: None,
         };
         for (index, life) in cluster.pods.iter().enumerate() {
             if let Arrival::At(when) = life.arrival {
@@ -162,8 +169,8 @@ impl<'a> Model<'a> {
         for (when, deadline) in &cluster.pulled_in {
             model.plan(at(*when), Event::PulledIn(at(*deadline)));
         }
-        for (when, timing, budget_override) in &cluster.taken_over {
-            model.plan(at(*when), Event::TakenOver(*timing, *budget_override));
+        for (when, limit) in &cluster.taken_over {
+            model.plan(at(*when), Event::TakenOver(*limit));
         }
         if let Some(when) = cluster.called_off {
             model.plan(at(when), Event::CalledOff);
@@ -185,6 +192,10 @@ impl<'a> Model<'a> {
     fn plan(&mut self, when: Moment, event: Event) {
         self.queued += 1;
         self.queue.insert((when.max(self.now), self.queued), event);
+    }
+
+    fn ended(self, verdict: Verdict) -> Run {
+        Run { trace: self.trace, truth: self.truth, verdict, ended: self.now }
     }
 
     fn note(&mut self, did: Did) {
@@ -245,15 +256,21 @@ impl<'a> Model<'a> {
             }
             Event::PulledIn(deadline) => {
                 self.note(Did::PulledIn(deadline));
-                drain.pull_in(deadline);
+                let limit = drain.limit();
+                drain.retarget(limit.with_end(deadline.min(limit.end())));
             }
-            Event::TakenOver(timing, budget_override) => {
-                let moved = drain.retime(timing, budget_override);
-                self.note(Did::TakenOver(timing, budget_override, moved));
+            Event::TakenOver(limit) => {
+                let before = drain.limit();
+                drain.retarget(before.tighten(limit));
+                let moved = drain.limit().end() + secs(1) <= before.end();
+                self.note(Did::TakenOver(limit, moved));
             }
             Event::CalledOff => {
                 self.note(Did::CalledOff);
-                drain.call_off();
+                for progress in drain.take_told() {
+                    self.note(Did::Told(progress));
+                }
+                self.called_off = Some(drain.call_off(self.now));
             }
             Event::Balanced(until) => {
                 self.note(Did::Balanced(until));
@@ -352,7 +369,7 @@ impl Model<'_> {
         self.open.push(request);
         self.plan(reaches, Event::Reaches(request));
         let given_up = Answer::Broken("no answer in time".to_owned());
-        self.plan(self.now + job.patience, Event::Answers(request, given_up));
+        self.plan(self.now + job.timeout, Event::Answers(request, given_up));
         self.note(Did::Asked(job));
     }
 

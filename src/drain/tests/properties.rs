@@ -14,15 +14,14 @@ use proptest::test_runner::{RngSeed, TestRunner};
 
 use crate::drain::BudgetOverride;
 use crate::drain::ask::Ask;
+use crate::drain::limit;
 use crate::drain::pod::{Controller, Tier};
 use crate::drain::tests::cluster::{
-    Allowance, Arrival, Break, Cluster, Fault, Life, MARGIN, Verb, Watch, Wrong, at, grace, ms,
-    pod, secs,
+    Allowance, Arrival, Break, Cluster, Fault, Life, Verb, Watch, Wrong, at, grace, ms, pod, secs,
 };
 use crate::drain::tests::laws::LAWS;
 use crate::drain::tests::model::run;
 use crate::drain::tests::story::Story;
-use crate::drain::timing::Timing;
 use crate::moment::Moment;
 
 /// A drain is at most this long.
@@ -77,7 +76,7 @@ fn returning_clusters() -> impl Strategy<Value = Cluster> {
     let chains = vec((chain, 0..8_u64), 1..3);
     let limit = (
         60..400_u64,
-        option::weighted(0.4, (span(200_000), limits(), overrides())),
+        option::weighted(0.4, (span(200_000), limits())),
         option::weighted(0.2, (span(200_000), span(200_000))),
     );
     let around = (select(vec![1, 2, 3, 8]), option::weighted(0.3, span(3000)));
@@ -87,14 +86,14 @@ fn returning_clusters() -> impl Strategy<Value = Cluster> {
             for budget in &mut cluster.budgets {
                 budget.update = update.unwrap_or_default();
             }
-            cluster.plan.timing = if cluster.plan.timing.is_patience() {
-                Timing::patience(at(secs(end)))
+            cluster.plan.limit = if cluster.plan.limit.has_deadline() {
+                limit::Limit::Deadline(at(secs(end)))
             } else {
-                Timing::deadline(at(secs(end)), MARGIN)
+                limit::Limit::Timeout(at(secs(end)))
             };
             let taken_over = taken_over.into_iter();
             cluster.taken_over =
-                taken_over.map(|(when, limit, it)| (when, limit.timing(at(when)), it)).collect();
+                taken_over.map(|(when, limit)| (when, limit.from(at(when)))).collect();
             cluster.pulled_in =
                 pulled_in.into_iter().map(|(when, left)| (when, when + left)).collect();
             for (number, (chain, takes)) in chains.into_iter().enumerate() {
@@ -157,7 +156,7 @@ fn clusters() -> impl Strategy<Value = Cluster> {
 
 /// No faults, a watch that holds, answers within half a second.
 pub(super) fn calm_clusters() -> impl Strategy<Value = Cluster> {
-    let taken_over = vec((span(LONGEST * 1000), limits(), overrides()), 0..3);
+    let taken_over = vec((span(LONGEST * 1000), limits()), 0..3);
     let end = (limits(), vec((span(LONGEST * 1000), span(LONGEST * 1000)), 0..2), taken_over);
     let stop = (
         option::weighted(0.2, (span(100_000), span(60_000))),
@@ -189,7 +188,7 @@ pub(super) fn calm_clusters() -> impl Strategy<Value = Cluster> {
                 cluster = cluster.budget(&format!("budget-{number}"), at_once, replaced_after);
             }
             cluster.pods = named(lives, &cluster.budgets);
-            cluster.plan.timing = limit.timing(Moment::START);
+            cluster.plan.limit = limit.from(Moment::START);
             cluster.plan.dry = plan.0;
             cluster.plan.longest_grace = plan.1.map(grace);
             cluster.plan.budget_override = plan.2;
@@ -201,10 +200,8 @@ pub(super) fn calm_clusters() -> impl Strategy<Value = Cluster> {
             cluster.latency = 1..=latency;
             cluster.free = free;
             cluster.pulled_in = pulled_in;
-            cluster.taken_over = taken_over
-                .into_iter()
-                .map(|(when, limit, overrides)| (when, limit.timing(at(when)), overrides))
-                .collect();
+            cluster.taken_over =
+                taken_over.into_iter().map(|(when, limit)| (when, limit.from(at(when)))).collect();
             cluster.called_off = called_off;
             cluster.balanced = balanced.map(|(when, more)| (when, when + more));
             cluster.stopped = stop.map(|(when, more)| (when, when + more));
@@ -220,15 +217,15 @@ pub(super) fn calm_clusters() -> impl Strategy<Value = Cluster> {
 enum Limit {
     Deadline(Duration),
     AtOnce(Duration),
-    Patience(Duration),
+    Timeout(Duration),
 }
 
 impl Limit {
-    fn timing(self, now: Moment) -> Timing {
+    fn from(self, now: Moment) -> limit::Limit {
         match self {
-            Self::Deadline(left) => Timing::deadline(now + left, MARGIN),
-            Self::AtOnce(left) => Timing::at_once(now + left, now),
-            Self::Patience(left) => Timing::patience(now + left),
+            Self::Deadline(left) => limit::Limit::Deadline(now + left),
+            Self::AtOnce(left) => limit::Limit::AtOnce { since: now, until: now + left },
+            Self::Timeout(left) => limit::Limit::Timeout(now + left),
         }
     }
 }
@@ -239,9 +236,9 @@ fn limits() -> impl Strategy<Value = Limit> {
     prop_oneof![
         12 => left.clone().prop_map(Limit::Deadline),
         3 => left.clone().prop_map(Limit::AtOnce),
-        4 => left.prop_map(Limit::Patience),
+        4 => left.prop_map(Limit::Timeout),
         1 => (LONGEST..500).prop_map(|left| Limit::Deadline(secs(left))),
-        1 => (LONGEST..500).prop_map(|left| Limit::Patience(secs(left))),
+        1 => (LONGEST..500).prop_map(|left| Limit::Timeout(secs(left))),
     ]
 }
 
@@ -367,7 +364,7 @@ fn faults() -> impl Strategy<Value = Fault> {
     )
 }
 
-/// Milliseconds each way: mostly quick, sometimes beyond all patience.
+/// Milliseconds each way: mostly quick, sometimes beyond any timeout.
 fn latencies() -> impl Strategy<Value = std::ops::RangeInclusive<u64>> {
     prop_oneof![3 => 1..250_u64, 1 => 1..6000_u64].prop_map(|most| 1..=most)
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use crate::drain::BudgetOverride;
 use crate::drain::ask::{Answer, Ask};
+use crate::drain::limit;
 use crate::drain::pod::{Controller, Tier};
-use crate::drain::tests::cluster::{Cluster, Life, ms, secs};
+use crate::drain::tests::cluster::{Cluster, Life, MARGIN, ms, secs};
 use crate::drain::tests::trace::{Did, Run};
-use crate::drain::timing::Timing;
 use crate::moment::Moment;
 
 /// A run, worked out.
@@ -40,7 +40,7 @@ pub(super) struct Story<'a> {
 pub(super) struct Limit {
     pub(super) since: Moment,
     pub(super) end: Moment,
-    /// D − m; at once: when that was known. `NEVER` with patience.
+    /// D − m; at once: when that was known. `NEVER` with a timeout.
     pub(super) end_of_grace: Moment,
     pub(super) budget_override: BudgetOverride,
 }
@@ -49,20 +49,26 @@ pub(super) struct Limit {
 pub(super) const NEVER: Moment = Moment::at(Duration::MAX);
 
 impl Limit {
-    fn of(since: Moment, timing: Timing, budget_override: BudgetOverride) -> Self {
-        let end_of_grace = timing.end_of_grace().unwrap_or(NEVER);
-        Self { since, end: timing.end(), end_of_grace, budget_override }
+    fn of(since: Moment, limit: limit::Limit, budget_override: BudgetOverride) -> Self {
+        let end_of_grace = match limit {
+            limit::Limit::AtOnce { since, .. } => since,
+            limit::Limit::Deadline(at) => at - MARGIN,
+            limit::Limit::Timeout(_) => NEVER,
+        };
+        Self { since, end: limit.end(), end_of_grace, budget_override }
     }
 
-    pub(super) fn is_patience(&self) -> bool {
+    pub(super) fn is_timeout(&self) -> bool {
         self.end_of_grace == NEVER
     }
 
     /// What holds if this comes after `before`.
     fn after(self, before: Self) -> Self {
-        if before.is_patience() {
+        if before.is_timeout() && self.is_timeout() {
+            Self { end: self.end.min(before.end), ..self }
+        } else if before.is_timeout() {
             self
-        } else if self.is_patience() {
+        } else if self.is_timeout() {
             Self { since: self.since, ..before }
         } else {
             let binding = if self.end_of_grace <= before.end_of_grace { self } else { before };
@@ -72,7 +78,7 @@ impl Limit {
 
     /// D − m − g.
     fn own_time(&self, grace: Duration) -> Moment {
-        if self.is_patience() { NEVER } else { self.end_of_grace - grace }
+        if self.is_timeout() { NEVER } else { self.end_of_grace - grace }
     }
 }
 
@@ -118,7 +124,7 @@ impl<'a> Story<'a> {
             released: Moment::at(secs(1)),
             limits: vec![Limit::of(
                 Moment::START,
-                cluster.plan.timing,
+                cluster.plan.limit,
                 cluster.plan.budget_override,
             )],
             called_off: None,
@@ -180,15 +186,15 @@ impl<'a> Story<'a> {
             Did::PulledIn(deadline) => {
                 let before = self.limit(when);
                 let end = before.end.min(*deadline);
-                let end_of_grace = if before.is_patience() {
+                let end_of_grace = if before.is_timeout() {
                     NEVER
                 } else {
                     before.end_of_grace - before.end.since(end)
                 };
                 self.limits.push(Limit { since: when, end, end_of_grace, ..before });
             }
-            Did::TakenOver(timing, budget_override, _) => {
-                let next = Limit::of(when, *timing, *budget_override);
+            Did::TakenOver(limit, _) => {
+                let next = Limit::of(when, *limit, self.cluster.plan.budget_override);
                 self.limits.push(next.after(self.limit(when)));
             }
             Did::CalledOff => self.called_off = Some(when),
@@ -303,8 +309,8 @@ impl<'a> Story<'a> {
         let since =
             self.limits.iter().filter(|limit| known.seen < limit.since && limit.since <= then);
         known.round > 3
-            && self.limit(known.seen).is_patience()
-            && since.clone().all(Limit::is_patience)
+            && self.limit(known.seen).is_timeout()
+            && since.clone().all(Limit::is_timeout)
     }
 
     /// The highest round of the pods of this pod's controller that were told to end.

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::drain::BudgetOverride;
 use crate::drain::ask::{Answer, Ask, Budget, Job};
+use crate::drain::limit::Limit;
 use crate::drain::progress::Progress;
 use crate::drain::tests::cluster::Verb;
-use crate::drain::timing::Timing;
 use crate::drain::verdict::Verdict;
 use crate::moment::Moment;
 
@@ -34,8 +33,8 @@ pub(super) enum Did {
     SetComplete,
     Released,
     PulledIn(Moment),
-    /// By another notice; it said that the end moved earlier by a second or more.
-    TakenOver(Timing, BudgetOverride, bool),
+    /// By another notice; whether the end moved earlier by a second or more.
+    TakenOver(Limit, bool),
     CalledOff,
     /// Evictions are to wait for the load balancers until then.
     Balanced(Moment),

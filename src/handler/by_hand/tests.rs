@@ -1,15 +1,25 @@
 use std::num::NonZeroU32;
 
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::*;
 use crate::drain::BudgetOverride;
 use crate::drain::ask::{Answer, Ask, Budget, Grace, PodRef};
+use crate::drain::machine::Drain;
 use crate::drain::pod::{OwnPod, Pod, Rules, Tier};
 use crate::drain::pod_news::PodNews;
-use crate::drain::verdict::{End, Failed, Row};
-use crate::handler::config::Boot;
-use crate::intent::{LeadTimes, Policy, Rebalance};
-use crate::node::marks::Cordon;
+use crate::drain::verdict::End;
+use crate::handler::run::{Ended, Goal, Handler};
+use crate::handler::world::{News, Order, World};
+use crate::moment::{Reading, WallTime};
+use crate::node::marks::{Change, Cordon};
 use crate::node::{MarkPolicy, NodeAnswer, RebalanceMark, Setter};
+use crate::plan::Boot;
+use crate::plan::kinds::{LeadTimes, Policy, Rebalance};
+use crate::report::fact::Fact;
+use crate::report::status::Status;
 
 fn at(seconds: u64) -> Moment {
     Moment::at(Duration::from_secs(seconds))
@@ -87,33 +97,90 @@ fn pod(name: &str) -> Pod {
     }
 }
 
-fn drain(limit: Limit) -> ByHand {
-    ByHand::drain(at(0), &config(), Arc::from("n1"), limit)
+/// A command on its way, and the world around it.
+struct Run {
+    handler: Handler,
+    world: Recorder,
+    ended: Option<Ended>,
 }
 
-/// Everything until it waits or ends; what was told is left out.
-fn orders(it: &mut ByHand, now: Moment) -> Vec<Order> {
-    let mut orders = Vec::new();
-    for _ in 0..100 {
-        match it.next(now, 8) {
-            Step::Do(order) => orders.push(order),
-            Step::Tell(Fact::Verdict(_, verdict)) => it.verdict = Some(verdict),
-            Step::Tell(_) => {}
-            Step::Wait(until) => {
-                assert!(
-                    until.is_some_and(|until| until > now),
-                    "to wait until {until:?} is to spin"
-                );
-                return orders;
-            }
-            Step::End => return orders,
+#[derive(Default)]
+struct Recorder {
+    now: Option<Moment>,
+    orders: Vec<Order>,
+    facts: Vec<Fact>,
+    status: String,
+}
+
+impl World for Recorder {
+    fn read_clock(&self) -> Reading {
+        let wall = WallTime::parse("2026-11-23T09:00:00Z").unwrap();
+        Reading { now: self.now.unwrap_or(at(0)), wall }
+    }
+
+    fn wait(&mut self, _: Option<Moment>) -> Option<News> {
+        panic!("the tests wait")
+    }
+
+    fn show(&mut self, drain: Option<&Drain>, now: Moment) {
+        let words = |drain: &Drain| {
+            Status::of(&drain.verdict(now)).in_words(now.until(drain.end()))
+        };
+        self.status = drain.map_or_else(String::new, words);
+    }
+
+    fn free(&self) -> usize {
+        8
+    }
+
+    fn carry_out(&mut self, order: Order) {
+        self.orders.push(order);
+    }
+
+    fn tell(&mut self, fact: Fact) {
+        self.facts.push(fact);
+    }
+}
+
+impl Run {
+    fn new(by_hand: ByHand, config: Config) -> Self {
+        let config = Config { node: Some(Arc::from("n1")), ..config };
+        let handler = Handler::new(Goal::ByHand(Box::new(by_hand)), config);
+        Self { handler, world: Recorder::default(), ended: None }
+    }
+
+    fn observe(&mut self, now: Moment, news: News) {
+        self.world.now = Some(now);
+        self.handler.observe(news, &mut self.world);
+    }
+
+    fn ended(self) -> Ended {
+        self.ended.expect("it goes on")
+    }
+}
+
+fn drain(limit: Limit) -> Run {
+    Run::new(ByHand::drain(&config(), limit), config())
+}
+
+fn restore(config: &Config) -> Run {
+    Run::new(ByHand::restore(config, at(30)), config.clone())
+}
+
+/// Everything until it waits or ends.
+fn orders(it: &mut Run, now: Moment) -> Vec<Order> {
+    it.world.now = Some(now);
+    match it.handler.work(&mut it.world) {
+        ControlFlow::Break(ended) => it.ended = Some(ended),
+        ControlFlow::Continue(until) => {
+            assert!(until.is_some_and(|until| until > now), "to wait until {until:?} is to spin");
         }
     }
-    panic!("no end of steps: {orders:?}");
+    std::mem::take(&mut it.world.orders)
 }
 
 /// A drain whose node is cordoned and whose pods `a` and `b` were evicted.
-fn evicting(limit: Limit) -> ByHand {
+fn evicting(limit: Limit) -> Run {
     let mut it = drain(limit);
     let first = orders(&mut it, at(0));
     assert!(first.contains(&Order::CheckCredentials), "{first:?}");
@@ -122,7 +189,7 @@ fn evicting(limit: Limit) -> ByHand {
     let then = orders(&mut it, at(0));
     let [Order::PatchNode(_, patch), rest @ ..] = &then[..] else { panic!("{then:?}") };
     // Where the instance goes nothing waits for the cordon.
-    assert_eq!(rest.is_empty(), matches!(limit, Limit::Patience(_)), "{then:?}");
+    assert_eq!(rest.is_empty(), matches!(limit, Limit::Timeout(_)), "{then:?}");
     assert!(
         patch.text.contains("k8s-spot-handler/by-hand") && patch.text.contains("unschedulable")
     );
@@ -141,7 +208,7 @@ fn evicting(limit: Limit) -> ByHand {
     it
 }
 
-fn answered(it: &mut ByHand, now: Moment, name: &str, answer: Answer) {
+fn answered(it: &mut Run, now: Moment, name: &str, answer: Answer) {
     it.observe(now, News::Answered { pod: pod(name).reference, answer });
 }
 
@@ -151,15 +218,14 @@ fn refused() -> Answer {
 
 #[test]
 fn a_drain_ends_when_nothing_is_left() {
-    for limit in [Limit::Patience(at(120)), Limit::Deadline(at(120))] {
+    for limit in [Limit::Timeout(at(120)), Limit::Deadline(at(120))] {
         let mut it = evicting(limit);
         answered(&mut it, at(1), "a", Answer::Accepted);
         answered(&mut it, at(1), "b", Answer::Accepted);
         it.observe(at(2), News::Pods(PodNews::Gone { uid: "b".to_owned() }));
         it.observe(at(2), News::Pods(PodNews::Gone { uid: "a".to_owned() }));
         assert_eq!(orders(&mut it, at(2)), []);
-        assert_eq!(it.next(at(2), 8), Step::End);
-        let ended = it.ended();
+            let ended = it.ended();
         assert_eq!(ended.success, Success::Whole { changed: true });
         assert_eq!(ended.verdict.unwrap().rows.len(), 2);
     }
@@ -167,7 +233,7 @@ fn a_drain_ends_when_nothing_is_left() {
 
 #[test]
 fn without_being_told_to_nobody_is_deleted_against_a_budget() {
-    let mut it = evicting(Limit::Patience(at(60)));
+    let mut it = evicting(Limit::Timeout(at(60)));
     answered(&mut it, at(1), "a", Answer::Replaced);
     answered(&mut it, at(1), "b", refused());
     for second in 1..60 {
@@ -177,11 +243,12 @@ fn without_being_told_to_nobody_is_deleted_against_a_budget() {
             answered(&mut it, at(second), "b", refused());
         }
     }
-    assert_eq!(it.status(at(50)), "1 of 2 gone; 1 held by disruption budget shop/web; 10 s left");
+    orders(&mut it, at(59));
+    assert_eq!(it.world.status, "1 of 2 gone; 1 held by disruption budget shop/web; 1 s left");
     orders(&mut it, at(60));
     let ended = it.ended();
     assert_eq!(ended.success, Success::Partial);
-    assert_eq!(ended.verdict.unwrap().end, Some(End::Patience));
+    assert_eq!(ended.verdict.unwrap().end, Some(End::TimedOut));
 }
 
 fn grace(seconds: u32) -> Grace {
@@ -190,16 +257,16 @@ fn grace(seconds: u32) -> Grace {
 
 #[test]
 fn a_node_that_is_not_there_is_said_at_once() {
-    let mut it = drain(Limit::Patience(at(60)));
+    let mut it = drain(Limit::Timeout(at(60)));
     orders(&mut it, at(0));
     it.observe(at(1), News::Node(NodeAnswer::Failed("there is no node".to_owned())));
-    assert_eq!(it.next(at(1), 8), Step::End);
+    orders(&mut it, at(1));
     assert_eq!(it.ended().success, Success::None("there is no node".to_owned()));
 }
 
 #[test]
 fn a_drain_that_is_broken_off_leaves_who_is_left() {
-    let mut it = evicting(Limit::Patience(at(60)));
+    let mut it = evicting(Limit::Timeout(at(60)));
     answered(&mut it, at(1), "a", Answer::Accepted);
     answered(&mut it, at(1), "b", refused());
     it.observe(at(1), News::Terminate);
@@ -211,7 +278,7 @@ fn a_drain_that_is_broken_off_leaves_who_is_left() {
 
 #[test]
 fn what_has_not_begun_is_broken_off_at_once() {
-    let mut it = drain(Limit::Patience(at(60)));
+    let mut it = drain(Limit::Timeout(at(60)));
     orders(&mut it, at(0));
     it.observe(at(0), News::Node(node(false, None)));
     orders(&mut it, at(0));
@@ -222,7 +289,7 @@ fn what_has_not_begun_is_broken_off_at_once() {
 
 #[test]
 fn nobody_is_evicted_from_a_node_that_cannot_be_cordoned() {
-    let mut it = drain(Limit::Patience(at(60)));
+    let mut it = drain(Limit::Timeout(at(60)));
     orders(&mut it, at(0));
     it.observe(at(0), News::Node(node(false, None)));
     orders(&mut it, at(0));
@@ -241,7 +308,7 @@ fn nobody_is_evicted_from_a_node_that_cannot_be_cordoned() {
     orders(&mut it, at(60));
     assert!(matches!(it.ended().success, Success::None(why) if why.contains("nobody was evicted")));
 
-    let mut it = drain(Limit::Patience(at(60)));
+    let mut it = drain(Limit::Timeout(at(60)));
     orders(&mut it, at(0));
     it.observe(at(0), News::Node(node(false, None)));
     orders(&mut it, at(0));
@@ -261,7 +328,7 @@ fn where_the_instance_goes_the_cordon_is_waited_for_at_the_end_only() {
         it.observe(at(1), News::Pods(PodNews::SetBegins));
         it.observe(at(1), News::Pods(PodNews::SetComplete));
         assert_eq!(orders(&mut it, at(1)), []);
-        assert!(it.success.is_none(), "the patch is under way");
+        assert!(it.ended.is_none(), "the patch is under way");
         if cordoned {
             it.observe(at(2), News::Node(node(true, None)));
             orders(&mut it, at(2));
@@ -277,7 +344,8 @@ fn where_the_instance_goes_the_cordon_is_waited_for_at_the_end_only() {
 fn who_wants_marks_only_evicts_nobody() {
     let mut config = config();
     config.policy.marks_only = true;
-    let mut it = ByHand::drain(at(0), &config, Arc::from("n1"), Limit::Patience(at(60)));
+    let by_hand = ByHand::drain(&config, Limit::Timeout(at(60)));
+    let mut it = Run::new(by_hand, config);
     orders(&mut it, at(0));
     it.observe(at(0), News::Node(node(false, None)));
     orders(&mut it, at(0));
@@ -288,7 +356,7 @@ fn who_wants_marks_only_evicts_nobody() {
 
 /// A restore of a Node that bears this, up to the end; what was patched.
 fn restored(config: &Config, read: &Node, answer: &NodeAnswer) -> (Success, Vec<String>) {
-    let mut it = ByHand::restore(at(0), config, Arc::from("n1"), at(30));
+    let mut it = restore(config);
     let mut patches = Vec::new();
     for second in 0..40 {
         for order in orders(&mut it, at(second)) {
@@ -304,7 +372,7 @@ fn restored(config: &Config, read: &Node, answer: &NodeAnswer) -> (Success, Vec<
                 other => panic!("{other:?}"),
             }
         }
-        if it.success.is_some() {
+        if it.ended.is_some() {
             break;
         }
     }
@@ -357,7 +425,7 @@ fn a_dry_restore_says_that_something_is_there() {
 #[test]
 fn what_was_done_is_taken_back_and_nothing_is_done_twice() {
     let note = r#"{"version":1,"bootId":"by-hand","notice":"by-hand","cordoned":true,"taint":null,"excluded":false,"notices":[]}"#;
-    let mut it = ByHand::restore(at(0), &config(), Arc::from("n1"), at(30));
+    let mut it = restore(&config());
     orders(&mut it, at(0));
     it.observe(at(0), News::Node(node(true, Some(note))));
     let patches = orders(&mut it, at(0));
@@ -371,7 +439,7 @@ fn what_was_done_is_taken_back_and_nothing_is_done_twice() {
     orders(&mut it, at(0));
     assert_eq!(it.ended().success, Success::Whole { changed: true });
 
-    let mut it = ByHand::restore(at(0), &config(), Arc::from("n1"), at(30));
+    let mut it = restore(&config());
     for _ in 0..2 {
         orders(&mut it, at(0));
         it.observe(at(0), News::Node(node(true, None)));
@@ -382,18 +450,17 @@ fn what_was_done_is_taken_back_and_nothing_is_done_twice() {
 
 #[test]
 fn a_cordon_of_somebody_else_is_said() {
-    let mut it = drain(Limit::Patience(at(60)));
+    let mut it = drain(Limit::Timeout(at(60)));
     orders(&mut it, at(0));
     let NodeAnswer::Is(mut foreign) = node(true, None) else { panic!() };
     foreign.cordoned_by = Setter::Others;
     it.observe(at(0), News::Node(NodeAnswer::Is(foreign)));
-    let mut told = Vec::new();
-    for _ in 0..10 {
-        match it.next(at(0), 8) {
-            Step::Do(Order::PatchNode(..)) => it.observe(at(0), News::Node(node(true, None))),
-            Step::Tell(Fact::Marks { change, .. }) => told.push(*change),
-            _ => {}
-        }
-    }
+    orders(&mut it, at(0));
+    it.observe(at(0), News::Node(node(true, None)));
+    orders(&mut it, at(0));
+    let told: Vec<Change> = it.world.facts.into_iter().filter_map(|fact| match fact {
+        Fact::Marks { change, .. } => Some(*change),
+        _ => None,
+    }).collect();
     assert_eq!(told, [Change::Cordon(Cordon::Foreign)]);
 }

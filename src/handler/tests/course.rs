@@ -2,7 +2,7 @@
 
 use crate::handler::tests::journal::Entry;
 use crate::handler::world::Order;
-use crate::intent::Basis;
+use crate::plan::kinds::Basis;
 use crate::moment::Moment;
 use crate::notice::NoticeId;
 use crate::report::fact::{Fact, Occasion, Withdrawal};

@@ -7,7 +7,7 @@ use crate::drain::progress::Progress;
 use crate::drain::verdict::Verdict;
 use crate::handler::tests::node::Object;
 use crate::handler::world::{News, Order};
-use crate::intent::Basis;
+use crate::plan::kinds::Basis;
 use crate::moment::Moment;
 use crate::node::marks::{Change, Cordon, Patch};
 use crate::node::state::STATE_ANNOTATION;
@@ -224,7 +224,7 @@ fn fact_words(fact: &Fact) -> Option<String> {
         Fact::Verdict(Occasion::Rehearsed, verdict) => format!("* rehearsed: {}", rows(verdict)),
         Fact::Verdict(Occasion::Empty, verdict) => format!("* empty: {}", rows(verdict)),
         Fact::Verdict(Occasion::Deadline, verdict) => format!("* deadline: {}", rows(verdict)),
-        Fact::Verdict(Occasion::PatienceOver, verdict) => format!("* patience: {}", rows(verdict)),
+        Fact::Verdict(Occasion::TimedOut, verdict) => format!("* patience: {}", rows(verdict)),
         Fact::Verdict(Occasion::CalledOff, verdict) => format!("* called off: {}", rows(verdict)),
         Fact::Verdict(Occasion::NoNode, verdict) => format!("* no node: {}", rows(verdict)),
         Fact::Verdict(Occasion::NodeUnknown, verdict) => format!("* unknown: {}", rows(verdict)),

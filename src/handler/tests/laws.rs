@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::drain::ask::Ask;
+use crate::drain::limit::Limit;
 use crate::drain::pod_news::PodNews;
 use crate::drain::tests::cluster::{ms, secs};
 use crate::drain::verdict::{self, Verdict};
@@ -15,7 +16,6 @@ use crate::handler::tests::journal::{Entry, Run};
 use crate::handler::tests::script::{BOOT, End, Script};
 use crate::handler::tests::standing::Standing;
 use crate::handler::world::{News, Order};
-use crate::intent::{Effect, Limit};
 use crate::moment::Moment;
 use crate::node::NodeAnswer;
 use crate::node::marks::{Change, Cordon};
@@ -165,9 +165,9 @@ fn drained_for_in_time(script: &Script, run: &Run) -> Finding {
                 let called_off = matches!(fact, Fact::Verdict(Occasion::CalledOff, _));
                 if turn == Some(Turn::Ends) && !called_off {
                     let over = standing.all().filter(|(id, seen)| {
-                        let covered = match seen.effect {
+                        let covered = match seen.limit {
                             // What was only a wish, a drain for an instance that goes has granted.
-                            Effect::Drain(Limit::Patience(_)) => deadline.is_some(),
+                            Some(Limit::Timeout(_)) => deadline.is_some(),
                             _ => seen.end <= end.map(|end| end + secs(1)),
                         };
                         drained.as_ref() == Some(id) || covered
@@ -205,13 +205,13 @@ fn deadlines_are_kept(script: &Script, run: &Run) -> Finding {
             Fact::DeadlineReached | Fact::Verdict(Occasion::Deadline, _) => {
                 deadline.ok_or("no deadline")?
             }
-            Fact::Verdict(Occasion::PatienceOver, _) => {
+            Fact::Verdict(Occasion::TimedOut, _) => {
                 hold!(deadline.is_none(), "patience at {at:?}, and there was a deadline");
                 end.ok_or("no patience")?
             }
             Fact::Verdict(Occasion::NodeUnknown, verdict) => match verdict.end {
                 Some(verdict::End::Deadline) => deadline.ok_or("no deadline")?,
-                Some(verdict::End::Patience | verdict::End::Empty) => end.ok_or("no patience")?,
+                Some(verdict::End::TimedOut | verdict::End::Empty) => end.ok_or("no patience")?,
                 _ => continue,
             },
             Fact::Verdict(Occasion::Stopped, _) => {

@@ -313,8 +313,8 @@ impl World for Model<'_> {
                 self.follow();
             }
             Order::Ask(job) => {
-                let patience = job.patience;
-                self.send(Request::Ask(job), patience);
+                let timeout = job.timeout;
+                self.send(Request::Ask(job), timeout);
             }
             Order::GiveUp(pod) => self.give_up(&pod),
             Order::Disconnect => {

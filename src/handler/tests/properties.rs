@@ -18,7 +18,7 @@ use crate::handler::tests::model::run;
 use crate::handler::tests::script::{
     BOOT, Edit, End, Planned, Says, Script, Trouble, What, With, annotation, script,
 };
-use crate::intent::Rebalance;
+use crate::plan::kinds::Rebalance;
 use crate::node::{RebalanceMark, TaintEffect};
 use crate::notice::Action::{Hibernate, Stop, Terminate};
 use crate::notice::Code;

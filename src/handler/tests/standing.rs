@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::drain::limit::Limit;
 use crate::drain::tests::cluster::secs;
 use crate::handler::tests::script::Script;
-use crate::intent::{Effect, Limit, Policy, Rebalance};
+use crate::plan::kinds::{Policy, Rebalance};
 use crate::moment::{Moment, Reading};
 use crate::notice::{Action, Code, Notice, NoticeId, NoticePath, Polled, When};
 
@@ -26,7 +27,7 @@ pub(super) struct Seen {
     /// From when on.
     pub(super) from: Moment,
     /// What is to be done then.
-    pub(super) effect: Effect,
+    pub(super) limit: Option<Limit>,
     pub(super) when: When,
     /// When a drain for it is over: an earlier process may have said so, and the Node remembers it.
     pub(super) end: Option<Moment>,
@@ -72,22 +73,22 @@ impl<'a> Standing<'a> {
                 continue;
             }
             path.insert(notice.id.clone(), 0);
-            let (from, effect) = meant(notice, reading, &self.script.config.policy);
+            let (from, limit) = meant(notice, reading, &self.script.config.policy);
             if let Some(seen) = self.seen.get_mut(&notice.id) {
                 let moves = matches!(notice.id, NoticeId::Maintenance(_));
-                if moves && notice.when != seen.when || end(effect) < end(seen.effect) {
-                    (seen.from, seen.effect, seen.end) = (from, effect, end(effect));
+                if moves && notice.when != seen.when || end(limit) < end(seen.limit) {
+                    (seen.from, seen.limit, seen.end) = (from, limit, end(limit));
                     seen.when = notice.when;
                 }
             } else {
                 self.appearances += 1;
-                let own = end(effect);
+                let own = end(limit);
                 let end = match self.earlier.remove(&notice.id).flatten() {
                     Some(earlier) => own.map(|own| own.min(earlier)),
                     None => own,
                 };
                 let (when, appearance) = (notice.when, self.appearances);
-                let seen = Seen { from, effect, when, end, appearance };
+                let seen = Seen { from, limit, when, end, appearance };
                 self.seen.insert(notice.id.clone(), seen);
                 appeared.push(notice.id.clone());
             }
@@ -121,23 +122,27 @@ const HOOK: Duration = secs(55 * 60);
 
 /// From when on what is to be done about a notice that is first read at `reading`: the rules of
 /// docs/notices.md and docs/settings.md, in numbers of their own.
-fn meant(notice: &Notice, reading: Reading, policy: &Policy) -> (Moment, Effect) {
+fn meant(notice: &Notice, reading: Reading, policy: &Policy) -> (Moment, Option<Limit>) {
     let now = reading.now;
     let stated = match notice.when {
         When::At(time) => reading.moment_of(time).filter(|at| now.until(*at) >= TOO_NEAR),
         When::Unstated => None,
     };
-    let (from, effect) = match &notice.id {
+    let (from, limit) = match &notice.id {
         NoticeId::Interruption(action) => {
             let end = match stated {
                 Some(at) if now.until(at) <= TOO_FAR => at,
                 _ => now + TWO_MINUTES,
             };
             let begins_at_once = *action == Action::Hibernate;
-            let limit = if begins_at_once { Limit::AtOnce(end) } else { Limit::Deadline(end) };
-            (now, Effect::Drain(limit))
+            let limit = if begins_at_once {
+                Limit::AtOnce { since: now, until: end }
+            } else {
+                Limit::Deadline(end)
+            };
+            (now, Some(limit))
         }
-        NoticeId::Lifecycle(_) => (now, Effect::Drain(Limit::Deadline(now + HOOK))),
+        NoticeId::Lifecycle(_) => (now, Some(Limit::Deadline(now + HOOK))),
         NoticeId::Maintenance(event) => {
             let leads = &policy.lead_times;
             let lead = match event.code {
@@ -148,21 +153,16 @@ fn meant(notice: &Notice, reading: Reading, policy: &Policy) -> (Moment, Effect)
                 Code::InstanceStop => leads.instance_stop,
             };
             let from = stated.map_or(now, |at| now.max(at - lead));
-            (from, Effect::Drain(Limit::Deadline(stated.unwrap_or(now + TWO_MINUTES))))
+            (from, Some(Limit::Deadline(stated.unwrap_or(now + TWO_MINUTES))))
         }
         NoticeId::Rebalance => match policy.rebalance {
-            Rebalance::Mark => (now, Effect::Mark),
-            Rebalance::Drain { patience } => (now, Effect::Drain(Limit::Patience(now + patience))),
+            Rebalance::Mark => (now, None),
+            Rebalance::Drain { patience } => (now, Some(Limit::Timeout(now + patience))),
         },
     };
-    (from, if policy.marks_only { Effect::Mark } else { effect })
+    (from, if policy.marks_only { None } else { limit })
 }
 
-fn end(effect: Effect) -> Option<Moment> {
-    match effect {
-        Effect::Drain(Limit::Deadline(end) | Limit::AtOnce(end) | Limit::Patience(end)) => {
-            Some(end)
-        }
-        Effect::Mark => None,
-    }
+fn end(limit: Option<Limit>) -> Option<Moment> {
+    limit.map(|(Limit::Deadline(end) | Limit::AtOnce { until: end, .. } | Limit::Timeout(end))| end)
 }

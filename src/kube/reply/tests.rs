@@ -19,7 +19,7 @@ const DELETE: Ask = Ask::Delete { grace: GRACE };
 
 fn job(ask: Ask) -> Job {
     let pod = PodRef { namespace: "shop".into(), name: "web".into(), uid: "u-1".into() };
-    Job { pod: Arc::new(pod), ask, patience: Duration::from_secs(5) }
+    Job { pod: Arc::new(pod), ask, timeout: Duration::from_secs(5) }
 }
 
 fn reply(status: u16, body: impl AsRef<[u8]>) -> Reply {

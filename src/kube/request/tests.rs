@@ -12,7 +12,7 @@ use crate::node::Hand;
 
 fn job(ask: Ask) -> Job {
     let pod = PodRef { namespace: "shop".into(), name: "web-7d4b".into(), uid: "u-1".into() };
-    Job { pod: Arc::new(pod), ask, patience: Duration::from_secs(5) }
+    Job { pod: Arc::new(pod), ask, timeout: Duration::from_secs(5) }
 }
 
 fn grace(seconds: u32) -> Grace {
@@ -219,7 +219,7 @@ fn what_is_best_effort_is_not_needed_whatever_names_are_in_it() {
     ] {
         for name in ["web", "status", "events", "eviction", "pods"] {
             let pod = PodRef { namespace: "events".into(), name: name.into(), uid: "u".into() };
-            let job = Job { pod: Arc::new(pod), ask, patience: std::time::Duration::ZERO };
+            let job = Job { pod: Arc::new(pod), ask, timeout: std::time::Duration::ZERO };
             let now = WallTime::parse("2026-11-23T12:00:00Z").unwrap();
             assert_eq!(for_job(&job, now).is_needed(), is_needed, "{ask:?} {name}");
         }
@@ -243,7 +243,7 @@ fn a_request_is_known_by_its_verb() {
     ] {
         let (namespace, name, uid) = ("a".into(), "eviction".into(), "u".into());
         let pod = std::sync::Arc::new(PodRef { namespace, name, uid });
-        let job = Job { pod, ask, patience: std::time::Duration::ZERO };
+        let job = Job { pod, ask, timeout: std::time::Duration::ZERO };
         let now = WallTime::parse("2026-11-23T12:00:00Z").unwrap();
         assert_eq!(for_job(&job, now).verb(), verb);
     }

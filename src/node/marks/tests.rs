@@ -6,15 +6,17 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Node as OfficialNode;
 
 use super::*;
+use crate::drain::limit::Limit;
 use crate::moment::Moment;
 use crate::node::state::{Progress, Remembered, STATE_ANNOTATION};
+use crate::node::{MarkPolicy, RebalanceMark, TaintEffect};
 use crate::notice::Action;
+use crate::plan::kinds::mark_set;
 
 const STOP: NoticeId = NoticeId::Interruption(Action::Stop);
 const TERMINATE: NoticeId = NoticeId::Interruption(Action::Terminate);
 
-const DRAIN: Effect = Effect::Drain(Limit::Deadline(Moment::START));
-const WISH: Effect = Effect::Drain(Limit::Patience(Moment::START));
+const DRAIN: Option<Limit> = Some(Limit::Deadline(Moment::START));
 
 const ALL: MarkPolicy = MarkPolicy {
     taint: Some(TaintEffect::NoSchedule),
@@ -23,7 +25,7 @@ const ALL: MarkPolicy = MarkPolicy {
 };
 
 fn marks(id: &NoticeId, policy: MarkPolicy) -> Marks {
-    let reason = Reason { cause: Cause::Notice(id.clone()), set: MarkSet::of(id, DRAIN, policy) };
+    let reason = Reason { cause: Cause::Notice(id.clone()), set: mark_set(id, DRAIN, policy) };
     Marks { reason: Some(reason), ..none() }
 }
 
@@ -202,25 +204,6 @@ fn marks_for_another_notice_take_the_place_of_the_first() {
     let Remembered::State(state) = &mut informed.state else { panic!("it is remembered") };
     state.notices.push(Known { notice: TERMINATE.to_string(), ..known(Progress::Drained) });
     assert!(!patched(&marks(&TERMINATE, ALL), &informed, false).0.unschedulable);
-}
-
-#[test]
-fn a_recommendation_ends_nobody_and_leaves_load_balancers_alone() {
-    let ends = MarkPolicy { taint: Some(TaintEffect::NoExecute), ..ALL };
-    let set = MarkSet::of(&NoticeId::Rebalance, Effect::Mark, ends);
-    let taint = Taint::of(&NoticeId::Rebalance, TaintEffect::NoSchedule);
-    assert_eq!(set, MarkSet { cordon: true, taint: Some(taint), exclusion: false });
-    let soft = MarkPolicy { rebalance_mark: RebalanceMark::SoftTaint, ..ends };
-    let taint = Taint::of(&NoticeId::Rebalance, TaintEffect::PreferNoSchedule);
-    let set = MarkSet::of(&NoticeId::Rebalance, Effect::Mark, soft);
-    assert_eq!(set, MarkSet { cordon: false, taint: Some(taint), exclusion: false });
-    // A drain for it is a drain, and an interruption is no recommendation.
-    let drained = MarkSet::of(&NoticeId::Rebalance, WISH, soft);
-    assert!(drained.cordon && drained.exclusion);
-    assert!(MarkSet::of(&STOP, Effect::Mark, soft).cordon);
-    // Only a taint for an instance that goes may end pods.
-    let effect = |effect| MarkSet::of(&STOP, effect, ends).taint.unwrap().effect;
-    assert_eq!([DRAIN, WISH, Effect::Mark].map(effect), ["NoExecute", "NoSchedule", "NoSchedule"]);
 }
 
 #[test]

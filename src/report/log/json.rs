@@ -143,7 +143,7 @@ mod tests {
     use crate::drain::ask::{Budget, PodRef};
     use crate::drain::progress::Progress;
     use crate::drain::verdict::{Outcome, Reason};
-    use crate::intent::Basis;
+    use crate::plan::kinds::Basis;
     use crate::notice::{Action, Notice, When};
     use crate::report::fact::Occasion;
 

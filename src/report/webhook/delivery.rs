@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::drain::timing::Backoff;
 use crate::http::pool::STACK;
-use crate::intent::Basis;
+use crate::plan::kinds::Basis;
 use crate::kube::client::Client;
 use crate::kube::profile::{Profile, profile};
 use crate::kube::request;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::drain::verdict::{Outcome, Verdict};
 use crate::instance::Instance;
-use crate::intent::Basis;
+use crate::plan::kinds::Basis;
 use crate::moment::WallTime;
 use crate::notice::{Kind, Notice, NoticeId, When};
 use crate::report::fact::{Level, Occasion};
@@ -182,7 +182,7 @@ fn has_ended(occasion: Occasion, verdict: &Verdict, node: &str) -> String {
         Occasion::Empty => format!("The drain of {node} is done"),
         Occasion::Rehearsed => format!("Dry run, nothing was done to {node}"),
         Occasion::Deadline => format!("The deadline for the drain of {node} is reached"),
-        Occasion::PatienceOver => {
+        Occasion::TimedOut => {
             format!("The time for the drain of {node} is over, and its instance stays")
         }
         Occasion::CalledOff => format!("The drain of {node} is called off"),
@@ -301,7 +301,7 @@ mod tests {
             Occasion::Empty,
             Occasion::Rehearsed,
             Occasion::Deadline,
-            Occasion::PatienceOver,
+            Occasion::TimedOut,
             Occasion::CalledOff,
             Occasion::Stopped,
             Occasion::NoNode,
@@ -314,7 +314,7 @@ mod tests {
                 assert!(message.summary.contains("ip-10-0-1-17"), "{}", message.summary);
             }
         }
-        assert_eq!(ends(Occasion::PatienceOver, &not).severity, Level::Warn);
+        assert_eq!(ends(Occasion::TimedOut, &not).severity, Level::Warn);
         for occasion in [Occasion::NoNode, Occasion::NodeUnknown] {
             let message = ends(occasion, &verdict(Vec::new()));
             assert_eq!(

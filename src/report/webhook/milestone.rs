@@ -2,7 +2,7 @@
 
 use crate::drain::progress::Progress;
 use crate::drain::verdict::Verdict;
-use crate::intent::Basis;
+use crate::plan::kinds::Basis;
 use crate::notice::{Notice, When};
 use crate::report::fact::{Fact, Level, Occasion};
 

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::instance::Instance;
-use crate::intent::Basis;
+use crate::plan::kinds::Basis;
 use crate::moment::WallTime;
 use crate::notice::{Action, Kind, Notice, NoticeId, When};
 use crate::report::fact::Level;

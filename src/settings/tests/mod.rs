@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::drain::pod::OwnPod;
 use crate::http::address::Address;
-use crate::intent::{LeadTimes, Rebalance};
+use crate::plan::kinds::{LeadTimes, Rebalance};
 use crate::kube::identity::Choice;
 use crate::node::{RebalanceMark, TaintEffect};
 use crate::notice::Code;

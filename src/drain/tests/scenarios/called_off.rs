@@ -1,15 +1,14 @@
 //! What was noticed will not happen.
 
+use crate::drain::Plan;
 use crate::drain::ask::{Answer, Budget};
-use crate::drain::machine::{Drain, Step};
+use crate::drain::machine::{Drain, Presence, Step};
 use crate::drain::pod::Tier;
 use crate::drain::progress::Progress;
 use crate::drain::tests::cluster::{Cluster, Wrong, at, ms, pod, secs};
 use crate::drain::tests::model::run;
 use crate::drain::tests::scenarios::are;
-use crate::drain::timing::Timing;
-use crate::drain::verdict::{End, Verdict};
-use crate::drain::{BudgetOverride, Plan};
+use crate::drain::verdict::End;
 use crate::moment::Moment;
 
 #[test]
@@ -59,6 +58,7 @@ fn half_way() -> Drain {
     let cluster = Cluster::with([pod("a"), pod("b")]);
     let plan: Plan = cluster.plan;
     let mut drain = Drain::begin(Moment::START, plan);
+    drain.node_is(Presence::Present);
     drain.release(Moment::START);
     drain.set_begins();
     for life in cluster.pods {
@@ -76,40 +76,13 @@ fn refused() -> Answer {
     Answer::Blocked(Budget { namespace: "shop".to_owned(), name: "web".to_owned() })
 }
 
-/// What it still tells, and its last word.
-fn last_words(drain: &mut Drain, now: Moment) -> (usize, Verdict) {
-    for told in 0..10 {
-        match drain.next(now, 2) {
-            Step::Tell(_) => {}
-            Step::Done(verdict) => return (told, verdict),
-            other => panic!("{other:?}"),
-        }
-    }
-    panic!("it does not end");
-}
-
 #[test]
-fn what_comes_in_afterwards_changes_nothing_that_was_said() {
-    let now = at(secs(2));
-    let (told, expected) = {
-        let mut drain = half_way();
-        drain.call_off();
-        last_words(&mut drain, now)
-    };
-    assert_eq!(told, 1, "the refusal is still said");
+fn what_was_still_to_be_reported_is_not_lost() {
     let mut drain = half_way();
-    drain.call_off();
-    drain.answered(now, "b", Answer::Accepted);
-    drain.pod_gone(now, "a");
-    drain.pod_seen(Moment::START, pod("c").pod);
-    drain.watch_lost("cut off".to_owned());
-    drain.set_begins();
-    drain.set_complete(now);
-    drain.stop_at(now);
-    drain.call_off();
-    assert!(!drain.retime(Timing::deadline(now, secs(2)), BudgetOverride::AtDeadline));
-    assert_eq!(last_words(&mut drain, now), (1, expected.clone()));
-    assert_eq!(last_words(&mut drain, now), (0, expected));
+    let verdict = drain.call_off(at(secs(2)));
+    assert_eq!((verdict.end, verdict.took), (Some(End::CalledOff), secs(2)));
+    let told: Vec<Progress> = drain.take_told().collect();
+    assert!(matches!(told[..], [Progress::Blocked { .. }]), "{told:?}");
 }
 
 #[test]

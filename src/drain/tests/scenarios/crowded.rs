@@ -1,7 +1,7 @@
 //! More to ask than can be under way at once, and a server that is slow to answer.
 
 use crate::drain::ask::{Answer, Ask, Budget};
-use crate::drain::machine::{Drain, Step};
+use crate::drain::machine::{Drain, Presence, Step};
 use crate::drain::pod::OwnPod;
 use crate::drain::tests::cluster::{Cluster, Verb, Wrong, at, pod, secs};
 use crate::drain::tests::model::run;
@@ -66,6 +66,7 @@ fn what_was_answered_last_is_what_kept_a_pod() {
 fn the_handler_does_not_end_itself_though_it_learns_late_who_it_is() {
     let cluster = Cluster::with([pod("self").covered()]).budget("web", 0, None);
     let mut drain = Drain::begin(Moment::START, cluster.plan.clone());
+    drain.node_is(Presence::Present);
     drain.release(Moment::START);
     drain.set_begins();
     drain.pod_seen(Moment::START, cluster.pods[0].pod.clone());
@@ -79,7 +80,7 @@ fn the_handler_does_not_end_itself_though_it_learns_late_who_it_is() {
     for second in 0..120 {
         let asks = |drain: &mut Drain| loop {
             match drain.next(at(secs(second)), 1) {
-                Step::Tell(_) | Step::Empty(_) => {}
+                Step::Tell(_) | Step::Verdict(..) => {}
                 step => break matches!(step, Step::Ask(_)),
             }
         };

@@ -1,10 +1,10 @@
 //! What fails, and what is then said.
 
-use crate::drain::tests::cluster::{Cluster, MARGIN, Wrong, at, pod, secs};
+use crate::drain::limit::Limit;
+use crate::drain::tests::cluster::{Cluster, Wrong, at, pod, secs};
 use crate::drain::tests::model::run;
 use crate::drain::tests::scenarios::are;
 use crate::drain::tests::trace::Run;
-use crate::drain::timing::Timing;
 
 #[test]
 fn what_fails_is_tried_again_until_it_works_and_others_are_not_held_up() {
@@ -127,7 +127,7 @@ fn a_pod_whose_answer_was_lost_and_that_ends_is_told_as_such() {
 fn a_deletion_whose_answer_was_lost_is_said_once_also_if_the_pod_is_hurried() {
     let cluster = Cluster::with([pod("a").covered().slow()]).budget("web", 0, None);
     let cluster = cluster.fault(85..=90, Wrong::CutOff { carried_out: true });
-    let run = run(&cluster.taken_over(95, Timing::deadline(at(secs(105)), MARGIN)));
+    let run = run(&cluster.taken_over(95, Limit::Deadline(at(secs(105)))));
     let hurried = "95.1 shop/a: was already ending, with more time than is left: 8 s to end now";
     are(&about_deletion(&run), &[DELETED, hurried]);
     are(&run.outcomes(), &["a deleted, against disruption budget shop/web"]);

@@ -1,10 +1,10 @@
 //! The node is taken out of load balancers: evictions wait for that, as long as they can.
 
 use crate::drain::BudgetOverride;
-use crate::drain::tests::cluster::{Cluster, MARGIN, at, pod, secs};
+use crate::drain::limit::Limit;
+use crate::drain::tests::cluster::{Cluster, at, pod, secs};
 use crate::drain::tests::model::run;
 use crate::drain::tests::scenarios::are;
-use crate::drain::timing::Timing;
 
 #[test]
 fn evictions_wait_for_the_load_balancers() {
@@ -26,18 +26,18 @@ fn a_pod_that_comes_after_the_hold_does_not_wait() {
 }
 
 #[test]
-fn with_patience_a_hold_counts_whole_and_ends_with_the_drain() {
-    let whole = run(&Cluster::with([pod("a").grace(300)]).patience(200).balanced(0..=90));
+fn with_a_timeout_a_hold_counts_whole_and_ends_with_the_drain() {
+    let whole = run(&Cluster::with([pod("a").grace(300)]).timeout(200).balanced(0..=90));
     are(&whole.requests(), &["90.0 a evict 300"]);
-    let longer = run(&Cluster::with([pod("a")]).patience(60).balanced(0..=90));
+    let longer = run(&Cluster::with([pod("a")]).timeout(60).balanced(0..=90));
     are(&longer.requests(), &[]);
     assert_eq!(longer.ended, at(secs(60)));
 }
 
 #[test]
 fn a_hold_is_cut_by_the_deadline_that_takes_over() {
-    let cluster = Cluster::with([pod("a").grace(60)]).patience(3600).balanced(0..=300);
-    let run = run(&cluster.taken_over(10, Timing::deadline(at(secs(130)), MARGIN)));
+    let cluster = Cluster::with([pod("a").grace(60)]).timeout(3600).balanced(0..=300);
+    let run = run(&cluster.taken_over(10, Limit::Deadline(at(secs(130)))));
     are(&run.requests(), &["68.0 a evict 60"]);
 }
 

@@ -1,11 +1,11 @@
 //! Pods that tolerate the cordon: their controller starts them on this node again.
 
 use crate::drain::ask::Answer;
-use crate::drain::machine::{Drain, Step};
+use crate::drain::limit::Limit;
+use crate::drain::machine::{Drain, Presence, Step};
 use crate::drain::tests::cluster::{Cluster, Life, Verb, Wrong, at, pod, secs};
 use crate::drain::tests::model::run;
 use crate::drain::tests::scenarios::are;
-use crate::drain::timing::Timing;
 use crate::drain::verdict::End;
 use crate::moment::Moment;
 
@@ -44,7 +44,7 @@ fn who_comes_back_is_evicted_a_handful_of_times_and_last_at_its_own_time() {
 fn where_nothing_happens_to_the_instance_who_comes_back_is_left_alone_in_the_end() {
     let keeps_it_open = pod("a").grace(100).slow();
     let pods = returning(60, 5).into_iter().chain([keeps_it_open]);
-    let run = run(&Cluster::with(pods).patience(3600));
+    let run = run(&Cluster::with(pods).timeout(3600));
     are(&run.requests()[2..], &["2.0 r-1 evict 5", "19.1 r-2 evict 5", "66.2 r-3 evict 5"]);
     are(
         &run.outcomes()[4..],
@@ -62,13 +62,16 @@ fn who_was_left_alone_goes_as_any_other_once_the_instance_goes() {
     let taken_over = |grace, limit| {
         let keeps_it_open = pod("a").grace(600).slow();
         let cluster = Cluster::with(returning(60, grace).into_iter().chain([keeps_it_open]));
-        let run = run(&cluster.patience(3600).taken_over(100, limit));
+        let run = run(&cluster.timeout(3600).taken_over(100, limit));
         run.requests().into_iter().find(|it| it.contains("r-4 ")).unwrap()
     };
-    let deadline = Timing::deadline(at(secs(220)), secs(2));
+    let deadline = Limit::Deadline(at(secs(220)));
     assert_eq!(taken_over(5, deadline), "100.0 r-4 evict 5");
     assert_eq!(taken_over(300, deadline), "100.0 r-4 evict 118");
-    assert_eq!(taken_over(5, Timing::at_once(at(secs(160)), at(secs(100)))), "100.0 r-4 evict 1");
+    assert_eq!(
+        taken_over(5, Limit::AtOnce { since: at(secs(100)), until: at(secs(160)) }),
+        "100.0 r-4 evict 1"
+    );
 }
 
 #[test]
@@ -127,7 +130,7 @@ fn a_deadline_that_moves_forgets_nobody_who_runs_on() {
         run.requests().into_iter().find(|it| it.contains("r-4 ")).unwrap()
     };
     // It came at 68 s, and its own time at 568 s.
-    let at_once = Timing::at_once(at(secs(130)), at(secs(70)));
+    let at_once = Limit::AtOnce { since: at(secs(70)), until: at(secs(130)) };
     assert_eq!(
         first(|it| it.but(|it| it.pulled_in.push((secs(70), secs(85))))),
         "70.0 r-4 evict 13"
@@ -157,10 +160,10 @@ fn who_was_asked_once_has_no_turn_to_wait_for() {
 fn who_runs_on_may_end_by_itself() {
     let keeps_it_open = || pod("a").grace(600).slow();
     let pods = || returning(4, 5).into_iter().chain([keeps_it_open()]);
-    let deadline = Timing::deadline(at(secs(220)), secs(2));
+    let deadline = Limit::Deadline(at(secs(220)));
     // The fourth that comes back is told to end by others.
     let ends = |when, grace| {
-        let cluster = Cluster::with(pods()).patience(3600).taken_over(100, deadline);
+        let cluster = Cluster::with(pods()).timeout(3600).taken_over(100, deadline);
         run(&cluster.but(|it| it.pods[4].deleted_by_others = Some((secs(when), grace))))
     };
     are(&ends(80, 1).outcomes()[5..], &["r-4 ended by others"]);
@@ -170,6 +173,7 @@ fn who_runs_on_may_end_by_itself() {
 #[test]
 fn an_eviction_counts_though_a_late_report_brings_its_pod_back() {
     let mut drain = Drain::begin(Moment::START, Cluster::with([]).plan);
+    drain.node_is(Presence::Present);
     drain.release(Moment::START);
     drain.set_begins();
     drain.set_complete(Moment::START);

@@ -1,36 +1,35 @@
 //! Another notice takes over a drain under way.
 
-use crate::drain::BudgetOverride;
+use crate::drain::limit::Limit;
 use crate::drain::pod::Tier;
-use crate::drain::tests::cluster::{Cluster, MARGIN, Wrong, at, pod, secs};
+use crate::drain::tests::cluster::{Cluster, Wrong, at, pod, secs};
 use crate::drain::tests::model::run;
 use crate::drain::tests::scenarios::are;
 use crate::drain::tests::trace::{Did, Run};
-use crate::drain::timing::Timing;
 use crate::drain::verdict::End;
 use crate::moment::Moment;
 
-fn deadline(seconds: u64) -> Timing {
-    Timing::deadline(at(secs(seconds)), MARGIN)
+fn deadline(seconds: u64) -> Limit {
+    Limit::Deadline(at(secs(seconds)))
 }
 
-fn patience(seconds: u64) -> Timing {
-    Timing::patience(at(secs(seconds)))
+fn timeout(seconds: u64) -> Limit {
+    Limit::Timeout(at(secs(seconds)))
 }
 
 /// What it said of the end: whether it moved earlier.
 fn moved(run: &Run) -> Vec<bool> {
     let said = run.trace.iter().filter_map(|(_, did)| match did {
-        Did::TakenOver(.., moved) => Some(*moved),
+        Did::TakenOver(_, moved) => Some(*moved),
         _ => None,
     });
     said.collect()
 }
 
 #[test]
-fn a_deadline_takes_over_a_patience_and_hurries_whoever_has_too_much_time() {
+fn a_deadline_takes_over_a_timeout_and_hurries_whoever_has_too_much_time() {
     let cluster = Cluster::with([pod("a").grace(600).slow(), pod("b").grace(60).slow()]);
-    let run = run(&cluster.patience(3600).taken_over(10, deadline(130)));
+    let run = run(&cluster.timeout(3600).taken_over(10, deadline(130)));
     are(&run.requests(), &["0.0 a evict 600", "0.0 b evict 60", "10.0 a delete 118"]);
     are(&run.outcomes(), &["a evicted", "b evicted"]);
     assert_eq!((run.ended, run.verdict.end), (at(secs(130)), Some(End::Deadline)));
@@ -38,8 +37,8 @@ fn a_deadline_takes_over_a_patience_and_hurries_whoever_has_too_much_time() {
 }
 
 #[test]
-fn a_deadline_may_come_later_than_the_end_of_a_patience() {
-    let cluster = Cluster::with([pod("a").grace(300).slow()]).patience(60);
+fn a_deadline_may_come_later_than_a_timeout() {
+    let cluster = Cluster::with([pod("a").grace(300).slow()]).timeout(60);
     let run = run(&cluster.taken_over(50, deadline(170)));
     are(&run.requests(), &["0.0 a evict 300", "50.0 a delete 118"]);
     assert_eq!((run.ended, moved(&run)), (at(secs(170)), vec![false]));
@@ -47,15 +46,14 @@ fn a_deadline_may_come_later_than_the_end_of_a_patience() {
 
 #[test]
 fn a_blocked_pod_is_overridden_at_its_new_own_time() {
-    let cluster = Cluster::with([pod("a").covered()]).budget("web", 0, None).patience(3600);
-    let cluster = cluster.but(|it| it.plan.budget_override = BudgetOverride::Never);
+    let cluster = Cluster::with([pod("a").covered()]).budget("web", 0, None).timeout(3600);
     let run = run(&cluster.taken_over(600, deadline(720)));
     are(&run.deeds(), &["0.0 a evict 30", "687.0 a mark", "688.0 a delete 30"]);
 }
 
 #[test]
 fn a_budget_is_tried_often_again_once_there_is_a_deadline() {
-    let cluster = Cluster::with([pod("a").covered()]).budget("web", 0, None).patience(3600);
+    let cluster = Cluster::with([pod("a").covered()]).budget("web", 0, None).timeout(3600);
     let run = run(&cluster.taken_over(600, deadline(720)));
     let after = run.asked().map(|(when, _)| when).filter(|when| *when >= at(secs(600)));
     let after: Vec<Moment> = after.take(10).collect();
@@ -65,7 +63,7 @@ fn a_budget_is_tried_often_again_once_there_is_a_deadline() {
 #[test]
 fn a_tier_that_waited_goes_at_its_new_own_time() {
     let cluster = Cluster::with([pod("dns").tier(Tier::ClusterCritical), pod("web").covered()]);
-    let run = run(&cluster.budget("web", 0, None).patience(3600).taken_over(600, deadline(720)));
+    let run = run(&cluster.budget("web", 0, None).timeout(3600).taken_over(600, deadline(720)));
     are(&run.deeds()[1..], &["687.0 web mark", "688.0 web delete 30", "688.0 dns evict 30"]);
 }
 
@@ -76,7 +74,7 @@ fn at_once_takes_over_a_deadline() {
         pod("dns").tier(Tier::ClusterCritical),
         pod("slow").slow(),
     ]);
-    let at_once = Timing::at_once(at(secs(200)), at(secs(10)));
+    let at_once = Limit::AtOnce { since: at(secs(10)), until: at(secs(200)) };
     let run = run(&cluster.budget("web", 0, None).taken_over(10, at_once));
     let after = run.requests().into_iter().skip_while(|line| !line.starts_with("10.0"));
     let after: Vec<String> = after.collect();
@@ -97,31 +95,16 @@ fn of_two_deadlines_the_earlier_one_holds() {
 }
 
 #[test]
-fn budgets_are_overridden_as_the_limit_has_it_that_ends_the_graces() {
-    let blocked = || Cluster::with([pod("a").covered()]).budget("web", 0, None);
-    let never = |timing| {
-        let cluster = blocked().taken_over(10, timing);
-        cluster.but(|it| it.taken_over[0].2 = BudgetOverride::Never)
-    };
-    let later = run(&never(deadline(240)));
-    are(&later.deeds()[1..], &["87.0 a mark", "88.0 a delete 30"]);
-    let earlier = run(&never(deadline(60)));
-    are(&earlier.deeds(), &["0.0 a evict 30"]);
-}
-
-#[test]
-fn a_patience_changes_nothing_of_a_deadline() {
+fn a_timeout_changes_nothing_of_a_deadline() {
     let cluster = Cluster::with([pod("a").covered()]).budget("web", 0, None);
-    let run = run(&cluster
-        .taken_over(10, patience(3600))
-        .but(|it| it.taken_over[0].2 = BudgetOverride::Never));
+    let run = run(&cluster.taken_over(10, timeout(3600)));
     are(&run.deeds(), &["0.0 a evict 30", "87.0 a mark", "88.0 a delete 30"]);
     assert_eq!((run.ended, run.verdict.end), (at(secs(120)), Some(End::Deadline)));
 }
 
 #[test]
 fn a_pause_ends_with_the_new_own_time() {
-    let cluster = Cluster::with([pod("a")]).patience(3600);
+    let cluster = Cluster::with([pod("a")]).timeout(3600);
     let busy = Wrong::Busy(Some(secs(600)));
     let run = run(&cluster.fault(0..=1, busy).taken_over(10, deadline(130)));
     are(&run.requests(), &["0.0 a evict 30", "97.0 a mark", "98.0 a delete 30"]);
@@ -136,7 +119,7 @@ fn a_deadline_that_is_pulled_in_ends_pauses_too() {
 
 #[test]
 fn a_late_pod_goes_once_a_deadline_has_taken_over_an_empty_node() {
-    let cluster = Cluster::with([pod("a").slow(), pod("b").late(40)]).patience(3600);
+    let cluster = Cluster::with([pod("a").slow(), pod("b").late(40)]).timeout(3600);
     let run = run(&cluster.taken_over(20, deadline(140)));
     are(&run.requests(), &["0.0 a evict 30", "40.0 b evict 30"]);
     assert_eq!(run.ended, at(secs(140)));

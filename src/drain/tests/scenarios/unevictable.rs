@@ -1,11 +1,11 @@
 //! Pods that cannot be evicted, for whatever reason but a budget: at their own time they are deleted.
 
 use crate::drain::BudgetOverride;
+use crate::drain::limit::Limit;
 use crate::drain::pod::Tier;
 use crate::drain::tests::cluster::{Cluster, Verb, Wrong, at, ms, pod, secs};
 use crate::drain::tests::model::run;
 use crate::drain::tests::scenarios::are;
-use crate::drain::timing::Timing;
 use crate::drain::verdict::Outcome;
 
 /// Only evictions go wrong, and for ever.
@@ -70,7 +70,7 @@ fn where_no_time_is_left_a_silent_server_costs_a_tenth_of_it() {
 fn an_eviction_without_answer_is_given_up_when_the_deadline_comes_nearer() {
     let silent = Wrong::Silent { carried_out: false };
     let cluster = Cluster::with([pod("a")]).fault(0..=120, silent).only(None, Some(Verb::Evict));
-    let at_once = Timing::at_once(at(secs(110)), at(secs(10)));
+    let at_once = Limit::AtOnce { since: at(secs(10)), until: at(secs(110)) };
     are(
         &run(&cluster.clone().taken_over(10, at_once)).requests(),
         &["0.0 a evict 30", "10.0 a mark", "10.1 a delete 1"],
@@ -126,7 +126,7 @@ fn of_a_deletion_that_fails_it_is_not_said_that_the_pod_will_be_deleted() {
 #[test]
 fn nobody_is_deleted_where_nothing_happens_to_the_instance() {
     let refused = unevictable(Wrong::Forbidden).but(|it| it.faults[0].until = secs(300));
-    let run = run(&refused.patience(300));
+    let run = run(&refused.timeout(300));
     are(&run.deeds(), &["0.0 a evict 30", "0.0 b evict 30"]);
     are(&run.outcomes(), &["a still there, not for you", "b evicted"]);
 }

@@ -1,7 +1,7 @@
 //! What the watch tells, and what it misses.
 
 use crate::drain::ask::Answer;
-use crate::drain::machine::{Drain, Step};
+use crate::drain::machine::{Drain, Presence, Step};
 use crate::drain::progress::Progress;
 use crate::drain::tests::cluster::{Arrival, Cluster, Wrong, at, ms, pod, secs};
 use crate::drain::tests::model::run;
@@ -118,6 +118,7 @@ fn a_pod_that_cannot_be_read_counts_once_however_often_it_changes() {
 /// The pod `a` is all there is, and was asked.
 fn a_was_asked() -> Drain {
     let mut drain = Drain::begin(Moment::START, Cluster::with([]).plan);
+    drain.node_is(Presence::Present);
     drain.release(Moment::START);
     drain.set_begins();
     drain.pod_seen(Moment::START, pod("a").pod);
@@ -156,7 +157,7 @@ fn a_pod_that_was_not_found_once_is_not_gone() {
 fn next_asked(drain: &mut Drain, now: Moment) -> Option<String> {
     loop {
         match drain.next(now, 1) {
-            Step::Tell(_) | Step::Empty(_) | Step::GiveUp(_) => {}
+            Step::Tell(_) | Step::Verdict(..) | Step::GiveUp(_) => {}
             Step::Ask(job) => return Some(job.pod.uid.clone()),
             Step::Wait(_) | Step::Done(_) => return None,
         }

@@ -140,11 +140,11 @@ fn pods_of_daemon_sets_go_if_they_are_to_but_not_their_replacements() {
 #[test]
 fn the_own_pod_tells_how_long_this_process_has() {
     let mut drain = Drain::begin(Moment::START, Cluster::with([]).plan);
-    assert_eq!(drain.own_grace(), None);
+    assert_eq!(drain.own_grace, None);
     for life in special_pods().pods {
         drain.pod_seen(Moment::START, life.grace(150).pod);
     }
-    assert_eq!(drain.own_grace(), Some(secs(150)));
+    assert_eq!(drain.own_grace, Some(secs(150)));
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn the_own_pod_may_be_known_late() {
     drain.own_pod(own);
     drain.set_complete(Moment::START);
     drain.release(Moment::START);
-    assert_eq!(drain.own_grace(), Some(secs(150)));
+    assert_eq!(drain.own_grace, Some(secs(150)));
     assert!(drain.is_empty(), "the own pod is not to go");
 }
 

@@ -323,7 +323,7 @@ fn a_drain_is_counted_by_how_it_ended() {
         (Occasion::Deadline, &clean, Some(End::Deadline), false, "complete"),
         (Occasion::Stopped, &clean, None, false, "complete"),
         (Occasion::Deadline, &unclean, Some(End::Deadline), false, "incomplete"),
-        (Occasion::PatienceOver, &unclean, Some(End::Patience), false, "incomplete"),
+        (Occasion::TimedOut, &unclean, Some(End::TimedOut), false, "incomplete"),
         (Occasion::Stopped, &unclean, Some(End::Stopped), false, "handed_over"),
         (Occasion::CalledOff, &unclean, Some(End::CalledOff), false, "called_off"),
         (Occasion::CalledOff, &clean, Some(End::CalledOff), false, "called_off"),

@@ -10,8 +10,8 @@ use crate::drain::verdict::End;
 use crate::moment::Moment;
 
 #[test]
-fn a_drain_with_patience_ends_when_nothing_is_left() {
-    let run = run(&Cluster::with([pod("a"), pod("b").grace(600).slow()]).patience(3600));
+fn a_drain_with_a_timeout_ends_when_nothing_is_left() {
+    let run = run(&Cluster::with([pod("a"), pod("b").grace(600).slow()]).timeout(3600));
     are(&run.requests(), &["0.0 a evict 30", "0.0 b evict 600"]);
     are(&run.outcomes(), &["a evicted", "b evicted"]);
     assert_eq!(run.emptied(), [run.ended]);
@@ -20,23 +20,23 @@ fn a_drain_with_patience_ends_when_nothing_is_left() {
 }
 
 #[test]
-fn a_node_without_pods_needs_no_patience() {
-    let run = run(&Cluster::with([]).patience(3600));
+fn a_node_without_pods_needs_no_time() {
+    let run = run(&Cluster::with([]).timeout(3600));
     assert_eq!((run.emptied(), run.ended), (vec![Moment::START], Moment::START));
 }
 
 #[test]
-fn no_grace_is_cut_though_the_patience_is_shorter() {
-    let run = run(&Cluster::with([pod("a").grace(300).slow()]).patience(60));
+fn no_grace_is_cut_though_the_timeout_is_shorter() {
+    let run = run(&Cluster::with([pod("a").grace(300).slow()]).timeout(60));
     are(&run.requests(), &["0.0 a evict 300"]);
     are(&run.outcomes(), &["a still there, evicted, has not ended"]);
-    assert_eq!((run.ended, run.verdict.end), (at(secs(60)), Some(End::Patience)));
+    assert_eq!((run.ended, run.verdict.end), (at(secs(60)), Some(End::TimedOut)));
     assert!(!run.verdict.is_clean());
 }
 
 #[test]
 fn a_terminating_pod_is_not_hurried() {
-    let run = run(&Cluster::with([pod("a").slow().deleted(0, 600)]).patience(300));
+    let run = run(&Cluster::with([pod("a").slow().deleted(0, 600)]).timeout(300));
     are(&run.requests(), &[]);
     are(&run.outcomes(), &["a still there, was ending already, has not ended"]);
 }
@@ -45,7 +45,7 @@ fn a_terminating_pod_is_not_hurried() {
 fn a_tier_waits_for_the_one_before_until_the_end() {
     let run = run(&Cluster::with([pod("dns").tier(Tier::ClusterCritical), pod("web").covered()])
         .budget("web", 0, None)
-        .patience(300));
+        .timeout(300));
     are(&run.deeds(), &["0.0 web evict 30"]);
     are(
         &run.outcomes(),
@@ -58,7 +58,7 @@ fn a_tier_waits_for_the_one_before_until_the_end() {
 
 #[test]
 fn a_budget_is_asked_until_the_end_and_never_overridden() {
-    let run = run(&Cluster::with([pod("a").covered()]).budget("web", 0, None).patience(900));
+    let run = run(&Cluster::with([pod("a").covered()]).budget("web", 0, None).timeout(900));
     are(&run.deeds(), &["0.0 a evict 30"]);
     are(
         &run.said(),
@@ -71,7 +71,7 @@ fn a_budget_is_asked_until_the_end_and_never_overridden() {
 
 #[test]
 fn a_budget_is_tried_less_often_where_there_is_much_time_and_more_often_towards_the_end() {
-    let run = run(&Cluster::with([pod("a").covered()]).budget("web", 0, None).patience(3600));
+    let run = run(&Cluster::with([pod("a").covered()]).budget("web", 0, None).timeout(3600));
     let tries = |from: u64, until: u64| {
         let within = |when: Moment| at(secs(from)) <= when && when < at(secs(until));
         run.asked().filter(|(when, _)| within(*when)).count()
@@ -83,7 +83,7 @@ fn a_budget_is_tried_less_often_where_there_is_much_time_and_more_often_towards_
 
 #[test]
 fn a_pod_that_comes_late_goes_too_while_somebody_else_keeps_the_drain_open() {
-    let run = run(&Cluster::with([pod("a").grace(60).slow(), pod("b").late(30)]).patience(3600));
+    let run = run(&Cluster::with([pod("a").grace(60).slow(), pod("b").late(30)]).timeout(3600));
     are(&run.requests(), &["0.0 a evict 60", "30.0 b evict 30"]);
     let late = run.told().any(|(_, progress)| matches!(progress, Progress::Late(_)));
     assert!(late && run.ended == at(ms(60_050)), "{:?}", run.ended);
@@ -91,7 +91,7 @@ fn a_pod_that_comes_late_goes_too_while_somebody_else_keeps_the_drain_open() {
 
 #[test]
 fn what_is_open_when_this_process_ends_is_handed_over() {
-    let cluster = Cluster::with([pod("a").slow()]).patience(3600);
+    let cluster = Cluster::with([pod("a").slow()]).timeout(3600);
     let run = run(&cluster.but(|it| it.stopped = Some((secs(1), secs(10)))));
     are(&run.outcomes(), &["a handed over, evicted, has not ended"]);
     assert_eq!(run.verdict.end, Some(End::Stopped));
@@ -101,7 +101,7 @@ fn what_is_open_when_this_process_ends_is_handed_over() {
 fn nothing_is_asked_after_its_end() {
     let run = run(&Cluster::with([pod("a").covered(), pod("b").late(59)])
         .budget("web", 0, None)
-        .patience(60));
+        .timeout(60));
     let asked = run.trace.iter().filter(|(_, did)| matches!(did, Did::Asked(_)));
     assert!(asked.map(|(when, _)| *when).max() < Some(at(secs(60))));
 }
