@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::command::{Failure, api_server, node, print, run};
+use crate::drain::limit::Limit;
 use crate::handler::by_hand::{ByHand, Success};
 use crate::handler::config::Config;
-use crate::plan::Boot;
 use crate::handler::run::{Goal, run as run_loop};
 use crate::handler::threads::Threads;
 use crate::handler::world::World;
-use crate::drain::limit::Limit;
 use crate::kube::client::Client;
 use crate::moment::Moment;
+use crate::plan::Boot;
 use crate::report::fact::Fact;
 use crate::report::log::status_line::StatusLine;
 use crate::report::log::{Log, Style};

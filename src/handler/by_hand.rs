@@ -99,11 +99,13 @@ impl ByHand {
                     && self.node.is_some()
                     && (self.settled > 0 || limit.has_deadline()) =>
             {
-                Some(Target { drain: 1, key: None, limit, basis: Basis::NoDeadline, decided_by: None })
+                let basis = Basis::NoDeadline;
+                Some(Target { drain: 1, key: None, among: 0, limit, basis, decided_by: None })
             }
             _ => None,
         };
-        let renewal = Renewal { drain: self.settled.min(self.last()) + 1, notice: None, made_anew: 0 };
+        let renewal =
+            Renewal { drain: self.settled.min(self.last()) + 1, notice: None, made_anew: 0 };
         Plan {
             drain,
             marks: Some(self.marks()),
@@ -115,9 +117,8 @@ impl ByHand {
     }
 
     fn marks(&self) -> Marks {
-        let marks = |hand, reason| {
-            Marks { hand, reason, boot_id: NO_BOOT.to_owned(), notices: Vec::new() }
-        };
+        let marks =
+            |hand, reason| Marks { hand, reason, boot_id: NO_BOOT.to_owned(), notices: Vec::new() };
         match self.wanted {
             Wanted::Drain(_) | Wanted::Cordon => {
                 let exclusion = self.exclude_from_load_balancers;
@@ -175,7 +176,12 @@ impl ByHand {
     }
 
     /// How it has ended; `None`: it goes on. `is_draining`: pods are being asked.
-    pub(super) fn success(&self, now: Moment, is_draining: bool, is_unsettled: bool) -> Option<Success> {
+    pub(super) fn success(
+        &self,
+        now: Moment,
+        is_draining: bool,
+        is_unsettled: bool,
+    ) -> Option<Success> {
         let is_late = self.until <= now;
         let whole = || {
             if self.left { Success::Partial } else { Success::Whole { changed: self.changed } }

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::drain::limit::Limit;
-use crate::drain::{BudgetOverride, Plan};
 use crate::drain::ask::Grace;
+use crate::drain::limit::Limit;
 use crate::drain::pod::Rules;
-use crate::plan::Boot;
-use crate::plan::kinds::Policy;
+use crate::drain::{BudgetOverride, Plan};
 use crate::node::MarkPolicy;
 use crate::notice::NoticePath;
+use crate::plan::Boot;
+use crate::plan::kinds::Policy;
 
 /// What the operator wants of the handler, and what it knows from the start.
 #[derive(Clone, Debug)]

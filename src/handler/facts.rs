@@ -133,7 +133,8 @@ fn drain(before: &Plan, after: &Plan, now: Moment, facts: &mut Vec<Fact>) {
 /// A notice has come beside the one that is drained for, or only marks the node.
 fn announced(before: &Plan, after: &Plan, facts: &mut Vec<Fact>) {
     for (record, old) in pairs(before, after) {
-        let is_new = record.announced && old.is_none_or(|old| !old.announced);
+        let is_new = old.is_none_or(|old| !old.announced || old.made_anew < record.made_anew);
+        let is_new = is_new && record.announced;
         if !is_new || after.drain.as_ref().is_some_and(|target| target.is_for(&record.key)) {
             continue;
         }
@@ -179,4 +180,3 @@ impl Plan {
         (was_gone && !stands).then_some(id)
     }
 }
-

@@ -115,15 +115,14 @@ impl Marker {
     }
 
     /// These marks are wanted from now on. A request under way is waited for: its answer must not be taken for that
-    /// to a later one. Marks that others have taken off are set again once for each `renew_for`; without one they
-    /// stay off.
+    /// to a later one. Marks that others have taken off are set again once for each `renew_for`.
     pub fn want(&mut self, now: Moment, marks: Option<Marks>, renew_for: Option<Renewal>) {
         let renews = renew_for.is_some() && renew_for != self.renewed_for;
         let reason = |marks: &Option<Marks>| marks.as_ref().and_then(|marks| marks.reason.clone());
         // What is only noted is of no interest where nothing is written.
         let differs = self.wanted != marks && (!self.dry || reason(&self.wanted) != reason(&marks));
         self.wanted = marks;
-        self.renew = renews || self.renew && renew_for.is_some();
+        self.renew |= renews;
         self.renewed_for = renew_for;
         if renews {
             self.taints = Taints::Tried;
@@ -131,6 +130,11 @@ impl Marker {
         if renews || differs {
             self.begin(now);
         }
+    }
+
+    /// Marks that others have taken off stay off.
+    pub fn keep(&mut self) {
+        self.renew = false;
     }
 
     fn begin(&mut self, now: Moment) {

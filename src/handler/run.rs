@@ -87,11 +87,8 @@ pub(super) struct Handler {
 
 impl Handler {
     pub(super) fn new(goal: Goal, config: Config) -> Self {
-        let rules = Rules {
-            policy: config.policy.clone(),
-            marks: config.marks,
-            boot: config.boot.clone(),
-        };
+        let rules =
+            Rules { policy: config.policy.clone(), marks: config.marks, boot: config.boot.clone() };
         Self {
             // An operator's command is planned at once.
             is_stale: matches!(goal, Goal::ByHand(_)),
@@ -174,11 +171,6 @@ impl Handler {
         };
         let before = std::mem::replace(&mut self.plan, next);
         self.marker.want(now, self.plan.marks.clone(), self.plan.renew_for.clone());
-        if self.is_done_before(before.drain.as_ref()) {
-            // No pod was asked to go, and none is to be.
-            self.drain = None;
-            self.disconnect(now, world);
-        }
         let facts = facts(&before, &self.plan, now);
         let taken_over = facts.iter().any(|fact| matches!(fact, Fact::TakenOver { .. }));
         facts.into_iter().for_each(|fact| world.tell(fact));
@@ -193,22 +185,23 @@ impl Handler {
                 let target = target.clone();
                 self.begin(now, &target);
             }
-            (Some(_), None) => self.call_off(now, world),
+            (Some(_), None) => self.call_off(now, before.drain.as_ref(), world),
             (None, None) => {}
         }
-        if self.drain.is_none() {
-            self.observed.drain = None;
-        }
+        // The plan knows of its end.
+        self.observed.drain.take_if(|drain| drain.ended || self.drain.is_none());
+        #[cfg(test)]
+        self.stays_so(reading);
     }
 
-    /// Whether an earlier process has dealt with what the drain under way is for.
-    fn is_done_before(&self, target: Option<&Target>) -> bool {
-        let mut records = self.plan.memory.records.iter();
-        self.drain.is_some()
-            && self.plan.drain.is_none()
-            && records.any(|it| {
-                target.is_some_and(|target| target.is_for(&it.key)) && it.done != Done::No
-            })
+    /// The plan of what a plan was made of is that plan, and there is nothing to report of it.
+    #[cfg(test)]
+    fn stays_so(&self, reading: Reading) {
+        if matches!(self.goal, Goal::Notices) && (self.drain.is_some() || !self.is_stale) {
+            let again = plan(&self.observed, &self.plan, &self.rules, reading);
+            assert_eq!(again, self.plan, "another plan of the same at {:?}", reading.now);
+            assert_eq!(facts(&self.plan, &again, reading.now), []);
+        }
     }
 
     fn begin(&mut self, now: Moment, target: &Target) {
@@ -224,16 +217,20 @@ impl Handler {
         (self.drain, self.is_following) = (Some(Box::new(drain)), false);
     }
 
-    /// What the drain was for will not happen. What was told to end cannot be taken back.
-    fn call_off(&mut self, now: Moment, world: &mut impl World) {
+    /// What the drain was for will not happen, or an earlier process has dealt with it.
+    fn call_off(&mut self, now: Moment, target: Option<&Target>, world: &mut impl World) {
         let Some(mut drain) = self.drain.take() else { return };
-        if !drain.is_emptied() {
+        let mut records = self.plan.memory.records.iter();
+        let is_done_before = records
+            .any(|it| it.done != Done::No && target.is_some_and(|target| target.is_for(&it.key)));
+        if !is_done_before && !drain.is_emptied() {
             for progress in drain.take_told() {
                 world.tell(Fact::Drain(progress));
             }
             let verdict = Box::new(drain.call_off(now));
             world.tell(Fact::Verdict(Occasion::CalledOff, verdict));
         }
+        self.marker.keep();
         self.disconnect(now, world);
         self.is_stale = true;
     }
@@ -291,9 +288,10 @@ impl Handler {
     }
 
     /// Whether the Node can be asked for. What is missing for the API server is said once, by what looks for it,
-    /// unless a drain cannot wait.
+    /// unless a drain or an operator cannot wait.
     fn may_mark(&self) -> bool {
-        self.name.is_some() && (self.credentials.is_done() || self.drain.is_some())
+        let is_asked = self.drain.is_some() || matches!(self.goal, Goal::ByHand(_));
+        self.name.is_some() && (self.credentials.is_done() || is_asked)
     }
 
     /// Does what the drain says next: to list the pods, to evict and to delete them, and to say what became of each.
@@ -566,12 +564,7 @@ impl Handler {
         }
     }
 
-    fn node_found(
-        &mut self,
-        now: Moment,
-        found: Result<String, String>,
-        world: &mut impl World,
-    ) {
+    fn node_found(&mut self, now: Moment, found: Result<String, String>, world: &mut impl World) {
         let longest = self.longest_pause();
         let transition = self.node_search.finished(now, found.is_ok(), longest, &mut self.jitter);
         match found {

@@ -37,9 +37,9 @@ pub struct Key {
 }
 
 impl Key {
-    /// Whether it has appeared after `other`.
-    pub fn is_later_than(&self, other: &Self) -> bool {
-        other.appearance < self.appearance
+    /// The number of its appearance among those of all notices.
+    pub fn appearance(&self) -> u32 {
+        self.appearance
     }
 }
 
@@ -120,6 +120,11 @@ pub const LINGERS: Duration = Duration::from_secs(30);
 const SAME: Duration = Duration::from_secs(1);
 
 impl Memory {
+    /// How many notices have appeared.
+    pub fn appearances(&self) -> u32 {
+        self.appearances
+    }
+
     /// Whether the annotation was read.
     pub fn is_adopted(&self) -> bool {
         self.earlier.is_some()
@@ -132,7 +137,8 @@ impl Memory {
 
     /// Whether an interruption stands in the place of this one.
     pub fn is_replaced(&self, id: &NoticeId) -> bool {
-        let mut others = self.records.iter().filter(|it| it.key.id != *id && it.gone_until.is_none());
+        let mut others =
+            self.records.iter().filter(|it| it.key.id != *id && it.gone_until.is_none());
         kind(id).exclusive && others.any(|it| kind(&it.key.id).exclusive)
     }
 
@@ -150,8 +156,8 @@ impl Memory {
         for record in &mut self.records {
             // A drain that has asked a pod to go is not undone.
             let asked = seen.drain.is_some_and(|drain| drain.asked);
-            let is_served =
-                draining.is_some_and(|it| it.is_for(&record.key) && (it.decided_by.is_none() || asked));
+            let is_served = draining
+                .is_some_and(|it| it.is_for(&record.key) && (it.decided_by.is_none() || asked));
             if record.first_answer && record.done == Done::No {
                 record.judge(&earlier, is_served, t);
             }
@@ -170,9 +176,10 @@ impl Memory {
     ) {
         self.drop_withdrawn(seen, draining, t.now);
         for said in seen.said() {
-            let stands = self.records.iter_mut().find(|record| {
-                record.key.id == said.notice.id && record.gone_until.is_none()
-            });
+            let stands = self
+                .records
+                .iter_mut()
+                .find(|record| record.key.id == said.notice.id && record.gone_until.is_none());
             match stands {
                 Some(record) => record.follow(said, policy, t),
                 None => self.appears(said, (policy, boot), t),
@@ -187,9 +194,10 @@ impl Memory {
     }
 
     fn drop_withdrawn(&mut self, seen: &Observed, draining: Option<&Target>, now: Moment) {
-        let withdrawn = self.records.iter().filter(|record| {
-            record.gone_until.is_none() && !seen.says(&record.key.id)
-        });
+        let withdrawn = self
+            .records
+            .iter()
+            .filter(|record| record.gone_until.is_none() && !seen.says(&record.key.id));
         let withdrawn: Vec<NoticeId> = withdrawn.map(|record| record.key.id.clone()).collect();
         for id in withdrawn {
             let is_replaced = self.is_replaced(&id);
@@ -540,9 +548,8 @@ impl Earlier {
 
     /// What holds in this boot.
     fn known(&self) -> impl Iterator<Item = Known> {
-        let holds = |id: &NoticeId| {
-            self.same_boot || kind(id).after_boot == AfterBoot::SameInstance
-        };
+        let holds =
+            |id: &NoticeId| self.same_boot || kind(id).after_boot == AfterBoot::SameInstance;
         self.known.iter().filter(move |(id, _)| holds(id)).map(|(_, known)| known.clone())
     }
 

@@ -63,6 +63,8 @@ pub struct Target {
     pub drain: u32,
     /// The notice; `None`: an operator wants it.
     pub key: Option<Key>,
+    /// How many notices had appeared when it was chosen: a later one may take its place.
+    pub among: u32,
     /// What limits it: of all notices that it was for, what comes first.
     pub limit: Limit,
     /// Where `limit` comes from.
@@ -115,9 +117,8 @@ pub fn plan(seen: &Observed, before: &Plan, rules: &Rules, t: Reading) -> Plan {
         // Pods that were never seen were not drained: another process is to try again.
         memory.drained(target, status.listed, t.now);
     }
-    memory.expire(running, t.now);
-
     let drain = target(&memory, running, seen, t.now);
+    memory.expire(drain.as_ref(), t.now);
     if let Some(target) = &drain {
         memory.serve(target);
     }
@@ -155,7 +156,8 @@ pub fn plan(seen: &Observed, before: &Plan, rules: &Rules, t: Reading) -> Plan {
         notices: memory.known(),
     });
     let decided_by = drain.as_ref().and_then(|target| target.decided_by);
-    let look_again = memory.next(t.now).into_iter().chain(decided_by.filter(|it| t.now < *it)).min();
+    let look_again =
+        memory.next(t.now).into_iter().chain(decided_by.filter(|it| t.now < *it)).min();
     Plan { memory, drain, marks, marked_for, marks_until, renew_for, look_again }
 }
 
@@ -173,11 +175,13 @@ fn target(
     let first = due.clone().min_by_key(|(record, limit)| (limit.urgency(), &record.key.id));
     let Some(running) = running else {
         // A process that must end begins no drain, and one that is being called off ends first.
-        let (record, limit) = first.filter(|_| !seen.sigterm && seen.drain.is_none_or(|it| it.ended))?;
+        let (record, limit) =
+            first.filter(|_| !seen.sigterm && seen.drain.is_none_or(|it| it.ended))?;
         let undecided = record.first_answer && !memory.is_adopted();
         return Some(Target {
             drain: memory.drains + 1,
             key: Some(record.key.clone()),
+            among: memory.appearances(),
             limit,
             basis: record.schedule.basis,
             decided_by: undecided.then(|| now + ANNOTATION_WAIT),
@@ -194,20 +198,20 @@ fn target(
         is_exclusive(served)
             && is_exclusive(record)
             && record.key.id != key.id
-            && record.key.is_later_than(key)
+            && running.among < record.key.appearance()
     };
     let successor = due.clone().find(|(record, _)| replaces(record));
     let is_more_urgent = |limit: Limit| limit.urgency() < running.limit.urgency();
-    let other = successor.or_else(|| {
-        first.filter(|(record, limit)| record.key != *key && is_more_urgent(*limit))
-    });
+    let other = successor
+        .or_else(|| first.filter(|(record, limit)| record.key != *key && is_more_urgent(*limit)));
     let mut target = running.clone();
     if memory.is_adopted() {
         target.decided_by = None;
     }
     let (by, limit) = match other {
         Some((record, limit)) => {
-            (target.key, target.decided_by) = (Some(record.key.clone()), None);
+            (target.key, target.among) = (Some(record.key.clone()), memory.appearances());
+            target.decided_by = None;
             (record, limit)
         }
         None if served.key == *key => (served, served.schedule.limit?),

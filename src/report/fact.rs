@@ -7,11 +7,11 @@ use std::time::Duration;
 use crate::drain::progress::Progress;
 pub use crate::drain::verdict::Occasion;
 use crate::drain::verdict::Verdict;
-use crate::plan::kinds::Basis;
 use crate::kube::identity::Identity;
 use crate::node::Hand;
 use crate::node::marks::Change;
 use crate::notice::{Notice, NoticeId, NoticePath};
+use crate::plan::kinds::Basis;
 use crate::settings::Remark;
 
 /// Something that an operator may want to know.

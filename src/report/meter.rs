@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::PoisonError;
 
 use crate::drain::progress::Progress;
-use crate::plan::kinds::Basis;
 use crate::kube::request::Verb;
 use crate::moment::{Reading, WallTime};
 use crate::notice::{Notice, NoticeId, When};
+use crate::plan::kinds::Basis;
 use crate::report::fact::{Channel, Fact, Withdrawal};
 use crate::report::metrics::{Delivery, EventOutcome, Metrics, Part};
 use crate::report::server::pages::Shown;

@@ -95,7 +95,10 @@ mod tests {
             row("b", blocked("api")),
             row("c", Outcome::StillThere(Reason::Ending { by: None, finalizer: None })),
             row("d", Outcome::EndedByOthers),
-            row("e", Outcome::StillThere(Reason::Failed(Failed { answered: true, why: "500".into() }))),
+            row(
+                "e",
+                Outcome::StillThere(Reason::Failed(Failed { answered: true, why: "500".into() })),
+            ),
             row("f", Outcome::StillThere(Reason::NotAsked)),
         ];
         assert_eq!(

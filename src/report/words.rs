@@ -4,11 +4,11 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::drain::verdict::Verdict;
-use crate::plan::kinds::Basis;
 use crate::node::Hand;
 use crate::node::marks::{Change, Cordon};
 use crate::node::state::STATE_ANNOTATION;
 use crate::notice::{Notice, NoticeId};
+use crate::plan::kinds::Basis;
 use crate::report::fact::{Channel, Fact, Level, Occasion, Purpose, Start, Withdrawal};
 
 impl fmt::Display for Fact {

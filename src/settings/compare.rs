@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::plan::kinds::Rebalance;
 use crate::node::TaintEffect;
 use crate::notice::Code;
+use crate::plan::kinds::Rebalance;
 use crate::settings::settle::{Marking, Notices};
 use crate::settings::sources::Sources;
 use crate::settings::table::{self, Row};

@@ -2,9 +2,9 @@
 
 use crate::handler::tests::journal::Entry;
 use crate::handler::world::Order;
-use crate::plan::kinds::Basis;
 use crate::moment::Moment;
 use crate::notice::NoticeId;
+use crate::plan::kinds::Basis;
 use crate::report::fact::{Fact, Occasion, Withdrawal};
 
 /// The drain that is under way, by what was told.

@@ -7,11 +7,11 @@ use crate::drain::progress::Progress;
 use crate::drain::verdict::Verdict;
 use crate::handler::tests::node::Object;
 use crate::handler::world::{News, Order};
-use crate::plan::kinds::Basis;
 use crate::moment::Moment;
 use crate::node::marks::{Change, Cordon, Patch};
 use crate::node::state::STATE_ANNOTATION;
 use crate::notice::NoticeId;
+use crate::plan::kinds::Basis;
 use crate::report::fact::{Fact, Occasion, Withdrawal};
 
 /// One run, from the start of the process to its end.

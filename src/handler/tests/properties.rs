@@ -18,7 +18,6 @@ use crate::handler::tests::model::run;
 use crate::handler::tests::script::{
     BOOT, Edit, End, Planned, Says, Script, Trouble, What, With, annotation, script,
 };
-use crate::plan::kinds::Rebalance;
 use crate::node::{RebalanceMark, TaintEffect};
 use crate::notice::Action::{Hibernate, Stop, Terminate};
 use crate::notice::Code;
@@ -26,6 +25,7 @@ use crate::notice::NoticePath::{
     self, InstanceAction, Lifecycle, Maintenance, NoticeUrl, Rebalance as Recommendations,
     TerminationTime,
 };
+use crate::plan::kinds::Rebalance;
 
 /// The last seconds at which something new happens.
 const LONGEST: u64 = 250;

@@ -10,12 +10,12 @@ use crate::drain::BudgetOverride;
 use crate::drain::pod::{OwnPod, Rules};
 use crate::drain::tests::cluster::{Life, MARGIN, ms, secs};
 use crate::handler::config::Config;
-use crate::plan::Boot;
 use crate::handler::tests::metadata::{calendar, milliseconds};
-use crate::plan::kinds::{LeadTimes, Policy, Rebalance};
 use crate::moment::{Moment, Reading};
 use crate::node::{MarkPolicy, RebalanceMark};
 use crate::notice::{Action, Code, NoticePath};
+use crate::plan::Boot;
+use crate::plan::kinds::{LeadTimes, Policy, Rebalance};
 
 /// A world and what will befall it. All spans are counted from the start of the process.
 #[derive(Clone, Debug)]

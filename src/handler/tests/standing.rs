@@ -7,9 +7,9 @@ use std::time::Duration;
 use crate::drain::limit::Limit;
 use crate::drain::tests::cluster::secs;
 use crate::handler::tests::script::Script;
-use crate::plan::kinds::{Policy, Rebalance};
 use crate::moment::{Moment, Reading};
 use crate::notice::{Action, Code, Notice, NoticeId, NoticePath, Polled, When};
+use crate::plan::kinds::{Policy, Rebalance};
 
 /// The notices that stand.
 pub(super) struct Standing<'a> {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use crate::drain::ask::PodRef;
 use crate::drain::progress::Progress;
 use crate::drain::verdict::{Obstacle, Verdict};
-use crate::plan::kinds::Basis;
 use crate::node::marks::{Change, Cordon};
 use crate::notice::{Kind, Notice};
+use crate::plan::kinds::Basis;
 use crate::report::fact::{Fact, Level, Occasion, Purpose};
 use crate::report::words::{Announced, Ended};
 

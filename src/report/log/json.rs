@@ -143,8 +143,8 @@ mod tests {
     use crate::drain::ask::{Budget, PodRef};
     use crate::drain::progress::Progress;
     use crate::drain::verdict::{Outcome, Reason};
-    use crate::plan::kinds::Basis;
     use crate::notice::{Action, Notice, When};
+    use crate::plan::kinds::Basis;
     use crate::report::fact::Occasion;
 
     fn written(facts: &[Fact]) -> Vec<Value> {

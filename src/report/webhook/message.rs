@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::drain::verdict::{Outcome, Verdict};
 use crate::instance::Instance;
-use crate::plan::kinds::Basis;
 use crate::moment::WallTime;
 use crate::notice::{Kind, Notice, NoticeId, When};
+use crate::plan::kinds::Basis;
 use crate::report::fact::{Level, Occasion};
 use crate::report::words::Announced;
 

@@ -2,8 +2,8 @@
 
 use crate::drain::progress::Progress;
 use crate::drain::verdict::Verdict;
-use crate::plan::kinds::Basis;
 use crate::notice::{Notice, When};
+use crate::plan::kinds::Basis;
 use crate::report::fact::{Fact, Level, Occasion};
 
 /// What is to be told.

@@ -9,9 +9,9 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::instance::Instance;
-use crate::plan::kinds::Basis;
 use crate::moment::WallTime;
 use crate::notice::{Action, Kind, Notice, NoticeId, When};
+use crate::plan::kinds::Basis;
 use crate::report::fact::Level;
 use crate::report::webhook::message::{About, Message, Stage};
 

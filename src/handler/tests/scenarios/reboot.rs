@@ -52,8 +52,8 @@ fn started_again_with_a_notice_that_is_over_the_node_is_given_back() {
          46.0 * notice: stop in the past, 120 s left
          46.0 read node-1
          46.1 * marks found of an earlier boot: spot-interruption/stop
-         46.1 disconnect
          46.1 * drained before
+         46.1 disconnect
          46.1 patch node-1: uncordon, remember, over spot-interruption/stop
          46.2 * the node is uncordoned
          46.2 disconnect

@@ -67,8 +67,8 @@ fn after_the_end_nothing_is_done() {
          0.0 * notice: terminate, 40 s left
          0.0 read node-1
          0.1 * marks found: spot-interruption/terminate
-         0.1 disconnect
          0.1 * drained before
+         0.1 disconnect
          100.0 * SIGTERM, ends",
     );
 }
@@ -190,8 +190,8 @@ fn what_was_drained_before_may_be_noticed_anew() {
          0.0 * notice: terminate in the past, 120 s left
          0.0 read node-1
          0.1 * marks found: spot-interruption/terminate
-         0.1 disconnect
          0.1 * drained before
+         0.1 disconnect
          22.0 * notice withdrawn
          22.0 read node-1
          22.1 patch node-1: ours
@@ -234,8 +234,8 @@ fn after_the_end_in_a_dry_run_nothing_is_done() {
          0.0 * notice: terminate, 40 s left
          0.0 read node-1
          0.1 * marks found: spot-interruption/terminate
-         0.1 disconnect
          0.1 * drained before
+         0.1 disconnect
          100.0 * SIGTERM, ends",
     );
 }
@@ -330,9 +330,9 @@ fn patience_is_not_begun_anew() {
          82.0 * notice: rebalance-recommendation without a deadline, 60 s left
          82.0 read node-1
          82.1 * marks found: rebalance-recommendation
-         82.1 disconnect
          82.1 * drained before
          82.1 * marks last 127.9 s
+         82.1 disconnect
          210.0 * marks expired: rebalance-recommendation
          210.0 read node-1
          210.1 patch node-1: uncordon, remember, over rebalance-recommendation

@@ -240,7 +240,7 @@ fn a_node_whose_drain_turns_out_to_be_done_lets_it_end() {
          0.0 read node-1
          0.1 * SIGTERM, ends within 39.95 s
          0.1 * marks found: spot-interruption/terminate
-         0.1 disconnect
-         0.1 * drained before",
+         0.1 * drained before
+         0.1 disconnect",
     );
 }
