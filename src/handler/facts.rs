@@ -152,18 +152,15 @@ impl Plan {
     fn marks_expired_for(&self, after: &Self, now: Moment) -> Option<&NoticeId> {
         let id = self.marked_for.as_ref()?;
         let old = self.memory.record(id);
-        let expired = match old {
-            Some(old) => {
-                let new = after.memory.record(id).filter(|new| new.key == old.key);
-                let ends = old.schedule.marks_until.is_some();
-                ends && old.done != Done::Over && new.is_some_and(|new| new.done == Done::Over)
-            }
-            None => {
-                let marked = self.memory.earlier.as_ref()?.marked.as_ref()?;
-                let stands = after.memory.earlier.as_ref().is_some_and(|it| it.marked.is_some());
-                let is_over = marked.until.is_some_and(|until| until <= now);
-                !marked.gone && is_over && !stands && after.memory.record(id).is_none()
-            }
+        let expired = if let Some(old) = old {
+            let new = after.memory.record(id).filter(|new| new.key == old.key);
+            let ends = old.schedule.marks_until.is_some();
+            ends && old.done != Done::Over && new.is_some_and(|new| new.done == Done::Over)
+        } else {
+            let marked = self.memory.earlier.as_ref()?.marked.as_ref()?;
+            let stands = after.memory.earlier.as_ref().is_some_and(|it| it.marked.is_some());
+            let is_over = marked.until.is_some_and(|until| until <= now);
+            !marked.gone && is_over && !stands && after.memory.record(id).is_none()
         };
         expired.then_some(id)
     }

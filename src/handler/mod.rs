@@ -5,6 +5,7 @@ pub mod by_hand;
 pub mod config;
 pub mod facts;
 pub mod marker;
+mod observe;
 mod retry;
 pub mod run;
 pub mod threads;

@@ -1,25 +1,29 @@
-//! The loop: what is said is observed, what should be is planned, and the difference is done. The node is cordoned,
-//! its pods are evicted, and the verdict says what became of each.
+//! The loop, which is the whole way of a notice:
+//!
+//! 1. **Observe** ([`observe`](super::observe)): what each path of the metadata service says, the Node, the drain.
+//! 2. **Plan** ([`plan()`](crate::plan::plan())): the marks that the Node is to bear, and the limit of the drain.
+//! 3. **Cordon** ([`Marker`]): one patch makes the Node bear these marks.
+//! 4. **Evict** ([`Drain`]): the pods are listed and followed, evicted, and deleted when their time is up.
+//! 5. **Verdict**: what became of each pod.
+//!
+//! It is level-triggered: whatever comes only makes it plan anew, and what is done is the difference between what
+//! should be and what is.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::drain::machine::{Drain, LastWord, LoadBalancers, Presence, Step};
-use crate::drain::pod::OwnPod;
-use crate::drain::pod_news::PodNews;
 use crate::drain::verdict::{Occasion, Verdict};
 use crate::handler::by_hand::{ByHand, Success};
 use crate::handler::config::Config;
 use crate::handler::facts::facts;
-use crate::handler::marker::{Event, Marker, Move};
-use crate::handler::retry::{Retry, Transition};
-use crate::handler::world::{News, Order, World};
+use crate::handler::marker::{Marker, Move};
+use crate::handler::retry::Retry;
+use crate::handler::world::{Order, World};
 use crate::moment::{Moment, Reading};
-use crate::node::{Hand, NodeAnswer};
-use crate::notice::Polled;
+use crate::node::Hand;
 use crate::plan::memory::Done;
-use crate::plan::observed::{DrainStatus, Observed, PathHealth};
+use crate::plan::observed::{DrainStatus, Observed};
 use crate::plan::{Plan, Rules, Target, plan};
 use crate::report::fact::{Fact, Purpose};
 
@@ -59,30 +63,30 @@ pub struct Ended {
 /// What the loop knows.
 #[derive(Debug)]
 pub(super) struct Handler {
-    goal: Goal,
-    config: Config,
-    rules: Rules,
-    observed: Observed,
-    plan: Plan,
+    pub(super) goal: Goal,
+    pub(super) config: Config,
+    pub(super) rules: Rules,
+    pub(super) observed: Observed,
+    pub(super) plan: Plan,
     /// Something was observed that the plan does not know.
-    is_stale: bool,
+    pub(super) is_stale: bool,
     /// The name of the Node.
-    name: Option<Arc<str>>,
-    credentials: Retry,
-    node_search: Retry,
-    marker: Marker,
+    pub(super) name: Option<Arc<str>>,
+    pub(super) credentials: Retry,
+    pub(super) node_search: Retry,
+    pub(super) marker: Marker,
     /// Whether there is a Node of that name.
-    presence: Presence,
+    pub(super) presence: Presence,
     /// The Node bears the marks that were wanted last.
-    settled: Option<LoadBalancers>,
+    pub(super) settled: Option<LoadBalancers>,
     /// The Node can not be read or changed, and that was told with what it was wanted for, and whether there is none.
-    node_fails: Option<(Purpose, bool)>,
-    drain: Option<Box<Drain>>,
+    pub(super) node_fails: Option<(Purpose, bool)>,
+    pub(super) drain: Option<Box<Drain>>,
     /// Its pods are listed and followed.
-    is_following: bool,
+    pub(super) is_following: bool,
     /// There may be a connection to the API server.
-    is_connected: bool,
-    jitter: fastrand::Rng,
+    pub(super) is_connected: bool,
+    pub(super) jitter: fastrand::Rng,
 }
 
 impl Handler {
@@ -127,11 +131,11 @@ impl Handler {
             if !is_over && (self.prepare(now, world) || self.cordon(now, world)) {
                 continue;
             }
-            let until = match &mut self.drain {
+            let done = match &self.drain {
                 Some(_) => self.evict(now, world),
                 None => self.idle(now, world),
             };
-            if let Some(until) = until {
+            if let ControlFlow::Break(until) = done {
                 world.show(self.drain.as_deref(), now);
                 return ControlFlow::Continue(until);
             }
@@ -173,7 +177,9 @@ impl Handler {
         self.marker.want(now, self.plan.marks.clone(), self.plan.renew_for.clone());
         let facts = facts(&before, &self.plan, now);
         let taken_over = facts.iter().any(|fact| matches!(fact, Fact::TakenOver { .. }));
-        facts.into_iter().for_each(|fact| world.tell(fact));
+        for fact in facts {
+            world.tell(fact);
+        }
         match (&mut self.drain, &self.plan.drain) {
             (Some(drain), Some(target)) => {
                 drain.retarget(target.limit);
@@ -296,8 +302,8 @@ impl Handler {
 
     /// Does what the drain says next: to list the pods, to evict and to delete them, and to say what became of each.
     /// When to look again, if there is nothing to do now.
-    fn evict(&mut self, now: Moment, world: &mut impl World) -> Option<Option<Moment>> {
-        let drain = self.drain.as_mut()?;
+    fn evict(&mut self, now: Moment, world: &mut impl World) -> ControlFlow<Option<Moment>> {
+        let Some(drain) = &mut self.drain else { return ControlFlow::Continue(()) };
         let decided_by = self.plan.drain.as_ref().and_then(|target| target.decided_by);
         let is_decided = decided_by.is_none_or(|moment| moment <= now);
         if let Some(name) = &self.name
@@ -309,7 +315,7 @@ impl Handler {
             world.tell(Fact::DrainBegins(Arc::clone(name)));
             let order = Order::FollowPods(Arc::clone(name));
             self.order(order, world);
-            return None;
+            return ControlFlow::Continue(());
         }
         match drain.next(now, world.free()) {
             Step::Tell(progress) => world.tell(Fact::Drain(progress)),
@@ -318,11 +324,11 @@ impl Handler {
             Step::Verdict(occasion, verdict) => self.verdict(now, occasion, verdict, world),
             Step::Wait(until) => {
                 let wake = self.wake();
-                return Some(Some(wake.map_or(until, |wake| wake.min(until))));
+                return ControlFlow::Break(Some(wake.map_or(until, |wake| wake.min(until))));
             }
             Step::Done(last) => self.ended(now, last, world),
         }
-        None
+        ControlFlow::Continue(())
     }
 
     /// What became of every pod.
@@ -361,13 +367,13 @@ impl Handler {
     }
 
     /// No drain is under way.
-    fn idle(&mut self, now: Moment, world: &mut impl World) -> Option<Option<Moment>> {
+    fn idle(&mut self, now: Moment, world: &mut impl World) -> ControlFlow<Option<Moment>> {
         let marks = self.marker.is_busy() && self.may_mark();
         if self.is_connected && !marks && !self.node_search.is_under_way() {
             self.disconnect(now, world);
-            return None;
+            return ControlFlow::Continue(());
         }
-        Some(self.wake())
+        ControlFlow::Break(self.wake())
     }
 
     /// When something beside a drain is due.
@@ -388,200 +394,5 @@ impl Handler {
         self.node_search.lost(now);
         self.marker.lost(now);
         self.is_connected = false;
-    }
-}
-
-/// What comes.
-impl Handler {
-    pub(super) fn observe(&mut self, news: News, world: &mut impl World) {
-        let reading = world.read_clock();
-        let now = reading.now;
-        match news {
-            News::Polled(polled) => self.polled(reading, polled, world),
-            News::WithoutToken { status } => world.tell(Fact::WithoutToken(status)),
-            News::Credentials(found) => self.credentials_read(now, found, world),
-            News::NodeFound(found) => self.node_found(now, found, world),
-            News::Terminate => self.terminate(now, world),
-            News::Node(answer) => self.node_answered(now, answer, world),
-            News::Pods(pods) => {
-                if pods == PodNews::SetBegins {
-                    // After an outage: a cordon that came later than the first evictions would let replacements of
-                    // these pods come back to this node.
-                    self.marker.hurry(now);
-                }
-                if let Some(drain) = &mut self.drain {
-                    drain.observe(now, pods);
-                }
-            }
-            News::Answered { pod, answer } => {
-                if let Some(drain) = &mut self.drain {
-                    drain.answered(now, &pod.uid, answer);
-                }
-            }
-        }
-    }
-
-    /// A path of the metadata service was polled.
-    fn polled(&mut self, reading: Reading, polled: Polled, world: &mut impl World) {
-        let (path, status, good) = (polled.path, polled.status, polled.outcome.is_ok());
-        world.tell(Fact::Polled { path, status, good });
-        match self.observed.polled(reading, polled) {
-            Some(PathHealth::Failing(why)) => world.tell(Fact::MetadataFailing(path, why)),
-            Some(PathHealth::Recovered(failed)) => {
-                world.tell(Fact::MetadataRecovered(path, failed));
-            }
-            None => {}
-        }
-        self.is_stale = true;
-    }
-
-    fn terminate(&mut self, now: Moment, world: &mut impl World) {
-        if std::mem::replace(&mut self.observed.sigterm, true) {
-            return;
-        }
-        self.is_stale = true;
-        let unsettled = self.marker.is_unsettled();
-        if let Goal::ByHand(by_hand) = &mut self.goal {
-            match self.drain.take() {
-                Some(drain) => {
-                    by_hand.verdict = Some(Box::new(drain.call_off(now)));
-                    by_hand.drained = Some(false);
-                }
-                None => by_hand.success = Some(Success::Partial),
-            }
-            return;
-        }
-        world.tell(match &mut self.drain {
-            Some(drain) if !drain.is_emptied() => {
-                Fact::EndsAfterDrain(drain.stop(now, self.config.shutdown_grace))
-            }
-            Some(drain) => {
-                let is_clean = drain.is_clean(now);
-                self.drain = None;
-                if is_clean { Fact::EndsDrained } else { Fact::Ends { unsettled } }
-            }
-            None => Fact::Ends { unsettled },
-        });
-    }
-
-    fn node_answered(&mut self, now: Moment, answer: NodeAnswer, world: &mut impl World) {
-        self.is_stale = true;
-        let is_missing = matches!(answer, NodeAnswer::Missing(_));
-        let is_forbidden = matches!(answer, NodeAnswer::Forbidden(_));
-        self.is_present(&answer, world);
-        match self.marker.observe(now, answer, self.longest_pause(), &mut self.jitter) {
-            Some(Event::Read(node)) => match &mut self.goal {
-                Goal::Notices => drop(self.observed.node.get_or_insert(node)),
-                Goal::ByHand(by_hand) => {
-                    if by_hand.read(node) {
-                        world.tell(Fact::MarksUnreadable);
-                    }
-                }
-            },
-            Some(Event::TaintForbidden(why)) => {
-                if let Goal::ByHand(by_hand) = &mut self.goal {
-                    by_hand.left = true;
-                }
-                world.tell(Fact::TaintForbidden(why));
-            }
-            Some(Event::Failing(why)) => {
-                if let Goal::ByHand(by_hand) = &mut self.goal
-                    && by_hand.is_hopeless(is_forbidden)
-                {
-                    by_hand.success = Some(Success::None(why));
-                    return;
-                }
-                let purpose = self.purpose();
-                let before = self.node_fails.replace((purpose, is_missing));
-                if before == Some((purpose, is_missing)) {
-                    return;
-                }
-                world.tell(match self.name.clone().filter(|_| is_missing) {
-                    Some(name) => Fact::NodeMissing { name, purpose, why },
-                    None => Fact::NodeFailing(purpose, why),
-                });
-            }
-            None => {}
-        }
-    }
-
-    /// What the Node is read or changed for.
-    fn purpose(&self) -> Purpose {
-        if let Goal::ByHand(by_hand) = &self.goal {
-            return by_hand.purpose();
-        }
-        match (&self.drain, self.marker.wants_marks()) {
-            (Some(drain), _) if !drain.is_marked() => Purpose::Drain,
-            (Some(_), _) | (None, true) => Purpose::Mark,
-            (None, false) if self.plan.memory.is_adopted() => Purpose::TakeBack,
-            (None, false) => Purpose::Recall,
-        }
-    }
-
-    /// Whether there is such a Node, as far as an answer shows.
-    fn is_present(&mut self, answer: &NodeAnswer, world: &mut impl World) {
-        let presence = match answer {
-            NodeAnswer::Is(_) => Presence::Present,
-            NodeAnswer::Missing(_) => Presence::Absent,
-            NodeAnswer::Conflict | NodeAnswer::Forbidden(_) | NodeAnswer::Failed(_) => return,
-        };
-        let before = std::mem::replace(&mut self.presence, presence);
-        if let Some(drain) = &mut self.drain {
-            drain.node_is(presence);
-        }
-        if let (Presence::Absent, Presence::Present, Some(name)) =
-            (before, presence, self.name.clone())
-        {
-            world.tell(Fact::NodeThere(name));
-        }
-    }
-
-    fn credentials_read(
-        &mut self,
-        now: Moment,
-        read: Result<OwnPod, String>,
-        world: &mut impl World,
-    ) {
-        let longest = self.longest_pause();
-        let transition = self.credentials.finished(now, read.is_ok(), longest, &mut self.jitter);
-        match read {
-            Ok(own) => {
-                if let Some(drain) = &mut self.drain {
-                    drain.own_pod(own.clone());
-                }
-                self.config.rules.own.complete(own);
-                if transition == Transition::Recovered {
-                    world.tell(Fact::CredentialsFound);
-                }
-            }
-            Err(why) => match &mut self.goal {
-                Goal::ByHand(by_hand) => by_hand.success = Some(Success::None(why)),
-                Goal::Notices if transition == Transition::Failing => {
-                    world.tell(Fact::CredentialsMissing(why));
-                }
-                Goal::Notices => {}
-            },
-        }
-    }
-
-    fn node_found(&mut self, now: Moment, found: Result<String, String>, world: &mut impl World) {
-        let longest = self.longest_pause();
-        let transition = self.node_search.finished(now, found.is_ok(), longest, &mut self.jitter);
-        match found {
-            Ok(name) => {
-                self.name = Some(Arc::from(name.as_str()));
-                world.tell(Fact::NodeFound(name));
-            }
-            Err(why) if transition == Transition::Failing => world.tell(Fact::NodeUnknown(why)),
-            Err(_) => {}
-        }
-    }
-
-    /// Before what is missing is looked for again.
-    fn longest_pause(&self) -> Duration {
-        match self.drain {
-            Some(_) => Duration::from_secs(2),
-            None => Duration::from_secs(30),
-        }
     }
 }

@@ -64,6 +64,7 @@ impl LeadTimes {
 }
 
 /// A row of the table.
+#[expect(clippy::struct_excessive_bools, reason = "columns of a table")]
 #[derive(Debug)]
 pub struct Kind {
     /// Of several notices the marks are for the one with the lowest: 0 is the most certain to come.
@@ -358,6 +359,7 @@ mod tests {
         Moment::at(Duration::from_secs(seconds))
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "it is compared with the limit of a schedule")]
     fn deadline(seconds: u64) -> Option<Limit> {
         Some(Limit::Deadline(at(seconds)))
     }

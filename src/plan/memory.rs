@@ -85,6 +85,7 @@ pub enum Done {
 }
 
 /// What an earlier process left on the Node, as far as its notices have not appeared since.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Earlier {
     /// There was an annotation.

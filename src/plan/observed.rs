@@ -34,7 +34,7 @@ pub struct DrainStatus {
 /// What one path says.
 #[derive(Clone, Debug)]
 struct Path {
-    path: NoticePath,
+    which: NoticePath,
     notices: Vec<Said>,
     /// The events that the last answer calls completed or cancelled.
     over: Vec<Arc<str>>,
@@ -89,7 +89,7 @@ impl Observed {
 
     /// A path was polled.
     pub fn polled(&mut self, reading: Reading, polled: Polled) -> Option<PathHealth> {
-        let index = self.paths.iter().position(|it| it.path == polled.path).unwrap_or_else(|| {
+        let index = self.paths.iter().position(|it| it.which == polled.path).unwrap_or_else(|| {
             self.paths.push(Path::new(polled.path));
             self.paths.len() - 1
         });
@@ -120,7 +120,7 @@ impl Observed {
     /// Whether it is certain that no path says this notice, which an earlier process knew: each path that may has
     /// given so many answers without it. One that only fails is not waited for where another has answered.
     pub fn denies(&self, id: &NoticeId, answers: u8) -> bool {
-        let mut paths = self.paths.iter().filter(|path| path.path.may_say(id)).peekable();
+        let mut paths = self.paths.iter().filter(|path| path.which.may_say(id)).peekable();
         let has_denied = |path: &Path| path.answers >= answers || path.calls_over(id);
         let is_none = paths.peek().is_none();
         let mut denied = is_none;
@@ -134,11 +134,11 @@ impl Observed {
 
 impl Path {
     fn new(path: NoticePath) -> Self {
-        Self { path, notices: Vec::new(), over: Vec::new(), answers: 0, failed: 0 }
+        Self { which: path, notices: Vec::new(), over: Vec::new(), answers: 0, failed: 0 }
     }
 
     fn answered(&mut self, reading: Reading, mut notices: Vec<Notice>, over: Vec<Arc<str>>) {
-        if self.path == NoticePath::TerminationTime {
+        if self.which == NoticePath::TerminationTime {
             // A time that is over says nothing there, unless it was said before.
             notices.retain(|it| self.said(&it.id).is_some() || !it.when.is_over(reading));
         }
