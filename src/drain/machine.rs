@@ -84,8 +84,6 @@ enum Emptied {
     No,
     /// Nothing is left. The report waits until it is known whether there is a Node of this name.
     Unreported,
-    /// Pods came before it could be reported.
-    Refilled,
     /// It was reported with this table.
     Reported(Table),
 }
@@ -385,10 +383,7 @@ impl Drain {
     pub fn next(&mut self, now: Moment, free: usize) -> Step {
         if self.emptied == Emptied::Unreported {
             if self.presence() != Presence::Unknown {
-                self.emptied = Emptied::Refilled;
-                if self.is_empty() {
-                    return self.report_empty(now);
-                }
+                self.emptied = Emptied::No;
             } else if self.ended(now) == Some(End::Empty) && !self.is_over(now) {
                 return Step::Wait(self.plan.limit.end());
             }

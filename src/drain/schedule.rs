@@ -33,7 +33,7 @@ const SIDE_BY_SIDE: usize = 32;
 
 /// Whose answer came within this time did not wait for others, and so many more are sent for each.
 const QUICK: Duration = Duration::from_millis(600);
-const FOR_EACH_QUICK: usize = 2;
+const FOR_EACH_QUICK: usize = 8;
 
 /// Which pod is to be asked, and when.
 pub(super) enum Due {
