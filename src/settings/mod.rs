@@ -29,6 +29,7 @@ use crate::intent::Policy;
 use crate::kube::identity::Choice;
 use crate::kube::server_url::ServerUrl;
 use crate::node::MarkPolicy;
+use crate::remark::Remark;
 use crate::settings::arguments::Asked;
 use crate::settings::overview::overview;
 use crate::settings::settle::settle;
@@ -38,7 +39,9 @@ pub use crate::settings::help::help;
 pub use crate::settings::list::BadItem;
 pub use crate::settings::overview::Overview;
 pub use crate::settings::problem::{BadSettings, Problem, Unusable};
-pub use crate::settings::reporting::{Annotations, FactUrls, LogStyle, Probes, Reporting};
+pub use crate::settings::reporting::{
+    FactUrls, LivePath, LogStyle, METRICS, Probes, READY, Reporting,
+};
 pub use crate::source::Watched;
 
 /// What the program is asked to do.
@@ -210,23 +213,6 @@ pub struct Given {
 impl fmt::Display for Given {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}={}", self.given_as, self.value)
-    }
-}
-
-/// Something about the settings that the operator should know, in one sentence. Nothing is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Remark(String);
-
-impl Remark {
-    /// A remark in these words.
-    pub fn new(words: impl Into<String>) -> Self {
-        Self(words.into())
-    }
-}
-
-impl fmt::Display for Remark {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

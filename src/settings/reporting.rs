@@ -1,15 +1,14 @@
 //! Settings: who is told, besides those who read the log as text.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::report::fact::Level;
-use crate::report::server::endpoints::LivePath;
-use crate::report::webhook::destination::Destination;
+use crate::kube::event::Annotations;
+use crate::remark::Level;
 use crate::settings::sources::Sources;
 use crate::settings::table;
 use crate::settings::webhooks::webhooks;
 use crate::source::url::NoticeUrl;
+use crate::webhook::destination::Destination;
 
 /// Who is told, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,9 +49,6 @@ pub struct FactUrls {
     pub kind: Option<NoticeUrl>,
 }
 
-/// Names and values that go with each Event.
-pub type Annotations = BTreeMap<String, String>;
-
 /// Where probes are served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probes {
@@ -61,6 +57,44 @@ pub struct Probes {
     /// The path of the liveness probe.
     pub liveness: LivePath,
 }
+
+/// The path at which it is told whether this process is alive: `/healthz`, unless it is set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LivePath(Option<String>);
+
+impl Default for LivePath {
+    fn default() -> Self {
+        Self(Some("/healthz".to_owned()))
+    }
+}
+
+impl LivePath {
+    /// What is [`LivePath::parse`]d, for people.
+    pub const VALID: &str = "a path such as /healthz, of visible ASCII characters, without ? and #; not /metrics or /readyz";
+
+    /// `None` if it is not [`LivePath::VALID`].
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_path = text.starts_with('/')
+            && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'?' && byte != b'#');
+        let is_free = text != METRICS && text != READY;
+        (is_path && is_free).then(|| Self(Some(text.to_owned())))
+    }
+
+    /// Whether it is this one.
+    pub(crate) fn is(&self, path: &str) -> bool {
+        self.0.as_deref().is_none_or(|live| path == live)
+    }
+
+    /// Every path that is not another page's: for whoever is asked at one that is not known.
+    pub fn anywhere() -> Self {
+        Self(None)
+    }
+}
+
+/// Where metrics are served.
+pub const METRICS: &str = "/metrics";
+/// Where the readiness probe is answered.
+pub const READY: &str = "/readyz";
 
 /// Reads these settings.
 pub(super) fn reporting(sources: &mut Sources<'_>) -> Option<Reporting> {
@@ -122,4 +156,21 @@ fn pages(sources: &mut Sources<'_>) -> Option<Pages> {
     let probes_at = Probes { address: at(probes_port)?, liveness };
     let metrics_at = at(metrics_port)?;
     Some(Pages { metrics: metrics.then_some(metrics_at), probes: probes.then_some(probes_at) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_for_liveness_is_one_that_can_be_asked_for_and_is_not_taken() {
+        for path in ["/healthz", "/", "/a/b%20c", "/live;v=1"] {
+            assert!(LivePath::parse(path).is_some(), "{path}");
+        }
+        for path in ["", "healthz", "/a b", "/a?b", "/a#b", "/é", "/a\r\nb", "/metrics", "/readyz"]
+        {
+            assert_eq!(LivePath::parse(path), None, "{path}");
+        }
+        assert_eq!(LivePath::parse("/healthz"), Some(LivePath::default()));
+    }
 }

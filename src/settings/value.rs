@@ -13,9 +13,9 @@ use crate::kube::identity::Choice;
 use crate::kube::name::{is_label, is_subdomain};
 use crate::kube::server_url::ServerUrl;
 use crate::node::{RebalanceMark, TaintEffect};
-use crate::report::fact::Level;
-use crate::report::webhook::proxy::ProxyUrl;
+use crate::remark::Level;
 use crate::settings::Output;
+use crate::webhook::proxy::ProxyUrl;
 
 /// A truth value as Go's `strconv.ParseBool` reads it: what users of Go programs write.
 pub(super) fn truth(text: &str) -> Option<bool> {

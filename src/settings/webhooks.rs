@@ -2,18 +2,16 @@
 
 use std::path::PathBuf;
 
-use crate::report::webhook::destination::{Destination, Held, Wanted};
-use crate::report::webhook::form::{Form, RoutingKey};
-use crate::report::webhook::headers::Headers;
-use crate::report::webhook::proxies::{Named, Proxies};
-use crate::report::webhook::proxy::ProxyUrl;
-use crate::report::webhook::roots::Roots;
-use crate::report::webhook::template::{DEFAULT_TEMPLATE, Template};
-use crate::report::webhook::url::WebhookUrl;
 use crate::settings::Problem;
 use crate::settings::sources::Sources;
 use crate::settings::table::{self, Setting};
 use crate::settings::value::ReadyForm;
+use crate::webhook::destination::{Destination, Held, Roots, Wanted};
+use crate::webhook::form::{Form, RoutingKey};
+use crate::webhook::headers::Headers;
+use crate::webhook::proxy::{Named, Proxies, ProxyUrl};
+use crate::webhook::template::{DEFAULT_TEMPLATE, Template};
+use crate::webhook::url::WebhookUrl;
 
 /// Reads these settings: the operator's own webhook first, then those of the programs before this one.
 /// What cannot be used of them is noted, and messages are sent without it where that gives nothing away.

@@ -1,6 +1,6 @@
 //! What a check found: how it is printed, and what it means for the exit status. Pure.
 
-use crate::report::json::text;
+use crate::json::text;
 
 /// What came of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]

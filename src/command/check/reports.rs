@@ -7,8 +7,10 @@ use crate::command::check::Report;
 use crate::command::check::finding::{Finding, Outcome};
 use crate::command::run::wanted_pages;
 use crate::report::server::Server as Listener;
-use crate::report::webhook::destination::Destination;
+use crate::report::webhook::post::{self, Target};
 use crate::settings::Settings;
+use crate::webhook::destination::Destination;
+use crate::webhook::headers::Headers;
 
 /// How long one webhook may take.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -54,10 +56,23 @@ fn findings(webhook: &Destination, clock: Clock) -> Vec<Finding> {
     let mut findings: Vec<_> =
         faults.map(|why| Outcome::Warning.is(format!("{name}: {why}"), FILES)).collect();
     if webhook.may_be_reached() {
-        findings.push(match webhook.reach(PATIENCE, clock) {
+        findings.push(match reach(webhook, clock) {
             Ok(how) => Finding::ok(format!("{name}: {how}; no message was sent")),
             Err(why) => Outcome::Warning.is(format!("{name}: {why}"), WAY),
         });
     }
     findings
+}
+
+/// Opens a connection as for a message, and sends none. Says what was reached.
+fn reach(webhook: &Destination, clock: Clock) -> Result<String, String> {
+    let url = webhook.url.read()?;
+    let target = Target {
+        proxy: webhook.proxies.of(&url)?.cloned(),
+        url,
+        roots: webhook.roots.clone(),
+        headers: Headers::default(),
+    };
+    let reached = post::reach(&target, PATIENCE, clock);
+    reached.map(str::to_owned).map_err(|error| error.to_string())
 }

@@ -7,14 +7,12 @@ use crate::clock::Clock;
 use crate::http::address::Address;
 use crate::http::error::{Cause, Error, Party, Role};
 use crate::http::stand_in::{Folder, Identity, LONG, Peer, SHORT, deaf_address, listen};
-use crate::report::webhook::destination::{Held, Wanted};
-use crate::report::webhook::headers::Headers;
 use crate::report::webhook::outcome::{Reply, RetryAfter};
 use crate::report::webhook::post::{Target, post};
-use crate::report::webhook::proxies::{NoProxy, Proxies};
-use crate::report::webhook::proxy::ProxyUrl;
-use crate::report::webhook::roots::Roots;
-use crate::report::webhook::url::WebhookUrl;
+use crate::webhook::destination::{Held, Roots, Wanted};
+use crate::webhook::headers::Headers;
+use crate::webhook::proxy::{NoProxy, Proxies, ProxyUrl};
+use crate::webhook::url::WebhookUrl;
 
 /// Stands wherever a secret may stand, and must never be seen again.
 const SECRET: &str = "geheim";

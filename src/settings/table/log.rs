@@ -1,6 +1,6 @@
 //! Settings: the log.
 
-use crate::report::fact::Level;
+use crate::remark::Level;
 use crate::settings::table::{DefaultValue, Group, Parse::One, REPORTS, Row, Setting};
 use crate::settings::value::{flag_or_count, level, truth};
 

@@ -15,10 +15,10 @@ mod who;
 use std::ffi::OsStr;
 use std::time::Duration;
 
-use crate::report::webhook::url::WebhookUrl;
 use crate::settings::list::BadItem;
 use crate::settings::problem::{NOT_SHOWN, shown, shown_url};
 use crate::settings::value::{path, proxy};
+use crate::webhook::url::WebhookUrl;
 
 pub(super) use self::by_hand::*;
 pub(super) use self::cloud::*;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::report::server::endpoints::LivePath;
+use crate::settings::LivePath;
 use crate::settings::table::{DefaultValue, Group, Parse::One, REPORTS, Row, Setting, Stakes};
 use crate::settings::value::{number, truth};
 

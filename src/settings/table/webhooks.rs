@@ -2,11 +2,6 @@
 
 use std::path::PathBuf;
 
-use crate::report::webhook::form::RoutingKey;
-use crate::report::webhook::headers::Headers;
-use crate::report::webhook::proxies::NoProxy;
-use crate::report::webhook::proxy::ProxyUrl;
-use crate::report::webhook::url::WebhookUrl;
 use crate::settings::table::{
     self, DefaultValue, Group,
     Parse::{Explained, One},
@@ -14,6 +9,10 @@ use crate::settings::table::{
 };
 use crate::settings::value::{ReadyForm, form, path, proxy, words};
 use crate::source::url::NoticeUrl;
+use crate::webhook::form::RoutingKey;
+use crate::webhook::headers::Headers;
+use crate::webhook::proxy::{NoProxy, ProxyUrl};
+use crate::webhook::url::WebhookUrl;
 
 /// These settings.
 pub(super) const GROUP: Group = Group {

@@ -10,7 +10,7 @@ use crate::intent::{LeadTimes, Rebalance};
 use crate::kube::identity::Choice;
 use crate::node::{RebalanceMark, TaintEffect};
 use crate::notice::Code;
-use crate::report::fact::Level;
+use crate::remark::Level;
 use crate::settings::predecessors::FORMER;
 use crate::settings::table::{DefaultValue, GROUPS, Stakes, rows};
 

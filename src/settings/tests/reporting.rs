@@ -3,12 +3,11 @@
 use std::net::SocketAddr;
 
 use super::*;
-use crate::report::server::endpoints::LivePath;
-use crate::report::webhook::destination::{Destination, Held, Wanted};
-use crate::report::webhook::form::Form;
-use crate::report::webhook::proxies::{NoProxy, Proxies};
-use crate::report::webhook::proxy::ProxyUrl;
-use crate::report::webhook::template::{Language, Template};
+use crate::settings::LivePath;
+use crate::webhook::destination::{Destination, Held, Wanted};
+use crate::webhook::form::Form;
+use crate::webhook::proxy::{NoProxy, Proxies, ProxyUrl};
+use crate::webhook::template::{Language, Template};
 
 const URL: &str = "https://hooks.example/services/hush";
 const KEY: &str = "0123456789abcdef0123456789abcdef";

@@ -3,17 +3,20 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use crate::clock::Clock;
+use rustls::RootCertStore;
+use webpki_roots::TLS_SERVER_ROOTS;
+
 use crate::file;
-use crate::report::webhook::form::Form;
-use crate::report::webhook::headers::Headers;
-use crate::report::webhook::post::{self, Target};
-use crate::report::webhook::proxies::Proxies;
-use crate::report::webhook::roots::Roots;
-use crate::report::webhook::template::Template;
-use crate::report::webhook::url::WebhookUrl;
+use crate::http::connection::H1;
+use crate::http::dial::Tls;
+use crate::http::error::Cause;
+use crate::http::tls;
+use crate::webhook::form::Form;
+use crate::webhook::headers::Headers;
+use crate::webhook::proxy::Proxies;
+use crate::webhook::template::Template;
+use crate::webhook::url::WebhookUrl;
 
 /// A webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,14 +68,14 @@ impl fmt::Display for Held<WebhookUrl> {
 
 impl Held<WebhookUrl> {
     /// The URL, as it is now.
-    pub(super) fn read(&self) -> Result<WebhookUrl, String> {
+    pub(crate) fn read(&self) -> Result<WebhookUrl, String> {
         self.read_with(|text| WebhookUrl::parse(text).map_err(str::to_owned))
     }
 }
 
 impl Held<Headers> {
     /// The headers, as they are now.
-    pub(super) fn read(&self) -> Result<Headers, String> {
+    pub(crate) fn read(&self) -> Result<Headers, String> {
         self.read_with(Headers::parse)
     }
 }
@@ -102,13 +105,13 @@ impl fmt::Debug for Wanted {
 
 impl Wanted {
     /// The form, as it is now; where that cannot be used, the default message.
-    pub(super) fn read_or_usual(&self, headers: &Headers) -> Form {
+    pub(crate) fn read_or_usual(&self, headers: &Headers) -> Form {
         let usual = || Form::Template(Template::usual(headers.language()));
         self.read(headers).unwrap_or_else(|_| usual())
     }
 
     /// The form, as it is now.
-    pub(super) fn read(&self, headers: &Headers) -> Result<Form, String> {
+    pub(crate) fn read(&self, headers: &Headers) -> Result<Form, String> {
         let parse = |name: &str, text: &str| {
             let template = Template::parse(text, headers.language());
             template.map(Form::Template).map_err(|why| format!("{name}: {why}"))
@@ -146,22 +149,6 @@ impl Destination {
     pub fn may_be_reached(&self) -> bool {
         self.url.read().is_ok() && self.roots.check().is_ok()
     }
-
-    /// Opens a connection as for a message, within `patience`, and sends none. Says what was reached.
-    ///
-    /// # Errors
-    /// Why there is none, in words.
-    pub fn reach(&self, patience: Duration, clock: Clock) -> Result<String, String> {
-        let url = self.url.read()?;
-        let target = Target {
-            proxy: self.proxies.of(&url)?.cloned(),
-            url,
-            roots: self.roots.clone(),
-            headers: Headers::default(),
-        };
-        let reached = post::reach(&target, patience, clock);
-        reached.map(str::to_owned).map_err(|error| error.to_string())
-    }
 }
 
 fn text_of(path: &Path) -> Result<String, String> {
@@ -170,11 +157,51 @@ fn text_of(path: &Path) -> Result<String, String> {
     String::from_utf8(content).map_err(|_| format!("{} is not UTF-8", path.display()))
 }
 
+/// The CAs that may vouch for a webhook: the public ones or those of a file, never both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Roots {
+    /// Those that Mozilla's browsers believe, as of this program's release.
+    Public,
+    /// The certificates of this file, in PEM; read for each delivery.
+    File(PathBuf),
+}
+
+impl Roots {
+    /// What TLS needs to know. It takes memory, so it is made for a delivery and dropped after.
+    pub fn tls(&self) -> Result<Tls, Cause> {
+        let roots = match self {
+            Self::Public => "a public CA; one's own CA must be given as a file".to_owned(),
+            Self::File(file) => format!("a CA in {}", file.display()),
+        };
+        let config =
+            tls::client_config(self.certificates().map_err(Cause::Credentials)?, None, &[H1])
+                .map_err(|e| Cause::Tls(e.to_string()))?;
+        Ok(Tls { config, roots })
+    }
+
+    /// Whether a file that is named holds certificates now.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        match self {
+            Self::Public => Ok(()),
+            Self::File(_) => self.certificates().map(drop),
+        }
+    }
+
+    fn certificates(&self) -> Result<RootCertStore, String> {
+        match self {
+            Self::Public => Ok(RootCertStore { roots: TLS_SERVER_ROOTS.to_vec() }),
+            Self::File(file) => tls::roots_in(file).map_err(|why| {
+                format!("no CA for the webhook's server from {}: {why}", file.display())
+            }),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::http::stand_in::{Folder, Identity};
-    use crate::report::webhook::template::{DEFAULT_TEMPLATE, Language};
+    use crate::webhook::template::{DEFAULT_TEMPLATE, Language};
 
     /// A webhook all of whose parts stand in files.
     fn in_files(folder: &Folder) -> Destination {
@@ -221,5 +248,13 @@ mod tests {
         }
         folder.put("template", b"{}");
         assert_eq!(webhook.faults(), [""; 0]);
+    }
+
+    #[test]
+    fn whoever_names_a_ca_file_believes_no_public_ca() {
+        let folder = Folder::new();
+        let file = folder.put("ca.crt", Identity::shared().authority.as_bytes());
+        assert_eq!(Roots::File(file).certificates().unwrap().len(), 1);
+        assert!(Roots::Public.certificates().unwrap().len() > 50);
     }
 }

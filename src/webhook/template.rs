@@ -12,9 +12,8 @@ use std::fmt::{self, Write};
 use miniserde::json::{self, Value};
 
 use crate::excerpt::excerpt;
-use crate::report::json::escaped;
-use crate::report::webhook::field::Field;
-use crate::report::webhook::message::Message;
+use crate::json::escaped;
+use crate::webhook::field::Field;
 
 /// What is posted unless the operator says otherwise; Slack and those that follow it show `text`.
 pub const DEFAULT_TEMPLATE: &str = r#"{"text":"[{{ .Kind }}] {{ .Summary }} Node: {{ .NodeName }}, instance: {{ .InstanceID }}, event: {{ .EventID }}, start: {{ .StartTime }}. {{ .Description }}"}"#;
@@ -116,12 +115,8 @@ impl Template {
         })
     }
 
-    /// The text with the message in it.
-    pub fn fill(&self, message: &Message) -> String {
-        self.fill_with(&|field| field.in_text(message))
-    }
-
-    fn fill_with<'a>(&self, value: &dyn Fn(Field) -> Cow<'a, str>) -> String {
+    /// The text with these values in it.
+    pub(crate) fn fill_with<'a>(&self, value: &dyn Fn(Field) -> Cow<'a, str>) -> String {
         let mut text = String::new();
         for piece in &self.pieces {
             match piece {
@@ -169,8 +164,8 @@ fn encoded(value: &str) -> String {
     })
 }
 
-pub(super) const JSON: &str = "application/json";
-pub(super) const FORM: &str = "application/x-www-form-urlencoded";
+pub(crate) const JSON: &str = "application/json";
+pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
 const OPEN: &str = "{{";
 const CLOSE: &str = "}}";
 /// White space of Go's templates.

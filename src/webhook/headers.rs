@@ -7,7 +7,7 @@ use miniserde::json::{self, Value};
 use miniserde::{Deserialize, make_place};
 use ureq_proto::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 
-use crate::report::webhook::template::{FORM, Language};
+use crate::webhook::template::{FORM, Language};
 
 /// In all, in bytes; a token in one of them has some thousand.
 const LONGEST: usize = 8192;
@@ -64,7 +64,7 @@ impl Headers {
     }
 
     /// Whether one of them says what the body is. If not, the body's own
-    /// [`content_type`](crate::report::webhook::form::Body::content_type) does.
+    /// type does.
     pub fn say_content_type(&self) -> bool {
         self.content_type().is_some()
     }

@@ -18,7 +18,7 @@ pub struct WebhookUrl {
 
 /// How a server is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Security {
+pub(crate) enum Security {
     Plain,
     Tls,
 }
@@ -57,26 +57,26 @@ impl WebhookUrl {
     }
 
     /// Who is asked.
-    pub(super) fn server(&self) -> &Address {
+    pub(crate) fn server(&self) -> &Address {
         &self.server
     }
 
-    pub(super) fn security(&self) -> Security {
+    pub(crate) fn security(&self) -> Security {
         self.security
     }
 
     /// What the server itself is asked for: path and query.
-    pub(super) fn path(&self) -> Uri {
+    pub(crate) fn path(&self) -> Uri {
         self.uri.path_and_query().cloned().map_or_else(Uri::default, Uri::from)
     }
 
     /// What a proxy is asked for.
-    pub(super) fn whole(&self) -> Uri {
+    pub(crate) fn whole(&self) -> Uri {
         self.uri.clone()
     }
 
     /// As the header `Host` has it: without the port, if that is the scheme's own.
-    pub(super) fn host(&self) -> String {
+    pub(crate) fn host(&self) -> String {
         let host = self.server.to_string();
         match host.strip_suffix(&format!(":{}", self.security.default_port())) {
             Some(bare) => bare.to_owned(),
@@ -112,10 +112,10 @@ impl Security {
 }
 
 /// The port that an `http://` URL means if it names none.
-pub(super) const HTTP_PORT: u16 = 80;
+pub(crate) const HTTP_PORT: u16 = 80;
 
 /// The text without the white space around it.
-pub(super) fn visible(text: &str) -> Result<&str, &'static str> {
+pub(crate) fn visible(text: &str) -> Result<&str, &'static str> {
     let text = text.trim();
     if text.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(text)
