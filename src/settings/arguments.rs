@@ -6,10 +6,10 @@ use std::os::unix::ffi::OsStrExt;
 
 use lexopt::{Arg, Parser};
 
+use crate::excerpt::is_hidden;
 use crate::settings::predecessors::Former;
-use crate::settings::problem::{Problem, nearest, nearest_of, shown_flag};
-use crate::settings::table::{JSON_LOGGING, NODE_NAME, OUTPUT, Row, rows};
-use crate::settings::{Command, Output, value};
+use crate::settings::table::{Row, row, rows};
+use crate::settings::{Command, Output, Problem, value};
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -35,8 +35,8 @@ pub(super) struct Flags {
     pub(super) command: Command,
     /// `--print-settings`: say what is in force, and do nothing.
     pub(super) print: bool,
-    /// What could not be understood.
-    pub(super) problems: Vec<Problem>,
+    /// What could not be understood, and of which setting it is, if that is known.
+    pub(super) problems: Vec<(Option<&'static Row>, Problem)>,
 }
 
 impl fmt::Debug for Flags {
@@ -65,24 +65,30 @@ impl Flags {
 
     /// Whether `row` was given, without its flag, as an argument of its own.
     pub(super) fn is_positional(&self, row: &Row) -> bool {
-        self.is_node_positional && row.flag == NODE_NAME.row.flag
+        self.is_node_positional && row.flag == NODE_NAME
     }
 
     /// How it is printed what was found, whatever else is wrong.
     pub(super) fn output(&self, variable: &dyn Fn(&str) -> Option<OsString>) -> Output {
-        let output = self.early(&OUTPUT.row, variable).and_then(|form| value::output(&form));
+        let output = self.early("K8S_SPOT_HANDLER_OUTPUT", variable);
+        let output = output.and_then(|form| value::output(&form));
         output.unwrap_or(Output::Text)
     }
 
     /// Whether the log is JSON, whatever else is wrong.
     pub(super) fn logs_json(&self, variable: &dyn Fn(&str) -> Option<OsString>) -> bool {
-        let json = self.early(&JSON_LOGGING.row, variable).and_then(|text| value::truth(&text));
+        let json = self.early("JSON_LOGGING", variable).and_then(|text| value::truth(&text));
         json.unwrap_or(false)
     }
 
-    fn early(&self, row: &Row, variable: &dyn Fn(&str) -> Option<OsString>) -> Option<String> {
+    fn early(&self, name: &str, variable: &dyn Fn(&str) -> Option<OsString>) -> Option<String> {
+        let row = row(name)?;
         let flag = self.value(row).and_then(|(_, value)| trimmed(value.to_owned()));
         flag.or_else(|| variable(row.variable).and_then(trimmed))?.into_string().ok()
+    }
+
+    fn wrong(&mut self, words: impl Into<String>) {
+        self.problems.push((None, Problem::new(words)));
     }
 
     /// The value of a predecessor's flag.
@@ -90,6 +96,9 @@ impl Flags {
         last(&self.former, former.variable)
     }
 }
+
+/// The flag that may be given as an argument of its own.
+const NODE_NAME: &str = "node-name";
 
 fn last<'a>(given: &'a [(&'static str, OsString)], name: &str) -> Option<&'a OsStr> {
     given.iter().rev().find(|(flag, _)| *flag == name).map(|(_, value)| value.as_os_str())
@@ -117,10 +126,7 @@ pub(super) fn read(arguments: impl IntoIterator<Item = OsString>) -> Asked {
             Word::Flag { name, value, .. } if matches!(&*name, "print-settings") => {
                 match value.as_deref().map_or(Some(true), |v| value::truth(v.to_str()?)) {
                     Some(print) => flags.print = print,
-                    None => flags.problems.push(Problem::Explained {
-                        given_as: "--print-settings".to_owned(),
-                        why: "it takes no value".to_owned(),
-                    }),
+                    None => flags.wrong("--print-settings: it takes no value"),
                 }
             }
             Word::Flag { name, .. } if matches!(&*name, "help" | "h") => return Asked::Help,
@@ -128,15 +134,18 @@ pub(super) fn read(arguments: impl IntoIterator<Item = OsString>) -> Asked {
             Word::Flag { dashes, name, value } => match Long::of(&name) {
                 Long::Ours(row, flag) => match words.value(value, row.placeholder.is_none()) {
                     Some(value) => flags.given.push((flag, value)),
-                    None => flags.problems.push(Problem::NoValue { flag, valid: row.valid }),
+                    None => {
+                        let words =
+                            format!("--{flag} came without a value; valid is {}", row.valid);
+                        flags.problems.push((Some(row), Problem::new(words)));
+                    }
                 },
                 Long::Former(former) => {
                     let value = words.value(value, former.is_switch).unwrap_or_default();
                     flags.former.push((former.variable, value));
                 }
                 Long::Unknown => {
-                    let (flag, near) = (shown_flag(dashes, &name), nearest(&name));
-                    flags.problems.push(Problem::UnknownFlag { position, flag, near });
+                    flags.wrong(unknown(position, dashes, &name));
                     follows_unknown = value.is_none();
                 }
             },
@@ -145,9 +154,9 @@ pub(super) fn read(arguments: impl IntoIterator<Item = OsString>) -> Asked {
                 Some(command) => flags.command = command,
                 None if flags.command.takes_node() && !flags.is_node_positional => {
                     flags.is_node_positional = true;
-                    flags.given.push((NODE_NAME.row.flag, word));
+                    flags.given.push((NODE_NAME, word));
                 }
-                None => flags.problems.push(unexpected(position, &word)),
+                None => flags.wrong(unexpected(position, &word)),
             },
         }
     }
@@ -158,13 +167,36 @@ fn command(word: &OsStr) -> Option<Command> {
     Command::ALL.into_iter().find(|(name, _)| word == *name).map(|(_, command)| command)
 }
 
-fn unexpected(position: usize, argument: &OsStr) -> Problem {
+/// A flag that does not exist. Its name is shown unless it may hold a secret.
+fn unknown(position: usize, dashes: &str, name: &str) -> String {
+    let which = match shown_flag(dashes, name) {
+        Some(flag) => format!("there is no flag {flag}"),
+        None => format!(
+            "argument {position} is no flag of this program; it is not shown, because it may hold a secret"
+        ),
+    };
+    match nearest(name) {
+        Some(near) => format!("{which}; did you mean --{near}?"),
+        None => which,
+    }
+}
+
+/// An argument that is neither a flag nor the value of one.
+fn unexpected(position: usize, argument: &OsStr) -> String {
+    const SWITCH: &str = "the value of a switch is given as --dry-run=false";
     let commands = || Command::ALL.into_iter().map(|(name, _)| name);
-    let mut known =
-        ["true", "false", "yes", "no", "on", "off", "0", "1"].into_iter().chain(commands());
-    let word = known.find(|known| argument == *known);
     let near = argument.to_str().filter(|text| position == 1 && text.len() <= LONGEST_COMMAND);
-    Problem::Unexpected { position, word, near: near.and_then(|text| nearest_of(text, commands())) }
+    if let Some(near) = near.and_then(|text| nearest_of(text, commands())) {
+        return format!("argument {position} is no command; did you mean {near}?");
+    }
+    let truths = ["true", "false", "yes", "no", "on", "off", "0", "1"];
+    match truths.into_iter().chain(commands()).find(|known| argument == *known) {
+        Some(word) => format!("\"{word}\" is not a flag; {SWITCH}"),
+        None => format!(
+            "argument {position} is neither a flag nor the value of one; it is not shown, because it may \
+             hold a secret; {SWITCH}"
+        ),
+    }
 }
 
 /// Twice the length of a command: what is longer is none with a slip.
@@ -253,10 +285,73 @@ impl Words {
     }
 }
 
+/// The name of a flag that does not exist, as it may be shown. Words with hyphens between them are
+/// one; anything else may be a value that was put there, as in `-pPASSWORD`.
+fn shown_flag(dashes: &str, name: &str) -> Option<String> {
+    let is_word = |word: &str| {
+        !word.is_empty()
+            && word.len() <= LONGEST_WORD
+            && word.bytes().all(|b| b.is_ascii_alphabetic())
+    };
+    let is_short = name.len() == 1 && name.is_ascii() && !name.contains(is_hidden);
+    let is_long = dashes.len() > 1 || name.contains('-');
+    // Letters alone may be a value, too: what is shown is near a flag, and not one with more behind it.
+    let is_near = || nearest(name).is_some_and(|flag| !name.to_ascii_lowercase().starts_with(flag));
+    let is_name = || is_long && name.split(['-', '_']).all(is_word) && is_near();
+    (is_short || is_name()).then(|| format!("{dashes}{name}"))
+}
+
+/// What is longer is no name of a flag with a slip.
+const LONGEST_NAME: usize = 64;
+
+/// No word in the name of a flag is longer.
+const LONGEST_WORD: usize = 16;
+
+/// The flag that whoever wrote `name` (without dashes) most likely meant: the nearest, if no more
+/// than a third of it differs.
+fn nearest(name: &str) -> Option<&'static str> {
+    if name.len() > LONGEST_NAME {
+        return None;
+    }
+    let name = name.to_ascii_lowercase().replace('_', "-");
+    nearest_of(&name, rows().flat_map(Row::flags))
+}
+
+/// The nearest of these, if no more than a third of it differs.
+fn nearest_of(word: &str, known: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+    // No distance is less than the lengths differ.
+    let is_near = |known: &&str| known.len().abs_diff(word.len()) <= known.len() / 3;
+    known
+        .filter(is_near)
+        .map(|known| (distance(word, known), known))
+        .min()
+        .filter(|(distance, known)| *distance <= known.len() / 3)
+        .map(|(_, known)| known)
+}
+
+/// How many bytes must be put in, taken out or changed to turn one into the other (Levenshtein).
+/// A crate for it would be one more in a process that may evict every pod, for a hint.
+fn distance(from: &str, to: &str) -> usize {
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.bytes().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        for (above, b) in row.iter_mut().skip(1).zip(to.bytes()) {
+            let change = diagonal + usize::from(a != b);
+            diagonal = *above;
+            left = change.min(*above + 1).min(left + 1);
+            *above = left;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::table;
 
     fn asked(arguments: &[&str]) -> Asked {
         read(arguments.iter().map(OsString::from))
@@ -274,7 +369,7 @@ mod tests {
     }
 
     fn problems(arguments: &[&str]) -> Vec<String> {
-        flags(arguments).problems.iter().map(ToString::to_string).collect()
+        flags(arguments).problems.iter().map(|(_, problem)| problem.to_string()).collect()
     }
 
     #[test]
@@ -283,17 +378,17 @@ mod tests {
             [&["--cluster", "a"][..], &["--cluster=a"], &["--cluster=b", "--cluster", "a"]]
         {
             let flags = flags(arguments);
-            assert_eq!(value(&flags, &table::CLUSTER.row), Some("a"), "{arguments:?}");
-            assert_eq!(flags.problems, []);
+            assert_eq!(value(&flags, row("CLUSTER").unwrap()), Some("a"), "{arguments:?}");
+            assert!(flags.problems.is_empty());
         }
         let negative = flags(&["--pod-termination-grace-period", "-1"]);
-        let row = &table::POD_TERMINATION_GRACE_PERIOD.row;
+        let row = row("POD_TERMINATION_GRACE_PERIOD").unwrap();
         assert_eq!(value(&negative, row), Some("-1"));
     }
 
     #[test]
     fn a_switch_may_stand_alone() {
-        let row = &table::DRY_RUN.row;
+        let row = row("DRY_RUN").unwrap();
         assert_eq!(value(&flags(&["--dry-run"]), row), Some("true"));
         assert_eq!(value(&flags(&["--dry-run=false"]), row), Some("false"));
         assert_eq!(
@@ -317,7 +412,7 @@ mod tests {
     #[test]
     fn some_commands_are_told_the_node() {
         let flags = flags(&["drain", "--cluster", "a", "n1"]);
-        assert_eq!(value(&flags, &NODE_NAME.row), Some("n1"));
+        assert_eq!(value(&flags, row("NODE_NAME").unwrap()), Some("n1"));
         assert_eq!(problems(&["drain", "n1", "n2"]).len(), 1);
         assert_eq!(problems(&["run", "n1"]).len(), 1);
     }
@@ -334,7 +429,7 @@ mod tests {
     fn to_print_the_settings_goes_with_any_flag() {
         assert!(!flags(&["--dry-run"]).print);
         let both = flags(&["--print-settings", "--cluster=a"]);
-        assert!(both.print && both.value(&table::CLUSTER.row).is_some());
+        assert!(both.print && both.value(row("CLUSTER").unwrap()).is_some());
         assert_eq!(problems(&["--print-settings=yes"]).len(), 1);
         assert!(matches!(asked(&["--print-settings", "--help"]), Asked::Help));
     }
@@ -374,8 +469,32 @@ mod tests {
     #[test]
     fn flags_of_the_predecessors_are_no_mistakes() {
         let flags = flags(&["--kube-api-qps", "5", "--use-apiserver-cache", "--metadata-tries=3"]);
-        assert_eq!(flags.problems, []);
+        assert!(flags.problems.is_empty());
         let former = Former::by_flag("kube-api-qps").unwrap();
         assert_eq!(flags.former(former), Some(OsStr::new("5")));
+    }
+
+    #[test]
+    fn distances() {
+        for (from, to, expected) in [
+            ("", "", 0),
+            ("", "abc", 3),
+            ("abc", "", 3),
+            ("kitten", "sitting", 3),
+            ("flaw", "lawn", 2),
+        ] {
+            assert_eq!(distance(from, to), expected, "{from} {to}");
+        }
+    }
+
+    #[test]
+    fn a_slip_finds_its_flag_and_nonsense_finds_none() {
+        assert_eq!(nearest("ignore-daemonsets"), Some("ignore-daemon-sets"));
+        assert_eq!(nearest("POLL_INTERVAL"), Some("poll-interval"));
+        assert_eq!(nearest("clusters"), Some("cluster"));
+        assert_eq!(nearest("nodename"), Some("node-name"));
+        assert_eq!(nearest("frobnicate"), None);
+        assert_eq!(nearest(""), None);
+        assert_eq!(nearest(&"cluster".repeat(1000)), None);
     }
 }

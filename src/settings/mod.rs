@@ -1,14 +1,24 @@
 //! What the operator wants: flags, environment and defaults, parsed into values that cannot be
 //! wrong before anything else happens.
+//!
+//! | Module | What it is |
+//! |---|---|
+//! | `problem` | what is wrong, in words |
+//! | `value` | from text to values, and what may be shown of it |
+//! | `table` | every setting: its names, its help, how it is read |
+//! | `predecessors` | names of other handlers that change nothing here |
+//! | `arguments` | the command line, taken apart |
+//! | `sources` | flag, environment, default: what is in force, and why |
+//! | `webhooks`, `compare`, `settle` | from the table's values to [`Settings`]; several of them together |
+//! | `print` | help, and what is in force |
+//!
+//! Each uses only what stands before it.
 
 mod arguments;
 mod compare;
-mod help;
-mod list;
-mod overview;
 mod predecessors;
+mod print;
 mod problem;
-mod reporting;
 mod settle;
 mod sources;
 mod table;
@@ -19,6 +29,7 @@ mod webhooks;
 
 use std::ffi::OsString;
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -26,22 +37,20 @@ use crate::drain::BudgetOverride;
 use crate::drain::ask::Grace;
 use crate::drain::pod::Rules;
 use crate::intent::Policy;
+use crate::kube::event::Annotations;
 use crate::kube::identity::Choice;
 use crate::kube::server_url::ServerUrl;
 use crate::node::MarkPolicy;
-use crate::remark::Remark;
+use crate::remark::{Level, Remark};
 use crate::settings::arguments::Asked;
-use crate::settings::overview::overview;
+use crate::settings::print::overview;
 use crate::settings::settle::settle;
 use crate::source::url::{MetadataUrl, NoticeUrl};
+use crate::webhook::destination::Destination;
 
-pub use crate::settings::help::help;
-pub use crate::settings::list::BadItem;
-pub use crate::settings::overview::Overview;
+pub use crate::settings::print::{Overview, help};
 pub use crate::settings::problem::{BadSettings, Problem, Unusable};
-pub use crate::settings::reporting::{
-    FactUrls, LivePath, LogStyle, METRICS, Probes, READY, Reporting,
-};
+pub use crate::settings::value::{LivePath, METRICS, READY};
 pub use crate::source::Watched;
 
 /// What the program is asked to do.
@@ -179,6 +188,54 @@ pub enum ApiServer {
     },
     /// As this kubeconfig has it, in whoever's name its credentials are.
     Kubeconfig(PathBuf),
+}
+
+/// Who is told, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reporting {
+    /// The log.
+    pub log: LogStyle,
+    /// Kubernetes Events, where they are wanted.
+    pub events: Option<Annotations>,
+    /// Webhooks.
+    pub webhooks: Vec<Destination>,
+    /// What the operator calls the cluster.
+    pub cluster: Option<String>,
+    /// Where facts about the instance stand, if not at the metadata service.
+    pub facts: FactUrls,
+    /// Where metrics are served, if they are.
+    pub metrics: Option<SocketAddr>,
+    /// Where probes are served, if they are.
+    pub probes: Option<Probes>,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogStyle {
+    /// As JSON, one object a line; else as text.
+    pub json: bool,
+    /// What matters less is left out.
+    pub least: Level,
+}
+
+/// Where facts about the instance stand, if not at the metadata service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FactUrls {
+    /// The availability zone.
+    pub zone: Option<NoticeUrl>,
+    /// Its id.
+    pub id: Option<NoticeUrl>,
+    /// Its type.
+    pub kind: Option<NoticeUrl>,
+}
+
+/// Where probes are served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probes {
+    /// At this address.
+    pub address: SocketAddr,
+    /// The path of the liveness probe.
+    pub liveness: LivePath,
 }
 
 /// What an operator's commands are told.

@@ -1,36 +1,162 @@
-//! The one table of settings. Help text, parsing and documentation come from it.
+//! The one table of settings. A setting is one row of it, and one field of [`Values`]: of the row come its flag
+//! and variable, its help, its entry in the documentation, and how a value is read and shown.
 
-mod by_hand;
-mod cloud;
 mod drain;
-mod effect;
-mod events;
-mod log;
-mod marks;
-mod pages;
-mod server;
-mod webhooks;
-mod who;
+mod report;
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::settings::list::BadItem;
-use crate::settings::problem::{NOT_SHOWN, shown, shown_url};
-use crate::settings::value::{path, proxy};
+use crate::drain::BudgetOverride;
+use crate::kube::event::Annotations;
+use crate::kube::identity::Choice;
+use crate::kube::server_url::ServerUrl;
+use crate::node::{RebalanceMark, TaintEffect};
+use crate::notice::Code;
+use crate::remark::Level;
+use crate::settings::Output;
+use crate::settings::value::{
+    GraceLimit, Invalid, LivePath, NOT_SHOWN, ReadyForm, path, proxy, shown, shown_url,
+};
+use crate::source::url::{MetadataUrl, NoticeUrl};
+use crate::webhook::form::RoutingKey;
+use crate::webhook::headers::Headers;
+use crate::webhook::proxy::{NoProxy, ProxyUrl};
 use crate::webhook::url::WebhookUrl;
 
-pub(super) use self::by_hand::*;
-pub(super) use self::cloud::*;
-pub(super) use self::drain::*;
-pub(super) use self::effect::*;
-pub(super) use self::events::*;
-pub(super) use self::log::*;
-pub(super) use self::marks::*;
-pub(super) use self::pages::*;
-pub(super) use self::server::*;
-pub(super) use self::webhooks::*;
-pub(super) use self::who::*;
+/// Every setting, in the order in which they are shown.
+pub(super) const GROUPS: [&Group; 11] = [
+    &drain::WHO,
+    &drain::CLOUD,
+    &drain::NOTICES,
+    &drain::MARKS,
+    &drain::DRAIN,
+    &drain::API_SERVER,
+    &report::LOG,
+    &report::EVENTS,
+    &report::WEBHOOKS,
+    &report::PAGES,
+    &drain::COMMANDS,
+];
+
+/// Every setting, without the headings.
+pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
+    GROUPS.into_iter().flat_map(|group| group.rows)
+}
+
+/// The setting of this variable.
+pub(super) fn row(variable: &str) -> Option<&'static Row> {
+    rows().find(|row| row.variable == variable)
+}
+
+/// What was read. `None`: it is unset, or not valid.
+#[derive(Default)]
+pub(super) struct Values {
+    // Who it is.
+    pub(super) node_name: Option<String>,
+    pub(super) pod_name: Option<String>,
+    pub(super) namespace: Option<String>,
+    // Where notices come from.
+    pub(super) metadata_url: Option<MetadataUrl>,
+    pub(super) notice_url: Option<NoticeUrl>,
+    pub(super) poll_interval: Option<Duration>,
+    pub(super) imds_v1_fallback: Option<bool>,
+    // What is done about which notice.
+    pub(super) enable_spot_interruption_draining: Option<bool>,
+    pub(super) enable_scheduled_event_draining: Option<bool>,
+    pub(super) enable_rebalance_monitoring: Option<bool>,
+    pub(super) enable_rebalance_draining: Option<bool>,
+    pub(super) enable_asg_lifecycle_draining: Option<bool>,
+    pub(super) cordon_only: Option<bool>,
+    pub(super) dry_run: Option<bool>,
+    pub(super) node_termination_grace_period: Option<Duration>,
+    pub(super) maintenance_lead_times: Option<BTreeMap<Code, Duration>>,
+    pub(super) rebalance_patience: Option<Duration>,
+    pub(super) asg_lifecycle_window: Option<Duration>,
+    // Marks on the node.
+    pub(super) taint_node: Option<bool>,
+    pub(super) taint_effect: Option<TaintEffect>,
+    pub(super) exclude_from_load_balancers: Option<bool>,
+    pub(super) load_balancer_hold: Option<Duration>,
+    pub(super) rebalance_mark: Option<RebalanceMark>,
+    pub(super) rebalance_mark_duration: Option<Duration>,
+    // The drain.
+    pub(super) ignore_daemon_sets: Option<bool>,
+    pub(super) delete_local_data: Option<bool>,
+    pub(super) drain_unmanaged: Option<bool>,
+    pub(super) pod_termination_grace_period: Option<GraceLimit>,
+    pub(super) budget_override: Option<BudgetOverride>,
+    pub(super) safety_margin: Option<Duration>,
+    pub(super) shutdown_grace_period: Option<Duration>,
+    // The API server.
+    pub(super) kubernetes_service_host: Option<String>,
+    pub(super) kubernetes_service_port: Option<u16>,
+    pub(super) token_file: Option<PathBuf>,
+    pub(super) ca_file: Option<PathBuf>,
+    pub(super) identity: Option<Choice>,
+    pub(super) server: Option<ServerUrl>,
+    pub(super) kubeconfig: Option<PathBuf>,
+    // By hand.
+    pub(super) deadline: Option<Duration>,
+    pub(super) output: Option<Output>,
+    // The log.
+    pub(super) log_level: Option<Level>,
+    pub(super) verbose: Option<bool>,
+    pub(super) json_logging: Option<bool>,
+    // Kubernetes Events.
+    pub(super) emit_kubernetes_events: Option<bool>,
+    pub(super) kubernetes_events_extra_annotations: Option<Annotations>,
+    // Webhooks.
+    pub(super) webhook_url: Option<WebhookUrl>,
+    pub(super) webhook_url_file: Option<PathBuf>,
+    pub(super) webhook_form: Option<ReadyForm>,
+    pub(super) webhook_template: Option<String>,
+    pub(super) webhook_template_file: Option<PathBuf>,
+    pub(super) webhook_routing_key: Option<RoutingKey>,
+    pub(super) webhook_headers: Option<Headers>,
+    pub(super) webhook_headers_file: Option<PathBuf>,
+    pub(super) webhook_proxy: Option<ProxyUrl>,
+    pub(super) https_proxy: Option<Result<ProxyUrl, &'static str>>,
+    pub(super) http_proxy: Option<Result<ProxyUrl, &'static str>>,
+    pub(super) all_proxy: Option<Result<ProxyUrl, &'static str>>,
+    pub(super) no_proxy: Option<NoProxy>,
+    pub(super) webhook_ca_file: Option<PathBuf>,
+    pub(super) cluster: Option<String>,
+    pub(super) slack_url: Option<WebhookUrl>,
+    pub(super) slack_channel: Option<String>,
+    pub(super) hangouts_url: Option<WebhookUrl>,
+    pub(super) wechat_url: Option<WebhookUrl>,
+    pub(super) wechat_key: Option<String>,
+    pub(super) sematext_url: Option<WebhookUrl>,
+    pub(super) az_url: Option<NoticeUrl>,
+    pub(super) instance_id_url: Option<NoticeUrl>,
+    pub(super) instance_type_url: Option<NoticeUrl>,
+    // Metrics and probes.
+    pub(super) enable_prometheus_server: Option<bool>,
+    pub(super) prometheus_server_port: Option<u16>,
+    pub(super) enable_probes_server: Option<bool>,
+    pub(super) probes_server_port: Option<u16>,
+    pub(super) probes_server_endpoint: Option<LivePath>,
+    pub(super) listen_address: Option<IpAddr>,
+}
+
+/// Puts a value where it belongs, if there is one.
+fn store<T>(field: &mut Option<T>, value: Option<T>) -> Result<(), Invalid> {
+    try_store(field, value.ok_or(Invalid::Value))
+}
+
+/// The same, of a value of which is said why there is none.
+fn try_store<T, E: Into<Invalid>>(
+    field: &mut Option<T>,
+    value: Result<T, E>,
+) -> Result<(), Invalid> {
+    *field = None;
+    *field = Some(value.map_err(Into::into)?);
+    Ok(())
+}
 
 /// Settings with one theme.
 #[derive(Debug)]
@@ -38,7 +164,7 @@ pub(super) struct Group {
     /// Its heading.
     pub(super) title: &'static str,
     /// Its settings, in the order in which they are shown.
-    pub(super) rows: &'static [&'static Row],
+    pub(super) rows: &'static [Row],
 }
 
 /// What a setting is called, what it is for, and what it is when nobody says.
@@ -68,6 +194,8 @@ pub(super) struct Row {
     pub(super) secret: Secret,
     /// What depends on it, and so what a value that is not valid leads to.
     pub(super) stakes: Stakes,
+    /// Reads a value, and puts it where it belongs.
+    pub(super) read: fn(&mut Values, &str) -> Result<(), Invalid>,
 }
 
 /// What depends on a setting.
@@ -134,42 +262,6 @@ pub(super) enum DefaultValue {
     Unset(&'static str),
 }
 
-/// A row, and how its value is read.
-pub(super) struct Setting<T> {
-    pub(super) row: Row,
-    pub(super) parse: Parse<T>,
-}
-
-/// How a value is read.
-pub(super) enum Parse<T> {
-    /// As a whole. `None` if it is not valid.
-    One(fn(&str) -> Option<T>),
-    /// Item by item; all that are not valid.
-    Items(fn(&str) -> Result<T, Vec<BadItem>>),
-    /// As a whole; what is wrong with it, without showing any of it.
-    Explained(fn(&str) -> Result<T, String>),
-}
-
-/// Every setting, in the order in which they are shown.
-pub(super) const GROUPS: [&Group; 11] = [
-    &who::GROUP,
-    &cloud::GROUP,
-    &effect::GROUP,
-    &marks::GROUP,
-    &drain::GROUP,
-    &server::GROUP,
-    &log::GROUP,
-    &events::GROUP,
-    &webhooks::GROUP,
-    &pages::GROUP,
-    &by_hand::GROUP,
-];
-
-/// Every setting, without the headings.
-pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
-    GROUPS.into_iter().flat_map(|group| group.rows).copied()
-}
-
 // What most settings have in common; a test holds that each has its own of the rest. A row begins with
 // one of these three, so whoever adds one chooses what a bad value of it costs.
 
@@ -182,10 +274,11 @@ const DECIDES: Row = Row {
     is_everyday: false,
     placeholder: None,
     default: DefaultValue::Is("false"),
-    valid: A_TRUTH,
+    valid: "true or false (also 1, 0, t, f)",
     help: "",
     secret: Secret::Nothing,
     stakes: Stakes::Pods,
+    read: |_, _| Err(Invalid::Value),
 };
 
 /// Of a setting that only commands of an operator use.
@@ -194,20 +287,13 @@ const BY_HAND: Row = Row { stakes: Stakes::ByHand, ..DECIDES };
 /// Of a setting that decides about reports.
 const REPORTS: Row = Row { stakes: Stakes::Reports(""), ..DECIDES };
 
-const A_PATH: &str = "the path of a file, which begins with /, ./ or ../";
-
 /// What files have in common; that a bad one ends the program, only those of the API server.
 const A_FILE: Row = Row {
     placeholder: Some("FILE"),
     default: DefaultValue::Unset("none"),
-    valid: A_PATH,
+    valid: "the path of a file, which begins with /, ./ or ../",
     secret: Secret::NoPath,
     ..DECIDES
 };
 
-const A_TRUTH: &str = "true or false (also 1, 0, t, f)";
-
-const ONE_SECOND: Duration = Duration::from_secs(1);
-const ONE_MINUTE: Duration = Duration::from_mins(1);
-const ONE_HOUR: Duration = Duration::from_hours(1);
-const ONE_WEEK: Duration = Duration::from_hours(7 * 24);
+const A_PORT: &str = "a whole number from 1 to 65535";

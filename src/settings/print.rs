@@ -1,7 +1,12 @@
-//! The help text, made from the table.
+//! What `--help` and `--print-settings` print, made from the table.
 
-use std::fmt::Write;
+use std::ffi::OsString;
+use std::fmt::{self, Write};
 
+use crate::settings::BadSettings;
+use crate::settings::arguments::Flags;
+use crate::settings::settle::{parse, refused};
+use crate::settings::sources::{Fault, InForce, Sources};
 use crate::settings::table::{DefaultValue, GROUPS, Row};
 
 /// What `--help` prints.
@@ -108,6 +113,71 @@ fn paragraph(text: &mut String, words: &str) {
         is_empty = false;
     }
     text.push_str(&line);
+    text.push('\n');
+}
+
+/// The settings as text, whether or not the program would start with them.
+#[derive(Debug)]
+pub struct Overview {
+    /// One line for each setting; then names that are set in vain, remarks, and what is done without.
+    pub text: String,
+    /// What is not valid, whether the program would start with it or not.
+    pub bad: Option<BadSettings>,
+}
+
+/// Reads every setting and tells what it is.
+pub(super) fn overview(flags: Flags, variable: &dyn Fn(&str) -> Option<OsString>) -> Overview {
+    let mut sources = Sources::new(flags, variable);
+    let settings = parse(&mut sources);
+    let mut text = table(&sources.in_force);
+    list(&mut text, "Set, but without effect here:", &sources.without_effect);
+    list(&mut text, "Remarks:", &sources.remarks);
+    list(&mut text, "Not valid, and done without:", &sources.unusable);
+    // Whoever asks wants to know of each, also of those that the program does without.
+    let good = sources.problems.is_empty() && sources.unusable.is_empty();
+    let bad = settings.is_none() || !good;
+    Overview { text, bad: bad.then(|| refused(sources)) }
+}
+
+/// Longer values push aside what follows them: one of them is no reason to part all the others.
+const WIDEST_VALUE: usize = 52;
+
+fn table(settings: &[InForce]) -> String {
+    let width = |text: &str| text.chars().count();
+    let names = settings.iter().map(|setting| width(setting.row.variable)).max().unwrap_or(0);
+    let values = settings.iter().map(|setting| width(setting.value())).max().unwrap_or(0);
+    let values = values.min(WIDEST_VALUE);
+    let line = |setting: &InForce| {
+        let fault = match setting.fault {
+            Some(Fault::Bad) => ", NOT VALID",
+            Some(Fault::Missing) | None => "",
+        };
+        let InForce { row: Row { variable, .. }, origin, .. } = setting;
+        format!("{variable:names$}  {:values$}  {origin}{fault}\n", setting.value())
+    };
+    settings.iter().map(line).collect()
+}
+
+impl InForce {
+    fn value(&self) -> &str {
+        match (&self.value, self.fault) {
+            (Some(value), _) => value,
+            (None, Some(Fault::Missing)) => "(missing)",
+            (None, _) => "(unset)",
+        }
+    }
+}
+
+fn list(text: &mut String, title: &str, items: &[impl fmt::Display]) {
+    if items.is_empty() {
+        return;
+    }
+    text.push('\n');
+    text.push_str(title);
+    for item in items {
+        text.push_str("\n  ");
+        text.push_str(&item.to_string());
+    }
     text.push('\n');
 }
 
