@@ -4,8 +4,6 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 
-use lexopt::{Arg, Parser};
-
 use crate::excerpt::is_hidden;
 use crate::settings::predecessors::Former;
 use crate::settings::table::{Row, row, rows};
@@ -114,25 +112,46 @@ pub(super) fn trimmed(value: OsString) -> Option<OsString> {
     (!value.is_empty()).then_some(value)
 }
 
-/// Takes the arguments (without the program's name) apart.
+/// Takes the arguments (without the program's name) apart. A flag is written as programs in Go take it,
+/// aws-node-termination-handler among them: with one dash or with two, its value behind `=` or in the next
+/// argument.
 pub(super) fn read(arguments: impl IntoIterator<Item = OsString>) -> Asked {
-    let mut words = Words::new(arguments);
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let count = arguments.len();
+    let mut rest = arguments.into_iter();
     let mut flags = Flags::default();
     // The value of an unknown flag is not a second mistake.
     let mut follows_unknown = false;
-    while let Some((position, word)) = words.next() {
+    let mut takes_flags = true;
+    while let Some(argument) = rest.next() {
+        let position = count - rest.len();
         let after_unknown = std::mem::take(&mut follows_unknown);
-        match word {
-            Word::Flag { name, value, .. } if matches!(&*name, "print-settings") => {
-                match value.as_deref().map_or(Some(true), |v| value::truth(v.to_str()?)) {
-                    Some(print) => flags.print = print,
-                    None => flags.wrong("--print-settings: it takes no value"),
+        let Some((dashes, name, value)) = flag(&argument).filter(|_| takes_flags) else {
+            match command(&argument).filter(|_| position == 1) {
+                _ if argument == "--" && takes_flags => takes_flags = false,
+                _ if after_unknown => {}
+                Some(command) => flags.command = command,
+                None if flags.command.takes_node() && !flags.is_node_positional => {
+                    flags.is_node_positional = true;
+                    flags.given.push((NODE_NAME, argument));
                 }
+                None => flags.wrong(unexpected(position, &argument)),
             }
-            Word::Flag { name, .. } if matches!(&*name, "help" | "h") => return Asked::Help,
-            Word::Flag { name, .. } if matches!(&*name, "version" | "V") => return Asked::Version,
-            Word::Flag { dashes, name, value } => match Long::of(&name) {
-                Long::Ours(row, flag) => match words.value(value, row.placeholder.is_none()) {
+            continue;
+        };
+        let mut value_of = |is_switch: bool| {
+            let alone = || if is_switch { Some("true".into()) } else { rest.next() };
+            value.clone().or_else(alone)
+        };
+        match &*name {
+            "help" | "h" => return Asked::Help,
+            "version" | "V" => return Asked::Version,
+            "print-settings" => match value_of(true).and_then(|v| value::truth(v.to_str()?)) {
+                Some(print) => flags.print = print,
+                None => flags.wrong("--print-settings: it takes no value"),
+            },
+            _ => match Known::of(&name) {
+                Some(Known::Ours(row, flag)) => match value_of(row.placeholder.is_none()) {
                     Some(value) => flags.given.push((flag, value)),
                     None => {
                         let words =
@@ -140,27 +159,29 @@ pub(super) fn read(arguments: impl IntoIterator<Item = OsString>) -> Asked {
                         flags.problems.push((Some(row), Problem::new(words)));
                     }
                 },
-                Long::Former(former) => {
-                    let value = words.value(value, former.is_switch).unwrap_or_default();
+                Some(Known::Former(former)) => {
+                    let value = value_of(former.is_switch).unwrap_or_default();
                     flags.former.push((former.variable, value));
                 }
-                Long::Unknown => {
+                None => {
                     flags.wrong(unknown(position, dashes, &name));
                     follows_unknown = value.is_none();
                 }
             },
-            Word::Other(_) if after_unknown => {}
-            Word::Other(word) => match command(&word).filter(|_| position == 1) {
-                Some(command) => flags.command = command,
-                None if flags.command.takes_node() && !flags.is_node_positional => {
-                    flags.is_node_positional = true;
-                    flags.given.push((NODE_NAME, word));
-                }
-                None => flags.wrong(unexpected(position, &word)),
-            },
         }
     }
     Asked::Run(flags)
+}
+
+/// The dashes of a flag, its name, and what stands behind `=`. `None`: the argument is none.
+fn flag(argument: &OsStr) -> Option<(&'static str, String, Option<OsString>)> {
+    let bytes = argument.as_bytes();
+    let long = bytes.strip_prefix(b"--").map(|rest| ("--", rest));
+    let (dashes, flag) = long.or_else(|| bytes.strip_prefix(b"-").map(|rest| ("-", rest)))?;
+    let mut parts = flag.splitn(2, |byte| *byte == b'=');
+    let name = parts.next().filter(|_| !flag.is_empty())?;
+    let value = parts.next().map(|value| OsStr::from_bytes(value).to_owned());
+    Some((dashes, String::from_utf8_lossy(name).into_owned(), value))
 }
 
 fn command(word: &OsStr) -> Option<Command> {
@@ -202,86 +223,18 @@ fn unexpected(position: usize, argument: &OsStr) -> String {
 /// Twice the length of a command: what is longer is none with a slip.
 const LONGEST_COMMAND: usize = 14;
 
-/// What a flag is.
-enum Long {
+/// What a flag of this name is.
+enum Known {
     /// A setting, and by which of its names.
     Ours(&'static Row, &'static str),
     Former(&'static Former),
-    Unknown,
 }
 
-impl Long {
-    fn of(name: &str) -> Self {
+impl Known {
+    fn of(name: &str) -> Option<Self> {
         let mut names = rows().flat_map(|row| row.flags().map(move |flag| (row, flag)));
         let ours = names.find(|(_, flag)| *flag == name).map(|(row, flag)| Self::Ours(row, flag));
-        let former = || Former::by_flag(name).map(Self::Former);
-        ours.or_else(former).unwrap_or(Self::Unknown)
-    }
-}
-
-/// The arguments one by one. A flag is written as programs in Go take it, aws-node-termination-handler
-/// among them: with one dash or with two, its value behind `=` or in the next argument.
-struct Words {
-    parser: Parser,
-    count: usize,
-}
-
-enum Word {
-    Flag { dashes: &'static str, name: String, value: Option<OsString> },
-    Other(OsString),
-}
-
-impl Words {
-    fn new(arguments: impl IntoIterator<Item = OsString>) -> Self {
-        let arguments: Vec<_> = arguments.into_iter().collect();
-        Self { count: arguments.len(), parser: Parser::from_args(arguments) }
-    }
-
-    /// The next one, and which it is, counted from 1.
-    fn next(&mut self) -> Option<(usize, Word)> {
-        if let Some(word) = self.next_with_one_dash() {
-            return Some((self.position(), word));
-        }
-        // Every value behind an equals sign is taken below, so that nothing else goes wrong.
-        let word = match self.parser.next().ok()?? {
-            Arg::Value(value) => Word::Other(value),
-            Arg::Long(name) => {
-                let name = name.to_owned();
-                let value = self.parser.optional_value();
-                Word::Flag { dashes: "--", name, value }
-            }
-            // Taken above, but for an argument that is a dash with what is no text.
-            Arg::Short(letter) => {
-                let value = self.parser.optional_value();
-                Word::Flag { dashes: "-", name: letter.to_string(), value }
-            }
-        };
-        Some((self.position(), word))
-    }
-
-    fn next_with_one_dash(&mut self) -> Option<Word> {
-        let is_one = |argument: &OsStr| {
-            let bytes = argument.as_bytes();
-            bytes.len() > 1 && bytes.starts_with(b"-") && !bytes.starts_with(b"--")
-        };
-        let argument = self.parser.try_raw_args()?.next_if(is_one)?;
-        let flag = argument.as_bytes().get(1..)?;
-        let mut parts = flag.splitn(2, |byte| *byte == b'=');
-        let name = String::from_utf8_lossy(parts.next()?).into_owned();
-        let value = parts.next().map(|value| OsStr::from_bytes(value).to_owned());
-        Some(Word::Flag { dashes: "-", name, value })
-    }
-
-    fn position(&mut self) -> usize {
-        let left = self.parser.try_raw_args().map_or(0, |left| left.as_slice().len());
-        self.count.saturating_sub(left)
-    }
-
-    /// The value of the flag just read: `given` behind `=`, or for all but a switch the next argument.
-    fn value(&mut self, given: Option<OsString>, switch: bool) -> Option<OsString> {
-        given
-            .or_else(|| switch.then(|| OsString::from("true")))
-            .or_else(|| self.parser.value().ok())
+        ours.or_else(|| Former::by_flag(name).map(Self::Former))
     }
 }
 

@@ -229,6 +229,54 @@ pub(super) enum Secret {
 }
 
 impl Row {
+    const fn named(self, flag: &'static str, variable: &'static str) -> Self {
+        Self { flag, variable, ..self }
+    }
+
+    const fn or_flags(self, flag_aliases: &'static [&'static str]) -> Self {
+        Self { flag_aliases, ..self }
+    }
+
+    const fn or_variables(self, aliases: &'static [&'static str]) -> Self {
+        Self { aliases, ..self }
+    }
+
+    const fn everyday(self) -> Self {
+        Self { is_everyday: true, ..self }
+    }
+
+    const fn takes(self, placeholder: &'static str, valid: &'static str) -> Self {
+        Self { placeholder: Some(placeholder), valid, ..self }
+    }
+
+    const fn valid(self, valid: &'static str) -> Self {
+        Self { valid, ..self }
+    }
+
+    const fn default(self, value: &'static str) -> Self {
+        Self { default: DefaultValue::Is(value), ..self }
+    }
+
+    const fn unset(self, words: &'static str) -> Self {
+        Self { default: DefaultValue::Unset(words), ..self }
+    }
+
+    const fn help(self, help: &'static str) -> Self {
+        Self { help, ..self }
+    }
+
+    const fn secret(self, secret: Secret) -> Self {
+        Self { secret, ..self }
+    }
+
+    const fn instead(self, clause: &'static str) -> Self {
+        Self { stakes: Stakes::Reports(clause), ..self }
+    }
+
+    const fn read(self, read: fn(&mut Values, &str) -> Result<(), Invalid>) -> Self {
+        Self { read, ..self }
+    }
+
     /// The flag, and then the others that mean the same.
     pub(super) fn flags(&self) -> impl Iterator<Item = &'static str> + use<> {
         std::iter::once(self.flag).chain(self.flag_aliases.iter().copied())
