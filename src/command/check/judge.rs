@@ -1,11 +1,12 @@
-//! What the facts mean. Pure: no fact is looked for here.
+//! What the facts mean, how that is printed, and what it means for the exit status. Pure: no fact is looked
+//! for here.
 
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::command::check::finding::{Finding, Outcome};
 use crate::http::error::{Cause, Error};
 use crate::instance::Instance;
+use crate::json::text;
 use crate::kube::token::Claims;
 use crate::moment::WallTime;
 use crate::node::state::Remembered;
@@ -14,6 +15,81 @@ use crate::notice::{NoticePath, Polled};
 use crate::settings::Settings;
 use crate::source::look::Token;
 use crate::source::url::MetadataUrl;
+
+/// What came of one check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Finding {
+    pub(super) outcome: Outcome,
+    /// What was found.
+    pub(super) found: String,
+    /// What the operator does about it; empty where there is nothing to do.
+    pub(super) remedy: &'static str,
+}
+
+/// How good that is; what weighs more comes later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Outcome {
+    /// It could not be looked at: why is said of something else.
+    Skipped,
+    Ok,
+    /// A drain goes on, but not as well as it could, or not as somebody may think.
+    Warning,
+    /// A drain would fail, for what is outside: metadata service, API server, clock.
+    Outside,
+    /// A drain would fail, for what the operator has set up: settings, permissions, token, node.
+    Setup,
+}
+
+impl Outcome {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Skipped => "skipped",
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Outside | Self::Setup => "failure",
+        }
+    }
+
+    /// As sysexits.h numbers it.
+    pub(super) fn exit_status(self) -> u8 {
+        match self {
+            Self::Setup => 78,   // EX_CONFIG
+            Self::Outside => 69, // EX_UNAVAILABLE
+            Self::Ok | Self::Warning | Self::Skipped => 0,
+        }
+    }
+
+    pub(super) fn is(self, found: String, remedy: &'static str) -> Finding {
+        Finding { outcome: self, found, remedy }
+    }
+}
+
+impl Finding {
+    pub(super) fn ok(found: String) -> Self {
+        Outcome::Ok.is(found, "")
+    }
+
+    pub(super) fn skipped(why: &str) -> Self {
+        Outcome::Skipped.is(why.to_owned(), "")
+    }
+
+    /// For people: one line. `check`: what was looked at.
+    pub(super) fn line(&self, check: &str) -> String {
+        let Self { outcome, found, remedy } = self;
+        let before = if remedy.is_empty() { "" } else { "; remedy: " };
+        format!("{:<7}  {check}: {found}{before}{remedy}\n", outcome.word())
+    }
+
+    /// For programs: one object.
+    pub(super) fn json(&self, check: &str) -> String {
+        format!(
+            r#"{{"check":"{check}","outcome":"{}","found":{},"remedy":{}}}"#,
+            self.outcome.word(),
+            text(&self.found),
+            text(self.remedy)
+        )
+    }
+}
 
 pub(super) fn settings(settings: &Settings) -> Finding {
     // What is done without has a line of its own.
