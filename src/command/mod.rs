@@ -20,7 +20,7 @@ use crate::kube::kubeconfig;
 use crate::kube::server::Server;
 use crate::kube::token::Claims;
 use crate::report::log::json_line;
-use crate::settings::{self, ApiServer, BadSettings, Command, Settings, Wanted, WhichNode};
+use crate::settings::{self, ApiServer, BadSettings, Command, Invocation, Settings, WhichNode};
 
 /// Why the program ends by itself.
 #[derive(Debug)]
@@ -126,23 +126,23 @@ pub fn start(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// # Errors
 /// Nothing was done.
 fn act(arguments: &[OsString]) -> Result<ExitCode, Failure> {
-    let wanted = settings::read(arguments.iter().cloned(), &settings::environment);
-    match wanted.map_err(Failure::Settings)? {
-        Wanted::Help => print(&settings::help()),
-        Wanted::Version => print(VERSION),
-        Wanted::Print(overview) => {
+    let invocation = settings::read(arguments.iter().cloned(), &settings::environment);
+    match invocation.map_err(Failure::Settings)? {
+        Invocation::Help => print(&settings::help()),
+        Invocation::Version => print(VERSION),
+        Invocation::Print(overview) => {
             print(&overview.text);
             if let Some(bad) = overview.bad {
                 return Err(Failure::Settings(bad));
             }
         }
-        Wanted::CheckBad(bad, output) => return Ok(check::bad(&bad, output)),
-        Wanted::Do(Command::Run, settings) => run::run(*settings)?,
-        Wanted::Do(command @ (Command::Drain | Command::Restore), settings) => {
+        Invocation::CheckBad(bad, output) => return Ok(check::bad(&bad, output)),
+        Invocation::Do(Command::Run, settings) => run::run(*settings)?,
+        Invocation::Do(command @ (Command::Drain | Command::Restore), settings) => {
             return by_hand::act(command, &settings);
         }
-        Wanted::Do(Command::Check, settings) => return check::check(settings),
-        Wanted::Do(Command::Plan, settings) => return plan::plan(&settings),
+        Invocation::Do(Command::Check, settings) => return check::check(settings),
+        Invocation::Do(Command::Plan, settings) => return plan::plan(&settings),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -11,7 +11,7 @@ use crate::settings::{Command, Output, Problem, value};
 
 /// What the command line asks for.
 #[derive(Debug)]
-pub(super) enum Asked {
+pub(super) enum CommandLine {
     /// `--help`, wherever it stands.
     Help,
     /// `--version`, wherever it stands.
@@ -115,7 +115,7 @@ pub(super) fn trimmed(value: OsString) -> Option<OsString> {
 /// Takes the arguments (without the program's name) apart. A flag is written as programs in Go take it,
 /// aws-node-termination-handler among them: with one dash or with two, its value behind `=` or in the next
 /// argument.
-pub(super) fn read(arguments: impl IntoIterator<Item = OsString>) -> Asked {
+pub(super) fn read(arguments: impl IntoIterator<Item = OsString>) -> CommandLine {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let count = arguments.len();
     let mut rest = arguments.into_iter();
@@ -144,8 +144,8 @@ pub(super) fn read(arguments: impl IntoIterator<Item = OsString>) -> Asked {
             value.clone().or_else(alone)
         };
         match &*name {
-            "help" | "h" => return Asked::Help,
-            "version" | "V" => return Asked::Version,
+            "help" | "h" => return CommandLine::Help,
+            "version" | "V" => return CommandLine::Version,
             "print-settings" => match value_of(true).and_then(|v| value::truth(v.to_str()?)) {
                 Some(print) => flags.print = print,
                 None => flags.wrong("--print-settings: it takes no value"),
@@ -170,7 +170,7 @@ pub(super) fn read(arguments: impl IntoIterator<Item = OsString>) -> Asked {
             },
         }
     }
-    Asked::Run(flags)
+    CommandLine::Run(flags)
 }
 
 /// The dashes of a flag, its name, and what stands behind `=`. `None`: the argument is none.
@@ -306,13 +306,13 @@ fn distance(from: &str, to: &str) -> usize {
 mod tests {
     use super::*;
 
-    fn asked(arguments: &[&str]) -> Asked {
+    fn asked(arguments: &[&str]) -> CommandLine {
         read(arguments.iter().map(OsString::from))
     }
 
     fn flags(arguments: &[&str]) -> Flags {
         match asked(arguments) {
-            Asked::Run(flags) => flags,
+            CommandLine::Run(flags) => flags,
             other => panic!("{other:?}"),
         }
     }
@@ -372,10 +372,10 @@ mod tests {
 
     #[test]
     fn help_and_version_win_over_mistakes_before_them() {
-        assert!(matches!(asked(&["--nonsense", "--help"]), Asked::Help));
-        assert!(matches!(asked(&["-h"]), Asked::Help));
-        assert!(matches!(asked(&["--version", "--nonsense"]), Asked::Version));
-        assert!(matches!(asked(&["-V"]), Asked::Version));
+        assert!(matches!(asked(&["--nonsense", "--help"]), CommandLine::Help));
+        assert!(matches!(asked(&["-h"]), CommandLine::Help));
+        assert!(matches!(asked(&["--version", "--nonsense"]), CommandLine::Version));
+        assert!(matches!(asked(&["-V"]), CommandLine::Version));
     }
 
     #[test]
@@ -384,7 +384,7 @@ mod tests {
         let both = flags(&["--print-settings", "--cluster=a"]);
         assert!(both.print && both.value(row("CLUSTER").unwrap()).is_some());
         assert_eq!(problems(&["--print-settings=yes"]).len(), 1);
-        assert!(matches!(asked(&["--print-settings", "--help"]), Asked::Help));
+        assert!(matches!(asked(&["--print-settings", "--help"]), CommandLine::Help));
     }
 
     #[test]

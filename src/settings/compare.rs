@@ -6,27 +6,27 @@ use std::time::Duration;
 use crate::intent::LeadTimes;
 use crate::node::TaintEffect;
 use crate::notice::Code;
-use crate::settings::sources::Sources;
+use crate::settings::lookup::Lookup;
 use crate::settings::table::Values;
 use crate::settings::value::written;
 
 /// Notes what is found.
 pub(super) fn compare(
-    sources: &mut Sources<'_>,
+    lookup: &mut Lookup<'_>,
     values: &Values,
     lead_times: Option<&LeadTimes>,
     writes_events: bool,
 ) {
-    for contradiction in [nothing_to_do(sources, values), rebalance_without_marks(values)]
+    for contradiction in [nothing_to_do(lookup, values), rebalance_without_marks(values)]
         .into_iter()
         .chain(no_time_left(values, lead_times))
         .chain([held_too_long(values)])
         .flatten()
     {
-        sources.contradiction(contradiction);
+        lookup.contradiction(contradiction);
     }
     for remark in [
-        unknown_hook(sources, values),
+        unknown_hook(lookup, values),
         long_interval(values),
         unwritten_events(values, writes_events),
         ended_by_taint(values),
@@ -34,18 +34,18 @@ pub(super) fn compare(
     .into_iter()
     .flatten()
     {
-        sources.remark(remark);
+        lookup.remark(remark);
     }
-    without_effect(sources, values);
+    without_effect(lookup, values);
 }
 
-fn nothing_to_do(sources: &Sources<'_>, values: &Values) -> Option<String> {
+fn nothing_to_do(lookup: &Lookup<'_>, values: &Values) -> Option<String> {
     let watches = values.enable_spot_interruption_draining?
         || values.enable_scheduled_event_draining?
         || values.enable_rebalance_monitoring?
         || values.enable_rebalance_draining?
         || values.enable_asg_lifecycle_draining?;
-    let is_idle = !watches && !sources.is_given("NOTICE_URL");
+    let is_idle = !watches && !lookup.is_given("NOTICE_URL");
     is_idle.then(|| {
         "ENABLE_SPOT_INTERRUPTION_DRAINING, ENABLE_SCHEDULED_EVENT_DRAINING, \
          ENABLE_REBALANCE_MONITORING, ENABLE_REBALANCE_DRAINING and \
@@ -122,10 +122,10 @@ const INTERRUPTION: Duration = Duration::from_mins(2);
 
 /// With too long a window no pod is deleted in time, with too short a one some are too early: what was
 /// not said is not taken in silence.
-fn unknown_hook(sources: &Sources<'_>, values: &Values) -> Option<String> {
+fn unknown_hook(lookup: &Lookup<'_>, values: &Values) -> Option<String> {
     let window = values.asg_lifecycle_window?;
     let drains = values.enable_asg_lifecycle_draining? && !values.cordon_only?;
-    (drains && !sources.is_given("ASG_LIFECYCLE_WINDOW")).then(|| {
+    (drains && !lookup.is_given("ASG_LIFECYCLE_WINDOW")).then(|| {
         format!(
             "ASG_LIFECYCLE_WINDOW is not set: when the Auto Scaling group ends the instance, {} are \
              taken to be left, for the metadata service does not tell. Set it to the time-out of your \
@@ -164,7 +164,7 @@ fn ended_by_taint(values: &Values) -> Option<String> {
 
 /// Settings that were given in vain. One that asks for what is so anyway does no harm: manifests of
 /// other handlers have many of them.
-fn without_effect(sources: &mut Sources<'_>, values: &Values) {
+fn without_effect(lookup: &mut Lookup<'_>, values: &Values) {
     let on = |value: Option<bool>| value == Some(true);
     let off = |value: Option<bool>| value == Some(false);
     let (drains, marks_only) = (values.enable_rebalance_draining, values.cordon_only);
@@ -209,8 +209,8 @@ fn without_effect(sources: &mut Sources<'_>, values: &Values) {
             "EMIT_KUBERNETES_EVENTS is false",
         ),
     ] {
-        if is_in_vain && name != said && sources.is_changed(name) && !sources.is_bad(name) {
-            sources.remark(format!("{name} has no effect: {why}."));
+        if is_in_vain && name != said && lookup.is_changed(name) && !lookup.is_bad(name) {
+            lookup.remark(format!("{name} has no effect: {why}."));
             said = name;
         }
     }

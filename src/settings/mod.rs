@@ -8,7 +8,7 @@
 //! | `table` | every setting: its names, its help, how it is read |
 //! | `predecessors` | names of other handlers that change nothing here |
 //! | `arguments` | the command line, taken apart |
-//! | `sources` | flag, environment, default: what is in force, and why |
+//! | `lookup` | flag, environment, default: what is in force, and why |
 //! | `webhooks`, `compare`, `settle` | from the table's values to [`Settings`]; several of them together |
 //! | `print` | help, and what is in force |
 //!
@@ -16,11 +16,11 @@
 
 mod arguments;
 mod compare;
+mod lookup;
 mod predecessors;
 mod print;
 mod problem;
 mod settle;
-mod sources;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -42,7 +42,7 @@ use crate::kube::identity::Choice;
 use crate::kube::server_url::ServerUrl;
 use crate::node::MarkPolicy;
 use crate::remark::{Level, Remark};
-use crate::settings::arguments::Asked;
+use crate::settings::arguments::CommandLine;
 use crate::settings::print::overview;
 use crate::settings::settle::settle;
 use crate::source::url::{MetadataUrl, NoticeUrl};
@@ -55,7 +55,7 @@ pub use crate::source::Watched;
 
 /// What the program is asked to do.
 #[derive(Debug)]
-pub enum Wanted {
+pub enum Invocation {
     /// Print [`help`].
     Help,
     /// Print name and version.
@@ -276,21 +276,21 @@ impl fmt::Display for Given {
 /// Reads the arguments (without the program's name), then what `variable` finds, then the defaults.
 ///
 /// # Errors
-/// All that is wrong, together. Where only [`Wanted::Print`] is asked for, it is in there.
+/// All that is wrong, together. Where only [`Invocation::Print`] is asked for, it is in there.
 pub fn read(
     arguments: impl IntoIterator<Item = OsString>,
     variable: &dyn Fn(&str) -> Option<OsString>,
-) -> Result<Wanted, BadSettings> {
+) -> Result<Invocation, BadSettings> {
     match arguments::read(arguments) {
-        Asked::Help => Ok(Wanted::Help),
-        Asked::Version => Ok(Wanted::Version),
-        Asked::Run(flags) if flags.print => Ok(Wanted::Print(overview(flags, variable))),
-        Asked::Run(flags) => {
+        CommandLine::Help => Ok(Invocation::Help),
+        CommandLine::Version => Ok(Invocation::Version),
+        CommandLine::Run(flags) if flags.print => Ok(Invocation::Print(overview(flags, variable))),
+        CommandLine::Run(flags) => {
             let command = flags.command;
             let output = flags.output(variable);
             match settle(flags, variable) {
-                Ok(settings) => Ok(Wanted::Do(command, Box::new(settings))),
-                Err(bad) if command == Command::Check => Ok(Wanted::CheckBad(bad, output)),
+                Ok(settings) => Ok(Invocation::Do(command, Box::new(settings))),
+                Err(bad) if command == Command::Check => Ok(Invocation::CheckBad(bad, output)),
                 Err(bad) => Err(bad),
             }
         }
@@ -304,10 +304,10 @@ pub fn logs_json(
     variable: &dyn Fn(&str) -> Option<OsString>,
 ) -> bool {
     match arguments::read(arguments) {
-        Asked::Run(flags) => {
+        CommandLine::Run(flags) => {
             flags.command == Command::Run && !flags.print && flags.logs_json(variable)
         }
-        Asked::Help | Asked::Version => false,
+        CommandLine::Help | CommandLine::Version => false,
     }
 }
 

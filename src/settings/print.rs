@@ -5,8 +5,8 @@ use std::fmt::{self, Write};
 
 use crate::settings::BadSettings;
 use crate::settings::arguments::Flags;
+use crate::settings::lookup::{Fault, InForce, Lookup};
 use crate::settings::settle::{parse, refused};
-use crate::settings::sources::{Fault, InForce, Sources};
 use crate::settings::table::{DefaultValue, GROUPS, Row};
 
 /// What `--help` prints.
@@ -127,16 +127,16 @@ pub struct Overview {
 
 /// Reads every setting and tells what it is.
 pub(super) fn overview(flags: Flags, variable: &dyn Fn(&str) -> Option<OsString>) -> Overview {
-    let mut sources = Sources::new(flags, variable);
-    let settings = parse(&mut sources);
-    let mut text = table(&sources.in_force);
-    list(&mut text, "Set, but without effect here:", &sources.without_effect);
-    list(&mut text, "Remarks:", &sources.remarks);
-    list(&mut text, "Not valid, and done without:", &sources.unusable);
+    let mut lookup = Lookup::new(flags, variable);
+    let settings = parse(&mut lookup);
+    let mut text = table(&lookup.in_force);
+    list(&mut text, "Set, but without effect here:", &lookup.without_effect);
+    list(&mut text, "Remarks:", &lookup.remarks);
+    list(&mut text, "Not valid, and done without:", &lookup.unusable);
     // Whoever asks wants to know of each, also of those that the program does without.
-    let good = sources.problems.is_empty() && sources.unusable.is_empty();
+    let good = lookup.problems.is_empty() && lookup.unusable.is_empty();
     let bad = settings.is_none() || !good;
-    Overview { text, bad: bad.then(|| refused(sources)) }
+    Overview { text, bad: bad.then(|| refused(lookup)) }
 }
 
 /// Longer values push aside what follows them: one of them is no reason to part all the others.

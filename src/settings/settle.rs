@@ -15,7 +15,7 @@ use crate::notice::Code;
 use crate::remark::Level;
 use crate::settings::arguments::Flags;
 use crate::settings::compare::{compare, margin_over};
-use crate::settings::sources::{Origin, Sources};
+use crate::settings::lookup::{Lookup, Origin};
 use crate::settings::table::Values;
 use crate::settings::value::{GraceLimit, LivePath, written};
 use crate::settings::webhooks::webhooks;
@@ -29,33 +29,33 @@ pub(super) fn settle(
     flags: Flags,
     variable: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<Settings, BadSettings> {
-    let mut sources = Sources::new(flags, variable);
-    match parse(&mut sources) {
-        Some(settings) if sources.problems.is_empty() => {
-            let Sources { given, remarks, unusable, .. } = sources;
+    let mut lookup = Lookup::new(flags, variable);
+    match parse(&mut lookup) {
+        Some(settings) if lookup.problems.is_empty() => {
+            let Lookup { given, remarks, unusable, .. } = lookup;
             Ok(Settings { given, remarks, unusable, ..settings })
         }
-        _ => Err(refused(sources)),
+        _ => Err(refused(lookup)),
     }
 }
 
 /// What was found to be wrong, all of it: what ends the program first.
-pub(super) fn refused(sources: Sources<'_>) -> BadSettings {
-    let unusable = sources.unusable.into_iter().map(|unusable| unusable.problem);
-    BadSettings(sources.problems.into_iter().chain(unusable).collect())
+pub(super) fn refused(lookup: Lookup<'_>) -> BadSettings {
+    let unusable = lookup.unusable.into_iter().map(|unusable| unusable.problem);
+    BadSettings(lookup.problems.into_iter().chain(unusable).collect())
 }
 
 /// Looks at every setting before it gives up on any: `None` only if there are problems.
-pub(super) fn parse(sources: &mut Sources<'_>) -> Option<Settings> {
-    let values = sources.read();
-    let node = node(sources, &values);
-    let api_server = api_server(sources, &values);
-    let reporting = reporting(sources, &values);
-    let by_hand = by_hand(sources, &values);
-    let longest_grace = values.pod_termination_grace_period.map(|it| longest_grace(sources, it));
-    let lead_times = lead_times(sources, &values);
+pub(super) fn parse(lookup: &mut Lookup<'_>) -> Option<Settings> {
+    let values = lookup.read();
+    let node = node(lookup, &values);
+    let api_server = api_server(lookup, &values);
+    let reporting = reporting(lookup, &values);
+    let by_hand = by_hand(lookup, &values);
+    let longest_grace = values.pod_termination_grace_period.map(|it| longest_grace(lookup, it));
+    let lead_times = lead_times(lookup, &values);
     let writes_events = reporting.as_ref().is_some_and(|reporting| reporting.events.is_some());
-    compare(sources, &values, lead_times.as_ref(), writes_events);
+    compare(lookup, &values, lead_times.as_ref(), writes_events);
 
     let v = values;
     let patience = v.rebalance_patience?;
@@ -109,11 +109,11 @@ pub(super) fn parse(sources: &mut Sources<'_>) -> Option<Settings> {
 }
 
 /// The node to drain.
-fn node(sources: &mut Sources<'_>, values: &Values) -> Option<WhichNode> {
+fn node(lookup: &mut Lookup<'_>, values: &Values) -> Option<WhichNode> {
     let named = values.node_name.clone().map(WhichNode::Named);
     let node = named.or(values.pod_name.as_ref().map(|_| WhichNode::OfOwnPod));
-    if node.is_none() && !sources.is_bad("NODE_NAME") && !sources.is_bad("POD_NAME") {
-        sources.missing("NODE_NAME", NO_NODE);
+    if node.is_none() && !lookup.is_bad("NODE_NAME") && !lookup.is_bad("POD_NAME") {
+        lookup.missing("NODE_NAME", NO_NODE);
     }
     node
 }
@@ -126,11 +126,11 @@ const NO_NODE: &str = "neither NODE_NAME nor POD_NAME is set, so the node is unk
 /// What the operator's list names; else the node termination grace period, where somebody chose
 /// one; else what is usual. 120 is no choice: every manifest of aws-node-termination-handler has it,
 /// and for a machine that does not come back it would be little.
-fn lead_times(sources: &mut Sources<'_>, values: &Values) -> Option<LeadTimes> {
+fn lead_times(lookup: &mut Lookup<'_>, values: &Values) -> Option<LeadTimes> {
     let (list, window) =
         (values.maintenance_lead_times.as_ref()?, values.node_termination_grace_period?);
-    let listed = sources.is_given("MAINTENANCE_LEAD_TIMES");
-    let chosen = sources.is_changed("NODE_TERMINATION_GRACE_PERIOD").then_some(window);
+    let listed = lookup.is_given("MAINTENANCE_LEAD_TIMES");
+    let chosen = lookup.is_changed("NODE_TERMINATION_GRACE_PERIOD").then_some(window);
     let of = |code, usual| {
         let named = list.get(&code).copied().filter(|_| listed);
         named.or(chosen).unwrap_or(usual)
@@ -144,7 +144,7 @@ fn lead_times(sources: &mut Sources<'_>, values: &Values) -> Option<LeadTimes> {
     };
     let all = Code::ALL.map(|code| format!("{code}={}", written(times.of(code)))).join(",");
     let origin = chosen.map(|_| Origin::Follows("NODE_TERMINATION_GRACE_PERIOD"));
-    sources.made("MAINTENANCE_LEAD_TIMES", all, origin.filter(|_| !listed));
+    lookup.made("MAINTENANCE_LEAD_TIMES", all, origin.filter(|_| !listed));
     Some(times)
 }
 
@@ -153,19 +153,19 @@ const BACK_SOON: Duration = Duration::from_mins(10);
 /// For a machine that does not come back by itself.
 const GONE: Duration = Duration::from_hours(1);
 
-fn api_server(sources: &mut Sources<'_>, values: &Values) -> Option<ApiServer> {
+fn api_server(lookup: &mut Lookup<'_>, values: &Values) -> Option<ApiServer> {
     const SERVER: &str = "K8S_SPOT_HANDLER_SERVER";
     let (kubeconfig, server) = (values.kubeconfig.clone(), values.server.clone());
-    let flags = (sources.is_flag_given("KUBECONFIG"), sources.is_flag_given(SERVER));
+    let flags = (lookup.is_flag_given("KUBECONFIG"), lookup.is_flag_given(SERVER));
     if kubeconfig.is_some() && server.is_some() && flags.0 == flags.1 {
         let words = "--kubeconfig and --server (or KUBECONFIG and K8S_SPOT_HANDLER_SERVER) both say where the API server \
              is: give one of them";
-        sources.contradiction(words);
+        lookup.contradiction(words);
     }
-    let is_outside = sources.is_given("KUBECONFIG") || sources.is_given(SERVER);
+    let is_outside = lookup.is_given("KUBECONFIG") || lookup.is_given(SERVER);
     let host = values.kubernetes_service_host.as_ref();
-    if host.is_none() && !is_outside && !sources.is_bad("KUBERNETES_SERVICE_HOST") {
-        sources.missing("KUBERNETES_SERVICE_HOST", NO_SERVER);
+    if host.is_none() && !is_outside && !lookup.is_bad("KUBERNETES_SERVICE_HOST") {
+        lookup.missing("KUBERNETES_SERVICE_HOST", NO_SERVER);
     }
     // The flag comes first, whatever the environment says.
     if let Some(file) = kubeconfig.filter(|_| flags.0 || !flags.1) {
@@ -173,7 +173,7 @@ fn api_server(sources: &mut Sources<'_>, values: &Values) -> Option<ApiServer> {
     }
     let identity = match values.identity? {
         // Whoever asks from outside is no pod of a node.
-        Choice::Auto if is_outside && !sources.is_given("IDENTITY") => Choice::ServiceAccount,
+        Choice::Auto if is_outside && !lookup.is_given("IDENTITY") => Choice::ServiceAccount,
         chosen => chosen,
     };
     let url = match server {
@@ -190,10 +190,10 @@ const NO_SERVER: &str = "KUBERNETES_SERVICE_HOST is not set, so the API server i
     --server or --kubeconfig";
 
 /// A grace of 0 would be a forced deletion, past the kubelet: it counts as 1.
-fn longest_grace(sources: &mut Sources<'_>, limit: GraceLimit) -> Option<Grace> {
+fn longest_grace(lookup: &mut Lookup<'_>, limit: GraceLimit) -> Option<Grace> {
     let GraceLimit::AtMost(seconds) = limit else { return None };
     if seconds == 0 {
-        sources.remark(
+        lookup.remark(
             "A pod termination grace period of 0 counts as 1 second: 0 would delete pods by force.",
         );
     }
@@ -201,27 +201,27 @@ fn longest_grace(sources: &mut Sources<'_>, limit: GraceLimit) -> Option<Grace> 
 }
 
 /// What the handler was told in its DaemonSet is not said of a drain by hand: only a flag is.
-fn by_hand(sources: &mut Sources<'_>, values: &Values) -> Option<ByHand> {
+fn by_hand(lookup: &mut Lookup<'_>, values: &Values) -> Option<ByHand> {
     let (deadline, margin) = (values.deadline, values.safety_margin);
     if let (Some(deadline), Some(margin)) = (deadline, margin)
         && let Some(words) = margin_over(margin, "deadline", deadline)
     {
-        sources.wrong_in("K8S_SPOT_HANDLER_DEADLINE", words);
+        lookup.wrong_in("K8S_SPOT_HANDLER_DEADLINE", words);
     }
     let overrides = values.budget_override? == BudgetOverride::AtDeadline;
     Some(ByHand {
         deadline: deadline.or(values.node_termination_grace_period)?,
-        overrides_budgets: overrides && sources.is_flag_given("BUDGET_OVERRIDE"),
-        shortens_graces: sources.is_flag_given("POD_TERMINATION_GRACE_PERIOD"),
+        overrides_budgets: overrides && lookup.is_flag_given("BUDGET_OVERRIDE"),
+        shortens_graces: lookup.is_flag_given("POD_TERMINATION_GRACE_PERIOD"),
         output: values.output?,
     })
 }
 
-fn reporting(sources: &mut Sources<'_>, values: &Values) -> Option<Reporting> {
-    let webhooks = webhooks(sources, values);
+fn reporting(lookup: &mut Lookup<'_>, values: &Values) -> Option<Reporting> {
+    let webhooks = webhooks(lookup, values);
     let annotations = values.kubernetes_events_extra_annotations.clone();
     let least = if values.verbose? { Level::Debug } else { values.log_level? };
-    let (metrics, probes) = pages(sources, values)?;
+    let (metrics, probes) = pages(lookup, values)?;
     Some(Reporting {
         log: LogStyle { json: values.json_logging?, least },
         events: values.emit_kubernetes_events?.then(|| annotations.unwrap_or_default()),
@@ -238,16 +238,16 @@ fn reporting(sources: &mut Sources<'_>, values: &Values) -> Option<Reporting> {
 }
 
 /// Where metrics are served, and probes.
-fn pages(sources: &Sources<'_>, values: &Values) -> Option<(Option<SocketAddr>, Option<Probes>)> {
+fn pages(lookup: &Lookup<'_>, values: &Values) -> Option<(Option<SocketAddr>, Option<Probes>)> {
     let at = |port: Option<u16>| Some(SocketAddr::new(values.listen_address?, port?));
     // Where its probes are not answered, the kubelet starts the handler anew, and nobody hears notices:
     // of what could be meant, what is answered at more places is the safer.
-    let probes = values.enable_probes_server? || sources.is_bad("ENABLE_PROBES_SERVER");
-    let is_lost = sources.is_bad("PROBES_SERVER_ENDPOINT");
+    let probes = values.enable_probes_server? || lookup.is_bad("ENABLE_PROBES_SERVER");
+    let is_lost = lookup.is_bad("PROBES_SERVER_ENDPOINT");
     let liveness =
         if is_lost { LivePath::anywhere() } else { values.probes_server_endpoint.clone()? };
     // Nobody is shown metrics whom the operator may have meant to keep out.
-    let metrics = values.enable_prometheus_server? && !sources.is_bad("LISTEN_ADDRESS");
+    let metrics = values.enable_prometheus_server? && !lookup.is_bad("LISTEN_ADDRESS");
     let address = at(values.probes_server_port)?;
     let probes = probes.then_some(Probes { address, liveness });
     Some((metrics.then_some(at(values.prometheus_server_port)?), probes))

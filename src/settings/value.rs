@@ -146,7 +146,7 @@ pub(super) fn output(text: &str) -> Option<Output> {
 
 /// The form of a webhook's messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ReadyForm {
+pub(super) enum FormName {
     /// The operator's own, or the usual one.
     Template,
     /// For Slack.

@@ -1,10 +1,10 @@
 //! Settings: where messages go.
 
 use crate::settings::Problem;
-use crate::settings::sources::Sources;
+use crate::settings::lookup::Lookup;
 use crate::settings::table::Values;
-use crate::settings::value::ReadyForm;
-use crate::webhook::destination::{Destination, Held, Roots, Wanted};
+use crate::settings::value::FormName;
+use crate::webhook::destination::{Content, Destination, Roots, ValueOrFile};
 use crate::webhook::form::Form;
 use crate::webhook::headers::Headers;
 use crate::webhook::proxy::{Named, Proxies, ProxyUrl};
@@ -12,25 +12,25 @@ use crate::webhook::template::{DEFAULT_TEMPLATE, Template};
 
 /// The operator's own webhook first, then those of the programs before this one. What cannot be used of them
 /// is noted, and messages are sent without it where that gives nothing away.
-pub(super) fn webhooks(sources: &mut Sources<'_>, values: &Values) -> Vec<Destination> {
-    let (proxies, unused) = proxies(sources, values);
-    let own = own(sources, values, &proxies);
+pub(super) fn webhooks(lookup: &mut Lookup<'_>, values: &Values) -> Vec<Destination> {
+    let (proxies, unused) = proxies(lookup, values);
+    let own = own(lookup, values, &proxies);
     // Whoever names a proxy may mean that nothing leaves the node past it.
-    if sources.is_bad("WEBHOOK_PROXY") {
+    if lookup.is_bad("WEBHOOK_PROXY") {
         return Vec::new();
     }
     // Whoever names a CA means that no other is believed.
-    let own = own.filter(|_| !sources.is_bad("WEBHOOK_CA_FILE"));
+    let own = own.filter(|_| !lookup.is_bad("WEBHOOK_CA_FILE"));
     let all: Vec<_> = own.into_iter().chain(former(values, &proxies)).collect();
     if !all.is_empty() {
-        unused.into_iter().for_each(|why| sources.remark(why));
+        unused.into_iter().for_each(|why| lookup.remark(why));
     }
     all
 }
 
 /// The one for webhooks, else those that the environment names for all programs, and why some of these
 /// cannot be used.
-fn proxies(sources: &Sources<'_>, values: &Values) -> (Proxies, Vec<String>) {
+fn proxies(lookup: &Lookup<'_>, values: &Values) -> (Proxies, Vec<String>) {
     if let Some(proxy) = &values.webhook_proxy {
         return (Proxies::all(proxy.clone()), Vec::new());
     }
@@ -38,7 +38,7 @@ fn proxies(sources: &Sources<'_>, values: &Values) -> (Proxies, Vec<String>) {
     let mut named = |name: &str, value: &Option<Result<ProxyUrl, &str>>| -> Option<Named> {
         match value.clone()? {
             // To a web server's child it may have come from whoever asks the server ("httpoxy").
-            Ok(_) if name == "HTTP_PROXY" && sources.set("REQUEST_METHOD").is_some() => {
+            Ok(_) if name == "HTTP_PROXY" && lookup.set("REQUEST_METHOD").is_some() => {
                 unused.push(format!(
                     "{name} is not used: REQUEST_METHOD is set, as by a web server."
                 ));
@@ -61,7 +61,7 @@ fn proxies(sources: &Sources<'_>, values: &Values) -> (Proxies, Vec<String>) {
     (Proxies::by_scheme(https.or_else(|| rest.clone()), http.or(rest), except), unused)
 }
 
-fn own(sources: &mut Sources<'_>, values: &Values, proxies: &Proxies) -> Option<Destination> {
+fn own(lookup: &mut Lookup<'_>, values: &Values, proxies: &Proxies) -> Option<Destination> {
     let Values { webhook_url: url, webhook_url_file: url_file, .. } = values;
     let Values { webhook_template: template, webhook_template_file: template_file, .. } = values;
     for (both, which, instead) in [
@@ -73,27 +73,28 @@ fn own(sources: &mut Sources<'_>, values: &Values, proxies: &Proxies) -> Option<
         ),
     ] {
         if both {
-            sources.remark(format!("{which} is set too, but not used: {instead} comes first."));
+            lookup.remark(format!("{which} is set too, but not used: {instead} comes first."));
         }
     }
     let headers = match &values.webhook_headers_file {
-        Some(file) => Held::InFile(file.clone()),
-        None => Held::Here(values.webhook_headers.clone()?),
+        Some(file) => ValueOrFile::File(file.clone()),
+        None => ValueOrFile::Value(values.webhook_headers.clone()?),
     };
     let has_template = template.is_some() || template_file.is_some();
     let form = values.webhook_form?;
-    let url = url_file.clone().map(Held::InFile).or_else(|| url.clone().map(Held::Here));
+    let url =
+        url_file.clone().map(ValueOrFile::File).or_else(|| url.clone().map(ValueOrFile::Value));
     let Some(url) = url else {
-        let is_named = sources.is_bad("WEBHOOK_URL") || sources.is_bad("WEBHOOK_URL_FILE");
-        if !is_named && (has_template || form != ReadyForm::Template) {
-            sources.remark("The webhook's form has no effect: no WEBHOOK_URL is set.");
+        let is_named = lookup.is_bad("WEBHOOK_URL") || lookup.is_bad("WEBHOOK_URL_FILE");
+        if !is_named && (has_template || form != FormName::Template) {
+            lookup.remark("The webhook's form has no effect: no WEBHOOK_URL is set.");
         }
         return None;
     };
     let form = match (form, template_file) {
-        (ReadyForm::Template, Some(file)) => Wanted::TemplateIn(file.clone()),
-        (ReadyForm::Template, None) => own_template(sources, template.as_deref(), &headers),
-        (form, _) => Wanted::Form(ready_form(sources, values, form, has_template)?),
+        (FormName::Template, Some(file)) => Content::TemplateFile(file.clone()),
+        (FormName::Template, None) => own_template(lookup, template.as_deref(), &headers),
+        (form, _) => Content::Form(ready_form(lookup, values, form, has_template)?),
     };
     // Known services have public certificates.
     let roots = values.webhook_ca_file.clone().map_or(Roots::Public, Roots::File);
@@ -101,39 +102,43 @@ fn own(sources: &mut Sources<'_>, values: &Values, proxies: &Proxies) -> Option<
 }
 
 /// What the template is written in, the headers say.
-fn own_template(sources: &mut Sources<'_>, text: Option<&str>, headers: &Held<Headers>) -> Wanted {
+fn own_template(
+    lookup: &mut Lookup<'_>,
+    text: Option<&str>,
+    headers: &ValueOrFile<Headers>,
+) -> Content {
     let text = text.unwrap_or(DEFAULT_TEMPLATE);
-    let Held::Here(headers) = headers else { return Wanted::Template(text.to_owned()) };
+    let ValueOrFile::Value(headers) = headers else { return Content::Template(text.to_owned()) };
     let template = Template::parse(text, headers.language()).unwrap_or_else(|why| {
-        sources.wrong_in("WEBHOOK_TEMPLATE", format!("WEBHOOK_TEMPLATE: {why}"));
+        lookup.wrong_in("WEBHOOK_TEMPLATE", format!("WEBHOOK_TEMPLATE: {why}"));
         Template::usual(headers.language())
     });
-    Wanted::Form(Form::Template(template))
+    Content::Form(Form::Template(template))
 }
 
 fn ready_form(
-    sources: &mut Sources<'_>,
+    lookup: &mut Lookup<'_>,
     values: &Values,
-    form: ReadyForm,
+    form: FormName,
     has_template: bool,
 ) -> Option<Form> {
     if has_template {
         let words =
             "WEBHOOK_FORM asks for a ready form, and a template is set, too; unset one of them";
-        sources.done_without(Problem::new(words), "the ready form is sent");
+        lookup.done_without(Problem::new(words), "the ready form is sent");
     }
     let key = values.webhook_routing_key.clone();
-    let is_missing = key.is_none() && !sources.is_bad("WEBHOOK_ROUTING_KEY");
-    if form == ReadyForm::PagerDuty && is_missing {
-        sources.missing("WEBHOOK_ROUTING_KEY", NO_KEY);
+    let is_missing = key.is_none() && !lookup.is_bad("WEBHOOK_ROUTING_KEY");
+    if form == FormName::PagerDuty && is_missing {
+        lookup.missing("WEBHOOK_ROUTING_KEY", NO_KEY);
     }
     match form {
-        ReadyForm::Slack => Some(Form::Slack { channel: None }),
-        ReadyForm::Teams => Some(Form::Teams),
-        ReadyForm::Discord => Some(Form::Discord),
-        ReadyForm::GoogleChat => Some(Form::GoogleChat),
-        ReadyForm::PagerDuty => key.map(|routing_key| Form::PagerDuty { routing_key }),
-        ReadyForm::Template | ReadyForm::Json => Some(Form::Json),
+        FormName::Slack => Some(Form::Slack { channel: None }),
+        FormName::Teams => Some(Form::Teams),
+        FormName::Discord => Some(Form::Discord),
+        FormName::GoogleChat => Some(Form::GoogleChat),
+        FormName::PagerDuty => key.map(|routing_key| Form::PagerDuty { routing_key }),
+        FormName::Template | FormName::Json => Some(Form::Json),
     }
 }
 
@@ -154,9 +159,9 @@ fn former(values: &Values, proxies: &Proxies) -> impl Iterator<Item = Destinatio
     ];
     each.into_iter().filter_map(|(url, form)| {
         Some(Destination {
-            url: Held::Here(url?),
-            headers: Held::Here(Headers::default()),
-            form: Wanted::Form(form),
+            url: ValueOrFile::Value(url?),
+            headers: ValueOrFile::Value(Headers::default()),
+            form: Content::Form(form),
             proxies: proxies.clone(),
             roots: Roots::Public,
         })

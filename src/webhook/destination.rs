@@ -22,11 +22,11 @@ use crate::webhook::url::WebhookUrl;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
     /// Where it is.
-    pub url: Held<WebhookUrl>,
+    pub url: ValueOrFile<WebhookUrl>,
     /// What goes with each message.
-    pub headers: Held<Headers>,
+    pub headers: ValueOrFile<Headers>,
     /// What a message becomes.
-    pub form: Wanted,
+    pub form: Content,
     /// Through whom.
     pub proxies: Proxies,
     /// Whose certificates are believed.
@@ -35,56 +35,56 @@ pub struct Destination {
 
 /// A value of the settings, or the file that holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Held<T> {
+pub enum ValueOrFile<T> {
     /// This one.
-    Here(T),
+    Value(T),
     /// The content of this file.
-    InFile(PathBuf),
+    File(PathBuf),
 }
 
 /// What a message becomes.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Wanted {
+pub enum Content {
     /// This.
     Form(Form),
     /// What this template says, which is written in what the headers say.
     Template(String),
     /// What the template in this file says.
-    TemplateIn(PathBuf),
+    TemplateFile(PathBuf),
 }
 
 /// No file that is read here is longer.
 const LONGEST: usize = 64 * 1024;
 
-impl fmt::Display for Held<WebhookUrl> {
+impl fmt::Display for ValueOrFile<WebhookUrl> {
     /// What may be shown of it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Here(url) => url.fmt(f),
-            Self::InFile(path) => write!(f, "in {}", path.display()),
+            Self::Value(url) => url.fmt(f),
+            Self::File(path) => write!(f, "in {}", path.display()),
         }
     }
 }
 
-impl Held<WebhookUrl> {
+impl ValueOrFile<WebhookUrl> {
     /// The URL, as it is now.
     pub(crate) fn read(&self) -> Result<WebhookUrl, String> {
         self.read_with(|text| WebhookUrl::parse(text).map_err(str::to_owned))
     }
 }
 
-impl Held<Headers> {
+impl ValueOrFile<Headers> {
     /// The headers, as they are now.
     pub(crate) fn read(&self) -> Result<Headers, String> {
         self.read_with(Headers::parse)
     }
 }
 
-impl<T: Clone> Held<T> {
+impl<T: Clone> ValueOrFile<T> {
     fn read_with(&self, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T, String> {
         match self {
-            Self::Here(value) => Ok(value.clone()),
-            Self::InFile(path) => {
+            Self::Value(value) => Ok(value.clone()),
+            Self::File(path) => {
                 let text = text_of(path)?;
                 parse(text.trim()).map_err(|why| format!("{}: {why}", path.display()))
             }
@@ -92,18 +92,18 @@ impl<T: Clone> Held<T> {
     }
 }
 
-impl fmt::Debug for Wanted {
+impl fmt::Debug for Content {
     /// Without a template's text: a token may be in it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Form(form) => f.debug_tuple("Form").field(form).finish(),
             Self::Template(_) => f.write_str("Template(…)"),
-            Self::TemplateIn(path) => f.debug_tuple("TemplateIn").field(path).finish(),
+            Self::TemplateFile(path) => f.debug_tuple("TemplateFile").field(path).finish(),
         }
     }
 }
 
-impl Wanted {
+impl Content {
     /// The form, as it is now; where that cannot be used, the default message.
     pub(crate) fn read_or_usual(&self, headers: &Headers) -> Form {
         let usual = || Form::Template(Template::usual(headers.language()));
@@ -119,7 +119,9 @@ impl Wanted {
         match self {
             Self::Form(form) => Ok(form.clone()),
             Self::Template(text) => parse("WEBHOOK_TEMPLATE", text),
-            Self::TemplateIn(path) => parse(&path.display().to_string(), text_of(path)?.trim_end()),
+            Self::TemplateFile(path) => {
+                parse(&path.display().to_string(), text_of(path)?.trim_end())
+            }
         }
     }
 }
@@ -206,9 +208,9 @@ mod tests {
     /// A webhook all of whose parts stand in files.
     fn in_files(folder: &Folder) -> Destination {
         Destination {
-            url: Held::InFile(folder.file("url")),
-            headers: Held::InFile(folder.file("headers")),
-            form: Wanted::TemplateIn(folder.file("template")),
+            url: ValueOrFile::File(folder.file("url")),
+            headers: ValueOrFile::File(folder.file("headers")),
+            form: Content::TemplateFile(folder.file("template")),
             proxies: Proxies::default(),
             roots: Roots::File(folder.file("ca.crt")),
         }

@@ -145,10 +145,10 @@ impl Proxies {
 /// The variable `NO_PROXY`: hosts that are reached without a proxy. It is read as curl and Go's
 /// `net/http` read it; where the two differ, so that it names the more. Nothing is resolved.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NoProxy(Vec<Entry>);
+pub struct NoProxy(Vec<Pattern>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Entry {
+enum Pattern {
     /// `*`
     All,
     /// `10.0.0.0/8`, `fd00::/8`
@@ -163,7 +163,7 @@ impl NoProxy {
     /// Reads a list with commas or blanks between its entries. One that is none names nobody.
     pub fn parse(text: &str) -> Self {
         let entries = text.split([',', ' ', '\t', '\n', '\r']).filter(|entry| !entry.is_empty());
-        Self(entries.filter_map(Entry::parse).collect())
+        Self(entries.filter_map(Pattern::parse).collect())
     }
 
     /// Whether this server is reached without a proxy. The machine itself always is.
@@ -176,7 +176,7 @@ impl NoProxy {
     }
 }
 
-impl Entry {
+impl Pattern {
     fn parse(text: &str) -> Option<Self> {
         if text == "*" {
             return Some(Self::All);

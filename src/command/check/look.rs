@@ -43,7 +43,7 @@ pub(super) fn metadata_service(settings: &Settings, clock: Clock, findings: &Fin
 
 /// How long one answer may take, and one webhook. There are a dozen answers; after one that did not come no
 /// other is waited for.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIME_OUT: Duration = Duration::from_secs(3);
 
 const UNANSWERED: &str = "the API server does not answer";
 const NODE_UNREAD: &str = "the Node could not be read";
@@ -71,7 +71,7 @@ pub(super) fn api_server(
     };
 
     let before = clock.read();
-    let version = client.ask(&request::read_version(), PATIENCE);
+    let version = client.ask(&request::read_version(), TIME_OUT);
     let after = clock.read();
     let version = match version {
         Ok(reply) => reply,
@@ -93,7 +93,7 @@ pub(super) fn api_server(
         Err(why) => Outcome::Setup.is(why.clone(), judge::SET_NODE_NAME),
         Ok(name) => {
             let request = request::read_node(name);
-            match client.ask(&request, PATIENCE) {
+            match client.ask(&request, TIME_OUT) {
                 Err(error) => judge::unanswered(&error),
                 Ok(reply) => match reply::node(name, &request, &reply) {
                     NodeAnswer::Is(node) => {
@@ -143,7 +143,7 @@ fn of_own_pod(
         return Err(NO_NODE.to_owned());
     };
     let request = request::find_pod(&namespace, &name);
-    let reply = client.ask(&request, PATIENCE).map_err(|error| error.to_string())?;
+    let reply = client.ask(&request, TIME_OUT).map_err(|error| error.to_string())?;
     reply::node_of_pod(&request, &reply)
 }
 
@@ -252,7 +252,7 @@ fn permissions(
         let mut found = String::new();
         let outcome = loop {
             let request = request::review(prefix, verb, resource, node);
-            let reply = match client.ask(&request, PATIENCE) {
+            let reply = match client.ask(&request, TIME_OUT) {
                 Ok(reply) => reply,
                 Err(error) => return findings.add("permission", &judge::unanswered(&error)),
             };
@@ -348,6 +348,6 @@ fn reach(webhook: &Destination, clock: Clock) -> Result<String, String> {
         roots: webhook.roots.clone(),
         headers: Headers::default(),
     };
-    let reached = post::reach(&target, PATIENCE, clock);
+    let reached = post::reach(&target, TIME_OUT, clock);
     reached.map(str::to_owned).map_err(|error| error.to_string())
 }

@@ -19,7 +19,7 @@ use crate::notice::Code;
 use crate::remark::Level;
 use crate::settings::Output;
 use crate::settings::value::{
-    GraceLimit, Invalid, LivePath, NOT_SHOWN, ReadyForm, path, proxy, shown, shown_url,
+    FormName, GraceLimit, Invalid, LivePath, NOT_SHOWN, path, proxy, shown, shown_url,
 };
 use crate::source::url::{MetadataUrl, NoticeUrl};
 use crate::webhook::form::RoutingKey;
@@ -112,7 +112,7 @@ pub(super) struct Values {
     // Webhooks.
     pub(super) webhook_url: Option<WebhookUrl>,
     pub(super) webhook_url_file: Option<PathBuf>,
-    pub(super) webhook_form: Option<ReadyForm>,
+    pub(super) webhook_form: Option<FormName>,
     pub(super) webhook_template: Option<String>,
     pub(super) webhook_template_file: Option<PathBuf>,
     pub(super) webhook_routing_key: Option<RoutingKey>,

@@ -3,7 +3,7 @@
 use crate::remark::Level;
 use crate::settings::table::{A_FILE, A_PORT, Group, REPORTS, Row, Secret, store, try_store};
 use crate::settings::value::{
-    LivePath, ReadyForm, annotations, flag_or_count, key, one_of, path, proxy, truth, within, words,
+    FormName, LivePath, annotations, flag_or_count, key, one_of, path, proxy, truth, within, words,
 };
 use crate::source::url::NoticeUrl;
 use crate::webhook::form::RoutingKey;
@@ -78,7 +78,7 @@ pub(super) const WEBHOOKS: Group = Group {
             .takes("FORM", "template, slack, teams, discord, pagerduty, google-chat or json")
             .default("template")
             .help("the form that the service at that URL wants")
-            .read(|v, text| { let words = [("template", ReadyForm::Template), ("slack", ReadyForm::Slack), ("teams", ReadyForm::Teams), ("discord", ReadyForm::Discord), ("pagerduty", ReadyForm::PagerDuty), ("google-chat", ReadyForm::GoogleChat), ("json", ReadyForm::Json)]; store(&mut v.webhook_form, one_of(text, words)) }),
+            .read(|v, text| { let words = [("template", FormName::Template), ("slack", FormName::Slack), ("teams", FormName::Teams), ("discord", FormName::Discord), ("pagerduty", FormName::PagerDuty), ("google-chat", FormName::GoogleChat), ("json", FormName::Json)]; store(&mut v.webhook_form, one_of(text, words)) }),
         REPORTS
             .named("webhook-template", "WEBHOOK_TEMPLATE")
             .takes("TEXT", "text with fields such as {{ .NodeName }} in it; docs/reports.md has all of them")

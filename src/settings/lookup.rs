@@ -13,7 +13,7 @@ use crate::settings::value::{Invalid, NOT_SHOWN};
 use crate::settings::{Command, Given};
 
 /// Where settings come from, and what was found on the way.
-pub(super) struct Sources<'a> {
+pub(super) struct Lookup<'a> {
     flags: Flags,
     variable: &'a dyn Fn(&str) -> Option<OsString>,
     /// The variables are those of an operator's shell, not of a pod.
@@ -81,13 +81,13 @@ pub(super) enum Fault {
     Missing,
 }
 
-impl<'a> Sources<'a> {
+impl<'a> Lookup<'a> {
     /// The flags, and a way to look up environment variables.
     pub(super) fn new(mut flags: Flags, variable: &'a dyn Fn(&str) -> Option<OsString>) -> Self {
         let problems = std::mem::take(&mut flags.problems);
         // Kubernetes sets it in every pod.
         let is_pod = variable("KUBERNETES_SERVICE_HOST").and_then(trimmed).is_some();
-        let mut sources = Self {
+        let mut lookup = Self {
             is_shell: flags.command.takes_node() && !is_pod,
             flags,
             variable,
@@ -100,11 +100,11 @@ impl<'a> Sources<'a> {
         };
         for (row, problem) in problems {
             match row {
-                Some(row) => sources.wrong(row, problem),
-                None => sources.problems.push(problem),
+                Some(row) => lookup.wrong(row, problem),
+                None => lookup.problems.push(problem),
             }
         }
-        sources
+        lookup
     }
 
     /// Reads each setting of the table, and notes what is wrong. Where the program does without a value
