@@ -1,8 +1,8 @@
-//! How long to wait before the same thing is tried again.
+//! Exponential backoff with jitter.
 
 use std::time::Duration;
 
-/// A pause that doubles from try to try.
+/// A pause that doubles with each retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
     first_ms: u32,
@@ -30,7 +30,7 @@ impl Backoff {
         step.mul_f64(0.5 + jitter.f64() / 2.0)
     }
 
-    /// It worked: the next pause is a first one again.
+    /// Starts over with the first pause.
     pub fn reset(&mut self) {
         self.tries = 0;
     }

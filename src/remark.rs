@@ -1,17 +1,17 @@
-//! What an operator should know, and how much it matters.
+//! Remarks for the operator, and levels of the log.
 
 use std::fmt;
 
-/// How much a fact matters.
+/// The level of a fact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Of interest to those who look for a fault.
+    /// For debugging.
     Debug,
-    /// The usual course of things.
+    /// Normal operation.
     Info,
-    /// Something is not as it should be, and is being dealt with.
+    /// Something is wrong, and is being handled.
     Warn,
-    /// Something needs a person.
+    /// Something needs an operator.
     Error,
 }
 

@@ -1,4 +1,4 @@
-//! The command line, taken apart. What the values mean is not yet asked.
+//! The command line, split into flags and their values, which are not parsed yet.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -9,31 +9,31 @@ use crate::settings::predecessors::Former;
 use crate::settings::table::{Row, row, rows};
 use crate::settings::{Command, Output, Problem, value};
 
-/// What the command line asks for.
+/// The command line.
 #[derive(Debug)]
 pub(super) enum CommandLine {
-    /// `--help`, wherever it stands.
+    /// `--help`, at any position.
     Help,
-    /// `--version`, wherever it stands.
+    /// `--version`, at any position.
     Version,
-    /// To run with these flags, or to tell what that would be.
+    /// A command with these flags.
     Run(Flags),
 }
 
-/// The flags given.
+/// The flags.
 #[derive(Default)]
 pub(super) struct Flags {
-    /// Name of the flag and its value, in their order.
+    /// Names and values, in their order.
     given: Vec<(&'static str, OsString)>,
-    /// Flags of the predecessors that change nothing here.
+    /// Flags of other handlers that have no effect here.
     former: Vec<(&'static str, OsString)>,
-    /// The node's name is an argument of its own.
+    /// The node is named by a positional argument.
     is_node_positional: bool,
-    /// The first of the arguments, if that is no flag.
+    /// The first argument, unless it is a flag.
     pub(super) command: Command,
-    /// `--print-settings`: say what is in force, and do nothing.
+    /// `--print-settings`.
     pub(super) print: bool,
-    /// What could not be understood, and of which setting it is, if that is known.
+    /// What could not be understood, and the setting it belongs to, if that is known.
     pub(super) problems: Vec<(Option<&'static Row>, Problem)>,
 }
 
@@ -46,13 +46,12 @@ impl fmt::Debug for Flags {
 }
 
 impl Flags {
-    /// The value of `row`'s flag, and which of its names it came by; the last one, if it was given
-    /// twice.
+    /// The value of `row`'s flag, and which of its names was used. The last one counts.
     pub(super) fn value(&self, row: &Row) -> Option<(&'static str, &OsStr)> {
         row.flags().find_map(|flag| Some((flag, last(&self.given, flag)?)))
     }
 
-    /// Other names of `row`'s flag that were given, too, with another value, and do not count.
+    /// Other names of `row`'s flag that are given with another value, which does not count.
     pub(super) fn shadowed(&self, row: &Row) -> impl Iterator<Item = &'static str> {
         let first = self.value(row);
         row.flags().filter(move |flag| {
@@ -61,12 +60,12 @@ impl Flags {
         })
     }
 
-    /// Whether `row` was given, without its flag, as an argument of its own.
+    /// Whether `row` is set by a positional argument.
     pub(super) fn is_positional(&self, row: &Row) -> bool {
         self.is_node_positional && row.flag == NODE_NAME
     }
 
-    /// How it is printed what was found, whatever else is wrong.
+    /// The format of the output, whatever else is wrong.
     pub(super) fn output(&self, variable: &dyn Fn(&str) -> Option<OsString>) -> Output {
         let output = self.early("K8S_SPOT_HANDLER_OUTPUT", variable);
         let output = output.and_then(|form| value::output(&form));
@@ -85,25 +84,34 @@ impl Flags {
         flag.or_else(|| variable(row.variable).and_then(trimmed))?.into_string().ok()
     }
 
+    fn set(&mut self, row: &'static Row, flag: &'static str, value: Option<OsString>) {
+        if let Some(value) = value {
+            self.given.push((flag, value));
+        } else {
+            let words = format!("--{flag} came without a value; valid is {}", row.valid);
+            self.problems.push((Some(row), Problem::new(words)));
+        }
+    }
+
     fn wrong(&mut self, words: impl Into<String>) {
         self.problems.push((None, Problem::new(words)));
     }
 
-    /// The value of a predecessor's flag.
+    /// The value of another handler's flag.
     pub(super) fn former(&self, former: &Former) -> Option<&OsStr> {
         last(&self.former, former.variable)
     }
 }
 
-/// The flag that may be given as an argument of its own.
+/// The flag that a positional argument stands for.
 const NODE_NAME: &str = "node-name";
 
 fn last<'a>(given: &'a [(&'static str, OsString)], name: &str) -> Option<&'a OsStr> {
     given.iter().rev().find(|(flag, _)| *flag == name).map(|(_, value)| value.as_os_str())
 }
 
-/// A value without the white space around it, which Secrets and files have at their end. `None` if
-/// nothing is left: templates make empty values.
+/// A value without leading and trailing white space, which Secrets and files end with. `None` if
+/// nothing is left: templates produce empty values.
 pub(super) fn trimmed(value: OsString) -> Option<OsString> {
     let value = match value.to_str() {
         Some(text) if text.trim() != text => OsString::from(text.trim()),
@@ -112,15 +120,15 @@ pub(super) fn trimmed(value: OsString) -> Option<OsString> {
     (!value.is_empty()).then_some(value)
 }
 
-/// Takes the arguments (without the program's name) apart. A flag is written as programs in Go take it,
-/// aws-node-termination-handler among them: with one dash or with two, its value behind `=` or in the next
+/// Splits the arguments (without the program's name). Flags are written as for programs in Go,
+/// aws-node-termination-handler among them: with one dash or two, and the value after `=` or as the next
 /// argument.
 pub(super) fn read(arguments: impl IntoIterator<Item = OsString>) -> CommandLine {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let count = arguments.len();
     let mut rest = arguments.into_iter();
     let mut flags = Flags::default();
-    // The value of an unknown flag is not a second mistake.
+    // The value of an unknown flag is no second problem.
     let mut follows_unknown = false;
     let mut takes_flags = true;
     while let Some(argument) = rest.next() {
@@ -151,14 +159,9 @@ pub(super) fn read(arguments: impl IntoIterator<Item = OsString>) -> CommandLine
                 None => flags.wrong("--print-settings: it takes no value"),
             },
             _ => match Known::of(&name) {
-                Some(Known::Ours(row, flag)) => match value_of(row.placeholder.is_none()) {
-                    Some(value) => flags.given.push((flag, value)),
-                    None => {
-                        let words =
-                            format!("--{flag} came without a value; valid is {}", row.valid);
-                        flags.problems.push((Some(row), Problem::new(words)));
-                    }
-                },
+                Some(Known::Ours(row, flag)) => {
+                    flags.set(row, flag, value_of(row.placeholder.is_none()));
+                }
                 Some(Known::Former(former)) => {
                     let value = value_of(former.is_switch).unwrap_or_default();
                     flags.former.push((former.variable, value));
@@ -173,7 +176,7 @@ pub(super) fn read(arguments: impl IntoIterator<Item = OsString>) -> CommandLine
     CommandLine::Run(flags)
 }
 
-/// The dashes of a flag, its name, and what stands behind `=`. `None`: the argument is none.
+/// The dashes of a flag, its name, and what follows `=`. `None` if the argument is no flag.
 fn flag(argument: &OsStr) -> Option<(&'static str, String, Option<OsString>)> {
     let bytes = argument.as_bytes();
     let long = bytes.strip_prefix(b"--").map(|rest| ("--", rest));
@@ -188,7 +191,7 @@ fn command(word: &OsStr) -> Option<Command> {
     Command::ALL.into_iter().find(|(name, _)| word == *name).map(|(_, command)| command)
 }
 
-/// A flag that does not exist. Its name is shown unless it may hold a secret.
+/// The problem of a flag that does not exist. Its name is printed unless it may contain a secret.
 fn unknown(position: usize, dashes: &str, name: &str) -> String {
     let which = match shown_flag(dashes, name) {
         Some(flag) => format!("there is no flag {flag}"),
@@ -202,7 +205,7 @@ fn unknown(position: usize, dashes: &str, name: &str) -> String {
     }
 }
 
-/// An argument that is neither a flag nor the value of one.
+/// The problem of an argument that is neither a flag nor the value of one.
 fn unexpected(position: usize, argument: &OsStr) -> String {
     const SWITCH: &str = "the value of a switch is given as --dry-run=false";
     let commands = || Command::ALL.into_iter().map(|(name, _)| name);
@@ -220,12 +223,12 @@ fn unexpected(position: usize, argument: &OsStr) -> String {
     }
 }
 
-/// Twice the length of a command: what is longer is none with a slip.
+/// Twice the length of a command: anything longer is no mistyped one.
 const LONGEST_COMMAND: usize = 14;
 
-/// What a flag of this name is.
+/// A flag that exists.
 enum Known {
-    /// A setting, and by which of its names.
+    /// Of a setting, and which of its names.
     Ours(&'static Row, &'static str),
     Former(&'static Former),
 }
@@ -238,8 +241,8 @@ impl Known {
     }
 }
 
-/// The name of a flag that does not exist, as it may be shown. Words with hyphens between them are
-/// one; anything else may be a value that was put there, as in `-pPASSWORD`.
+/// The name of a flag that does not exist, if it may be printed: words joined by hyphens. Anything else
+/// may be a value, as in `-pPASSWORD`.
 fn shown_flag(dashes: &str, name: &str) -> Option<String> {
     let is_word = |word: &str| {
         !word.is_empty()
@@ -248,20 +251,20 @@ fn shown_flag(dashes: &str, name: &str) -> Option<String> {
     };
     let is_short = name.len() == 1 && name.is_ascii() && !name.contains(is_hidden);
     let is_long = dashes.len() > 1 || name.contains('-');
-    // Letters alone may be a value, too: what is shown is near a flag, and not one with more behind it.
+    // Letters alone may be a value too: only what is near a flag, and not a flag with a suffix, is printed.
     let is_near = || nearest(name).is_some_and(|flag| !name.to_ascii_lowercase().starts_with(flag));
     let is_name = || is_long && name.split(['-', '_']).all(is_word) && is_near();
     (is_short || is_name()).then(|| format!("{dashes}{name}"))
 }
 
-/// What is longer is no name of a flag with a slip.
+/// Anything longer is no mistyped flag.
 const LONGEST_NAME: usize = 64;
 
-/// No word in the name of a flag is longer.
+/// The longest word in a flag's name.
 const LONGEST_WORD: usize = 16;
 
-/// The flag that whoever wrote `name` (without dashes) most likely meant: the nearest, if no more
-/// than a third of it differs.
+/// The flag that was most likely meant by `name` (without dashes): the nearest, if at most a third of
+/// it differs.
 fn nearest(name: &str) -> Option<&'static str> {
     if name.len() > LONGEST_NAME {
         return None;
@@ -270,9 +273,9 @@ fn nearest(name: &str) -> Option<&'static str> {
     nearest_of(&name, rows().flat_map(Row::flags))
 }
 
-/// The nearest of these, if no more than a third of it differs.
+/// The nearest of these, if at most a third of it differs.
 fn nearest_of(word: &str, known: impl Iterator<Item = &'static str>) -> Option<&'static str> {
-    // No distance is less than the lengths differ.
+    // The distance is at least the difference of the lengths.
     let is_near = |known: &&str| known.len().abs_diff(word.len()) <= known.len() / 3;
     known
         .filter(is_near)
@@ -282,8 +285,8 @@ fn nearest_of(word: &str, known: impl Iterator<Item = &'static str>) -> Option<&
         .map(|(_, known)| known)
 }
 
-/// How many bytes must be put in, taken out or changed to turn one into the other (Levenshtein).
-/// A crate for it would be one more in a process that may evict every pod, for a hint.
+/// The Levenshtein distance in bytes. A crate for it would be one more in a process that may evict
+/// every pod, for a hint.
 fn distance(from: &str, to: &str) -> usize {
     let mut row: Vec<usize> = (0..=to.len()).collect();
     for (i, a) in from.bytes().enumerate() {

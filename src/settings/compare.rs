@@ -1,5 +1,5 @@
-//! What is wrong, doubtful or without effect only of several settings together. A value that is not valid is
-//! a problem already: what would follow from it is none besides.
+//! Checks across settings: contradictions, remarks, settings without effect. A check is skipped if a value it
+//! needs is not valid: that is a problem already.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::settings::lookup::Lookup;
 use crate::settings::table::Values;
 use crate::settings::value::written;
 
-/// Notes what is found.
+/// Runs every check.
 pub(super) fn compare(
     lookup: &mut Lookup<'_>,
     values: &Values,
@@ -69,7 +69,7 @@ fn rebalance_without_marks(values: &Values) -> Option<String> {
     })
 }
 
-/// Each time that a drain may have, and that the safety margin leaves nothing of.
+/// For each time that a drain may have: whether the safety margin leaves any of it.
 fn no_time_left<'a>(
     values: &Values,
     lead_times: Option<&'a LeadTimes>,
@@ -77,7 +77,7 @@ fn no_time_left<'a>(
     let (margin, window) = (values.safety_margin, values.node_termination_grace_period);
     let lifecycle = values.enable_asg_lifecycle_draining == Some(true);
     let lifecycle = values.asg_lifecycle_window.filter(|_| lifecycle);
-    // A lead time that is the node termination grace period's is no second mistake.
+    // A lead time derived from the node termination grace period is no second problem.
     let lead_times = lead_times.into_iter().flat_map(|times| {
         Code::ALL.map(|code| (format!("lead time of {code}"), Some(times.of(code))))
     });
@@ -89,7 +89,7 @@ fn no_time_left<'a>(
     spans.map(move |(name, span)| margin_over(margin?, &name, span?))
 }
 
-/// That a margin is not shorter than this time.
+/// The problem of a margin that is not shorter than this time.
 pub(super) fn margin_over(margin: Duration, name: &str, span: Duration) -> Option<String> {
     (span <= margin).then(|| {
         format!(
@@ -100,7 +100,7 @@ pub(super) fn margin_over(margin: Duration, name: &str, span: Duration) -> Optio
     })
 }
 
-/// The shortest time that a drain may have is what must be left after hold and margin.
+/// Hold and margin must leave some of the shortest time that a drain may have.
 fn held_too_long(values: &Values) -> Option<String> {
     let (hold, margin) = (values.load_balancer_hold?, values.safety_margin?);
     let shortest = values.node_termination_grace_period?.min(INTERRUPTION);
@@ -117,11 +117,11 @@ fn held_too_long(values: &Values) -> Option<String> {
     })
 }
 
-/// What EC2 gives before a spot interruption.
+/// The notice of a spot interruption.
 const INTERRUPTION: Duration = Duration::from_mins(2);
 
-/// With too long a window no pod is deleted in time, with too short a one some are too early: what was
-/// not said is not taken in silence.
+/// With too long a window no pod is deleted in time, with too short a one some are deleted too early: a
+/// default is remarked.
 fn unknown_hook(lookup: &Lookup<'_>, values: &Values) -> Option<String> {
     let window = values.asg_lifecycle_window?;
     let drains = values.enable_asg_lifecycle_draining? && !values.cordon_only?;
@@ -162,16 +162,16 @@ fn ended_by_taint(values: &Values) -> Option<String> {
     ends.then(|| words.to_owned())
 }
 
-/// Settings that were given in vain. One that asks for what is so anyway does no harm: manifests of
-/// other handlers have many of them.
+/// Remarks on settings without effect, unless they are set to their default: manifests of other handlers
+/// have many of these.
 fn without_effect(lookup: &mut Lookup<'_>, values: &Values) {
     let on = |value: Option<bool>| value == Some(true);
     let off = |value: Option<bool>| value == Some(false);
     let (drains, marks_only) = (values.enable_rebalance_draining, values.cordon_only);
     let watches_none = off(values.enable_rebalance_monitoring) && off(drains);
-    // Of a setting the first reason is enough.
-    let mut said = "";
-    for (name, is_in_vain, why) in [
+    // The first reason is enough.
+    let mut last = "";
+    for (name, has_none, why) in [
         ("TAINT_EFFECT", off(values.taint_node), "TAINT_NODE is false"),
         (
             "LOAD_BALANCER_HOLD",
@@ -209,9 +209,9 @@ fn without_effect(lookup: &mut Lookup<'_>, values: &Values) {
             "EMIT_KUBERNETES_EVENTS is false",
         ),
     ] {
-        if is_in_vain && name != said && lookup.is_changed(name) && !lookup.is_bad(name) {
+        if has_none && name != last && lookup.is_changed(name) && !lookup.is_bad(name) {
             lookup.remark(format!("{name} has no effect: {why}."));
-            said = name;
+            last = name;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Flag, environment, default: which of them each value comes from, and what it is.
+//! Which value each setting has, and whether it comes from a flag, the environment or its default.
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
@@ -12,51 +12,51 @@ use crate::settings::table::{DefaultValue, Row, Stakes, Values, row, rows};
 use crate::settings::value::{Invalid, NOT_SHOWN};
 use crate::settings::{Command, Given};
 
-/// Where settings come from, and what was found on the way.
+/// Flags and environment, and what was found in them.
 pub(super) struct Lookup<'a> {
     flags: Flags,
     variable: &'a dyn Fn(&str) -> Option<OsString>,
-    /// The variables are those of an operator's shell, not of a pod.
+    /// The environment is that of an operator's shell, not of a pod.
     is_shell: bool,
-    /// What is wrong, and ends the program.
+    /// Problems that end the program.
     pub(super) problems: Vec<Problem>,
-    /// What is wrong, and is done without.
+    /// Problems that do not.
     pub(super) unusable: Vec<Unusable>,
-    /// What is worth a word at start.
+    /// Remarks for the log at start.
     pub(super) remarks: Vec<Remark>,
-    /// What was given, by whatever means.
+    /// What was set by flag or environment.
     pub(super) given: Vec<Given>,
     /// Every setting, in the order of the table.
     pub(super) in_force: Vec<InForce>,
-    /// Names that are set and change nothing here.
+    /// Names that are set and have no effect here.
     pub(super) without_effect: Vec<&'static str>,
 }
 
-/// One setting, as it is in force.
+/// The value of a setting that is in force.
 pub(super) struct InForce {
     pub(super) row: &'static Row,
-    /// Fit to be shown. `None` if it is unset.
+    /// As it may be printed. `None` if it is unset.
     pub(super) value: Option<String>,
-    /// Where it came from.
+    /// Where it comes from.
     pub(super) origin: Origin,
     /// What is wrong with it.
     pub(super) fault: Option<Fault>,
-    /// Somebody gave it another value than it has anyway.
+    /// It was set, and not to its default.
     is_changed: bool,
 }
 
-/// Where a value came from.
+/// Where a value comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
     /// This flag.
     Flag(&'static str),
     /// This environment variable.
     Variable(&'static str),
-    /// Nobody gave it.
+    /// The table.
     Default,
-    /// Nobody gave it, and there is no value; what happens then, in words.
+    /// It is unset and has no default; what happens then, in words.
     Unset(&'static str),
-    /// Nobody gave it, and it goes by this other setting.
+    /// It is unset and derived from this other setting.
     Follows(&'static str),
 }
 
@@ -77,12 +77,12 @@ impl fmt::Display for Origin {
 pub(super) enum Fault {
     /// Its value is not valid.
     Bad,
-    /// It is needed, and unset.
+    /// It is required and unset.
     Missing,
 }
 
 impl<'a> Lookup<'a> {
-    /// The flags, and a way to look up environment variables.
+    /// With these flags; `variable` looks up an environment variable.
     pub(super) fn new(mut flags: Flags, variable: &'a dyn Fn(&str) -> Option<OsString>) -> Self {
         let problems = std::mem::take(&mut flags.problems);
         // Kubernetes sets it in every pod.
@@ -107,8 +107,8 @@ impl<'a> Lookup<'a> {
         lookup
     }
 
-    /// Reads each setting of the table, and notes what is wrong. Where the program does without a value
-    /// that is not valid, its default is in force.
+    /// Reads every setting of the table and records problems. If the program runs without a value that is
+    /// not valid, its default is in force.
     pub(super) fn read(&mut self) -> Values {
         let mut values = Values::default();
         for row in rows() {
@@ -118,7 +118,7 @@ impl<'a> Lookup<'a> {
             if let (Some(_), DefaultValue::Is(default)) = (&invalid, row.default)
                 && !self.decides(row)
             {
-                // A test holds that each default is valid.
+                // Tests hold that each default is valid.
                 let _ = (row.read)(&mut values, default);
             }
             self.note(row, origin, &text, invalid);
@@ -127,10 +127,10 @@ impl<'a> Lookup<'a> {
         values
     }
 
-    /// Notes what was given, and what is wrong with it.
+    /// Records where a value comes from, and what is wrong with it.
     fn note(&mut self, row: &'static Row, origin: Origin, text: &OsStr, invalid: Option<Invalid>) {
         let value = match invalid {
-            // Anything may have been put where a node's name belongs.
+            // A positional argument may be anything.
             Some(_) if self.flags.is_positional(row) => NOT_SHOWN.to_owned(),
             _ => row.shown(text),
         };
@@ -154,13 +154,15 @@ impl<'a> Lookup<'a> {
                 items.into_iter().map(each).collect()
             }
         };
-        problems.into_iter().for_each(|words| self.wrong(row, Problem::new(words)));
+        for words in problems {
+            self.wrong(row, Problem::new(words));
+        }
         let is_default = matches!(row.default, DefaultValue::Is(default) if text == default);
         let is_changed = is_given && !is_default;
         self.in_force.push(InForce { row, value: Some(value), origin, fault, is_changed });
     }
 
-    /// Notes what is wrong with a setting: it ends the program, or is done without.
+    /// Records a problem of a setting: it ends the program, or the program runs without the setting.
     fn wrong(&mut self, row: &Row, problem: Problem) {
         if self.decides(row) {
             self.problems.push(problem);
@@ -177,7 +179,7 @@ impl<'a> Lookup<'a> {
         self.done_without(problem, instead);
     }
 
-    /// Whether a bad value ends the program.
+    /// Whether a value that is not valid ends the program.
     fn decides(&self, row: &Row) -> bool {
         match row.stakes {
             Stakes::Pods => true,
@@ -186,66 +188,67 @@ impl<'a> Lookup<'a> {
         }
     }
 
-    /// Notes what is wrong and ends nothing. `instead`: what holds in its place, as a clause.
+    /// Records a problem that ends nothing. `instead`: what applies in its place, as a clause.
     pub(super) fn done_without(&mut self, problem: Problem, instead: impl Into<Cow<'static, str>>) {
         self.unusable.push(Unusable { problem, instead: instead.into() });
     }
 
-    /// Notes what is wrong with the setting of this variable, in words: it ends the program, or is done
-    /// without.
+    /// [`wrong`](Self::wrong) for the setting with this variable.
     pub(super) fn wrong_in(&mut self, variable: &str, words: impl Into<String>) {
         if let Some(row) = row(variable) {
             self.wrong(row, Problem::new(words));
         }
     }
 
-    /// Notes that the setting of this variable is needed and unset; `words` tell what that means and what to
-    /// do.
+    /// Records that the setting with this variable is required and unset. `words`: what that means and
+    /// what to do.
     pub(super) fn missing(&mut self, variable: &str, words: &str) {
         self.wrong_in(variable, words);
-        if let Some(setting) = self.in_force.iter_mut().find(|known| known.row.variable == variable)
-        {
-            setting.fault = Some(Fault::Missing);
-        }
+        self.change(variable, |setting| setting.fault = Some(Fault::Missing));
     }
 
-    /// What was made of the setting of this variable and of others, for those who want to know what is in
-    /// force.
+    /// Replaces what is printed as the value of this setting by what was derived from it and others.
     pub(super) fn made(&mut self, variable: &str, value: String, origin: Option<Origin>) {
-        if let Some(setting) = self.in_force.iter_mut().find(|known| known.row.variable == variable)
-        {
+        self.change(variable, |setting| {
             setting.value = Some(value);
             setting.origin = origin.unwrap_or(setting.origin);
+        });
+    }
+
+    fn change(&mut self, variable: &str, change: impl FnOnce(&mut InForce)) {
+        let known = self.in_force.iter_mut().find(|known| known.row.variable == variable);
+        if let Some(known) = known {
+            change(known);
         }
     }
 
-    /// Notes that settings do not go together, in words.
+    /// Records that settings contradict each other.
     pub(super) fn contradiction(&mut self, words: impl Into<String>) {
         self.problems.push(Problem::new(words));
     }
 
-    /// Notes something for the log.
+    /// Adds a remark.
     pub(super) fn remark(&mut self, words: impl Into<String>) {
         self.remarks.push(Remark::new(words));
     }
 
-    /// Whether the value of this variable's setting is not valid.
+    /// Whether this setting's value is not valid.
     pub(super) fn is_bad(&self, variable: &str) -> bool {
         self.of(variable).is_some_and(|known| known.fault == Some(Fault::Bad))
     }
 
-    /// Whether somebody gave it a value, good or bad.
+    /// Whether it is set, validly or not.
     pub(super) fn is_given(&self, variable: &str) -> bool {
         let origin = self.of(variable).map(|known| known.origin);
         matches!(origin, Some(Origin::Flag(_) | Origin::Variable(_)))
     }
 
-    /// Whether somebody gave it a value by its flag.
+    /// Whether it is set by its flag.
     pub(super) fn is_flag_given(&self, variable: &str) -> bool {
         self.of(variable).is_some_and(|known| matches!(known.origin, Origin::Flag(_)))
     }
 
-    /// Whether somebody gave it another value than it has anyway.
+    /// Whether it is set, and not to its default.
     pub(super) fn is_changed(&self, variable: &str) -> bool {
         self.of(variable).is_some_and(|known| known.is_changed)
     }
@@ -256,8 +259,8 @@ impl<'a> Lookup<'a> {
         known
     }
 
-    /// The value that decides, and where it comes from. An empty one counts as unset: templates make
-    /// such.
+    /// The value in force, and where it comes from. An empty one counts as unset: templates produce
+    /// such values.
     fn choose(&mut self, row: &'static Row) -> Option<(Origin, OsString)> {
         let shadowed: Vec<_> = self.flags.shadowed(row).collect();
         for other in shadowed {
@@ -302,13 +305,13 @@ impl<'a> Lookup<'a> {
         Some((Origin::Variable(name), value))
     }
 
-    /// What this environment variable has.
+    /// The value of an environment variable.
     pub(super) fn set(&self, name: &str) -> Option<OsString> {
         (self.variable)(name).and_then(trimmed)
     }
 
-    /// Remarks on names that change nothing here, where that makes a difference. Their values are
-    /// not shown: some of them are secrets.
+    /// Adds a remark for each name that has no effect here, if its value asks for something else than what
+    /// is done anyway. Values are not printed: some are secrets.
     fn names_without_effect(&mut self) {
         for former in FORMER {
             let by_flag = self.flags.former(former).and_then(|value| trimmed(value.to_owned()));

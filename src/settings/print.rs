@@ -91,11 +91,11 @@ fn describe(text: &mut String, row: &Row) -> std::fmt::Result {
     Ok(())
 }
 
-/// The widest line that most terminals show.
+/// Of a terminal.
 const WIDTH: usize = 100;
 const INDENT: &str = "        ";
 
-/// Words on lines that are not too long; what goes on is set in deeper.
+/// Appends a paragraph, wrapped, with a hanging indent.
 fn paragraph(text: &mut String, words: &str) {
     let mut line = INDENT.to_owned();
     let mut is_empty = true;
@@ -116,16 +116,16 @@ fn paragraph(text: &mut String, words: &str) {
     text.push('\n');
 }
 
-/// The settings as text, whether or not the program would start with them.
+/// The settings in force as text, valid or not.
 #[derive(Debug)]
 pub struct Overview {
-    /// One line for each setting; then names that are set in vain, remarks, and what is done without.
+    /// One line per setting; then names without effect, remarks, and settings that are not valid.
     pub text: String,
-    /// What is not valid, whether the program would start with it or not.
+    /// Every problem, whether or not it ends the program.
     pub bad: Option<BadSettings>,
 }
 
-/// Reads every setting and tells what it is.
+/// What `--print-settings` prints.
 pub(super) fn overview(flags: Flags, variable: &dyn Fn(&str) -> Option<OsString>) -> Overview {
     let mut lookup = Lookup::new(flags, variable);
     let settings = parse(&mut lookup);
@@ -133,13 +133,13 @@ pub(super) fn overview(flags: Flags, variable: &dyn Fn(&str) -> Option<OsString>
     list(&mut text, "Set, but without effect here:", &lookup.without_effect);
     list(&mut text, "Remarks:", &lookup.remarks);
     list(&mut text, "Not valid, and done without:", &lookup.unusable);
-    // Whoever asks wants to know of each, also of those that the program does without.
+    // Every problem is reported here, also those that end nothing.
     let good = lookup.problems.is_empty() && lookup.unusable.is_empty();
     let bad = settings.is_none() || !good;
     Overview { text, bad: bad.then(|| refused(lookup)) }
 }
 
-/// Longer values push aside what follows them: one of them is no reason to part all the others.
+/// A longer value does not widen the column.
 const WIDEST_VALUE: usize = 52;
 
 fn table(settings: &[InForce]) -> String {

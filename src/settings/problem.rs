@@ -1,22 +1,21 @@
-//! What is wrong with the settings, in the user's words.
+//! What is wrong with the settings.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// Everything that is wrong with the settings, found in one go. The program has done nothing yet,
-/// and does not begin.
+/// Every problem of the settings. The program has done nothing yet, and does not start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadSettings(pub Vec<Problem>);
 
 impl BadSettings {
-    /// What they have in common.
+    /// The first line.
     pub const SUMMARY: &str = "bad settings, so nothing was started";
 }
 
 impl std::error::Error for BadSettings {}
 
 impl fmt::Display for BadSettings {
-    /// One line each, and where help is; no line break at the end.
+    /// One line per problem, and where help is; no line break at the end.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}:", Self::SUMMARY)?;
         for problem in &self.0 {
@@ -26,11 +25,11 @@ impl fmt::Display for BadSettings {
     }
 }
 
-/// Something that is wrong with a setting that decides nothing about pods: the handler runs without it.
+/// A problem with a setting that decides nothing about pods: the handler runs without it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unusable {
     pub(super) problem: Problem,
-    /// What holds in its place, as a clause.
+    /// What applies instead, as a clause.
     pub(super) instead: Cow<'static, str>,
 }
 
@@ -40,7 +39,7 @@ impl fmt::Display for Unusable {
     }
 }
 
-/// One thing that is wrong: which setting, how it was given, what would be valid. A sentence without its end.
+/// One problem: which setting, how it was given, what would be valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem(String);
 

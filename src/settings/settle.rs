@@ -24,7 +24,7 @@ use crate::settings::{
     Watched, WhichNode,
 };
 
-/// Reads every setting.
+/// The settings in force.
 pub(super) fn settle(
     flags: Flags,
     variable: &dyn Fn(&str) -> Option<OsString>,
@@ -39,13 +39,13 @@ pub(super) fn settle(
     }
 }
 
-/// What was found to be wrong, all of it: what ends the program first.
+/// Every problem; those that end the program come first.
 pub(super) fn refused(lookup: Lookup<'_>) -> BadSettings {
     let unusable = lookup.unusable.into_iter().map(|unusable| unusable.problem);
     BadSettings(lookup.problems.into_iter().chain(unusable).collect())
 }
 
-/// Looks at every setting before it gives up on any: `None` only if there are problems.
+/// Reads and checks every setting, whatever is wrong with others. `None` only if there are problems.
 pub(super) fn parse(lookup: &mut Lookup<'_>) -> Option<Settings> {
     let values = lookup.read();
     let node = node(lookup, &values);
@@ -123,9 +123,9 @@ const NO_NODE: &str = "neither NODE_NAME nor POD_NAME is set, so the node is unk
     spec.nodeName (or POD_NAME from metadata.name and NAMESPACE from metadata.namespace); by hand name it \
     after the command";
 
-/// What the operator's list names; else the node termination grace period, where somebody chose
-/// one; else what is usual. 120 is no choice: every manifest of aws-node-termination-handler has it,
-/// and for a machine that does not come back it would be little.
+/// The list's lead time, else the node termination grace period if that was changed, else the usual
+/// one. 120 is no change: every manifest of aws-node-termination-handler sets it, and it is too short
+/// for a machine that does not come back.
 fn lead_times(lookup: &mut Lookup<'_>, values: &Values) -> Option<LeadTimes> {
     let (list, window) =
         (values.maintenance_lead_times.as_ref()?, values.node_termination_grace_period?);
@@ -148,7 +148,7 @@ fn lead_times(lookup: &mut Lookup<'_>, values: &Values) -> Option<LeadTimes> {
     Some(times)
 }
 
-/// Enough to move pods from a machine that is back in minutes.
+/// For a machine that is back in minutes.
 const BACK_SOON: Duration = Duration::from_mins(10);
 /// For a machine that does not come back by itself.
 const GONE: Duration = Duration::from_hours(1);
@@ -167,12 +167,12 @@ fn api_server(lookup: &mut Lookup<'_>, values: &Values) -> Option<ApiServer> {
     if host.is_none() && !is_outside && !lookup.is_bad("KUBERNETES_SERVICE_HOST") {
         lookup.missing("KUBERNETES_SERVICE_HOST", NO_SERVER);
     }
-    // The flag comes first, whatever the environment says.
+    // A flag takes precedence over the environment.
     if let Some(file) = kubeconfig.filter(|_| flags.0 || !flags.1) {
         return Some(ApiServer::Kubeconfig(file));
     }
     let identity = match values.identity? {
-        // Whoever asks from outside is no pod of a node.
+        // Outside the cluster there is no pod bound to a node.
         Choice::Auto if is_outside && !lookup.is_given("IDENTITY") => Choice::ServiceAccount,
         chosen => chosen,
     };
@@ -189,7 +189,7 @@ const NO_SERVER: &str = "KUBERNETES_SERVICE_HOST is not set, so the API server i
     sets it in every pod, so this does not seem to be one, or its environment was cleared; elsewhere give \
     --server or --kubeconfig";
 
-/// A grace of 0 would be a forced deletion, past the kubelet: it counts as 1.
+/// A grace period of 0 would be a forced deletion that bypasses the kubelet: it counts as 1.
 fn longest_grace(lookup: &mut Lookup<'_>, limit: GraceLimit) -> Option<Grace> {
     let GraceLimit::AtMost(seconds) = limit else { return None };
     if seconds == 0 {
@@ -200,7 +200,7 @@ fn longest_grace(lookup: &mut Lookup<'_>, limit: GraceLimit) -> Option<Grace> {
     Some(Grace::new(seconds).unwrap_or(Grace::MIN))
 }
 
-/// What the handler was told in its DaemonSet is not said of a drain by hand: only a flag is.
+/// The environment configures the handler: for an operator's drain only flags shorten or override.
 fn by_hand(lookup: &mut Lookup<'_>, values: &Values) -> Option<ByHand> {
     let (deadline, margin) = (values.deadline, values.safety_margin);
     if let (Some(deadline), Some(margin)) = (deadline, margin)
@@ -240,13 +240,12 @@ fn reporting(lookup: &mut Lookup<'_>, values: &Values) -> Option<Reporting> {
 /// Where metrics are served, and probes.
 fn pages(lookup: &Lookup<'_>, values: &Values) -> Option<(Option<SocketAddr>, Option<Probes>)> {
     let at = |port: Option<u16>| Some(SocketAddr::new(values.listen_address?, port?));
-    // Where its probes are not answered, the kubelet starts the handler anew, and nobody hears notices:
-    // of what could be meant, what is answered at more places is the safer.
+    // Where a liveness probe is not answered, the kubelet restarts the handler: if in doubt, serve more.
     let probes = values.enable_probes_server? || lookup.is_bad("ENABLE_PROBES_SERVER");
     let is_lost = lookup.is_bad("PROBES_SERVER_ENDPOINT");
     let liveness =
         if is_lost { LivePath::anywhere() } else { values.probes_server_endpoint.clone()? };
-    // Nobody is shown metrics whom the operator may have meant to keep out.
+    // Metrics may be meant for some addresses only: if in doubt, serve none.
     let metrics = values.enable_prometheus_server? && !lookup.is_bad("LISTEN_ADDRESS");
     let address = at(values.probes_server_port)?;
     let probes = probes.then_some(Probes { address, liveness });

@@ -1,5 +1,5 @@
-//! Reads the values of settings, and shows them. Each function says `None` to what is not valid; what would
-//! be is in the table's words.
+//! Parses the values of settings, and prints them without their secrets. `None` means not valid; what would
+//! be valid is in the table.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -18,9 +18,9 @@ use crate::webhook::proxy::ProxyUrl;
 
 /// Why a value is not valid.
 pub(super) enum Invalid {
-    /// It is none.
+    /// It is not what the table says.
     Value,
-    /// For this reason, which shows nothing of it.
+    /// For this reason, which contains nothing of the value.
     Because(String),
     /// For these of its items.
     Items(Vec<BadItem>),
@@ -54,7 +54,7 @@ pub(super) fn within<T: PartialOrd>(range: RangeInclusive<T>, value: Option<T>) 
     value.filter(|value| range.contains(value))
 }
 
-/// A truth value as Go's `strconv.ParseBool` reads it: what users of Go programs write.
+/// A boolean as Go's `strconv.ParseBool` reads it.
 pub(super) fn truth(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
@@ -63,13 +63,13 @@ pub(super) fn truth(text: &str) -> Option<bool> {
     }
 }
 
-/// A truth value or a count, of which anything above 0 is true: `VERBOSE=2` is an old habit.
+/// A boolean or a count, true above 0: `VERBOSE=2` is common.
 pub(super) fn flag_or_count(text: &str) -> Option<bool> {
     truth(text).or_else(|| text.parse::<u8>().ok().map(|count| count > 0))
 }
 
-/// Numbers with their units, `90s`, `2m`, `1m30s`, `500ms`. A number
-/// without a unit is refused: whoever wrote it may have meant another one.
+/// Numbers with units: `90s`, `2m`, `1m30s`, `500ms`. A number without a unit is not valid: another
+/// unit may be meant.
 pub(super) fn duration(text: &str) -> Option<Duration> {
     let mut sum = Duration::ZERO;
     let mut rest = text;
@@ -92,13 +92,12 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
     }
 }
 
-/// The longest beginning of `text` whose characters are `wanted`, and what follows it.
+/// The longest prefix of `text` whose characters are `wanted`, and the rest.
 fn split(text: &str, wanted: impl Fn(char) -> bool) -> Option<(&str, &str)> {
     text.split_at_checked(text.find(|c| !wanted(c)).unwrap_or(text.len()))
 }
 
-/// A [`duration`], or a bare number of seconds: for the settings that were bare numbers in the
-/// programs before this one.
+/// A [`duration`], or a bare number of seconds: for settings that are bare numbers in other handlers.
 pub(super) fn seconds(text: &str) -> Option<Duration> {
     text.parse().ok().map(Duration::from_secs).or_else(|| duration(text))
 }
@@ -117,16 +116,16 @@ pub(super) fn written(span: Duration) -> String {
     if text.is_empty() { "0s".to_owned() } else { text }
 }
 
-/// The longest grace that a pod gets.
+/// The longest grace period of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum GraceLimit {
     /// Each pod's own.
     PodsOwn,
-    /// At most so many seconds.
+    /// At most this many seconds.
     AtMost(u32),
 }
 
-/// Whole seconds; a negative number means the pod's own grace.
+/// Whole seconds; a negative number means the pod's own grace period.
 pub(super) fn pod_grace(text: &str) -> Option<GraceLimit> {
     let seconds = match text.parse::<i64>() {
         Ok(number) if number < 0 => return Some(GraceLimit::PodsOwn),
@@ -139,15 +138,15 @@ pub(super) fn pod_grace(text: &str) -> Option<GraceLimit> {
     Some(GraceLimit::AtMost(seconds))
 }
 
-/// How it is printed what was found.
+/// The format of the output.
 pub(super) fn output(text: &str) -> Option<Output> {
     one_of(text, [("text", Output::Text), ("json", Output::Json)])
 }
 
-/// The form of a webhook's messages.
+/// The names of the forms of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FormName {
-    /// The operator's own, or the usual one.
+    /// The operator's template, or the default one.
     Template,
     /// For Slack.
     Slack,
@@ -163,7 +162,7 @@ pub(super) enum FormName {
     Json,
 }
 
-/// Some text for people.
+/// Printable text.
 pub(super) fn words(text: &str) -> Option<String> {
     (text.chars().count() <= 256 && !text.contains(is_hidden)).then(|| text.to_owned())
 }
@@ -184,23 +183,23 @@ pub(super) fn label(text: &str) -> Option<String> {
     is_label(text).then(|| text.to_owned())
 }
 
-/// The path of a file, which begins with a slash or with a dot or two and a slash. Anything else is
-/// refused: a token, headers or the address of a webhook, put where its file's name belongs, would be
-/// taken for a path and shown in every error about that file.
+/// The path of a file that begins with `/`, `./` or `../`. Anything else is not valid: a token, headers
+/// or the address of a webhook in its place would be taken for a path and printed in every error about
+/// that file.
 pub(super) fn path(text: &str) -> Option<PathBuf> {
     let begins = ["/", "./", "../"].iter().any(|beginning| text.starts_with(beginning));
     let is_path = begins && !text.contains("://") && !text.contains(is_hidden);
     is_path.then(|| PathBuf::from(text))
 }
 
-/// The path of a file, with a slash in it, as an operator's own programs take it.
+/// The path of a file that contains a slash.
 pub(super) fn any_path(text: &str) -> Option<PathBuf> {
     let is_path = text.contains('/') && !text.contains("://") && !text.contains('\0');
     is_path.then(|| PathBuf::from(text))
 }
 
-/// The URL of a proxy, as curl and programs in Go take it from the environment: `http://` may be left
-/// out.
+/// The URL of a proxy, as curl and programs in Go read it from the environment: without a scheme it is
+/// `http://`.
 pub(super) fn proxy(text: &str) -> Result<ProxyUrl, &'static str> {
     if text.contains("://") {
         ProxyUrl::parse(text)
@@ -214,7 +213,7 @@ pub(super) fn host(text: &str) -> Option<String> {
     Address::parse(text, 0).map(|_| text.to_owned())
 }
 
-/// The path at which it is told whether this process is alive: `/healthz`, unless it is set.
+/// The path of the liveness probe: `/healthz` by default.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LivePath(Option<String>);
 
@@ -225,7 +224,7 @@ impl Default for LivePath {
 }
 
 impl LivePath {
-    /// What is [`LivePath::parse`]d, for people.
+    /// What [`LivePath::parse`] takes, in words.
     pub const VALID: &str = "a path such as /healthz, of visible ASCII characters, without ? and #; not /metrics or /readyz";
 
     /// `None` if it is not [`LivePath::VALID`].
@@ -236,28 +235,28 @@ impl LivePath {
         (is_path && is_free).then(|| Self(Some(text.to_owned())))
     }
 
-    /// Whether it is this one.
+    /// Whether the probe is answered at this path.
     pub(crate) fn is(&self, path: &str) -> bool {
         self.0.as_deref().is_none_or(|live| path == live)
     }
 
-    /// Every path that is not another page's: for whoever is asked at one that is not known.
+    /// Every path that no other page has: if the configured one is not known.
     pub fn anywhere() -> Self {
         Self(None)
     }
 }
 
-/// Where metrics are served.
+/// The path of the metrics.
 pub const METRICS: &str = "/metrics";
-/// Where the readiness probe is answered.
+/// The path of the readiness probe.
 pub const READY: &str = "/readyz";
 
-/// An item that is not valid.
+/// An item of a list that is not valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct BadItem {
-    /// As it may be shown.
+    /// As it may be printed.
     item: String,
-    /// What is wrong with it: the end of a sentence that begins with it.
+    /// What is wrong with it: the predicate of a sentence about it.
     why: &'static str,
 }
 
@@ -267,7 +266,7 @@ impl fmt::Display for BadItem {
     }
 }
 
-/// `instance-retirement=2h,instance-reboot=10m`: the codes that are named, each with its time.
+/// `instance-retirement=2h,instance-reboot=10m`: codes of scheduled events, each with its lead time.
 pub(super) fn lead_times(text: &str) -> Result<BTreeMap<Code, Duration>, Vec<BadItem>> {
     pairs(text, |name, value| {
         let code = Code::ALL.into_iter().find(|code| code.to_string() == name);
@@ -288,7 +287,7 @@ pub(super) fn annotations(text: &str) -> Result<Annotations, Vec<BadItem>> {
     })
 }
 
-/// Reads each `name=value` of a list. Spaces around names, values and commas do not count.
+/// A list of `name=value`. Spaces around names, values and commas do not count.
 fn pairs<K: Ord, V>(
     text: &str,
     read: impl Fn(&str, &str) -> Result<(K, V), &'static str>,
@@ -319,20 +318,20 @@ fn pair<K: Ord, V>(
     }
 }
 
-/// What is shown in place of a secret.
+/// What is printed in place of a secret.
 pub(super) const NOT_SHOWN: &str = "(not shown)";
 
-/// A value as it may be shown: on one line, not too long, and nothing that looks like a secret. A
-/// token may have been put where the name of its file belongs, the address of a webhook anywhere.
+/// A value as it may be printed: on one line, of limited length, and not if it looks like a secret: a token
+/// in place of the name of its file, the address of a webhook anywhere.
 pub(super) fn shown(value: &OsStr) -> String {
     if value.to_string_lossy().contains("://") { NOT_SHOWN.to_owned() } else { line(value) }
 }
 
-/// A URL as it may be shown: without a query or a fragment, and not at all with a user in it.
+/// A URL as it may be printed: without query and fragment, and not at all if it contains a user.
 pub(super) fn shown_url(value: &OsStr) -> String {
     let text = value.to_string_lossy();
     match text.find(['?', '#']).and_then(|end| text.split_at_checked(end)) {
-        // Behind the question mark an @ is no user's.
+        // An @ after the question mark belongs to no user.
         Some((before, _)) => line(OsStr::new(before)) + "?…",
         None => line(value),
     }
@@ -353,7 +352,7 @@ fn line(value: &OsStr) -> String {
     shown
 }
 
-/// Enough to know a value again.
+/// Enough to recognize a value.
 const LONGEST_SHOWN: usize = 64;
 
 #[cfg(test)]

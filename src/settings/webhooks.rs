@@ -1,4 +1,4 @@
-//! Settings: where messages go.
+//! Webhooks, from the table's values.
 
 use crate::settings::Problem;
 use crate::settings::lookup::Lookup;
@@ -10,26 +10,28 @@ use crate::webhook::headers::Headers;
 use crate::webhook::proxy::{Named, Proxies, ProxyUrl};
 use crate::webhook::template::{DEFAULT_TEMPLATE, Template};
 
-/// The operator's own webhook first, then those of the programs before this one. What cannot be used of them
-/// is noted, and messages are sent without it where that gives nothing away.
+/// The operator's own webhook, then those of older handlers. What cannot be used is recorded, and messages
+/// are sent without it unless that could disclose anything.
 pub(super) fn webhooks(lookup: &mut Lookup<'_>, values: &Values) -> Vec<Destination> {
     let (proxies, unused) = proxies(lookup, values);
     let own = own(lookup, values, &proxies);
-    // Whoever names a proxy may mean that nothing leaves the node past it.
+    // Traffic may have to go through the proxy: without a valid one, nothing is sent.
     if lookup.is_bad("WEBHOOK_PROXY") {
         return Vec::new();
     }
-    // Whoever names a CA means that no other is believed.
+    // A CA file means that no other CA is trusted.
     let own = own.filter(|_| !lookup.is_bad("WEBHOOK_CA_FILE"));
     let all: Vec<_> = own.into_iter().chain(former(values, &proxies)).collect();
     if !all.is_empty() {
-        unused.into_iter().for_each(|why| lookup.remark(why));
+        for why in unused {
+            lookup.remark(why);
+        }
     }
     all
 }
 
-/// The one for webhooks, else those that the environment names for all programs, and why some of these
-/// cannot be used.
+/// The proxy for webhooks, else those of the environment for all programs, and why some of these cannot
+/// be used.
 fn proxies(lookup: &Lookup<'_>, values: &Values) -> (Proxies, Vec<String>) {
     if let Some(proxy) = &values.webhook_proxy {
         return (Proxies::all(proxy.clone()), Vec::new());
@@ -37,7 +39,7 @@ fn proxies(lookup: &Lookup<'_>, values: &Values) -> (Proxies, Vec<String>) {
     let mut unused = Vec::new();
     let mut named = |name: &str, value: &Option<Result<ProxyUrl, &str>>| -> Option<Named> {
         match value.clone()? {
-            // To a web server's child it may have come from whoever asks the server ("httpoxy").
+            // In a CGI process it is a client's header ("httpoxy").
             Ok(_) if name == "HTTP_PROXY" && lookup.set("REQUEST_METHOD").is_some() => {
                 unused.push(format!(
                     "{name} is not used: REQUEST_METHOD is set, as by a web server."
@@ -96,12 +98,12 @@ fn own(lookup: &mut Lookup<'_>, values: &Values, proxies: &Proxies) -> Option<De
         (FormName::Template, None) => own_template(lookup, template.as_deref(), &headers),
         (form, _) => Content::Form(ready_form(lookup, values, form, has_template)?),
     };
-    // Known services have public certificates.
+    // The other webhooks are services with public certificates.
     let roots = values.webhook_ca_file.clone().map_or(Roots::Public, Roots::File);
     Some(Destination { url, headers, form, proxies: proxies.clone(), roots })
 }
 
-/// What the template is written in, the headers say.
+/// The template, escaped for the content type in the headers.
 fn own_template(
     lookup: &mut Lookup<'_>,
     text: Option<&str>,
@@ -145,7 +147,7 @@ fn ready_form(
 const NO_KEY: &str = "WEBHOOK_FORM is pagerduty, and WEBHOOK_ROUTING_KEY is not set; give the integration \
     key of the service (Events API v2), and WEBHOOK_URL=https://events.pagerduty.com/v2/enqueue";
 
-/// What older handlers posted to.
+/// The webhooks of older handlers.
 fn former(values: &Values, proxies: &Proxies) -> impl Iterator<Item = Destination> {
     let wechat = values.wechat_url.clone().and_then(|url| match &values.wechat_key {
         Some(key) => url.with_query("key", key),

@@ -1,5 +1,5 @@
-//! Where messages go, and in which form, as the settings have it. What stands in a file is read when
-//! it is used: a Secret or a `ConfigMap` that is mounted may change.
+//! One webhook, as configured. Files are read when they are used: a mounted Secret or `ConfigMap` may
+//! change.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -21,43 +21,43 @@ use crate::webhook::url::WebhookUrl;
 /// A webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
-    /// Where it is.
+    /// Its address.
     pub url: ValueOrFile<WebhookUrl>,
-    /// What goes with each message.
+    /// The headers of each message.
     pub headers: ValueOrFile<Headers>,
-    /// What a message becomes.
+    /// The body of a message.
     pub form: Content,
-    /// Through whom.
+    /// The proxies.
     pub proxies: Proxies,
-    /// Whose certificates are believed.
+    /// The trusted CAs.
     pub roots: Roots,
 }
 
-/// A value of the settings, or the file that holds it.
+/// A configured value, or the file that contains it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ValueOrFile<T> {
-    /// This one.
+    /// The value.
     Value(T),
-    /// The content of this file.
+    /// The file.
     File(PathBuf),
 }
 
-/// What a message becomes.
+/// The body of a message.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Content {
-    /// This.
+    /// This form.
     Form(Form),
-    /// What this template says, which is written in what the headers say.
+    /// This template, escaped for the content type in the headers.
     Template(String),
-    /// What the template in this file says.
+    /// The template in this file.
     TemplateFile(PathBuf),
 }
 
-/// No file that is read here is longer.
+/// The longest file that is read, in bytes.
 const LONGEST: usize = 64 * 1024;
 
 impl fmt::Display for ValueOrFile<WebhookUrl> {
-    /// What may be shown of it.
+    /// What may be printed of it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Value(url) => url.fmt(f),
@@ -104,7 +104,7 @@ impl fmt::Debug for Content {
 }
 
 impl Content {
-    /// The form, as it is now; where that cannot be used, the default message.
+    /// The form, as it is now; if it cannot be used, the default message.
     pub(crate) fn read_or_usual(&self, headers: &Headers) -> Form {
         let usual = || Form::Template(Template::usual(headers.language()));
         self.read(headers).unwrap_or_else(|_| usual())
@@ -127,7 +127,7 @@ impl Content {
 }
 
 impl Destination {
-    /// What is missing or bad now in the files that are named, each with what is done for that long.
+    /// What is missing or not valid in the files now, each with what is done meanwhile.
     pub fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         if let Err(why) = self.url.read() {
@@ -147,7 +147,7 @@ impl Destination {
         faults
     }
 
-    /// Whether the files are there without which nobody is asked anything.
+    /// Whether the files are there without which no connection is opened.
     pub fn may_be_reached(&self) -> bool {
         self.url.read().is_ok() && self.roots.check().is_ok()
     }
@@ -159,17 +159,17 @@ fn text_of(path: &Path) -> Result<String, String> {
     String::from_utf8(content).map_err(|_| format!("{} is not UTF-8", path.display()))
 }
 
-/// The CAs that may vouch for a webhook: the public ones or those of a file, never both.
+/// The CAs that are trusted for a webhook: the public ones or those of a file, never both.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Roots {
-    /// Those that Mozilla's browsers believe, as of this program's release.
+    /// Those that Mozilla's browsers trust, as of this program's release.
     Public,
     /// The certificates of this file, in PEM; read for each delivery.
     File(PathBuf),
 }
 
 impl Roots {
-    /// What TLS needs to know. It takes memory, so it is made for a delivery and dropped after.
+    /// The configuration of TLS. It takes memory, so it is made for a delivery and dropped after.
     pub fn tls(&self) -> Result<Tls, Cause> {
         let roots = match self {
             Self::Public => "a public CA; one's own CA must be given as a file".to_owned(),
@@ -181,7 +181,7 @@ impl Roots {
         Ok(Tls { config, roots })
     }
 
-    /// Whether a file that is named holds certificates now.
+    /// Whether the file, if any, contains certificates now.
     pub(crate) fn check(&self) -> Result<(), String> {
         match self {
             Self::Public => Ok(()),

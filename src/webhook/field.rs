@@ -1,17 +1,17 @@
-//! The parts of a message, by the names that templates and JSON have for them.
+//! The parts of a message, by their names in templates and in JSON.
 
 use std::fmt;
 
 /// One part of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Field {
-    /// What can stand in a sentence.
+    /// A part as text.
     Text(Part),
     /// A list or map as JSON: `PodsJSON`, `NodeLabelsJSON`, `OutcomesJSON`.
     Json(Part),
 }
 
-/// What a field is about; [`Instance`](crate::instance::Instance) says more of some. The first are those
+/// What a field is about. The first are those
 /// of aws-node-termination-handler (its `monitor.InterruptionEvent` and
 /// `ec2metadata.NodeMetadata`), the last are this handler's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub(crate) enum Part {
     Time,
 }
 
-/// Each with its name in templates, and its key in JSON.
+/// Each with its name in templates and its key in JSON.
 pub(crate) const PARTS: [(&str, &str, Part); 27] = [
     ("EventID", "event_id", Part::EventId),
     ("Kind", "kind", Part::Kind),
@@ -76,18 +76,18 @@ pub(crate) const PARTS: [(&str, &str, Part); 27] = [
     ("Time", "time", Part::Time),
 ];
 
-/// At the end of the name of a list or map that is wanted as JSON.
+/// The suffix of the name of a list or map as JSON.
 const AS_JSON: &str = "JSON";
 
 impl Field {
-    /// The one that a template calls so, without the dot.
+    /// The one with this name in templates, without the dot.
     pub(crate) fn named(name: &str) -> Option<Self> {
         let part = |name| PARTS.iter().find(|(known, ..)| *known == name).map(|(.., part)| *part);
         let of_many = |name| part(name).filter(|part| part.is_many()).map(Self::Json);
         part(name).map(Self::Text).or_else(|| of_many(name.strip_suffix(AS_JSON)?))
     }
 
-    /// The one whose name differs in capital letters only.
+    /// The one whose name differs in case only.
     pub(crate) fn nearest(name: &str) -> Option<Self> {
         Self::all().find(|field| field.to_string().eq_ignore_ascii_case(name))
     }

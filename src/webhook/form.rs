@@ -1,18 +1,18 @@
-//! The forms of messages: the operator's own, and those that known services want.
+//! The forms of messages: the operator's template, and those that services document.
 
 use std::fmt;
 
 use crate::webhook::template::Template;
 
-/// What a message becomes.
+/// The form of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// What the operator wrote.
+    /// The operator's template.
     Template(Template),
-    /// For Slack's incoming webhooks, and for what understands them (Mattermost, Rocket.Chat):
+    /// For Slack's incoming webhooks, and services that take the same (Mattermost, Rocket.Chat):
     /// <https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>. Characters with a
     /// meaning are escaped as <https://docs.slack.dev/messaging/formatting-message-text> says, so
-    /// nobody is called by `<!channel>`. Far below the 40,000 characters that Slack shows.
+    /// `<!channel>` notifies nobody. Far below the 40,000 characters that Slack shows.
     Slack {
         /// `#channel` or `@user`. Slack obeys it only for webhooks of the older kind; newer ones
         /// have one channel each.
@@ -36,9 +36,9 @@ pub enum Form {
         routing_key: RoutingKey,
     },
     /// For Google Chat: <https://developers.google.com/workspace/chat/quickstart/webhooks>. At most
-    /// 32,000 bytes (reference of `spaces.messages/create`). Nobody is called by `<users/all>`, and
-    /// nothing is a link: <https://developers.google.com/workspace/chat/format-messages> knows no way to
-    /// escape `<`, so another character that looks like it stands there.
+    /// 32,000 bytes (reference of `spaces.messages/create`). `<users/all>` notifies nobody, and
+    /// nothing is a link: <https://developers.google.com/workspace/chat/format-messages> has no way to
+    /// escape `<`, so it is replaced by a character that looks like it.
     GoogleChat,
     /// For a group of WeCom, WeChat's service for companies, to be posted to
     /// `WECHAT_URL?key=WECHAT_KEY`: <https://developer.work.weixin.qq.com/document/path/99110>. At
@@ -47,12 +47,12 @@ pub enum Form {
     /// For events of Sematext Cloud: <https://sematext.com/docs/events/adding/>. With the keys and the
     /// type that kube-spot-termination-notice-handler gave them.
     Sematext,
-    /// For one's own services: one flat object with every field. Keys are only ever added.
+    /// For other services: one flat object with every field. Keys are only ever added.
     Json,
 }
 
 impl Form {
-    /// Whether the Node's own labels and provider id stand in it.
+    /// Whether it contains the Node's labels or provider id.
     pub fn tells_of_the_node(&self) -> bool {
         match self {
             Self::Json => true,

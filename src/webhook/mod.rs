@@ -1,10 +1,10 @@
-//! Webhooks as the settings have them: where messages go, in which form, through whom. Of an address
-//! only scheme, host and port are ever shown: whoever knows its path can post there.
+//! Webhooks as configured: where messages go, in which form, through which proxy. Of an address only scheme,
+//! host and port are ever printed: its path is the credential.
 //!
 //! | Module | What it is | I/O |
 //! |---|---|---|
 //! | [`url`] | where a message goes | none |
-//! | [`proxy`] | through whom | none |
+//! | [`proxy`] | through which proxy | none |
 //! | [`field`] | the parts of a message, by their names in templates and in JSON | none |
 //! | [`template`] | the operator's own text, with fields in it | none |
 //! | [`headers`] | the operator's own headers | none |

@@ -1,4 +1,4 @@
-//! Through whom a message goes: a proxy, and for which URL which one.
+//! Proxies, and which of them is used for which URL.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -12,7 +12,7 @@ use crate::http::address::{Address, absolute, server_of};
 use crate::webhook::url::{HTTP_PORT, Security, WebhookUrl, visible};
 
 /// A proxy: `http://[USER:PASSWORD@]HOST[:PORT]`, or with `tcp://`, which means the same. User and
-/// password are never shown.
+/// password are never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProxyUrl {
     server: Address,
@@ -21,8 +21,7 @@ pub struct ProxyUrl {
 }
 
 impl ProxyUrl {
-    /// Reads the setting; white space around it is allowed. What has another meaning in a URL
-    /// stands percent-encoded in user and password.
+    /// Reads the setting; white space around it is allowed. User and password are percent-encoded.
     ///
     /// # Errors
     /// What is wrong with it, as the end of a sentence that has named the setting. Nothing of the
@@ -80,7 +79,7 @@ impl fmt::Debug for ProxyUrl {
 fn basic(credentials: &str) -> Option<HeaderValue> {
     let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
     let (user, password) = (decoded(user)?, decoded(password)?);
-    // The first colon is where the password begins.
+    // The password begins at the first colon.
     if user.contains(&b':') {
         return None;
     }
@@ -106,27 +105,27 @@ fn decoded(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// A proxy for each scheme, and who is reached without one.
+/// A proxy for each scheme, and the hosts that are reached without one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proxies {
     https: Option<Named>,
     http: Option<Named>,
-    /// `None`: nobody is reached without one.
+    /// `None`: no host is reached without one.
     except: Option<NoProxy>,
 }
 
-/// A proxy, or why the one that is named cannot be used. Whoever named it may mean that nothing leaves
-/// the machine past it, so nothing does.
+/// A proxy, or why it cannot be used. Then nothing is sent that would have to go through it: it may be
+/// meant as the only way out.
 pub type Named = Result<ProxyUrl, String>;
 
 impl Proxies {
-    /// This one for every webhook, wherever it is.
+    /// This one for every webhook.
     pub fn all(proxy: ProxyUrl) -> Self {
         Self { https: Some(Ok(proxy.clone())), http: Some(Ok(proxy)), except: None }
     }
 
-    /// One for `https://` URLs and one for `http://` URLs, as the environment has them: not for hosts
-    /// that `except` names, nor for this machine itself.
+    /// One for `https://` URLs and one for `http://` URLs, as in the environment: not for the hosts of
+    /// `except`, nor for this machine itself.
     pub fn by_scheme(https: Option<Named>, http: Option<Named>, except: NoProxy) -> Self {
         Self { https, http, except: Some(except) }
     }
@@ -142,8 +141,8 @@ impl Proxies {
     }
 }
 
-/// The variable `NO_PROXY`: hosts that are reached without a proxy. It is read as curl and Go's
-/// `net/http` read it; where the two differ, so that it names the more. Nothing is resolved.
+/// The variable `NO_PROXY`: hosts that are reached without a proxy. It is read as by curl and Go's
+/// `net/http`; where these differ, as the one that matches more. Names are not resolved.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NoProxy(Vec<Pattern>);
 
@@ -160,7 +159,7 @@ enum Pattern {
 }
 
 impl NoProxy {
-    /// Reads a list with commas or blanks between its entries. One that is none names nobody.
+    /// Reads a list separated by commas or blanks. What is no valid pattern matches nothing.
     pub fn parse(text: &str) -> Self {
         let entries = text.split([',', ' ', '\t', '\n', '\r']).filter(|entry| !entry.is_empty());
         Self(entries.filter_map(Pattern::parse).collect())
@@ -187,7 +186,7 @@ impl Pattern {
             return Some(Self::Net { ip, bits });
         }
         let (host, port) = match text.rsplit_once(':') {
-            // What has more colons is an IPv6 address, unless it stands in brackets.
+            // More colons without brackets are an IPv6 address.
             Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
                 (host, Some(port.parse().ok()?))
             }
@@ -229,7 +228,7 @@ fn is_in(ip: IpAddr, net: IpAddr, bits: u32) -> bool {
         (IpAddr::V6(ip), IpAddr::V6(net)) => ip.to_bits() ^ net.to_bits(),
         _ => return false,
     };
-    // All 128 bits may be of no matter.
+    // A network may have a prefix of 0 bits.
     differ.checked_shr(width(net) - bits).unwrap_or(0) == 0
 }
 

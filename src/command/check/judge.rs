@@ -16,27 +16,27 @@ use crate::settings::Settings;
 use crate::source::look::Token;
 use crate::source::url::MetadataUrl;
 
-/// What came of one check.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Finding {
     pub(super) outcome: Outcome,
     /// What was found.
     pub(super) found: String,
-    /// What the operator does about it; empty where there is nothing to do.
+    /// What to do about it; empty if nothing is.
     pub(super) remedy: &'static str,
 }
 
-/// How good that is; what weighs more comes later.
+/// How severe it is, in ascending order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Outcome {
-    /// It could not be looked at: why is said of something else.
+    /// It could not be checked, for a reason that another finding has.
     Skipped,
     Ok,
-    /// A drain goes on, but not as well as it could, or not as somebody may think.
+    /// A drain works, but not as well as it could, or not as may be expected.
     Warning,
-    /// A drain would fail, for what is outside: metadata service, API server, clock.
+    /// A drain would fail, because of metadata service, API server or clock.
     Outside,
-    /// A drain would fail, for what the operator has set up: settings, permissions, token, node.
+    /// A drain would fail, because of settings, permissions, token or node.
     Setup,
 }
 
@@ -92,7 +92,7 @@ impl Finding {
 }
 
 pub(super) fn settings(settings: &Settings) -> Finding {
-    // What is done without has a line of its own.
+    // Settings that are not valid have findings of their own.
     let good = if settings.unusable.is_empty() { "good" } else { "all others are good" };
     let mut found = good.to_owned();
     if settings.dry_run {
@@ -104,7 +104,7 @@ pub(super) fn settings(settings: &Settings) -> Finding {
     Finding::ok(found)
 }
 
-/// Slower than that it is near the second after which a poll is given up.
+/// Polls are given up after a second.
 const SLOW_TOKEN: Duration = Duration::from_millis(500);
 
 pub(super) fn metadata(url: &MetadataUrl, token: Token) -> Finding {
@@ -209,7 +209,7 @@ pub(super) fn unanswered(error: &Error) -> Finding {
     outcome.is(error.to_string(), remedy)
 }
 
-/// The token: since when, until when, for whom. `now`: seconds since 1970.
+/// The token's subject, audience and times. `now`: seconds since 1970.
 pub(super) fn token(place: &str, claims: &Claims, now: u64) -> Finding {
     let subject = claims.subject.as_deref().unwrap_or("somebody");
     let audience = claims.audience.as_deref().unwrap_or("any audience");
@@ -230,7 +230,7 @@ pub(super) fn token(place: &str, claims: &Claims, now: u64) -> Finding {
     outcome.is(found, "see in the kubelet's log why it is not replaced; set the clock")
 }
 
-/// Whose token it is.
+/// The pod and node that the token is bound to.
 pub(super) fn bound(claims: &Claims, node: &str) -> Finding {
     let pod = claims.pod.as_deref().unwrap_or("none");
     let of = claims.node.as_deref();

@@ -1,4 +1,4 @@
-//! Looks at what a drain and its reports need, and notes what is found.
+//! Asks the metadata service and the API server, looks at ports and webhooks, and adds findings.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ const TIME_OUT: Duration = Duration::from_secs(3);
 const UNANSWERED: &str = "the API server does not answer";
 const NODE_UNREAD: &str = "the Node could not be read";
 
-/// The API server: all that is known by it, and of it.
+/// The API server, the token, the Node, the clock and the permissions.
 pub(super) fn api_server(
     settings: &Settings,
     instance: &Instance,
@@ -129,7 +129,7 @@ pub(super) fn api_server(
     findings.add("node", &of_node);
 }
 
-/// On which node the own pod runs, where nobody names it: as the handler finds it.
+/// The node of the own pod, if it is not named: found as by the handler.
 fn of_own_pod(
     settings: &Settings,
     claims: &Result<Claims, Error>,
@@ -214,7 +214,7 @@ fn identity(settings: &Settings, server: &Server) -> Finding {
     })
 }
 
-/// Every right that the handler uses.
+/// Every permission that the handler uses.
 fn permissions(
     settings: &Settings,
     server: &Server,
@@ -257,15 +257,15 @@ fn permissions(
                 Err(error) => return findings.add("permission", &judge::unanswered(&error)),
             };
             let answer = reply::is_allowed(&request, &reply);
-            let told = match &answer {
+            let words = match &answer {
                 Ok(true) => "allowed",
                 Ok(false) => "not allowed",
                 Err(why) => why,
             };
-            let _ = write!(found, "{prefix}{verb} {resource}: {told}");
+            let _ = write!(found, "{prefix}{verb} {resource}: {words}");
             match answer {
                 Ok(true) => break Outcome::Ok,
-                // What is refused in the node's name is asked for anew in the ServiceAccount's.
+                // If the node has no permission, the ServiceAccount may have it.
                 _ if choice == Choice::Auto && !prefix.is_empty() => {
                     prefix = "";
                     found += "; ";
@@ -285,8 +285,7 @@ fn permissions(
     }
 }
 
-/// What the API server asks of whoever acts as the node that its own pod runs on: the right to a verb that
-/// begins so (KEP-5284).
+/// The prefix of the verbs that a pod needs to impersonate the node that it runs on (KEP-5284).
 const AS_NODE: &str = "impersonate-on:associated-node:";
 
 const FREE_PORT: &str = "set it to a port that is free, or see what has it: ss -ltnp on the node; the handler runs without";
@@ -297,8 +296,8 @@ const FILES: &str =
 const WAY: &str = "see what is between: name resolution, network policy, WEBHOOK_PROXY, WEBHOOK_CA_FILE; a \
                    drain does not wait for it";
 
-/// The ways by which reports go: ports, and webhooks as far as one can without a message. None of it is
-/// needed by a drain, so whatever is wrong is a warning.
+/// Ports, and webhooks as far as that is possible without a message. A drain needs none of it, so every
+/// problem is a warning.
 pub(super) fn reports(settings: &Settings, clock: Clock, findings: &Findings) {
     ports(settings, findings);
     for webhook in &settings.reporting.webhooks {
@@ -339,7 +338,7 @@ fn of_webhook(webhook: &Destination, clock: Clock) -> Vec<Finding> {
     findings
 }
 
-/// Opens a connection as for a message, and sends none. Says what was reached.
+/// Opens a connection as for a message, but sends none. Returns what was reached.
 fn reach(webhook: &Destination, clock: Clock) -> Result<String, String> {
     let url = webhook.url.read()?;
     let target = Target {

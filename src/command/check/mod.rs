@@ -1,4 +1,4 @@
-//! `check`: look whether everything is there that a drain needs, and say what to do where it is not.
+//! `check`: check that everything a drain needs is there, and print what to do if not.
 //! Writes nothing but to standard output.
 
 mod judge;
@@ -16,10 +16,10 @@ use crate::command::{Failure, print};
 use crate::http::pool::STACK;
 use crate::settings::{BadSettings, Output, Settings};
 
-/// How long it may take, whatever hangs.
+/// The time limit, whatever hangs.
 const LIMIT: Duration = Duration::from_secs(15);
 
-/// Looks at everything, in an order in which what comes later needs what came before.
+/// Runs all checks, each after those that it depends on.
 ///
 /// # Errors
 /// The system gives no thread.
@@ -40,7 +40,7 @@ pub(super) fn check(settings: Box<Settings>) -> Result<ExitCode, Failure> {
     if !done_within(LIMIT, clock, Box::new(look))? {
         findings.add("time", &Outcome::Outside.is(TOO_LONG.to_owned(), SLOW));
     }
-    // Apart from what a drain needs: a webhook that hangs must not look like a drain that fails.
+    // Apart from the rest: a webhook that hangs must not look like a drain that fails.
     let shared = Arc::clone(&findings);
     let look = move || look::reports(&settings, clock, &shared);
     if !done_within(REPORTS_LIMIT, clock, Box::new(look))? {
@@ -49,7 +49,7 @@ pub(super) fn check(settings: Box<Settings>) -> Result<ExitCode, Failure> {
     Ok(findings.end())
 }
 
-/// How long webhooks may take besides.
+/// The time limit of ports and webhooks.
 const REPORTS_LIMIT: Duration = Duration::from_secs(10);
 
 const WEBHOOKS_TOO_LONG: &str =
@@ -61,8 +61,8 @@ const TOO_LONG: &str = "the next check did not end within 15 s, and the rest was
 
 const SLOW: &str = "see what comes after the line before this one: it hangs, as a rule over a name that is not resolved";
 
-/// Does it in a thread of its own: each request has a time-out, but the system's resolver of names has none.
-/// Whether it was done in time; if not, it goes on until the process ends.
+/// Runs it in a thread of its own: each request has a time-out, but the system's resolver has none. Whether it
+/// ended in time; if not, it goes on until the process ends.
 ///
 /// # Errors
 /// The system gives no thread.
@@ -75,7 +75,7 @@ fn done_within(limit: Duration, clock: Clock, work: Box<dyn FnOnce() + Send>) ->
     let end = clock.now() + limit;
     let thread = thread::Builder::new().stack_size(STACK).spawn(work)?;
     while !thread.is_finished() && clock.now() < end {
-        // It is woken a moment before the thread has ended.
+        // `unpark` comes a moment before the thread has ended.
         thread::park_timeout(clock.now().until(end).min(GLANCE));
     }
     Ok(thread.is_finished())
@@ -83,7 +83,7 @@ fn done_within(limit: Duration, clock: Clock, work: Box<dyn FnOnce() + Send>) ->
 
 const GLANCE: Duration = Duration::from_millis(20);
 
-/// Nothing is looked at with bad settings but these.
+/// With settings that are not valid, they are the only findings.
 pub(super) fn bad(bad: &BadSettings, output: Output) -> ExitCode {
     let findings = Findings::new(output);
     for problem in &bad.0 {
@@ -93,16 +93,16 @@ pub(super) fn bad(bad: &BadSettings, output: Output) -> ExitCode {
     findings.end()
 }
 
-/// Where findings are put.
+/// Prints findings, and counts them.
 struct Findings {
     output: Output,
     totals: Mutex<Totals>,
 }
 
-/// What was put there.
+/// The findings so far.
 #[derive(Default)]
 struct Totals {
-    /// For programs.
+    /// The JSON objects.
     json: String,
     checks: usize,
     warnings: usize,
@@ -116,7 +116,7 @@ impl Findings {
         Self { output, totals: Mutex::default() }
     }
 
-    /// One more; for people it is printed at once. `check`: what was looked at.
+    /// Adds one; as text it is printed immediately. `check`: what was checked.
     fn add(&self, check: &str, finding: &Finding) {
         let mut totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
         if totals.is_over {
@@ -136,7 +136,7 @@ impl Findings {
         totals.worst = totals.worst.max(Some(finding.outcome));
     }
 
-    /// Prints what is left to print.
+    /// Prints the JSON, or the totals.
     fn end(&self) -> ExitCode {
         let mut totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
         totals.is_over = true;

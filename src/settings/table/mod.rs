@@ -1,5 +1,5 @@
-//! The one table of settings. A setting is one row of it, and one field of [`Values`]: of the row come its flag
-//! and variable, its help, its entry in the documentation, and how a value is read and shown.
+//! The table of settings. A setting is one row of it and one field of [`Values`]. The row has its flag and
+//! variable, its help, and how a value is parsed and printed; `--help` and docs/settings.md are made from it.
 
 mod drain;
 mod report;
@@ -27,7 +27,7 @@ use crate::webhook::headers::Headers;
 use crate::webhook::proxy::{NoProxy, ProxyUrl};
 use crate::webhook::url::WebhookUrl;
 
-/// Every setting, in the order in which they are shown.
+/// Every setting, in the order of the help.
 pub(super) const GROUPS: [&Group; 11] = [
     &drain::WHO,
     &drain::CLOUD,
@@ -47,12 +47,12 @@ pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
     GROUPS.into_iter().flat_map(|group| group.rows)
 }
 
-/// The setting of this variable.
+/// The setting with this variable.
 pub(super) fn row(variable: &str) -> Option<&'static Row> {
     rows().find(|row| row.variable == variable)
 }
 
-/// What was read. `None`: it is unset, or not valid.
+/// The values. `None`: unset, or not valid.
 #[derive(Default)]
 pub(super) struct Values {
     // Who it is.
@@ -143,12 +143,12 @@ pub(super) struct Values {
     pub(super) listen_address: Option<IpAddr>,
 }
 
-/// Puts a value where it belongs, if there is one.
+/// Stores a value; `None` is not valid.
 fn store<T>(field: &mut Option<T>, value: Option<T>) -> Result<(), Invalid> {
     try_store(field, value.ok_or(Invalid::Value))
 }
 
-/// The same, of a value of which is said why there is none.
+/// Stores a value, or returns why it is not valid.
 fn try_store<T, E: Into<Invalid>>(
     field: &mut Option<T>,
     value: Result<T, E>,
@@ -158,73 +158,71 @@ fn try_store<T, E: Into<Invalid>>(
     Ok(())
 }
 
-/// Settings with one theme.
+/// Settings on one topic.
 #[derive(Debug)]
 pub(super) struct Group {
     /// Its heading.
     pub(super) title: &'static str,
-    /// Its settings, in the order in which they are shown.
+    /// Its settings, in the order of the help.
     pub(super) rows: &'static [Row],
 }
 
-/// What a setting is called, what it is for, and what it is when nobody says.
+/// A setting.
 #[derive(Debug)]
 pub(super) struct Row {
-    /// The flag, without its dashes.
+    /// The flag, without dashes.
     pub(super) flag: &'static str,
-    /// Other flags that mean the same: those of aws-node-termination-handler.
+    /// Other names of the flag, in aws-node-termination-handler.
     pub(super) flag_aliases: &'static [&'static str],
     /// The environment variable.
     pub(super) variable: &'static str,
-    /// Other environment variables that mean the same, in the order in which they are tried.
+    /// Other names of the variable, in the order of precedence.
     pub(super) aliases: &'static [&'static str],
-    /// Other programs have variables of that name, too: from the shell of whoever gives a command by
-    /// hand they are not read.
+    /// Other programs use a variable of that name, too: it is not read from an operator's shell.
     pub(super) is_everyday: bool,
-    /// What stands for the value in the help text. `None` for a switch: `--dry-run` alone means
-    /// true.
+    /// The placeholder for the value in the help. `None` for a switch: `--dry-run` alone means true.
     pub(super) placeholder: Option<&'static str>,
-    /// The value when none is given.
+    /// The value if it is unset.
     pub(super) default: DefaultValue,
-    /// What would be a good value.
+    /// What is valid, in words.
     pub(super) valid: &'static str,
-    /// What it is for: one line.
+    /// The help.
     pub(super) help: &'static str,
-    /// What of a value is not to be shown.
+    /// What of a value must not be printed.
     pub(super) secret: Secret,
-    /// What depends on it, and so what a value that is not valid leads to.
+    /// What depends on it, and so what a value that is not valid causes.
     pub(super) stakes: Stakes,
-    /// Reads a value, and puts it where it belongs.
+    /// Parses a value and stores it in its field.
     pub(super) read: fn(&mut Values, &str) -> Result<(), Invalid>,
 }
 
 /// What depends on a setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stakes {
-    /// Pods: which node, who goes, when, with what grace, the marks, how the metadata service and the
+    /// Pods: which node, which pods, when, with what grace period, the marks, how the metadata service and the
     /// API server are reached. A value that is not valid ends the program before it does anything.
     Pods,
-    /// A command that an operator gives: that ends. `run` does not use it, and goes on.
+    /// A command of an operator: a value that is not valid ends that; `run` does not use it.
     ByHand,
-    /// Reports only. The handler runs without it, and says so; what holds in its place, as a clause.
-    /// Empty: its default.
+    /// Reports only. The handler runs without it, and logs what applies instead: this clause.
+    /// Empty: the default.
     Reports(&'static str),
 }
 
-/// What of a value is not to be shown.
+/// What of a value must not be printed.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Secret {
-    /// Nothing, as far as the table knows.
+    /// Nothing.
     Nothing,
-    /// The query of a URL: it may be what opens the door there. A user, too.
+    /// Query and user of a URL.
     Query,
-    /// The path of a webhook's URL, and its query.
+    /// Path and query of a webhook's URL.
     Path,
-    /// All of a proxy's URL but host and port.
+    /// A proxy's URL except host and port.
     User,
-    /// What is no path: the content of the file may have been put in its place.
+    /// Anything that is no path: it may be the content of the file.
     NoPath,
-    /// All of it.
+    /// The whole value.
     Whole,
 }
 
@@ -277,12 +275,12 @@ impl Row {
         Self { read, ..self }
     }
 
-    /// The flag, and then the others that mean the same.
+    /// All names of the flag.
     pub(super) fn flags(&self) -> impl Iterator<Item = &'static str> + use<> {
         std::iter::once(self.flag).chain(self.flag_aliases.iter().copied())
     }
 
-    /// A value, good or bad, as it may be shown.
+    /// A value, valid or not, as it may be printed.
     pub(super) fn shown(&self, value: &OsStr) -> String {
         let text = value.to_string_lossy();
         let known = match self.secret {
@@ -291,7 +289,7 @@ impl Row {
             Secret::Path => WebhookUrl::parse(&text).ok().map(|url| url.to_string()),
             Secret::User => proxy(&text).ok().map(|proxy| proxy.to_string()),
             Secret::NoPath => path(&text).map(|_| shown(value)),
-            // What everybody knows is no secret.
+            // A default is no secret.
             Secret::Whole => match self.default {
                 DefaultValue::Is(default) if default == text => Some(default.to_owned()),
                 _ => None,
@@ -301,19 +299,19 @@ impl Row {
     }
 }
 
-/// The value of a setting that nobody gave.
+/// The value of a setting that is unset.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum DefaultValue {
-    /// As if this had been given.
+    /// This one.
     Is(&'static str),
-    /// There is none; what happens then, in words.
+    /// None; what happens then, in words.
     Unset(&'static str),
 }
 
-// What most settings have in common; a test holds that each has its own of the rest. A row begins with
-// one of these three, so whoever adds one chooses what a bad value of it costs.
+// What most settings have in common; a test holds that each row has the rest. A row begins with one of
+// these three, which decides what a value that is not valid causes.
 
-/// Of a setting that decides about pods.
+/// A setting that decides about pods.
 const DECIDES: Row = Row {
     flag: "",
     flag_aliases: &[],
@@ -329,13 +327,13 @@ const DECIDES: Row = Row {
     read: |_, _| Err(Invalid::Value),
 };
 
-/// Of a setting that only commands of an operator use.
+/// A setting of an operator's commands.
 const BY_HAND: Row = Row { stakes: Stakes::ByHand, ..DECIDES };
 
-/// Of a setting that decides about reports.
+/// A setting that decides about reports.
 const REPORTS: Row = Row { stakes: Stakes::Reports(""), ..DECIDES };
 
-/// What files have in common; that a bad one ends the program, only those of the API server.
+/// A file. The API server's end the program if they are not valid, others do not.
 const A_FILE: Row = Row {
     placeholder: Some("FILE"),
     default: DefaultValue::Unset("none"),
