@@ -1,30 +1,35 @@
 //! Drains a Kubernetes node before its EC2 spot instance is taken back.
 //!
-//! The way of a notice, and the modules in its order; each uses only what stands before it, and
-//! [`handler::run`] is where the whole way can be read:
+//! The modules, in the order in which a notice passes them. Each uses only what stands before it (a test
+//! holds that); [`handler::run`] shows the whole path:
 //!
 //! | Module | What it is | I/O |
 //! |---|---|---|
 //! | [`moment`] | values of time | none |
-//! | [`excerpt`] | text from outside, made fit for the log | none |
+//! | [`excerpt`] | text from outside, made safe for the log | none |
+//! | [`remark`] | remarks for the operator, levels of the log | none |
+//! | [`backoff`] | exponential backoff with jitter | none |
+//! | `json` | JSON, written part by part | none |
 //! | [`clock`] | the machine's clocks | clocks |
 //! | [`file`](mod@file) | files, read whole | files |
-//! | [`notice`] | what the cloud said | none |
+//! | [`notice`] | notices of a cloud | none |
 //! | [`instance`] | the EC2 instance that this node is | none |
-//! | [`node`] | our marks on the Node, and their reverse | none |
-//! | [`drain`] | who goes, when, how; the verdict | none |
+//! | [`node`] | our marks on the Node, and how they are undone | none |
+//! | [`drain`] | which pods, when, how; the verdict | none |
 //! | [`plan`] | what should be: the marks of the Node, the limit of the drain | none |
-//! | [`http`] | requests and answers in HTTP/2 and HTTP/1.1 | HTTP, TLS |
+//! | [`http`] | HTTP/2 and HTTP/1.1 | HTTP, TLS |
 //! | [`source`] | the metadata service | HTTP |
 //! | [`kube`] | the API server | TLS |
-//! | [`settings`] | what the operator wants | arguments and environment, once |
-//! | [`report`] | facts, and who says them: the log, Events, webhooks, metrics, probes | a thread each |
+//! | [`webhook`] | webhooks as configured: addresses, proxies, headers, templates, forms | files |
+//! | [`settings`] | the operator's settings | arguments and environment, once |
+//! | [`report`] | facts, and the log, Events, webhooks, metrics and probes that report them | a thread each |
 //! | [`handler`] | the event loop; its states; the threads around it | `threads` only |
-//! | [`command`] | what the program can be told to do | |
+//! | [`command`] | the commands | |
 //!
-//! [`clock`] is an edge: only [`http`], [`source`], [`kube`], the threads of [`report`],
-//! [`handler::threads`] and [`command`], which starts it, use it.
+//! Only [`http`], [`source`], [`kube`], the threads of [`report`], [`handler::threads`] and [`command`], which
+//! starts it, use [`clock`].
 
+pub mod backoff;
 pub mod clock;
 pub mod command;
 pub mod drain;
@@ -33,11 +38,16 @@ pub mod file;
 pub mod handler;
 pub mod http;
 pub mod instance;
+pub(crate) mod json;
 pub mod kube;
 pub mod moment;
 pub mod node;
 pub mod notice;
 pub mod plan;
+pub mod remark;
 pub mod report;
 pub mod settings;
 pub mod source;
+#[cfg(test)]
+mod tests;
+pub mod webhook;

@@ -1,4 +1,4 @@
-//! What the program can be told to do. Each command is another wiring of the same parts.
+//! The commands. Each wires the same parts in another way.
 
 mod by_hand;
 mod check;
@@ -20,21 +20,21 @@ use crate::kube::kubeconfig;
 use crate::kube::server::Server;
 use crate::kube::token::Claims;
 use crate::report::log::json_line;
-use crate::settings::{self, ApiServer, BadSettings, Command, Settings, Wanted, WhichNode};
+use crate::settings::{self, ApiServer, BadSettings, Command, Invocation, Settings, WhichNode};
 
-/// Why the program ends by itself.
+/// Why the program ends.
 #[derive(Debug)]
 pub enum Failure {
     /// The settings are bad, and nothing was done.
     Settings(BadSettings),
-    /// The kubeconfig does not tell how the API server is reached, and nothing was done.
+    /// The kubeconfig cannot be used, and nothing was done.
     Kubeconfig {
         /// Which file.
         file: PathBuf,
         /// Why not.
         why: String,
     },
-    /// It is not known which node is meant, and nothing was done.
+    /// The node is not known, and nothing was done.
     NoNode,
     /// The API server could not be asked, in words.
     Unanswered(String),
@@ -42,7 +42,7 @@ pub enum Failure {
     System(io::Error),
 }
 
-/// Something could not be found out (`EX_UNAVAILABLE` of sysexits.h).
+/// The API server or the metadata service could not be reached (`EX_UNAVAILABLE` of sysexits.h).
 const UNANSWERED: u8 = 69;
 
 impl Failure {
@@ -107,8 +107,8 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Does what the arguments (without the program's name) and the environment say, and says why where
-/// it cannot: on standard error, in the form of the log.
+/// Runs the command of the arguments (without the program's name) and the environment. Errors are printed to
+/// standard error, in the format of the log.
 pub fn start(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let logs_json = settings::logs_json(arguments.iter().cloned(), &settings::environment);
@@ -116,9 +116,9 @@ pub fn start(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         panic_in_json();
     }
     act(&arguments).unwrap_or_else(|failure| {
-        let said =
+        let text =
             if logs_json { failure.in_json() } else { format!("k8s-spot-handler: {failure}\n") };
-        complain(&said);
+        complain(&text);
         ExitCode::from(failure.exit_status())
     })
 }
@@ -126,31 +126,31 @@ pub fn start(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// # Errors
 /// Nothing was done.
 fn act(arguments: &[OsString]) -> Result<ExitCode, Failure> {
-    let wanted = settings::read(arguments.iter().cloned(), &settings::environment);
-    match wanted.map_err(Failure::Settings)? {
-        Wanted::Help => print(&settings::help()),
-        Wanted::Version => print(VERSION),
-        Wanted::Print(overview) => {
+    let invocation = settings::read(arguments.iter().cloned(), &settings::environment);
+    match invocation.map_err(Failure::Settings)? {
+        Invocation::Help => print(&settings::help()),
+        Invocation::Version => print(VERSION),
+        Invocation::Print(overview) => {
             print(&overview.text);
             if let Some(bad) = overview.bad {
                 return Err(Failure::Settings(bad));
             }
         }
-        Wanted::CheckBad(bad, output) => return Ok(check::bad(&bad, output)),
-        Wanted::Do(Command::Run, settings) => run::run(*settings)?,
-        Wanted::Do(command @ (Command::Drain | Command::Restore), settings) => {
+        Invocation::CheckBad(bad, output) => return Ok(check::bad(&bad, output)),
+        Invocation::Do(Command::Run, settings) => run::run(*settings)?,
+        Invocation::Do(command @ (Command::Drain | Command::Restore), settings) => {
             return by_hand::act(command, &settings);
         }
-        Wanted::Do(Command::Check, settings) => return check::check(settings),
-        Wanted::Do(Command::Plan, settings) => return plan::plan(&settings),
+        Invocation::Do(Command::Check, settings) => return check::check(settings),
+        Invocation::Do(Command::Plan, settings) => return plan::plan(&settings),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The node that an operator's command is about: the one that is named, or that of the own pod.
+/// The node of an operator's command: the one that is named, or that of the own pod.
 ///
 /// # Errors
-/// Neither the settings nor the token tell.
+/// Neither the settings nor the token name it.
 fn node(settings: &Settings, claims: &Claims) -> Result<String, Failure> {
     match &settings.node {
         WhichNode::Named(name) => Ok(name.clone()),
@@ -158,10 +158,10 @@ fn node(settings: &Settings, claims: &Claims) -> Result<String, Failure> {
     }
 }
 
-/// The API server, as the settings describe it.
+/// The API server, as configured.
 ///
 /// # Errors
-/// The kubeconfig does not tell.
+/// The kubeconfig cannot be used.
 fn api_server(settings: &Settings) -> Result<Server, Failure> {
     match settings.api_server.clone() {
         ApiServer::Named { url, token_file, ca_file, identity } => {
@@ -183,19 +183,19 @@ fn api_server(settings: &Settings) -> Result<Server, Failure> {
 const VERSION: &str = concat!("k8s-spot-handler ", env!("CARGO_PKG_VERSION"), "\n");
 
 /// To standard error, in one piece: the log may be writing there, too.
-fn complain(said: &str) {
-    // Where nobody reads it, the exit status still says it.
-    let _ = io::stderr().write_all(said.as_bytes());
+fn complain(text: &str) {
+    // If nobody reads it, there is the exit status.
+    let _ = io::stderr().write_all(text.as_bytes());
 }
 
-/// Has a defect of this program, which ends it, said as a line of the JSON log.
+/// Prints a panic, which ends the program, as a line of the JSON log.
 fn panic_in_json() {
     panic::set_hook(Box::new(|panic| {
         complain(&json_line(Clock::start().read().wall, "panicked", panic));
     }));
 }
 
-/// To standard output. If nobody takes it (`| head`), nobody misses it.
+/// To standard output. A closed pipe (`| head`) is no error.
 fn print(text: &str) {
     let _ = io::stdout().lock().write_all(text.as_bytes());
 }

@@ -1,5 +1,6 @@
 //! Kubernetes Events: how they are written, and what became of that. Pure.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::Resource;
@@ -7,6 +8,9 @@ use k8s_openapi::api::core::v1::{Event, Namespace};
 
 use crate::kube::reply::{Reply, Status, described};
 use crate::kube::request::{BEGINNING, Body, Encoded, Method, Name, OBJECT_LIMIT, Request};
+
+/// What an operator wants on each Event: names and values.
+pub type Annotations = BTreeMap<String, String>;
 
 /// Writes a new Event, whose body this is.
 pub fn create(namespace: &str, body: String) -> Request {

@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use crate::backoff::Backoff;
 use crate::drain::pod::Pod;
 use crate::drain::pod_news::PodNews;
-use crate::drain::timing::Backoff;
 use crate::http::pool::Cancel;
 use crate::kube::client::{Client, Streamed};
 use crate::kube::items::Items;

@@ -12,7 +12,9 @@ use crate::node::Hand;
 use crate::node::marks::Change;
 use crate::notice::{Notice, NoticeId, NoticePath};
 use crate::plan::kinds::Basis;
-use crate::settings::Remark;
+use crate::remark::Remark;
+
+pub use crate::remark::Level;
 
 /// Something that an operator may want to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -288,19 +290,6 @@ impl Occasion {
             _ => Level::Error,
         }
     }
-}
-
-/// How much a fact matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Of interest to those who look for a fault.
-    Debug,
-    /// The usual course of things.
-    Info,
-    /// Something is not as it should be, and is being dealt with.
-    Warn,
-    /// Something needs a person.
-    Error,
 }
 
 impl Fact {

@@ -10,7 +10,6 @@ pub mod events;
 pub mod fact;
 mod fields;
 pub mod health;
-pub(crate) mod json;
 pub mod known_instance;
 pub mod log;
 mod meter;

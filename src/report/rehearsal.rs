@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::drain::forecast::{Fate, Forecast};
 use crate::drain::pod::Tier;
-use crate::report::json::{Object, list, text};
+use crate::json::{Object, list, text};
 
 /// All that was found out.
 #[derive(Debug)]

@@ -156,10 +156,10 @@ mod tests {
 
     use super::*;
     use crate::moment::WallTime;
+    use crate::remark::Remark;
     use crate::report::fact::Level;
     use crate::report::health::Health;
     use crate::report::metrics::Format;
-    use crate::settings::Remark;
 
     #[test]
     fn a_thread_that_the_system_does_not_give_is_asked_for_each_minute_and_ends_nothing() {

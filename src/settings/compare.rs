@@ -1,215 +1,217 @@
-//! What is wrong, doubtful or without effect only of several settings together.
+//! Checks across settings: contradictions, remarks, settings without effect. A check is skipped if a value it
+//! needs is not valid: that is a problem already.
 
 use std::time::Duration;
 
 use crate::node::TaintEffect;
 use crate::notice::Code;
-use crate::plan::kinds::Rebalance;
-use crate::settings::settle::{Marking, Notices};
-use crate::settings::sources::Sources;
-use crate::settings::table::{self, Row};
+use crate::plan::kinds::LeadTimes;
+use crate::settings::lookup::Lookup;
+use crate::settings::table::Values;
 use crate::settings::value::written;
-use crate::settings::{Metadata, Reporting};
 
-/// Compares what could be read; what could not is `None`, and a problem already.
+/// Runs every check.
 pub(super) fn compare(
-    sources: &mut Sources<'_>,
-    metadata: Option<&Metadata>,
-    notices: Option<&Notices>,
-    marking: Option<&Marking>,
-    margin: Option<Duration>,
-    reporting: Option<&Reporting>,
+    lookup: &mut Lookup<'_>,
+    values: &Values,
+    lead_times: Option<&LeadTimes>,
+    writes_events: bool,
 ) {
-    if let Some(notices) = notices {
-        nothing_to_do(sources, notices);
-        rebalance_without_marks(sources, notices);
-        unknown_hook(sources, notices);
+    for contradiction in [nothing_to_do(lookup, values), rebalance_without_marks(values)]
+        .into_iter()
+        .chain(no_time_left(values, lead_times))
+        .chain([held_too_long(values)])
+        .flatten()
+    {
+        lookup.contradiction(contradiction);
     }
-    if let (Some(notices), Some(margin)) = (notices, margin) {
-        no_time_left(sources, notices, margin);
-        if let Some(marking) = marking {
-            held_too_long(sources, notices, marking, margin);
-        }
+    for remark in [
+        unknown_hook(lookup, values),
+        long_interval(values),
+        unwritten_events(values, writes_events),
+        ended_by_taint(values),
+    ]
+    .into_iter()
+    .flatten()
+    {
+        lookup.remark(remark);
     }
-    if let Some(metadata) = metadata {
-        long_interval(sources, metadata.poll_interval);
-    }
-    if let (Some(notices), Some(reporting)) = (notices, reporting) {
-        unwritten_events(sources, notices, reporting);
-    }
-    if let (Some(notices), Some(marking)) = (notices, marking) {
-        ended_by_taint(sources, marking);
-        without_effect(sources, notices, marking);
-    }
+    without_effect(lookup, values);
 }
 
-fn unwritten_events(sources: &mut Sources<'_>, notices: &Notices, reporting: &Reporting) {
-    if notices.dry_run && reporting.events.is_some() {
-        sources.remark("EMIT_KUBERNETES_EVENTS has no effect: a dry run writes nothing.");
-    }
-}
-
-fn nothing_to_do(sources: &mut Sources<'_>, notices: &Notices) {
-    if !notices.watched.any() && !sources.is_given(&table::NOTICE_URL.row) {
-        sources.contradiction(
-            "ENABLE_SPOT_INTERRUPTION_DRAINING, ENABLE_SCHEDULED_EVENT_DRAINING, \
-             ENABLE_REBALANCE_MONITORING, ENABLE_REBALANCE_DRAINING and \
-             ENABLE_ASG_LIFECYCLE_DRAINING are all false and NOTICE_URL is not set, so nothing \
-             would ever be done; switch one of them on, or do not run this program",
-        );
-    }
+fn nothing_to_do(lookup: &Lookup<'_>, values: &Values) -> Option<String> {
+    let watches = values.enable_spot_interruption_draining?
+        || values.enable_scheduled_event_draining?
+        || values.enable_rebalance_monitoring?
+        || values.enable_rebalance_draining?
+        || values.enable_asg_lifecycle_draining?;
+    let is_idle = !watches && !lookup.is_given("NOTICE_URL");
+    is_idle.then(|| {
+        "ENABLE_SPOT_INTERRUPTION_DRAINING, ENABLE_SCHEDULED_EVENT_DRAINING, \
+         ENABLE_REBALANCE_MONITORING, ENABLE_REBALANCE_DRAINING and \
+         ENABLE_ASG_LIFECYCLE_DRAINING are all false and NOTICE_URL is not set, so nothing \
+         would ever be done; switch one of them on, or do not run this program"
+            .to_owned()
+    })
 }
 
 /// Pods would come back to a node that is still being drained.
-fn rebalance_without_marks(sources: &mut Sources<'_>, notices: &Notices) {
-    let marks = notices.policy.rebalance_marks;
-    match notices.policy.rebalance {
-        Rebalance::Drain { patience } if !notices.policy.marks_only && marks < patience => {
-            sources.contradiction(format!(
-                "REBALANCE_MARK_DURATION ({}) must not be shorter than REBALANCE_PATIENCE \
-                     ({}), or the marks end while the drain goes on",
-                written(marks),
-                written(patience)
-            ));
-        }
-        Rebalance::Drain { .. } | Rebalance::Mark => {}
-    }
+fn rebalance_without_marks(values: &Values) -> Option<String> {
+    let (patience, marks) = (values.rebalance_patience?, values.rebalance_mark_duration?);
+    let drains = values.enable_rebalance_draining? && !values.cordon_only?;
+    (drains && marks < patience).then(|| {
+        format!(
+            "REBALANCE_MARK_DURATION ({}) must not be shorter than REBALANCE_PATIENCE \
+             ({}), or the marks end while the drain goes on",
+            written(marks),
+            written(patience)
+        )
+    })
 }
 
-/// With too long a window no pod is deleted in time, with too short a one some are too early: what was
-/// not said is not taken in silence.
-fn unknown_hook(sources: &mut Sources<'_>, notices: &Notices) {
-    let Notices { watched, policy, lifecycle_window, .. } = notices;
-    let drains = watched.lifecycle && !policy.marks_only;
-    if drains && !sources.is_given(&table::ASG_LIFECYCLE_WINDOW.row) {
-        sources.remark(format!(
+/// For each time that a drain may have: whether the safety margin leaves any of it.
+fn no_time_left<'a>(
+    values: &Values,
+    lead_times: Option<&'a LeadTimes>,
+) -> impl Iterator<Item = Option<String>> + use<'a> {
+    let (margin, window) = (values.safety_margin, values.node_termination_grace_period);
+    let lifecycle = values.enable_asg_lifecycle_draining == Some(true);
+    let lifecycle = values.asg_lifecycle_window.filter(|_| lifecycle);
+    // A lead time derived from the node termination grace period is no second problem.
+    let lead_times = lead_times.into_iter().flat_map(|times| {
+        Code::ALL.map(|code| (format!("lead time of {code}"), Some(times.of(code))))
+    });
+    let spans = [
+        ("node termination grace period".to_owned(), window),
+        ("Auto Scaling life-cycle window".to_owned(), lifecycle),
+    ];
+    let spans = spans.into_iter().chain(lead_times.filter(move |(_, time)| *time != window));
+    spans.map(move |(name, span)| margin_over(margin?, &name, span?))
+}
+
+/// The problem of a margin that is not shorter than this time.
+pub(super) fn margin_over(margin: Duration, name: &str, span: Duration) -> Option<String> {
+    (span <= margin).then(|| {
+        format!(
+            "the safety margin ({}) must be shorter than the {name} ({}), or no time is left for the pods",
+            written(margin),
+            written(span)
+        )
+    })
+}
+
+/// Hold and margin must leave some of the shortest time that a drain may have.
+fn held_too_long(values: &Values) -> Option<String> {
+    let (hold, margin) = (values.load_balancer_hold?, values.safety_margin?);
+    let shortest = values.node_termination_grace_period?.min(INTERRUPTION);
+    let some_was_left = margin < shortest;
+    let is_held = values.exclude_from_load_balancers? && some_was_left;
+    (is_held && hold + margin >= shortest).then(|| {
+        format!(
+            "LOAD_BALANCER_HOLD ({}) and the safety margin ({}) leave no time for the pods in \
+             the {} that a drain may have",
+            written(hold),
+            written(margin),
+            written(shortest)
+        )
+    })
+}
+
+/// The notice of a spot interruption.
+const INTERRUPTION: Duration = Duration::from_mins(2);
+
+/// With too long a window no pod is deleted in time, with too short a one some are deleted too early: a
+/// default is remarked.
+fn unknown_hook(lookup: &Lookup<'_>, values: &Values) -> Option<String> {
+    let window = values.asg_lifecycle_window?;
+    let drains = values.enable_asg_lifecycle_draining? && !values.cordon_only?;
+    (drains && !lookup.is_given("ASG_LIFECYCLE_WINDOW")).then(|| {
+        format!(
             "ASG_LIFECYCLE_WINDOW is not set: when the Auto Scaling group ends the instance, {} are \
              taken to be left, for the metadata service does not tell. Set it to the time-out of your \
              life-cycle hook, less a margin: EKS sets 1800 s for its managed node groups, the usual \
              recipe is 300 s, and 3600 s are the default of the Auto Scaling API.",
-            written(*lifecycle_window)
-        ));
-    }
+            written(window)
+        )
+    })
 }
 
-fn no_time_left(sources: &mut Sources<'_>, notices: &Notices, margin: Duration) {
-    let window = notices.window;
-    let lifecycle = notices.watched.lifecycle.then_some(notices.lifecycle_window);
-    let spans = [
-        ("node termination grace period".to_owned(), Some(window)),
-        ("Auto Scaling life-cycle window".to_owned(), lifecycle),
-    ];
-    // A lead time that is the node termination grace period's is no second mistake.
-    let lead_times = Code::ALL
-        .into_iter()
-        .map(|code| (code, notices.policy.lead_times.of(code)))
-        .filter(|(_, time)| *time != window)
-        .map(|(code, time)| (format!("lead time of {code}"), Some(time)));
-    for (name, span) in spans.into_iter().chain(lead_times) {
-        if let Some(span) = span.filter(|span| *span <= margin) {
-            sources.contradiction(format!(
-                "the safety margin ({}) must be shorter than the {name} ({}), or no time is \
-                     left for the pods",
-                written(margin),
-                written(span)
-            ));
-        }
-    }
-}
-
-/// The shortest time that a drain may have is what must be left after hold and margin.
-fn held_too_long(
-    sources: &mut Sources<'_>,
-    notices: &Notices,
-    marking: &Marking,
-    margin: Duration,
-) {
-    let hold = marking.load_balancer_hold;
-    let shortest = notices.window.min(INTERRUPTION);
-    let some_was_left = margin < shortest;
-    if marking.marks.exclude_from_load_balancers && some_was_left && hold + margin >= shortest {
-        sources.contradiction(format!(
-            "LOAD_BALANCER_HOLD ({}) and the safety margin ({}) leave no time for the pods in \
-                 the {} that a drain may have",
-            written(hold),
-            written(margin),
-            written(shortest)
-        ));
-    }
-}
-
-/// What EC2 gives before a spot interruption.
-const INTERRUPTION: Duration = Duration::from_mins(2);
-
-fn long_interval(sources: &mut Sources<'_>, interval: Duration) {
-    if interval > LONG_INTERVAL {
-        sources.remark(format!(
+fn long_interval(values: &Values) -> Option<String> {
+    let interval = values.poll_interval?;
+    (interval > LONG_INTERVAL).then(|| {
+        format!(
             "With {} between polls, up to so much of the two minutes after a notice is lost; EC2 \
              advises 5 seconds.",
             written(interval)
-        ));
-    }
+        )
+    })
 }
 
 /// Twice what the EC2 user guide advises.
 const LONG_INTERVAL: Duration = Duration::from_secs(10);
 
-fn ended_by_taint(sources: &mut Sources<'_>, marking: &Marking) {
-    if marking.marks.taint == Some(TaintEffect::NoExecute) {
-        sources.remark(
-            "TAINT_EFFECT is NoExecute: Kubernetes itself ends every pod that does not tolerate the \
-             taint, at once and past its budget.",
-        );
-    }
+fn unwritten_events(values: &Values, writes_events: bool) -> Option<String> {
+    let words = "EMIT_KUBERNETES_EVENTS has no effect: a dry run writes nothing.";
+    (values.dry_run? && writes_events).then(|| words.to_owned())
 }
 
-/// Settings that were given in vain. One that asks for what is so anyway does no harm: manifests of
-/// other handlers have many of them.
-fn without_effect(sources: &mut Sources<'_>, notices: &Notices, marking: &Marking) {
-    let Notices { watched, policy, .. } = notices;
-    let drains = matches!(policy.rebalance, Rebalance::Drain { .. });
-    let excludes = marking.marks.exclude_from_load_balancers;
-    let in_vain: [(&Row, &[(bool, &str)]); 8] = [
-        (&table::TAINT_EFFECT.row, &[(marking.marks.taint.is_none(), "TAINT_NODE is false")]),
+fn ended_by_taint(values: &Values) -> Option<String> {
+    let words = "TAINT_EFFECT is NoExecute: Kubernetes itself ends every pod that does not tolerate the \
+                 taint, at once and past its budget.";
+    let ends = values.taint_node? && values.taint_effect? == TaintEffect::NoExecute;
+    ends.then(|| words.to_owned())
+}
+
+/// Remarks on settings without effect, unless they are set to their default: manifests of other handlers
+/// have many of these.
+fn without_effect(lookup: &mut Lookup<'_>, values: &Values) {
+    let on = |value: Option<bool>| value == Some(true);
+    let off = |value: Option<bool>| value == Some(false);
+    let (drains, marks_only) = (values.enable_rebalance_draining, values.cordon_only);
+    let watches_none = off(values.enable_rebalance_monitoring) && off(drains);
+    // The first reason is enough.
+    let mut last = "";
+    for (name, has_none, why) in [
+        ("TAINT_EFFECT", off(values.taint_node), "TAINT_NODE is false"),
         (
-            &table::LOAD_BALANCER_HOLD.row,
-            &[
-                (!excludes, "EXCLUDE_FROM_LOAD_BALANCERS is false"),
-                (policy.marks_only, EVICTS_NOBODY),
-            ],
+            "LOAD_BALANCER_HOLD",
+            off(values.exclude_from_load_balancers),
+            "EXCLUDE_FROM_LOAD_BALANCERS is false",
+        ),
+        ("LOAD_BALANCER_HOLD", on(marks_only), EVICTS_NOBODY),
+        ("REBALANCE_MARK", watches_none, NO_REBALANCE),
+        (
+            "REBALANCE_MARK",
+            on(drains) && off(marks_only),
+            "ENABLE_REBALANCE_DRAINING is true, and cordons",
+        ),
+        ("REBALANCE_MARK_DURATION", watches_none, NO_REBALANCE),
+        ("REBALANCE_PATIENCE", off(drains), "ENABLE_REBALANCE_DRAINING is false"),
+        ("REBALANCE_PATIENCE", on(marks_only), EVICTS_NOBODY),
+        (
+            "ENABLE_REBALANCE_DRAINING",
+            on(drains) && on(marks_only),
+            "CORDON_ONLY is true, so a rebalance recommendation only marks the node",
         ),
         (
-            &table::REBALANCE_MARK.row,
-            &[
-                (!watched.rebalance, NO_REBALANCE),
-                (drains && !policy.marks_only, "ENABLE_REBALANCE_DRAINING is true, and cordons"),
-            ],
-        ),
-        (&table::REBALANCE_MARK_DURATION.row, &[(!watched.rebalance, NO_REBALANCE)]),
-        (
-            &table::REBALANCE_PATIENCE.row,
-            &[(!drains, "ENABLE_REBALANCE_DRAINING is false"), (policy.marks_only, EVICTS_NOBODY)],
+            "MAINTENANCE_LEAD_TIMES",
+            off(values.enable_scheduled_event_draining),
+            "ENABLE_SCHEDULED_EVENT_DRAINING is false",
         ),
         (
-            &table::ENABLE_REBALANCE_DRAINING.row,
-            &[(
-                drains && policy.marks_only,
-                "CORDON_ONLY is true, so a rebalance recommendation only marks the node",
-            )],
+            "ASG_LIFECYCLE_WINDOW",
+            off(values.enable_asg_lifecycle_draining),
+            "ENABLE_ASG_LIFECYCLE_DRAINING is false",
         ),
         (
-            &table::MAINTENANCE_LEAD_TIMES.row,
-            &[(!watched.maintenance, "ENABLE_SCHEDULED_EVENT_DRAINING is false")],
+            "KUBERNETES_EVENTS_EXTRA_ANNOTATIONS",
+            off(values.emit_kubernetes_events),
+            "EMIT_KUBERNETES_EVENTS is false",
         ),
-        (
-            &table::ASG_LIFECYCLE_WINDOW.row,
-            &[(!watched.lifecycle, "ENABLE_ASG_LIFECYCLE_DRAINING is false")],
-        ),
-    ];
-    for (row, reasons) in in_vain {
-        let reason = reasons.iter().find(|(so, _)| *so);
-        if let Some((_, reason)) = reason.filter(|_| sources.is_changed(row)) {
-            sources.remark(format!("{} has no effect: {reason}.", row.variable));
+    ] {
+        if has_none && name != last && lookup.is_changed(name) && !lookup.is_bad(name) {
+            lookup.remark(format!("{name} has no effect: {why}."));
+            last = name;
         }
     }
 }

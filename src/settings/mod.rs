@@ -1,16 +1,26 @@
-//! What the operator wants: flags, environment and defaults, parsed into values that cannot be
-//! wrong before anything else happens.
+//! The operator's settings: flags, environment and defaults, parsed and validated before anything else
+//! happens.
+//!
+//! | Module | What it is |
+//! |---|---|
+//! | `problem` | what is wrong, in words |
+//! | `value` | how values are parsed, and what of them may be printed |
+//! | `table` | every setting: its names, its help, how it is parsed |
+//! | `predecessors` | names of other handlers that have no effect here |
+//! | `arguments` | the command line, split into flags |
+//! | `lookup` | flag, environment or default: which value is in force, and why |
+//! | `webhooks`, `compare`, `settle` | from the table's values to [`Settings`]; checks across settings |
+//! | `print` | `--help` and `--print-settings` |
+//!
+//! Each uses only what stands before it.
 
 mod arguments;
 mod compare;
-mod help;
-mod list;
-mod overview;
+mod lookup;
 mod predecessors;
+mod print;
 mod problem;
-mod reporting;
 mod settle;
-mod sources;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -19,61 +29,63 @@ mod webhooks;
 
 use std::ffi::OsString;
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::drain::BudgetOverride;
 use crate::drain::ask::Grace;
 use crate::drain::pod::Rules;
+use crate::kube::event::Annotations;
 use crate::kube::identity::Choice;
 use crate::kube::server_url::ServerUrl;
 use crate::node::MarkPolicy;
 use crate::plan::kinds::Policy;
-use crate::settings::arguments::Asked;
-use crate::settings::overview::overview;
+use crate::remark::{Level, Remark};
+use crate::settings::arguments::CommandLine;
+use crate::settings::print::overview;
 use crate::settings::settle::settle;
 use crate::source::url::{MetadataUrl, NoticeUrl};
+use crate::webhook::destination::Destination;
 
-pub use crate::settings::help::help;
-pub use crate::settings::list::BadItem;
-pub use crate::settings::overview::Overview;
+pub use crate::settings::print::{Overview, help};
 pub use crate::settings::problem::{BadSettings, Problem, Unusable};
-pub use crate::settings::reporting::{Annotations, FactUrls, LogStyle, Probes, Reporting};
+pub use crate::settings::value::{LivePath, METRICS, READY};
 pub use crate::source::Watched;
 
 /// What the program is asked to do.
 #[derive(Debug)]
-pub enum Wanted {
+pub enum Invocation {
     /// Print [`help`].
     Help,
     /// Print name and version.
     Version,
     /// Print what is in force.
     Print(Overview),
-    /// Do this with these settings.
+    /// Run this command with these settings.
     Do(Command, Box<Settings>),
-    /// Say what is wrong with the settings as the findings of a check, in this form.
+    /// `check` with settings that are not valid: report that as its findings, in this format.
     CheckBad(BadSettings, Output),
 }
 
-/// What is done with the settings.
+/// The commands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Command {
     /// Watch the metadata service, and drain when a notice comes.
     #[default]
     Run,
-    /// Look whether everything is there that a drain needs.
+    /// Check that everything a drain needs is there.
     Check,
-    /// Tell what a drain would do now, and do nothing.
+    /// Print what a drain would do now, without doing it.
     Plan,
-    /// Drain a node, by hand.
+    /// Drain a node now.
     Drain,
-    /// Take back what was done to a node.
+    /// Undo what was done to a node.
     Restore,
 }
 
 impl Command {
-    /// All of them, by the word that stands first among the arguments.
+    /// All of them, with their names on the command line.
     pub const ALL: [(&'static str, Self); 5] = [
         ("run", Self::Run),
         ("check", Self::Check),
@@ -82,7 +94,7 @@ impl Command {
         ("restore", Self::Restore),
     ];
 
-    /// Whether a node may be named after it.
+    /// Whether it takes the name of a node.
     pub fn takes_node(self) -> bool {
         match self {
             Self::Check | Self::Plan | Self::Drain | Self::Restore => true,
@@ -91,7 +103,7 @@ impl Command {
     }
 }
 
-/// Everything that is in force.
+/// The settings in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The node to drain.
@@ -104,37 +116,37 @@ pub struct Settings {
     pub policy: Policy,
     /// How the node is marked.
     pub marks: MarkPolicy,
-    /// From the label that takes the node out of load balancers to the first eviction. Taken from
-    /// the drain's time; it moves no deadline.
+    /// From the label that takes the node out of load balancers to the first eviction. It is part of
+    /// the drain's time; the deadline stays.
     pub load_balancer_hold: Duration,
-    /// From when the Auto Scaling group's `Terminated` is first seen to the drain's deadline; at
+    /// From the first poll that returns the target state `Terminated` to the drain's deadline; at
     /// least 1 s.
     pub lifecycle_window: Duration,
-    /// Where requests go.
+    /// The API server.
     pub api_server: ApiServer,
-    /// Write nothing: ask for evictions with `dryRun`.
+    /// Write nothing; evictions are requested with `dryRun`.
     pub dry_run: bool,
-    /// Which pods go.
+    /// Which pods are evicted.
     pub rules: Rules,
-    /// The longest grace any pod gets; `None`: each pod's own.
+    /// The longest grace period of any pod; `None`: each pod's own.
     pub longest_grace: Option<Grace>,
-    /// What becomes of pods that their budgets do not let go.
+    /// What happens to pods whose PodDisruptionBudget allows no eviction.
     pub budget_override: BudgetOverride,
-    /// How long before the deadline the last pod is to have ended; shorter than `window`.
+    /// How long before the deadline the last pod must have ended; shorter than `window`.
     pub safety_margin: Duration,
-    /// The time a drain has after a notice that states no usable time; at least 1 s.
+    /// The time for a drain if the notice states no usable time; at least 1 s.
     pub window: Duration,
-    /// From SIGTERM to SIGKILL, until that of the own pod was read; at least 1 s.
+    /// The time from SIGTERM to SIGKILL, until that of this process's own pod is known; at least 1 s.
     pub shutdown_grace: Duration,
-    /// Who is told.
+    /// Log, Events, webhooks, metrics and probes.
     pub reporting: Reporting,
-    /// What an operator's commands are told.
+    /// Settings of `check`, `plan` and `drain` alone.
     pub by_hand: ByHand,
-    /// What was given by flag or environment, for the log at start.
+    /// What was set by flag or environment, for the log at start.
     pub given: Vec<Given>,
-    /// What is worth a word at start.
+    /// Remarks for the log at start.
     pub remarks: Vec<Remark>,
-    /// What of the settings is not valid, and is done without.
+    /// Settings that are not valid, and without which the handler runs.
     pub unusable: Vec<Unusable>,
 }
 
@@ -143,7 +155,7 @@ pub struct Settings {
 pub enum WhichNode {
     /// The one with this name.
     Named(String),
-    /// The one that this process's own pod runs on: [`Rules::own`].
+    /// The one that runs this process's own pod: [`Rules::own`].
     OfOwnPod,
 }
 
@@ -152,55 +164,103 @@ pub enum WhichNode {
 pub struct Metadata {
     /// The metadata service.
     pub url: MetadataUrl,
-    /// Another address where notices may stand.
+    /// Another address that is polled for notices.
     pub notice_url: Option<NoticeUrl>,
-    /// From one poll to the next; at least 1 s.
+    /// The interval between polls; at least 1 s.
     pub poll_interval: Duration,
-    /// Whether it may be asked without a token where it offers no IMDSv2.
+    /// Whether it is asked without a token if it offers no IMDSv2.
     pub v1_fallback: bool,
 }
 
-/// Where the API server is, and what opens it.
+/// Where the API server is, and the credentials for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ApiServer {
-    /// As a pod is told it.
+    /// As in a pod.
     Named {
         /// Host and port; the port is not 0.
         url: ServerUrl,
         /// The ServiceAccount token.
         token_file: PathBuf,
-        /// The roots, in PEM, that the server's certificate must go back to.
+        /// The CA certificates, in PEM, that the server's certificate must chain to.
         ca_file: PathBuf,
-        /// In whose name requests are made.
+        /// As whom requests are made.
         identity: Choice,
     },
-    /// As this kubeconfig has it, in whoever's name its credentials are.
+    /// As in this kubeconfig, with its credentials.
     Kubeconfig(PathBuf),
 }
 
-/// What an operator's commands are told.
+/// What is reported, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reporting {
+    /// The log.
+    pub log: LogStyle,
+    /// The annotations of Kubernetes Events; `None`: no Events are written.
+    pub events: Option<Annotations>,
+    /// Webhooks.
+    pub webhooks: Vec<Destination>,
+    /// The cluster's name in messages.
+    pub cluster: Option<String>,
+    /// Addresses of facts about the instance other than the metadata service's.
+    pub facts: FactUrls,
+    /// Where metrics are served; `None`: nowhere.
+    pub metrics: Option<SocketAddr>,
+    /// Where probes are served; `None`: nowhere.
+    pub probes: Option<Probes>,
+}
+
+/// The format of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogStyle {
+    /// JSON, one object per line; else text.
+    pub json: bool,
+    /// Facts of a lower level are left out.
+    pub least: Level,
+}
+
+/// Addresses of facts about the instance other than the metadata service's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FactUrls {
+    /// The availability zone.
+    pub zone: Option<NoticeUrl>,
+    /// Its id.
+    pub id: Option<NoticeUrl>,
+    /// Its type.
+    pub kind: Option<NoticeUrl>,
+}
+
+/// Where probes are served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probes {
+    /// At this address.
+    pub address: SocketAddr,
+    /// The path of the liveness probe.
+    pub liveness: LivePath,
+}
+
+/// Settings of `check`, `plan` and `drain` alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ByHand {
-    /// How long a drain has, or is thought to have; at least 1 s.
+    /// The time for a drain; at least 1 s.
     pub deadline: Duration,
-    /// Pods that their budgets do not let go are deleted at the deadline: somebody asked for that.
+    /// Budgets are overridden at the deadline, because a flag says so.
     pub overrides_budgets: bool,
-    /// The longest grace counts: somebody asked for that.
+    /// The longest grace period applies, because a flag sets it.
     pub shortens_graces: bool,
-    /// How it is printed what was found.
+    /// The format of the output.
     pub output: Output,
 }
 
-/// How it is printed what was found.
+/// The format of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// For people.
+    /// Text.
     Text,
-    /// For programs: one JSON object.
+    /// One JSON object.
     Json,
 }
 
-/// A setting that was given, and by what: `POLL_INTERVAL=5s`, `--dry-run=true`.
+/// A setting as it was given: `POLL_INTERVAL=5s`, `--dry-run=true`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Given {
     given_as: String,
@@ -213,62 +273,45 @@ impl fmt::Display for Given {
     }
 }
 
-/// Something about the settings that the operator should know, in one sentence. Nothing is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Remark(String);
-
-impl Remark {
-    /// A remark in these words.
-    pub fn new(words: impl Into<String>) -> Self {
-        Self(words.into())
-    }
-}
-
-impl fmt::Display for Remark {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// Reads the arguments (without the program's name), then what `variable` finds, then the defaults.
+/// Reads the arguments (without the program's name), the environment (through `variable`) and the defaults.
 ///
 /// # Errors
-/// All that is wrong, together. Where only [`Wanted::Print`] is asked for, it is in there.
+/// Every problem, together. For `--print-settings` they are in [`Invocation::Print`].
 pub fn read(
     arguments: impl IntoIterator<Item = OsString>,
     variable: &dyn Fn(&str) -> Option<OsString>,
-) -> Result<Wanted, BadSettings> {
+) -> Result<Invocation, BadSettings> {
     match arguments::read(arguments) {
-        Asked::Help => Ok(Wanted::Help),
-        Asked::Version => Ok(Wanted::Version),
-        Asked::Run(flags) if flags.print => Ok(Wanted::Print(overview(flags, variable))),
-        Asked::Run(flags) => {
+        CommandLine::Help => Ok(Invocation::Help),
+        CommandLine::Version => Ok(Invocation::Version),
+        CommandLine::Run(flags) if flags.print => Ok(Invocation::Print(overview(flags, variable))),
+        CommandLine::Run(flags) => {
             let command = flags.command;
             let output = flags.output(variable);
             match settle(flags, variable) {
-                Ok(settings) => Ok(Wanted::Do(command, Box::new(settings))),
-                Err(bad) if command == Command::Check => Ok(Wanted::CheckBad(bad, output)),
+                Ok(settings) => Ok(Invocation::Do(command, Box::new(settings))),
+                Err(bad) if command == Command::Check => Ok(Invocation::CheckBad(bad, output)),
                 Err(bad) => Err(bad),
             }
         }
     }
 }
 
-/// Whether these arguments and variables ask for the handler itself with a log of JSON, whatever else
-/// is wrong with them. What a person asks for by hand is answered in words.
+/// Whether the handler itself is to run and log JSON, whatever else is wrong with the settings. The
+/// commands of an operator answer in text.
 pub fn logs_json(
     arguments: impl IntoIterator<Item = OsString>,
     variable: &dyn Fn(&str) -> Option<OsString>,
 ) -> bool {
     match arguments::read(arguments) {
-        Asked::Run(flags) => {
+        CommandLine::Run(flags) => {
             flags.command == Command::Run && !flags.print && flags.logs_json(variable)
         }
-        Asked::Help | Asked::Version => false,
+        CommandLine::Help | CommandLine::Version => false,
     }
 }
 
-/// The process's environment: one variable of it.
+/// A variable of the process's environment.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
 pub fn environment(name: &str) -> Option<OsString> {
     std::env::var_os(name)

@@ -1,6 +1,6 @@
-//! Names that users of k8s-spot-handler before this one and of aws-node-termination-handler have in
-//! their manifests and that change nothing here. Where that makes a difference it is said once at
-//! start; only what asks for another way of working altogether is an error.
+//! Names of older versions of k8s-spot-handler and of aws-node-termination-handler that have no effect here.
+//! Users have them in their manifests. If that makes a difference it is logged once at start; only a request
+//! for another mode of operation is an error.
 
 use std::ffi::OsStr;
 
@@ -11,28 +11,28 @@ use crate::settings::value::truth;
 pub(super) struct Former {
     /// The environment variable.
     pub(super) variable: &'static str,
-    /// The value that is no different from what is done here; `None` if any other is worth a word.
+    /// The value that asks for what is done here anyway; `None`: every value is remarked.
     pub(super) as_here: Option<&'static str>,
-    /// Its flag stands alone, without a value.
+    /// Its flag takes no value.
     pub(super) is_switch: bool,
-    /// Other programs read the variable, too, and set it for them all: only the flag is worth a word.
+    /// The variable is commonly set for other programs: only the flag is remarked.
     pub(super) is_common: bool,
-    /// What becomes of it.
+    /// Its effect.
     pub(super) effect: Effect,
 }
 
-/// What becomes of a value that would make a difference.
+/// The effect of a value that asks for something else.
 #[derive(Debug)]
 pub(super) enum Effect {
-    /// Nothing; what is so instead.
+    /// None; what is done instead.
     None(&'static str),
-    /// The program does not begin: the whole sentence.
+    /// The program does not start: the whole message.
     Refused(&'static str),
 }
 
 /// All of them.
 pub(super) const FORMER: &[Former] = &[
-    // What begins a drain.
+    // What starts a drain.
     Former {
         variable: "ENABLE_SQS_TERMINATION_DRAINING",
         as_here: Some("false"),
@@ -65,7 +65,7 @@ pub(super) const FORMER: &[Former] = &[
         "on a node that still runs that taint corrupts volumes",
     ),
     former("DETACH_ASG", "false", "the instance stays in its Auto Scaling group"),
-    // Who is told.
+    // Reports.
     any("HIPCHAT_ROOM_ID", NO_MESSAGES),
     any("HIPCHAT_AUTH_TOKEN", NO_MESSAGES),
     any("GMAIL_USER", NO_MESSAGES),
@@ -88,7 +88,7 @@ const NO_MESSAGES: &str =
     "no mail is sent, and HipChat is no more; WEBHOOK_URL reaches other services";
 const NO_RATE: &str = "requests are not limited here; the API server's Retry-After is obeyed";
 
-/// A name that makes no difference if it is `as_here`.
+/// A name that is not remarked if its value is `as_here`.
 const fn former(variable: &'static str, as_here: &'static str, instead: &'static str) -> Former {
     let is_switch = matches!(as_here.as_bytes(), b"true" | b"false");
     Former {
@@ -100,7 +100,7 @@ const fn former(variable: &'static str, as_here: &'static str, instead: &'static
     }
 }
 
-/// A name that is worth a word with any value.
+/// A name that is remarked with any value.
 const fn any(variable: &'static str, instead: &'static str) -> Former {
     Former {
         variable,
@@ -111,18 +111,18 @@ const fn any(variable: &'static str, instead: &'static str) -> Former {
     }
 }
 
-/// The same, of a flag that stands alone.
+/// The same, with a flag that takes no value.
 const fn switch(variable: &'static str, instead: &'static str) -> Former {
     Former { is_switch: true, ..any(variable, instead) }
 }
 
 impl Former {
-    /// The one whose flag is `--name`.
+    /// The one with the flag `--name`.
     pub(super) fn by_flag(name: &str) -> Option<&'static Self> {
         FORMER.iter().find(|former| former.variable.to_ascii_lowercase().replace('_', "-") == name)
     }
 
-    /// Whether this value asks for what is done here anyway.
+    /// Whether the value asks for what is done here anyway.
     pub(super) fn is_as_here(&self, value: &OsStr) -> bool {
         let (Some(as_here), Some(value)) = (self.as_here, value.to_str()) else { return false };
         value == as_here || truth(as_here).is_some_and(|so| truth(value) == Some(so))

@@ -1,66 +1,46 @@
-//! Settings: where messages go.
+//! Webhooks, from the table's values.
 
-use std::path::PathBuf;
-
-use crate::report::webhook::destination::{Destination, Held, Wanted};
-use crate::report::webhook::form::{Form, RoutingKey};
-use crate::report::webhook::headers::Headers;
-use crate::report::webhook::proxies::{Named, Proxies};
-use crate::report::webhook::proxy::ProxyUrl;
-use crate::report::webhook::roots::Roots;
-use crate::report::webhook::template::{DEFAULT_TEMPLATE, Template};
-use crate::report::webhook::url::WebhookUrl;
 use crate::settings::Problem;
-use crate::settings::sources::Sources;
-use crate::settings::table::{self, Setting};
-use crate::settings::value::ReadyForm;
+use crate::settings::lookup::Lookup;
+use crate::settings::table::Values;
+use crate::settings::value::FormName;
+use crate::webhook::destination::{Content, Destination, Roots, ValueOrFile};
+use crate::webhook::form::Form;
+use crate::webhook::headers::Headers;
+use crate::webhook::proxy::{Named, Proxies, ProxyUrl};
+use crate::webhook::template::{DEFAULT_TEMPLATE, Template};
 
-/// Reads these settings: the operator's own webhook first, then those of the programs before this one.
-/// What cannot be used of them is noted, and messages are sent without it where that gives nothing away.
-pub(super) fn webhooks(sources: &mut Sources<'_>) -> Vec<Destination> {
-    let way = way(sources);
-    let own = own(sources, &way);
-    let former = former(sources, &way);
-    // Whoever names a proxy may mean that nothing leaves the node past it.
-    if sources.is_bad(&table::WEBHOOK_PROXY.row) {
+/// The operator's own webhook, then those of older handlers. What cannot be used is recorded, and messages
+/// are sent without it unless that could disclose anything.
+pub(super) fn webhooks(lookup: &mut Lookup<'_>, values: &Values) -> Vec<Destination> {
+    let (proxies, unused) = proxies(lookup, values);
+    let own = own(lookup, values, &proxies);
+    // Traffic may have to go through the proxy: without a valid one, nothing is sent.
+    if lookup.is_bad("WEBHOOK_PROXY") {
         return Vec::new();
     }
-    // Whoever names a CA means that no other is believed.
-    let own = own.filter(|_| !sources.is_bad(&table::WEBHOOK_CA_FILE.row));
-    let all: Vec<_> = own.into_iter().chain(former).collect();
+    // A CA file means that no other CA is trusted.
+    let own = own.filter(|_| !lookup.is_bad("WEBHOOK_CA_FILE"));
+    let all: Vec<_> = own.into_iter().chain(former(values, &proxies)).collect();
     if !all.is_empty() {
-        way.unused.into_iter().for_each(|why| sources.remark(why));
+        for why in unused {
+            lookup.remark(why);
+        }
     }
     all
 }
 
-/// How webhooks are reached.
-struct Way {
-    proxies: Proxies,
-    /// Why proxies of the environment are not used, in remarks.
-    unused: Vec<String>,
-    /// For the operator's own; those of known services have public certificates.
-    ca_file: Option<PathBuf>,
-}
-
-fn way(sources: &mut Sources<'_>) -> Way {
-    let own = sources.value(&table::WEBHOOK_PROXY);
-    let (of_environment, unused) = proxies(sources);
-    let ca_file = sources.value(&table::WEBHOOK_CA_FILE);
-    match own {
-        Some(own) => Way { proxies: Proxies::all(own), unused: Vec::new(), ca_file },
-        None => Way { proxies: of_environment, unused, ca_file },
+/// The proxy for webhooks, else those of the environment for all programs, and why some of these cannot
+/// be used.
+fn proxies(lookup: &Lookup<'_>, values: &Values) -> (Proxies, Vec<String>) {
+    if let Some(proxy) = &values.webhook_proxy {
+        return (Proxies::all(proxy.clone()), Vec::new());
     }
-}
-
-/// The proxies that the environment names for all programs, and why some cannot be used.
-fn proxies(sources: &mut Sources<'_>) -> (Proxies, Vec<String>) {
     let mut unused = Vec::new();
-    let mut named = |setting: &Setting<Result<ProxyUrl, &str>>| -> Option<Named> {
-        let name = setting.row.variable;
-        match sources.value(setting)? {
-            // To a web server's child it may have come from whoever asks the server ("httpoxy").
-            Ok(_) if name == "HTTP_PROXY" && sources.is_set("REQUEST_METHOD") => {
+    let mut named = |name: &str, value: &Option<Result<ProxyUrl, &str>>| -> Option<Named> {
+        match value.clone()? {
+            // In a CGI process it is a client's header ("httpoxy").
+            Ok(_) if name == "HTTP_PROXY" && lookup.set("REQUEST_METHOD").is_some() => {
                 unused.push(format!(
                     "{name} is not used: REQUEST_METHOD is set, as by a web server."
                 ));
@@ -76,23 +56,16 @@ fn proxies(sources: &mut Sources<'_>) -> (Proxies, Vec<String>) {
             }
         }
     };
-    let https = named(&table::HTTPS_PROXY);
-    let http = named(&table::HTTP_PROXY);
-    let rest = named(&table::ALL_PROXY);
-    let except = sources.value(&table::NO_PROXY).unwrap_or_default();
+    let https = named("HTTPS_PROXY", &values.https_proxy);
+    let http = named("HTTP_PROXY", &values.http_proxy);
+    let rest = named("ALL_PROXY", &values.all_proxy);
+    let except = values.no_proxy.clone().unwrap_or_default();
     (Proxies::by_scheme(https.or_else(|| rest.clone()), http.or(rest), except), unused)
 }
 
-fn own(sources: &mut Sources<'_>, way: &Way) -> Option<Destination> {
-    let url = sources.value(&table::WEBHOOK_URL);
-    let url_file = sources.value(&table::WEBHOOK_URL_FILE);
-    let ready = sources.value(&table::WEBHOOK_FORM);
-    let template = sources.value(&table::WEBHOOK_TEMPLATE);
-    let template_file = sources.value(&table::WEBHOOK_TEMPLATE_FILE);
-    let key = sources.value(&table::WEBHOOK_ROUTING_KEY);
-    let headers = sources.value(&table::WEBHOOK_HEADERS);
-    let headers_file = sources.value(&table::WEBHOOK_HEADERS_FILE);
-
+fn own(lookup: &mut Lookup<'_>, values: &Values, proxies: &Proxies) -> Option<Destination> {
+    let Values { webhook_url: url, webhook_url_file: url_file, .. } = values;
+    let Values { webhook_template: template, webhook_template_file: template_file, .. } = values;
     for (both, which, instead) in [
         (url.is_some() && url_file.is_some(), "WEBHOOK_URL", "WEBHOOK_URL_FILE"),
         (
@@ -102,99 +75,97 @@ fn own(sources: &mut Sources<'_>, way: &Way) -> Option<Destination> {
         ),
     ] {
         if both {
-            sources.remark(format!("{which} is set too, but not used: {instead} comes first."));
+            lookup.remark(format!("{which} is set too, but not used: {instead} comes first."));
         }
     }
-    let headers = headers_file.map_or(Held::Here(headers?), Held::InFile);
-    let is_own = template.is_some() || template_file.is_some();
-    let ready = ready?;
-    let Some(url) = url_file.map(Held::InFile).or(url.map(Held::Here)) else {
-        let is_named = [&table::WEBHOOK_URL.row, &table::WEBHOOK_URL_FILE.row];
-        let is_named = is_named.into_iter().any(|row| sources.is_bad(row));
-        if !is_named && (is_own || ready != ReadyForm::Template) {
-            sources.remark("The webhook's form has no effect: no WEBHOOK_URL is set.");
+    let headers = match &values.webhook_headers_file {
+        Some(file) => ValueOrFile::File(file.clone()),
+        None => ValueOrFile::Value(values.webhook_headers.clone()?),
+    };
+    let has_template = template.is_some() || template_file.is_some();
+    let form = values.webhook_form?;
+    let url =
+        url_file.clone().map(ValueOrFile::File).or_else(|| url.clone().map(ValueOrFile::Value));
+    let Some(url) = url else {
+        let is_named = lookup.is_bad("WEBHOOK_URL") || lookup.is_bad("WEBHOOK_URL_FILE");
+        if !is_named && (has_template || form != FormName::Template) {
+            lookup.remark("The webhook's form has no effect: no WEBHOOK_URL is set.");
         }
         return None;
     };
-    let form = match (ready, template_file) {
-        (ReadyForm::Template, Some(file)) => Wanted::TemplateIn(file),
-        (ReadyForm::Template, None) => {
-            let text = template.unwrap_or_else(|| DEFAULT_TEMPLATE.to_owned());
-            own_template(sources, text, &headers)
-        }
-        (ready, _) => Wanted::Form(ready_form(sources, ready, key, is_own)?),
+    let form = match (form, template_file) {
+        (FormName::Template, Some(file)) => Content::TemplateFile(file.clone()),
+        (FormName::Template, None) => own_template(lookup, template.as_deref(), &headers),
+        (form, _) => Content::Form(ready_form(lookup, values, form, has_template)?),
     };
-    let roots = way.ca_file.clone().map_or(Roots::Public, Roots::File);
-    Some(Destination { url, headers, form, proxies: way.proxies.clone(), roots })
+    // The other webhooks are services with public certificates.
+    let roots = values.webhook_ca_file.clone().map_or(Roots::Public, Roots::File);
+    Some(Destination { url, headers, form, proxies: proxies.clone(), roots })
 }
 
-/// What the template is written in, the headers say.
-fn own_template(sources: &mut Sources<'_>, text: String, headers: &Held<Headers>) -> Wanted {
-    let Held::Here(headers) = headers else { return Wanted::Template(text) };
-    match Template::parse(&text, headers.language()) {
-        Ok(template) => Wanted::Form(Form::Template(template)),
-        Err(why) => {
-            let given_as = "WEBHOOK_TEMPLATE".to_owned();
-            let row = &table::WEBHOOK_TEMPLATE.row;
-            sources.wrong(row, Problem::Explained { given_as, why });
-            Wanted::Form(Form::Template(Template::usual(headers.language())))
-        }
-    }
+/// The template, escaped for the content type in the headers.
+fn own_template(
+    lookup: &mut Lookup<'_>,
+    text: Option<&str>,
+    headers: &ValueOrFile<Headers>,
+) -> Content {
+    let text = text.unwrap_or(DEFAULT_TEMPLATE);
+    let ValueOrFile::Value(headers) = headers else { return Content::Template(text.to_owned()) };
+    let template = Template::parse(text, headers.language()).unwrap_or_else(|why| {
+        lookup.wrong_in("WEBHOOK_TEMPLATE", format!("WEBHOOK_TEMPLATE: {why}"));
+        Template::usual(headers.language())
+    });
+    Content::Form(Form::Template(template))
 }
 
 fn ready_form(
-    sources: &mut Sources<'_>,
-    ready: ReadyForm,
-    key: Option<RoutingKey>,
-    is_own: bool,
+    lookup: &mut Lookup<'_>,
+    values: &Values,
+    form: FormName,
+    has_template: bool,
 ) -> Option<Form> {
-    if is_own {
+    if has_template {
         let words =
             "WEBHOOK_FORM asks for a ready form, and a template is set, too; unset one of them";
-        sources.done_without(Problem::Contradiction(words.to_owned()), "the ready form is sent");
+        lookup.done_without(Problem::new(words), "the ready form is sent");
     }
-    let is_missing = key.is_none() && !sources.is_bad(&table::WEBHOOK_ROUTING_KEY.row);
-    if ready == ReadyForm::PagerDuty && is_missing {
-        sources.missing(&table::WEBHOOK_ROUTING_KEY.row, NO_KEY);
+    let key = values.webhook_routing_key.clone();
+    let is_missing = key.is_none() && !lookup.is_bad("WEBHOOK_ROUTING_KEY");
+    if form == FormName::PagerDuty && is_missing {
+        lookup.missing("WEBHOOK_ROUTING_KEY", NO_KEY);
     }
-    match ready {
-        ReadyForm::Slack => Some(Form::Slack { channel: None }),
-        ReadyForm::Teams => Some(Form::Teams),
-        ReadyForm::Discord => Some(Form::Discord),
-        ReadyForm::GoogleChat => Some(Form::GoogleChat),
-        ReadyForm::PagerDuty => key.map(|routing_key| Form::PagerDuty { routing_key }),
-        ReadyForm::Template | ReadyForm::Json => Some(Form::Json),
+    match form {
+        FormName::Slack => Some(Form::Slack { channel: None }),
+        FormName::Teams => Some(Form::Teams),
+        FormName::Discord => Some(Form::Discord),
+        FormName::GoogleChat => Some(Form::GoogleChat),
+        FormName::PagerDuty => key.map(|routing_key| Form::PagerDuty { routing_key }),
+        FormName::Template | FormName::Json => Some(Form::Json),
     }
 }
 
 const NO_KEY: &str = "WEBHOOK_FORM is pagerduty, and WEBHOOK_ROUTING_KEY is not set; give the integration \
     key of the service (Events API v2), and WEBHOOK_URL=https://events.pagerduty.com/v2/enqueue";
 
-/// What older handlers posted to.
-fn former(sources: &mut Sources<'_>, way: &Way) -> Vec<Destination> {
-    let slack = sources.value(&table::SLACK_URL);
-    let channel = sources.value(&table::SLACK_CHANNEL);
-    let hangouts = sources.value(&table::HANGOUTS_URL);
-    let wechat = sources.value(&table::WECHAT_URL);
-    let key = sources.value(&table::WECHAT_KEY);
-    let sematext = sources.value(&table::SEMATEXT_URL);
-    let wechat = wechat.and_then(|url| match key {
-        Some(key) => url.with_query("key", &key),
+/// The webhooks of older handlers.
+fn former(values: &Values, proxies: &Proxies) -> impl Iterator<Item = Destination> {
+    let wechat = values.wechat_url.clone().and_then(|url| match &values.wechat_key {
+        Some(key) => url.with_query("key", key),
         None => Some(url),
     });
-    let each: [(Option<WebhookUrl>, Form); 4] = [
-        (slack, Form::Slack { channel }),
-        (hangouts, Form::GoogleChat),
+    let each = [
+        (values.slack_url.clone(), Form::Slack { channel: values.slack_channel.clone() }),
+        (values.hangouts_url.clone(), Form::GoogleChat),
         (wechat, Form::WeChat),
-        (sematext, Form::Sematext),
+        (values.sematext_url.clone(), Form::Sematext),
     ];
-    let set = each.into_iter().filter_map(|(url, form)| Some((url?, form)));
-    let destination = |(url, form)| Destination {
-        url: Held::Here(url),
-        headers: Held::Here(Headers::default()),
-        form: Wanted::Form(form),
-        proxies: way.proxies.clone(),
-        roots: Roots::Public,
-    };
-    set.map(destination).collect()
+    each.into_iter().filter_map(|(url, form)| {
+        Some(Destination {
+            url: ValueOrFile::Value(url?),
+            headers: ValueOrFile::Value(Headers::default()),
+            form: Content::Form(form),
+            proxies: proxies.clone(),
+            roots: Roots::Public,
+        })
+    })
 }

@@ -4,14 +4,16 @@
 //! |---|---|---|
 //! | [`url`] | addresses that can be asked | none |
 //! | `aws` | paths, and bodies → [`Answer`](crate::notice::Answer) | none |
-//! | `imds` | tokens, and what a status means | none |
-//! | `failure` | what went wrong, in words | none |
 //! | `http` | one exchange | HTTP |
+//! | `failure` | what went wrong, in words | none |
+//! | `imds` | tokens, and what a status means | none |
 //! | `pace` | how often | none |
 //! | `lane` | one path: asked, understood, due again | none |
 //! | `poller` | paths, asked for ever | its thread |
 //! | `instance` | what the instance is, asked once | none |
 //! | [`look`] | token and paths, asked once by hand | none |
+//!
+//! Each uses only what stands before it.
 
 mod aws;
 mod failure;

@@ -1,11 +1,12 @@
-//! What the facts mean. Pure: no fact is looked for here.
+//! What the facts mean, how that is printed, and what it means for the exit status. Pure: no fact is looked
+//! for here.
 
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::command::check::finding::{Finding, Outcome};
 use crate::http::error::{Cause, Error};
 use crate::instance::Instance;
+use crate::json::text;
 use crate::kube::token::Claims;
 use crate::moment::WallTime;
 use crate::node::state::Remembered;
@@ -15,8 +16,83 @@ use crate::settings::Settings;
 use crate::source::look::Token;
 use crate::source::url::MetadataUrl;
 
+/// The result of one check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Finding {
+    pub(super) outcome: Outcome,
+    /// What was found.
+    pub(super) found: String,
+    /// What to do about it; empty if nothing is.
+    pub(super) remedy: &'static str,
+}
+
+/// How severe it is, in ascending order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Outcome {
+    /// It could not be checked, for a reason that another finding has.
+    Skipped,
+    Ok,
+    /// A drain works, but not as well as it could, or not as may be expected.
+    Warning,
+    /// A drain would fail, because of metadata service, API server or clock.
+    Outside,
+    /// A drain would fail, because of settings, permissions, token or node.
+    Setup,
+}
+
+impl Outcome {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Skipped => "skipped",
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Outside | Self::Setup => "failure",
+        }
+    }
+
+    /// As sysexits.h numbers it.
+    pub(super) fn exit_status(self) -> u8 {
+        match self {
+            Self::Setup => 78,   // EX_CONFIG
+            Self::Outside => 69, // EX_UNAVAILABLE
+            Self::Ok | Self::Warning | Self::Skipped => 0,
+        }
+    }
+
+    pub(super) fn is(self, found: String, remedy: &'static str) -> Finding {
+        Finding { outcome: self, found, remedy }
+    }
+}
+
+impl Finding {
+    pub(super) fn ok(found: String) -> Self {
+        Outcome::Ok.is(found, "")
+    }
+
+    pub(super) fn skipped(why: &str) -> Self {
+        Outcome::Skipped.is(why.to_owned(), "")
+    }
+
+    /// For people: one line. `check`: what was looked at.
+    pub(super) fn line(&self, check: &str) -> String {
+        let Self { outcome, found, remedy } = self;
+        let before = if remedy.is_empty() { "" } else { "; remedy: " };
+        format!("{:<7}  {check}: {found}{before}{remedy}\n", outcome.word())
+    }
+
+    /// For programs: one object.
+    pub(super) fn json(&self, check: &str) -> String {
+        format!(
+            r#"{{"check":"{check}","outcome":"{}","found":{},"remedy":{}}}"#,
+            self.outcome.word(),
+            text(&self.found),
+            text(self.remedy)
+        )
+    }
+}
+
 pub(super) fn settings(settings: &Settings) -> Finding {
-    // What is done without has a line of its own.
+    // Settings that are not valid have findings of their own.
     let good = if settings.unusable.is_empty() { "good" } else { "all others are good" };
     let mut found = good.to_owned();
     if settings.dry_run {
@@ -28,7 +104,7 @@ pub(super) fn settings(settings: &Settings) -> Finding {
     Finding::ok(found)
 }
 
-/// Slower than that it is near the second after which a poll is given up.
+/// Polls are given up after a second.
 const SLOW_TOKEN: Duration = Duration::from_millis(500);
 
 pub(super) fn metadata(url: &MetadataUrl, token: Token) -> Finding {
@@ -133,7 +209,7 @@ pub(super) fn unanswered(error: &Error) -> Finding {
     outcome.is(error.to_string(), remedy)
 }
 
-/// The token: since when, until when, for whom. `now`: seconds since 1970.
+/// The token's subject, audience and times. `now`: seconds since 1970.
 pub(super) fn token(place: &str, claims: &Claims, now: u64) -> Finding {
     let subject = claims.subject.as_deref().unwrap_or("somebody");
     let audience = claims.audience.as_deref().unwrap_or("any audience");
@@ -154,7 +230,7 @@ pub(super) fn token(place: &str, claims: &Claims, now: u64) -> Finding {
     outcome.is(found, "see in the kubelet's log why it is not replaced; set the clock")
 }
 
-/// Whose token it is.
+/// The pod and node that the token is bound to.
 pub(super) fn bound(claims: &Claims, node: &str) -> Finding {
     let pod = claims.pod.as_deref().unwrap_or("none");
     let of = claims.node.as_deref();

@@ -1,57 +1,55 @@
-//! `check`: look whether everything is there that a drain needs, and say what to do where it is not.
+//! `check`: check that everything a drain needs is there, and print what to do if not.
 //! Writes nothing but to standard output.
 
-mod cloud;
-mod cluster;
-mod finding;
 mod judge;
-mod limited;
-mod reports;
+mod look;
 
+use std::io;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::command::check::finding::{Finding, Outcome};
-use crate::command::check::limited::done_within;
+use crate::command::check::judge::{Finding, Outcome};
 use crate::command::{Failure, print};
+use crate::http::pool::STACK;
 use crate::settings::{BadSettings, Output, Settings};
 
-/// How long it may take, whatever hangs.
+/// The time limit, whatever hangs.
 const LIMIT: Duration = Duration::from_secs(15);
 
-/// Looks at everything, in an order in which what comes later needs what came before.
+/// Runs all checks, each after those that it depends on.
 ///
 /// # Errors
 /// The system gives no thread.
 pub(super) fn check(settings: Box<Settings>) -> Result<ExitCode, Failure> {
     let clock = Clock::start();
-    let report = Arc::new(Report::new(settings.by_hand.output));
+    let findings = Arc::new(Findings::new(settings.by_hand.output));
     let settings = Arc::new(*settings);
     for unusable in &settings.unusable {
-        report.add("settings", &Outcome::Warning.is(unusable.to_string(), CORRECT));
+        findings.add("settings", &Outcome::Warning.is(unusable.to_string(), CORRECT));
     }
-    let (shared, of_drain) = (Arc::clone(&report), Arc::clone(&settings));
+    let (shared, of_drain) = (Arc::clone(&findings), Arc::clone(&settings));
     let look = move || {
         let settings = of_drain;
         shared.add("settings", &judge::settings(&settings));
-        let instance = cloud::look(&settings, clock, &shared);
-        cluster::look(&settings, &instance, clock, &shared);
+        let instance = look::metadata_service(&settings, clock, &shared);
+        look::api_server(&settings, &instance, clock, &shared);
     };
     if !done_within(LIMIT, clock, Box::new(look))? {
-        report.add("time", &Outcome::Outside.is(TOO_LONG.to_owned(), SLOW));
+        findings.add("time", &Outcome::Outside.is(TOO_LONG.to_owned(), SLOW));
     }
-    // Apart from what a drain needs: a webhook that hangs must not look like a drain that fails.
-    let shared = Arc::clone(&report);
-    let look = move || reports::look(&settings, clock, &shared);
+    // Apart from the rest: a webhook that hangs must not look like a drain that fails.
+    let shared = Arc::clone(&findings);
+    let look = move || look::reports(&settings, clock, &shared);
     if !done_within(REPORTS_LIMIT, clock, Box::new(look))? {
-        report.add("webhook", &Outcome::Warning.is(WEBHOOKS_TOO_LONG.to_owned(), SLOW));
+        findings.add("webhook", &Outcome::Warning.is(WEBHOOKS_TOO_LONG.to_owned(), SLOW));
     }
-    Ok(report.end())
+    Ok(findings.end())
 }
 
-/// How long webhooks may take besides.
+/// The time limit of ports and webhooks.
 const REPORTS_LIMIT: Duration = Duration::from_secs(10);
 
 const WEBHOOKS_TOO_LONG: &str =
@@ -63,26 +61,48 @@ const TOO_LONG: &str = "the next check did not end within 15 s, and the rest was
 
 const SLOW: &str = "see what comes after the line before this one: it hangs, as a rule over a name that is not resolved";
 
-/// Nothing is looked at with bad settings but these.
+/// Runs it in a thread of its own: each request has a time-out, but the system's resolver has none. Whether it
+/// ended in time; if not, it goes on until the process ends.
+///
+/// # Errors
+/// The system gives no thread.
+fn done_within(limit: Duration, clock: Clock, work: Box<dyn FnOnce() + Send>) -> io::Result<bool> {
+    let waiting = thread::current();
+    let work = move || {
+        work();
+        waiting.unpark();
+    };
+    let end = clock.now() + limit;
+    let thread = thread::Builder::new().stack_size(STACK).spawn(work)?;
+    while !thread.is_finished() && clock.now() < end {
+        // `unpark` comes a moment before the thread has ended.
+        thread::park_timeout(clock.now().until(end).min(GLANCE));
+    }
+    Ok(thread.is_finished())
+}
+
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// With settings that are not valid, they are the only findings.
 pub(super) fn bad(bad: &BadSettings, output: Output) -> ExitCode {
-    let report = Report::new(output);
+    let findings = Findings::new(output);
     for problem in &bad.0 {
         let found = problem.to_string();
-        report.add("settings", &Outcome::Setup.is(found, CORRECT));
+        findings.add("settings", &Outcome::Setup.is(found, CORRECT));
     }
-    report.end()
+    findings.end()
 }
 
-/// Where findings are put.
-struct Report {
+/// Prints findings, and counts them.
+struct Findings {
     output: Output,
-    state: Mutex<State>,
+    totals: Mutex<Totals>,
 }
 
-/// What was put there.
+/// The findings so far.
 #[derive(Default)]
-struct State {
-    /// For programs.
+struct Totals {
+    /// The JSON objects.
     json: String,
     checks: usize,
     warnings: usize,
@@ -91,37 +111,37 @@ struct State {
     is_over: bool,
 }
 
-impl Report {
+impl Findings {
     fn new(output: Output) -> Self {
-        Self { output, state: Mutex::default() }
+        Self { output, totals: Mutex::default() }
     }
 
-    /// One more; for people it is printed at once. `check`: what was looked at.
+    /// Adds one; as text it is printed immediately. `check`: what was checked.
     fn add(&self, check: &str, finding: &Finding) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.is_over {
+        let mut totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
+        if totals.is_over {
             return;
         }
         if self.output == Output::Text {
             print(&finding.line(check));
         } else {
-            if state.checks > 0 {
-                state.json.push(',');
+            if totals.checks > 0 {
+                totals.json.push(',');
             }
-            state.json += &finding.json(check);
+            totals.json += &finding.json(check);
         }
-        state.checks += 1;
-        state.warnings += usize::from(finding.outcome == Outcome::Warning);
-        state.failures += usize::from(finding.outcome > Outcome::Warning);
-        state.worst = state.worst.max(Some(finding.outcome));
+        totals.checks += 1;
+        totals.warnings += usize::from(finding.outcome == Outcome::Warning);
+        totals.failures += usize::from(finding.outcome > Outcome::Warning);
+        totals.worst = totals.worst.max(Some(finding.outcome));
     }
 
-    /// Prints what is left to print.
+    /// Prints the JSON, or the totals.
     fn end(&self) -> ExitCode {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.is_over = true;
-        let State { json, checks, warnings, failures, .. } = &*state;
-        let worst = state.worst.unwrap_or(Outcome::Ok);
+        let mut totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
+        totals.is_over = true;
+        let Totals { json, checks, warnings, failures, .. } = &*totals;
+        let worst = totals.worst.unwrap_or(Outcome::Ok);
         print(&match self.output {
             Output::Text => format!("{checks} checks: {failures} failed, {warnings} warned\n"),
             Output::Json => format!("{{\"checks\":[{json}],\"outcome\":\"{}\"}}\n", worst.word()),

@@ -6,17 +6,12 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Node as OfficialNode;
 
 use super::*;
-use crate::drain::limit::Limit;
-use crate::moment::Moment;
 use crate::node::state::{Progress, Remembered, STATE_ANNOTATION};
 use crate::node::{MarkPolicy, RebalanceMark, TaintEffect};
 use crate::notice::Action;
-use crate::plan::kinds::mark_set;
 
 const STOP: NoticeId = NoticeId::Interruption(Action::Stop);
 const TERMINATE: NoticeId = NoticeId::Interruption(Action::Terminate);
-
-const DRAIN: Option<Limit> = Some(Limit::Deadline(Moment::START));
 
 const ALL: MarkPolicy = MarkPolicy {
     taint: Some(TaintEffect::NoSchedule),
@@ -25,7 +20,12 @@ const ALL: MarkPolicy = MarkPolicy {
 };
 
 fn marks(id: &NoticeId, policy: MarkPolicy) -> Marks {
-    let reason = Reason { cause: Cause::Notice(id.clone()), set: mark_set(id, DRAIN, policy) };
+    let set = MarkSet {
+        cordon: true,
+        taint: policy.taint.map(|effect| Taint::of(id, effect)),
+        exclusion: policy.exclude_from_load_balancers,
+    };
+    let reason = Reason { cause: Cause::Notice(id.clone()), set };
     Marks { reason: Some(reason), ..none() }
 }
 

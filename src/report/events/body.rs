@@ -5,12 +5,11 @@ use k8s_openapi::api::core::v1::{self, Node, Pod};
 use miniserde::{Serialize, json};
 
 use crate::instance::Instance;
-use crate::kube::event;
+use crate::kube::event::{self, Annotations};
 use crate::kube::request::Request;
 use crate::moment::WallTime;
 use crate::report::events::event::{Event, Regarding};
 use crate::report::events::writer::Identity;
-use crate::settings::Annotations;
 
 /// In whose name Events are written.
 const COMPONENT: &str = "k8s-spot-handler";

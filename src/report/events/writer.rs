@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use crate::backoff::Backoff;
 use crate::clock::Clock;
-use crate::drain::timing::Backoff;
 use crate::http::pool::STACK;
 use crate::kube::client::Client;
-use crate::kube::event::{self, Written};
+use crate::kube::event::{self, Annotations, Written};
 use crate::kube::request::Request;
 use crate::moment::{Reading, WallTime};
 use crate::report::events::body;
@@ -20,7 +20,6 @@ use crate::report::known_instance::KnownInstance;
 use crate::report::queue::Queue;
 use crate::report::standing::Standing;
 use crate::report::{Starter, Teller};
-use crate::settings::Annotations;
 
 /// The end at which facts go in.
 pub struct Events {

@@ -5,11 +5,11 @@ use std::io;
 
 use crate::drain::verdict::{Row, Verdict};
 use crate::excerpt::is_hidden;
+use crate::json::Object;
 use crate::moment::WallTime;
 use crate::notice::NoticeId;
 use crate::report::fact::{Fact, Level};
 use crate::report::fields::Fields;
-use crate::report::json::Object;
 use crate::report::words::Ended;
 
 /// Writes facts as objects. Every object has `time`, `level`, `fact` (a stable name for what is said)

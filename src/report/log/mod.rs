@@ -169,8 +169,8 @@ mod tests {
     use super::*;
     use crate::drain::verdict::Verdict;
     use crate::notice::NoticePath;
+    use crate::remark::Remark;
     use crate::report::fact::Occasion;
-    use crate::settings::Remark;
 
     const PLAIN: Style = Style::Text { coloured: false };
     const LONG: Duration = Duration::from_mins(1);

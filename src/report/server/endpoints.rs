@@ -7,6 +7,7 @@ use crate::report::metrics::Format;
 use crate::report::server::pages::Pages;
 use crate::report::server::request::{Asked, Method};
 use crate::report::server::response::{Response, Status};
+use crate::settings::{LivePath, METRICS, READY};
 
 /// What one socket answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,37 +16,6 @@ pub struct Endpoints {
     pub metrics: bool,
     /// The probes: whether this process is ready at `/readyz`, and whether it is alive at this path.
     pub probes: Option<LivePath>,
-}
-
-/// The path at which it is told whether this process is alive: `/healthz`, unless it is set.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LivePath(Option<String>);
-
-const METRICS: &str = "/metrics";
-const READY: &str = "/readyz";
-
-impl Default for LivePath {
-    fn default() -> Self {
-        Self(Some("/healthz".to_owned()))
-    }
-}
-
-impl LivePath {
-    /// What is [`LivePath::parse`]d, for people.
-    pub const VALID: &str = "a path such as /healthz, of visible ASCII characters, without ? and #; not /metrics or /readyz";
-
-    /// `None` if it is not [`LivePath::VALID`].
-    pub fn parse(text: &str) -> Option<Self> {
-        let is_path = text.starts_with('/')
-            && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'?' && byte != b'#');
-        let is_free = text != METRICS && text != READY;
-        (is_path && is_free).then(|| Self(Some(text.to_owned())))
-    }
-
-    /// Every path that is not another page's: for whoever is asked at one that is not known.
-    pub fn anywhere() -> Self {
-        Self(None)
-    }
 }
 
 impl Endpoints {
@@ -86,9 +56,7 @@ impl Endpoints {
         match &self.probes {
             _ if self.metrics && path == METRICS => Some(Page::Metrics),
             Some(_) if path == READY => Some(Page::Ready),
-            Some(LivePath(live)) if live.as_deref().is_none_or(|live| path == live) => {
-                Some(Page::Live)
-            }
+            Some(live) if live.is(path) => Some(Page::Live),
             _ => None,
         }
     }
@@ -122,18 +90,6 @@ fn probe(outcome: Result<Option<String>, String>) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_path_for_liveness_is_one_that_can_be_asked_for_and_is_not_taken() {
-        for path in ["/healthz", "/", "/a/b%20c", "/live;v=1"] {
-            assert!(LivePath::parse(path).is_some(), "{path}");
-        }
-        for path in ["", "healthz", "/a b", "/a?b", "/a#b", "/é", "/a\r\nb", "/metrics", "/readyz"]
-        {
-            assert_eq!(LivePath::parse(path), None, "{path}");
-        }
-        assert_eq!(LivePath::parse("/healthz"), Some(LivePath::default()));
-    }
 
     #[test]
     fn whoever_is_alive_at_every_path_still_has_its_other_pages() {

@@ -5,10 +5,10 @@ use std::net::{IpAddr, Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc;
 
-use super::endpoints::LivePath;
 use super::*;
 use crate::moment::Moment;
 use crate::report::metrics::Format;
+use crate::settings::LivePath;
 
 /// Long enough for any machine; a test that waits for it has failed.
 const LONG: Duration = Duration::from_mins(1);

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use crate::backoff::Backoff;
 use crate::clock::Clock;
-use crate::drain::timing::Backoff;
 use crate::http::pool::STACK;
 use crate::kube::client::Client;
 use crate::kube::profile::{Profile, profile};
@@ -20,12 +20,12 @@ use crate::report::fact::{Channel, Fact};
 use crate::report::known_instance::KnownInstance;
 use crate::report::queue::{Next, Queue};
 use crate::report::standing::Standing;
-use crate::report::webhook::destination::Destination;
-use crate::report::webhook::headers::Headers;
 use crate::report::webhook::message::{About, Message};
 use crate::report::webhook::milestone::Milestone;
 use crate::report::webhook::outcome::Outcome;
 use crate::report::webhook::post::{Target, post};
+use crate::webhook::destination::Destination;
+use crate::webhook::headers::Headers;
 
 /// What the deliveries to all webhooks have in common.
 #[derive(Clone)]

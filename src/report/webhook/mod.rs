@@ -1,40 +1,29 @@
-//! Webhooks: messages posted to people and their services when a drain begins and ends. Of an address
-//! only scheme, host and port are ever shown: whoever knows its path can post there.
+//! Webhooks: messages posted to people and their services when a drain begins and ends.
 //!
 //! | Module | What it is | I/O |
 //! |---|---|---|
 //! | [`message`] | what there is to say | none |
-//! | `field` | the parts of that, by their names | none |
-//! | [`template`] | the operator's own text, with fields in it | none |
-//! | [`form`] | the bodies that known services want | none |
-//! | [`headers`] | the operator's own headers | none |
-//! | [`url`], [`proxy`], [`proxies`] | where messages go, and through whom | none |
-//! | [`roots`] | whose certificates are believed | a file |
+//! | `field` | what a message has for each field of a template | none |
+//! | `form` | a message in each form | none |
 //! | [`outcome`] | what an answer means: delivered, try again, refused | none |
 //! | [`post`](mod@post) | one try | HTTP |
-//! | [`destination`] | all of that for one webhook, as the settings have it | files |
 //! | `milestone` | which facts are worth a message | none |
 //! | `delivery` | messages to one webhook, until they have arrived | its thread |
 //! | `webhooks` | all of them | none |
+//!
+//! Each uses only what stands before it.
 
 mod delivery;
-pub mod destination;
 mod field;
-pub mod form;
-pub mod headers;
+mod form;
 pub mod message;
 mod milestone;
 pub mod outcome;
 pub mod post;
-pub mod proxies;
-pub mod proxy;
-pub mod roots;
 #[cfg(test)]
 mod samples;
-pub mod template;
 #[cfg(test)]
 mod tests;
-pub mod url;
 mod webhooks;
 
 pub use crate::report::webhook::delivery::Context;

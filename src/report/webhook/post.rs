@@ -12,11 +12,11 @@ use crate::http::exchange::{Response, exchange};
 use crate::http::protocol::Limit;
 use crate::http::request::{Request, USER_AGENT};
 use crate::moment::Moment;
-use crate::report::webhook::headers::Headers;
 use crate::report::webhook::outcome::{Reply, RetryAfter};
-use crate::report::webhook::proxy::ProxyUrl;
-use crate::report::webhook::roots::Roots;
-use crate::report::webhook::url::{Security, WebhookUrl};
+use crate::webhook::destination::Roots;
+use crate::webhook::headers::Headers;
+use crate::webhook::proxy::ProxyUrl;
+use crate::webhook::url::{Security, WebhookUrl};
 
 /// Of the body of an answer: nothing is of use.
 const LIMIT: Limit = Limit { read: 48 * 1024, kept: 0 };

@@ -7,14 +7,12 @@ use crate::clock::Clock;
 use crate::http::address::Address;
 use crate::http::error::{Cause, Error, Party, Role};
 use crate::http::stand_in::{Folder, Identity, LONG, Peer, SHORT, deaf_address, listen};
-use crate::report::webhook::destination::{Held, Wanted};
-use crate::report::webhook::headers::Headers;
 use crate::report::webhook::outcome::{Reply, RetryAfter};
 use crate::report::webhook::post::{Target, post};
-use crate::report::webhook::proxies::{NoProxy, Proxies};
-use crate::report::webhook::proxy::ProxyUrl;
-use crate::report::webhook::roots::Roots;
-use crate::report::webhook::url::WebhookUrl;
+use crate::webhook::destination::{Content, Roots, ValueOrFile};
+use crate::webhook::headers::Headers;
+use crate::webhook::proxy::{NoProxy, Proxies, ProxyUrl};
+use crate::webhook::url::WebhookUrl;
 
 /// Stands wherever a secret may stand, and must never be seen again.
 const SECRET: &str = "geheim";
@@ -300,7 +298,7 @@ fn the_environments_proxy_is_taken_for_whom_it_is() {
     let posted_with = |no_proxy: &str| {
         let proxy = Some(proxy.clone().map_err(str::to_owned));
         let proxies = Proxies::by_scheme(None, proxy, NoProxy::parse(no_proxy));
-        let url = Held::<WebhookUrl>::InFile(file.clone()).read().unwrap();
+        let url = ValueOrFile::<WebhookUrl>::File(file.clone()).read().unwrap();
         let proxy = proxies.of(&url).unwrap().cloned();
         posted(&Target { url, proxy, ..plain(between) }, LONG)
     };
@@ -331,13 +329,13 @@ fn no_content_of_a_file_is_shown() {
     ];
     for text in bad {
         let file = folder.put("secret", text.as_bytes());
-        let url = Held::<WebhookUrl>::InFile(file.clone());
-        let headers = Held::<Headers>::InFile(file.clone());
-        let template = Wanted::TemplateIn(file).read(&Headers::default());
+        let url = ValueOrFile::<WebhookUrl>::File(file.clone());
+        let headers = ValueOrFile::<Headers>::File(file.clone());
+        let template = Content::TemplateFile(file).read(&Headers::default());
         let said = format!("{url} {:?} {:?} {template:?}", url.read(), headers.read());
         assert!(!said.contains(SECRET), "{said}");
     }
-    let template = Wanted::Template("geheim".to_owned());
+    let template = Content::Template("geheim".to_owned());
     assert!(!format!("{template:?}").contains(SECRET));
 }
 
@@ -346,12 +344,12 @@ fn white_space_around_what_a_file_holds_does_not_count() {
     let folder = Folder::new();
     let in_file = |text: &str| folder.put("secret", text.as_bytes());
     let url = "https://hooks.example/a";
-    let read = Held::<WebhookUrl>::InFile(in_file(&format!("{url}\n"))).read();
-    assert_eq!(read, Held::Here(WebhookUrl::parse(url).unwrap()).read());
+    let read = ValueOrFile::<WebhookUrl>::File(in_file(&format!("{url}\n"))).read();
+    assert_eq!(read, ValueOrFile::Value(WebhookUrl::parse(url).unwrap()).read());
     let headers = r#"{"Content-Type":"text/plain"}"#;
-    let read = Held::<Headers>::InFile(in_file(&format!(" {headers}\r\n"))).read().unwrap();
+    let read = ValueOrFile::<Headers>::File(in_file(&format!(" {headers}\r\n"))).read().unwrap();
     assert_eq!(read, Headers::parse(headers).unwrap());
-    let template = |text: &str| Wanted::TemplateIn(in_file(text)).read(&read).unwrap();
+    let template = |text: &str| Content::TemplateFile(in_file(text)).read(&read).unwrap();
     assert!(template("node {{ .NodeName }}\n") == template("node {{ .NodeName }}"));
 }
 

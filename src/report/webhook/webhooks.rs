@@ -9,8 +9,8 @@ use crate::report::fact::{Channel, Fact};
 use crate::report::queue::Queue;
 use crate::report::standing::Standing;
 use crate::report::webhook::delivery::{Context, Delivery, Told};
-use crate::report::webhook::destination::Destination;
 use crate::report::webhook::milestone::{Milestone, Milestones};
+use crate::webhook::destination::Destination;
 
 /// All webhooks.
 pub struct Webhooks {

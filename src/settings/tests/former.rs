@@ -182,7 +182,7 @@ fn a_flag_has_one_dash_or_two() {
         assert_eq!(values(arguments), expected, "{arguments:?}");
     }
     for help in ["-h", "-help", "--help", "--h"] {
-        assert!(matches!(read([help.into()], &|_| None), Ok(Wanted::Help)), "{help}");
+        assert!(matches!(read([help.into()], &|_| None), Ok(Invocation::Help)), "{help}");
     }
 }
 

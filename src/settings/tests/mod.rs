@@ -10,7 +10,7 @@ use crate::kube::identity::Choice;
 use crate::node::{RebalanceMark, TaintEffect};
 use crate::notice::Code;
 use crate::plan::kinds::{LeadTimes, Rebalance};
-use crate::report::fact::Level;
+use crate::remark::Level;
 use crate::settings::predecessors::FORMER;
 use crate::settings::table::{DefaultValue, GROUPS, Stakes, rows};
 
@@ -38,7 +38,7 @@ fn settled(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Settings, B
         found.map(|(_, value)| OsString::from(value))
     };
     match read(arguments.iter().map(OsString::from), &lookup)? {
-        Wanted::Do(_, settings) => Ok(*settings),
+        Invocation::Do(_, settings) => Ok(*settings),
         other => panic!("{other:?}"),
     }
 }
@@ -284,7 +284,7 @@ fn only_what_decides_about_pods_ends_the_program() {
             ("plan", !matches!(row.stakes, Stakes::Reports(_))),
         ] {
             let (ended, said): (_, Vec<_>) = match read([command.into()], &lookup) {
-                Ok(Wanted::Do(_, settings)) => {
+                Ok(Invocation::Do(_, settings)) => {
                     (false, settings.unusable.iter().map(ToString::to_string).collect())
                 }
                 Err(bad) => (true, bad.0.iter().map(ToString::to_string).collect()),

@@ -8,7 +8,7 @@ fn printed(arguments: &[&str], variables: &[(&str, &str)]) -> Overview {
     };
     let arguments = arguments.iter().chain(&["--print-settings"]).map(OsString::from);
     match read(arguments, &lookup) {
-        Ok(Wanted::Print(overview)) => overview,
+        Ok(Invocation::Print(overview)) => overview,
         other => panic!("{other:?}"),
     }
 }

@@ -3,12 +3,11 @@
 use std::net::SocketAddr;
 
 use super::*;
-use crate::report::server::endpoints::LivePath;
-use crate::report::webhook::destination::{Destination, Held, Wanted};
-use crate::report::webhook::form::Form;
-use crate::report::webhook::proxies::{NoProxy, Proxies};
-use crate::report::webhook::proxy::ProxyUrl;
-use crate::report::webhook::template::{Language, Template};
+use crate::settings::LivePath;
+use crate::webhook::destination::{Content, Destination, ValueOrFile};
+use crate::webhook::form::Form;
+use crate::webhook::proxy::{NoProxy, Proxies, ProxyUrl};
+use crate::webhook::template::{Language, Template};
 
 const URL: &str = "https://hooks.example/services/hush";
 const KEY: &str = "0123456789abcdef0123456789abcdef";
@@ -19,7 +18,7 @@ fn webhooks(variables: &[(&str, &str)]) -> Vec<Destination> {
 
 fn forms(variables: &[(&str, &str)]) -> Vec<Form> {
     let forms = webhooks(variables).into_iter().map(|webhook| match webhook.form {
-        Wanted::Form(form) => form,
+        Content::Form(form) => form,
         other => panic!("no form yet: {other:?}"),
     });
     forms.collect()
@@ -89,9 +88,9 @@ fn what_stands_in_a_file_comes_first_and_is_read_later() {
         ("WEBHOOK_TEMPLATE_FILE", "/run/template"),
     ];
     let [webhook] = &webhooks(&asked)[..] else { panic!("not one webhook") };
-    assert_eq!(webhook.url, Held::InFile("/run/url".into()));
-    assert_eq!(webhook.headers, Held::InFile("/run/headers".into()));
-    assert_eq!(webhook.form, Wanted::TemplateIn("/run/template".into()));
+    assert_eq!(webhook.url, ValueOrFile::File("/run/url".into()));
+    assert_eq!(webhook.headers, ValueOrFile::File("/run/headers".into()));
+    assert_eq!(webhook.form, Content::TemplateFile("/run/template".into()));
     assert_eq!(
         remarks(&[], &asked),
         [
@@ -319,15 +318,15 @@ fn a_template_is_written_in_what_the_headers_say() {
         all.extend(more);
         settled(&[], &all).map(|settings| settings.reporting.webhooks[0].form.clone())
     };
-    let usual = |language| Wanted::Form(Form::Template(Template::usual(language)));
+    let usual = |language| Content::Form(Form::Template(Template::usual(language)));
     let good = of(&[("WEBHOOK_HEADERS", plain)]).unwrap();
-    assert!(matches!(good, Wanted::Form(Form::Template(_))) && good != usual(Language::Plain));
+    assert!(matches!(good, Content::Form(Form::Template(_))) && good != usual(Language::Plain));
     for json in [&[][..], &[("WEBHOOK_HEADERS", r#"{"X-Key":"1"}"#)]] {
         assert_eq!(of(json).unwrap(), usual(Language::Json), "{json:?}");
     }
     // Nobody knows yet.
     let later = of(&[("WEBHOOK_HEADERS_FILE", "/run/headers")]);
-    assert!(matches!(later, Ok(Wanted::Template(_))), "{later:?}");
+    assert!(matches!(later, Ok(Content::Template(_))), "{later:?}");
 }
 
 /// Good or bad: neither in what is wrong, nor in what is given, nor in what is printed.

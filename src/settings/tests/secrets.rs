@@ -115,13 +115,13 @@ fn printed((arguments, variables): &Spelling) -> String {
         let read = read(arguments.clone(), &lookup);
         writeln!(printed, "{:?}\n{read:?}", arguments::read(arguments)).unwrap();
         match read {
-            Ok(Wanted::Print(overview)) => {
+            Ok(Invocation::Print(overview)) => {
                 printed += &overview.text;
                 if let Some(bad) = overview.bad {
                     printed += &bad.to_string();
                 }
             }
-            Ok(Wanted::Do(_, settings)) => {
+            Ok(Invocation::Do(_, settings)) => {
                 for given in &settings.given {
                     printed += &given.to_string();
                 }
@@ -129,8 +129,8 @@ fn printed((arguments, variables): &Spelling) -> String {
                     printed += &remark.to_string();
                 }
             }
-            Ok(Wanted::CheckBad(bad, _)) | Err(bad) => printed += &bad.to_string(),
-            Ok(Wanted::Help | Wanted::Version) => {}
+            Ok(Invocation::CheckBad(bad, _)) | Err(bad) => printed += &bad.to_string(),
+            Ok(Invocation::Help | Invocation::Version) => {}
         }
     }
     printed

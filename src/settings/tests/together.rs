@@ -121,7 +121,8 @@ fn a_lead_time_is_the_lists_else_the_chosen_one_else_the_usual() {
 
 #[test]
 fn the_default_lead_times_of_the_table_are_those_in_force() {
-    let DefaultValue::Is(text) = table::MAINTENANCE_LEAD_TIMES.row.default else { panic!() };
+    let row = table::row("MAINTENANCE_LEAD_TIMES").unwrap();
+    let DefaultValue::Is(text) = row.default else { panic!() };
     let list = format!("--maintenance-lead-times={text}");
     // Where each is named, nothing else counts.
     let named = good(&[&list], &[("NODE_TERMINATION_GRACE_PERIOD", "7")]).policy.lead_times;

@@ -126,3 +126,35 @@ fn only_of_a_spot_instance_it_is_certain_that_interruptions_are_announced() {
     assert_eq!(instance(&instance_of(None)).outcome, Outcome::Warning);
     assert_eq!(instance(&Instance::default()).outcome, Outcome::Skipped);
 }
+
+#[test]
+fn the_setup_weighs_more_than_what_is_outside_and_warnings_weigh_nothing() {
+    use Outcome::{Ok, Outside, Setup, Skipped, Warning};
+    for (outcomes, status, word) in [
+        (&[Ok, Skipped][..], 0, "ok"),
+        (&[Warning, Ok], 0, "warning"),
+        (&[Ok, Outside, Warning], 69, "failure"),
+        (&[Setup, Outside], 78, "failure"),
+        (&[Outside, Setup, Skipped], 78, "failure"),
+    ] {
+        let worst = outcomes.iter().max().unwrap();
+        assert_eq!((worst.exit_status(), worst.word()), (status, word), "{outcomes:?}");
+    }
+}
+
+#[test]
+fn a_line_names_the_remedy_where_there_is_one() {
+    let warning = Outcome::Warning.is("y".to_owned(), "z");
+    assert_eq!(warning.line("x"), "warning  x: y; remedy: z\n");
+    assert_eq!(Finding::ok("y".to_owned()).line("x"), "ok       x: y\n");
+}
+
+#[test]
+fn programs_get_an_object() {
+    let finding = Outcome::Setup.is("a \"b\"".to_owned(), "c");
+    let object: serde_json::Value = serde_json::from_str(&finding.json("x")).unwrap();
+    let expected = serde_json::json!(
+        {"check": "x", "outcome": "failure", "found": "a \"b\"", "remedy": "c"}
+    );
+    assert_eq!(object, expected);
+}

@@ -5,7 +5,8 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use super::Socket;
-use crate::report::server::endpoints::{Endpoints, LivePath};
+use crate::report::server::endpoints::Endpoints;
+use crate::settings::LivePath;
 
 /// The server's end of a line on which everything happens as the test says.
 #[derive(Debug, Default)]

@@ -4,7 +4,7 @@ use serde_json::{Value as Oracle, json};
 use super::*;
 use crate::drain::tests::properties::config;
 use crate::report::webhook::samples::{bare, begins, ends, messages};
-use crate::report::webhook::template::{DEFAULT_TEMPLATE, Language};
+use crate::webhook::template::{DEFAULT_TEMPLATE, Language, Template};
 
 fn routing_key() -> RoutingKey {
     RoutingKey::parse(&"k".repeat(32)).unwrap()

@@ -1,7 +1,12 @@
-//! The help text, made from the table.
+//! What `--help` and `--print-settings` print, made from the table.
 
-use std::fmt::Write;
+use std::ffi::OsString;
+use std::fmt::{self, Write};
 
+use crate::settings::BadSettings;
+use crate::settings::arguments::Flags;
+use crate::settings::lookup::{Fault, InForce, Lookup};
+use crate::settings::settle::{parse, refused};
 use crate::settings::table::{DefaultValue, GROUPS, Row};
 
 /// What `--help` prints.
@@ -86,11 +91,11 @@ fn describe(text: &mut String, row: &Row) -> std::fmt::Result {
     Ok(())
 }
 
-/// The widest line that most terminals show.
+/// Of a terminal.
 const WIDTH: usize = 100;
 const INDENT: &str = "        ";
 
-/// Words on lines that are not too long; what goes on is set in deeper.
+/// Appends a paragraph, wrapped, with a hanging indent.
 fn paragraph(text: &mut String, words: &str) {
     let mut line = INDENT.to_owned();
     let mut is_empty = true;
@@ -108,6 +113,71 @@ fn paragraph(text: &mut String, words: &str) {
         is_empty = false;
     }
     text.push_str(&line);
+    text.push('\n');
+}
+
+/// The settings in force as text, valid or not.
+#[derive(Debug)]
+pub struct Overview {
+    /// One line per setting; then names without effect, remarks, and settings that are not valid.
+    pub text: String,
+    /// Every problem, whether or not it ends the program.
+    pub bad: Option<BadSettings>,
+}
+
+/// What `--print-settings` prints.
+pub(super) fn overview(flags: Flags, variable: &dyn Fn(&str) -> Option<OsString>) -> Overview {
+    let mut lookup = Lookup::new(flags, variable);
+    let settings = parse(&mut lookup);
+    let mut text = table(&lookup.in_force);
+    list(&mut text, "Set, but without effect here:", &lookup.without_effect);
+    list(&mut text, "Remarks:", &lookup.remarks);
+    list(&mut text, "Not valid, and done without:", &lookup.unusable);
+    // Every problem is reported here, also those that end nothing.
+    let good = lookup.problems.is_empty() && lookup.unusable.is_empty();
+    let bad = settings.is_none() || !good;
+    Overview { text, bad: bad.then(|| refused(lookup)) }
+}
+
+/// A longer value does not widen the column.
+const WIDEST_VALUE: usize = 52;
+
+fn table(settings: &[InForce]) -> String {
+    let width = |text: &str| text.chars().count();
+    let names = settings.iter().map(|setting| width(setting.row.variable)).max().unwrap_or(0);
+    let values = settings.iter().map(|setting| width(setting.value())).max().unwrap_or(0);
+    let values = values.min(WIDEST_VALUE);
+    let line = |setting: &InForce| {
+        let fault = match setting.fault {
+            Some(Fault::Bad) => ", NOT VALID",
+            Some(Fault::Missing) | None => "",
+        };
+        let InForce { row: Row { variable, .. }, origin, .. } = setting;
+        format!("{variable:names$}  {:values$}  {origin}{fault}\n", setting.value())
+    };
+    settings.iter().map(line).collect()
+}
+
+impl InForce {
+    fn value(&self) -> &str {
+        match (&self.value, self.fault) {
+            (Some(value), _) => value,
+            (None, Some(Fault::Missing)) => "(missing)",
+            (None, _) => "(unset)",
+        }
+    }
+}
+
+fn list(text: &mut String, title: &str, items: &[impl fmt::Display]) {
+    if items.is_empty() {
+        return;
+    }
+    text.push('\n');
+    text.push_str(title);
+    for item in items {
+        text.push_str("\n  ");
+        text.push_str(&item.to_string());
+    }
     text.push('\n');
 }
 

@@ -1,4 +1,4 @@
-//! The headers that the operator wants with each message.
+//! The operator's headers for each message.
 
 use std::fmt;
 
@@ -7,13 +7,13 @@ use miniserde::json::{self, Value};
 use miniserde::{Deserialize, make_place};
 use ureq_proto::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 
-use crate::report::webhook::template::{FORM, Language};
+use crate::webhook::template::{FORM, Language};
 
-/// In all, in bytes; a token in one of them has some thousand.
+/// The limit of all of them, in bytes; a token may take a few thousand.
 const LONGEST: usize = 8192;
 
-/// These say how a message is sent, which is the client's business, or are meant for a proxy (RFC
-/// 9110, section 7.6.1), which is not who gets them.
+/// These are set by the client as it needs them, or are meant for a proxy, which does not get them (RFC
+/// 9110, section 7.6.1).
 const OF_THE_CLIENT: [&str; 13] = [
     "connection",
     "content-length",
@@ -58,18 +58,17 @@ impl Headers {
         if bytes.sum::<usize>() > LONGEST { Err(too_long()) } else { Ok(Self(headers)) }
     }
 
-    /// Each, in the order in which they stand in the setting.
+    /// Each, in the order of the setting.
     pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
         self.0.iter().map(|(name, value)| (name, value))
     }
 
-    /// Whether one of them says what the body is. If not, the body's own
-    /// [`content_type`](crate::report::webhook::form::Body::content_type) does.
+    /// Whether one of them is `Content-Type`. If not, the body has its own.
     pub fn say_content_type(&self) -> bool {
         self.content_type().is_some()
     }
 
-    /// The same, and that the body is of this type, if they do not say of which.
+    /// With this `Content-Type`, unless they have one.
     #[must_use]
     pub fn with_content_type(mut self, content_type: &'static str) -> Self {
         if !self.say_content_type() {
@@ -78,7 +77,7 @@ impl Headers {
         self
     }
 
-    /// What a template is written in that is sent with them: JSON, unless they say otherwise.
+    /// The language of a template that is sent with them: JSON, unless their `Content-Type` is another.
     pub fn language(&self) -> Language {
         if !self.say_content_type() {
             return Language::Json;
@@ -125,7 +124,7 @@ fn too_long() -> String {
 
 /// One header, if it may be sent.
 fn header(name: &str, value: Value) -> Result<(HeaderName, HeaderValue), String> {
-    // What should be a name and is none may be the value.
+    // A name that is not valid is not shown: it may be the value.
     let known = HeaderName::from_bytes(name.as_bytes()).map_err(|_| NO_NAME.to_owned())?;
     let named = known.as_str();
     if OF_THE_CLIENT.contains(&named) {
@@ -134,7 +133,7 @@ fn header(name: &str, value: Value) -> Result<(HeaderName, HeaderValue), String>
     let Value::String(value) = value else {
         return Err(format!("has a header {named} whose value is not a string"));
     };
-    // White space at its ends is no part of a value.
+    // Leading and trailing white space is no part of a value.
     let value = value.trim_matches([' ', '\t']);
     let is_plain = value.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
     let read = HeaderValue::from_str(value).ok().filter(|_| is_plain);
@@ -145,7 +144,7 @@ fn header(name: &str, value: Value) -> Result<(HeaderName, HeaderValue), String>
     Ok((known, value))
 }
 
-/// A JSON object as it stands there: miniserde's own keeps of two keys that are the same one only.
+/// A JSON object with all its keys: miniserde's own keeps only one of duplicates.
 struct Pairs(Vec<(String, Value)>);
 
 make_place!(Place);

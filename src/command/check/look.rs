@@ -1,13 +1,14 @@
-//! Asks the API server, and looks at what opens it.
+//! Asks the metadata service and the API server, looks at ports and webhooks, and adds findings.
 
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::command::api_server;
-use crate::command::check::finding::{Finding, Outcome};
-use crate::command::check::{Report, judge};
+use crate::command;
+use crate::command::check::Findings;
+use crate::command::check::judge::{self, Finding, Outcome};
+use crate::command::run::{instance_source, source, wanted_pages};
 use crate::drain::BudgetOverride;
 use crate::http::error::Error;
 use crate::instance::Instance;
@@ -19,21 +20,46 @@ use crate::kube::request;
 use crate::kube::server::Server;
 use crate::kube::token::Claims;
 use crate::node::{NodeAnswer, RebalanceMark};
+use crate::report::server::Server as Listener;
+use crate::report::webhook::post::{self, Target};
 use crate::settings::{ApiServer, Settings, WhichNode};
+use crate::source::look::Token;
+use crate::webhook::destination::Destination;
+use crate::webhook::headers::Headers;
 
-/// How long one answer may take. There are a dozen; after one that did not come no other is waited for.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// The metadata service: token, notices, instance.
+pub(super) fn metadata_service(settings: &Settings, clock: Clock, findings: &Findings) -> Instance {
+    let look = source(settings).look(clock);
+    let is_closed = matches!(look.token, Token::Failed { .. });
+    findings.add("metadata service", &judge::metadata(&settings.metadata.url, look.token));
+    for (path, polled) in look.paths {
+        findings.add("notices", &judge::notices(path, polled));
+    }
+    let instance =
+        if is_closed { Instance::default() } else { instance_source(settings).read(clock) };
+    findings.add("instance", &judge::instance(&instance));
+    instance
+}
+
+/// How long one answer may take, and one webhook. There are a dozen answers; after one that did not come no
+/// other is waited for.
+const TIME_OUT: Duration = Duration::from_secs(3);
 
 const UNANSWERED: &str = "the API server does not answer";
 const NODE_UNREAD: &str = "the Node could not be read";
 
-/// All that is known by the API server, and of it.
-pub(super) fn look(settings: &Settings, instance: &Instance, clock: Clock, report: &Report) {
-    let server = match api_server(settings) {
+/// The API server, the token, the Node, the clock and the permissions.
+pub(super) fn api_server(
+    settings: &Settings,
+    instance: &Instance,
+    clock: Clock,
+    findings: &Findings,
+) {
+    let server = match command::api_server(settings) {
         Ok(server) => Arc::new(server),
         Err(failure) => {
             let finding = Outcome::Setup.is(failure.to_string(), "correct KUBECONFIG");
-            return report.add("API server", &finding);
+            return findings.add("API server", &finding);
         }
     };
     let client = Client::new(Arc::clone(&server), clock);
@@ -45,17 +71,17 @@ pub(super) fn look(settings: &Settings, instance: &Instance, clock: Clock, repor
     };
 
     let before = clock.read();
-    let version = client.ask(&request::read_version(), PATIENCE);
+    let version = client.ask(&request::read_version(), TIME_OUT);
     let after = clock.read();
     let version = match version {
         Ok(reply) => reply,
         Err(error) => {
-            skip(report, "instance and node");
-            report.add("API server", &judge::unanswered(&error));
-            skip(report, "identity");
-            token(&server, &claims, named.as_deref(), clock, report);
+            skip(findings, "instance and node");
+            findings.add("API server", &judge::unanswered(&error));
+            skip(findings, "identity");
+            token(&server, &claims, named.as_deref(), clock, findings);
             for check in ["clock", "permission", "node"] {
-                skip(report, check);
+                skip(findings, check);
             }
             return;
         }
@@ -67,7 +93,7 @@ pub(super) fn look(settings: &Settings, instance: &Instance, clock: Clock, repor
         Err(why) => Outcome::Setup.is(why.clone(), judge::SET_NODE_NAME),
         Ok(name) => {
             let request = request::read_node(name);
-            match client.ask(&request, PATIENCE) {
+            match client.ask(&request, TIME_OUT) {
                 Err(error) => judge::unanswered(&error),
                 Ok(reply) => match reply::node(name, &request, &reply) {
                     NodeAnswer::Is(node) => {
@@ -90,20 +116,20 @@ pub(super) fn look(settings: &Settings, instance: &Instance, clock: Clock, repor
         Some(provider_id) => judge::belongs(provider_id.as_deref(), instance),
         None => Finding::skipped(NODE_UNREAD),
     };
-    report.add("instance and node", &belongs);
+    findings.add("instance and node", &belongs);
     let took = after.now.since(before.now);
-    report.add("API server", &reached(&server, &version, took));
-    report.add("identity", &identity(settings, &server));
-    token(&server, &claims, node, clock, report);
-    report.add("clock", &judge::clock(before.wall, after.wall, version.date));
+    findings.add("API server", &reached(&server, &version, took));
+    findings.add("identity", &identity(settings, &server));
+    token(&server, &claims, node, clock, findings);
+    findings.add("clock", &judge::clock(before.wall, after.wall, version.date));
     match node {
-        Some(node) => permissions(settings, &server, &client, node, report),
-        None => report.add("permission", &Finding::skipped(NO_NODE)),
+        Some(node) => permissions(settings, &server, &client, node, findings),
+        None => findings.add("permission", &Finding::skipped(NO_NODE)),
     }
-    report.add("node", &of_node);
+    findings.add("node", &of_node);
 }
 
-/// On which node the own pod runs, where nobody names it: as the handler finds it.
+/// The node of the own pod, if it is not named: found as by the handler.
 fn of_own_pod(
     settings: &Settings,
     claims: &Result<Claims, Error>,
@@ -117,12 +143,12 @@ fn of_own_pod(
         return Err(NO_NODE.to_owned());
     };
     let request = request::find_pod(&namespace, &name);
-    let reply = client.ask(&request, PATIENCE).map_err(|error| error.to_string())?;
+    let reply = client.ask(&request, TIME_OUT).map_err(|error| error.to_string())?;
     reply::node_of_pod(&request, &reply)
 }
 
-fn skip(report: &Report, check: &str) {
-    report.add(check, &Finding::skipped(UNANSWERED));
+fn skip(findings: &Findings, check: &str) {
+    findings.add(check, &Finding::skipped(UNANSWERED));
 }
 
 fn reached(server: &Server, reply: &Reply, took: Duration) -> Finding {
@@ -149,14 +175,14 @@ fn token(
     claims: &Result<Claims, Error>,
     node: Option<&str>,
     clock: Clock,
-    report: &Report,
+    findings: &Findings,
 ) {
     let claims = match claims {
         Ok(claims) => claims,
-        Err(error) => return report.add("token", &judge::unanswered(error)),
+        Err(error) => return findings.add("token", &judge::unanswered(error)),
     };
     let now = clock.read().wall.unix_milliseconds() / 1000;
-    report.add(
+    findings.add(
         "token",
         &match server.where_token_is() {
             None => Finding::ok("none, but a client certificate".to_owned()),
@@ -164,7 +190,7 @@ fn token(
         },
     );
     if let Some(node) = node {
-        report.add("token and node", &judge::bound(claims, node));
+        findings.add("token and node", &judge::bound(claims, node));
     }
 }
 
@@ -188,8 +214,14 @@ fn identity(settings: &Settings, server: &Server) -> Finding {
     })
 }
 
-/// Every right that the handler uses.
-fn permissions(settings: &Settings, server: &Server, client: &Client, node: &str, report: &Report) {
+/// Every permission that the handler uses.
+fn permissions(
+    settings: &Settings,
+    server: &Server,
+    client: &Client,
+    node: &str,
+    findings: &Findings,
+) {
     let choice = choice(settings);
     let as_node = choice == Choice::Node || server.identity() == Some(Identity::Node);
     let (writes, evicts) = (!settings.dry_run, !settings.policy.marks_only);
@@ -220,20 +252,20 @@ fn permissions(settings: &Settings, server: &Server, client: &Client, node: &str
         let mut found = String::new();
         let outcome = loop {
             let request = request::review(prefix, verb, resource, node);
-            let reply = match client.ask(&request, PATIENCE) {
+            let reply = match client.ask(&request, TIME_OUT) {
                 Ok(reply) => reply,
-                Err(error) => return report.add("permission", &judge::unanswered(&error)),
+                Err(error) => return findings.add("permission", &judge::unanswered(&error)),
             };
             let answer = reply::is_allowed(&request, &reply);
-            let told = match &answer {
+            let words = match &answer {
                 Ok(true) => "allowed",
                 Ok(false) => "not allowed",
                 Err(why) => why,
             };
-            let _ = write!(found, "{prefix}{verb} {resource}: {told}");
+            let _ = write!(found, "{prefix}{verb} {resource}: {words}");
             match answer {
                 Ok(true) => break Outcome::Ok,
-                // What is refused in the node's name is asked for anew in the ServiceAccount's.
+                // If the node has no permission, the ServiceAccount may have it.
                 _ if choice == Choice::Auto && !prefix.is_empty() => {
                     prefix = "";
                     found += "; ";
@@ -249,10 +281,72 @@ fn permissions(settings: &Settings, server: &Server, client: &Client, node: &str
             }
             _ => "let it create selfsubjectaccessreviews (ClusterRole system:basic-user)",
         };
-        report.add("permission", &outcome.is(found, remedy));
+        findings.add("permission", &outcome.is(found, remedy));
     }
 }
 
-/// What the API server asks of whoever acts as the node that its own pod runs on: the right to a verb that
-/// begins so (KEP-5284).
+/// The prefix of the verbs that a pod needs to impersonate the node that it runs on (KEP-5284).
 const AS_NODE: &str = "impersonate-on:associated-node:";
+
+const FREE_PORT: &str = "set it to a port that is free, or see what has it: ss -ltnp on the node; the handler runs without";
+
+const FILES: &str =
+    "correct the file, or mount the Secret or ConfigMap that holds it; the handler runs without";
+
+const WAY: &str = "see what is between: name resolution, network policy, WEBHOOK_PROXY, WEBHOOK_CA_FILE; a \
+                   drain does not wait for it";
+
+/// Ports, and webhooks as far as that is possible without a message. A drain needs none of it, so every
+/// problem is a warning.
+pub(super) fn reports(settings: &Settings, clock: Clock, findings: &Findings) {
+    ports(settings, findings);
+    for webhook in &settings.reporting.webhooks {
+        for finding in of_webhook(webhook, clock) {
+            findings.add("webhook", &finding);
+        }
+    }
+}
+
+fn ports(settings: &Settings, findings: &Findings) {
+    let listener = Listener::bind(&wanted_pages(&settings.reporting));
+    for (address, pages) in listener.addresses() {
+        findings.add("port", &Finding::ok(format!("{address} is free for {pages}")));
+    }
+    for missing in listener.missing() {
+        findings.add(
+            "port",
+            &if missing.is_of_this_program() {
+                Finding::ok(format!("{} is served by this program", missing.address()))
+            } else {
+                Outcome::Warning.is(missing.to_string(), FREE_PORT)
+            },
+        );
+    }
+}
+
+fn of_webhook(webhook: &Destination, clock: Clock) -> Vec<Finding> {
+    let name = &webhook.url;
+    let faults = webhook.faults().into_iter();
+    let mut findings: Vec<_> =
+        faults.map(|why| Outcome::Warning.is(format!("{name}: {why}"), FILES)).collect();
+    if webhook.may_be_reached() {
+        findings.push(match reach(webhook, clock) {
+            Ok(how) => Finding::ok(format!("{name}: {how}; no message was sent")),
+            Err(why) => Outcome::Warning.is(format!("{name}: {why}"), WAY),
+        });
+    }
+    findings
+}
+
+/// Opens a connection as for a message, but sends none. Returns what was reached.
+fn reach(webhook: &Destination, clock: Clock) -> Result<String, String> {
+    let url = webhook.url.read()?;
+    let target = Target {
+        proxy: webhook.proxies.of(&url)?.cloned(),
+        url,
+        roots: webhook.roots.clone(),
+        headers: Headers::default(),
+    };
+    let reached = post::reach(&target, TIME_OUT, clock);
+    reached.map(str::to_owned).map_err(|error| error.to_string())
+}

@@ -1,87 +1,90 @@
-//! Where messages go, and in which form, as the settings have it. What stands in a file is read when
-//! it is used: a Secret or a `ConfigMap` that is mounted may change.
+//! One webhook, as configured. Files are read when they are used: a mounted Secret or `ConfigMap` may
+//! change.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use crate::clock::Clock;
+use rustls::RootCertStore;
+use webpki_roots::TLS_SERVER_ROOTS;
+
 use crate::file;
-use crate::report::webhook::form::Form;
-use crate::report::webhook::headers::Headers;
-use crate::report::webhook::post::{self, Target};
-use crate::report::webhook::proxies::Proxies;
-use crate::report::webhook::roots::Roots;
-use crate::report::webhook::template::Template;
-use crate::report::webhook::url::WebhookUrl;
+use crate::http::connection::H1;
+use crate::http::dial::Tls;
+use crate::http::error::Cause;
+use crate::http::tls;
+use crate::webhook::form::Form;
+use crate::webhook::headers::Headers;
+use crate::webhook::proxy::Proxies;
+use crate::webhook::template::Template;
+use crate::webhook::url::WebhookUrl;
 
 /// A webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
-    /// Where it is.
-    pub url: Held<WebhookUrl>,
-    /// What goes with each message.
-    pub headers: Held<Headers>,
-    /// What a message becomes.
-    pub form: Wanted,
-    /// Through whom.
+    /// Its address.
+    pub url: ValueOrFile<WebhookUrl>,
+    /// The headers of each message.
+    pub headers: ValueOrFile<Headers>,
+    /// The body of a message.
+    pub form: Content,
+    /// The proxies.
     pub proxies: Proxies,
-    /// Whose certificates are believed.
+    /// The trusted CAs.
     pub roots: Roots,
 }
 
-/// A value of the settings, or the file that holds it.
+/// A configured value, or the file that contains it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Held<T> {
-    /// This one.
-    Here(T),
-    /// The content of this file.
-    InFile(PathBuf),
+pub enum ValueOrFile<T> {
+    /// The value.
+    Value(T),
+    /// The file.
+    File(PathBuf),
 }
 
-/// What a message becomes.
+/// The body of a message.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Wanted {
-    /// This.
+pub enum Content {
+    /// This form.
     Form(Form),
-    /// What this template says, which is written in what the headers say.
+    /// This template, escaped for the content type in the headers.
     Template(String),
-    /// What the template in this file says.
-    TemplateIn(PathBuf),
+    /// The template in this file.
+    TemplateFile(PathBuf),
 }
 
-/// No file that is read here is longer.
+/// The longest file that is read, in bytes.
 const LONGEST: usize = 64 * 1024;
 
-impl fmt::Display for Held<WebhookUrl> {
-    /// What may be shown of it.
+impl fmt::Display for ValueOrFile<WebhookUrl> {
+    /// What may be printed of it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Here(url) => url.fmt(f),
-            Self::InFile(path) => write!(f, "in {}", path.display()),
+            Self::Value(url) => url.fmt(f),
+            Self::File(path) => write!(f, "in {}", path.display()),
         }
     }
 }
 
-impl Held<WebhookUrl> {
+impl ValueOrFile<WebhookUrl> {
     /// The URL, as it is now.
-    pub(super) fn read(&self) -> Result<WebhookUrl, String> {
+    pub(crate) fn read(&self) -> Result<WebhookUrl, String> {
         self.read_with(|text| WebhookUrl::parse(text).map_err(str::to_owned))
     }
 }
 
-impl Held<Headers> {
+impl ValueOrFile<Headers> {
     /// The headers, as they are now.
-    pub(super) fn read(&self) -> Result<Headers, String> {
+    pub(crate) fn read(&self) -> Result<Headers, String> {
         self.read_with(Headers::parse)
     }
 }
 
-impl<T: Clone> Held<T> {
+impl<T: Clone> ValueOrFile<T> {
     fn read_with(&self, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T, String> {
         match self {
-            Self::Here(value) => Ok(value.clone()),
-            Self::InFile(path) => {
+            Self::Value(value) => Ok(value.clone()),
+            Self::File(path) => {
                 let text = text_of(path)?;
                 parse(text.trim()).map_err(|why| format!("{}: {why}", path.display()))
             }
@@ -89,26 +92,26 @@ impl<T: Clone> Held<T> {
     }
 }
 
-impl fmt::Debug for Wanted {
+impl fmt::Debug for Content {
     /// Without a template's text: a token may be in it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Form(form) => f.debug_tuple("Form").field(form).finish(),
             Self::Template(_) => f.write_str("Template(…)"),
-            Self::TemplateIn(path) => f.debug_tuple("TemplateIn").field(path).finish(),
+            Self::TemplateFile(path) => f.debug_tuple("TemplateFile").field(path).finish(),
         }
     }
 }
 
-impl Wanted {
-    /// The form, as it is now; where that cannot be used, the default message.
-    pub(super) fn read_or_usual(&self, headers: &Headers) -> Form {
+impl Content {
+    /// The form, as it is now; if it cannot be used, the default message.
+    pub(crate) fn read_or_usual(&self, headers: &Headers) -> Form {
         let usual = || Form::Template(Template::usual(headers.language()));
         self.read(headers).unwrap_or_else(|_| usual())
     }
 
     /// The form, as it is now.
-    pub(super) fn read(&self, headers: &Headers) -> Result<Form, String> {
+    pub(crate) fn read(&self, headers: &Headers) -> Result<Form, String> {
         let parse = |name: &str, text: &str| {
             let template = Template::parse(text, headers.language());
             template.map(Form::Template).map_err(|why| format!("{name}: {why}"))
@@ -116,13 +119,15 @@ impl Wanted {
         match self {
             Self::Form(form) => Ok(form.clone()),
             Self::Template(text) => parse("WEBHOOK_TEMPLATE", text),
-            Self::TemplateIn(path) => parse(&path.display().to_string(), text_of(path)?.trim_end()),
+            Self::TemplateFile(path) => {
+                parse(&path.display().to_string(), text_of(path)?.trim_end())
+            }
         }
     }
 }
 
 impl Destination {
-    /// What is missing or bad now in the files that are named, each with what is done for that long.
+    /// What is missing or not valid in the files now, each with what is done meanwhile.
     pub fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         if let Err(why) = self.url.read() {
@@ -142,25 +147,9 @@ impl Destination {
         faults
     }
 
-    /// Whether the files are there without which nobody is asked anything.
+    /// Whether the files are there without which no connection is opened.
     pub fn may_be_reached(&self) -> bool {
         self.url.read().is_ok() && self.roots.check().is_ok()
-    }
-
-    /// Opens a connection as for a message, within `patience`, and sends none. Says what was reached.
-    ///
-    /// # Errors
-    /// Why there is none, in words.
-    pub fn reach(&self, patience: Duration, clock: Clock) -> Result<String, String> {
-        let url = self.url.read()?;
-        let target = Target {
-            proxy: self.proxies.of(&url)?.cloned(),
-            url,
-            roots: self.roots.clone(),
-            headers: Headers::default(),
-        };
-        let reached = post::reach(&target, patience, clock);
-        reached.map(str::to_owned).map_err(|error| error.to_string())
     }
 }
 
@@ -170,18 +159,58 @@ fn text_of(path: &Path) -> Result<String, String> {
     String::from_utf8(content).map_err(|_| format!("{} is not UTF-8", path.display()))
 }
 
+/// The CAs that are trusted for a webhook: the public ones or those of a file, never both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Roots {
+    /// Those that Mozilla's browsers trust, as of this program's release.
+    Public,
+    /// The certificates of this file, in PEM; read for each delivery.
+    File(PathBuf),
+}
+
+impl Roots {
+    /// The configuration of TLS. It takes memory, so it is made for a delivery and dropped after.
+    pub fn tls(&self) -> Result<Tls, Cause> {
+        let roots = match self {
+            Self::Public => "a public CA; one's own CA must be given as a file".to_owned(),
+            Self::File(file) => format!("a CA in {}", file.display()),
+        };
+        let config =
+            tls::client_config(self.certificates().map_err(Cause::Credentials)?, None, &[H1])
+                .map_err(|e| Cause::Tls(e.to_string()))?;
+        Ok(Tls { config, roots })
+    }
+
+    /// Whether the file, if any, contains certificates now.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        match self {
+            Self::Public => Ok(()),
+            Self::File(_) => self.certificates().map(drop),
+        }
+    }
+
+    fn certificates(&self) -> Result<RootCertStore, String> {
+        match self {
+            Self::Public => Ok(RootCertStore { roots: TLS_SERVER_ROOTS.to_vec() }),
+            Self::File(file) => tls::roots_in(file).map_err(|why| {
+                format!("no CA for the webhook's server from {}: {why}", file.display())
+            }),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::http::stand_in::{Folder, Identity};
-    use crate::report::webhook::template::{DEFAULT_TEMPLATE, Language};
+    use crate::webhook::template::{DEFAULT_TEMPLATE, Language};
 
     /// A webhook all of whose parts stand in files.
     fn in_files(folder: &Folder) -> Destination {
         Destination {
-            url: Held::InFile(folder.file("url")),
-            headers: Held::InFile(folder.file("headers")),
-            form: Wanted::TemplateIn(folder.file("template")),
+            url: ValueOrFile::File(folder.file("url")),
+            headers: ValueOrFile::File(folder.file("headers")),
+            form: Content::TemplateFile(folder.file("template")),
             proxies: Proxies::default(),
             roots: Roots::File(folder.file("ca.crt")),
         }
@@ -221,5 +250,13 @@ mod tests {
         }
         folder.put("template", b"{}");
         assert_eq!(webhook.faults(), [""; 0]);
+    }
+
+    #[test]
+    fn whoever_names_a_ca_file_believes_no_public_ca() {
+        let folder = Folder::new();
+        let file = folder.put("ca.crt", Identity::shared().authority.as_bytes());
+        assert_eq!(Roots::File(file).certificates().unwrap().len(), 1);
+        assert!(Roots::Public.certificates().unwrap().len() > 50);
     }
 }

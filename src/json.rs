@@ -1,5 +1,4 @@
-//! JSON, written part by part: a value is the text of it. To build it of miniserde's values first
-//! is half as much code again.
+//! Writes JSON as text, part by part. Building miniserde's values first would be half as much code again.
 
 use miniserde::json;
 
@@ -11,12 +10,12 @@ impl Object {
         Self("{".to_owned())
     }
 
-    /// With a string for this key.
+    /// With a string at this key.
     pub(crate) fn text(self, key: &str, value: &str) -> Self {
         self.json(key, &text(value))
     }
 
-    /// With a value for this key that is JSON already.
+    /// With a value at this key that is JSON already.
     pub(crate) fn json(mut self, key: &str, value: &str) -> Self {
         if self.0.len() > 1 {
             self.0.push(',');
@@ -44,7 +43,7 @@ pub(crate) fn text(text: &str) -> String {
     json::to_string(text)
 }
 
-/// `text` as it stands inside a JSON string, without the quotation marks around it.
+/// `text` escaped for a JSON string, without quotation marks.
 pub(crate) fn escaped(text: &str) -> String {
     let quoted = json::to_string(text);
     let inside = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));

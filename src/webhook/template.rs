@@ -1,10 +1,9 @@
-//! The operator's own text, with fields in it: of Go's `text/template`, which
-//! aws-node-termination-handler has, the one thing that almost everybody uses, `{{ .Field }}`.
-//! Everything else of that language is refused before anything happens, with what to write instead:
-//! a message that is wrong is found out when it is needed.
+//! The operator's template. Of Go's `text/template`, which aws-node-termination-handler has, it knows the one
+//! thing that almost every template uses: `{{ .Field }}`. Anything else is refused at start, with what to
+//! write instead: otherwise it would be noticed when the message is needed.
 //!
-//! In a template for JSON, text stands inside quotation marks and is escaped for them, so no value
-//! can break the JSON.
+//! In a template for JSON, fields are inside quotation marks and are escaped for that, so no value can break
+//! the JSON.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
@@ -12,28 +11,27 @@ use std::fmt::{self, Write};
 use miniserde::json::{self, Value};
 
 use crate::excerpt::excerpt;
-use crate::report::json::escaped;
-use crate::report::webhook::field::Field;
-use crate::report::webhook::message::Message;
+use crate::json::escaped;
+use crate::webhook::field::Field;
 
-/// What is posted unless the operator says otherwise; Slack and those that follow it show `text`.
+/// The default; Slack, and services that take the same, show `text`.
 pub const DEFAULT_TEMPLATE: &str = r#"{"text":"[{{ .Kind }}] {{ .Summary }} Node: {{ .NodeName }}, instance: {{ .InstanceID }}, event: {{ .EventID }}, start: {{ .StartTime }}. {{ .Description }}"}"#;
 
-/// A template that was read and found to be good.
+/// A valid template.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Template {
     language: Language,
     pieces: Vec<Piece>,
 }
 
-/// What a template is written in.
+/// The language of a template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Language {
     /// JSON, with fields in it.
     Json,
     /// The content of an HTML form (`application/x-www-form-urlencoded`). Values are percent-encoded.
     Form,
-    /// Any text. Values stand in it as they are.
+    /// Any text. Values are inserted as they are.
     Plain,
 }
 
@@ -51,8 +49,8 @@ impl Template {
     /// Reads a template.
     ///
     /// # Errors
-    /// Where it is not good, what stands there, and what to write instead, as the end of a sentence
-    /// that has named the setting. Nothing of the text between the fields is in it.
+    /// Where it is not valid, what is there, and what to write instead, as the end of a sentence that has
+    /// named the setting. It contains nothing of the text between the fields.
     pub fn parse(text: &str, language: Language) -> Result<Self, String> {
         let mut pieces = Vec::new();
         let mut json = Json::Outside;
@@ -90,14 +88,14 @@ impl Template {
         Ok(template)
     }
 
-    /// What is said where the operator's own template cannot be used: [`DEFAULT_TEMPLATE`].
+    /// The [`DEFAULT_TEMPLATE`], if the operator's template cannot be used.
     pub fn usual(language: Language) -> Self {
-        // A test holds that it is good.
+        // A test holds that it is valid.
         let usual = Self::parse(DEFAULT_TEMPLATE, language);
         usual.unwrap_or(Self { language, pieces: Vec::new() })
     }
 
-    /// What the filled text is, unless the operator's headers say something else.
+    /// The `Content-Type` of the result, unless the operator's headers have another.
     pub fn content_type(&self) -> &'static str {
         match self.language {
             Language::Json => JSON,
@@ -106,7 +104,7 @@ impl Template {
         }
     }
 
-    /// Whether the Node's own labels or provider id stand in it.
+    /// Whether it contains the Node's labels or provider id.
     pub fn tells_of_the_node(&self) -> bool {
         self.pieces.iter().any(|piece| match piece {
             Piece::Literal(_) => false,
@@ -116,12 +114,8 @@ impl Template {
         })
     }
 
-    /// The text with the message in it.
-    pub fn fill(&self, message: &Message) -> String {
-        self.fill_with(&|field| field.in_text(message))
-    }
-
-    fn fill_with<'a>(&self, value: &dyn Fn(Field) -> Cow<'a, str>) -> String {
+    /// The text with these values in it.
+    pub(crate) fn fill_with<'a>(&self, value: &dyn Fn(Field) -> Cow<'a, str>) -> String {
         let mut text = String::new();
         for piece in &self.pieces {
             match piece {
@@ -134,8 +128,8 @@ impl Template {
         text
     }
 
-    /// Whether it is JSON with values in it that hold what JSON minds; if so, it is with any, as all
-    /// that depends on a value is how it is escaped.
+    /// Checks that it is JSON with values that contain characters special to JSON. Then it is with any value:
+    /// values differ only in how they are escaped.
     fn check(&self) -> Result<(), String> {
         let sample = |field| match field {
             Field::Text(_) => Cow::Borrowed("\"\\\n"),
@@ -148,13 +142,13 @@ impl Template {
 }
 
 impl fmt::Debug for Template {
-    /// Nothing of it: an operator's text may hold a key of a service.
+    /// Nothing of it: an operator's text may contain a key of a service.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Template({:?}, …)", self.language)
     }
 }
 
-/// As a value of a form has it: what is no letter, digit, `-`, `.`, `_` or `~` in percent-encoding.
+/// A value of an HTML form: all but letters, digits, `-`, `.`, `_` and `~` percent-encoded.
 fn encoded(value: &str) -> String {
     value.bytes().fold(String::new(), |mut text, byte| {
         match byte {
@@ -169,8 +163,8 @@ fn encoded(value: &str) -> String {
     })
 }
 
-pub(super) const JSON: &str = "application/json";
-pub(super) const FORM: &str = "application/x-www-form-urlencoded";
+pub(crate) const JSON: &str = "application/json";
+pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
 const OPEN: &str = "{{";
 const CLOSE: &str = "}}";
 /// White space of Go's templates.
@@ -183,23 +177,23 @@ const NO_JSON: &str = "with values in it, it is not JSON, which the header Conte
     look for a comma too many or too few, a bracket that is not closed, a value without quotation \
     marks";
 
-/// Where in a JSON document a text ends.
+/// The position in a JSON document.
 #[derive(Clone, Copy)]
 enum Json {
     Outside,
-    /// In a string; where its quotation mark stands.
+    /// In a string; where its quotation mark is.
     Inside {
         since: usize,
     },
-    /// The same, behind a backslash.
+    /// The same, after a backslash.
     Escaping {
         since: usize,
     },
 }
 
 impl Json {
-    /// Where it is after `literal`, which stands at `offset`. The error is where a control character
-    /// stands that JSON has not in strings.
+    /// The position after `literal`, which is at `offset`. The error is the offset of a control character in a
+    /// string.
     fn after(mut self, literal: &str, offset: usize) -> Result<Self, usize> {
         for (index, c) in literal.char_indices() {
             self = match (self, c) {
@@ -215,7 +209,7 @@ impl Json {
         Ok(self)
     }
 
-    /// What a field is that stands here.
+    /// A field at this position.
     fn piece(self, field: Field) -> Result<Piece, String> {
         match (self, field) {
             (Self::Inside { .. }, field) => Ok(Piece::Escaped(field)),
@@ -240,7 +234,7 @@ impl Json {
     }
 }
 
-/// What stands between the braces.
+/// The field between the braces.
 fn field(action: &str) -> Result<Field, String> {
     let inner = action.trim_matches(SPACE);
     match inner.strip_prefix('.') {
@@ -261,7 +255,7 @@ fn unknown(name: &str) -> String {
     format!("is no field; there are {}", all.join(" "))
 }
 
-/// Why something that is no field is not understood, and what to write.
+/// Why an action that is no field is refused, and what to write instead.
 fn refusal(inner: &str) -> String {
     let undashed = inner.trim_matches('-').trim_matches(SPACE);
     let word = undashed.split(SPACE).next().unwrap_or_default();
@@ -317,12 +311,12 @@ fn refusal(inner: &str) -> String {
     why.to_owned()
 }
 
-/// An action as it may be shown. Not what stands in quotation marks: that is the operator's text.
+/// An action as it may be printed, without text in quotation marks, which is the operator's.
 fn shown(action: &str) -> String {
     if action.contains(['"', '`', '\'']) {
         return "{{ … }}".to_owned();
     }
-    // Behind a brace stands what is no part of it any more.
+    // After a brace it is no part of the action.
     let line = excerpt(action.split(['{', '}']).next().unwrap_or_default());
     let mut short: String = line.chars().take(LONGEST_SHOWN).collect();
     if short.len() < line.len() {
@@ -331,7 +325,7 @@ fn shown(action: &str) -> String {
     format!("{{{{ {short} }}}}")
 }
 
-/// Enough to find an action again, with its place.
+/// Enough to find an action, with its place.
 const LONGEST_SHOWN: usize = 40;
 
 /// `line 2, column 7`, both from 1.

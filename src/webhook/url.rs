@@ -1,4 +1,4 @@
-//! Where a message goes.
+//! The address of a webhook.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use ureq_proto::http::uri::Scheme;
 use crate::http::address::{Address, absolute, server_of};
 
 /// The address of a webhook: `https://HOST[:PORT]/PATH[?QUERY]`, or `http://…`. Its path is a
-/// secret as a rule, so it is never shown.
+/// secret as a rule, so it is never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WebhookUrl {
     uri: Uri,
@@ -16,9 +16,9 @@ pub struct WebhookUrl {
     security: Security,
 }
 
-/// How a server is spoken to.
+/// With TLS or without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Security {
+pub(crate) enum Security {
     Plain,
     Tls,
 }
@@ -27,8 +27,8 @@ impl WebhookUrl {
     /// Reads the setting; white space around it is allowed.
     ///
     /// # Errors
-    /// What is wrong with it, as the end of a sentence that has named the setting. Nothing of the
-    /// address is in it.
+    /// What is wrong with it, as the end of a sentence that has named the setting. It contains nothing of the
+    /// address.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let text = visible(text)?;
         if text.contains('#') {
@@ -50,33 +50,33 @@ impl WebhookUrl {
         Ok(Self { uri, server, security })
     }
 
-    /// The same with one more part of the query; `None` if that makes no URL.
+    /// With one more parameter in the query; `None` if the result is no URL.
     pub fn with_query(&self, name: &str, value: &str) -> Option<Self> {
         let before = if self.uri.query().is_some() { '&' } else { '?' };
         Self::parse(&format!("{}{before}{name}={value}", self.uri)).ok()
     }
 
-    /// Who is asked.
-    pub(super) fn server(&self) -> &Address {
+    /// The server.
+    pub(crate) fn server(&self) -> &Address {
         &self.server
     }
 
-    pub(super) fn security(&self) -> Security {
+    pub(crate) fn security(&self) -> Security {
         self.security
     }
 
-    /// What the server itself is asked for: path and query.
-    pub(super) fn path(&self) -> Uri {
+    /// The request target for the server: path and query.
+    pub(crate) fn path(&self) -> Uri {
         self.uri.path_and_query().cloned().map_or_else(Uri::default, Uri::from)
     }
 
-    /// What a proxy is asked for.
-    pub(super) fn whole(&self) -> Uri {
+    /// The request target for a proxy.
+    pub(crate) fn whole(&self) -> Uri {
         self.uri.clone()
     }
 
-    /// As the header `Host` has it: without the port, if that is the scheme's own.
-    pub(super) fn host(&self) -> String {
+    /// For the header `Host`: without the port, if that is the scheme's default.
+    pub(crate) fn host(&self) -> String {
         let host = self.server.to_string();
         match host.strip_suffix(&format!(":{}", self.security.default_port())) {
             Some(bare) => bare.to_owned(),
@@ -111,11 +111,11 @@ impl Security {
     }
 }
 
-/// The port that an `http://` URL means if it names none.
-pub(super) const HTTP_PORT: u16 = 80;
+/// The default port of `http://`.
+pub(crate) const HTTP_PORT: u16 = 80;
 
 /// The text without the white space around it.
-pub(super) fn visible(text: &str) -> Result<&str, &'static str> {
+pub(crate) fn visible(text: &str) -> Result<&str, &'static str> {
     let text = text.trim();
     if text.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(text)
