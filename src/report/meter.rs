@@ -9,7 +9,7 @@ use crate::kube::request::Verb;
 use crate::moment::{Reading, WallTime};
 use crate::notice::{Notice, NoticeId, When};
 use crate::report::fact::{Channel, Fact, Withdrawal};
-use crate::report::metrics::{Delivery, EventOutcome, Metrics, Part};
+use crate::report::metrics::{EventOutcome, MessageOutcome, Metrics, Part};
 use crate::report::server::pages::Shown;
 
 /// Counts what it is told.
@@ -168,15 +168,17 @@ pub(super) fn count_report(shown: Option<&Shown>, fact: &Fact) {
     }
     let (channel, delivery, written) = match fact {
         Fact::ReportSent(channel) | Fact::ReportRecovered(channel, _) => {
-            (channel, Delivery::Delivered, Some(EventOutcome::Written))
+            (channel, MessageOutcome::Delivered, Some(EventOutcome::Written))
         }
         Fact::ReportFailing(channel, _) | Fact::ReportRetried(channel) => {
-            (channel, Delivery::Retried, None)
+            (channel, MessageOutcome::Retried, None)
         }
         Fact::ReportRefused { channel, .. } => {
-            (channel, Delivery::Refused, Some(EventOutcome::Failed))
+            (channel, MessageOutcome::Refused, Some(EventOutcome::Failed))
         }
-        Fact::ReportLost { channel, .. } => (channel, Delivery::Lost, Some(EventOutcome::Lost)),
+        Fact::ReportLost { channel, .. } => {
+            (channel, MessageOutcome::Lost, Some(EventOutcome::Lost))
+        }
         _ => return,
     };
     let count = if let Fact::ReportLost { count, .. } = fact { *count } else { 1 };
