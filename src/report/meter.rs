@@ -10,7 +10,7 @@ use crate::moment::{Reading, WallTime};
 use crate::notice::{Notice, NoticeId, When};
 use crate::report::fact::{Channel, Fact, Withdrawal};
 use crate::report::metrics::{EventOutcome, MessageOutcome, Metrics, Part};
-use crate::report::server::pages::Shown;
+use crate::report::server::endpoints::Shown;
 
 /// Counts what it is told.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use crate::report::fact::Fact;
 use crate::report::log::Log;
 use crate::report::meter::{Meter, count_report};
 use crate::report::metrics::Metrics;
-use crate::report::server::pages::Shown;
+use crate::report::server::endpoints::Shown;
 use crate::report::webhook::Webhooks;
 use crate::report::{Starter, Teller};
 

@@ -1,14 +1,72 @@
-//! One client, from its first byte to its last. Its socket is never waited for.
+//! The clients that are there, each from its first byte to its last: not too many, and none for long.
+//! Their sockets are never waited for.
 
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::moment::Moment;
 use crate::report::server::endpoints::Endpoints;
-use crate::report::server::request::{Asked, Heard, LONGEST_HEAD, Method, hear};
-use crate::report::server::response::Response;
+use crate::report::server::message::{
+    LONGEST_HEAD, Method, PageRequest, PageResponse, Parsed, parse,
+};
+
+/// At a time. A Prometheus, the kubelet and a person are three.
+pub(super) const MOST: usize = 16;
+/// From the moment in which a client is let in until it is closed, whatever it does.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The clients.
+#[derive(Debug)]
+pub(super) struct ClientConnections<S> {
+    /// The oldest first.
+    all: VecDeque<ClientConnection<S>>,
+    /// How long each may stay.
+    timeout: Duration,
+}
+
+impl<S: Socket> ClientConnections<S> {
+    pub(super) fn new(timeout: Duration) -> Self {
+        Self { all: VecDeque::new(), timeout }
+    }
+
+    /// Lets a client in. If there is no room for it, the oldest has had the most time of all, and is
+    /// closed.
+    pub(super) fn admit(&mut self, socket: S, endpoints: Arc<Endpoints>, now: Moment) {
+        if self.all.len() >= MOST {
+            self.all.pop_front();
+        }
+        self.all.push_back(ClientConnection::new(socket, endpoints, now + self.timeout));
+    }
+
+    /// Closes those whose time is over.
+    pub(super) fn expire(&mut self, now: Moment) {
+        while self.all.front().is_some_and(|oldest| oldest.until() <= now) {
+            self.all.pop_front();
+        }
+        if self.all.is_empty() {
+            // Nothing is kept for clients that are not there.
+            self.all = VecDeque::new();
+        }
+    }
+
+    /// When the next one's time is over.
+    pub(super) fn next_end(&self) -> Option<Moment> {
+        self.all.front().map(ClientConnection::until)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &ClientConnection<S>> {
+        self.all.iter()
+    }
+
+    /// Lets each go on, in order, and closes those for which `go_on` says no.
+    pub(super) fn retain(&mut self, go_on: impl FnMut(&mut ClientConnection<S>) -> bool) {
+        self.all.retain_mut(go_on);
+    }
+}
 
 /// A socket that never blocks: it says `WouldBlock` instead.
 pub(super) trait Socket: Read + Write {
@@ -24,43 +82,43 @@ impl Socket for TcpStream {
 
 /// A client.
 #[derive(Debug)]
-pub(super) struct Connection<S> {
+pub(super) struct ClientConnection<S> {
     socket: S,
     endpoints: Arc<Endpoints>,
     /// When it is closed, however far it has got.
     until: Moment,
-    stage: Stage,
+    stage: Phase,
 }
 
 #[derive(Debug)]
-enum Stage {
+enum Phase {
     /// So much of the request has come.
     Asking(Vec<u8>),
     /// So much of the answer is sent.
     Answering { bytes: Vec<u8>, sent: usize },
     /// The answer is sent. A socket that is closed while there is something to read in it is reset,
     /// and the client may then lose the answer, too: so much more is read first.
-    Leaving { patience: usize },
+    Lingering { left: usize },
 }
 
 /// What has to happen at the socket before it can go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Waits {
+pub(super) enum Interest {
     /// Bytes come, or the end.
-    ToRead,
+    Read,
     /// Bytes can be sent.
-    ToWrite,
+    Write,
 }
 
 /// Bytes that are read at once.
 const PIECE: usize = 1024;
 /// Bytes that are read after the answer.
-const PATIENCE: usize = 64 * 1024;
+const LINGER: usize = 64 * 1024;
 
-impl<S: Socket> Connection<S> {
+impl<S: Socket> ClientConnection<S> {
     /// A client that came in where `endpoints` are answered.
     pub(super) fn new(socket: S, endpoints: Arc<Endpoints>, until: Moment) -> Self {
-        Self { socket, endpoints, until, stage: Stage::Asking(Vec::new()) }
+        Self { socket, endpoints, until, stage: Phase::Asking(Vec::new()) }
     }
 
     pub(super) fn socket(&self) -> &S {
@@ -71,17 +129,17 @@ impl<S: Socket> Connection<S> {
         self.until
     }
 
-    pub(super) fn waits(&self) -> Waits {
+    pub(super) fn interest(&self) -> Interest {
         match self.stage {
-            Stage::Asking(_) | Stage::Leaving { .. } => Waits::ToRead,
-            Stage::Answering { .. } => Waits::ToWrite,
+            Phase::Asking(_) | Phase::Lingering { .. } => Interest::Read,
+            Phase::Answering { .. } => Interest::Write,
         }
     }
 
     /// Goes on as far as that is possible without waiting. Breaks when the connection is over.
     pub(super) fn advance(
         &mut self,
-        answer: &impl Fn(&Endpoints, &Asked) -> Response,
+        answer: &impl Fn(&Endpoints, &PageRequest) -> PageResponse,
     ) -> ControlFlow<()> {
         match self.go_on(answer) {
             Ok(flow) => flow,
@@ -94,40 +152,40 @@ impl<S: Socket> Connection<S> {
     /// `WouldBlock`: as far as it gets now.
     fn go_on(
         &mut self,
-        answer: &impl Fn(&Endpoints, &Asked) -> Response,
+        answer: &impl Fn(&Endpoints, &PageRequest) -> PageResponse,
     ) -> io::Result<ControlFlow<()>> {
         loop {
             match &mut self.stage {
-                Stage::Asking(head) => {
+                Phase::Asking(head) => {
                     if read_head(&mut self.socket, head)? == 0 {
                         return Ok(ControlFlow::Break(()));
                     }
-                    let bytes = match hear(head) {
-                        Heard::More => continue,
-                        Heard::Asked(asked) => {
+                    let bytes = match parse(head) {
+                        Parsed::Incomplete => continue,
+                        Parsed::Complete(asked) => {
                             let with_body = asked.method != Method::Head;
                             answer(&self.endpoints, &asked).into_bytes(with_body)
                         }
-                        Heard::Refused(status) => Response::of(status).into_bytes(true),
+                        Parsed::Refused(status) => PageResponse::of(status).into_bytes(true),
                     };
-                    self.stage = Stage::Answering { bytes, sent: 0 };
+                    self.stage = Phase::Answering { bytes, sent: 0 };
                 }
-                Stage::Answering { bytes, sent } => {
-                    let left = bytes.get(*sent..).unwrap_or_default();
-                    if left.is_empty() {
+                Phase::Answering { bytes, sent } => {
+                    let rest = bytes.get(*sent..).unwrap_or_default();
+                    if rest.is_empty() {
                         self.socket.finish()?;
-                        self.stage = Stage::Leaving { patience: PATIENCE };
+                        self.stage = Phase::Lingering { left: LINGER };
                         continue;
                     }
-                    match unless_interrupted(|| self.socket.write(left))? {
+                    match unless_interrupted(|| self.socket.write(rest))? {
                         0 => return Ok(ControlFlow::Break(())),
                         length => *sent += length,
                     }
                 }
-                Stage::Leaving { patience } => {
+                Phase::Lingering { left } => {
                     let length = unless_interrupted(|| self.socket.read(&mut [0; PIECE]))?;
-                    *patience = patience.saturating_sub(length);
-                    if length == 0 || *patience == 0 {
+                    *left = left.saturating_sub(length);
+                    if length == 0 || *left == 0 {
                         return Ok(ControlFlow::Break(()));
                     }
                 }

@@ -1,12 +1,12 @@
-//! What is answered where. Pure.
+//! What is answered where.
 
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::moment::Moment;
-use crate::report::metrics::Format;
-use crate::report::server::pages::Pages;
-use crate::report::server::request::{Asked, Method};
-use crate::report::server::response::{Response, Status};
+use crate::report::health::Health;
+use crate::report::metrics::{Format, Metrics};
+use crate::report::server::message::{Method, PageRequest, PageResponse, PageStatus};
 
 /// What one socket answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,15 +67,22 @@ impl Endpoints {
     }
 
     /// What is answered.
-    pub(super) fn answer(&self, asked: &Asked, pages: &impl Pages, now: Moment) -> Response {
-        let Some(page) = self.page(&asked.path) else { return Response::of(Status::NotFound) };
+    pub(super) fn answer(
+        &self,
+        asked: &PageRequest,
+        pages: &impl Pages,
+        now: Moment,
+    ) -> PageResponse {
+        let Some(page) = self.page(&asked.path) else {
+            return PageResponse::of(PageStatus::NotFound);
+        };
         if asked.method == Method::Other {
-            return Response::of(Status::MethodNotAllowed);
+            return PageResponse::of(PageStatus::MethodNotAllowed);
         }
         match page {
             Page::Metrics => {
                 let format = Format::accepted(&asked.accept);
-                Response::page(format.content_type(), pages.metrics(format))
+                PageResponse::page(format.content_type(), pages.metrics(format))
             }
             Page::Live => probe(pages.live(now).map(|()| None)),
             Page::Ready => probe(pages.ready()),
@@ -111,11 +118,47 @@ enum Page {
     Ready,
 }
 
-fn probe(outcome: Result<Option<String>, String>) -> Response {
+fn probe(outcome: Result<Option<String>, String>) -> PageResponse {
     match outcome {
-        Ok(None) => Response::words(Status::Ok, "ok"),
-        Ok(Some(besides)) => Response::words(Status::Ok, &format!("ok\n{besides}")),
-        Err(why) => Response::words(Status::Unavailable, &why),
+        Ok(None) => PageResponse::words(PageStatus::Ok, "ok"),
+        Ok(Some(besides)) => PageResponse::words(PageStatus::Ok, &format!("ok\n{besides}")),
+        Err(why) => PageResponse::words(PageStatus::Unavailable, &why),
+    }
+}
+
+/// What the listener shows. Asked on its thread, for each request anew; must not block.
+pub trait Pages {
+    /// The metrics.
+    fn metrics(&self, format: Format) -> String;
+    /// Whether this process is alive; else why it is not, in one line.
+    fn live(&self, now: Moment) -> Result<(), String>;
+    /// Whether it is ready, and what there is to know all the same; else why it is not: one line.
+    fn ready(&self) -> Result<Option<String>, String>;
+}
+
+/// What this process knows of itself, shared with those who tell it.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// What is counted; `None` where no metrics are wanted, and the page is empty.
+    pub metrics: Option<Arc<Metrics>>,
+    /// What the probes are told.
+    pub health: Arc<Mutex<Health>>,
+}
+
+impl Pages for Shown {
+    fn metrics(&self, format: Format) -> String {
+        self.metrics.as_ref().map(|metrics| metrics.encode(format)).unwrap_or_default()
+    }
+
+    fn live(&self, now: Moment) -> Result<(), String> {
+        let health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        health.live(now).map_err(|stuck| stuck.to_string())
+    }
+
+    fn ready(&self) -> Result<Option<String>, String> {
+        let health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        health.ready().map_err(|why| why.to_string())?;
+        Ok(health.missing_pages())
     }
 }
 

@@ -55,10 +55,10 @@ fn any_port() -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
 }
 
-fn serve_with(patience: Duration, pages: Papers) -> SocketAddr {
+fn serve_with(timeout: Duration, pages: Papers) -> SocketAddr {
     let server = Server::bind(&[(any_port(), BOTH())]);
     let address = server.addresses()[0].0;
-    server.serve_each(patience, Clock::start(), pages, silent()).unwrap();
+    server.serve_each(timeout, Clock::start(), pages, silent()).unwrap();
     address
 }
 
@@ -151,10 +151,10 @@ fn head_gets_the_head_and_other_methods_are_told_what_is_allowed() {
 #[test]
 fn silent_clients_hold_up_nobody_and_the_oldest_of_too_many_is_closed() {
     let address = serve();
-    let silent: Vec<TcpStream> = (0..3 * connections::MOST).map(|_| connect(address)).collect();
+    let silent: Vec<TcpStream> = (0..3 * connection::MOST).map(|_| connect(address)).collect();
     assert_answer(&get(address, "/alive"), "200", "ok\n");
     let mut silent = silent.into_iter();
-    for oldest in silent.by_ref().take(2 * connections::MOST + 1) {
+    for oldest in silent.by_ref().take(2 * connection::MOST + 1) {
         assert_eq!(rest(oldest), "");
     }
     // The others are still heard.
@@ -335,4 +335,14 @@ fn who_has_a_port_is_known_if_it_is_this_program() {
     let other = Server::bind(&[(silent.local_addr().unwrap(), METRICS())]);
     assert!(!other.missing()[0].is_of_this_program());
     assert!(Server::bind(&[(closed, METRICS())]).missing().is_empty());
+}
+
+#[test]
+fn a_client_that_has_gone_again_closes_no_door_but_a_lack_of_descriptors_does() {
+    for errno in [Errno::AGAIN, Errno::INTR, Errno::CONNABORTED] {
+        assert!(passes(&errno.into()), "{errno}");
+    }
+    for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::PERM] {
+        assert!(!passes(&errno.into()), "{errno}");
+    }
 }
