@@ -1,7 +1,6 @@
 //! What the operator's settings make of a notice: marks, or marks and a drain; from when, and by
 //! when. Pure.
 
-use std::fmt;
 use std::time::Duration;
 
 use crate::moment::{Moment, Reading, WallTime};
@@ -236,32 +235,6 @@ fn rebalance(reading: Reading, policy: &Policy) -> Intent {
     };
     let marks_until = Some(now + policy.rebalance_marks);
     Intent { from: now, effect, marks_until, basis: Basis::NoDeadline }
-}
-
-impl fmt::Display for Basis {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Stated(time) => write!(f, "at {time}"),
-            Self::Over(time, window) => {
-                write!(f, "at {time}, which is over: taken as {} s from now", window.as_secs())
-            }
-            Self::TooFar(time, window) => write!(
-                f,
-                "at {time}, which is too far ahead to be true: taken as {} s from now",
-                window.as_secs()
-            ),
-            Self::Unstated(window) => write!(
-                f,
-                "at a time that it does not tell: taken as {} s from now",
-                window.as_secs()
-            ),
-            Self::AtOnce => f.write_str("at once"),
-            Self::NoDeadline => f.write_str("without a deadline"),
-            Self::Remembered => {
-                f.write_str("at the time that an earlier process of this handler assumed")
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::drain::forecast::{Fate, Forecast};
+use crate::drain::forecast::{Fate, Forecast, Held, Remark};
 use crate::drain::pod::Tier;
+use crate::drain::verdict::Obstacle;
 use crate::report::json::{Object, list, text};
 
 /// All that was found out.
@@ -170,4 +171,60 @@ fn cells(pod: &Forecast) -> [String; 6] {
     };
     let budget = pod.budget().map_or_else(|| "-".to_owned(), ToString::to_string);
     [pod.pod.to_string(), turn, grace, budget, pod.name().to_owned(), note(pod)]
+}
+
+impl fmt::Display for Forecast {
+    /// The note beside the word: why, and what else there is to say.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.fate {
+            Fate::LeftAlone(why) | Fate::DiesWithNode(Held::Setting(why)) => write!(f, "{why}")?,
+            Fate::EndingAlready => f.write_str("was told to end before")?,
+            Fate::Evicted if self.is_cut() => f.write_str("no more time is left")?,
+            Fate::Evicted => {}
+            Fate::Shortened => f.write_str("is ending already, with more time than is left")?,
+            Fate::Deleted(obstacle, after) => {
+                write!(f, "in {} s, if it is refused until then", after.as_secs())?;
+                if self.is_cut() {
+                    f.write_str("; no more time is left")?;
+                }
+                if let Obstacle::Failed(failed) = obstacle {
+                    write!(f, "; {failed}")?;
+                }
+            }
+            Fate::DiesWithNode(Held::Obstacle(Obstacle::Budget(_))) => {
+                f.write_str("refused, and budgets are not overridden")?;
+            }
+            Fate::DiesWithNode(Held::Obstacle(Obstacle::Failed(failed))) => {
+                write!(f, "refused, and no pod is deleted for that: {failed}")?;
+            }
+            Fate::Unclear(why) => write!(f, "{why}")?,
+        }
+        for (number, remark) in self.remarks.iter().enumerate() {
+            let says_nothing = self.fate == Fate::Evicted && !self.is_cut();
+            let is_first = says_nothing && number == 0;
+            write!(f, "{}{remark}", if is_first { "" } else { "; " })?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OwnGrace(own) => {
+                write!(f, "its own grace of {own} s is more than the setting allows")
+            }
+            Self::Unmanaged => f.write_str("no controller, nothing starts it elsewhere"),
+            Self::EmptyDir => f.write_str("the data in its emptyDir volume ends with it"),
+            Self::Detaching(Duration::ZERO) => {
+                f.write_str("its volume may still be attached when the node goes")
+            }
+            Self::Detaching(left) => write!(
+                f,
+                "its volume may still be attached when the node goes, {} s after its grace",
+                left.as_secs()
+            ),
+            Self::Finalizer(name) => write!(f, "finalizer {name} may keep its object"),
+        }
+    }
 }

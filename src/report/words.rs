@@ -1,13 +1,15 @@
 //! The facts in words, as the log has them.
 
+pub(super) mod drain;
+
 use std::fmt;
 use std::time::Duration;
 
 use crate::drain::verdict::Verdict;
 use crate::intent::Basis;
-use crate::node::Hand;
 use crate::node::marks::{Change, Cordon};
 use crate::node::state::STATE_ANNOTATION;
+use crate::node::{EXCLUSION_LABEL, Hand, MOST_TAINTS};
 use crate::notice::{Notice, NoticeId};
 use crate::report::fact::{Channel, Fact, Level, Occasion, Purpose, Start, Withdrawal};
 
@@ -311,6 +313,87 @@ impl fmt::Display for Left {
             ),
             Basis::AtOnce => f.write_str("every pod is asked now, with the least grace"),
             _ => write!(f, "{seconds} s left"),
+        }
+    }
+}
+
+impl fmt::Display for Basis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stated(time) => write!(f, "at {time}"),
+            Self::Over(time, window) => {
+                write!(f, "at {time}, which is over: taken as {} s from now", window.as_secs())
+            }
+            Self::TooFar(time, window) => write!(
+                f,
+                "at {time}, which is too far ahead to be true: taken as {} s from now",
+                window.as_secs()
+            ),
+            Self::Unstated(window) => write!(
+                f,
+                "at a time that it does not tell: taken as {} s from now",
+                window.as_secs()
+            ),
+            Self::AtOnce => f.write_str("at once"),
+            Self::NoDeadline => f.write_str("without a deadline"),
+            Self::Remembered => {
+                f.write_str("at the time that an earlier process of this handler assumed")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cordon(Cordon::Done) => f.write_str("the node is cordoned"),
+            Self::Cordon(Cordon::Kept) => {
+                f.write_str("the node was cordoned already, by this handler")
+            }
+            Self::Cordon(Cordon::Foreign) => {
+                f.write_str("the node was cordoned already, by somebody else")
+            }
+            Self::Uncordoned => f.write_str("the node is uncordoned"),
+            Self::CordonStays => f.write_str(
+                "the node stays cordoned: somebody else has cordoned it since this handler did",
+            ),
+            Self::CordonLifted => {
+                f.write_str("the node is cordoned no longer: somebody else has uncordoned it")
+            }
+            Self::Tainted(taint) => write!(f, "the node is tainted: {taint}"),
+            Self::TaintForeign(taint) => write!(
+                f,
+                "the taint {taint} stands there already, set by somebody else, and is left as it is"
+            ),
+            Self::Untainted(taint) => write!(f, "the taint {taint} is taken off"),
+            Self::TaintStays(taint) => write!(
+                f,
+                "the taint that this handler set was changed to {taint} by somebody else, and is \
+                 left as it is"
+            ),
+            Self::TaintsTooMany => write!(
+                f,
+                "the node has more than {MOST_TAINTS} taints: they are left as they are, and none is \
+                 added or taken off"
+            ),
+            Self::Excluded => {
+                write!(f, "the node is excluded from load balancers: label {EXCLUSION_LABEL}")
+            }
+            Self::ExclusionForeign(value) => write!(
+                f,
+                "the label {EXCLUSION_LABEL}={value} stands there already, set by somebody else, \
+                 and is left as it is"
+            ),
+            Self::Included => write!(
+                f,
+                "the node is excluded from load balancers no longer: label {EXCLUSION_LABEL} is \
+                 taken off"
+            ),
+            Self::ExclusionStays(value) => write!(
+                f,
+                "the label {EXCLUSION_LABEL} was changed to \"{value}\" by somebody else, and is \
+                 left as it is"
+            ),
         }
     }
 }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::drain::ask::PodRef;
+use crate::drain::ask::{Grace, PodRef};
 use crate::drain::progress::Progress;
 use crate::drain::verdict::{Obstacle, Verdict};
 use crate::intent::Basis;
 use crate::node::marks::{Change, Cordon};
 use crate::notice::{Kind, Notice};
 use crate::report::fact::{Fact, Level, Occasion, Purpose};
+use crate::report::words::drain::{Deleted, Summary};
 use crate::report::words::{Announced, Ended};
 
 /// An Event that is to be written.
@@ -70,8 +71,8 @@ impl Recorder {
             },
             Fact::DrainBegins(_) => "PreDrain",
             Fact::Verdict(occasion, verdict) => return Some(of_verdict(*occasion, verdict, fact)),
-            Fact::Drain(Progress::Deleted { pod, obstacle, .. }) => {
-                return Some(self.of_deleted(pod, obstacle, fact));
+            Fact::Drain(Progress::Deleted { pod, obstacle, grace }) => {
+                return Some(self.of_deleted(pod, *grace, obstacle));
             }
             _ => return None,
         };
@@ -79,9 +80,8 @@ impl Recorder {
     }
 
     /// For its owner, who may know nothing of this node.
-    fn of_deleted(&self, pod: &Arc<PodRef>, obstacle: &Obstacle, fact: &Fact) -> Event {
-        let words = fact.to_string();
-        let words = words.split_once(": ").map_or(words.as_str(), |(_, words)| words);
+    fn of_deleted(&self, pod: &Arc<PodRef>, grace: Option<Grace>, obstacle: &Obstacle) -> Event {
+        let words = Deleted(grace, obstacle);
         let why = self.drained.as_ref().map_or_else(
             || "its instance goes".to_owned(),
             |(notice, basis)| Announced(notice, *basis).to_string(),
@@ -123,7 +123,7 @@ fn of_verdict(occasion: Occasion, verdict: &Verdict, fact: &Fact) -> Event {
         _ if occasion.is_success(verdict) => "CordonAndDrain",
         _ => "CordonAndDrainError",
     };
-    let message = format!("{}: {}", Ended(occasion, verdict), verdict.summary());
+    let message = format!("{}: {}", Ended(occasion, verdict), Summary(verdict));
     Event { reason, message, ..about_node(fact) }
 }
 

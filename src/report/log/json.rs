@@ -11,6 +11,7 @@ use crate::report::fact::{Fact, Level};
 use crate::report::fields::Fields;
 use crate::report::json::Object;
 use crate::report::words::Ended;
+use crate::report::words::drain::Summary;
 
 /// Writes facts as objects. Every object has `time`, `level`, `fact` (a stable name for what is said)
 /// and `message` (the words of the text log); the others where they apply: `node`, `event` and `kind`
@@ -29,7 +30,7 @@ impl JsonLines {
             for row in verdict.in_order() {
                 self.write_row(out, at, verdict, row)?;
             }
-            let message = format!("{}: {}", Ended(*occasion, verdict), verdict.summary());
+            let message = format!("{}: {}", Ended(*occasion, verdict), Summary(verdict));
             let object = self.object(at, fact.level(), fact.name(), &message, &fact.fields());
             return write_line(out, object);
         }

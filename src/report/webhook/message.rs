@@ -9,6 +9,7 @@ use crate::moment::WallTime;
 use crate::notice::{Kind, Notice, NoticeId, When};
 use crate::report::fact::{Level, Occasion};
 use crate::report::words::Announced;
+use crate::report::words::drain::Summary;
 
 /// Everything that a message may tell. What is not known is empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,7 +128,7 @@ impl Message {
         let stage = Stage::DrainEnds { clean: occasion.is_success(verdict) };
         let outcomes = verdict.counts();
         let ended = has_ended(occasion, verdict, &about.node_name);
-        let summary = format!("{ended}: {}.", verdict.summary());
+        let summary = format!("{ended}: {}.", Summary(verdict));
         let went = verdict.rows.iter().filter(|row| !matches!(row.outcome, Outcome::LeftAlone(_)));
         Self {
             pods: went.map(|row| row.pod.to_string()).collect(),
