@@ -17,16 +17,16 @@ use crate::kube::client::Client;
 use crate::kube::server;
 use crate::moment::WallTime;
 use crate::notice::NoticePath;
-use crate::report::events::{Events, Identity};
+use crate::report::channel::KnownInstance;
+use crate::report::events::{EventSource, Events};
 use crate::report::fact::{Fact, Start};
 use crate::report::health::Health;
-use crate::report::known_instance::KnownInstance;
 use crate::report::log::{Log, Style};
 use crate::report::metrics::Metrics;
 use crate::report::reporters::Reporters;
 use crate::report::server::Server as Listener;
 use crate::report::server::endpoints::{Endpoints, Shown};
-use crate::report::webhook::{Context, Webhooks};
+use crate::report::webhook::{DeliveryContext, Webhooks};
 use crate::report::{Starter, Teller};
 use crate::settings::{FactUrls, Probes, Reporting, Settings, WhichNode};
 use crate::source::{InstanceSource, Report, Source};
@@ -110,7 +110,7 @@ fn reporters(
     }
     let instance = Arc::new(KnownInstance::new(instance_source(settings), clock));
     if !reporting.webhooks.is_empty() {
-        let context = Context {
+        let context = DeliveryContext {
             clock,
             client: client.clone(),
             instance: Arc::clone(&instance),
@@ -124,9 +124,9 @@ fn reporters(
         starters.extend(start.into_iter().map(|start| ("a webhook", start)));
     }
     if let Some(annotations) = reporting.events.clone().filter(|_| !settings.dry_run) {
-        let identity = Identity { pod: settings.rules.own.name.clone(), annotations };
+        let source = EventSource { pod: settings.rules.own.name.clone(), annotations };
         let tell = reporters.teller(clock);
-        let (events, start) = Events::new(client.clone(), identity, instance, seed, &tell);
+        let (events, start) = Events::new(client.clone(), source, instance, seed, &tell);
         reporters = reporters.with_events(events);
         starters.push(("Kubernetes Events", start));
     }

@@ -346,17 +346,6 @@ impl Fact {
         }
     }
 
-    /// Whether later facts leave out what it says: of which node, and of which notice, they are.
-    pub fn is_context(&self) -> bool {
-        matches!(
-            self,
-            Self::Started(_)
-                | Self::NodeFound(_)
-                | Self::NoticeSeen { .. }
-                | Self::TakenOver { .. }
-        )
-    }
-
     /// How much it matters.
     pub fn level(&self) -> Level {
         match self {
@@ -445,6 +434,110 @@ impl Fact {
                 | Progress::NamespaceTerminating { .. }
                 | Progress::Recovered { .. },
             ) => Level::Info,
+        }
+    }
+}
+
+macro_rules! names {
+    ($($fact:pat => $name:literal,)*) => {
+        impl Fact {
+            /// A name for what is said that does not change.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $($fact => $name,)*
+                }
+            }
+
+            /// All of them.
+            #[cfg(test)]
+            const NAMES: &[&str] = &[$($name),*];
+        }
+    };
+}
+
+names! {
+    Self::Started(_) => "started",
+    Self::Remark(_) => "remark",
+    Self::SettingUnusable(_) => "setting_unusable",
+    Self::CredentialsMissing(_) => "credentials_missing",
+    Self::CredentialsFound => "credentials_found",
+    Self::NodeUnknown(_) => "node_unknown",
+    Self::NodeFound(_) => "node_found",
+    Self::ActsAs(_) => "acts_as",
+    Self::WithoutToken(_) => "metadata_without_token",
+    Self::Polled { .. } => "polled",
+    Self::MetadataFailing(..) => "metadata_failing",
+    Self::MetadataRecovered(..) => "metadata_recovered",
+    Self::NoticeSeen { .. } => "notice",
+    Self::NoticeScheduled { .. } => "notice_scheduled",
+    Self::NoticeMarks { .. } => "notice_marks",
+    Self::NoticeBeside { .. } => "notice_beside",
+    Self::DrainBegins(_) => "drain_begins",
+    Self::DeadlineMoved { .. } => "deadline_moved",
+    Self::TakenOver { .. } => "taken_over",
+    Self::NoticeWithdrawn(..) => "notice_withdrawn",
+    Self::StaysWithdrawn(_) => "notice_stays_withdrawn",
+    Self::MarksLast(_) => "marks_last",
+    Self::MarksExpired(_) => "marks_expired",
+    Self::DrainedBefore(_) => "drained_before",
+    Self::MarksFound { .. } => "marks_found",
+    Self::MarksUnreadable => "marks_unreadable",
+    Self::Marks { .. } => "marks",
+    Self::NodeFailing(..) => "node_failing",
+    Self::NodeRecovered(_) => "node_recovered",
+    Self::NodeMissing { .. } => "node_missing",
+    Self::NodeThere(_) => "node_there",
+    Self::TaintForbidden(_) => "taint_forbidden",
+    Self::Drain(Progress::Listed { .. }) => "pods_listed",
+    Self::Drain(Progress::LeftAlone(..)) => "pod_left_alone",
+    Self::Drain(Progress::Late(_)) => "pod_late",
+    Self::Drain(Progress::Returned { .. }) => "pod_returned",
+    Self::Drain(Progress::Evicted { .. }) => "pod_evicted",
+    Self::Drain(Progress::Blocked { .. }) => "pod_blocked",
+    Self::Drain(Progress::Deleted { .. }) => "pod_deleted",
+    Self::Drain(Progress::NotMarked { .. }) => "pod_not_marked",
+    Self::Drain(Progress::Shortened { .. }) => "pod_shortened",
+    Self::Drain(Progress::Gone { .. }) => "pod_gone",
+    Self::Drain(Progress::WouldEvict(_)) => "pod_would_be_evicted",
+    Self::Drain(Progress::WouldBlock(..)) => "pod_would_be_refused",
+    Self::Drain(Progress::NamespaceTerminating { .. }) => "namespace_terminating",
+    Self::Drain(Progress::Forbidden { .. }) => "forbidden",
+    Self::Drain(Progress::Failing { .. }) => "requests_failing",
+    Self::Drain(Progress::Recovered { .. }) => "requests_recovered",
+    Self::Drain(Progress::Unread { .. }) => "pod_unread",
+    Self::Drain(Progress::WatchLost { .. }) => "watch_lost",
+    Self::Verdict(..) => "verdict",
+    Self::DeadlineReached => "deadline_reached",
+    Self::Ends { .. } | Self::EndsDrained => "ends",
+    Self::EndsAfterDrain(_) => "ends_after_drain",
+    Self::Listens { .. } => "listens",
+    Self::NotListening { .. } => "not_listening",
+    Self::ListensAgain { .. } => "listens_again",
+    Self::ThreadMissing(..) => "thread_missing",
+    Self::ThreadStarted(_) => "thread_started",
+    Self::ReportUnready { .. } => "report_unready",
+    Self::ReportReady(_) => "report_ready",
+    Self::ReportSent(_) => "report_sent",
+    Self::ReportFailing(..) => "report_failing",
+    Self::ReportRecovered(..) => "report_recovered",
+    Self::ReportRetried(_) => "report_retried",
+    Self::ReportRefused { .. } => "report_refused",
+    Self::ReportLost { .. } => "report_lost",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Said where there is no fact: of a row of the table, of the log itself, and without a log.
+    const OTHERS: [&str; 5] = ["pod_verdict", "log_lost", "bad_setting", "not_started", "panicked"];
+
+    /// What stands in the page of reports is looked up there by its name.
+    #[test]
+    fn every_name_is_explained() {
+        let page = include_str!("../../docs/reports.md");
+        for name in Fact::NAMES.iter().chain(&OTHERS) {
+            assert!(page.contains(&format!("`{name}`")), "{name} is not in docs/reports.md");
         }
     }
 }

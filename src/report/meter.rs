@@ -6,8 +6,9 @@ use std::sync::PoisonError;
 use crate::drain::progress::Progress;
 use crate::intent::Basis;
 use crate::kube::request::Verb;
-use crate::moment::{Reading, WallTime};
+use crate::moment::WallTime;
 use crate::notice::{Notice, NoticeId, When};
+use crate::report::envelope::Envelope;
 use crate::report::fact::{Channel, Fact, Withdrawal};
 use crate::report::metrics::{EventOutcome, MessageOutcome, Metrics, Part};
 use crate::report::server::endpoints::Shown;
@@ -19,8 +20,6 @@ pub(super) struct Meter {
     dry: bool,
     /// Notices that were counted and stand. Recommendations differ by when they were made.
     known: Vec<(NoticeId, Option<When>)>,
-    /// The notice that is drained for.
-    drained: Option<NoticeId>,
     /// Pods that are to go in the drain under way, once they are known, and those that have gone.
     to_go: Option<u32>,
     gone: u32,
@@ -29,27 +28,22 @@ pub(super) struct Meter {
 impl Meter {
     /// Nothing was told yet.
     pub(super) fn new(shown: Shown) -> Self {
-        Self { shown, dry: false, known: Vec::new(), drained: None, to_go: None, gone: 0 }
-    }
-
-    /// For those who count something themselves.
-    pub(super) fn shown(&self) -> &Shown {
-        &self.shown
+        Self { shown, dry: false, known: Vec::new(), to_go: None, gone: 0 }
     }
 
     /// A fact.
-    pub(super) fn tell(&mut self, reading: Reading, fact: &Fact) {
-        if let Fact::Polled { path, good, .. } = fact {
-            let mut health = self.shown.health.lock().unwrap_or_else(PoisonError::into_inner);
-            health.polled(*path, reading.now, *good);
-        }
-        match fact {
+    pub(super) fn tell(&mut self, envelope: &Envelope) {
+        match &envelope.fact {
+            Fact::Polled { path, good, .. } => {
+                let mut health = self.shown.health.lock().unwrap_or_else(PoisonError::into_inner);
+                health.polled(*path, envelope.at.now, *good);
+            }
             Fact::NodeMissing { name, .. } => self.node_is_missing(Some(name)),
             Fact::NodeThere(_) => self.node_is_missing(None),
             _ => {}
         }
         if let Some(metrics) = self.shown.metrics.clone() {
-            self.count(&metrics, reading.wall, fact);
+            self.count(&metrics, envelope);
         }
     }
 
@@ -58,27 +52,31 @@ impl Meter {
         health.node_missing(name.cloned());
     }
 
-    fn count(&mut self, metrics: &Metrics, now: WallTime, fact: &Fact) {
-        match fact {
+    fn count(&mut self, metrics: &Metrics, envelope: &Envelope) {
+        let now = envelope.at.wall;
+        let end_for = |id: &NoticeId| {
+            if envelope.drain.as_ref().is_some_and(|drain| drain.notice.id == *id) {
+                metrics.drain_ended();
+            }
+        };
+        match &envelope.fact {
             Fact::Started(start) => self.dry = start.dry,
             Fact::Polled { path, status, good } => metrics.polled(*path, *status, *good, now),
             Fact::NoticeScheduled { notice, .. } => {
                 self.notice(metrics, notice);
                 // It has moved away, and its drain is called off.
-                self.ends_for(metrics, &notice.id);
+                end_for(&notice.id);
             }
             Fact::NoticeMarks { notice, .. } | Fact::NoticeBeside { notice, .. } => {
                 self.notice(metrics, notice);
             }
             Fact::NoticeSeen { notice, basis, left } => {
                 self.notice(metrics, notice);
-                self.drained = Some(notice.id.clone());
                 (self.to_go, self.gone) = (None, 0);
                 metrics.drain_began(deadline(*basis, now + *left));
             }
             Fact::TakenOver { notice, basis, left } => {
                 self.notice(metrics, notice);
-                self.drained = Some(notice.id.clone());
                 metrics.drain_deadline(deadline(*basis, now + *left));
             }
             Fact::DeadlineMoved { basis, left } => {
@@ -93,7 +91,7 @@ impl Meter {
             Fact::Drain(progress) => self.progress(metrics, progress),
             Fact::Verdict(occasion, verdict) => metrics.verdict(*occasion, verdict, self.dry),
             Fact::DeadlineReached | Fact::EndsDrained => metrics.drain_ended(),
-            Fact::DrainedBefore(id) => self.ends_for(metrics, id),
+            Fact::DrainedBefore(id) => end_for(id),
             _ => {}
         }
     }
@@ -105,12 +103,6 @@ impl Meter {
         if !self.known.contains(&known) {
             metrics.notice(&notice.id);
             self.known.push(known);
-        }
-    }
-
-    fn ends_for(&self, metrics: &Metrics, id: &NoticeId) {
-        if self.drained.as_ref() == Some(id) {
-            metrics.drain_ended();
         }
     }
 
@@ -195,24 +187,15 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::drain::ask::PodRef;
     use crate::drain::verdict::Verdict;
-    use crate::moment::Moment;
-    use crate::notice::{Action, NoticePath};
+    use crate::notice::NoticePath;
     use crate::report::fact::Occasion;
     use crate::report::health::Health;
     use crate::report::metrics::Format;
-
-    const TERMINATE: NoticeId = NoticeId::Interruption(Action::Terminate);
-
-    fn notice(id: NoticeId) -> Notice {
-        let window = Duration::from_mins(2);
-        Notice { id, when: When::Unstated, until: None, window, wording: String::new() }
-    }
+    use crate::report::samples::{self, TERMINATE, in_envelopes, notice, pod};
 
     fn seen() -> Fact {
-        let left = Duration::from_mins(2);
-        Fact::NoticeSeen { notice: Box::new(notice(TERMINATE)), basis: Basis::Unstated(left), left }
+        samples::seen(TERMINATE)
     }
 
     /// What a scrape says of this metric after these facts.
@@ -220,9 +203,8 @@ mod tests {
         let metrics = Arc::new(Metrics::new("0", &[NoticePath::InstanceAction]));
         let health = Arc::new(Mutex::new(Health::new([])));
         let mut meter = Meter::new(Shown { metrics: Some(Arc::clone(&metrics)), health });
-        let wall = WallTime::parse("2026-11-23T12:00:00Z").unwrap();
-        for fact in facts {
-            meter.tell(Reading { now: Moment::START, wall }, fact);
+        for envelope in in_envelopes(facts) {
+            meter.tell(&envelope);
         }
         let page = metrics.encode(Format::Classic);
         let beginning = format!("k8s_spot_handler_{name}");
@@ -232,10 +214,6 @@ mod tests {
 
     fn in_progress(facts: &[Fact]) -> String {
         scraped("drain_in_progress", facts)
-    }
-
-    fn pod(name: &str) -> Arc<PodRef> {
-        Arc::new(PodRef { namespace: "shop".into(), name: name.into(), uid: name.into() })
     }
 
     #[test]

@@ -6,20 +6,21 @@ use std::sync::Arc;
 
 use crate::report::fact::Fact;
 
+pub mod channel;
+pub mod envelope;
 pub mod events;
 pub mod fact;
-mod fields;
 pub mod health;
 pub(crate) mod json;
-pub mod known_instance;
 pub mod log;
 mod meter;
 pub mod metrics;
 mod queue;
 pub mod rehearsal;
 pub mod reporters;
+#[cfg(test)]
+mod samples;
 pub mod server;
-mod standing;
 pub mod webhook;
 mod words;
 

@@ -1,10 +1,11 @@
 //! Everybody who reports: each gets the same facts, and none waits for another.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::moment::{Moment, Reading};
+use crate::report::envelope::{Envelope, Envelopes};
 use crate::report::events::Events;
 use crate::report::fact::Fact;
 use crate::report::log::Log;
@@ -14,9 +15,9 @@ use crate::report::server::endpoints::Shown;
 use crate::report::webhook::Webhooks;
 use crate::report::{Starter, Teller};
 
-/// The log, and whoever else is to be told.
+/// The log, and every other way to report that is switched on.
 pub struct Reporters {
-    log: Log,
+    output: Output,
     meter: Option<Meter>,
     events: Option<Events>,
     webhooks: Option<Webhooks>,
@@ -24,6 +25,36 @@ pub struct Reporters {
     waiting: Vec<(&'static str, Starter)>,
     /// When they are tried again.
     next_try: Moment,
+}
+
+/// The log and the counters: those who report have no other place for what they have to say of it
+/// themselves.
+#[derive(Clone)]
+struct Output {
+    log: Log,
+    /// What metrics and probes show, where they are wanted.
+    shown: Option<Shown>,
+    envelopes: Arc<Mutex<Envelopes>>,
+}
+
+impl Output {
+    fn put(&self, at: Reading, fact: Fact) -> Envelope {
+        self.envelopes.lock().unwrap_or_else(PoisonError::into_inner).put(at, fact)
+    }
+
+    /// How a report fares.
+    fn say(&self, at: Reading, fact: Fact) {
+        count_report(self.shown.as_ref(), &fact);
+        self.log(self.put(at, fact));
+    }
+
+    fn log(&self, envelope: Envelope) {
+        if !self.log.tell(envelope)
+            && let Some(Shown { metrics: Some(metrics), .. }) = &self.shown
+        {
+            metrics.log_message_lost();
+        }
+    }
 }
 
 /// How soon a thread that the system did not give is asked for again.
@@ -39,8 +70,8 @@ impl Reporters {
     /// The log, and where metrics or probes are wanted, what they show.
     pub fn new(log: Log, shown: Option<Shown>) -> Self {
         Self {
-            log,
-            meter: shown.map(Meter::new),
+            meter: shown.clone().map(Meter::new),
+            output: Output { log, shown, envelopes: Arc::default() },
             events: None,
             webhooks: None,
             waiting: Vec::new(),
@@ -61,12 +92,12 @@ impl Reporters {
     }
 
     /// Starts the thread of one who reports. Where the system gives none, that is said, and it is asked
-    /// again a minute later, while facts are told.
+    /// again a minute later, while facts come.
     pub fn start(&mut self, reading: Reading, who: &'static str, start: Starter) {
         if let Err(error) = start() {
             self.next_try = reading.now + THREAD_PAUSE;
             self.waiting.push((who, start));
-            self.say(reading, Fact::ThreadMissing(who, error.to_string()));
+            self.output.say(reading, Fact::ThreadMissing(who, error.to_string()));
         }
     }
 
@@ -77,49 +108,36 @@ impl Reporters {
         self.next_try = reading.now + THREAD_PAUSE;
         for (who, start) in std::mem::take(&mut self.waiting) {
             match start() {
-                Ok(()) => self.say(reading, Fact::ThreadStarted(who)),
+                Ok(()) => self.output.say(reading, Fact::ThreadStarted(who)),
                 Err(_) => self.waiting.push((who, start)),
             }
         }
     }
 
-    fn say(&self, reading: Reading, fact: Fact) {
-        count_report(self.shown(), &fact);
-        tell_log(&self.log, self.metrics().as_ref(), reading, fact);
-    }
-
     /// For those who report and have something to say of it.
     pub fn teller(&self, clock: Clock) -> Teller {
-        let (log, shown) = (self.log.clone(), self.shown().cloned());
-        Arc::new(move |fact| {
-            count_report(shown.as_ref(), &fact);
-            let metrics = shown.as_ref().and_then(|shown| shown.metrics.as_ref());
-            tell_log(&log, metrics, clock.read(), fact);
-        })
-    }
-
-    /// What metrics and probes show, where they are wanted.
-    fn shown(&self) -> Option<&Shown> {
-        self.meter.as_ref().map(Meter::shown)
+        let output = self.output.clone();
+        Arc::new(move |fact| output.say(clock.read(), fact))
     }
 
     /// What is counted, where that is wanted.
     pub fn metrics(&self) -> Option<Arc<Metrics>> {
-        self.shown().and_then(|shown| shown.metrics.clone())
+        self.output.shown.as_ref().and_then(|shown| shown.metrics.clone())
     }
 
     /// Passes a fact on to everybody. Never waits.
     pub fn tell(&mut self, reading: Reading, fact: Fact) {
+        let envelope = self.output.put(reading, fact);
         if let Some(meter) = &mut self.meter {
-            meter.tell(reading, &fact);
+            meter.tell(&envelope);
         }
         if let Some(events) = &mut self.events {
-            events.tell(reading, &fact);
+            events.tell(&envelope);
         }
         if let Some(webhooks) = &mut self.webhooks {
-            webhooks.tell(reading, &fact);
+            webhooks.tell(&envelope);
         }
-        tell_log(&self.log, self.metrics().as_ref(), reading, fact);
+        self.output.log(envelope);
         self.start_again(reading);
     }
 
@@ -136,29 +154,22 @@ impl Reporters {
         if let Some(webhooks) = &mut self.webhooks {
             webhooks.finish(|| clock.now().until(until));
         }
-        self.log.finish(LOG_FLUSH);
-    }
-}
-
-fn tell_log(log: &Log, metrics: Option<&Arc<Metrics>>, reading: Reading, fact: Fact) {
-    if !log.tell(reading.wall, fact)
-        && let Some(metrics) = metrics
-    {
-        metrics.log_message_lost();
+        self.output.log.finish(LOG_FLUSH);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::io;
-    use std::sync::Mutex;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
     use crate::moment::WallTime;
     use crate::report::fact::Level;
     use crate::report::health::Health;
+    use crate::report::log::Style;
     use crate::report::metrics::Format;
+    use crate::report::samples::{noon, start};
     use crate::settings::Remark;
 
     #[test]
@@ -190,5 +201,19 @@ mod tests {
             assert_eq!(asked.load(Ordering::Relaxed), times, "after {second} s");
             assert_eq!(missing(), left, "after {second} s");
         }
+    }
+    #[test]
+    fn json_names_the_node_also_where_the_start_is_not_logged() {
+        let (reader, writer) = io::pipe().unwrap();
+        let log = Log::start(writer, Style::Json, Level::Warn).unwrap();
+        let mut reporters = Reporters::new(log, None);
+        reporters.tell(noon(), Fact::Started(Box::new(start(Some("node-1")))));
+        reporters.tell(noon(), Fact::Remark(Remark::new("kept")));
+        reporters.teller(Clock::start())(Fact::SettingUnusable("kept".to_owned()));
+        reporters.finish(Clock::start());
+        let text = io::read_to_string(reader).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 2, "{text}");
+        assert!(lines.iter().all(|line| line.contains(r#""node":"node-1""#)), "{text}");
     }
 }

@@ -13,9 +13,8 @@
 //! | [`outcome`] | what an answer means: delivered, try again, refused | none |
 //! | [`post`](mod@post) | one try | HTTP |
 //! | [`destination`] | all of that for one webhook, as the settings have it | files |
-//! | `milestone` | which facts are worth a message | none |
 //! | `delivery` | messages to one webhook, until they have arrived | its thread |
-//! | `webhooks` | all of them | none |
+//! | `webhooks` | all of them; which facts are worth a message | none |
 
 mod delivery;
 pub mod destination;
@@ -23,7 +22,6 @@ mod field;
 pub mod form;
 pub mod headers;
 pub mod message;
-mod milestone;
 pub mod outcome;
 pub mod post;
 pub mod proxies;
@@ -37,5 +35,5 @@ mod tests;
 pub mod url;
 mod webhooks;
 
-pub use crate::report::webhook::delivery::Context;
+pub use crate::report::webhook::delivery::DeliveryContext;
 pub use crate::report::webhook::webhooks::Webhooks;

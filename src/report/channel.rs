@@ -1,12 +1,17 @@
-//! How reports to somewhere fare: trouble is said once, then counted, then said to be over.
+//! What the ways to report to somewhere else have in common.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use crate::clock::Clock;
+use crate::instance::Instance;
+use crate::moment::Moment;
 use crate::report::Teller;
 use crate::report::fact::{Channel, Fact};
+use crate::source::InstanceSource;
 
-/// That of one channel.
-pub(super) struct Standing {
+/// How reports to one channel fare: what fails is said once, then counted, then said to be over.
+pub(super) struct ChannelStatus {
     channel: Channel,
     tell: Teller,
     /// So many tries have failed since one got through.
@@ -17,14 +22,14 @@ pub(super) struct Standing {
     losing: bool,
 }
 
-impl Standing {
+impl ChannelStatus {
     /// Nothing was tried yet.
     pub(super) fn new(channel: Channel, tell: &Teller) -> Self {
         Self { channel, tell: Arc::clone(tell), failed: 0, refused: None, losing: false }
     }
 
     /// A report has arrived.
-    pub(super) fn got_through(&mut self) {
+    pub(super) fn delivered(&mut self) {
         let failed = std::mem::take(&mut self.failed);
         (self.refused, self.losing) = (None, false);
         self.say(|channel| match failed {
@@ -61,10 +66,56 @@ impl Standing {
     }
 }
 
+/// What the metadata service knows of the instance: read when it is first to be reported, and again only
+/// as long as it is not known which instance this is.
+#[derive(Debug)]
+pub struct KnownInstance {
+    source: InstanceSource,
+    clock: Clock,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug)]
+enum Known {
+    /// Nobody has asked for it yet, or not in vain.
+    Nothing {
+        /// When it is worth another try.
+        again: Moment,
+    },
+    Instance(Arc<Instance>),
+}
+
+/// A try in vain may take seconds, which somebody's reports wait for.
+const PAUSE: Duration = Duration::from_secs(30);
+
+impl KnownInstance {
+    /// Does nothing yet.
+    pub fn new(source: InstanceSource, clock: Clock) -> Self {
+        let known = Mutex::new(Known::Nothing { again: Moment::START });
+        Self { source, clock, known }
+    }
+
+    /// What is known of it. May take seconds: for threads that only report.
+    pub fn instance(&self) -> Arc<Instance> {
+        // Whoever else wants it waits for the same answers.
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*known {
+            Known::Instance(instance) => Arc::clone(instance),
+            Known::Nothing { again } if self.clock.now() < *again => Arc::default(),
+            Known::Nothing { .. } => {
+                let instance = Arc::new(self.source.read(self.clock));
+                *known = match instance.instance_id {
+                    Some(_) => Known::Instance(Arc::clone(&instance)),
+                    None => Known::Nothing { again: self.clock.now() + PAUSE },
+                };
+                instance
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use super::*;
 
     #[test]
@@ -76,15 +127,15 @@ mod tests {
                 told.lock().unwrap().push(format!("{:?} {}", fact.level(), fact.name()));
             })
         };
-        let mut standing = Standing::new(Channel::KubernetesEvents, &teller);
-        standing.failed(String::new());
-        standing.failed(String::new());
-        standing.lost(1, String::new());
-        standing.lost(2, String::new());
-        standing.got_through();
-        standing.refused("403", String::new());
-        standing.refused("403", String::new());
-        standing.refused("422", String::new());
+        let mut status = ChannelStatus::new(Channel::KubernetesEvents, &teller);
+        status.failed(String::new());
+        status.failed(String::new());
+        status.lost(1, String::new());
+        status.lost(2, String::new());
+        status.delivered();
+        status.refused("403", String::new());
+        status.refused("403", String::new());
+        status.refused("422", String::new());
         assert_eq!(
             told.lock().unwrap()[..],
             [
