@@ -6,14 +6,14 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::instance::Instance;
 use crate::moment::Moment;
-use crate::report::Teller;
+use crate::report::FactSink;
 use crate::report::fact::{Channel, Fact};
 use crate::source::InstanceSource;
 
 /// How reports to one channel fare: what fails is said once, then counted, then said to be over.
 pub(super) struct ChannelStatus {
     channel: Channel,
-    tell: Teller,
+    tell: FactSink,
     /// So many tries have failed since one got through.
     failed: u32,
     /// The kind of refusal that was last.
@@ -24,7 +24,7 @@ pub(super) struct ChannelStatus {
 
 impl ChannelStatus {
     /// Nothing was tried yet.
-    pub(super) fn new(channel: Channel, tell: &Teller) -> Self {
+    pub(super) fn new(channel: Channel, tell: &FactSink) -> Self {
         Self { channel, tell: Arc::clone(tell), failed: 0, refused: None, losing: false }
     }
 
@@ -72,11 +72,11 @@ impl ChannelStatus {
 pub struct KnownInstance {
     source: InstanceSource,
     clock: Clock,
-    known: Mutex<Known>,
+    known: Mutex<InstanceState>,
 }
 
 #[derive(Debug)]
-enum Known {
+enum InstanceState {
     /// Nobody has asked for it yet, or not in vain.
     Nothing {
         /// When it is worth another try.
@@ -91,7 +91,7 @@ const PAUSE: Duration = Duration::from_secs(30);
 impl KnownInstance {
     /// Does nothing yet.
     pub fn new(source: InstanceSource, clock: Clock) -> Self {
-        let known = Mutex::new(Known::Nothing { again: Moment::START });
+        let known = Mutex::new(InstanceState::Nothing { again: Moment::START });
         Self { source, clock, known }
     }
 
@@ -100,13 +100,13 @@ impl KnownInstance {
         // Whoever else wants it waits for the same answers.
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         match &*known {
-            Known::Instance(instance) => Arc::clone(instance),
-            Known::Nothing { again } if self.clock.now() < *again => Arc::default(),
-            Known::Nothing { .. } => {
+            InstanceState::Instance(instance) => Arc::clone(instance),
+            InstanceState::Nothing { again } if self.clock.now() < *again => Arc::default(),
+            InstanceState::Nothing { .. } => {
                 let instance = Arc::new(self.source.read(self.clock));
                 *known = match instance.instance_id {
-                    Some(_) => Known::Instance(Arc::clone(&instance)),
-                    None => Known::Nothing { again: self.clock.now() + PAUSE },
+                    Some(_) => InstanceState::Instance(Arc::clone(&instance)),
+                    None => InstanceState::Nothing { again: self.clock.now() + PAUSE },
                 };
                 instance
             }
@@ -121,13 +121,13 @@ mod tests {
     #[test]
     fn what_repeats_is_said_once_and_when_it_is_over() {
         let told = Arc::new(Mutex::new(Vec::new()));
-        let teller: Teller = {
+        let sink: FactSink = {
             let told = Arc::clone(&told);
             Arc::new(move |fact: Fact| {
                 told.lock().unwrap().push(format!("{:?} {}", fact.level(), fact.name()));
             })
         };
-        let mut status = ChannelStatus::new(Channel::KubernetesEvents, &teller);
+        let mut status = ChannelStatus::new(Channel::KubernetesEvents, &sink);
         status.failed(String::new());
         status.failed(String::new());
         status.lost(1, String::new());

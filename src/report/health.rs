@@ -9,8 +9,8 @@ use crate::notice::NoticePath;
 
 /// What was seen of the metadata service and the API server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Health {
-    watched: Vec<Watched>,
+pub struct ProcessHealth {
+    watched: Vec<PolledPath>,
     metadata_answered: bool,
     api_answered: bool,
     /// The name of the node, where there is no such Node.
@@ -21,7 +21,7 @@ pub struct Health {
 
 /// A path that is polled.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Watched {
+struct PolledPath {
     path: NoticePath,
     interval: Duration,
     /// The last turn, good or not; before the first, the start of the process.
@@ -49,10 +49,10 @@ pub struct NotReady {
 const TURNS: u32 = 3;
 const SLACK: Duration = Duration::from_mins(1);
 
-impl Health {
+impl ProcessHealth {
     /// At the start of the process: these paths are to be polled, each at such an interval.
     pub fn new(polled: impl IntoIterator<Item = (NoticePath, Duration)>) -> Self {
-        let watched = polled.into_iter().map(|(path, interval)| Watched {
+        let watched = polled.into_iter().map(|(path, interval)| PolledPath {
             path,
             interval,
             last_turn: Moment::START,
@@ -106,7 +106,7 @@ impl Health {
         let stuck = self.watched.iter().find_map(|watched| {
             let silent_for = now.since(watched.last_turn);
             let allowed = watched.interval.saturating_mul(TURNS).saturating_add(SLACK);
-            let Watched { path, interval, .. } = *watched;
+            let PolledPath { path, interval, .. } = *watched;
             (silent_for > allowed).then_some(Stuck { path, interval, silent_for })
         });
         stuck.map_or(Ok(()), Err)
@@ -166,11 +166,11 @@ mod tests {
         Moment::at(Duration::from_secs(seconds))
     }
 
-    fn health() -> Health {
-        Health::new([(ACTION, Duration::from_secs(1)), (REBALANCE, Duration::from_secs(5))])
+    fn health() -> ProcessHealth {
+        ProcessHealth::new([(ACTION, Duration::from_secs(1)), (REBALANCE, Duration::from_secs(5))])
     }
 
-    fn why_not_live(health: &Health, now: u64) -> Option<String> {
+    fn why_not_live(health: &ProcessHealth, now: u64) -> Option<String> {
         health.live(at(now)).err().map(|stuck| stuck.to_string())
     }
 
@@ -217,13 +217,13 @@ mod tests {
 
     #[test]
     fn an_interval_without_measure_is_waited_for_and_does_not_overflow() {
-        let health = Health::new([(ACTION, Duration::MAX)]);
+        let health = ProcessHealth::new([(ACTION, Duration::MAX)]);
         assert_eq!(health.live(Moment::at(Duration::MAX)), Ok(()));
     }
 
     #[test]
     fn ready_is_who_heard_both_once() {
-        let why = |health: &Health| health.ready().err().map(|why| why.to_string());
+        let why = |health: &ProcessHealth| health.ready().err().map(|why| why.to_string());
         let mut health = health();
         let neither = "neither the metadata service nor the API server has answered yet";
         assert_eq!(why(&health).as_deref(), Some(neither));
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn where_nothing_is_polled_nothing_is_waited_for_but_the_api_server() {
-        let mut health = Health::new([]);
+        let mut health = ProcessHealth::new([]);
         assert_eq!(health.live(at(1_000_000)), Ok(()));
         assert!(health.ready().is_err());
         health.api_answered();
@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn a_page_that_is_not_served_is_told_and_makes_nobody_less_ready() {
-        let mut health = Health::new([]);
+        let mut health = ProcessHealth::new([]);
         health.api_answered();
         assert_eq!((health.ready(), health.missing_pages()), (Ok(()), None));
         health.not_served("metrics");

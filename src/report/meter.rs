@@ -10,7 +10,7 @@ use crate::moment::WallTime;
 use crate::notice::{Notice, NoticeId, When};
 use crate::report::envelope::Envelope;
 use crate::report::fact::{Channel, Fact, Withdrawal};
-use crate::report::metrics::{EventOutcome, MessageOutcome, Metrics, Part};
+use crate::report::metrics::{EventOutcome, FaultyPart, MessageOutcome, Metrics};
 use crate::report::server::endpoints::Shown;
 
 /// Counts what it is told.
@@ -149,13 +149,13 @@ pub(super) fn count_report(shown: Option<&Shown>, fact: &Fact) {
     }
     let Some(metrics) = metrics else { return };
     match fact {
-        Fact::SettingUnusable(_) => metrics.fault(Part::Setting, 1),
-        Fact::NotListening { .. } => metrics.fault(Part::Port, 1),
-        Fact::ListensAgain { .. } => metrics.fault(Part::Port, -1),
-        Fact::ReportUnready { again: false, .. } => metrics.fault(Part::Webhook, 1),
-        Fact::ReportReady(_) => metrics.fault(Part::Webhook, -1),
-        Fact::ThreadMissing(..) => metrics.fault(Part::Thread, 1),
-        Fact::ThreadStarted(_) => metrics.fault(Part::Thread, -1),
+        Fact::SettingUnusable(_) => metrics.fault(FaultyPart::Setting, 1),
+        Fact::NotListening { .. } => metrics.fault(FaultyPart::Port, 1),
+        Fact::ListensAgain { .. } => metrics.fault(FaultyPart::Port, -1),
+        Fact::ReportUnready { again: false, .. } => metrics.fault(FaultyPart::Webhook, 1),
+        Fact::ReportReady(_) => metrics.fault(FaultyPart::Webhook, -1),
+        Fact::ThreadMissing(..) => metrics.fault(FaultyPart::Thread, 1),
+        Fact::ThreadStarted(_) => metrics.fault(FaultyPart::Thread, -1),
         _ => {}
     }
     let (channel, delivery, written) = match fact {
@@ -190,7 +190,7 @@ mod tests {
     use crate::drain::verdict::Verdict;
     use crate::notice::NoticePath;
     use crate::report::fact::Occasion;
-    use crate::report::health::Health;
+    use crate::report::health::ProcessHealth;
     use crate::report::metrics::Format;
     use crate::report::samples::{self, TERMINATE, in_envelopes, notice, pod};
 
@@ -201,7 +201,7 @@ mod tests {
     /// What a scrape says of this metric after these facts.
     fn scraped(name: &str, facts: &[Fact]) -> String {
         let metrics = Arc::new(Metrics::new("0", &[NoticePath::InstanceAction]));
-        let health = Arc::new(Mutex::new(Health::new([])));
+        let health = Arc::new(Mutex::new(ProcessHealth::new([])));
         let mut meter = Meter::new(Shown { metrics: Some(Arc::clone(&metrics)), health });
         for envelope in in_envelopes(facts) {
             meter.tell(&envelope);

@@ -25,7 +25,7 @@ pub mod webhook;
 mod words;
 
 /// Where those who report say how they fare.
-pub type Teller = Arc<dyn Fn(Fact) + Send + Sync>;
+pub type FactSink = Arc<dyn Fn(Fact) + Send + Sync>;
 
 /// Starts the thread of one who reports. It is called again where the system had none to give.
 pub type Starter = Box<dyn Fn() -> io::Result<()>>;

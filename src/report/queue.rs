@@ -9,14 +9,14 @@ const QUIET: usize = 16;
 
 /// Items on their way to the thread that takes them.
 #[derive(Debug)]
-pub(super) struct Queue<T> {
-    state: Mutex<State<T>>,
+pub(super) struct ReportQueue<T> {
+    state: Mutex<QueueState<T>>,
     changed: Condvar,
     capacity: usize,
 }
 
 #[derive(Debug)]
-struct State<T> {
+struct QueueState<T> {
     items: VecDeque<T>,
     /// Nothing more will come.
     closed: bool,
@@ -35,10 +35,10 @@ pub(super) enum Next<T> {
     Closed,
 }
 
-impl<T> Queue<T> {
+impl<T> ReportQueue<T> {
     /// An empty queue with room for so many.
     pub(super) fn new(capacity: usize) -> Self {
-        let state = State { items: VecDeque::new(), closed: false, done: false };
+        let state = QueueState { items: VecDeque::new(), closed: false, done: false };
         Self { state: Mutex::new(state), changed: Condvar::new(), capacity }
     }
 
@@ -71,14 +71,14 @@ impl<T> Queue<T> {
 
     /// Waits for the next item. `None`: there will be none.
     pub(super) fn wait(&self) -> Option<T> {
-        let idle = |state: &mut State<T>| state.items.is_empty() && !state.closed;
+        let idle = |state: &mut QueueState<T>| state.items.is_empty() && !state.closed;
         let waited = self.changed.wait_while(self.state(), idle);
         Self::take(waited.unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Waits for the next item, but no longer than `patience`.
     pub(super) fn wait_for(&self, patience: Duration) -> Next<T> {
-        let idle = |state: &mut State<T>| state.items.is_empty() && !state.closed;
+        let idle = |state: &mut QueueState<T>| state.items.is_empty() && !state.closed;
         let waited = self.changed.wait_timeout_while(self.state(), patience, idle);
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         let closed = state.closed;
@@ -91,12 +91,12 @@ impl<T> Queue<T> {
 
     /// Waits until there is nothing more to come, but no longer than `patience`. Whether there is.
     pub(super) fn wait_for_close(&self, patience: Duration) -> bool {
-        let open = |state: &mut State<T>| !state.closed;
+        let open = |state: &mut QueueState<T>| !state.closed;
         let waited = self.changed.wait_timeout_while(self.state(), patience, open);
         waited.unwrap_or_else(PoisonError::into_inner).0.closed
     }
 
-    fn take(mut state: MutexGuard<'_, State<T>>) -> Option<T> {
+    fn take(mut state: MutexGuard<'_, QueueState<T>>) -> Option<T> {
         let item = state.items.pop_front();
         if state.items.is_empty() {
             state.items.shrink_to(QUIET);
@@ -123,13 +123,13 @@ impl<T> Queue<T> {
 
     /// Waits until the thread is done. Whether it is by then.
     pub(super) fn wait_until_done(&self, patience: Duration) -> bool {
-        let at_work = |state: &mut State<T>| !state.done;
+        let at_work = |state: &mut QueueState<T>| !state.done;
         let waited = self.changed.wait_timeout_while(self.state(), patience, at_work);
         waited.unwrap_or_else(PoisonError::into_inner).0.done
     }
 
     /// Held only to move an item, never while one is dealt with.
-    fn state(&self) -> MutexGuard<'_, State<T>> {
+    fn state(&self) -> MutexGuard<'_, QueueState<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn what_finds_no_room_is_left_to_who_offers_it() {
-        let queue = Queue::new(2);
+        let queue = ReportQueue::new(2);
         for n in 0..5 {
             let has_room = queue.offer_or(n, |last| {
                 *last.unwrap() += 10;
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn waiting_ends_with_an_item_with_the_patience_or_with_the_queue() {
-        let queue = Queue::new(2);
+        let queue = ReportQueue::new(2);
         assert_eq!(queue.wait_for(Duration::ZERO), Next::Nothing);
         assert!(!queue.wait_for_close(Duration::ZERO));
         queue.push(1);
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn an_empty_queue_keeps_little_room() {
-        let queue = Queue::new(1000);
+        let queue = ReportQueue::new(1000);
         for n in 0..1000 {
             queue.push(n);
         }

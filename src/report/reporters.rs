@@ -13,11 +13,11 @@ use crate::report::meter::{Meter, count_report};
 use crate::report::metrics::Metrics;
 use crate::report::server::endpoints::Shown;
 use crate::report::webhook::Webhooks;
-use crate::report::{Starter, Teller};
+use crate::report::{FactSink, Starter};
 
 /// The log, and every other way to report that is switched on.
 pub struct Reporters {
-    output: Output,
+    own: LogSink,
     meter: Option<Meter>,
     events: Option<Events>,
     webhooks: Option<Webhooks>,
@@ -30,14 +30,14 @@ pub struct Reporters {
 /// The log and the counters: those who report have no other place for what they have to say of it
 /// themselves.
 #[derive(Clone)]
-struct Output {
+struct LogSink {
     log: Log,
     /// What metrics and probes show, where they are wanted.
     shown: Option<Shown>,
     envelopes: Arc<Mutex<Envelopes>>,
 }
 
-impl Output {
+impl LogSink {
     fn put(&self, at: Reading, fact: Fact) -> Envelope {
         self.envelopes.lock().unwrap_or_else(PoisonError::into_inner).put(at, fact)
     }
@@ -71,7 +71,7 @@ impl Reporters {
     pub fn new(log: Log, shown: Option<Shown>) -> Self {
         Self {
             meter: shown.clone().map(Meter::new),
-            output: Output { log, shown, envelopes: Arc::default() },
+            own: LogSink { log, shown, envelopes: Arc::default() },
             events: None,
             webhooks: None,
             waiting: Vec::new(),
@@ -97,7 +97,7 @@ impl Reporters {
         if let Err(error) = start() {
             self.next_try = reading.now + THREAD_PAUSE;
             self.waiting.push((who, start));
-            self.output.say(reading, Fact::ThreadMissing(who, error.to_string()));
+            self.own.say(reading, Fact::ThreadMissing(who, error.to_string()));
         }
     }
 
@@ -108,26 +108,26 @@ impl Reporters {
         self.next_try = reading.now + THREAD_PAUSE;
         for (who, start) in std::mem::take(&mut self.waiting) {
             match start() {
-                Ok(()) => self.output.say(reading, Fact::ThreadStarted(who)),
+                Ok(()) => self.own.say(reading, Fact::ThreadStarted(who)),
                 Err(_) => self.waiting.push((who, start)),
             }
         }
     }
 
     /// For those who report and have something to say of it.
-    pub fn teller(&self, clock: Clock) -> Teller {
-        let output = self.output.clone();
-        Arc::new(move |fact| output.say(clock.read(), fact))
+    pub fn sink(&self, clock: Clock) -> FactSink {
+        let own = self.own.clone();
+        Arc::new(move |fact| own.say(clock.read(), fact))
     }
 
     /// What is counted, where that is wanted.
     pub fn metrics(&self) -> Option<Arc<Metrics>> {
-        self.output.shown.as_ref().and_then(|shown| shown.metrics.clone())
+        self.own.shown.as_ref().and_then(|shown| shown.metrics.clone())
     }
 
     /// Passes a fact on to everybody. Never waits.
     pub fn tell(&mut self, reading: Reading, fact: Fact) {
-        let envelope = self.output.put(reading, fact);
+        let envelope = self.own.put(reading, fact);
         if let Some(meter) = &mut self.meter {
             meter.tell(&envelope);
         }
@@ -137,7 +137,7 @@ impl Reporters {
         if let Some(webhooks) = &mut self.webhooks {
             webhooks.tell(&envelope);
         }
-        self.output.log(envelope);
+        self.own.log(envelope);
         self.start_again(reading);
     }
 
@@ -154,7 +154,7 @@ impl Reporters {
         if let Some(webhooks) = &mut self.webhooks {
             webhooks.finish(|| clock.now().until(until));
         }
-        self.output.log.finish(LOG_FLUSH);
+        self.own.log.finish(LOG_FLUSH);
     }
 }
 
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
     use crate::moment::WallTime;
     use crate::report::fact::Level;
-    use crate::report::health::Health;
+    use crate::report::health::ProcessHealth;
     use crate::report::log::Style;
     use crate::report::metrics::Format;
     use crate::report::samples::{noon, start};
@@ -177,7 +177,7 @@ mod tests {
         let wall = WallTime::parse("2026-11-23T12:00:00Z").unwrap();
         let at = |seconds| Reading { now: Moment::START + Duration::from_secs(seconds), wall };
         let metrics = Arc::new(Metrics::new("0", &[]));
-        let health = Arc::new(Mutex::new(Health::new([])));
+        let health = Arc::new(Mutex::new(ProcessHealth::new([])));
         let shown = Shown { metrics: Some(Arc::clone(&metrics)), health };
         let mut reporters = Reporters::new(Log::new(Level::Info), Some(shown));
         let missing = || {
@@ -209,7 +209,7 @@ mod tests {
         let mut reporters = Reporters::new(log, None);
         reporters.tell(noon(), Fact::Started(Box::new(start(Some("node-1")))));
         reporters.tell(noon(), Fact::Remark(Remark::new("kept")));
-        reporters.teller(Clock::start())(Fact::SettingUnusable("kept".to_owned()));
+        reporters.sink(Clock::start())(Fact::SettingUnusable("kept".to_owned()));
         reporters.finish(Clock::start());
         let text = io::read_to_string(reader).unwrap();
         let lines: Vec<_> = text.lines().collect();

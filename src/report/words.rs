@@ -146,7 +146,7 @@ impl fmt::Display for Fact {
             ),
             Self::Drain(progress) => write!(f, "{progress}"),
             Self::Verdict(occasion, verdict) => {
-                write!(f, "{}\n{verdict}", Ended(*occasion, verdict))
+                write!(f, "{}\n{verdict}", Headline(*occasion, verdict))
             }
             Self::DeadlineReached => f.write_str(
                 "the deadline is reached and nothing has changed since the table. Polling goes on",
@@ -239,9 +239,9 @@ impl fmt::Display for Start {
 }
 
 /// Why there is a verdict, in words.
-pub(super) struct Ended<'a>(pub(super) Occasion, pub(super) &'a Verdict);
+pub(super) struct Headline<'a>(pub(super) Occasion, pub(super) &'a Verdict);
 
-impl fmt::Display for Ended<'_> {
+impl fmt::Display for Headline<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
             // A pod that could not be read may well be there.

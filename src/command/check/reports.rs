@@ -6,7 +6,7 @@ use crate::clock::Clock;
 use crate::command::check::Report;
 use crate::command::check::finding::{Finding, Outcome};
 use crate::command::run::wanted_pages;
-use crate::report::server::Server as Listener;
+use crate::report::server::PageServer;
 use crate::report::webhook::destination::Destination;
 use crate::settings::Settings;
 
@@ -32,7 +32,7 @@ pub(super) fn look(settings: &Settings, clock: Clock, report: &Report) {
 }
 
 fn ports(settings: &Settings, report: &Report) {
-    let listener = Listener::bind(&wanted_pages(&settings.reporting));
+    let listener = PageServer::bind(&wanted_pages(&settings.reporting));
     for (address, pages) in listener.addresses() {
         report.add("port", &Finding::ok(format!("{address} is free for {pages}")));
     }

@@ -51,7 +51,7 @@ pub(super) fn create(
     let body = EventBody {
         api_version: v1::Event::API_VERSION,
         kind: v1::Event::KIND,
-        metadata: Metadata {
+        metadata: EventMeta {
             name,
             namespace: namespace(event),
             annotations: annotations(instance, &source.annotations),
@@ -114,7 +114,7 @@ struct EventBody<'a> {
     #[serde(rename = "apiVersion")]
     api_version: &'a str,
     kind: &'a str,
-    metadata: Metadata<'a>,
+    metadata: EventMeta<'a>,
     #[serde(rename = "involvedObject")]
     involved_object: Reference<'a>,
     reason: &'a str,
@@ -133,7 +133,7 @@ struct EventBody<'a> {
 }
 
 #[derive(Serialize)]
-struct Metadata<'a> {
+struct EventMeta<'a> {
     name: &'a str,
     namespace: &'a str,
     annotations: json::Object,

@@ -25,13 +25,13 @@ use crate::report::channel::{ChannelStatus, KnownInstance};
 use crate::report::envelope::Envelope;
 use crate::report::events::record::{Correlated, Correlator, EventRecord, record};
 use crate::report::fact::Channel;
-use crate::report::queue::Queue;
-use crate::report::{Starter, Teller};
+use crate::report::queue::ReportQueue;
+use crate::report::{FactSink, Starter};
 use crate::settings::Annotations;
 
 /// The end at which facts go in.
 pub struct Events {
-    queue: Arc<Queue<Item>>,
+    queue: Arc<ReportQueue<QueuedEvent>>,
     /// What happened before the name of the node was known.
     early: Vec<(WallTime, EventRecord)>,
     /// Of what finds no room.
@@ -48,7 +48,7 @@ pub struct EventSource {
 }
 
 /// An Event on its way to the thread.
-struct Item {
+struct QueuedEvent {
     at: WallTime,
     node: Arc<str>,
     event: EventRecord,
@@ -69,13 +69,13 @@ impl Events {
         source: EventSource,
         instance: Arc<KnownInstance>,
         seed: u64,
-        tell: &Teller,
+        tell: &FactSink,
     ) -> (Self, Starter) {
-        let queue = Arc::new(Queue::new(CAPACITY));
+        let queue = Arc::new(ReportQueue::new(CAPACITY));
         let status = ChannelStatus::new(Channel::KubernetesEvents, tell);
-        let (inbox, tell) = (Arc::clone(&queue), Teller::clone(tell));
+        let (inbox, tell) = (Arc::clone(&queue), FactSink::clone(tell));
         let start = move || {
-            let mut writer = Writer {
+            let mut writer = EventWriter {
                 queue: Arc::clone(&inbox),
                 clock: client.clock(),
                 client: client.clone(),
@@ -105,7 +105,7 @@ impl Events {
             };
         };
         for (at, event) in std::mem::take(&mut self.early).into_iter().chain(event) {
-            if !self.queue.offer(Item { at, node: Arc::clone(node), event }) {
+            if !self.queue.offer(QueuedEvent { at, node: Arc::clone(node), event }) {
                 self.status.lost(1, "too many wait already".to_owned());
             }
         }
@@ -130,8 +130,8 @@ impl Events {
 
 const NO_NODE: &str = "the name of this node is not known";
 
-struct Writer {
-    queue: Arc<Queue<Item>>,
+struct EventWriter {
+    queue: Arc<ReportQueue<QueuedEvent>>,
     client: Client,
     clock: Clock,
     source: EventSource,
@@ -141,7 +141,7 @@ struct Writer {
     jitter: fastrand::Rng,
 }
 
-impl Writer {
+impl EventWriter {
     fn run(&mut self) {
         while let Some(item) = self.queue.wait() {
             self.write(&item);
@@ -149,7 +149,7 @@ impl Writer {
         self.queue.mark_done();
     }
 
-    fn write(&mut self, Item { at, node, event }: &Item) {
+    fn write(&mut self, QueuedEvent { at, node, event }: &QueuedEvent) {
         let name = match self.correlator.correlate(self.clock.now(), *at, node, event) {
             Correlated::New(name) => name,
             Correlated::Again(name, count) => {
@@ -255,7 +255,7 @@ mod tests {
             let instance = Arc::new(KnownInstance::new(source, clock));
             let by = EventSource { pod: None, annotations: Annotations::new() };
             let (tell, told) = mpsc::channel();
-            let tell: Teller = Arc::new(move |fact| {
+            let tell: FactSink = Arc::new(move |fact| {
                 let _ = tell.send(fact);
             });
             let client = Client::new(server.server(), clock);

@@ -13,7 +13,7 @@ use crate::notice::Kind;
 use crate::report::envelope::{DrainContext, Envelope};
 use crate::report::fact::{Fact, Level, Occasion, Purpose};
 use crate::report::words::drain::{Deleted, Summary};
-use crate::report::words::{Announced, Ended};
+use crate::report::words::{Announced, Headline};
 
 /// An Event that is to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +60,7 @@ pub(super) fn record(envelope: &Envelope) -> Option<EventRecord> {
         Fact::DrainBegins(_) => ("PreDrain", fact.to_string()),
         // Without the table: that has a row for each pod.
         Fact::Verdict(occasion, verdict) => {
-            let message = format!("{}: {}", Ended(*occasion, verdict), Summary(verdict));
+            let message = format!("{}: {}", Headline(*occasion, verdict), Summary(verdict));
             (of_verdict(*occasion, verdict), message)
         }
         Fact::Drain(Progress::Deleted { pod, obstacle, grace }) => {

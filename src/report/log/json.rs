@@ -17,13 +17,13 @@ use crate::notice::NoticeId;
 use crate::report::envelope::Envelope;
 use crate::report::fact::{Fact, Level};
 use crate::report::json::Object;
-use crate::report::words::Ended;
+use crate::report::words::Headline;
 use crate::report::words::drain::Summary;
 
 /// A fact is one object; a table of verdicts one for each pod, and one for all of them.
 pub(super) fn write(out: &mut impl io::Write, envelope: &Envelope) -> fmt::Result {
     let fact = &envelope.fact;
-    let head = |level, name| Head {
+    let head = |level, name| ObjectHead {
         at: envelope.at.wall,
         level,
         name,
@@ -31,7 +31,7 @@ pub(super) fn write(out: &mut impl io::Write, envelope: &Envelope) -> fmt::Resul
         drained: envelope.drain.as_ref().map(|drain| &drain.notice.id),
     };
     let whole = head(fact.level(), fact.name());
-    let fields = Fields::of_fact(fact);
+    let fields = FactFields::of_fact(fact);
     let Fact::Verdict(occasion, verdict) = fact else {
         return write_line(out, whole.object(fact, &fields));
     };
@@ -40,9 +40,9 @@ pub(super) fn write(out: &mut impl io::Write, envelope: &Envelope) -> fmt::Resul
         let note = row.outcome.to_string();
         let colon = if note.is_empty() { "" } else { ": " };
         let message = format!("{}: {}{colon}{note}", row.pod, row.outcome.name());
-        write_line(out, head(level, "pod_verdict").object(&message, &Fields::of_row(row)))?;
+        write_line(out, head(level, "pod_verdict").object(&message, &FactFields::of_row(row)))?;
     }
-    let message = format!("{}: {}", Ended(*occasion, verdict), Summary(verdict));
+    let message = format!("{}: {}", Headline(*occasion, verdict), Summary(verdict));
     write_line(out, whole.object(&message, &fields))
 }
 
@@ -54,12 +54,12 @@ pub(super) fn line(
     node: Option<&str>,
     message: &impl Display,
 ) -> String {
-    let head = Head { at, level, name, node, drained: None };
-    head.object(message, &Fields::default()) + "\n"
+    let head = ObjectHead { at, level, name, node, drained: None };
+    head.object(message, &FactFields::default()) + "\n"
 }
 
 /// What every object has.
-struct Head<'a> {
+struct ObjectHead<'a> {
     at: WallTime,
     level: Level,
     name: &'a str,
@@ -68,8 +68,8 @@ struct Head<'a> {
     drained: Option<&'a NoticeId>,
 }
 
-impl Head<'_> {
-    fn object(&self, message: &impl Display, fields: &Fields<'_>) -> String {
+impl ObjectHead<'_> {
+    fn object(&self, message: &impl Display, fields: &FactFields<'_>) -> String {
         let notice = fields.notice.or(self.drained.filter(|_| fields.is_of_drain));
         let more = [
             ("node", self.node.map(str::to_owned)),
@@ -118,7 +118,7 @@ fn shown(text: &impl Display) -> String {
 
 /// What a fact is about, as far as it says.
 #[derive(Debug, Default)]
-struct Fields<'a> {
+struct FactFields<'a> {
     /// Which notice.
     notice: Option<&'a NoticeId>,
     /// It is about the drain under way, whichever notice that is for.
@@ -133,7 +133,7 @@ struct Fields<'a> {
     seconds: Option<Duration>,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> FactFields<'a> {
     /// Those of a row of the table of verdicts.
     fn of_row(row: &'a Row) -> Self {
         Self {

@@ -15,7 +15,7 @@ use crate::moment::WallTime;
 use crate::report::envelope::Envelope;
 use crate::report::fact::{Fact, Level};
 use crate::report::log::text::TextLines;
-use crate::report::queue::Queue;
+use crate::report::queue::ReportQueue;
 
 /// How the log is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub enum Style {
 /// The log's end at which facts go in. Its thread ends with [`Log::finish`], else with the process.
 #[derive(Clone, Debug)]
 pub struct Log {
-    queue: Arc<Queue<Entry>>,
+    queue: Arc<ReportQueue<LogEntry>>,
     least: Level,
 }
 
@@ -49,7 +49,7 @@ impl Log {
 
     /// One that keeps what matters at least so much until it is [written](Self::write_to).
     pub fn new(least: Level) -> Self {
-        Self { queue: Arc::new(Queue::new(CAPACITY)), least }
+        Self { queue: Arc::new(ReportQueue::new(CAPACITY)), least }
     }
 
     /// Starts the thread that writes to `out`.
@@ -74,16 +74,16 @@ impl Log {
         }
         // What became of every pod is said whatever happens; there is one table for a drain.
         if matches!(envelope.fact, Fact::Verdict(..)) {
-            self.queue.push(Entry::Fact(envelope));
+            self.queue.push(LogEntry::Fact(envelope));
             return true;
         }
         let (at, node) = (envelope.at.wall, envelope.node.clone());
-        self.queue.offer_or(Entry::Fact(envelope), |last| match last {
-            Some(Entry::Lost { last, count, .. }) => {
+        self.queue.offer_or(LogEntry::Fact(envelope), |last| match last {
+            Some(LogEntry::Lost { last, count, .. }) => {
                 (*last, *count) = (at, *count + 1);
                 None
             }
-            _ => Some(Entry::Lost { last: at, node, count: 1 }),
+            _ => Some(LogEntry::Lost { last: at, node, count: 1 }),
         })
     }
 
@@ -107,7 +107,7 @@ const STACK: usize = 64 * 1024;
 const CAPACITY: usize = 1024;
 
 #[derive(Debug)]
-enum Entry {
+enum LogEntry {
     Fact(Envelope),
     /// So many found no room.
     Lost {
@@ -117,7 +117,7 @@ enum Entry {
     },
 }
 
-fn write_all(queue: &Queue<Entry>, mut out: Box<dyn Write>, style: Style) {
+fn write_all(queue: &ReportQueue<LogEntry>, mut out: Box<dyn Write>, style: Style) {
     while let Some(entry) = queue.wait() {
         // A closed pipe or a full disk: there is nobody to tell, and no reason to stop.
         let _ = entry.write(&mut out, style);
@@ -125,7 +125,7 @@ fn write_all(queue: &Queue<Entry>, mut out: Box<dyn Write>, style: Style) {
     queue.mark_done();
 }
 
-impl Entry {
+impl LogEntry {
     fn write(&self, out: &mut impl Write, style: Style) -> fmt::Result {
         match (style, self) {
             (Style::Text { coloured }, Self::Fact(Envelope { at, fact, .. })) => {

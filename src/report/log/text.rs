@@ -28,7 +28,7 @@ impl TextLines {
         let (on, off) = if self.coloured { colour(level) } else { ("", "") };
         // Padded: whole seconds are written without a fraction.
         let head = format!("{:<24} {on}{level:<5}{off} ", at.to_string());
-        let mut writer = Writer { out, line: head.clone(), head, began: false };
+        let mut writer = IndentingWriter { out, line: head.clone(), head, began: false };
         write!(writer, "{text}")?;
         let rest = writer.line.get(writer.head.len()..).unwrap_or_default();
         let is_empty = rest.trim().is_empty();
@@ -46,7 +46,7 @@ fn colour(level: Level) -> (&'static str, &'static str) {
     }
 }
 
-struct Writer<'a, W> {
+struct IndentingWriter<'a, W> {
     out: &'a mut W,
     /// `2026-11-23T09:00:00.123Z INFO  `
     head: String,
@@ -58,7 +58,7 @@ struct Writer<'a, W> {
 /// What stands before all lines of a text but the first.
 const INDENT: &str = "  ";
 
-impl<W: io::Write> Writer<'_, W> {
+impl<W: io::Write> IndentingWriter<'_, W> {
     fn end_line(&mut self) -> fmt::Result {
         self.line.truncate(self.line.trim_end().len());
         self.line.push('\n');
@@ -71,7 +71,7 @@ impl<W: io::Write> Writer<'_, W> {
     }
 }
 
-impl<W: io::Write> Write for Writer<'_, W> {
+impl<W: io::Write> Write for IndentingWriter<'_, W> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for c in text.chars() {
             match c {

@@ -96,7 +96,7 @@ fn is_classic(version: &str) -> bool {
 }
 
 /// A page that is being written.
-pub(super) struct Page {
+pub(super) struct MetricsPage {
     format: Format,
     text: String,
 }
@@ -108,7 +108,7 @@ const ROOM: usize = 16 * 1024;
 /// What all names begin with.
 const PREFIX: &str = "k8s_spot_handler";
 
-impl Page {
+impl MetricsPage {
     pub(super) fn new(format: Format) -> Self {
         Self { format, text: String::with_capacity(ROOM) }
     }

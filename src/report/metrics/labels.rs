@@ -49,7 +49,7 @@ impl MessageOutcome {
 
 /// What of the reports can be at fault without a harm to any drain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum FaultyPart {
     /// A setting that is not valid.
     Setting,
     /// A port that cannot be had.
@@ -60,7 +60,7 @@ pub enum Part {
     Thread,
 }
 
-impl Part {
+impl FaultyPart {
     pub(super) const ALL: [Self; 4] = [Self::Setting, Self::Port, Self::Webhook, Self::Thread];
 
     pub(super) fn word(self) -> &'static str {

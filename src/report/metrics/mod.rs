@@ -14,13 +14,13 @@ use crate::kube::request::Verb;
 use crate::moment::WallTime;
 use crate::notice::{NoticeId, NoticePath};
 use crate::report::fact::Occasion;
-use crate::report::metrics::format::Page;
+use crate::report::metrics::format::MetricsPage;
 use crate::report::metrics::labels::{
     DrainOutcome, KINDS, POD_OUTCOMES, RETRIES, code, kind, label, pod_outcome, retry,
 };
 
 pub use crate::report::metrics::format::Format;
-pub use crate::report::metrics::labels::{EventOutcome, MessageOutcome, Part};
+pub use crate::report::metrics::labels::{EventOutcome, FaultyPart, MessageOutcome};
 
 /// Everything that is counted and measured. Any thread may change it at any time; nothing here waits
 /// for more than another thread that counts or writes.
@@ -50,7 +50,7 @@ struct Values {
     kubernetes_events: Family,
     log_messages_lost: Family,
     report_faults: Family,
-    table: Table,
+    table: CountedTable,
 }
 
 /// The series of one metric: their labels as they are written, and their values.
@@ -106,7 +106,7 @@ impl Histogram {
 /// What was counted of the tables of the drain under way: one that goes on after its table may get
 /// another, in which most is the same.
 #[derive(Debug, Default)]
-struct Table {
+struct CountedTable {
     outcome: Option<DrainOutcome>,
     pods: BTreeMap<&'static str, i64>,
 }
@@ -136,8 +136,8 @@ impl Metrics {
                 webhook_deliveries: outcomes(&MessageOutcome::ALL.map(MessageOutcome::word)),
                 kubernetes_events: outcomes(&EventOutcome::ALL.map(EventOutcome::word)),
                 log_messages_lost: Family::new([String::new()]),
-                report_faults: Family::new(Part::ALL.map(|part| label("part", part.word()))),
-                table: Table::default(),
+                report_faults: Family::new(FaultyPart::ALL.map(|part| label("part", part.word()))),
+                table: CountedTable::default(),
             }),
         }
     }
@@ -174,7 +174,7 @@ impl Metrics {
     /// A drain begins, which must be done by `deadline`, if there is one.
     pub fn drain_began(&self, deadline: Option<WallTime>) {
         let mut values = self.values();
-        values.table = Table::default();
+        values.table = CountedTable::default();
         values.drain_in_progress = true;
         values.drain_pods_left = f64::NAN;
         values.drain_deadline = unix_seconds(deadline);
@@ -245,7 +245,7 @@ impl Metrics {
     }
 
     /// So many more of these are at fault now; fewer, if it is below 0.
-    pub fn fault(&self, part: Part, more: i64) {
+    pub fn fault(&self, part: FaultyPart, more: i64) {
         self.values().report_faults.add(label("part", part.word()), more);
     }
 
@@ -255,7 +255,7 @@ impl Metrics {
 
     /// All of it, as text.
     pub fn encode(&self, format: Format) -> String {
-        let mut page = Page::new(format);
+        let mut page = MetricsPage::new(format);
         self.values().write(&mut page);
         let version = Family(vec![(label("version", self.version), 1)]);
         page.family(
@@ -275,7 +275,7 @@ impl Values {
         self.drain_pods_left = 0.0;
     }
 
-    fn write(&self, page: &mut Page) {
+    fn write(&self, page: &mut MetricsPage) {
         page.family(
             "counter",
             "notices",

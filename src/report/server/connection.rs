@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::moment::Moment;
 use crate::report::server::endpoints::Endpoints;
 use crate::report::server::message::{
-    LONGEST_HEAD, Method, PageRequest, PageResponse, Parsed, parse,
+    LONGEST_HEAD, PageMethod, PageRequest, PageResponse, Parsed, parse,
 };
 
 /// At a time. A Prometheus, the kubelet and a person are three.
@@ -87,11 +87,11 @@ pub(super) struct ClientConnection<S> {
     endpoints: Arc<Endpoints>,
     /// When it is closed, however far it has got.
     until: Moment,
-    stage: Phase,
+    stage: ConnectionPhase,
 }
 
 #[derive(Debug)]
-enum Phase {
+enum ConnectionPhase {
     /// So much of the request has come.
     Asking(Vec<u8>),
     /// So much of the answer is sent.
@@ -118,7 +118,7 @@ const LINGER: usize = 64 * 1024;
 impl<S: Socket> ClientConnection<S> {
     /// A client that came in where `endpoints` are answered.
     pub(super) fn new(socket: S, endpoints: Arc<Endpoints>, until: Moment) -> Self {
-        Self { socket, endpoints, until, stage: Phase::Asking(Vec::new()) }
+        Self { socket, endpoints, until, stage: ConnectionPhase::Asking(Vec::new()) }
     }
 
     pub(super) fn socket(&self) -> &S {
@@ -131,8 +131,8 @@ impl<S: Socket> ClientConnection<S> {
 
     pub(super) fn interest(&self) -> Interest {
         match self.stage {
-            Phase::Asking(_) | Phase::Lingering { .. } => Interest::Read,
-            Phase::Answering { .. } => Interest::Write,
+            ConnectionPhase::Asking(_) | ConnectionPhase::Lingering { .. } => Interest::Read,
+            ConnectionPhase::Answering { .. } => Interest::Write,
         }
     }
 
@@ -156,25 +156,25 @@ impl<S: Socket> ClientConnection<S> {
     ) -> io::Result<ControlFlow<()>> {
         loop {
             match &mut self.stage {
-                Phase::Asking(head) => {
+                ConnectionPhase::Asking(head) => {
                     if read_head(&mut self.socket, head)? == 0 {
                         return Ok(ControlFlow::Break(()));
                     }
                     let bytes = match parse(head) {
                         Parsed::Incomplete => continue,
                         Parsed::Complete(asked) => {
-                            let with_body = asked.method != Method::Head;
+                            let with_body = asked.method != PageMethod::Head;
                             answer(&self.endpoints, &asked).into_bytes(with_body)
                         }
                         Parsed::Refused(status) => PageResponse::of(status).into_bytes(true),
                     };
-                    self.stage = Phase::Answering { bytes, sent: 0 };
+                    self.stage = ConnectionPhase::Answering { bytes, sent: 0 };
                 }
-                Phase::Answering { bytes, sent } => {
+                ConnectionPhase::Answering { bytes, sent } => {
                     let rest = bytes.get(*sent..).unwrap_or_default();
                     if rest.is_empty() {
                         self.socket.finish()?;
-                        self.stage = Phase::Lingering { left: LINGER };
+                        self.stage = ConnectionPhase::Lingering { left: LINGER };
                         continue;
                     }
                     match unless_interrupted(|| self.socket.write(rest))? {
@@ -182,7 +182,7 @@ impl<S: Socket> ClientConnection<S> {
                         length => *sent += length,
                     }
                 }
-                Phase::Lingering { left } => {
+                ConnectionPhase::Lingering { left } => {
                     let length = unless_interrupted(|| self.socket.read(&mut [0; PIECE]))?;
                     *left = left.saturating_sub(length);
                     if length == 0 || *left == 0 {

@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::moment::Moment;
-use crate::report::health::Health;
+use crate::report::health::ProcessHealth;
 use crate::report::metrics::{Format, Metrics};
-use crate::report::server::message::{Method, PageRequest, PageResponse, PageStatus};
+use crate::report::server::message::{PageMethod, PageRequest, PageResponse, PageStatus};
 
 /// What one socket answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,31 +70,31 @@ impl Endpoints {
     pub(super) fn answer(
         &self,
         asked: &PageRequest,
-        pages: &impl Pages,
+        pages: &impl PageContent,
         now: Moment,
     ) -> PageResponse {
         let Some(page) = self.page(&asked.path) else {
             return PageResponse::of(PageStatus::NotFound);
         };
-        if asked.method == Method::Other {
+        if asked.method == PageMethod::Other {
             return PageResponse::of(PageStatus::MethodNotAllowed);
         }
         match page {
-            Page::Metrics => {
+            Endpoint::Metrics => {
                 let format = Format::accepted(&asked.accept);
                 PageResponse::page(format.content_type(), pages.metrics(format))
             }
-            Page::Live => probe(pages.live(now).map(|()| None)),
-            Page::Ready => probe(pages.ready()),
+            Endpoint::Live => probe(pages.live(now).map(|()| None)),
+            Endpoint::Ready => probe(pages.ready()),
         }
     }
 
-    fn page(&self, path: &str) -> Option<Page> {
+    fn page(&self, path: &str) -> Option<Endpoint> {
         match &self.probes {
-            _ if self.metrics && path == METRICS => Some(Page::Metrics),
-            Some(_) if path == READY => Some(Page::Ready),
+            _ if self.metrics && path == METRICS => Some(Endpoint::Metrics),
+            Some(_) if path == READY => Some(Endpoint::Ready),
             Some(LivePath(live)) if live.as_deref().is_none_or(|live| path == live) => {
-                Some(Page::Live)
+                Some(Endpoint::Live)
             }
             _ => None,
         }
@@ -112,7 +112,7 @@ impl fmt::Display for Endpoints {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Page {
+enum Endpoint {
     Metrics,
     Live,
     Ready,
@@ -127,7 +127,7 @@ fn probe(outcome: Result<Option<String>, String>) -> PageResponse {
 }
 
 /// What the listener shows. Asked on its thread, for each request anew; must not block.
-pub trait Pages {
+pub trait PageContent {
     /// The metrics.
     fn metrics(&self, format: Format) -> String;
     /// Whether this process is alive; else why it is not, in one line.
@@ -142,10 +142,10 @@ pub struct Shown {
     /// What is counted; `None` where no metrics are wanted, and the page is empty.
     pub metrics: Option<Arc<Metrics>>,
     /// What the probes are told.
-    pub health: Arc<Mutex<Health>>,
+    pub health: Arc<Mutex<ProcessHealth>>,
 }
 
-impl Pages for Shown {
+impl PageContent for Shown {
     fn metrics(&self, format: Format) -> String {
         self.metrics.as_ref().map(|metrics| metrics.encode(format)).unwrap_or_default()
     }
@@ -182,11 +182,11 @@ mod tests {
     fn whoever_is_alive_at_every_path_still_has_its_other_pages() {
         let endpoints = Endpoints { metrics: true, probes: Some(LivePath::anywhere()) };
         for (path, page) in [
-            ("/metrics", Page::Metrics),
-            ("/readyz", Page::Ready),
-            ("/healthz", Page::Live),
-            ("/", Page::Live),
-            ("/a/b", Page::Live),
+            ("/metrics", Endpoint::Metrics),
+            ("/readyz", Endpoint::Ready),
+            ("/healthz", Endpoint::Live),
+            ("/", Endpoint::Live),
+            ("/a/b", Endpoint::Live),
         ] {
             assert_eq!(endpoints.page(path), Some(page), "{path}");
         }

@@ -21,7 +21,7 @@ pub(super) enum Parsed {
 /// A request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PageRequest {
-    pub(super) method: Method,
+    pub(super) method: PageMethod,
     /// The path, without a query.
     pub(super) path: String,
     /// The headers `Accept`, joined by commas.
@@ -29,7 +29,7 @@ pub(super) struct PageRequest {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Method {
+pub(super) enum PageMethod {
     Get,
     Head,
     Other,
@@ -48,9 +48,9 @@ pub(super) fn parse(bytes: &[u8]) -> Parsed {
         Err(_) => return Parsed::Refused(PageStatus::BadRequest),
     }
     let method = match request.method {
-        Some("GET") => Method::Get,
-        Some("HEAD") => Method::Head,
-        _ => Method::Other,
+        Some("GET") => PageMethod::Get,
+        Some("HEAD") => PageMethod::Head,
+        _ => PageMethod::Other,
     };
     let accepts = request.headers.iter().filter(|it| it.name.eq_ignore_ascii_case("accept"));
     let accepts: Vec<_> = accepts.map(|it| String::from_utf8_lossy(it.value)).collect();
@@ -176,13 +176,13 @@ mod tests {
         let accept = "text/plain,*/*;q=0.1".to_owned();
         assert_eq!(
             asked(head),
-            PageRequest { method: Method::Get, path: "/metrics".to_owned(), accept }
+            PageRequest { method: PageMethod::Get, path: "/metrics".to_owned(), accept }
         );
         for (start, method) in [
-            ("GET", Method::Get),
-            ("HEAD", Method::Head),
-            ("POST", Method::Other),
-            ("get", Method::Other),
+            ("GET", PageMethod::Get),
+            ("HEAD", PageMethod::Head),
+            ("POST", PageMethod::Other),
+            ("get", PageMethod::Other),
         ] {
             assert_eq!(asked(&format!("{start} / HTTP/1.0\r\n\r\n")).method, method);
         }

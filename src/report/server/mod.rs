@@ -26,15 +26,15 @@ use rustix::io::Errno;
 
 use crate::clock::Clock;
 use crate::moment::Moment;
-use crate::report::Teller;
+use crate::report::FactSink;
 use crate::report::fact::Fact;
 use crate::report::server::connection::{ClientConnections, Interest};
-use crate::report::server::endpoints::{Endpoints, Pages};
+use crate::report::server::endpoints::{Endpoints, PageContent};
 use crate::report::server::message::{PageRequest, SERVER};
 
 /// Ports that are listened on, and what is answered there. Nobody is answered yet.
 #[derive(Debug)]
-pub struct Server {
+pub struct PageServer {
     listeners: Vec<(TcpListener, Endpoints)>,
     missing: Vec<BindError>,
 }
@@ -42,7 +42,7 @@ pub struct Server {
 /// Deep enough in a debug build; pages that are not touched take no memory. Released, 16 KiB are.
 const STACK: usize = 64 * 1024;
 
-impl Server {
+impl PageServer {
     /// Listens on each of these addresses. Who is named twice listens once, for both. `[::]` is every
     /// address of the machine, those of IPv4 included, and only those where it has no IPv6. An address
     /// that cannot be had is [`missing`](Self::missing), and tried again when it serves.
@@ -86,8 +86,8 @@ impl Server {
     pub fn serve(
         self,
         clock: Clock,
-        pages: impl Pages + Send + 'static,
-        tell: Teller,
+        pages: impl PageContent + Send + 'static,
+        tell: FactSink,
     ) -> io::Result<()> {
         self.serve_each(connection::TIMEOUT, clock, pages, tell)
     }
@@ -97,8 +97,8 @@ impl Server {
         self,
         timeout: Duration,
         clock: Clock,
-        pages: impl Pages + Send + 'static,
-        tell: Teller,
+        pages: impl PageContent + Send + 'static,
+        tell: FactSink,
     ) -> io::Result<()> {
         let listens = self.addresses().into_iter();
         let listens = listens.map(|(address, pages)| Fact::Listens { address, pages });
@@ -209,7 +209,7 @@ pub(super) struct Serving<P> {
     pause: Duration,
     clock: Clock,
     pages: P,
-    tell: Teller,
+    tell: FactSink,
 }
 
 /// From one try for an address that cannot be had to the next: twice as long each time, and at most a
@@ -229,14 +229,14 @@ struct Ready {
 /// As long as somebody waits to be let in, it would say so again at once, and for ever.
 const PAUSE: Duration = Duration::from_secs(1);
 
-impl<P: Pages> Serving<P> {
+impl<P: PageContent> Serving<P> {
     pub(super) fn new(
         listeners: Vec<(TcpListener, Endpoints)>,
         missing: Vec<(SocketAddr, Endpoints)>,
         clock: Clock,
         pages: P,
         timeout: Duration,
-        tell: Teller,
+        tell: FactSink,
     ) -> Self {
         let listeners = listeners.into_iter().map(|(it, endpoints)| (it, Arc::new(endpoints)));
         Self {

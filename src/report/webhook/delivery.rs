@@ -17,15 +17,15 @@ use crate::kube::profile::{Profile, profile};
 use crate::kube::request;
 use crate::moment::WallTime;
 use crate::notice::Notice;
-use crate::report::Teller;
+use crate::report::FactSink;
 use crate::report::channel::{ChannelStatus, KnownInstance};
 use crate::report::envelope::{DrainContext, Envelope};
 use crate::report::fact::{Channel, Fact};
-use crate::report::queue::{Next, Queue};
+use crate::report::queue::{Next, ReportQueue};
 use crate::report::webhook::destination::Destination;
 use crate::report::webhook::headers::Headers;
 use crate::report::webhook::message::{About, Message};
-use crate::report::webhook::outcome::Outcome;
+use crate::report::webhook::outcome::PostOutcome;
 use crate::report::webhook::post::{Target, post};
 use crate::report::webhook::webhooks::Milestone;
 
@@ -41,7 +41,7 @@ pub struct DeliveryContext {
     /// What the operator calls the cluster.
     pub cluster: Option<String>,
     /// Where it is said how messages fare.
-    pub tell: Teller,
+    pub tell: FactSink,
     /// Nothing is done to anybody.
     pub dry: bool,
     /// Of the jitter.
@@ -49,7 +49,7 @@ pub struct DeliveryContext {
 }
 
 /// What a delivery thread has to deal with.
-pub(super) struct Queued {
+pub(super) struct QueuedMessage {
     pub(super) milestone: Milestone,
     pub(super) envelope: Arc<Envelope>,
 }
@@ -69,7 +69,7 @@ const NODE_TIMEOUT: Duration = Duration::from_secs(3);
 const PERSISTENCE: Duration = Duration::from_hours(1);
 
 pub(super) struct Delivery {
-    queue: Arc<Queue<Queued>>,
+    queue: Arc<ReportQueue<QueuedMessage>>,
     destination: Destination,
     context: DeliveryContext,
     /// What the messages of the drain under way have in common.
@@ -77,7 +77,7 @@ pub(super) struct Delivery {
     /// Who is to go, as far as that is known.
     pods: Vec<String>,
     /// Came while something else was waited for.
-    next: Option<Queued>,
+    next: Option<QueuedMessage>,
     status: ChannelStatus,
     /// What was missing in its files when they were last looked at.
     unready: Option<String>,
@@ -88,7 +88,7 @@ pub(super) struct Delivery {
 impl Delivery {
     /// Starts the thread. It ends when the queue is closed and everything was tried.
     pub(super) fn start(
-        queue: Arc<Queue<Queued>>,
+        queue: Arc<ReportQueue<QueuedMessage>>,
         destination: Destination,
         context: DeliveryContext,
         channel: Channel,
@@ -124,7 +124,7 @@ impl Delivery {
 
     /// For what comes next. What is wrong with its files is said before a message depends on them, and
     /// then looked at again and again: a file that is mounted may come later.
-    fn wait(&mut self) -> Option<Queued> {
+    fn wait(&mut self) -> Option<QueuedMessage> {
         self.look_at_files();
         let mut pause = FIRST_LOOK;
         while self.unready.is_some() {
@@ -153,7 +153,10 @@ impl Delivery {
         self.unready = unready;
     }
 
-    fn message(&mut self, Queued { milestone, envelope }: &Queued) -> Option<Message> {
+    fn message(
+        &mut self,
+        QueuedMessage { milestone, envelope }: &QueuedMessage,
+    ) -> Option<Message> {
         let at = envelope.at.wall;
         match (milestone, &envelope.fact) {
             (Milestone::Begins, _) => {
@@ -239,11 +242,11 @@ impl Delivery {
         loop {
             let (why, not_before) = match self.try_once(message) {
                 Ok(None) => return,
-                Ok(Some(Outcome::Delivered)) => return self.status.delivered(),
-                Ok(Some(Outcome::Refused { why })) => {
+                Ok(Some(PostOutcome::Delivered)) => return self.status.delivered(),
+                Ok(Some(PostOutcome::Refused { why })) => {
                     return self.status.refused(&why.clone(), why);
                 }
-                Ok(Some(Outcome::Again { why, not_before })) => (why, not_before),
+                Ok(Some(PostOutcome::Again { why, not_before })) => (why, not_before),
                 // A Secret that is mounted anew is gone for a moment.
                 Err(why) => (why, None),
             };
@@ -257,7 +260,7 @@ impl Delivery {
     }
 
     /// `None`: the service has no place for it.
-    fn try_once(&self, message: &Message) -> Result<Option<Outcome>, String> {
+    fn try_once(&self, message: &Message) -> Result<Option<PostOutcome>, String> {
         let Destination { url, headers, form, proxies, roots } = &self.destination;
         // A message without its headers may get through, and says more than none.
         let (headers, missing) = match headers.read() {
@@ -280,11 +283,11 @@ impl Delivery {
         let timeout = if closing { LAST_TIMEOUT } else { TIMEOUT };
         let clock = self.context.clock;
         let tried = post(&target, &body.text, timeout, clock);
-        Ok(Some(match (Outcome::of(&tried, clock.read().wall), missing) {
+        Ok(Some(match (PostOutcome::of(&tried, clock.read().wall), missing) {
             // With them it may be taken.
-            (Outcome::Refused { why }, Some(missing)) => {
+            (PostOutcome::Refused { why }, Some(missing)) => {
                 let why = format!("{why}, and it went without its headers: {missing}");
-                Outcome::Again { why, not_before: None }
+                PostOutcome::Again { why, not_before: None }
             }
             (outcome, _) => outcome,
         }))

@@ -8,7 +8,7 @@ use crate::moment::WallTime;
 
 /// What is kept of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reply {
+pub struct PostReply {
     /// HTTP status.
     pub status: u16,
     /// When the server wants to be asked again.
@@ -49,7 +49,7 @@ const LONGEST_WAIT: Duration = Duration::from_mins(5);
 
 /// What is to be done about a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum PostOutcome {
     /// Nothing: it has arrived.
     Delivered,
     /// It may arrive if it is tried again.
@@ -66,9 +66,9 @@ pub enum Outcome {
     },
 }
 
-impl Outcome {
+impl PostOutcome {
     /// Of one try that ended `now`.
-    pub fn of(tried: &Result<Reply, Error>, now: WallTime) -> Self {
+    pub fn of(tried: &Result<PostReply, Error>, now: WallTime) -> Self {
         match tried {
             Ok(reply) => Self::of_reply(reply, now),
             Err(error) => {
@@ -82,7 +82,7 @@ impl Outcome {
         }
     }
 
-    fn of_reply(reply: &Reply, now: WallTime) -> Self {
+    fn of_reply(reply: &PostReply, now: WallTime) -> Self {
         let status = reply.status;
         match status {
             200..=299 => Self::Delivered,
@@ -127,14 +127,14 @@ mod tests {
 
     const NOW: &str = "2026-11-23T09:00:00Z";
 
-    fn outcome(status: u16, retry_after: Option<&str>) -> Outcome {
+    fn outcome(status: u16, retry_after: Option<&str>) -> PostOutcome {
         let retry_after = retry_after.and_then(RetryAfter::parse);
-        Outcome::of(&Ok(Reply { status, retry_after }), WallTime::parse(NOW).unwrap())
+        PostOutcome::of(&Ok(PostReply { status, retry_after }), WallTime::parse(NOW).unwrap())
     }
 
     fn wait(retry_after: &str) -> Option<u64> {
         match outcome(503, Some(retry_after)) {
-            Outcome::Again { not_before, .. } => not_before.map(|wait| wait.as_secs()),
+            PostOutcome::Again { not_before, .. } => not_before.map(|wait| wait.as_secs()),
             other => panic!("{other:?}"),
         }
     }
@@ -144,13 +144,13 @@ mod tests {
         for status in 100..=999 {
             let outcome = outcome(status, None);
             match status {
-                200..=299 => assert_eq!(outcome, Outcome::Delivered),
+                200..=299 => assert_eq!(outcome, PostOutcome::Delivered),
                 408 | 425 | 429 | 500..=599 => {
                     let why = format!("status {status}");
-                    assert_eq!(outcome, Outcome::Again { not_before: None, why });
+                    assert_eq!(outcome, PostOutcome::Again { not_before: None, why });
                 }
                 _ => match outcome {
-                    Outcome::Refused { why } => assert!(why.contains(&status.to_string())),
+                    PostOutcome::Refused { why } => assert!(why.contains(&status.to_string())),
                     other => panic!("{status}: {other:?}"),
                 },
             }
@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn a_redirect_is_refused_with_the_remedy() {
         let why = "status 302, a redirect. It is not followed: the URL must name the place itself";
-        assert_eq!(outcome(302, Some("5")), Outcome::Refused { why: why.to_owned() });
+        assert_eq!(outcome(302, Some("5")), PostOutcome::Refused { why: why.to_owned() });
     }
 
     #[test]
@@ -207,11 +207,11 @@ mod tests {
             let error = cause.with(&party);
             let why = error.to_string();
             let expected = if again {
-                Outcome::Again { not_before: None, why }
+                PostOutcome::Again { not_before: None, why }
             } else {
-                Outcome::Refused { why }
+                PostOutcome::Refused { why }
             };
-            assert_eq!(Outcome::of(&Err(error), WallTime::parse(NOW).unwrap()), expected);
+            assert_eq!(PostOutcome::of(&Err(error), WallTime::parse(NOW).unwrap()), expected);
         }
     }
 }

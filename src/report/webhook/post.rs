@@ -13,7 +13,7 @@ use crate::http::protocol::Limit;
 use crate::http::request::{Request, USER_AGENT};
 use crate::moment::Moment;
 use crate::report::webhook::headers::Headers;
-use crate::report::webhook::outcome::{Reply, RetryAfter};
+use crate::report::webhook::outcome::{PostReply, RetryAfter};
 use crate::report::webhook::proxy::ProxyUrl;
 use crate::report::webhook::roots::Roots;
 use crate::report::webhook::url::{Security, WebhookUrl};
@@ -48,13 +48,13 @@ pub fn post(
     message: &str,
     patience: Duration,
     clock: Clock,
-) -> Result<Reply, Error> {
+) -> Result<PostReply, Error> {
     let attempt = Attempt::new(target, patience, clock);
     let mut connection = attempt.open()?;
     let request = attempt.request(message);
     let Response { head, .. } = attempt.exchange(&mut connection, &request, &attempt.answerer())?;
     let retry_after = head.headers.get(header::RETRY_AFTER);
-    Ok(Reply {
+    Ok(PostReply {
         status: head.status.as_u16(),
         retry_after: retry_after.and_then(|value| RetryAfter::parse(value.to_str().ok()?)),
     })

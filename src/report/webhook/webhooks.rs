@@ -9,14 +9,14 @@ use crate::report::Starter;
 use crate::report::channel::ChannelStatus;
 use crate::report::envelope::Envelope;
 use crate::report::fact::{Channel, Fact};
-use crate::report::queue::Queue;
-use crate::report::webhook::delivery::{Delivery, DeliveryContext, Queued};
+use crate::report::queue::ReportQueue;
+use crate::report::webhook::delivery::{Delivery, DeliveryContext, QueuedMessage};
 use crate::report::webhook::destination::Destination;
 
 /// All webhooks.
 pub struct Webhooks {
     /// Of each webhook how what finds no room fares, and where messages wait.
-    deliveries: Vec<(ChannelStatus, Arc<Queue<Queued>>)>,
+    deliveries: Vec<(ChannelStatus, Arc<ReportQueue<QueuedMessage>>)>,
 }
 
 /// So many messages may wait: a drain has two or three.
@@ -28,7 +28,7 @@ impl Webhooks {
         let (mut deliveries, mut starters) = (Vec::new(), Vec::<Starter>::new());
         for destination in destinations {
             let channel = Channel::Webhook(Arc::from(destination.url.to_string()));
-            let queue = Arc::new(Queue::new(CAPACITY));
+            let queue = Arc::new(ReportQueue::new(CAPACITY));
             let (inbox, context) = (Arc::clone(&queue), context.clone());
             let status = ChannelStatus::new(channel.clone(), &context.tell);
             starters.push(Box::new(move || {
@@ -49,7 +49,9 @@ impl Webhooks {
         let envelope = Arc::new(envelope.clone());
         for (status, queue) in &mut self.deliveries {
             for milestone in milestones {
-                if !queue.offer(Queued { milestone: *milestone, envelope: Arc::clone(&envelope) }) {
+                if !queue
+                    .offer(QueuedMessage { milestone: *milestone, envelope: Arc::clone(&envelope) })
+                {
                     status.lost(1, "too many messages wait already".to_owned());
                 }
             }
