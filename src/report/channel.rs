@@ -1,4 +1,4 @@
-//! What the ways to report to somewhere else have in common.
+//! What Events and webhooks have in common.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,15 +10,15 @@ use crate::report::FactSink;
 use crate::report::fact::{Channel, Fact};
 use crate::source::InstanceSource;
 
-/// How reports to one channel fare: what fails is said once, then counted, then said to be over.
+/// Reports failures of one channel: the first at level warn, others at level debug, then the recovery.
 pub(super) struct ChannelStatus {
     channel: Channel,
     tell: FactSink,
-    /// So many tries have failed since one got through.
+    /// Failed attempts since the last delivery.
     failed: u32,
-    /// The kind of refusal that was last.
+    /// The kind of the last refusal.
     refused: Option<String>,
-    /// One was lost, and none got through since.
+    /// One was lost, and none was delivered since.
     losing: bool,
 }
 
@@ -28,7 +28,7 @@ impl ChannelStatus {
         Self { channel, tell: Arc::clone(tell), failed: 0, refused: None, losing: false }
     }
 
-    /// A report has arrived.
+    /// A report was delivered.
     pub(super) fn delivered(&mut self) {
         let failed = std::mem::take(&mut self.failed);
         (self.refused, self.losing) = (None, false);
@@ -38,7 +38,7 @@ impl ChannelStatus {
         });
     }
 
-    /// A try has failed, and there will be another.
+    /// An attempt has failed, and there will be another.
     pub(super) fn failed(&mut self, why: String) {
         self.failed += 1;
         let times = self.failed;
@@ -55,7 +55,7 @@ impl ChannelStatus {
         self.say(|channel| Fact::ReportRefused { channel, why, again });
     }
 
-    /// So many reports are given up.
+    /// This many reports are dropped.
     pub(super) fn lost(&mut self, count: usize, why: String) {
         let again = std::mem::replace(&mut self.losing, true);
         self.say(|channel| Fact::ReportLost { channel, count, why, again });
@@ -66,8 +66,8 @@ impl ChannelStatus {
     }
 }
 
-/// What the metadata service knows of the instance: read when it is first to be reported, and again only
-/// as long as it is not known which instance this is.
+/// The instance, read from the metadata service when it is first needed, and again only while its id is
+/// not known.
 #[derive(Debug)]
 pub struct KnownInstance {
     source: InstanceSource,
@@ -77,27 +77,27 @@ pub struct KnownInstance {
 
 #[derive(Debug)]
 enum InstanceState {
-    /// Nobody has asked for it yet, or not in vain.
+    /// Not read yet, or in vain.
     Nothing {
-        /// When it is worth another try.
+        /// When to try again.
         again: Moment,
     },
     Instance(Arc<Instance>),
 }
 
-/// A try in vain may take seconds, which somebody's reports wait for.
+/// A failed attempt may take seconds, during which reports wait.
 const PAUSE: Duration = Duration::from_secs(30);
 
 impl KnownInstance {
-    /// Does nothing yet.
+    /// Reads nothing yet.
     pub fn new(source: InstanceSource, clock: Clock) -> Self {
         let known = Mutex::new(InstanceState::Nothing { again: Moment::START });
         Self { source, clock, known }
     }
 
-    /// What is known of it. May take seconds: for threads that only report.
+    /// What is known of it. May block for seconds: only for threads that do nothing but report.
     pub fn instance(&self) -> Arc<Instance> {
-        // Whoever else wants it waits for the same answers.
+        // Other threads wait for the same answers.
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         match &*known {
             InstanceState::Instance(instance) => Arc::clone(instance),

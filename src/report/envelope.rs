@@ -7,7 +7,7 @@ use crate::moment::Reading;
 use crate::notice::{Notice, When};
 use crate::report::fact::Fact;
 
-/// A fact, and what it leaves out because earlier ones have said it.
+/// A fact with its context.
 #[derive(Clone, Debug)]
 pub struct Envelope {
     /// When it became known.
@@ -27,11 +27,11 @@ pub struct DrainContext {
     pub notice: Notice,
     /// Where the drain's end comes from.
     pub basis: Basis,
-    /// It has begun before this fact. Until then it may turn out that it was done by an earlier process.
+    /// It began before this fact. Until it begins it may turn out that an earlier process has done it.
     pub begun: bool,
 }
 
-/// Puts facts into envelopes, in the order in which they become known.
+/// Follows the facts, and gives each its context.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Envelopes {
     node: Option<Arc<str>>,
@@ -42,7 +42,7 @@ impl Envelopes {
     pub(super) fn put(&mut self, at: Reading, fact: Fact) -> Envelope {
         self.take_in(&fact);
         let envelope = Envelope { at, node: self.node.clone(), drain: self.drain.clone(), fact };
-        // A drain that could not even begin has its table all the same.
+        // A drain that cannot begin has a verdict all the same.
         if let (Fact::DrainBegins(_) | Fact::Verdict(..), Some(drain)) =
             (&envelope.fact, &mut self.drain)
             && !drain.begun

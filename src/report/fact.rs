@@ -1,4 +1,4 @@
-//! What happened, as values: the only input of everything that reports.
+//! What happened, as values: the only input of every report.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,15 +22,15 @@ pub enum Fact {
     Remark(Remark),
     /// A setting is not valid, and the handler does without it.
     SettingUnusable(String),
-    /// The API server cannot be reached for want of a file; looked for again.
+    /// A file that the API server cannot be reached without is missing; read again.
     CredentialsMissing(String),
     /// What was missing is there.
     CredentialsFound,
-    /// The node's name could not be found out; tried again.
+    /// The node's name is not known; tried again.
     NodeUnknown(String),
-    /// The node's name was found out.
+    /// The node's name is known.
     NodeFound(String),
-    /// In whose name requests are made was found out, or has changed.
+    /// The identity in requests to the API server is known, or has changed.
     ActsAs(Identity),
     /// The metadata service offers no IMDSv2.
     WithoutToken(u16),
@@ -43,11 +43,11 @@ pub enum Fact {
         /// The answer was understood.
         good: bool,
     },
-    /// A path of the metadata service begins to fail.
+    /// A path of the metadata service has begun to fail.
     MetadataFailing(NoticePath, String),
     /// It answers again, after so many failed polls.
     MetadataRecovered(NoticePath, u32),
-    /// A notice stands that is to be drained for, and the drain begins.
+    /// There is a notice that asks for a drain, and the drain begins.
     NoticeSeen {
         /// Which.
         notice: Box<Notice>,
@@ -56,25 +56,25 @@ pub enum Fact {
         /// How long it is until then.
         left: Duration,
     },
-    /// A notice stands whose time is yet to come.
+    /// There is a notice whose time is yet to come.
     NoticeScheduled {
         /// Which.
         notice: Box<Notice>,
         /// Where its times come from.
         basis: Basis,
-        /// How long it is until it is begun with.
+        /// How long it is until the drain begins.
         ahead: Duration,
         /// It had another time before.
         moved: bool,
     },
-    /// A notice stands for which the node is only marked.
+    /// There is a notice for which the node is only marked.
     NoticeMarks {
         /// Which.
         notice: Box<Notice>,
         /// Where its times come from.
         basis: Basis,
     },
-    /// A notice stands beside the one that is being drained for, and its instance goes no earlier.
+    /// There is a notice besides the one that is drained for, with no earlier deadline.
     NoticeBeside {
         /// Which.
         notice: Box<Notice>,
@@ -101,41 +101,41 @@ pub enum Fact {
     },
     /// The notice was withdrawn.
     NoticeWithdrawn(NoticeId, Withdrawal),
-    /// It was withdrawn a while ago, and what was done for it is taken back.
+    /// It has not come back for a while, and what was done for it is undone.
     StaysWithdrawn(NoticeId),
     /// The marks on the Node end by themselves after so long.
     MarksLast(Duration),
     /// The marks for this notice have ended by themselves.
     MarksExpired(NoticeId),
-    /// This notice was dealt with, as the Node remembers or the start of the machine tells.
+    /// This notice was drained for before, as the annotation on the Node or the boot time shows.
     DrainedBefore(NoticeId),
     /// The Node bears marks of an earlier process.
     MarksFound {
         /// For which notice, as the annotation has it.
         notice: String,
-        /// The machine was not started anew since.
+        /// The machine has not rebooted since.
         same_boot: bool,
     },
-    /// What an earlier process remembered on the Node cannot be read.
+    /// The annotation that an earlier process left on the Node cannot be read.
     MarksUnreadable,
     /// The marks on the Node have changed, or would in a dry run.
     Marks {
-        /// In what. In a box: a thousand facts may wait to be written, most of them about pods.
+        /// How. In a box: a thousand facts may be queued, most of them about pods.
         change: Box<Change>,
         /// It was not done.
         dry: bool,
         /// Whose marks these are.
         by: Hand,
     },
-    /// The Node can not be read or changed; tried again.
+    /// The Node cannot be read or changed; tried again.
     NodeFailing(Purpose, String),
-    /// It can again, after so many failures.
+    /// It can again, after this many failures.
     NodeRecovered(u32),
     /// There is no Node of the handler's name: nothing can be done. Looked for again.
     NodeMissing {
         /// The name.
         name: Arc<str>,
-        /// What it was looked for for.
+        /// What it was needed for.
         purpose: Purpose,
         /// What came, in words.
         why: String,
@@ -148,16 +148,16 @@ pub enum Fact {
     Drain(Progress),
     /// What became of every pod.
     Verdict(Occasion, Box<Verdict>),
-    /// The deadline is there, and nothing has changed since the table.
+    /// The deadline is reached, and nothing has changed since the table.
     DeadlineReached,
     /// SIGTERM came, and no drain was under way.
     Ends {
-        /// The Node does not bear yet what it is to bear.
+        /// The marks on the Node are not yet as they should be.
         unsettled: bool,
     },
     /// SIGTERM came when every pod that was to go had gone.
     EndsDrained,
-    /// SIGTERM came in a drain, which goes on for so long.
+    /// SIGTERM came in a drain, which goes on for this long.
     EndsAfterDrain(Duration),
     /// Pages are served.
     Listens {
@@ -180,28 +180,28 @@ pub enum Fact {
         /// Which ones.
         pages: String,
     },
-    /// The system gives no thread to one who reports; tried again.
+    /// The system has no thread to spare for a kind of report; tried again.
     ThreadMissing(&'static str, String),
-    /// It has one now.
+    /// It has now.
     ThreadStarted(&'static str),
-    /// Reports could not be made as they are wanted: of the files that they need, something is missing.
+    /// Files that these reports need are missing or not valid.
     ReportUnready {
         /// To whom.
         channel: Channel,
-        /// What, and what is done instead.
+        /// Which, and what is done instead.
         why: String,
-        /// Something else was missing before.
+        /// Others were before.
         again: bool,
     },
-    /// They are all there.
+    /// They are all there and valid now.
     ReportReady(Channel),
     /// A message is delivered, or a report written.
     ReportSent(Channel),
     /// Reports begin to fail; they are tried again.
     ReportFailing(Channel, String),
-    /// One more try has failed.
+    /// Another attempt has failed.
     ReportRetried(Channel),
-    /// The same, after so many failures.
+    /// One is delivered after this many failures.
     ReportRecovered(Channel, u32),
     /// A report was refused, and would be again.
     ReportRefused {
@@ -212,7 +212,7 @@ pub enum Fact {
         /// For the same reason as the one before.
         again: bool,
     },
-    /// Reports are given up for want of time or room.
+    /// Reports are dropped for lack of time or room.
     ReportLost {
         /// To whom.
         channel: Channel,
@@ -220,7 +220,7 @@ pub enum Fact {
         count: usize,
         /// Why.
         why: String,
-        /// Others were before, and none has arrived since.
+        /// Others were dropped before, and none was delivered since.
         again: bool,
     },
 }
@@ -228,7 +228,7 @@ pub enum Fact {
 /// Where reports go besides the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Channel {
-    /// The webhook that goes by this name: scheme and host, without what may be secret.
+    /// A webhook, by scheme and host: what follows may be secret.
     Webhook(Arc<str>),
     /// Events at the API server.
     KubernetesEvents,
@@ -243,7 +243,7 @@ pub struct Start {
     pub node: Option<String>,
     /// What is polled, and how often.
     pub polled: Vec<(String, Duration)>,
-    /// Whether spot interruptions are among the notices that are looked for.
+    /// Whether spot interruptions are among what is polled.
     pub interruptions: bool,
     /// Whether the node is only marked, whatever the notice.
     pub marks_only: bool,
@@ -258,7 +258,7 @@ pub struct Start {
 pub enum Withdrawal {
     /// There was none.
     Quiet,
-    /// It goes on: the metadata service may be wrong, and pods would pay for it.
+    /// It goes on: if the metadata service is wrong, stopping would cost the pods.
     DrainGoesOn,
     /// It ends at once.
     DrainCalledOff,
@@ -284,31 +284,31 @@ pub enum Occasion {
     Empty,
     /// A dry run has asked about every pod.
     Rehearsed,
-    /// The deadline is there.
+    /// The deadline is reached.
     Deadline,
-    /// The patience is over.
+    /// The time for a drain without a deadline is over.
     PatienceOver,
-    /// What was noticed will not happen.
+    /// The notice was withdrawn.
     CalledOff,
     /// This process has to end.
     Stopped,
     /// There is no Node of this name, and no pod of it.
     NoNode,
-    /// There is no pod of this node, and whether there is such a Node could not be found out.
+    /// There is no pod of this node, and whether there is such a Node is not known.
     NodeUnknown,
 }
 
 impl Occasion {
-    /// Whether all went that was to go. What was never seen has not gone.
+    /// Whether every pod that was to go has gone. Of a node that was never seen, none has.
     pub fn is_success(self, verdict: &Verdict) -> bool {
         verdict.is_clean() && !matches!(self, Self::NoNode | Self::NodeUnknown)
     }
 
-    /// How much a verdict matters that is given on this occasion.
+    /// The level of a verdict on this occasion.
     pub fn level(self, verdict: &Verdict) -> Level {
         match self {
             _ if self.is_success(verdict) => Level::Info,
-            // Nobody dies with the instance, which stays.
+            // The instance stays, and so do the pods.
             Self::PatienceOver => Level::Warn,
             _ => Level::Error,
         }
@@ -318,9 +318,9 @@ impl Occasion {
 /// How much a fact matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Of interest to those who look for a fault.
+    /// For troubleshooting.
     Debug,
-    /// The usual course of things.
+    /// Normal operation.
     Info,
     /// Something is not as it should be, and is being dealt with.
     Warn,
@@ -329,7 +329,7 @@ pub enum Level {
 }
 
 impl Fact {
-    /// For whom it is of interest: that something is over, for those who were told of its beginning.
+    /// The log level at which it is written: the end of a failure wherever its beginning is.
     pub fn interest(&self) -> Level {
         match self {
             Self::CredentialsFound
@@ -441,7 +441,7 @@ impl Fact {
 macro_rules! names {
     ($($fact:pat => $name:literal,)*) => {
         impl Fact {
-            /// A name for what is said that does not change.
+            /// A name that does not change.
             pub fn name(&self) -> &'static str {
                 match self {
                     $($fact => $name,)*
@@ -529,10 +529,10 @@ names! {
 mod tests {
     use super::*;
 
-    /// Said where there is no fact: of a row of the table, of the log itself, and without a log.
+    /// Of lines without a fact: a row of the table, the log itself, the time before there is a log.
     const OTHERS: [&str; 5] = ["pod_verdict", "log_lost", "bad_setting", "not_started", "panicked"];
 
-    /// What stands in the page of reports is looked up there by its name.
+    /// Operators look a line up in the page of reports by its name.
     #[test]
     fn every_name_is_explained() {
         let page = include_str!("../../docs/reports.md");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::moment::Moment;
 use crate::notice::NoticePath;
 
-/// What was seen of the metadata service and the API server.
+/// What the answers of the metadata service and the API server show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessHealth {
     watched: Vec<PolledPath>,
@@ -24,11 +24,11 @@ pub struct ProcessHealth {
 struct PolledPath {
     path: NoticePath,
     interval: Duration,
-    /// The last turn, good or not; before the first, the start of the process.
+    /// The last poll, good or not; before the first, the start of the process.
     last_turn: Moment,
 }
 
-/// Why this process is to be started anew.
+/// Why this process is not live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stuck {
     path: NoticePath,
@@ -44,8 +44,8 @@ pub struct NotReady {
     missing: Option<Arc<str>>,
 }
 
-/// A path may miss so many turns, and besides them be silent for so long: polls that fail are up to
-/// half a minute apart, and each may take a while.
+/// A path may miss this many polls and this much time on top: polls that fail are up to half a minute
+/// apart, and each may take a while.
 const TURNS: u32 = 3;
 const SLACK: Duration = Duration::from_mins(1);
 
@@ -79,7 +79,7 @@ impl ProcessHealth {
         self.api_answered = true;
     }
 
-    /// There is no Node of this name; `None`: there is one, or nothing is known of it.
+    /// There is no Node of this name; `None`: there is one, or that is not known.
     pub fn node_missing(&mut self, name: Option<Arc<str>>) {
         self.missing = name;
     }
@@ -94,14 +94,14 @@ impl ProcessHealth {
         self.not_served.retain(|known| known != pages);
     }
 
-    /// Other pages that are wanted and missing, in a line; nothing of it makes this process less ready.
+    /// Pages that cannot be served, in a line. They do not affect readiness.
     pub fn missing_pages(&self) -> Option<String> {
         let pages = self.not_served.join(", ");
         (!pages.is_empty()).then(|| format!("not served: {pages}; the log says why"))
     }
 
-    /// Whether every path is polled: a thread that hangs polls no more. A metadata service that
-    /// fails is no reason to start this process anew, which would make nothing better.
+    /// Whether every path is polled: a thread that hangs does not poll. A metadata service that fails
+    /// is no reason to restart this process, which would not help.
     pub fn live(&self, now: Moment) -> Result<(), Stuck> {
         let stuck = self.watched.iter().find_map(|watched| {
             let silent_for = now.since(watched.last_turn);
@@ -114,8 +114,7 @@ impl ProcessHealth {
 
     /// Whether the metadata service, if it is polled, and the API server have each answered once, and
     /// there is a Node of the name that is set, as far as is known: with these settings this process
-    /// can do its work. What fails later is said in the log and in
-    /// the metrics.
+    /// can do its work. The log and the metrics show what fails later.
     pub fn ready(&self) -> Result<(), NotReady> {
         let metadata_answered = self.metadata_answered || self.watched.is_empty();
         let api_answered = self.api_answered;

@@ -1,7 +1,6 @@
-//! What the facts are for metrics and probes.
+//! What facts mean for metrics and probes.
 
 use std::sync::Arc;
-use std::sync::PoisonError;
 
 use crate::drain::progress::Progress;
 use crate::intent::Basis;
@@ -13,12 +12,12 @@ use crate::report::fact::{Channel, Fact, Withdrawal};
 use crate::report::metrics::{EventOutcome, FaultyPart, MessageOutcome, Metrics};
 use crate::report::server::endpoints::Shown;
 
-/// Counts what it is told.
+/// Updates metrics and probes.
 #[derive(Debug)]
 pub(super) struct Meter {
     shown: Shown,
     dry: bool,
-    /// Notices that were counted and stand. Recommendations differ by when they were made.
+    /// Notices that were counted and are not withdrawn. Recommendations differ by when they were made.
     known: Vec<(NoticeId, Option<When>)>,
     /// Pods that are to go in the drain under way, once they are known, and those that have gone.
     to_go: Option<u32>,
@@ -26,7 +25,7 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    /// Nothing was told yet.
+    /// Before the first fact.
     pub(super) fn new(shown: Shown) -> Self {
         Self { shown, dry: false, known: Vec::new(), to_go: None, gone: 0 }
     }
@@ -35,21 +34,17 @@ impl Meter {
     pub(super) fn tell(&mut self, envelope: &Envelope) {
         match &envelope.fact {
             Fact::Polled { path, good, .. } => {
-                let mut health = self.shown.health.lock().unwrap_or_else(PoisonError::into_inner);
-                health.polled(*path, envelope.at.now, *good);
+                self.shown.health().polled(*path, envelope.at.now, *good);
             }
-            Fact::NodeMissing { name, .. } => self.node_is_missing(Some(name)),
-            Fact::NodeThere(_) => self.node_is_missing(None),
+            Fact::NodeMissing { name, .. } => {
+                self.shown.health().node_missing(Some(Arc::clone(name)));
+            }
+            Fact::NodeThere(_) => self.shown.health().node_missing(None),
             _ => {}
         }
         if let Some(metrics) = self.shown.metrics.clone() {
             self.count(&metrics, envelope);
         }
-    }
-
-    fn node_is_missing(&self, name: Option<&Arc<str>>) {
-        let mut health = self.shown.health.lock().unwrap_or_else(PoisonError::into_inner);
-        health.node_missing(name.cloned());
     }
 
     fn count(&mut self, metrics: &Metrics, envelope: &Envelope) {
@@ -96,7 +91,7 @@ impl Meter {
         }
     }
 
-    /// A notice that is scheduled first and drained for later is one.
+    /// A notice that is first scheduled and later drained for is counted once.
     fn notice(&mut self, metrics: &Metrics, notice: &Notice) {
         let made = (notice.id == NoticeId::Rebalance).then_some(notice.when);
         let known = (notice.id.clone(), made);
@@ -124,30 +119,26 @@ fn deadline(basis: Basis, end: WallTime) -> Option<WallTime> {
 }
 
 impl Shown {
-    /// The API server answered a request, or did not.
+    /// A request to the API server was answered, or failed.
     pub fn exchanged(&self, verb: Verb, status: Option<u16>) {
         if let Some(metrics) = &self.metrics {
             metrics.api_answered(verb, status);
         }
         if status.is_some() {
-            self.health.lock().unwrap_or_else(PoisonError::into_inner).api_answered();
+            self.health().api_answered();
         }
     }
 }
 
-/// How a report fares, and what those who report are in want of.
+/// The outcome of a report, and what reports lack.
 pub(super) fn count_report(shown: Option<&Shown>, fact: &Fact) {
-    let Some(Shown { metrics, health }) = shown else { return };
+    let Some(shown) = shown else { return };
     match fact {
-        Fact::NotListening { pages, .. } => {
-            health.lock().unwrap_or_else(PoisonError::into_inner).not_served(pages);
-        }
-        Fact::ListensAgain { pages, .. } => {
-            health.lock().unwrap_or_else(PoisonError::into_inner).served(pages);
-        }
+        Fact::NotListening { pages, .. } => shown.health().not_served(pages),
+        Fact::ListensAgain { pages, .. } => shown.health().served(pages),
         _ => {}
     }
-    let Some(metrics) = metrics else { return };
+    let Some(metrics) = &shown.metrics else { return };
     match fact {
         Fact::SettingUnusable(_) => metrics.fault(FaultyPart::Setting, 1),
         Fact::NotListening { .. } => metrics.fault(FaultyPart::Port, 1),
@@ -198,7 +189,7 @@ mod tests {
         samples::seen(TERMINATE)
     }
 
-    /// What a scrape says of this metric after these facts.
+    /// The value of this metric after these facts.
     fn scraped(name: &str, facts: &[Fact]) -> String {
         let metrics = Arc::new(Metrics::new("0", &[NoticePath::InstanceAction]));
         let health = Arc::new(Mutex::new(ProcessHealth::new([])));
@@ -260,7 +251,7 @@ mod tests {
         assert_eq!(in_progress(&[seen(), Fact::DrainedBefore(NoticeId::Rebalance)]), "1");
     }
 
-    /// What the handler tells when maintenance moves far away after the node was emptied for it.
+    /// Maintenance is moved far ahead after the node was emptied for it.
     #[test]
     fn a_drain_whose_notice_moves_away_after_its_table_is_under_way_no_more() {
         let rows = Vec::new();

@@ -1,5 +1,5 @@
-//! What happened, as typed facts, and who says it: the log, Kubernetes Events, webhooks, metrics and
-//! probes. Nothing here can hold up or end a drain.
+//! What happened, as typed facts, and where it is reported: the log, Kubernetes Events, webhooks, metrics
+//! and probes. Nothing here can delay or end a drain.
 
 use std::io;
 use std::sync::Arc;
@@ -24,8 +24,8 @@ pub mod server;
 pub mod webhook;
 mod words;
 
-/// Where those who report say how they fare.
+/// Takes facts about reports themselves.
 pub type FactSink = Arc<dyn Fn(Fact) + Send + Sync>;
 
-/// Starts the thread of one who reports. It is called again where the system had none to give.
+/// Starts a thread that reports. It is called again if that failed.
 pub type Starter = Box<dyn Fn() -> io::Result<()>>;

@@ -1,4 +1,4 @@
-//! What a drain would do, as `plan` prints it: a table for people, one object for programs.
+//! The output of `plan`: a table for people, or one JSON object for programs.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use crate::drain::pod::Tier;
 use crate::drain::verdict::Obstacle;
 use crate::report::json::{Object, list, text};
 
-/// All that was found out.
+/// What a drain would do.
 #[derive(Debug)]
 pub struct Rehearsal<'a> {
-    /// Of which node.
+    /// The node.
     pub node: &'a str,
     /// How long from the notice until the instance goes.
     pub deadline: Duration,
-    /// How long before that the last pod is to have ended.
+    /// How long before that the last pod should have ended.
     pub margin: Duration,
     /// What would become of each pod, the worst last.
     pub pods: &'a [Forecast],
@@ -29,7 +29,7 @@ impl Rehearsal<'_> {
         self.pods.iter().filter(|pod| pod.is_lost()).count()
     }
 
-    /// How many pods there are of which it is not known.
+    /// How many pods may be lost or not.
     pub fn unclear(&self) -> usize {
         self.unread + self.pods.iter().filter(|pod| pod.is_unclear()).count()
     }
@@ -48,7 +48,7 @@ impl Rehearsal<'_> {
     }
 }
 
-/// What does not apply to a pod is left out.
+/// Fields that do not apply to a pod are left out.
 fn object(pod: &Forecast) -> String {
     let budget = pod.budget().map(ToString::to_string);
     let known = [
@@ -86,8 +86,8 @@ fn turn(tier: Tier) -> &'static str {
     }
 }
 
-/// Whole: what the API server said stands at its end. Names and messages in it were made fit for one
-/// line when they were read.
+/// Not cut: an answer of the API server stands at its end. Names and messages were made fit for one line
+/// when they were read.
 fn note(pod: &Forecast) -> String {
     pod.to_string()
 }
@@ -123,12 +123,12 @@ impl fmt::Display for Rehearsal<'_> {
     }
 }
 
-/// What a dry eviction cannot tell.
+/// What dry evictions do not show.
 const ALONE: &str =
     "Each was asked about alone: a budget that lets one go now may refuse the next.\n";
 
 impl Rehearsal<'_> {
-    /// How many pods came to which fate, and how many would be lost.
+    /// How many pods have each fate, and how many would be lost.
     fn sum(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("\n")?;
         let evicted = |pod: &&Forecast| pod.fate == Fate::Evicted;
@@ -174,7 +174,7 @@ fn cells(pod: &Forecast) -> [String; 6] {
 }
 
 impl fmt::Display for Forecast {
-    /// The note beside the word: why, and what else there is to say.
+    /// The note in the table: why, and what else matters.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.fate {
             Fate::LeftAlone(why) | Fate::DiesWithNode(Held::Setting(why)) => write!(f, "{why}")?,

@@ -1,4 +1,4 @@
-//! Everybody who reports: each gets the same facts, and none waits for another.
+//! All kinds of reports. Each gets the same facts, and none waits for another.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -21,18 +21,17 @@ pub struct Reporters {
     meter: Option<Meter>,
     events: Option<Events>,
     webhooks: Option<Webhooks>,
-    /// For whose threads the system had no room, by their names.
+    /// Threads that could not be started.
     waiting: Vec<(&'static str, Starter)>,
     /// When they are tried again.
     next_try: Moment,
 }
 
-/// The log and the counters: those who report have no other place for what they have to say of it
-/// themselves.
+/// The log, and the counters of reports. Facts about reports themselves go only here.
 #[derive(Clone)]
 struct LogSink {
     log: Log,
-    /// What metrics and probes show, where they are wanted.
+    /// What metrics and probes show, if they are enabled.
     shown: Option<Shown>,
     envelopes: Arc<Mutex<Envelopes>>,
 }
@@ -42,7 +41,7 @@ impl LogSink {
         self.envelopes.lock().unwrap_or_else(PoisonError::into_inner).put(at, fact)
     }
 
-    /// How a report fares.
+    /// A fact about reports.
     fn say(&self, at: Reading, fact: Fact) {
         count_report(self.shown.as_ref(), &fact);
         self.log(self.put(at, fact));
@@ -57,17 +56,17 @@ impl LogSink {
     }
 }
 
-/// How soon a thread that the system did not give is asked for again.
+/// From one attempt to start a thread to the next.
 const THREAD_PAUSE: Duration = Duration::from_mins(1);
 
 /// How long the log may take for its last lines.
 const LOG_FLUSH: Duration = Duration::from_millis(500);
-/// How long the others may take for their last reports. Together with the log less than the time that
-/// a drain leaves between its last word and SIGKILL.
+/// How long other reports may take at the end. Together with the log, less than what a drain leaves
+/// between its last fact and SIGKILL.
 const LAST_REPORTS: Duration = Duration::from_millis(1200);
 
 impl Reporters {
-    /// The log, and where metrics or probes are wanted, what they show.
+    /// The log only, and `shown`, where there are metrics or probes.
     pub fn new(log: Log, shown: Option<Shown>) -> Self {
         Self {
             meter: shown.clone().map(Meter::new),
@@ -79,20 +78,20 @@ impl Reporters {
         }
     }
 
-    /// Events are written, too.
+    /// With Kubernetes Events.
     #[must_use]
     pub fn with_events(self, events: Events) -> Self {
         Self { events: Some(events), ..self }
     }
 
-    /// Messages are sent, too.
+    /// With webhooks.
     #[must_use]
     pub fn with_webhooks(self, webhooks: Webhooks) -> Self {
         Self { webhooks: Some(webhooks), ..self }
     }
 
-    /// Starts the thread of one who reports. Where the system gives none, that is said, and it is asked
-    /// again a minute later, while facts come.
+    /// Starts a thread. If the system has none to spare, that is logged, and it is tried again each
+    /// minute, as facts come.
     pub fn start(&mut self, reading: Reading, who: &'static str, start: Starter) {
         if let Err(error) = start() {
             self.next_try = reading.now + THREAD_PAUSE;
@@ -114,18 +113,18 @@ impl Reporters {
         }
     }
 
-    /// For those who report and have something to say of it.
+    /// Where the threads report what happens to their reports.
     pub fn sink(&self, clock: Clock) -> FactSink {
         let own = self.own.clone();
         Arc::new(move |fact| own.say(clock.read(), fact))
     }
 
-    /// What is counted, where that is wanted.
+    /// The metrics, if they are enabled.
     pub fn metrics(&self) -> Option<Arc<Metrics>> {
         self.own.shown.as_ref().and_then(|shown| shown.metrics.clone())
     }
 
-    /// Passes a fact on to everybody. Never waits.
+    /// Passes a fact on to all. Never blocks.
     pub fn tell(&mut self, reading: Reading, fact: Fact) {
         let envelope = self.own.put(reading, fact);
         if let Some(meter) = &mut self.meter {
@@ -141,7 +140,7 @@ impl Reporters {
         self.start_again(reading);
     }
 
-    /// Gives everybody a moment for what they still have to say.
+    /// Waits a moment for the last reports.
     pub fn finish(mut self, clock: Clock) {
         let until = clock.now() + LAST_REPORTS;
         if let Some(webhooks) = &self.webhooks {

@@ -1,4 +1,4 @@
-//! The facts in words, as the log has them.
+//! The text of facts, as in the log.
 
 pub(super) mod drain;
 
@@ -238,13 +238,13 @@ impl fmt::Display for Start {
     }
 }
 
-/// Why there is a verdict, in words.
+/// Why there is a verdict: the first line of the table.
 pub(super) struct Headline<'a>(pub(super) Occasion, pub(super) &'a Verdict);
 
 impl fmt::Display for Headline<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
-            // A pod that could not be read may well be there.
+            // A pod that could not be read may still be there.
             Occasion::Empty if self.1.unread > 0 => {
                 "the drain is done for the pods that could be read: none of them is left that was \
                  to go"
@@ -268,7 +268,7 @@ impl fmt::Display for Headline<'_> {
     }
 }
 
-/// What a notice says will happen, and when.
+/// What a notice announces, and when.
 pub(super) struct Announced<'a>(pub(super) &'a Notice, pub(super) Basis);
 
 impl fmt::Display for Announced<'_> {
@@ -295,7 +295,7 @@ impl fmt::Display for Announced<'_> {
     }
 }
 
-/// To the nearest second: some of what was left is over when it is said.
+/// To the nearest second: a fact is reported a little after its time was taken.
 fn seconds(time: Duration) -> u64 {
     (time + Duration::from_millis(500)).as_secs()
 }
@@ -399,7 +399,7 @@ impl fmt::Display for Change {
 }
 
 impl fmt::Display for Purpose {
-    /// What is so for the time being.
+    /// The state of things until it succeeds.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Recall => {

@@ -1,4 +1,4 @@
-//! Events as core/v1 has them (Kubernetes API reference, "Event v1 core"). Requests as values.
+//! Events as in core/v1 (Kubernetes API reference, "Event v1 core"). Requests as values.
 
 use k8s_openapi::Resource;
 use k8s_openapi::api::core::v1::{self, Node, Pod};
@@ -12,16 +12,16 @@ use crate::report::events::EventSource;
 use crate::report::events::record::{EventRecord, Regarding};
 use crate::settings::Annotations;
 
-/// In whose name Events are written.
+/// The component that reports.
 const COMPONENT: &str = "k8s-spot-handler";
 
-/// Events about what is in no namespace, such as Nodes, are kept in this one.
+/// The namespace of Events about objects without one, such as Nodes.
 const NO_NAMESPACE: &str = "default";
 
 /// A message has at most so many bytes (events.k8s.io/v1, `note`).
 const LONGEST: usize = 1024;
 
-/// Writes a new Event.
+/// Creates an Event.
 pub(super) fn create(
     name: &str,
     event: &EventRecord,
@@ -32,7 +32,7 @@ pub(super) fn create(
 ) -> Request {
     let time = at.to_string();
     let involved_object = match &event.regarding {
-        // As the kubelet does it: `kubectl describe node` looks for the name where the UID belongs.
+        // As the kubelet does: `kubectl describe node` looks for the name in place of the UID.
         Regarding::Node => Reference {
             api_version: Node::API_VERSION,
             kind: Node::KIND,
@@ -70,7 +70,7 @@ pub(super) fn create(
     event::create(namespace(event), json::to_string(&body))
 }
 
-/// Says that it has happened so many times now.
+/// Updates the count of an Event.
 pub(super) fn count(name: &str, event: &EventRecord, count: u32, at: WallTime) -> Request {
     let patch = EventPatch { message: message(event), count, last_timestamp: at.to_string() };
     event::patch(namespace(event), name, json::to_string(&patch))

@@ -1,6 +1,6 @@
-//! Kubernetes Events: what happens to the node, for those who look at the cluster (`kubectl describe
-//! node`), and on a pod that it was deleted against its budget, for its owner. A thread of its own writes
-//! them, one after the other: the drain does not wait for it.
+//! Kubernetes Events: on the Node, what happens to it (`kubectl describe node`); on a pod that was deleted
+//! without an eviction, that it was, for its owner. A thread of its own writes them, one after the other:
+//! the drain does not wait for it.
 //!
 //! | Module | What it is | I/O |
 //! |---|---|---|
@@ -29,16 +29,16 @@ use crate::report::queue::ReportQueue;
 use crate::report::{FactSink, Starter};
 use crate::settings::Annotations;
 
-/// The end at which facts go in.
+/// The sender of Events.
 pub struct Events {
     queue: Arc<ReportQueue<QueuedEvent>>,
-    /// What happened before the name of the node was known.
+    /// From before the name of the node was known.
     early: Vec<(WallTime, EventRecord)>,
-    /// Of what finds no room.
+    /// For those that find no room.
     status: ChannelStatus,
 }
 
-/// What the Events have in common: who writes them.
+/// What all Events have in common: their source.
 #[derive(Clone, Debug)]
 pub struct EventSource {
     /// The handler's own pod, if known: the instance of the component that reports.
@@ -56,14 +56,13 @@ struct QueuedEvent {
 
 /// One for each of 250 pods, and those of the node.
 const CAPACITY: usize = 300;
-/// How long an answer may take.
+/// How long a response may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// So long one Event is tried.
+/// How long one Event is retried.
 const PERSISTENCE: Duration = Duration::from_mins(2);
 
 impl Events {
-    /// Keeps what is to be written for the thread that the starter starts. What goes wrong is told to
-    /// `tell`.
+    /// Queues Events for the thread that the starter starts. Failures go to `tell`.
     pub fn new(
         client: Client,
         source: EventSource,
@@ -94,7 +93,7 @@ impl Events {
         (Self { queue, early: Vec::new(), status }, Box::new(start))
     }
 
-    /// Has written what is to be said of a fact. Never waits.
+    /// Queues the Event for a fact, if there is one. Never blocks.
     pub fn tell(&mut self, envelope: &Envelope) {
         let event = record(envelope).map(|event| (envelope.at.wall, event));
         let Some(node) = &envelope.node else {
@@ -111,18 +110,18 @@ impl Events {
         }
     }
 
-    /// Lets the thread end when it has tried everything that is queued.
+    /// The thread ends when it has tried everything that is queued.
     pub fn close(&self) {
         self.queue.close();
     }
 
-    /// Waits for that, but no longer than `timeout`, and says what is left then.
+    /// Waits for that, or `timeout`, and reports what is left.
     pub fn finish(&mut self, timeout: Duration) {
         if !self.early.is_empty() {
             self.status.lost(self.early.len(), NO_NODE.to_owned());
         }
         if !self.queue.wait_until_done(timeout) {
-            // One is in hand.
+            // One is being sent.
             self.status.lost(self.queue.abandon() + 1, "this process has to end".to_owned());
         }
     }
@@ -164,12 +163,11 @@ impl EventWriter {
         self.send(&body::create(&name, event, *at, node, &self.source, &instance));
     }
 
-    /// Sends it until it is done, refused, or not worth it any more; whether there was something to
-    /// be changed.
+    /// Sends it until it is written, refused, or too old. Returns false if the Event to update is gone.
     fn send(&mut self, request: &Request) -> bool {
         let until = self.clock.now() + PERSISTENCE;
         let mut backoff = Backoff::from_millis(500, 10_000);
-        // One more try when this process is to end.
+        // One more attempt when this process ends.
         let mut is_last = false;
         loop {
             let (why, after) = match self.ask(request) {

@@ -18,12 +18,11 @@ use crate::report::words::{Announced, Headline};
 /// An Event that is to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct EventRecord {
-    /// Of what it is.
+    /// The object it is about.
     pub(super) regarding: Regarding,
-    /// Something is not as it should be (`type`).
+    /// Its `type` is `Warning`.
     pub(super) is_warning: bool,
-    /// Why it is written: one word, for machines. Those about the Node are the ones that
-    /// aws-node-termination-handler has.
+    /// One word, for machines. Those about the Node are the ones of aws-node-termination-handler.
     pub(super) reason: &'static str,
     /// What happened, for people.
     pub(super) message: String,
@@ -38,7 +37,7 @@ pub(super) enum Regarding {
     Pod(Arc<PodRef>),
 }
 
-/// What a fact is as an Event; `None`: it is none.
+/// The Event for a fact, if there is one.
 pub(super) fn record(envelope: &Envelope) -> Option<EventRecord> {
     let fact = &envelope.fact;
     let (reason, message) = match fact {
@@ -58,7 +57,7 @@ pub(super) fn record(envelope: &Envelope) -> Option<EventRecord> {
             Purpose::Recall => return None,
         },
         Fact::DrainBegins(_) => ("PreDrain", fact.to_string()),
-        // Without the table: that has a row for each pod.
+        // Without the table, which has a row for each pod.
         Fact::Verdict(occasion, verdict) => {
             let message = format!("{}: {}", Headline(*occasion, verdict), Summary(verdict));
             (of_verdict(*occasion, verdict), message)
@@ -81,7 +80,7 @@ pub(super) fn record(envelope: &Envelope) -> Option<EventRecord> {
     Some(EventRecord { regarding: Regarding::Node, is_warning, reason, message })
 }
 
-/// For a pod's owner, who may know nothing of this node.
+/// For the owner of a pod, who may not know about this node.
 fn to_owner(deleted: &Deleted<'_>, drain: Option<&DrainContext>) -> String {
     let why = drain.map_or_else(
         || "its instance goes".to_owned(),
@@ -107,14 +106,14 @@ fn of_verdict(occasion: Occasion, verdict: &Verdict) -> &'static str {
     }
 }
 
-/// So long after it was last written, an Event is written anew.
+/// An Event that was last written longer ago is created again.
 const MEMORY: Duration = Duration::from_mins(10);
-/// Of one reason and one object at most so many Events; from then on the last one is changed.
+/// At most this many Events of one reason and object; from then on the last one is updated.
 const DIFFERENT: usize = 10;
-/// What is remembered in all.
+/// The most that are remembered.
 const MOST: usize = 64;
 
-/// The Events that were written lately.
+/// The Events that were written recently.
 #[derive(Debug, Default)]
 pub(super) struct Correlator {
     written: Vec<Recent>,
@@ -165,7 +164,7 @@ impl Correlator {
         if self.written.len() >= MOST {
             self.written.remove(0);
         }
-        // A pod is deleted once: there is nothing to remember.
+        // A pod is deleted once: its Event does not come again.
         if event.regarding == Regarding::Node {
             let name = name.clone();
             self.written.push(Recent { event: event.clone(), name, count: 1, last: now });
@@ -173,7 +172,7 @@ impl Correlator {
         Correlated::New(name)
     }
 
-    /// As client-go names them: whom it regards, then something that no other has.
+    /// As client-go names them: the object, then something unique.
     fn name(&self, wall: WallTime, node: &str, event: &EventRecord) -> String {
         let of = match &event.regarding {
             Regarding::Node => node,

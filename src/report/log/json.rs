@@ -1,6 +1,6 @@
-//! JSON, for machines: one object a line, whose fields have names that do not change. Every object has
-//! `time`, `level`, `fact` (a name for what is said) and `message` (the words of the text log); the others
-//! where they apply: `node`, `event` and `kind` (the notice), `pod` and `namespace`, `outcome`, `budget`,
+//! JSON, for machines: one object a line, whose field names do not change. Every object has `time`,
+//! `level`, `fact` (the name of the fact) and `message` (the text of the text log); the others where they
+//! apply: `node`, `event` and `kind` (the notice), `pod` and `namespace`, `outcome`, `budget`,
 //! `seconds`.
 
 use std::fmt::{self, Display};
@@ -46,7 +46,7 @@ pub(super) fn write(out: &mut impl io::Write, envelope: &Envelope) -> fmt::Resul
     write_line(out, whole.object(&message, &fields))
 }
 
-/// What is said where there is no fact: one line.
+/// A line without a fact.
 pub(super) fn line(
     at: WallTime,
     level: Level,
@@ -80,7 +80,7 @@ impl ObjectHead<'_> {
             ("outcome", fields.outcome.map(str::to_owned)),
             ("budget", fields.budget.map(shown)),
         ];
-        // Whoever reads such a line with their eyes wants the time first.
+        // The time first, for people.
         let object = Object::new()
             .text("time", &self.at.to_string())
             .text("level", &self.level.to_string().to_ascii_lowercase())
@@ -116,12 +116,12 @@ fn shown(text: &impl Display) -> String {
     })
 }
 
-/// What a fact is about, as far as it says.
+/// The fields of a fact.
 #[derive(Debug, Default)]
 struct FactFields<'a> {
     /// Which notice.
     notice: Option<&'a NoticeId>,
-    /// It is about the drain under way, whichever notice that is for.
+    /// It is about the drain under way, for whatever notice.
     is_of_drain: bool,
     /// Which pod.
     pod: Option<&'a PodRef>,
@@ -129,7 +129,7 @@ struct FactFields<'a> {
     outcome: Option<&'static str>,
     /// Which budget stood in the way.
     budget: Option<&'a Budget>,
-    /// The length of time that is spoken of.
+    /// The duration in its text.
     seconds: Option<Duration>,
 }
 

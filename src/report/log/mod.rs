@@ -1,5 +1,5 @@
-//! The log: a thread of its own that writes facts, as text for people or as JSON for machines.
-//! Whoever tells it something never waits for whoever reads it.
+//! The log: a thread that writes facts, as text for people or as JSON for machines. A reader that is slow
+//! or hangs delays nothing else.
 
 mod json;
 pub mod status_line;
@@ -14,7 +14,6 @@ use std::time::Duration;
 use crate::moment::WallTime;
 use crate::report::envelope::Envelope;
 use crate::report::fact::{Fact, Level};
-use crate::report::log::text::TextLines;
 use crate::report::queue::ReportQueue;
 
 /// How the log is written.
@@ -29,7 +28,7 @@ pub enum Style {
     Json,
 }
 
-/// The log's end at which facts go in. Its thread ends with [`Log::finish`], else with the process.
+/// The sender of the log. Its thread ends with [`Log::finish`], else with the process.
 #[derive(Clone, Debug)]
 pub struct Log {
     queue: Arc<ReportQueue<LogEntry>>,
@@ -37,17 +36,17 @@ pub struct Log {
 }
 
 impl Log {
-    /// Starts the thread that writes to `out` what matters at least so much.
+    /// Starts the thread that writes to `out`, from this level up.
     ///
     /// # Errors
-    /// The system gives no thread.
+    /// The system has no thread to spare.
     pub fn start(out: impl Write + Send + 'static, style: Style, least: Level) -> io::Result<Self> {
         let log = Self::new(least);
         log.write_to(out, style)?;
         Ok(log)
     }
 
-    /// One that keeps what matters at least so much until it is [written](Self::write_to).
+    /// One that keeps facts from this level up until it is [written](Self::write_to).
     pub fn new(least: Level) -> Self {
         Self { queue: Arc::new(ReportQueue::new(CAPACITY)), least }
     }
@@ -55,7 +54,7 @@ impl Log {
     /// Starts the thread that writes to `out`.
     ///
     /// # Errors
-    /// The system gives no thread. It may be tried again.
+    /// The system has no thread to spare. It may be tried again.
     pub fn write_to(&self, out: impl Write + Send + 'static, style: Style) -> io::Result<()> {
         let queue = Arc::clone(&self.queue);
         let out: Box<dyn Write + Send> = Box::new(out);
@@ -66,13 +65,13 @@ impl Log {
             .map(drop)
     }
 
-    /// Passes on a fact. Never waits: if the queue is full, the fact is lost, and that is said in its
-    /// place. Whether it found room.
+    /// Queues a fact. Never blocks: if the queue is full, the fact is lost, and a line in its place says
+    /// how many were. Returns whether there was room.
     pub fn tell(&self, envelope: Envelope) -> bool {
         if envelope.fact.interest() < self.least {
             return true;
         }
-        // What became of every pod is said whatever happens; there is one table for a drain.
+        // The verdict is never lost; there are one or two in a drain.
         if matches!(envelope.fact, Fact::Verdict(..)) {
             self.queue.push(LogEntry::Fact(envelope));
             return true;
@@ -87,16 +86,16 @@ impl Log {
         })
     }
 
-    /// Gives the thread until `timeout` is over to write what is queued, and leaves it then.
+    /// Waits until the thread has written what is queued, or `timeout`.
     pub fn finish(&self, timeout: Duration) {
         self.queue.close();
-        // Whether it is done by then makes no difference: there is nobody left to tell.
+        // Where it is not done by then, there is no place left to report it.
         self.queue.wait_until_done(timeout);
     }
 }
 
-/// A line of the JSON log at level error, for what is said where there is no [`Log`] yet, or none any
-/// more. `fact`: a name that does not change.
+/// A line of the JSON log at level error, where there is no [`Log`] yet, or none any more. `fact`: a name
+/// that does not change.
 pub fn json_line(at: WallTime, fact: &str, message: &impl fmt::Display) -> String {
     json::line(at, Level::Error, fact, None, message)
 }
@@ -109,7 +108,7 @@ const CAPACITY: usize = 1024;
 #[derive(Debug)]
 enum LogEntry {
     Fact(Envelope),
-    /// So many found no room.
+    /// This many found no room.
     Lost {
         last: WallTime,
         node: Option<Arc<str>>,
@@ -119,7 +118,7 @@ enum LogEntry {
 
 fn write_all(queue: &ReportQueue<LogEntry>, mut out: Box<dyn Write>, style: Style) {
     while let Some(entry) = queue.wait() {
-        // A closed pipe or a full disk: there is nobody to tell, and no reason to stop.
+        // A closed pipe or a full disk: there is no place to report it, and no reason to stop.
         let _ = entry.write(&mut out, style);
     }
     queue.mark_done();
@@ -129,11 +128,11 @@ impl LogEntry {
     fn write(&self, out: &mut impl Write, style: Style) -> fmt::Result {
         match (style, self) {
             (Style::Text { coloured }, Self::Fact(Envelope { at, fact, .. })) => {
-                TextLines { coloured }.write(out, at.wall, fact.level(), fact)
+                text::write(out, coloured, at.wall, fact.level(), fact)
             }
             (Style::Json, Self::Fact(envelope)) => json::write(out, envelope),
             (Style::Text { coloured }, Self::Lost { last, count, .. }) => {
-                TextLines { coloured }.write(out, *last, Level::Warn, &Lost(*count))
+                text::write(out, coloured, *last, Level::Warn, &Lost(*count))
             }
             (Style::Json, Self::Lost { last, node, count }) => {
                 let words = Lost(*count);
@@ -144,7 +143,7 @@ impl LogEntry {
     }
 }
 
-/// So many messages found no room.
+/// This many messages found no room.
 struct Lost(usize);
 
 impl fmt::Display for Lost {

@@ -1,4 +1,4 @@
-//! The two text formats in which Prometheus reads metrics, and which of them is sent.
+//! The two text formats that Prometheus reads, and which of them is sent.
 
 use std::fmt::{self, Write as _};
 
@@ -10,14 +10,14 @@ use crate::report::metrics::{Family, Histogram};
 pub enum Format {
     /// OpenMetrics 1.0.0.
     OpenMetrics,
-    /// Prometheus' own, 0.0.4, which every version of it and many others read.
+    /// Prometheus' own, 0.0.4, which all its versions and many other programs read.
     Classic,
 }
 
 impl Format {
     /// The one that a client wants most, by its header `Accept` (RFC 9110, 12.5.1; several such
-    /// headers are joined by commas). OpenMetrics only for who asks for it by name, in a version that
-    /// differs in nothing used here; who accepts neither gets the classic one all the same.
+    /// headers are joined by commas). OpenMetrics only if it is asked for by name, in a version that is the
+    /// same for what is used here; a client that accepts neither gets the classic one.
     pub fn accepted(accept: &str) -> Self {
         let ranges = accept.split(',').filter_map(Range::parse);
         let weight = |format: Self| {
@@ -80,7 +80,7 @@ impl<'a> Range<'a> {
 
 const WHOLE: u16 = 1000;
 
-/// A weight such as `0.25`: three digits at most (RFC 9110, 12.4.2), so whole thousandths say it.
+/// A weight such as `0.25`: three digits at most (RFC 9110, 12.4.2), so a whole number of thousandths.
 fn thousandths(weight: &str) -> Option<u16> {
     let (whole, fraction) = weight.split_once('.').unwrap_or((weight, ""));
     let is_number = matches!(whole, "0" | "1") && fraction.bytes().all(|b| b.is_ascii_digit());

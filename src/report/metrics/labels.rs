@@ -47,16 +47,16 @@ impl MessageOutcome {
     }
 }
 
-/// What of the reports can be at fault without a harm to any drain.
+/// What reports may lack. No drain depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultyPart {
     /// A setting that is not valid.
     Setting,
-    /// A port that cannot be had.
+    /// A port that cannot be bound.
     Port,
     /// A webhook whose files are missing or bad.
     Webhook,
-    /// A thread that the system does not give.
+    /// A thread that cannot be started.
     Thread,
 }
 
@@ -110,7 +110,7 @@ pub(super) fn kind(notice: &NoticeId) -> &'static str {
     }
 }
 
-/// How a drain ended, as far as its table tells.
+/// How a drain ended, by its verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DrainOutcome {
     Complete,

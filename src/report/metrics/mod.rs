@@ -1,4 +1,4 @@
-//! Metrics for Prometheus: counted wherever something happens, written when they are asked for.
+//! Metrics for Prometheus: updated as things happen, written when they are scraped.
 
 mod format;
 mod labels;
@@ -22,8 +22,8 @@ use crate::report::metrics::labels::{
 pub use crate::report::metrics::format::Format;
 pub use crate::report::metrics::labels::{EventOutcome, FaultyPart, MessageOutcome};
 
-/// Everything that is counted and measured. Any thread may change it at any time; nothing here waits
-/// for more than another thread that counts or writes.
+/// All metrics. Any thread may update them at any time, and waits at most for another that updates or
+/// writes them.
 #[derive(Debug)]
 pub struct Metrics {
     version: &'static str,

@@ -1,5 +1,4 @@
-//! The clients that are there, each from its first byte to its last: not too many, and none for long.
-//! Their sockets are never waited for.
+//! The connections of clients: not too many, and none for long. Their sockets never block.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -14,17 +13,17 @@ use crate::report::server::message::{
     LONGEST_HEAD, PageMethod, PageRequest, PageResponse, Parsed, parse,
 };
 
-/// At a time. A Prometheus, the kubelet and a person are three.
+/// The most at a time. Prometheus, the kubelet and a person are three.
 pub(super) const MOST: usize = 16;
-/// From the moment in which a client is let in until it is closed, whatever it does.
+/// From accepting a connection to closing it, whatever the client does.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The clients.
+/// All of them.
 #[derive(Debug)]
 pub(super) struct ClientConnections<S> {
     /// The oldest first.
     all: VecDeque<ClientConnection<S>>,
-    /// How long each may stay.
+    /// How long each may last.
     timeout: Duration,
 }
 
@@ -33,8 +32,7 @@ impl<S: Socket> ClientConnections<S> {
         Self { all: VecDeque::new(), timeout }
     }
 
-    /// Lets a client in. If there is no room for it, the oldest has had the most time of all, and is
-    /// closed.
+    /// Adds a connection. If there is no room for it, the oldest, which has had the most time, is closed.
     pub(super) fn admit(&mut self, socket: S, endpoints: Arc<Endpoints>, now: Moment) {
         if self.all.len() >= MOST {
             self.all.pop_front();
@@ -42,18 +40,18 @@ impl<S: Socket> ClientConnections<S> {
         self.all.push_back(ClientConnection::new(socket, endpoints, now + self.timeout));
     }
 
-    /// Closes those whose time is over.
+    /// Closes those that have timed out.
     pub(super) fn expire(&mut self, now: Moment) {
         while self.all.front().is_some_and(|oldest| oldest.until() <= now) {
             self.all.pop_front();
         }
         if self.all.is_empty() {
-            // Nothing is kept for clients that are not there.
+            // No memory is kept while idle.
             self.all = VecDeque::new();
         }
     }
 
-    /// When the next one's time is over.
+    /// When the next one times out.
     pub(super) fn next_end(&self) -> Option<Moment> {
         self.all.front().map(ClientConnection::until)
     }
@@ -62,15 +60,15 @@ impl<S: Socket> ClientConnections<S> {
         self.all.iter()
     }
 
-    /// Lets each go on, in order, and closes those for which `go_on` says no.
+    /// Calls `go_on` for each in order, and closes those for which it returns false.
     pub(super) fn retain(&mut self, go_on: impl FnMut(&mut ClientConnection<S>) -> bool) {
         self.all.retain_mut(go_on);
     }
 }
 
-/// A socket that never blocks: it says `WouldBlock` instead.
+/// A non-blocking socket.
 pub(super) trait Socket: Read + Write {
-    /// Tells the other side that nothing more will come.
+    /// Ends the stream to the client.
     fn finish(&mut self) -> io::Result<()>;
 }
 
@@ -80,43 +78,43 @@ impl Socket for TcpStream {
     }
 }
 
-/// A client.
+/// The connection of one client.
 #[derive(Debug)]
 pub(super) struct ClientConnection<S> {
     socket: S,
     endpoints: Arc<Endpoints>,
-    /// When it is closed, however far it has got.
+    /// When it times out.
     until: Moment,
     stage: ConnectionPhase,
 }
 
 #[derive(Debug)]
 enum ConnectionPhase {
-    /// So much of the request has come.
+    /// This much of the request has arrived.
     Asking(Vec<u8>),
-    /// So much of the answer is sent.
+    /// This much of the response is sent.
     Answering { bytes: Vec<u8>, sent: usize },
-    /// The answer is sent. A socket that is closed while there is something to read in it is reset,
-    /// and the client may then lose the answer, too: so much more is read first.
+    /// The response is sent. Closing a socket with unread bytes resets the connection, and the client may
+    /// lose the response: so much more is read first.
     Lingering { left: usize },
 }
 
-/// What has to happen at the socket before it can go on.
+/// The event of the socket that it waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Interest {
-    /// Bytes come, or the end.
+    /// Readable.
     Read,
-    /// Bytes can be sent.
+    /// Writable.
     Write,
 }
 
-/// Bytes that are read at once.
+/// Bytes in one read.
 const PIECE: usize = 1024;
-/// Bytes that are read after the answer.
+/// The most bytes that are read after the response.
 const LINGER: usize = 64 * 1024;
 
 impl<S: Socket> ClientConnection<S> {
-    /// A client that came in where `endpoints` are answered.
+    /// A client of these endpoints.
     pub(super) fn new(socket: S, endpoints: Arc<Endpoints>, until: Moment) -> Self {
         Self { socket, endpoints, until, stage: ConnectionPhase::Asking(Vec::new()) }
     }
@@ -136,7 +134,7 @@ impl<S: Socket> ClientConnection<S> {
         }
     }
 
-    /// Goes on as far as that is possible without waiting. Breaks when the connection is over.
+    /// Goes on as far as it can without blocking. Breaks when the connection is over.
     pub(super) fn advance(
         &mut self,
         answer: &impl Fn(&Endpoints, &PageRequest) -> PageResponse,
@@ -149,7 +147,7 @@ impl<S: Socket> ClientConnection<S> {
         }
     }
 
-    /// `WouldBlock`: as far as it gets now.
+    /// Ends with `WouldBlock` unless the connection is over.
     fn go_on(
         &mut self,
         answer: &impl Fn(&Endpoints, &PageRequest) -> PageResponse,
@@ -194,7 +192,7 @@ impl<S: Socket> ClientConnection<S> {
     }
 }
 
-/// Reads once, no further than a head may be long. 0: nothing more will come.
+/// Reads once, up to the longest head. 0: the end of the stream.
 fn read_head(socket: &mut impl Read, head: &mut Vec<u8>) -> io::Result<usize> {
     let mut piece = [0; PIECE];
     let room = LONGEST_HEAD.saturating_sub(head.len()).min(PIECE);

@@ -1,14 +1,14 @@
-//! What is answered where.
+//! The endpoints: which there are, and what they return.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::moment::Moment;
 use crate::report::health::ProcessHealth;
 use crate::report::metrics::{Format, Metrics};
 use crate::report::server::message::{PageMethod, PageRequest, PageResponse, PageStatus};
 
-/// What one socket answers.
+/// The endpoints of one socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoints {
     /// The metrics, at `/metrics`.
@@ -17,7 +17,7 @@ pub struct Endpoints {
     pub probes: Option<LivePath>,
 }
 
-/// The path at which it is told whether this process is alive: `/healthz`, unless it is set.
+/// The path of the liveness probe: `/healthz`, unless it is set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LivePath(Option<String>);
 
@@ -31,7 +31,7 @@ impl Default for LivePath {
 }
 
 impl LivePath {
-    /// What is [`LivePath::parse`]d, for people.
+    /// What [`LivePath::parse`] accepts, for people.
     pub const VALID: &str = "a path such as /healthz, of visible ASCII characters, without ? and #; not /metrics or /readyz";
 
     /// `None` if it is not [`LivePath::VALID`].
@@ -42,14 +42,14 @@ impl LivePath {
         (is_path && is_free).then(|| Self(Some(text.to_owned())))
     }
 
-    /// Every path that is not another page's: for whoever is asked at one that is not known.
+    /// Every path but those of other endpoints: for a probe whose path is not known.
     pub fn anywhere() -> Self {
         Self(None)
     }
 }
 
 impl Endpoints {
-    /// Answers what `other` does, too.
+    /// Adds those of `other`.
     pub(super) fn add(&mut self, other: &Self) {
         self.metrics |= other.metrics;
         if self.probes.is_none() {
@@ -57,7 +57,7 @@ impl Endpoints {
         }
     }
 
-    /// The settings that say on which port, for people.
+    /// The settings of the port, for people.
     pub(super) fn port_settings(&self) -> &'static str {
         match (self.metrics, &self.probes) {
             (true, None) => "PROMETHEUS_SERVER_PORT",
@@ -66,7 +66,7 @@ impl Endpoints {
         }
     }
 
-    /// What is answered.
+    /// The response to a request.
     pub(super) fn answer(
         &self,
         asked: &PageRequest,
@@ -126,23 +126,29 @@ fn probe(outcome: Result<Option<String>, String>) -> PageResponse {
     }
 }
 
-/// What the listener shows. Asked on its thread, for each request anew; must not block.
+/// What the endpoints return. Called on the listener's thread for each request; must not block.
 pub trait PageContent {
     /// The metrics.
     fn metrics(&self, format: Format) -> String;
-    /// Whether this process is alive; else why it is not, in one line.
+    /// Whether this process is live; else why it is not, in one line.
     fn live(&self, now: Moment) -> Result<(), String>;
-    /// Whether it is ready, and what there is to know all the same; else why it is not: one line.
+    /// Whether it is ready, with a warning, if there is one; else why it is not: one line.
     fn ready(&self) -> Result<Option<String>, String>;
 }
 
-/// What this process knows of itself, shared with those who tell it.
+/// What metrics and probes show, shared with those that update it.
 #[derive(Clone, Debug)]
 pub struct Shown {
-    /// What is counted; `None` where no metrics are wanted, and the page is empty.
+    /// `None` if metrics are disabled: the page is empty.
     pub metrics: Option<Arc<Metrics>>,
-    /// What the probes are told.
+    /// The state behind the probes.
     pub health: Arc<Mutex<ProcessHealth>>,
+}
+
+impl Shown {
+    pub(in crate::report) fn health(&self) -> MutexGuard<'_, ProcessHealth> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl PageContent for Shown {
@@ -151,12 +157,11 @@ impl PageContent for Shown {
     }
 
     fn live(&self, now: Moment) -> Result<(), String> {
-        let health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
-        health.live(now).map_err(|stuck| stuck.to_string())
+        self.health().live(now).map_err(|stuck| stuck.to_string())
     }
 
     fn ready(&self) -> Result<Option<String>, String> {
-        let health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        let health = self.health();
         health.ready().map_err(|why| why.to_string())?;
         Ok(health.missing_pages())
     }

@@ -1,20 +1,20 @@
-//! What is asked and what is answered, as bytes. Pure.
+//! Requests and responses as bytes. Pure.
 
 use httparse::{EMPTY_HEADER, Error};
 
-/// A head may have so many bytes, the empty line at its end included.
+/// The longest head in bytes, with the empty line at its end.
 pub(super) const LONGEST_HEAD: usize = 4096;
-/// And so many lines.
+/// The most header lines.
 const MOST_HEADERS: usize = 64;
 
-/// What the bytes of a head say so far.
+/// The result of parsing a head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Parsed {
-    /// Its end has not come yet.
+    /// Its end has not arrived yet.
     Incomplete,
     /// It is complete.
     Complete(PageRequest),
-    /// It is refused.
+    /// It is rejected.
     Refused(PageStatus),
 }
 
@@ -35,7 +35,7 @@ pub(super) enum PageMethod {
     Other,
 }
 
-/// `bytes`: all that came, at most [`LONGEST_HEAD`].
+/// `bytes`: all that arrived, at most [`LONGEST_HEAD`].
 pub(super) fn parse(bytes: &[u8]) -> Parsed {
     let mut headers = [EMPTY_HEADER; MOST_HEADERS];
     let mut request = httparse::Request::new(&mut headers);
@@ -58,7 +58,7 @@ pub(super) fn parse(bytes: &[u8]) -> Parsed {
     Parsed::Complete(PageRequest { method, path, accept: accepts.join(",") })
 }
 
-/// The path in a request's target (RFC 9112, 3.2): proxies are sent the whole URL.
+/// The path in a request target (RFC 9112, 3.2): a proxy is sent the whole URL.
 fn path(target: &str) -> &str {
     let path = match target.split_once("://") {
         Some(("http", rest)) => rest.find('/').map_or("/", |at| rest.get(at..).unwrap_or_default()),
@@ -67,7 +67,7 @@ fn path(target: &str) -> &str {
     path.split_once('?').map_or(path, |(path, _)| path)
 }
 
-/// An HTTP status.
+/// The status of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PageStatus {
     Ok,
@@ -78,7 +78,7 @@ pub(super) enum PageStatus {
     Unavailable,
 }
 
-/// An answer.
+/// A response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PageResponse {
     status: PageStatus,
@@ -98,7 +98,7 @@ impl PageStatus {
         }
     }
 
-    /// For who reads it.
+    /// The body, for people.
     fn words(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -110,7 +110,7 @@ impl PageStatus {
         }
     }
 
-    /// Headers that go with it (RFC 9110, 15.5.6: a 405 says what is allowed).
+    /// Headers that go with it (RFC 9110, 15.5.6: a 405 lists what is allowed).
     fn headers(self) -> &'static str {
         match self {
             Self::MethodNotAllowed => "Allow: GET, HEAD\r\n",
@@ -119,11 +119,11 @@ impl PageStatus {
     }
 }
 
-/// Who answers, in every head: whoever finds the port taken can tell by whom.
+/// In every head, so that a handler that finds its port taken sees that another handler has it.
 pub(super) const SERVER: &str = "Server: k8s-spot-handler";
 
 impl PageResponse {
-    /// This status, in words.
+    /// This status, with its text.
     pub(super) fn of(status: PageStatus) -> Self {
         Self::words(status, status.words())
     }
@@ -138,7 +138,7 @@ impl PageResponse {
         Self { status: PageStatus::Ok, content_type, body }
     }
 
-    /// As it is sent; without its body in answer to a HEAD.
+    /// As it is sent; without its body for HEAD.
     pub(super) fn into_bytes(self, with_body: bool) -> Vec<u8> {
         let Self { status, content_type, mut body } = self;
         let head = format!(
@@ -151,7 +151,7 @@ impl PageResponse {
         if !with_body {
             return head.into_bytes();
         }
-        // Not into another buffer: a page of metrics is thousands of bytes.
+        // Not into another buffer: a page of metrics has thousands of bytes.
         body.insert_str(0, &head);
         body.into_bytes()
     }

@@ -1,11 +1,11 @@
-//! The listener for metrics and probes: one thread, which waits for all its sockets at once, so that
-//! a client that is slow or says nothing holds up nobody.
+//! The HTTP server for metrics and probes: one thread that polls all of its sockets, so that a slow or
+//! silent client delays no other.
 //!
 //! | File | What it is | I/O |
 //! |---|---|---|
-//! | [`endpoints`] | what is answered where, and what is shown there | none |
-//! | `message` | requests and answers as bytes | none |
-//! | `connection` | the clients: how many, how long, how far each has got | sockets, never waited for |
+//! | [`endpoints`] | which there are, and what they return | none |
+//! | `message` | requests and responses as bytes | none |
+//! | `connection` | the connections of clients: how many, how long, how far each is | non-blocking sockets |
 
 mod connection;
 pub mod endpoints;
@@ -32,7 +32,7 @@ use crate::report::server::connection::{ClientConnections, Interest};
 use crate::report::server::endpoints::{Endpoints, PageContent};
 use crate::report::server::message::{PageRequest, SERVER};
 
-/// Ports that are listened on, and what is answered there. Nobody is answered yet.
+/// Sockets that listen, and the endpoints of each. Nothing is accepted yet.
 #[derive(Debug)]
 pub struct PageServer {
     listeners: Vec<(TcpListener, Endpoints)>,
@@ -43,9 +43,9 @@ pub struct PageServer {
 const STACK: usize = 64 * 1024;
 
 impl PageServer {
-    /// Listens on each of these addresses. Who is named twice listens once, for both. `[::]` is every
-    /// address of the machine, those of IPv4 included, and only those where it has no IPv6. An address
-    /// that cannot be had is [`missing`](Self::missing), and tried again when it serves.
+    /// Listens on each of these addresses; on one that is given twice, for both. `[::]` is every address
+    /// of the machine, IPv4 included, and only IPv4 where it has no IPv6. An address that cannot be bound
+    /// is [`missing`](Self::missing), and tried again when it serves.
     pub fn bind(addresses: &[(SocketAddr, Endpoints)]) -> Self {
         let mut wanted: Vec<(SocketAddr, Endpoints)> = Vec::new();
         for (address, endpoints) in addresses {
@@ -64,12 +64,12 @@ impl PageServer {
         server
     }
 
-    /// Where it does not listen, though it was to.
+    /// The addresses that could not be bound.
     pub fn missing(&self) -> &[BindError] {
         &self.missing
     }
 
-    /// Where it listens, and what is answered there, in the order in which that was asked for.
+    /// Where it listens, and for what, in the order given.
     pub fn addresses(&self) -> Vec<(SocketAddr, String)> {
         let listeners = self.listeners.iter();
         let known = listeners.filter_map(|(listener, endpoints)| {
@@ -78,11 +78,11 @@ impl PageServer {
         known.collect()
     }
 
-    /// Answers from now on with `pages`, in a new thread, for ever. Tells where, and which addresses
-    /// cannot be had; those are tried again, each minute at last.
+    /// Serves `pages` in a new thread for as long as the process lives. Reports where, and which addresses
+    /// cannot be bound; those are tried again, with pauses of up to a minute.
     ///
     /// # Errors
-    /// The system gives no thread.
+    /// The system has no thread to spare.
     pub fn serve(
         self,
         clock: Clock,
@@ -92,7 +92,7 @@ impl PageServer {
         self.serve_each(connection::TIMEOUT, clock, pages, tell)
     }
 
-    /// Each client has so long.
+    /// With this time-out for each client.
     fn serve_each(
         self,
         timeout: Duration,
@@ -107,12 +107,22 @@ impl PageServer {
             why: missing.to_string(),
         });
         let facts: Vec<Fact> = listens.chain(missing).collect();
-        let missing = self.missing.into_iter().map(|it| (it.address, it.endpoints)).collect();
-        let serving = Serving::new(self.listeners, missing, clock, pages, timeout, tell);
+        let listeners = self.listeners.into_iter().map(|(it, endpoints)| (it, Arc::new(endpoints)));
+        let serving = Serving {
+            listeners: listeners.collect(),
+            connections: ClientConnections::new(timeout),
+            closed_until: Moment::START,
+            missing: self.missing.into_iter().map(|it| (it.address, it.endpoints)).collect(),
+            next_try: clock.now() + FIRST_PAUSE,
+            pause: FIRST_PAUSE,
+            clock,
+            pages,
+            tell,
+        };
         thread::Builder::new()
             .name("http".to_owned())
             .stack_size(STACK)
-            .spawn(move || serving.for_ever(facts))
+            .spawn(move || serving.run(facts))
             .map(drop)
     }
 }
@@ -143,12 +153,12 @@ pub struct BindError {
 impl std::error::Error for BindError {}
 
 impl BindError {
-    /// Where it was to listen.
+    /// The address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Whether a process of this program has the port, and answers there.
+    /// Whether another process of this program listens on the port.
     pub fn is_of_this_program(&self) -> bool {
         self.error.kind() == io::ErrorKind::AddrInUse && self.answers().unwrap_or(false)
     }
@@ -163,7 +173,7 @@ impl BindError {
         peer.set_read_timeout(Some(GLANCE))?;
         peer.set_write_timeout(Some(GLANCE))?;
         peer.write_all(b"HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
-        // One of its heads comes whole.
+        // Its heads fit into one packet.
         let mut head = [0; 512];
         let length = peer.read(&mut head)?;
         let head = String::from_utf8_lossy(head.get(..length).unwrap_or_default());
@@ -171,7 +181,7 @@ impl BindError {
     }
 }
 
-/// How long whoever has a port may take to say who they are.
+/// How long the process that has the port may take to answer.
 const GLANCE: Duration = Duration::from_secs(1);
 
 impl fmt::Display for BindError {
@@ -196,13 +206,13 @@ impl fmt::Display for BindError {
     }
 }
 
-/// Listeners, clients, pages.
-pub(super) struct Serving<P> {
+/// What the thread works with.
+struct Serving<P> {
     listeners: Vec<(TcpListener, Arc<Endpoints>)>,
     connections: ClientConnections<TcpStream>,
-    /// Until then nobody is let in.
+    /// Until then no connection is accepted.
     closed_until: Moment,
-    /// Addresses that could not be had so far.
+    /// Addresses that could not be bound so far.
     missing: Vec<(SocketAddr, Endpoints)>,
     /// When they are tried again, and how long it is then to the next time.
     next_try: Moment,
@@ -212,54 +222,31 @@ pub(super) struct Serving<P> {
     tell: FactSink,
 }
 
-/// From one try for an address that cannot be had to the next: twice as long each time, and at most a
-/// minute.
+/// From one attempt to bind an address to the next: twice as long each time, up to a minute.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
-/// Which sockets have something to say, in order.
+/// Which sockets are ready, in order.
 #[derive(Default)]
 struct Ready {
-    /// Empty if nobody is let in.
+    /// Empty while no connection is accepted.
     listeners: Vec<bool>,
     connections: Vec<bool>,
 }
 
-/// For how long nobody is let in where the system has no room for more (no descriptors, no memory).
-/// As long as somebody waits to be let in, it would say so again at once, and for ever.
+/// How long no connection is accepted after the system has run out of descriptors or memory. Until there
+/// are some, `accept` would fail again at once.
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl<P: PageContent> Serving<P> {
-    pub(super) fn new(
-        listeners: Vec<(TcpListener, Endpoints)>,
-        missing: Vec<(SocketAddr, Endpoints)>,
-        clock: Clock,
-        pages: P,
-        timeout: Duration,
-        tell: FactSink,
-    ) -> Self {
-        let listeners = listeners.into_iter().map(|(it, endpoints)| (it, Arc::new(endpoints)));
-        Self {
-            listeners: listeners.collect(),
-            connections: ClientConnections::new(timeout),
-            closed_until: Moment::START,
-            missing,
-            next_try: clock.now() + FIRST_PAUSE,
-            pause: FIRST_PAUSE,
-            clock,
-            pages,
-            tell,
-        }
-    }
-
-    /// `facts`: what is to be told first.
-    pub(super) fn for_ever(mut self, facts: Vec<Fact>) {
+    /// `facts`: to be reported first.
+    fn run(mut self, facts: Vec<Fact>) {
         for fact in facts {
             (self.tell)(fact);
         }
         loop {
             let ready = self.wait();
-            // Who is there comes before who wants in, and may take their place.
+            // Existing connections first: a new one may take their place.
             self.answer(&ready.connections);
             self.connections.expire(self.clock.now());
             self.accept(&ready.listeners);
@@ -267,7 +254,7 @@ impl<P: PageContent> Serving<P> {
         }
     }
 
-    /// Looks whether addresses can be had now that could not before.
+    /// Tries again to bind what could not be bound.
     fn try_again(&mut self) {
         let now = self.clock.now();
         if self.missing.is_empty() || now < self.next_try {
@@ -288,7 +275,7 @@ impl<P: PageContent> Serving<P> {
         self.next_try = now + self.pause;
     }
 
-    /// Interest until something happens; without end, if nothing is under way.
+    /// Waits for the next event; without a time-out, if nothing is under way.
     fn wait(&self) -> Ready {
         let now = self.clock.now();
         let is_open = self.closed_until <= now;
@@ -317,14 +304,14 @@ impl<P: PageContent> Serving<P> {
             }
             Err(Errno::INTR) => Ready::default(),
             Err(_) => {
-                // No memory. It would say so again at once.
+                // No memory. It would fail again at once.
                 self.clock.sleep_until(now + PAUSE);
                 Ready::default()
             }
         }
     }
 
-    /// Lets those go on that can.
+    /// Advances the connections that are ready.
     fn answer(&mut self, ready: &[bool]) {
         let Self { connections, pages, clock, .. } = self;
         let answer = |endpoints: &Endpoints, asked: &PageRequest| {
@@ -337,8 +324,8 @@ impl<P: PageContent> Serving<P> {
         });
     }
 
-    /// Lets in who waits, one at each listener: the others stay in the kernel's queue until those
-    /// who are there have had their turn.
+    /// Accepts one connection at each listener: others stay in the backlog until the existing ones have
+    /// been advanced.
     fn accept(&mut self, ready: &[bool]) {
         for ((listener, endpoints), _) in
             self.listeners.iter().zip(ready).filter(|(_, ready)| **ready)
@@ -354,7 +341,7 @@ impl<P: PageContent> Serving<P> {
     }
 }
 
-/// Whether it is over already: the client has gone again, or somebody else has taken it.
+/// Whether the error is only about this one connection.
 fn passes(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -1,5 +1,5 @@
-//! Takes messages to one webhook, one after the other, in a thread of its own: the drain does not
-//! wait for it, nor does another webhook.
+//! Delivers messages to one webhook, one after the other, in a thread of its own: neither the drain nor
+//! another webhook waits for it.
 
 use std::io;
 use std::sync::Arc;
@@ -34,38 +34,38 @@ use crate::report::webhook::webhooks::Milestone;
 pub struct DeliveryContext {
     /// The machine's clocks.
     pub clock: Clock,
-    /// Where the Node's labels stand.
+    /// For the labels of the Node.
     pub client: Client,
-    /// What is known of the instance.
+    /// The instance.
     pub instance: Arc<KnownInstance>,
-    /// What the operator calls the cluster.
+    /// The operator's name for the cluster.
     pub cluster: Option<String>,
-    /// Where it is said how messages fare.
+    /// Where failures are reported.
     pub tell: FactSink,
-    /// Nothing is done to anybody.
+    /// This is a dry run.
     pub dry: bool,
-    /// Of the jitter.
+    /// For the jitter.
     pub seed: u64,
 }
 
-/// What a delivery thread has to deal with.
+/// An item of a delivery thread's queue.
 pub(super) struct QueuedMessage {
     pub(super) milestone: Milestone,
     pub(super) envelope: Arc<Envelope>,
 }
 
-/// How long one try may take.
+/// How long one attempt may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// The same when the process is to end.
+/// The same when the process ends.
 const LAST_TIMEOUT: Duration = Duration::from_secs(1);
-/// How soon files of which something is missing are looked at again: twice as long each time.
+/// How soon files that are missing are read again: twice as long each time.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
 const LAST_LOOK: Duration = Duration::from_mins(1);
-/// How long the message that a drain begins waits for who is to go.
+/// How long the message that a drain begins waits for the list of pods.
 const LIST_WAIT: Duration = Duration::from_secs(2);
-/// How long the Node's labels are waited for.
+/// How long reading the Node may take.
 const NODE_TIMEOUT: Duration = Duration::from_secs(3);
-/// So long one message is tried: longer than an interrupted instance lives.
+/// How long one message is retried: longer than an interrupted instance lives.
 const PERSISTENCE: Duration = Duration::from_hours(1);
 
 pub(super) struct Delivery {
@@ -74,12 +74,12 @@ pub(super) struct Delivery {
     context: DeliveryContext,
     /// What the messages of the drain under way have in common.
     about: Option<About>,
-    /// Who is to go, as far as that is known.
+    /// The pods that are to go, as far as they are known.
     pods: Vec<String>,
-    /// Came while something else was waited for.
+    /// Received while waiting for the list of pods.
     next: Option<QueuedMessage>,
     status: ChannelStatus,
-    /// What was missing in its files when they were last looked at.
+    /// What was missing in its files when they were last read.
     unready: Option<String>,
     channel: Channel,
     jitter: fastrand::Rng,
@@ -122,8 +122,8 @@ impl Delivery {
         self.queue.mark_done();
     }
 
-    /// For what comes next. What is wrong with its files is said before a message depends on them, and
-    /// then looked at again and again: a file that is mounted may come later.
+    /// Waits for the next item. What is wrong with the files is reported before a message depends on them,
+    /// and they are read again until they are good: a file may be mounted later.
     fn wait(&mut self) -> Option<QueuedMessage> {
         self.look_at_files();
         let mut pause = FIRST_LOOK;
@@ -209,7 +209,7 @@ impl Delivery {
         let node = envelope.node.as_deref();
         let Profile { labels, provider_id } =
             node.map(|node| self.profile(node)).unwrap_or_default();
-        // Where the node's name could not be found out, that of its instance says more than none.
+        // Without the name of the node, that of the instance is better than none.
         let name = node.or(instance.local_hostname.as_deref()).unwrap_or("(node unknown)");
         About {
             notice: notice.clone(),
@@ -223,7 +223,7 @@ impl Delivery {
         }
     }
 
-    /// That of the Node, where the form has room for it; nothing, if it cannot be read now.
+    /// That of the Node, if the form has a place for it; empty, if it cannot be read now.
     fn profile(&self, node: &str) -> Profile {
         let headers = self.destination.headers.read().unwrap_or_default();
         if !self.destination.form.read_or_usual(&headers).tells_of_the_node() {
@@ -233,11 +233,11 @@ impl Delivery {
         answer.ok().and_then(|reply| profile(&reply)).unwrap_or_default()
     }
 
-    /// Tries until the webhook has it, refuses it, or there is no more time.
+    /// Tries until it is delivered, refused, or too old.
     fn deliver(&mut self, message: &Message) {
         let until = self.context.clock.now() + PERSISTENCE;
         let mut backoff = Backoff::from_millis(1000, 30_000);
-        // One more try when this process is to end.
+        // One more attempt when this process ends.
         let mut is_last = false;
         loop {
             let (why, not_before) = match self.try_once(message) {
@@ -247,7 +247,7 @@ impl Delivery {
                     return self.status.refused(&why.clone(), why);
                 }
                 Ok(Some(PostOutcome::Again { why, not_before })) => (why, not_before),
-                // A Secret that is mounted anew is gone for a moment.
+                // While a mounted Secret is updated, its files may be missing for a moment.
                 Err(why) => (why, None),
             };
             let pause = not_before.unwrap_or_default() + backoff.next(&mut self.jitter);
@@ -259,10 +259,10 @@ impl Delivery {
         }
     }
 
-    /// `None`: the service has no place for it.
+    /// `None`: the form has no place for such a message.
     fn try_once(&self, message: &Message) -> Result<Option<PostOutcome>, String> {
         let Destination { url, headers, form, proxies, roots } = &self.destination;
-        // A message without its headers may get through, and says more than none.
+        // Without its headers a message may still be accepted.
         let (headers, missing) = match headers.read() {
             Ok(headers) => (headers, None),
             Err(why) => (Headers::default(), Some(why)),
@@ -284,7 +284,7 @@ impl Delivery {
         let clock = self.context.clock;
         let tried = post(&target, &body.text, timeout, clock);
         Ok(Some(match (PostOutcome::of(&tried, clock.read().wall), missing) {
-            // With them it may be taken.
+            // With them it may be accepted.
             (PostOutcome::Refused { why }, Some(missing)) => {
                 let why = format!("{why}, and it went without its headers: {missing}");
                 PostOutcome::Again { why, not_before: None }

@@ -1,5 +1,5 @@
 //! Webhooks: messages posted to people and their services when a drain begins and ends. Of an address
-//! only scheme, host and port are ever shown: whoever knows its path can post there.
+//! only scheme, host and port are ever shown: the path may be a secret.
 //!
 //! | Module | What it is | I/O |
 //! |---|---|---|

@@ -1,32 +1,30 @@
-//! What an answer means for the message: it is delivered, it is tried again, or it is refused.
-//! Pure.
+//! What a response means for the message: delivered, to be retried, or refused. Pure.
 
 use std::time::Duration;
 
 use crate::http::error::{Cause, Error};
 use crate::moment::WallTime;
 
-/// What is kept of an answer.
+/// What is kept of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PostReply {
     /// HTTP status.
     pub status: u16,
-    /// When the server wants to be asked again.
+    /// When the server wants the next attempt.
     pub retry_after: Option<RetryAfter>,
 }
 
 /// The header `Retry-After` (RFC 9110, 10.2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryAfter {
-    /// So long after the answer.
+    /// This long after the response.
     In(Duration),
     /// At this time.
     At(WallTime),
 }
 
 impl RetryAfter {
-    /// Reads whole seconds, or a date such as `Fri, 31 Dec 1999 23:59:59 GMT`. `None` if it is
-    /// neither.
+    /// Parses whole seconds, or a date such as `Fri, 31 Dec 1999 23:59:59 GMT`. `None` if it is neither.
     pub fn parse(text: &str) -> Option<Self> {
         match text.trim().parse().map(Duration::from_secs) {
             Ok(wait) => Some(Self::In(wait)),
@@ -44,22 +42,22 @@ impl RetryAfter {
     }
 }
 
-/// What a server may ask for is bounded: the news grows old.
+/// The longest wait that a server may ask for: messages grow old.
 const LONGEST_WAIT: Duration = Duration::from_mins(5);
 
-/// What is to be done about a message.
+/// What one attempt means for the message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PostOutcome {
-    /// Nothing: it has arrived.
+    /// It is delivered.
     Delivered,
-    /// It may arrive if it is tried again.
+    /// Another attempt may succeed.
     Again {
-        /// Not before so long from now; `None`: whenever.
+        /// The least wait; `None`: any.
         not_before: Option<Duration>,
-        /// Why it has not arrived, for the log.
+        /// Why this one failed, for the log.
         why: String,
     },
-    /// It will not arrive however often it is tried.
+    /// No attempt will succeed.
     Refused {
         /// Why, for the log.
         why: String,
@@ -67,7 +65,7 @@ pub enum PostOutcome {
 }
 
 impl PostOutcome {
-    /// Of one try that ended `now`.
+    /// Of one attempt that ended `now`.
     pub fn of(tried: &Result<PostReply, Error>, now: WallTime) -> Self {
         match tried {
             Ok(reply) => Self::of_reply(reply, now),
@@ -104,13 +102,13 @@ impl PostOutcome {
     }
 }
 
-/// Whether the same request may have another answer later.
+/// Whether the same request may have another response later.
 fn is_passing(status: u16) -> bool {
     matches!(status, 408 | 425 | 429 | 500..=599)
 }
 
-/// Whether another try may end otherwise. Certificates, names and files are mended while this
-/// program runs; its own faults are not.
+/// Whether another attempt may succeed. Certificates, names and files are fixed while this program runs;
+/// its own faults are not.
 fn may_pass(cause: &Cause) -> bool {
     match cause {
         Cause::NoTunnel(_, status) => is_passing(*status),

@@ -1,5 +1,5 @@
-//! The end at which facts go in, and which of them are worth a message: a drain that begins, its end, and a
-//! node that is only marked.
+//! All webhooks, and which facts are worth a message: a drain that begins, its end, and a node that is only
+//! marked.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,15 +15,15 @@ use crate::report::webhook::destination::Destination;
 
 /// All webhooks.
 pub struct Webhooks {
-    /// Of each webhook how what finds no room fares, and where messages wait.
+    /// For each webhook its queue, and the status of messages that find no room in it.
     deliveries: Vec<(ChannelStatus, Arc<ReportQueue<QueuedMessage>>)>,
 }
 
-/// So many messages may wait: a drain has two or three.
+/// The most messages in a queue: a drain has two or three.
 const CAPACITY: usize = 32;
 
 impl Webhooks {
-    /// Keeps messages for the threads that the starters start: one for each destination.
+    /// Queues messages for the threads that the starters start: one for each destination.
     pub fn new(destinations: Vec<Destination>, context: &DeliveryContext) -> (Self, Vec<Starter>) {
         let (mut deliveries, mut starters) = (Vec::new(), Vec::<Starter>::new());
         for destination in destinations {
@@ -40,7 +40,7 @@ impl Webhooks {
         (Self { deliveries }, starters)
     }
 
-    /// Has sent what is to be said of a fact. Never waits.
+    /// Queues the messages for a fact, if there are any. Never blocks.
     pub fn tell(&mut self, envelope: &Envelope) {
         let milestones = milestones(envelope);
         if milestones.is_empty() {
@@ -58,16 +58,16 @@ impl Webhooks {
         }
     }
 
-    /// Lets everybody end who has nothing more to say.
+    /// The threads end when they have tried everything that is queued.
     pub fn close(&self) {
         self.deliveries.iter().for_each(|(_, queue)| queue.close());
     }
 
-    /// Waits for those who have, each as long as there is time left, and says what is left then.
+    /// Waits for that as long as there is time left, and reports what is left.
     pub fn finish(&mut self, left: impl Fn() -> Duration) {
         for (status, queue) in &mut self.deliveries {
             if !queue.wait_until_done(left()) {
-                // One is in hand.
+                // One is being sent.
                 status.lost(queue.abandon() + 1, "this process has to end".to_owned());
             }
         }
@@ -92,12 +92,12 @@ pub(super) enum Milestone {
 fn milestones(envelope: &Envelope) -> &'static [Milestone] {
     let begun = envelope.drain.as_ref().map(|drain| drain.begun);
     match (&envelope.fact, begun) {
-        // Until then it may turn out that the notice was drained for before.
+        // Until then it may turn out that an earlier process has drained the node.
         (Fact::DrainBegins(_), Some(_)) => &[Milestone::Begins],
         (Fact::TakenOver { .. }, Some(true)) => &[Milestone::TakenOver],
         (Fact::Drain(Progress::Listed { .. }), _) => &[Milestone::Listed],
         (Fact::NoticeMarks { .. }, _) => &[Milestone::Marked],
-        // A drain that could not even begin has its end all the same.
+        // A drain that cannot begin has an end all the same.
         (Fact::Verdict(..), Some(false)) => &[Milestone::Begins, Milestone::Ends],
         (Fact::Verdict(..), _) => &[Milestone::Ends],
         _ => &[],

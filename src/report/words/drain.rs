@@ -1,4 +1,4 @@
-//! What happens to pods in a drain, in words, and the table of what became of them.
+//! The text of what happens in a drain, and the table at its end.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::drain::pod::Exempt;
 use crate::drain::progress::Progress;
 use crate::drain::verdict::{Certainty, EndedBy, Failed, Obstacle, Outcome, Reason, Verdict};
 
-/// Seconds by which a grace may be cut without a word.
+/// Seconds by which a grace may be cut without mention.
 const SLIGHT_CUT: u32 = 5;
 
 impl fmt::Display for Progress {
@@ -83,7 +83,7 @@ impl fmt::Display for Progress {
     }
 }
 
-/// What comes next for a pod that is not gone: it is deleted so long from now, if at all.
+/// What comes next for a pod that is not gone: when it is deleted, if at all.
 struct Then(Option<Duration>);
 
 impl fmt::Display for Then {
@@ -98,7 +98,7 @@ impl fmt::Display for Then {
     }
 }
 
-/// That a pod was deleted, with so much time to end, and why.
+/// That a pod was deleted, with this grace, and why.
 pub(in crate::report) struct Deleted<'a>(
     pub(in crate::report) Option<Grace>,
     pub(in crate::report) &'a Obstacle,
@@ -164,7 +164,7 @@ fn in_words(counts: &[(&'static str, usize)]) -> String {
 }
 
 impl fmt::Display for Outcome {
-    /// The note beside the word: what the reader needs to know besides.
+    /// The note in the table.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Evicted(certainty) => write!(f, "{certainty}"),
