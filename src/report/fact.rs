@@ -348,181 +348,109 @@ impl Fact {
 
     /// How much it matters.
     pub fn level(&self) -> Level {
-        match self {
-            Self::Polled { .. }
-            | Self::ReportSent(Channel::KubernetesEvents)
-            | Self::ReportRetried(_)
-            | Self::ReportRefused { again: true, .. }
-            | Self::ReportLost { again: true, .. } => Level::Debug,
-            Self::SettingUnusable(_)
-            | Self::NotListening { .. }
-            | Self::ThreadMissing(..)
-            | Self::ReportUnready { .. }
-            | Self::CredentialsMissing(_)
-            | Self::NodeUnknown(_)
-            | Self::NodeMissing { .. }
-            | Self::MetadataFailing(..)
-            | Self::TaintForbidden(_)
-            | Self::Drain(Progress::Forbidden { .. }) => Level::Error,
-            Self::Remark(_)
-            | Self::WithoutToken(_)
-            | Self::NodeFailing(..)
-            | Self::ReportFailing(..)
-            | Self::ReportRefused { again: false, .. }
-            | Self::ReportLost { again: false, .. }
-            | Self::MarksUnreadable
-            | Self::NoticeSeen { .. }
-            | Self::TakenOver { .. }
-            | Self::EndsAfterDrain(_)
-            | Self::Drain(
-                Progress::Deleted { .. }
-                | Progress::NotMarked { .. }
-                | Progress::Failing { .. }
-                | Progress::Unread { .. }
-                | Progress::WatchLost { .. },
-            ) => Level::Warn,
-            Self::NoticeMarks { notice, .. } => match notice.id {
-                NoticeId::Interruption(_) => Level::Warn,
-                NoticeId::Rebalance | NoticeId::Maintenance(_) | NoticeId::Lifecycle(_) => {
-                    Level::Info
-                }
-            },
-            Self::Marks { change, .. } => match **change {
-                Change::CordonStays | Change::TaintStays(_) | Change::ExclusionStays(_) => {
-                    Level::Warn
-                }
-                _ => Level::Info,
-            },
-            Self::Verdict(occasion, verdict) => occasion.level(verdict),
-            Self::Started(_)
-            | Self::CredentialsFound
-            | Self::NodeFound(_)
-            | Self::NodeThere(_)
-            | Self::ActsAs(_)
-            | Self::MetadataRecovered(..)
-            | Self::DrainBegins(_)
-            | Self::DeadlineMoved { .. }
-            | Self::NoticeScheduled { .. }
-            | Self::NoticeBeside { .. }
-            | Self::NoticeWithdrawn(..)
-            | Self::StaysWithdrawn(_)
-            | Self::MarksLast(_)
-            | Self::MarksExpired(_)
-            | Self::MarksFound { .. }
-            | Self::DrainedBefore(_)
-            | Self::NodeRecovered(_)
-            | Self::Listens { .. }
-            | Self::ListensAgain { .. }
-            | Self::ThreadStarted(_)
-            | Self::ReportReady(_)
-            | Self::ReportSent(..)
-            | Self::ReportRecovered(..)
-            | Self::DeadlineReached
-            | Self::Ends { .. }
-            | Self::EndsDrained
-            | Self::Drain(
-                Progress::Listed { .. }
-                | Progress::LeftAlone(..)
-                | Progress::Late(_)
-                | Progress::Returned { .. }
-                | Progress::Evicted { .. }
-                | Progress::Blocked { .. }
-                | Progress::Shortened { .. }
-                | Progress::Gone { .. }
-                | Progress::WouldEvict(_)
-                | Progress::WouldBlock(..)
-                | Progress::NamespaceTerminating { .. }
-                | Progress::Recovered { .. },
-            ) => Level::Info,
-        }
+        self.row().1
+    }
+
+    /// A name that does not change.
+    pub fn name(&self) -> &'static str {
+        self.row().0
     }
 }
 
-macro_rules! names {
-    ($($fact:pat => $name:literal,)*) => {
+macro_rules! names_and_levels {
+    ($($fact:pat => $name:literal, $level:expr;)*) => {
         impl Fact {
-            /// A name that does not change.
-            pub fn name(&self) -> &'static str {
+            fn row(&self) -> (&'static str, Level) {
+                use Level::{Debug, Error, Info, Warn};
                 match self {
-                    $($fact => $name,)*
+                    $($fact => ($name, $level),)*
                 }
             }
 
-            /// All of them.
+            /// All names.
             #[cfg(test)]
             const NAMES: &[&str] = &[$($name),*];
         }
     };
 }
 
-names! {
-    Self::Started(_) => "started",
-    Self::Remark(_) => "remark",
-    Self::SettingUnusable(_) => "setting_unusable",
-    Self::CredentialsMissing(_) => "credentials_missing",
-    Self::CredentialsFound => "credentials_found",
-    Self::NodeUnknown(_) => "node_unknown",
-    Self::NodeFound(_) => "node_found",
-    Self::ActsAs(_) => "acts_as",
-    Self::WithoutToken(_) => "metadata_without_token",
-    Self::Polled { .. } => "polled",
-    Self::MetadataFailing(..) => "metadata_failing",
-    Self::MetadataRecovered(..) => "metadata_recovered",
-    Self::NoticeSeen { .. } => "notice",
-    Self::NoticeScheduled { .. } => "notice_scheduled",
-    Self::NoticeMarks { .. } => "notice_marks",
-    Self::NoticeBeside { .. } => "notice_beside",
-    Self::DrainBegins(_) => "drain_begins",
-    Self::DeadlineMoved { .. } => "deadline_moved",
-    Self::TakenOver { .. } => "taken_over",
-    Self::NoticeWithdrawn(..) => "notice_withdrawn",
-    Self::StaysWithdrawn(_) => "notice_stays_withdrawn",
-    Self::MarksLast(_) => "marks_last",
-    Self::MarksExpired(_) => "marks_expired",
-    Self::DrainedBefore(_) => "drained_before",
-    Self::MarksFound { .. } => "marks_found",
-    Self::MarksUnreadable => "marks_unreadable",
-    Self::Marks { .. } => "marks",
-    Self::NodeFailing(..) => "node_failing",
-    Self::NodeRecovered(_) => "node_recovered",
-    Self::NodeMissing { .. } => "node_missing",
-    Self::NodeThere(_) => "node_there",
-    Self::TaintForbidden(_) => "taint_forbidden",
-    Self::Drain(Progress::Listed { .. }) => "pods_listed",
-    Self::Drain(Progress::LeftAlone(..)) => "pod_left_alone",
-    Self::Drain(Progress::Late(_)) => "pod_late",
-    Self::Drain(Progress::Returned { .. }) => "pod_returned",
-    Self::Drain(Progress::Evicted { .. }) => "pod_evicted",
-    Self::Drain(Progress::Blocked { .. }) => "pod_blocked",
-    Self::Drain(Progress::Deleted { .. }) => "pod_deleted",
-    Self::Drain(Progress::NotMarked { .. }) => "pod_not_marked",
-    Self::Drain(Progress::Shortened { .. }) => "pod_shortened",
-    Self::Drain(Progress::Gone { .. }) => "pod_gone",
-    Self::Drain(Progress::WouldEvict(_)) => "pod_would_be_evicted",
-    Self::Drain(Progress::WouldBlock(..)) => "pod_would_be_refused",
-    Self::Drain(Progress::NamespaceTerminating { .. }) => "namespace_terminating",
-    Self::Drain(Progress::Forbidden { .. }) => "forbidden",
-    Self::Drain(Progress::Failing { .. }) => "requests_failing",
-    Self::Drain(Progress::Recovered { .. }) => "requests_recovered",
-    Self::Drain(Progress::Unread { .. }) => "pod_unread",
-    Self::Drain(Progress::WatchLost { .. }) => "watch_lost",
-    Self::Verdict(..) => "verdict",
-    Self::DeadlineReached => "deadline_reached",
-    Self::Ends { .. } | Self::EndsDrained => "ends",
-    Self::EndsAfterDrain(_) => "ends_after_drain",
-    Self::Listens { .. } => "listens",
-    Self::NotListening { .. } => "not_listening",
-    Self::ListensAgain { .. } => "listens_again",
-    Self::ThreadMissing(..) => "thread_missing",
-    Self::ThreadStarted(_) => "thread_started",
-    Self::ReportUnready { .. } => "report_unready",
-    Self::ReportReady(_) => "report_ready",
-    Self::ReportSent(_) => "report_sent",
-    Self::ReportFailing(..) => "report_failing",
-    Self::ReportRecovered(..) => "report_recovered",
-    Self::ReportRetried(_) => "report_retried",
-    Self::ReportRefused { .. } => "report_refused",
-    Self::ReportLost { .. } => "report_lost",
+names_and_levels! {
+    Self::Started(_) => "started", Info;
+    Self::Remark(_) => "remark", Warn;
+    Self::SettingUnusable(_) => "setting_unusable", Error;
+    Self::CredentialsMissing(_) => "credentials_missing", Error;
+    Self::CredentialsFound => "credentials_found", Info;
+    Self::NodeUnknown(_) => "node_unknown", Error;
+    Self::NodeFound(_) => "node_found", Info;
+    Self::ActsAs(_) => "acts_as", Info;
+    Self::WithoutToken(_) => "metadata_without_token", Warn;
+    Self::Polled { .. } => "polled", Debug;
+    Self::MetadataFailing(..) => "metadata_failing", Error;
+    Self::MetadataRecovered(..) => "metadata_recovered", Info;
+    Self::NoticeSeen { .. } => "notice", Warn;
+    Self::NoticeScheduled { .. } => "notice_scheduled", Info;
+    Self::NoticeMarks { notice, .. } => "notice_marks", match notice.id {
+        NoticeId::Interruption(_) => Warn,
+        NoticeId::Rebalance | NoticeId::Maintenance(_) | NoticeId::Lifecycle(_) => Info,
+    };
+    Self::NoticeBeside { .. } => "notice_beside", Info;
+    Self::DrainBegins(_) => "drain_begins", Info;
+    Self::DeadlineMoved { .. } => "deadline_moved", Info;
+    Self::TakenOver { .. } => "taken_over", Warn;
+    Self::NoticeWithdrawn(..) => "notice_withdrawn", Info;
+    Self::StaysWithdrawn(_) => "notice_stays_withdrawn", Info;
+    Self::MarksLast(_) => "marks_last", Info;
+    Self::MarksExpired(_) => "marks_expired", Info;
+    Self::DrainedBefore(_) => "drained_before", Info;
+    Self::MarksFound { .. } => "marks_found", Info;
+    Self::MarksUnreadable => "marks_unreadable", Warn;
+    Self::Marks { change, .. } => "marks", match **change {
+        Change::CordonStays | Change::TaintStays(_) | Change::ExclusionStays(_) => Warn,
+        _ => Info,
+    };
+    Self::NodeFailing(..) => "node_failing", Warn;
+    Self::NodeRecovered(_) => "node_recovered", Info;
+    Self::NodeMissing { .. } => "node_missing", Error;
+    Self::NodeThere(_) => "node_there", Info;
+    Self::TaintForbidden(_) => "taint_forbidden", Error;
+    Self::Drain(Progress::Listed { .. }) => "pods_listed", Info;
+    Self::Drain(Progress::LeftAlone(..)) => "pod_left_alone", Info;
+    Self::Drain(Progress::Late(_)) => "pod_late", Info;
+    Self::Drain(Progress::Returned { .. }) => "pod_returned", Info;
+    Self::Drain(Progress::Evicted { .. }) => "pod_evicted", Info;
+    Self::Drain(Progress::Blocked { .. }) => "pod_blocked", Info;
+    Self::Drain(Progress::Deleted { .. }) => "pod_deleted", Warn;
+    Self::Drain(Progress::NotMarked { .. }) => "pod_not_marked", Warn;
+    Self::Drain(Progress::Shortened { .. }) => "pod_shortened", Info;
+    Self::Drain(Progress::Gone { .. }) => "pod_gone", Info;
+    Self::Drain(Progress::WouldEvict(_)) => "pod_would_be_evicted", Info;
+    Self::Drain(Progress::WouldBlock(..)) => "pod_would_be_refused", Info;
+    Self::Drain(Progress::NamespaceTerminating { .. }) => "namespace_terminating", Info;
+    Self::Drain(Progress::Forbidden { .. }) => "forbidden", Error;
+    Self::Drain(Progress::Failing { .. }) => "requests_failing", Warn;
+    Self::Drain(Progress::Recovered { .. }) => "requests_recovered", Info;
+    Self::Drain(Progress::Unread { .. }) => "pod_unread", Warn;
+    Self::Drain(Progress::WatchLost { .. }) => "watch_lost", Warn;
+    Self::Verdict(occasion, verdict) => "verdict", occasion.level(verdict);
+    Self::DeadlineReached => "deadline_reached", Info;
+    Self::Ends { .. } | Self::EndsDrained => "ends", Info;
+    Self::EndsAfterDrain(_) => "ends_after_drain", Warn;
+    Self::Listens { .. } => "listens", Info;
+    Self::NotListening { .. } => "not_listening", Error;
+    Self::ListensAgain { .. } => "listens_again", Info;
+    Self::ThreadMissing(..) => "thread_missing", Error;
+    Self::ThreadStarted(_) => "thread_started", Info;
+    Self::ReportUnready { .. } => "report_unready", Error;
+    Self::ReportReady(_) => "report_ready", Info;
+    Self::ReportSent(Channel::KubernetesEvents) => "report_sent", Debug;
+    Self::ReportSent(Channel::Webhook(_)) => "report_sent", Info;
+    Self::ReportFailing(..) => "report_failing", Warn;
+    Self::ReportRecovered(..) => "report_recovered", Info;
+    Self::ReportRetried(_) => "report_retried", Debug;
+    Self::ReportRefused { again: true, .. } => "report_refused", Debug;
+    Self::ReportRefused { again: false, .. } => "report_refused", Warn;
+    Self::ReportLost { again: true, .. } => "report_lost", Debug;
+    Self::ReportLost { again: false, .. } => "report_lost", Warn;
 }
 
 #[cfg(test)]

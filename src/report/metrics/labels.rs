@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use crate::drain::ask::{Answer, Ask};
-use crate::drain::verdict::{Outcome, Verdict};
+use crate::drain::verdict::Verdict;
 use crate::notice::NoticeId;
 use crate::report::fact::Occasion;
 
@@ -162,21 +162,8 @@ pub(super) const POD_OUTCOMES: [&str; 12] = [
 ];
 
 /// What became of a pod: its word in the table, without spaces.
-pub(super) fn pod_outcome(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::LeftAlone(_) => "left_alone",
-        Outcome::CalledOff => "called_off",
-        Outcome::WouldEvict => "would_be_evicted",
-        Outcome::Evicted(_) => "evicted",
-        Outcome::EndingAlready => "ending_already",
-        Outcome::EndedByOthers => "ended_by_others",
-        Outcome::Shortened => "shortened",
-        Outcome::Deleted(..) => "deleted",
-        Outcome::WouldBlock(_) => "would_be_refused",
-        Outcome::ToldToEnd(_) => "told_to_end",
-        Outcome::HandedOver(_) => "handed_over",
-        Outcome::StillThere(_) => "still_there",
-    }
+pub(super) fn pod_outcome(word: &str) -> String {
+    label("outcome", &word.replace(' ', "_"))
 }
 
 /// What every [`retry`] may be.

@@ -208,13 +208,10 @@ impl Metrics {
             table.outcome = Some(outcome);
             drains.add(label("outcome", outcome.word()), 1);
         }
-        let mut now: BTreeMap<&'static str, i64> = BTreeMap::new();
-        for row in &verdict.rows {
-            *now.entry(pod_outcome(&row.outcome)).or_default() += 1;
-        }
-        for (word, now) in now {
+        for (word, now) in verdict.counts() {
+            let now = i64::try_from(now).unwrap_or(i64::MAX);
             let counted = table.pods.entry(word).or_default();
-            pods.add(label("outcome", word), (now - *counted).max(0));
+            pods.add(pod_outcome(word), (now - *counted).max(0));
             *counted = now.max(*counted);
         }
         if verdict.end.is_some() {
