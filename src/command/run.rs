@@ -18,18 +18,17 @@ use crate::kube::server;
 use crate::moment::WallTime;
 use crate::notice::NoticePath;
 use crate::plan::Boot;
-use crate::report::events::{Events, Identity};
+use crate::report::channel::KnownInstance;
+use crate::report::events::{EventSource, Events};
 use crate::report::fact::{Fact, Start};
-use crate::report::health::Health;
-use crate::report::known_instance::KnownInstance;
+use crate::report::health::ProcessHealth;
 use crate::report::log::{Log, Style};
 use crate::report::metrics::Metrics;
 use crate::report::reporters::Reporters;
-use crate::report::server::Server as Listener;
-use crate::report::server::endpoints::Endpoints;
-use crate::report::server::pages::Shown;
-use crate::report::webhook::{Context, Webhooks};
-use crate::report::{Starter, Teller};
+use crate::report::server::PageServer;
+use crate::report::server::endpoints::{Endpoints, Shown};
+use crate::report::webhook::{DeliveryContext, Webhooks};
+use crate::report::{FactSink, Starter};
 use crate::settings::{FactUrls, Probes, Reporting, Settings, WhichNode};
 use crate::source::{InstanceSource, Report, Source};
 
@@ -55,7 +54,7 @@ pub(super) fn run(settings: Settings) -> Result<(), Failure> {
     let server = Arc::new(api_server(&settings)?);
     let client = Client::new(Arc::clone(&server), clock);
     let (reporters, starters) = reporters(&settings, &client, shown.clone(), config.seed);
-    let tell = reporters.teller(clock);
+    let tell = reporters.sink(clock);
     server.tell(listener_of(&reporters, clock, shown));
     let own = config.rules.own.clone();
     let mut threads = Threads::new(clock, reporters, client, own, config.seed)?;
@@ -102,22 +101,22 @@ fn reporters(
     let mut starters: Vec<(_, Starter)> =
         vec![("the log", Box::new(move || log.write_to(io::stderr(), style)))];
     if let Some(shown) = shown {
-        let (wanted, tell) = (wanted_pages(reporting), reporters.teller(clock));
+        let (wanted, tell) = (wanted_pages(reporting), reporters.sink(clock));
         starters.push((
             "metrics and probes",
             Box::new(move || {
-                Listener::bind(&wanted).serve(clock, shown.clone(), Teller::clone(&tell))
+                PageServer::bind(&wanted).serve(clock, shown.clone(), FactSink::clone(&tell))
             }),
         ));
     }
     let instance = Arc::new(KnownInstance::new(instance_source(settings), clock));
     if !reporting.webhooks.is_empty() {
-        let context = Context {
+        let context = DeliveryContext {
             clock,
             client: client.clone(),
             instance: Arc::clone(&instance),
             cluster: reporting.cluster.clone(),
-            tell: reporters.teller(clock),
+            tell: reporters.sink(clock),
             dry: settings.dry_run,
             seed,
         };
@@ -126,9 +125,9 @@ fn reporters(
         starters.extend(start.into_iter().map(|start| ("a webhook", start)));
     }
     if let Some(annotations) = reporting.events.clone().filter(|_| !settings.dry_run) {
-        let identity = Identity { pod: settings.rules.own.name.clone(), annotations };
-        let tell = reporters.teller(clock);
-        let (events, start) = Events::new(client.clone(), identity, instance, seed, &tell);
+        let source = EventSource { pod: settings.rules.own.name.clone(), annotations };
+        let tell = reporters.sink(clock);
+        let (events, start) = Events::new(client.clone(), source, instance, seed, &tell);
         reporters = reporters.with_events(events);
         starters.push(("Kubernetes Events", start));
     }
@@ -152,13 +151,13 @@ fn shown(reporting: &Reporting, source: &Source) -> Option<Shown> {
     let paths = source.paths();
     let metrics = reporting.metrics.map(|_| Metrics::new(env!("CARGO_PKG_VERSION"), &paths));
     let intervals = source.addresses().into_iter().map(|(_, interval)| interval);
-    let health = Health::new(paths.into_iter().zip(intervals));
+    let health = ProcessHealth::new(paths.into_iter().zip(intervals));
     Some(Shown { metrics: metrics.map(Arc::new), health: Arc::new(Mutex::new(health)) })
 }
 
 /// Who is told of what goes on with the API server.
 fn listener_of(reporters: &Reporters, clock: Clock, shown: Option<Shown>) -> server::Listener {
-    let tell = reporters.teller(clock);
+    let tell = reporters.sink(clock);
     server::Listener {
         exchanged: Box::new(move |verb, status| {
             if let Some(shown) = &shown {

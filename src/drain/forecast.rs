@@ -1,7 +1,6 @@
 //! What would become of every pod, if the drain began now and the API server went on answering as it
 //! does now. Pure, and decided by the same rules as the drain itself.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -311,7 +310,8 @@ impl Forecast {
         (self.weight(), self.asked.map(|asked| asked.by), self.tier, &self.pod)
     }
 
-    fn is_cut(&self) -> bool {
+    /// Whether it would get less than its whole grace.
+    pub fn is_cut(&self) -> bool {
         self.grace.is_some_and(|grace| grace < self.whole)
     }
 
@@ -324,62 +324,6 @@ impl Forecast {
             Fate::Deleted(..) => 4,
             Fate::Unclear(_) => 5,
             Fate::DiesWithNode(_) => 6,
-        }
-    }
-}
-
-impl fmt::Display for Forecast {
-    /// The note beside the word: why, and what else there is to say.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.fate {
-            Fate::LeftAlone(why) | Fate::DiesWithNode(Held::Setting(why)) => write!(f, "{why}")?,
-            Fate::EndingAlready => f.write_str("was told to end before")?,
-            Fate::Evicted if self.is_cut() => f.write_str("no more time is left")?,
-            Fate::Evicted => {}
-            Fate::Shortened => f.write_str("is ending already, with more time than is left")?,
-            Fate::Deleted(obstacle, after) => {
-                write!(f, "in {} s, if it is refused until then", after.as_secs())?;
-                if self.is_cut() {
-                    f.write_str("; no more time is left")?;
-                }
-                if let Obstacle::Failed(failed) = obstacle {
-                    write!(f, "; {failed}")?;
-                }
-            }
-            Fate::DiesWithNode(Held::Obstacle(Obstacle::Budget(_))) => {
-                f.write_str("refused, and budgets are not overridden")?;
-            }
-            Fate::DiesWithNode(Held::Obstacle(Obstacle::Failed(failed))) => {
-                write!(f, "refused, and no pod is deleted for that: {failed}")?;
-            }
-            Fate::Unclear(why) => write!(f, "{why}")?,
-        }
-        for (number, remark) in self.remarks.iter().enumerate() {
-            let says_nothing = self.fate == Fate::Evicted && !self.is_cut();
-            let is_first = says_nothing && number == 0;
-            write!(f, "{}{remark}", if is_first { "" } else { "; " })?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Remark {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::OwnGrace(own) => {
-                write!(f, "its own grace of {own} s is more than the setting allows")
-            }
-            Self::Unmanaged => f.write_str("no controller, nothing starts it elsewhere"),
-            Self::EmptyDir => f.write_str("the data in its emptyDir volume ends with it"),
-            Self::Detaching(Duration::ZERO) => {
-                f.write_str("its volume may still be attached when the node goes")
-            }
-            Self::Detaching(left) => write!(
-                f,
-                "its volume may still be attached when the node goes, {} s after its grace",
-                left.as_secs()
-            ),
-            Self::Finalizer(name) => write!(f, "finalizer {name} may keep its object"),
         }
     }
 }

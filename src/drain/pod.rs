@@ -1,6 +1,5 @@
 //! A pod as the drain sees it, and who goes.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -170,21 +169,6 @@ pub enum Exempt {
     /// Nothing happens to the instance, and its controller has had it run on this node again after
     /// so many evictions.
     Returning(u32),
-}
-
-impl fmt::Display for Exempt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Own => f.write_str("this handler's own pod"),
-            Self::Mirror => f.write_str("static pod of the kubelet"),
-            Self::DaemonSet(name) => write!(f, "DaemonSet {name}"),
-            Self::Unmanaged => f.write_str("no controller, and such pods are to stay"),
-            Self::EmptyDir => f.write_str("emptyDir volume, and such pods are to stay"),
-            Self::Returning(times) => {
-                write!(f, "its controller put it back on this node after {times} evictions")
-            }
-        }
-    }
 }
 
 #[cfg(test)]

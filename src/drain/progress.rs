@@ -1,12 +1,11 @@
 //! What happened in a drain, each thing when it happens.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::drain::ask::{Budget, Grace, PodRef};
 use crate::drain::pod::Exempt;
-use crate::drain::verdict::{Failed, Obstacle};
+use crate::drain::verdict::Obstacle;
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,106 +122,4 @@ pub enum Progress {
         /// Why.
         why: String,
     },
-}
-
-/// What comes next for a pod that is not gone: it is deleted so long from now, if at all.
-struct Then(Option<Duration>);
-
-impl fmt::Display for Then {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(left) if left < Duration::from_secs(1) => {
-                f.write_str("its time is up: it is deleted next")
-            }
-            Some(left) => write!(f, "retried for {} s, then it is deleted", left.as_secs()),
-            None => f.write_str("retried until the drain ends"),
-        }
-    }
-}
-
-/// Seconds by which a grace may be cut without a word.
-const SLIGHT_CUT: u32 = 5;
-
-impl fmt::Display for Progress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Listed { to_go, left_alone } => {
-                write!(f, "of this node's pods {} are to go", to_go.len())?;
-                write!(f, "; left alone: {left_alone}")
-            }
-            Self::LeftAlone(pod, why) => write!(f, "{pod}: left alone ({why})"),
-            Self::Late(pod) => write!(f, "{pod}: arrived late, goes too"),
-            Self::Returned { pod, times } => write!(
-                f,
-                "{pod}: its controller started it on this node though the node is drained; it is \
-                 evicted later ({times} before it)"
-            ),
-            Self::Evicted { pod, grace, wanted } if wanted.get() - grace.get() > SLIGHT_CUT => {
-                write!(
-                    f,
-                    "{pod}: eviction accepted, {grace} s to end instead of {wanted} s: no more \
-                     time is left"
-                )
-            }
-            Self::Evicted { pod, grace, .. } => {
-                write!(f, "{pod}: eviction accepted, {grace} s to end")
-            }
-            Self::Blocked { pod, budget, deleted_in } => {
-                let then = Then(*deleted_in);
-                write!(f, "{pod}: eviction refused by disruption budget {budget}; {then}")
-            }
-            Self::Deleted { pod, grace, obstacle } => {
-                match grace {
-                    Some(grace) => write!(f, "{pod}: deleted, {grace} s to end")?,
-                    None => write!(f, "{pod}: deleted, though the answer was lost")?,
-                }
-                f.write_str(": its time was up and ")?;
-                match obstacle {
-                    Obstacle::Budget(budget) => {
-                        write!(f, "disruption budget {budget} had not let it go")
-                    }
-                    Obstacle::Failed(Failed { why, .. }) => {
-                        write!(f, "it could not be evicted ({why})")
-                    }
-                }
-            }
-            Self::NotMarked { pod, why } => write!(
-                f,
-                "{pod}: the condition DisruptionTarget could not be set, so a Job may count the \
-                 deletion as a failure: {why}"
-            ),
-            Self::Shortened { pod, grace } => write!(
-                f,
-                "{pod}: was already ending, with more time than is left: {grace} s to end now"
-            ),
-            Self::Gone { pod, after } => {
-                write!(f, "{pod}: gone after {:.1} s", after.as_secs_f64())
-            }
-            Self::WouldEvict(pod) => write!(f, "{pod}: would be evicted"),
-            Self::WouldBlock(pod, budget) => {
-                write!(f, "{pod}: disruption budget {budget} would refuse its eviction now")
-            }
-            Self::NamespaceTerminating { pod, deleted_in } => {
-                let then = Then(*deleted_in);
-                write!(f, "{pod}: its namespace is being deleted, and the pod with it; {then}")
-            }
-            Self::Forbidden { pod, message, deleted_in } => {
-                let then = Then(*deleted_in);
-                write!(f, "{pod}: the API server forbids it: {message}. Other pods go on; {then}")
-            }
-            Self::Failing { pod, why, deleted_in } => {
-                let then = Then(*deleted_in);
-                write!(f, "{pod}: {why}; {then}")
-            }
-            Self::Recovered { failed } => {
-                write!(f, "the API server answers again, after {failed} failed requests")
-            }
-            Self::Unread { why } => {
-                write!(f, "a pod could not be read and is not in the table: {why}")
-            }
-            Self::WatchLost { why } => {
-                write!(f, "the watch of this node's pods was lost and is opened again: {why}")
-            }
-        }
-    }
 }

@@ -1,6 +1,5 @@
 //! What became of every pod.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -155,16 +154,6 @@ impl Obstacle {
     }
 }
 
-impl fmt::Display for Obstacle {
-    /// As the subject of a sentence.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Budget(budget) => write!(f, "disruption budget {budget}"),
-            Self::Failed(failed) => write!(f, "{failed}"),
-        }
-    }
-}
-
 /// Why a request about a pod was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failed {
@@ -173,12 +162,6 @@ pub struct Failed {
     pub answered: bool,
     /// What was asked and what came, in words.
     pub why: Arc<str>,
-}
-
-impl fmt::Display for Failed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.why)
-    }
 }
 
 /// Who brought a pod to its end.
@@ -224,37 +207,6 @@ impl Verdict {
         let same = rows.chunk_by(|one, other| one.outcome.name() == other.outcome.name());
         same.filter_map(|rows| Some((rows.first()?.outcome.name(), rows.len()))).collect()
     }
-
-    /// All of it in one line.
-    pub fn summary(&self) -> Summary<'_> {
-        Summary(self)
-    }
-}
-
-/// How many pods came to each outcome, and how long it took: the line below the table.
-#[derive(Debug)]
-pub struct Summary<'a>(&'a Verdict);
-
-impl fmt::Display for Summary<'_> {
-    /// `12 evicted, 1 still there in 2.3 s`
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Verdict { listed, unread, took, .. } = self.0;
-        write!(f, "{} in {:.1} s", in_words(&self.0.counts()), took.as_secs_f64())?;
-        if !listed {
-            write!(f, "; the list of pods was not read to its end, there may be more")?;
-        }
-        if *unread > 0 {
-            write!(f, "; {unread} more could not be read and are not in this table")?;
-        }
-        Ok(())
-    }
-}
-
-/// `12 evicted, 1 still there`
-fn in_words(counts: &[(&'static str, usize)]) -> String {
-    let words: Vec<String> =
-        counts.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
-    if words.is_empty() { "no pods".to_owned() } else { words.join(", ") }
 }
 
 impl Outcome {
@@ -297,108 +249,6 @@ impl Outcome {
             Self::WouldBlock(_) => "would be refused",
         }
     }
-}
-
-impl fmt::Display for Outcome {
-    /// The note beside the word: what the reader needs to know besides.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Evicted(certainty) => write!(f, "{certainty}"),
-            Self::Deleted(obstacle, certainty) => {
-                write!(
-                    f,
-                    "{}{}",
-                    Against(obstacle),
-                    match certainty {
-                        Certainty::Confirmed => "",
-                        Certainty::AnswerLost => "; the answer was lost",
-                    }
-                )
-            }
-            Self::Shortened => f.write_str("was already ending, with more time than was left"),
-            Self::EndingAlready => f.write_str("told to end before this drain saw it"),
-            Self::EndedByOthers | Self::CalledOff | Self::WouldEvict => Ok(()),
-            Self::StillThere(reason) | Self::HandedOver(reason) | Self::ToldToEnd(reason) => {
-                write!(f, "{reason}")
-            }
-            Self::LeftAlone(exempt) => write!(f, "{exempt}"),
-            Self::WouldBlock(budget) => write!(f, "by disruption budget {budget}"),
-        }
-    }
-}
-
-/// A deletion against what kept the pod.
-struct Against<'a>(&'a Obstacle);
-
-impl fmt::Display for Against<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Obstacle::Budget(budget) => write!(f, "against disruption budget {budget}"),
-            Obstacle::Failed(failed) => write!(f, "as evictions failed: {failed}"),
-        }
-    }
-}
-
-impl fmt::Display for Certainty {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Confirmed => "",
-            Self::AnswerLost => "the answer was lost",
-        })
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Ending { by, finalizer } => {
-                match by {
-                    Some(EndedBy::Eviction) => f.write_str("evicted")?,
-                    Some(EndedBy::Deletion(obstacle)) => {
-                        write!(f, "deleted {}", Against(obstacle))?;
-                    }
-                    Some(EndedBy::Shortening) => f.write_str("was already ending, shortened")?,
-                    Some(EndedBy::Earlier) => f.write_str("was ending already")?,
-                    Some(EndedBy::Others) | None => f.write_str("told to end by others")?,
-                }
-                f.write_str(", has not ended")?;
-                match finalizer {
-                    Some(finalizer) => write!(f, ": held by finalizer {finalizer}"),
-                    None => Ok(()),
-                }
-            }
-            Self::Blocked(budget) => write!(f, "refused by disruption budget {budget}"),
-            Self::Failed(failed) => write!(f, "{failed}"),
-            Self::Unanswered => f.write_str("was asked, and no answer had come"),
-            Self::Returning(times) => {
-                write!(f, "its controller put it back on this node after {times} evictions")
-            }
-            Self::NotAsked => f.write_str("was not asked: its turn had not come"),
-        }
-    }
-}
-
-impl fmt::Display for Verdict {
-    /// The table, one line for each pod, then the counts.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rows = self.in_order();
-        let names: Vec<String> = rows.iter().map(|row| row.pod.to_string()).collect();
-        let width = names.iter().map(String::len).max().unwrap_or(0).max("POD".len());
-        writeln!(f, "{:width$}  {:<16}  {:>7}  NOTE", "POD", "OUTCOME", "SECONDS")?;
-        for (row, name) in rows.iter().zip(&names) {
-            let seconds = match row.gone_after {
-                Some(after) => format!("{:.1}", after.as_secs_f64()),
-                None => "-".to_owned(),
-            };
-            let line =
-                format!("{name:width$}  {:<16}  {seconds:>7}  {}", row.outcome.name(), row.outcome);
-            writeln!(f, "{}", line.trim_end())?;
-        }
-        write!(f, "{}", self.summary())
-    }
-}
-
-impl Outcome {
     fn weight(&self) -> u8 {
         match self {
             Self::LeftAlone(_) => 0,

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
+use crate::backoff::Backoff;
 use crate::drain::machine::LoadBalancers;
-use crate::drain::timing::Backoff;
 use crate::moment::Moment;
 use crate::node::marks::{Change, Draft, Marks, Patch};
 use crate::node::{Node, NodeAnswer};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::drain::timing::Backoff;
+use crate::backoff::Backoff;
 use crate::moment::Moment;
 
 /// Something that is tried until it succeeds.

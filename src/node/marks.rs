@@ -6,7 +6,7 @@ use std::fmt;
 use miniserde::json::{self, Array, Object, Value};
 
 use crate::node::state::{Known, Occurrence, State};
-use crate::node::{EXCLUSION_LABEL, Hand, MOST_TAINTS, Node, Setter, Taint};
+use crate::node::{EXCLUSION_LABEL, Hand, Node, Setter, Taint};
 use crate::notice::NoticeId;
 
 /// What the Node is to bear.
@@ -406,61 +406,6 @@ fn list(taints: &[Taint]) -> Value {
 fn object(fields: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
     let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value));
     Value::Object(fields.collect())
-}
-
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cordon(Cordon::Done) => f.write_str("the node is cordoned"),
-            Self::Cordon(Cordon::Kept) => {
-                f.write_str("the node was cordoned already, by this handler")
-            }
-            Self::Cordon(Cordon::Foreign) => {
-                f.write_str("the node was cordoned already, by somebody else")
-            }
-            Self::Uncordoned => f.write_str("the node is uncordoned"),
-            Self::CordonStays => f.write_str(
-                "the node stays cordoned: somebody else has cordoned it since this handler did",
-            ),
-            Self::CordonLifted => {
-                f.write_str("the node is cordoned no longer: somebody else has uncordoned it")
-            }
-            Self::Tainted(taint) => write!(f, "the node is tainted: {taint}"),
-            Self::TaintForeign(taint) => write!(
-                f,
-                "the taint {taint} stands there already, set by somebody else, and is left as it is"
-            ),
-            Self::Untainted(taint) => write!(f, "the taint {taint} is taken off"),
-            Self::TaintStays(taint) => write!(
-                f,
-                "the taint that this handler set was changed to {taint} by somebody else, and is \
-                 left as it is"
-            ),
-            Self::TaintsTooMany => write!(
-                f,
-                "the node has more than {MOST_TAINTS} taints: they are left as they are, and none is \
-                 added or taken off"
-            ),
-            Self::Excluded => {
-                write!(f, "the node is excluded from load balancers: label {EXCLUSION_LABEL}")
-            }
-            Self::ExclusionForeign(value) => write!(
-                f,
-                "the label {EXCLUSION_LABEL}={value} stands there already, set by somebody else, \
-                 and is left as it is"
-            ),
-            Self::Included => write!(
-                f,
-                "the node is excluded from load balancers no longer: label {EXCLUSION_LABEL} is \
-                 taken off"
-            ),
-            Self::ExclusionStays(value) => write!(
-                f,
-                "the label {EXCLUSION_LABEL} was changed to \"{value}\" by somebody else, and is \
-                 left as it is"
-            ),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! What each kind of notice means: one table with a row per kind. Nothing else in the program decides by the kind
 //! of a notice; `source/` knows which path says which kind, `report/` how it is named.
 
-use std::fmt;
 use std::time::Duration;
 
 use crate::drain::limit::Limit;
@@ -256,32 +255,6 @@ fn end(notice: &Notice, reading: Reading, farthest: Option<Duration>) -> (Moment
         }
         Some(end) if now.until(end) >= NEAREST => (end, Basis::Stated(time)),
         Some(_) | None => (now + window, Basis::Over(time, window)),
-    }
-}
-
-impl fmt::Display for Basis {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Stated(time) => write!(f, "at {time}"),
-            Self::Over(time, window) => {
-                write!(f, "at {time}, which is over: taken as {} s from now", window.as_secs())
-            }
-            Self::TooFar(time, window) => write!(
-                f,
-                "at {time}, which is too far ahead to be true: taken as {} s from now",
-                window.as_secs()
-            ),
-            Self::Unstated(window) => write!(
-                f,
-                "at a time that it does not tell: taken as {} s from now",
-                window.as_secs()
-            ),
-            Self::AtOnce => f.write_str("at once"),
-            Self::NoDeadline => f.write_str("without a deadline"),
-            Self::Remembered => {
-                f.write_str("at the time that an earlier process of this handler assumed")
-            }
-        }
     }
 }
 

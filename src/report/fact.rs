@@ -1,4 +1,4 @@
-//! What happened, as values: the only input of everything that reports.
+//! What happened, as values: the only input of every report.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,15 +25,15 @@ pub enum Fact {
     Remark(Remark),
     /// A setting is not valid, and the handler does without it.
     SettingUnusable(String),
-    /// The API server cannot be reached for want of a file; looked for again.
+    /// A file that the API server cannot be reached without is missing; read again.
     CredentialsMissing(String),
     /// What was missing is there.
     CredentialsFound,
-    /// The node's name could not be found out; tried again.
+    /// The node's name is not known; tried again.
     NodeUnknown(String),
-    /// The node's name was found out.
+    /// The node's name is known.
     NodeFound(String),
-    /// In whose name requests are made was found out, or has changed.
+    /// The identity in requests to the API server is known, or has changed.
     ActsAs(Identity),
     /// The metadata service offers no IMDSv2.
     WithoutToken(u16),
@@ -46,11 +46,11 @@ pub enum Fact {
         /// The answer was understood.
         good: bool,
     },
-    /// A path of the metadata service begins to fail.
+    /// A path of the metadata service has begun to fail.
     MetadataFailing(NoticePath, String),
     /// It answers again, after so many failed polls.
     MetadataRecovered(NoticePath, u32),
-    /// A notice stands that is to be drained for, and the drain begins.
+    /// There is a notice that asks for a drain, and the drain begins.
     NoticeSeen {
         /// Which.
         notice: Box<Notice>,
@@ -59,25 +59,25 @@ pub enum Fact {
         /// How long it is until then.
         left: Duration,
     },
-    /// A notice stands whose time is yet to come.
+    /// There is a notice whose time is yet to come.
     NoticeScheduled {
         /// Which.
         notice: Box<Notice>,
         /// Where its times come from.
         basis: Basis,
-        /// How long it is until it is begun with.
+        /// How long it is until the drain begins.
         ahead: Duration,
         /// It had another time before.
         moved: bool,
     },
-    /// A notice stands for which the node is only marked.
+    /// There is a notice for which the node is only marked.
     NoticeMarks {
         /// Which.
         notice: Box<Notice>,
         /// Where its times come from.
         basis: Basis,
     },
-    /// A notice stands beside the one that is being drained for, and its instance goes no earlier.
+    /// There is a notice besides the one that is drained for, with no earlier deadline.
     NoticeBeside {
         /// Which.
         notice: Box<Notice>,
@@ -104,41 +104,41 @@ pub enum Fact {
     },
     /// The notice was withdrawn.
     NoticeWithdrawn(NoticeId, Withdrawal),
-    /// It was withdrawn a while ago, and what was done for it is taken back.
+    /// It has not come back for a while, and what was done for it is undone.
     StaysWithdrawn(NoticeId),
     /// The marks on the Node end by themselves after so long.
     MarksLast(Duration),
     /// The marks for this notice have ended by themselves.
     MarksExpired(NoticeId),
-    /// This notice was dealt with, as the Node remembers or the start of the machine tells.
+    /// This notice was drained for before, as the annotation on the Node or the boot time shows.
     DrainedBefore(NoticeId),
     /// The Node bears marks of an earlier process.
     MarksFound {
         /// For which notice, as the annotation has it.
         notice: String,
-        /// The machine was not started anew since.
+        /// The machine has not rebooted since.
         same_boot: bool,
     },
-    /// What an earlier process remembered on the Node cannot be read.
+    /// The annotation that an earlier process left on the Node cannot be read.
     MarksUnreadable,
     /// The marks on the Node have changed, or would in a dry run.
     Marks {
-        /// In what. In a box: a thousand facts may wait to be written, most of them about pods.
+        /// How. In a box: a thousand facts may be queued, most of them about pods.
         change: Box<Change>,
         /// It was not done.
         dry: bool,
         /// Whose marks these are.
         by: Hand,
     },
-    /// The Node can not be read or changed; tried again.
+    /// The Node cannot be read or changed; tried again.
     NodeFailing(Purpose, String),
-    /// It can again, after so many failures.
+    /// It can again, after this many failures.
     NodeRecovered(u32),
     /// There is no Node of the handler's name: nothing can be done. Looked for again.
     NodeMissing {
         /// The name.
         name: Arc<str>,
-        /// What it was looked for for.
+        /// What it was needed for.
         purpose: Purpose,
         /// What came, in words.
         why: String,
@@ -151,16 +151,16 @@ pub enum Fact {
     Drain(Progress),
     /// What became of every pod.
     Verdict(Occasion, Box<Verdict>),
-    /// The deadline is there, and nothing has changed since the table.
+    /// The deadline is reached, and nothing has changed since the table.
     DeadlineReached,
     /// SIGTERM came, and no drain was under way.
     Ends {
-        /// The Node does not bear yet what it is to bear.
+        /// The marks on the Node are not yet as they should be.
         unsettled: bool,
     },
     /// SIGTERM came when every pod that was to go had gone.
     EndsDrained,
-    /// SIGTERM came in a drain, which goes on for so long.
+    /// SIGTERM came in a drain, which goes on for this long.
     EndsAfterDrain(Duration),
     /// Pages are served.
     Listens {
@@ -183,28 +183,28 @@ pub enum Fact {
         /// Which ones.
         pages: String,
     },
-    /// The system gives no thread to one who reports; tried again.
+    /// The system has no thread to spare for a kind of report; tried again.
     ThreadMissing(&'static str, String),
-    /// It has one now.
+    /// It has now.
     ThreadStarted(&'static str),
-    /// Reports could not be made as they are wanted: of the files that they need, something is missing.
+    /// Files that these reports need are missing or not valid.
     ReportUnready {
         /// To whom.
         channel: Channel,
-        /// What, and what is done instead.
+        /// Which, and what is done instead.
         why: String,
-        /// Something else was missing before.
+        /// Others were before.
         again: bool,
     },
-    /// They are all there.
+    /// They are all there and valid now.
     ReportReady(Channel),
     /// A message is delivered, or a report written.
     ReportSent(Channel),
     /// Reports begin to fail; they are tried again.
     ReportFailing(Channel, String),
-    /// One more try has failed.
+    /// Another attempt has failed.
     ReportRetried(Channel),
-    /// The same, after so many failures.
+    /// One is delivered after this many failures.
     ReportRecovered(Channel, u32),
     /// A report was refused, and would be again.
     ReportRefused {
@@ -215,7 +215,7 @@ pub enum Fact {
         /// For the same reason as the one before.
         again: bool,
     },
-    /// Reports are given up for want of time or room.
+    /// Reports are dropped for lack of time or room.
     ReportLost {
         /// To whom.
         channel: Channel,
@@ -223,7 +223,7 @@ pub enum Fact {
         count: usize,
         /// Why.
         why: String,
-        /// Others were before, and none has arrived since.
+        /// Others were dropped before, and none was delivered since.
         again: bool,
     },
 }
@@ -231,7 +231,7 @@ pub enum Fact {
 /// Where reports go besides the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Channel {
-    /// The webhook that goes by this name: scheme and host, without what may be secret.
+    /// A webhook, by scheme and host: what follows may be secret.
     Webhook(Arc<str>),
     /// Events at the API server.
     KubernetesEvents,
@@ -246,7 +246,7 @@ pub struct Start {
     pub node: Option<String>,
     /// What is polled, and how often.
     pub polled: Vec<(String, Duration)>,
-    /// Whether spot interruptions are among the notices that are looked for.
+    /// Whether spot interruptions are among what is polled.
     pub interruptions: bool,
     /// Whether the node is only marked, whatever the notice.
     pub marks_only: bool,
@@ -261,7 +261,7 @@ pub struct Start {
 pub enum Withdrawal {
     /// There was none.
     Quiet,
-    /// It goes on: the metadata service may be wrong, and pods would pay for it.
+    /// It goes on: if the metadata service is wrong, stopping would cost the pods.
     DrainGoesOn,
     /// It ends at once.
     DrainCalledOff,
@@ -293,7 +293,7 @@ impl Occasion {
 }
 
 impl Fact {
-    /// For whom it is of interest: that something is over, for those who were told of its beginning.
+    /// The log level at which it is written: the end of a failure wherever its beginning is.
     pub fn interest(&self) -> Level {
         match self {
             Self::CredentialsFound
@@ -310,105 +310,126 @@ impl Fact {
         }
     }
 
-    /// Whether later facts leave out what it says: of which node, and of which notice, they are.
-    pub fn is_context(&self) -> bool {
-        matches!(
-            self,
-            Self::Started(_)
-                | Self::NodeFound(_)
-                | Self::NoticeSeen { .. }
-                | Self::TakenOver { .. }
-        )
-    }
-
     /// How much it matters.
     pub fn level(&self) -> Level {
-        match self {
-            Self::Polled { .. }
-            | Self::ReportSent(Channel::KubernetesEvents)
-            | Self::ReportRetried(_)
-            | Self::ReportRefused { again: true, .. }
-            | Self::ReportLost { again: true, .. } => Level::Debug,
-            Self::SettingUnusable(_)
-            | Self::NotListening { .. }
-            | Self::ThreadMissing(..)
-            | Self::ReportUnready { .. }
-            | Self::CredentialsMissing(_)
-            | Self::NodeUnknown(_)
-            | Self::NodeMissing { .. }
-            | Self::MetadataFailing(..)
-            | Self::TaintForbidden(_)
-            | Self::Drain(Progress::Forbidden { .. }) => Level::Error,
-            Self::Remark(_)
-            | Self::WithoutToken(_)
-            | Self::NodeFailing(..)
-            | Self::ReportFailing(..)
-            | Self::ReportRefused { again: false, .. }
-            | Self::ReportLost { again: false, .. }
-            | Self::MarksUnreadable
-            | Self::NoticeSeen { .. }
-            | Self::TakenOver { .. }
-            | Self::EndsAfterDrain(_)
-            | Self::Drain(
-                Progress::Deleted { .. }
-                | Progress::NotMarked { .. }
-                | Progress::Failing { .. }
-                | Progress::Unread { .. }
-                | Progress::WatchLost { .. },
-            ) => Level::Warn,
-            Self::NoticeMarks { notice, .. } => match notice.id {
-                NoticeId::Interruption(_) => Level::Warn,
-                NoticeId::Rebalance | NoticeId::Maintenance(_) | NoticeId::Lifecycle(_) => {
-                    Level::Info
+        self.row().1
+    }
+
+    /// A name that does not change.
+    pub fn name(&self) -> &'static str {
+        self.row().0
+    }
+}
+
+macro_rules! names_and_levels {
+    ($($fact:pat => $name:literal, $level:expr;)*) => {
+        impl Fact {
+            fn row(&self) -> (&'static str, Level) {
+                use Level::{Debug, Error, Info, Warn};
+                match self {
+                    $($fact => ($name, $level),)*
                 }
-            },
-            Self::Marks { change, .. } => match **change {
-                Change::CordonStays | Change::TaintStays(_) | Change::ExclusionStays(_) => {
-                    Level::Warn
-                }
-                _ => Level::Info,
-            },
-            Self::Verdict(occasion, verdict) => occasion.level(verdict),
-            Self::Started(_)
-            | Self::CredentialsFound
-            | Self::NodeFound(_)
-            | Self::NodeThere(_)
-            | Self::ActsAs(_)
-            | Self::MetadataRecovered(..)
-            | Self::DrainBegins(_)
-            | Self::DeadlineMoved { .. }
-            | Self::NoticeScheduled { .. }
-            | Self::NoticeBeside { .. }
-            | Self::NoticeWithdrawn(..)
-            | Self::StaysWithdrawn(_)
-            | Self::MarksLast(_)
-            | Self::MarksExpired(_)
-            | Self::MarksFound { .. }
-            | Self::DrainedBefore(_)
-            | Self::NodeRecovered(_)
-            | Self::Listens { .. }
-            | Self::ListensAgain { .. }
-            | Self::ThreadStarted(_)
-            | Self::ReportReady(_)
-            | Self::ReportSent(..)
-            | Self::ReportRecovered(..)
-            | Self::DeadlineReached
-            | Self::Ends { .. }
-            | Self::EndsDrained
-            | Self::Drain(
-                Progress::Listed { .. }
-                | Progress::LeftAlone(..)
-                | Progress::Late(_)
-                | Progress::Returned { .. }
-                | Progress::Evicted { .. }
-                | Progress::Blocked { .. }
-                | Progress::Shortened { .. }
-                | Progress::Gone { .. }
-                | Progress::WouldEvict(_)
-                | Progress::WouldBlock(..)
-                | Progress::NamespaceTerminating { .. }
-                | Progress::Recovered { .. },
-            ) => Level::Info,
+            }
+
+            /// All names.
+            #[cfg(test)]
+            const NAMES: &[&str] = &[$($name),*];
+        }
+    };
+}
+
+names_and_levels! {
+    Self::Started(_) => "started", Info;
+    Self::Remark(_) => "remark", Warn;
+    Self::SettingUnusable(_) => "setting_unusable", Error;
+    Self::CredentialsMissing(_) => "credentials_missing", Error;
+    Self::CredentialsFound => "credentials_found", Info;
+    Self::NodeUnknown(_) => "node_unknown", Error;
+    Self::NodeFound(_) => "node_found", Info;
+    Self::ActsAs(_) => "acts_as", Info;
+    Self::WithoutToken(_) => "metadata_without_token", Warn;
+    Self::Polled { .. } => "polled", Debug;
+    Self::MetadataFailing(..) => "metadata_failing", Error;
+    Self::MetadataRecovered(..) => "metadata_recovered", Info;
+    Self::NoticeSeen { .. } => "notice", Warn;
+    Self::NoticeScheduled { .. } => "notice_scheduled", Info;
+    Self::NoticeMarks { notice, .. } => "notice_marks", match notice.id {
+        NoticeId::Interruption(_) => Warn,
+        NoticeId::Rebalance | NoticeId::Maintenance(_) | NoticeId::Lifecycle(_) => Info,
+    };
+    Self::NoticeBeside { .. } => "notice_beside", Info;
+    Self::DrainBegins(_) => "drain_begins", Info;
+    Self::DeadlineMoved { .. } => "deadline_moved", Info;
+    Self::TakenOver { .. } => "taken_over", Warn;
+    Self::NoticeWithdrawn(..) => "notice_withdrawn", Info;
+    Self::StaysWithdrawn(_) => "notice_stays_withdrawn", Info;
+    Self::MarksLast(_) => "marks_last", Info;
+    Self::MarksExpired(_) => "marks_expired", Info;
+    Self::DrainedBefore(_) => "drained_before", Info;
+    Self::MarksFound { .. } => "marks_found", Info;
+    Self::MarksUnreadable => "marks_unreadable", Warn;
+    Self::Marks { change, .. } => "marks", match **change {
+        Change::CordonStays | Change::TaintStays(_) | Change::ExclusionStays(_) => Warn,
+        _ => Info,
+    };
+    Self::NodeFailing(..) => "node_failing", Warn;
+    Self::NodeRecovered(_) => "node_recovered", Info;
+    Self::NodeMissing { .. } => "node_missing", Error;
+    Self::NodeThere(_) => "node_there", Info;
+    Self::TaintForbidden(_) => "taint_forbidden", Error;
+    Self::Drain(Progress::Listed { .. }) => "pods_listed", Info;
+    Self::Drain(Progress::LeftAlone(..)) => "pod_left_alone", Info;
+    Self::Drain(Progress::Late(_)) => "pod_late", Info;
+    Self::Drain(Progress::Returned { .. }) => "pod_returned", Info;
+    Self::Drain(Progress::Evicted { .. }) => "pod_evicted", Info;
+    Self::Drain(Progress::Blocked { .. }) => "pod_blocked", Info;
+    Self::Drain(Progress::Deleted { .. }) => "pod_deleted", Warn;
+    Self::Drain(Progress::NotMarked { .. }) => "pod_not_marked", Warn;
+    Self::Drain(Progress::Shortened { .. }) => "pod_shortened", Info;
+    Self::Drain(Progress::Gone { .. }) => "pod_gone", Info;
+    Self::Drain(Progress::WouldEvict(_)) => "pod_would_be_evicted", Info;
+    Self::Drain(Progress::WouldBlock(..)) => "pod_would_be_refused", Info;
+    Self::Drain(Progress::NamespaceTerminating { .. }) => "namespace_terminating", Info;
+    Self::Drain(Progress::Forbidden { .. }) => "forbidden", Error;
+    Self::Drain(Progress::Failing { .. }) => "requests_failing", Warn;
+    Self::Drain(Progress::Recovered { .. }) => "requests_recovered", Info;
+    Self::Drain(Progress::Unread { .. }) => "pod_unread", Warn;
+    Self::Drain(Progress::WatchLost { .. }) => "watch_lost", Warn;
+    Self::Verdict(occasion, verdict) => "verdict", occasion.level(verdict);
+    Self::DeadlineReached => "deadline_reached", Info;
+    Self::Ends { .. } | Self::EndsDrained => "ends", Info;
+    Self::EndsAfterDrain(_) => "ends_after_drain", Warn;
+    Self::Listens { .. } => "listens", Info;
+    Self::NotListening { .. } => "not_listening", Error;
+    Self::ListensAgain { .. } => "listens_again", Info;
+    Self::ThreadMissing(..) => "thread_missing", Error;
+    Self::ThreadStarted(_) => "thread_started", Info;
+    Self::ReportUnready { .. } => "report_unready", Error;
+    Self::ReportReady(_) => "report_ready", Info;
+    Self::ReportSent(Channel::KubernetesEvents) => "report_sent", Debug;
+    Self::ReportSent(Channel::Webhook(_)) => "report_sent", Info;
+    Self::ReportFailing(..) => "report_failing", Warn;
+    Self::ReportRecovered(..) => "report_recovered", Info;
+    Self::ReportRetried(_) => "report_retried", Debug;
+    Self::ReportRefused { again: true, .. } => "report_refused", Debug;
+    Self::ReportRefused { again: false, .. } => "report_refused", Warn;
+    Self::ReportLost { again: true, .. } => "report_lost", Debug;
+    Self::ReportLost { again: false, .. } => "report_lost", Warn;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of lines without a fact: a row of the table, the log itself, the time before there is a log.
+    const OTHERS: [&str; 5] = ["pod_verdict", "log_lost", "bad_setting", "not_started", "panicked"];
+
+    /// Operators look a line up in the page of reports by its name.
+    #[test]
+    fn every_name_is_explained() {
+        let page = include_str!("../../docs/reports.md");
+        for name in Fact::NAMES.iter().chain(&OTHERS) {
+            assert!(page.contains(&format!("`{name}`")), "{name} is not in docs/reports.md");
         }
     }
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 use crate::moment::Moment;
 use crate::notice::NoticePath;
 
-/// What was seen of the metadata service and the API server.
+/// What the answers of the metadata service and the API server show.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Health {
-    watched: Vec<Watched>,
+pub struct ProcessHealth {
+    watched: Vec<PolledPath>,
     metadata_answered: bool,
     api_answered: bool,
     /// The name of the node, where there is no such Node.
@@ -21,14 +21,14 @@ pub struct Health {
 
 /// A path that is polled.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Watched {
+struct PolledPath {
     path: NoticePath,
     interval: Duration,
-    /// The last turn, good or not; before the first, the start of the process.
+    /// The last poll, good or not; before the first, the start of the process.
     last_turn: Moment,
 }
 
-/// Why this process is to be started anew.
+/// Why this process is not live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stuck {
     path: NoticePath,
@@ -44,15 +44,15 @@ pub struct NotReady {
     missing: Option<Arc<str>>,
 }
 
-/// A path may miss so many turns, and besides them be silent for so long: polls that fail are up to
-/// half a minute apart, and each may take a while.
+/// A path may miss this many polls and this much time on top: polls that fail are up to half a minute
+/// apart, and each may take a while.
 const TURNS: u32 = 3;
 const SLACK: Duration = Duration::from_mins(1);
 
-impl Health {
+impl ProcessHealth {
     /// At the start of the process: these paths are to be polled, each at such an interval.
     pub fn new(polled: impl IntoIterator<Item = (NoticePath, Duration)>) -> Self {
-        let watched = polled.into_iter().map(|(path, interval)| Watched {
+        let watched = polled.into_iter().map(|(path, interval)| PolledPath {
             path,
             interval,
             last_turn: Moment::START,
@@ -79,7 +79,7 @@ impl Health {
         self.api_answered = true;
     }
 
-    /// There is no Node of this name; `None`: there is one, or nothing is known of it.
+    /// There is no Node of this name; `None`: there is one, or that is not known.
     pub fn node_missing(&mut self, name: Option<Arc<str>>) {
         self.missing = name;
     }
@@ -94,19 +94,19 @@ impl Health {
         self.not_served.retain(|known| known != pages);
     }
 
-    /// Other pages that are wanted and missing, in a line; nothing of it makes this process less ready.
+    /// Pages that cannot be served, in a line. They do not affect readiness.
     pub fn missing_pages(&self) -> Option<String> {
         let pages = self.not_served.join(", ");
         (!pages.is_empty()).then(|| format!("not served: {pages}; the log says why"))
     }
 
-    /// Whether every path is polled: a thread that hangs polls no more. A metadata service that
-    /// fails is no reason to start this process anew, which would make nothing better.
+    /// Whether every path is polled: a thread that hangs does not poll. A metadata service that fails
+    /// is no reason to restart this process, which would not help.
     pub fn live(&self, now: Moment) -> Result<(), Stuck> {
         let stuck = self.watched.iter().find_map(|watched| {
             let silent_for = now.since(watched.last_turn);
             let allowed = watched.interval.saturating_mul(TURNS).saturating_add(SLACK);
-            let Watched { path, interval, .. } = *watched;
+            let PolledPath { path, interval, .. } = *watched;
             (silent_for > allowed).then_some(Stuck { path, interval, silent_for })
         });
         stuck.map_or(Ok(()), Err)
@@ -114,8 +114,7 @@ impl Health {
 
     /// Whether the metadata service, if it is polled, and the API server have each answered once, and
     /// there is a Node of the name that is set, as far as is known: with these settings this process
-    /// can do its work. What fails later is said in the log and in
-    /// the metrics.
+    /// can do its work. The log and the metrics show what fails later.
     pub fn ready(&self) -> Result<(), NotReady> {
         let metadata_answered = self.metadata_answered || self.watched.is_empty();
         let api_answered = self.api_answered;
@@ -166,11 +165,11 @@ mod tests {
         Moment::at(Duration::from_secs(seconds))
     }
 
-    fn health() -> Health {
-        Health::new([(ACTION, Duration::from_secs(1)), (REBALANCE, Duration::from_secs(5))])
+    fn health() -> ProcessHealth {
+        ProcessHealth::new([(ACTION, Duration::from_secs(1)), (REBALANCE, Duration::from_secs(5))])
     }
 
-    fn why_not_live(health: &Health, now: u64) -> Option<String> {
+    fn why_not_live(health: &ProcessHealth, now: u64) -> Option<String> {
         health.live(at(now)).err().map(|stuck| stuck.to_string())
     }
 
@@ -217,13 +216,13 @@ mod tests {
 
     #[test]
     fn an_interval_without_measure_is_waited_for_and_does_not_overflow() {
-        let health = Health::new([(ACTION, Duration::MAX)]);
+        let health = ProcessHealth::new([(ACTION, Duration::MAX)]);
         assert_eq!(health.live(Moment::at(Duration::MAX)), Ok(()));
     }
 
     #[test]
     fn ready_is_who_heard_both_once() {
-        let why = |health: &Health| health.ready().err().map(|why| why.to_string());
+        let why = |health: &ProcessHealth| health.ready().err().map(|why| why.to_string());
         let mut health = health();
         let neither = "neither the metadata service nor the API server has answered yet";
         assert_eq!(why(&health).as_deref(), Some(neither));
@@ -256,7 +255,7 @@ mod tests {
 
     #[test]
     fn where_nothing_is_polled_nothing_is_waited_for_but_the_api_server() {
-        let mut health = Health::new([]);
+        let mut health = ProcessHealth::new([]);
         assert_eq!(health.live(at(1_000_000)), Ok(()));
         assert!(health.ready().is_err());
         health.api_answered();
@@ -265,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_page_that_is_not_served_is_told_and_makes_nobody_less_ready() {
-        let mut health = Health::new([]);
+        let mut health = ProcessHealth::new([]);
         health.api_answered();
         assert_eq!((health.ready(), health.missing_pages()), (Ok(()), None));
         health.not_served("metrics");

@@ -1,84 +1,77 @@
-//! What the facts are for metrics and probes.
+//! What facts mean for metrics and probes.
 
 use std::sync::Arc;
-use std::sync::PoisonError;
 
 use crate::drain::progress::Progress;
 use crate::kube::request::Verb;
-use crate::moment::{Reading, WallTime};
+use crate::moment::WallTime;
 use crate::notice::{Notice, NoticeId, When};
 use crate::plan::kinds::Basis;
+use crate::report::envelope::Envelope;
 use crate::report::fact::{Channel, Fact, Withdrawal};
-use crate::report::metrics::{Delivery, EventOutcome, Metrics, Part};
-use crate::report::server::pages::Shown;
+use crate::report::metrics::{EventOutcome, FaultyPart, MessageOutcome, Metrics};
+use crate::report::server::endpoints::Shown;
 
-/// Counts what it is told.
+/// Updates metrics and probes.
 #[derive(Debug)]
 pub(super) struct Meter {
     shown: Shown,
     dry: bool,
-    /// Notices that were counted and stand. Recommendations differ by when they were made.
+    /// Notices that were counted and are not withdrawn. Recommendations differ by when they were made.
     known: Vec<(NoticeId, Option<When>)>,
-    /// The notice that is drained for.
-    drained: Option<NoticeId>,
     /// Pods that are to go in the drain under way, once they are known, and those that have gone.
     to_go: Option<u32>,
     gone: u32,
 }
 
 impl Meter {
-    /// Nothing was told yet.
+    /// Before the first fact.
     pub(super) fn new(shown: Shown) -> Self {
-        Self { shown, dry: false, known: Vec::new(), drained: None, to_go: None, gone: 0 }
-    }
-
-    /// For those who count something themselves.
-    pub(super) fn shown(&self) -> &Shown {
-        &self.shown
+        Self { shown, dry: false, known: Vec::new(), to_go: None, gone: 0 }
     }
 
     /// A fact.
-    pub(super) fn tell(&mut self, reading: Reading, fact: &Fact) {
-        if let Fact::Polled { path, good, .. } = fact {
-            let mut health = self.shown.health.lock().unwrap_or_else(PoisonError::into_inner);
-            health.polled(*path, reading.now, *good);
-        }
-        match fact {
-            Fact::NodeMissing { name, .. } => self.node_is_missing(Some(name)),
-            Fact::NodeThere(_) => self.node_is_missing(None),
+    pub(super) fn tell(&mut self, envelope: &Envelope) {
+        match &envelope.fact {
+            Fact::Polled { path, good, .. } => {
+                self.shown.health().polled(*path, envelope.at.now, *good);
+            }
+            Fact::NodeMissing { name, .. } => {
+                self.shown.health().node_missing(Some(Arc::clone(name)));
+            }
+            Fact::NodeThere(_) => self.shown.health().node_missing(None),
             _ => {}
         }
         if let Some(metrics) = self.shown.metrics.clone() {
-            self.count(&metrics, reading.wall, fact);
+            self.count(&metrics, envelope);
         }
     }
 
-    fn node_is_missing(&self, name: Option<&Arc<str>>) {
-        let mut health = self.shown.health.lock().unwrap_or_else(PoisonError::into_inner);
-        health.node_missing(name.cloned());
-    }
-
-    fn count(&mut self, metrics: &Metrics, now: WallTime, fact: &Fact) {
-        match fact {
+    fn count(&mut self, metrics: &Metrics, envelope: &Envelope) {
+        let now = envelope.at.wall;
+        let end_for = |id: &NoticeId| {
+            if envelope.drain.as_ref().is_some_and(|drain| drain.notice.id == *id) {
+                metrics.drain_ended();
+            }
+        };
+        match &envelope.fact {
             Fact::Started(start) => self.dry = start.dry,
             Fact::Polled { path, status, good } => metrics.polled(*path, *status, *good, now),
             Fact::NoticeScheduled { notice, .. } => {
                 self.notice(metrics, notice);
                 // It has moved away, and its drain is called off.
-                self.ends_for(metrics, &notice.id);
+                end_for(&notice.id);
             }
             Fact::NoticeMarks { notice, .. } | Fact::NoticeBeside { notice, .. } => {
                 self.notice(metrics, notice);
             }
             Fact::NoticeSeen { notice, basis, left } => {
                 self.notice(metrics, notice);
-                self.drained = Some(notice.id.clone());
                 (self.to_go, self.gone) = (None, 0);
                 metrics.drain_began(deadline(*basis, now + *left));
             }
             Fact::TakenOver { notice, basis, left } => {
                 self.notice(metrics, notice);
-                self.drained = Some(notice.id.clone());
                 metrics.drain_deadline(deadline(*basis, now + *left));
             }
             Fact::DeadlineMoved { basis, left } => {
@@ -93,24 +86,18 @@ impl Meter {
             Fact::Drain(progress) => self.progress(metrics, progress),
             Fact::Verdict(occasion, verdict) => metrics.verdict(*occasion, verdict, self.dry),
             Fact::DeadlineReached | Fact::EndsDrained => metrics.drain_ended(),
-            Fact::DrainedBefore(id) => self.ends_for(metrics, id),
+            Fact::DrainedBefore(id) => end_for(id),
             _ => {}
         }
     }
 
-    /// A notice that is scheduled first and drained for later is one.
+    /// A notice that is first scheduled and later drained for is counted once.
     fn notice(&mut self, metrics: &Metrics, notice: &Notice) {
         let made = (notice.id == NoticeId::Rebalance).then_some(notice.when);
         let known = (notice.id.clone(), made);
         if !self.known.contains(&known) {
             metrics.notice(&notice.id);
             self.known.push(known);
-        }
-    }
-
-    fn ends_for(&self, metrics: &Metrics, id: &NoticeId) {
-        if self.drained.as_ref() == Some(id) {
-            metrics.drain_ended();
         }
     }
 
@@ -132,51 +119,49 @@ fn deadline(basis: Basis, end: WallTime) -> Option<WallTime> {
 }
 
 impl Shown {
-    /// The API server answered a request, or did not.
+    /// A request to the API server was answered, or failed.
     pub fn exchanged(&self, verb: Verb, status: Option<u16>) {
         if let Some(metrics) = &self.metrics {
             metrics.api_answered(verb, status);
         }
         if status.is_some() {
-            self.health.lock().unwrap_or_else(PoisonError::into_inner).api_answered();
+            self.health().api_answered();
         }
     }
 }
 
-/// How a report fares, and what those who report are in want of.
+/// The outcome of a report, and what reports lack.
 pub(super) fn count_report(shown: Option<&Shown>, fact: &Fact) {
-    let Some(Shown { metrics, health }) = shown else { return };
+    let Some(shown) = shown else { return };
     match fact {
-        Fact::NotListening { pages, .. } => {
-            health.lock().unwrap_or_else(PoisonError::into_inner).not_served(pages);
-        }
-        Fact::ListensAgain { pages, .. } => {
-            health.lock().unwrap_or_else(PoisonError::into_inner).served(pages);
-        }
+        Fact::NotListening { pages, .. } => shown.health().not_served(pages),
+        Fact::ListensAgain { pages, .. } => shown.health().served(pages),
         _ => {}
     }
-    let Some(metrics) = metrics else { return };
+    let Some(metrics) = &shown.metrics else { return };
     match fact {
-        Fact::SettingUnusable(_) => metrics.fault(Part::Setting, 1),
-        Fact::NotListening { .. } => metrics.fault(Part::Port, 1),
-        Fact::ListensAgain { .. } => metrics.fault(Part::Port, -1),
-        Fact::ReportUnready { again: false, .. } => metrics.fault(Part::Webhook, 1),
-        Fact::ReportReady(_) => metrics.fault(Part::Webhook, -1),
-        Fact::ThreadMissing(..) => metrics.fault(Part::Thread, 1),
-        Fact::ThreadStarted(_) => metrics.fault(Part::Thread, -1),
+        Fact::SettingUnusable(_) => metrics.fault(FaultyPart::Setting, 1),
+        Fact::NotListening { .. } => metrics.fault(FaultyPart::Port, 1),
+        Fact::ListensAgain { .. } => metrics.fault(FaultyPart::Port, -1),
+        Fact::ReportUnready { again: false, .. } => metrics.fault(FaultyPart::Webhook, 1),
+        Fact::ReportReady(_) => metrics.fault(FaultyPart::Webhook, -1),
+        Fact::ThreadMissing(..) => metrics.fault(FaultyPart::Thread, 1),
+        Fact::ThreadStarted(_) => metrics.fault(FaultyPart::Thread, -1),
         _ => {}
     }
     let (channel, delivery, written) = match fact {
         Fact::ReportSent(channel) | Fact::ReportRecovered(channel, _) => {
-            (channel, Delivery::Delivered, Some(EventOutcome::Written))
+            (channel, MessageOutcome::Delivered, Some(EventOutcome::Written))
         }
         Fact::ReportFailing(channel, _) | Fact::ReportRetried(channel) => {
-            (channel, Delivery::Retried, None)
+            (channel, MessageOutcome::Retried, None)
         }
         Fact::ReportRefused { channel, .. } => {
-            (channel, Delivery::Refused, Some(EventOutcome::Failed))
+            (channel, MessageOutcome::Refused, Some(EventOutcome::Failed))
         }
-        Fact::ReportLost { channel, .. } => (channel, Delivery::Lost, Some(EventOutcome::Lost)),
+        Fact::ReportLost { channel, .. } => {
+            (channel, MessageOutcome::Lost, Some(EventOutcome::Lost))
+        }
         _ => return,
     };
     let count = if let Fact::ReportLost { count, .. } = fact { *count } else { 1 };
@@ -193,34 +178,24 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::drain::ask::PodRef;
     use crate::drain::verdict::Verdict;
-    use crate::moment::Moment;
-    use crate::notice::{Action, NoticePath};
+    use crate::notice::NoticePath;
     use crate::report::fact::Occasion;
-    use crate::report::health::Health;
+    use crate::report::health::ProcessHealth;
     use crate::report::metrics::Format;
-
-    const TERMINATE: NoticeId = NoticeId::Interruption(Action::Terminate);
-
-    fn notice(id: NoticeId) -> Notice {
-        let window = Duration::from_mins(2);
-        Notice { id, when: When::Unstated, until: None, window, wording: String::new() }
-    }
+    use crate::report::samples::{self, TERMINATE, in_envelopes, notice, pod};
 
     fn seen() -> Fact {
-        let left = Duration::from_mins(2);
-        Fact::NoticeSeen { notice: Box::new(notice(TERMINATE)), basis: Basis::Unstated(left), left }
+        samples::seen(TERMINATE)
     }
 
-    /// What a scrape says of this metric after these facts.
+    /// The value of this metric after these facts.
     fn scraped(name: &str, facts: &[Fact]) -> String {
         let metrics = Arc::new(Metrics::new("0", &[NoticePath::InstanceAction]));
-        let health = Arc::new(Mutex::new(Health::new([])));
+        let health = Arc::new(Mutex::new(ProcessHealth::new([])));
         let mut meter = Meter::new(Shown { metrics: Some(Arc::clone(&metrics)), health });
-        let wall = WallTime::parse("2026-11-23T12:00:00Z").unwrap();
-        for fact in facts {
-            meter.tell(Reading { now: Moment::START, wall }, fact);
+        for envelope in in_envelopes(facts) {
+            meter.tell(&envelope);
         }
         let page = metrics.encode(Format::Classic);
         let beginning = format!("k8s_spot_handler_{name}");
@@ -230,10 +205,6 @@ mod tests {
 
     fn in_progress(facts: &[Fact]) -> String {
         scraped("drain_in_progress", facts)
-    }
-
-    fn pod(name: &str) -> Arc<PodRef> {
-        Arc::new(PodRef { namespace: "shop".into(), name: name.into(), uid: name.into() })
     }
 
     #[test]
@@ -280,7 +251,7 @@ mod tests {
         assert_eq!(in_progress(&[seen(), Fact::DrainedBefore(NoticeId::Rebalance)]), "1");
     }
 
-    /// What the handler tells when maintenance moves far away after the node was emptied for it.
+    /// Maintenance is moved far ahead after the node was emptied for it.
     #[test]
     fn a_drain_whose_notice_moves_away_after_its_table_is_under_way_no_more() {
         let rows = Vec::new();

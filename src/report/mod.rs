@@ -1,30 +1,31 @@
-//! What happened, as typed facts, and who says it: the log, Kubernetes Events, webhooks, metrics and
-//! probes. Nothing here can hold up or end a drain.
+//! What happened, as typed facts, and where it is reported: the log, Kubernetes Events, webhooks, metrics
+//! and probes. Nothing here can delay or end a drain.
 
 use std::io;
 use std::sync::Arc;
 
 use crate::report::fact::Fact;
 
+pub mod channel;
+pub mod envelope;
 pub mod events;
 pub mod fact;
-mod fields;
 pub mod health;
-pub mod known_instance;
 pub mod log;
 mod meter;
 pub mod metrics;
 mod queue;
 pub mod rehearsal;
 pub mod reporters;
+#[cfg(test)]
+mod samples;
 pub mod server;
-mod standing;
 pub mod status;
 pub mod webhook;
 mod words;
 
-/// Where those who report say how they fare.
-pub type Teller = Arc<dyn Fn(Fact) + Send + Sync>;
+/// Takes facts about reports themselves.
+pub type FactSink = Arc<dyn Fn(Fact) + Send + Sync>;
 
-/// Starts the thread of one who reports. It is called again where the system had none to give.
+/// Starts a thread that reports. It is called again if that failed.
 pub type Starter = Box<dyn Fn() -> io::Result<()>>;

@@ -1,30 +1,30 @@
-//! A queue with a bound between those who tell and the thread that reports. Whoever tells never waits.
+//! A bounded queue to a thread that reports. Its senders never block.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Room that the queue keeps when it is empty.
+/// Capacity that an empty queue keeps.
 const QUIET: usize = 16;
 
-/// Items on their way to the thread that takes them.
+/// A bounded queue with one receiver.
 #[derive(Debug)]
-pub(super) struct Queue<T> {
-    state: Mutex<State<T>>,
+pub(super) struct ReportQueue<T> {
+    state: Mutex<QueueState<T>>,
     changed: Condvar,
     capacity: usize,
 }
 
 #[derive(Debug)]
-struct State<T> {
+struct QueueState<T> {
     items: VecDeque<T>,
-    /// Nothing more will come.
+    /// No more items will come.
     closed: bool,
-    /// The thread has dealt with everything and is gone.
+    /// The receiver has dealt with every item.
     done: bool,
 }
 
-/// What comes of waiting for an item.
+/// The result of waiting for an item.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next<T> {
     /// This one.
@@ -35,26 +35,25 @@ pub(super) enum Next<T> {
     Closed,
 }
 
-impl<T> Queue<T> {
-    /// An empty queue with room for so many.
+impl<T> ReportQueue<T> {
+    /// An empty queue with this bound.
     pub(super) fn new(capacity: usize) -> Self {
-        let state = State { items: VecDeque::new(), closed: false, done: false };
+        let state = QueueState { items: VecDeque::new(), closed: false, done: false };
         Self { state: Mutex::new(state), changed: Condvar::new(), capacity }
     }
 
-    /// Queues it, whether or not there is room.
+    /// Queues it even beyond the bound.
     pub(super) fn push(&self, item: T) {
         self.state().items.push_back(item);
         self.changed.notify_all();
     }
 
-    /// Queues it if there is room, and says whether there was.
+    /// Queues it if there is room. Returns whether there was.
     pub(super) fn offer(&self, item: T) -> bool {
         self.offer_or(item, |_| None)
     }
 
-    /// The same; without room `instead` is called with what was queued last, and what it gives is
-    /// queued.
+    /// The same; without room `instead` is called with the last item, and what it returns is queued.
     pub(super) fn offer_or(
         &self,
         item: T,
@@ -71,15 +70,15 @@ impl<T> Queue<T> {
 
     /// Waits for the next item. `None`: there will be none.
     pub(super) fn wait(&self) -> Option<T> {
-        let idle = |state: &mut State<T>| state.items.is_empty() && !state.closed;
+        let idle = |state: &mut QueueState<T>| state.items.is_empty() && !state.closed;
         let waited = self.changed.wait_while(self.state(), idle);
         Self::take(waited.unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Waits for the next item, but no longer than `patience`.
-    pub(super) fn wait_for(&self, patience: Duration) -> Next<T> {
-        let idle = |state: &mut State<T>| state.items.is_empty() && !state.closed;
-        let waited = self.changed.wait_timeout_while(self.state(), patience, idle);
+    /// Waits for the next item until `timeout`.
+    pub(super) fn wait_for(&self, timeout: Duration) -> Next<T> {
+        let idle = |state: &mut QueueState<T>| state.items.is_empty() && !state.closed;
+        let waited = self.changed.wait_timeout_while(self.state(), timeout, idle);
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         let closed = state.closed;
         match Self::take(state) {
@@ -89,14 +88,14 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Waits until there is nothing more to come, but no longer than `patience`. Whether there is.
-    pub(super) fn wait_for_close(&self, patience: Duration) -> bool {
-        let open = |state: &mut State<T>| !state.closed;
-        let waited = self.changed.wait_timeout_while(self.state(), patience, open);
+    /// Waits until the queue is closed, or `timeout`. Returns whether it is closed.
+    pub(super) fn wait_for_close(&self, timeout: Duration) -> bool {
+        let open = |state: &mut QueueState<T>| !state.closed;
+        let waited = self.changed.wait_timeout_while(self.state(), timeout, open);
         waited.unwrap_or_else(PoisonError::into_inner).0.closed
     }
 
-    fn take(mut state: MutexGuard<'_, State<T>>) -> Option<T> {
+    fn take(mut state: MutexGuard<'_, QueueState<T>>) -> Option<T> {
         let item = state.items.pop_front();
         if state.items.is_empty() {
             state.items.shrink_to(QUIET);
@@ -104,32 +103,32 @@ impl<T> Queue<T> {
         item
     }
 
-    /// Nothing more will come.
+    /// No more items will come.
     pub(super) fn close(&self) {
         self.state().closed = true;
         self.changed.notify_all();
     }
 
-    /// The thread has dealt with everything.
+    /// The receiver has dealt with every item.
     pub(super) fn mark_done(&self) {
         self.state().done = true;
         self.changed.notify_all();
     }
 
-    /// What waits and will not be dealt with.
+    /// Drops what is queued. Returns how many items those were.
     pub(super) fn abandon(&self) -> usize {
         std::mem::take(&mut self.state().items).len()
     }
 
-    /// Waits until the thread is done. Whether it is by then.
-    pub(super) fn wait_until_done(&self, patience: Duration) -> bool {
-        let at_work = |state: &mut State<T>| !state.done;
-        let waited = self.changed.wait_timeout_while(self.state(), patience, at_work);
+    /// Waits until the receiver is done, or `timeout`. Returns whether it is done.
+    pub(super) fn wait_until_done(&self, timeout: Duration) -> bool {
+        let at_work = |state: &mut QueueState<T>| !state.done;
+        let waited = self.changed.wait_timeout_while(self.state(), timeout, at_work);
         waited.unwrap_or_else(PoisonError::into_inner).0.done
     }
 
-    /// Held only to move an item, never while one is dealt with.
-    fn state(&self) -> MutexGuard<'_, State<T>> {
+    /// Locked only to move an item.
+    fn state(&self) -> MutexGuard<'_, QueueState<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -140,7 +139,7 @@ mod tests {
 
     #[test]
     fn what_finds_no_room_is_left_to_who_offers_it() {
-        let queue = Queue::new(2);
+        let queue = ReportQueue::new(2);
         for n in 0..5 {
             let has_room = queue.offer_or(n, |last| {
                 *last.unwrap() += 10;
@@ -155,8 +154,8 @@ mod tests {
     }
 
     #[test]
-    fn waiting_ends_with_an_item_with_the_patience_or_with_the_queue() {
-        let queue = Queue::new(2);
+    fn waiting_ends_with_an_item_at_the_timeout_or_with_the_queue() {
+        let queue = ReportQueue::new(2);
         assert_eq!(queue.wait_for(Duration::ZERO), Next::Nothing);
         assert!(!queue.wait_for_close(Duration::ZERO));
         queue.push(1);
@@ -171,7 +170,7 @@ mod tests {
 
     #[test]
     fn an_empty_queue_keeps_little_room() {
-        let queue = Queue::new(1000);
+        let queue = ReportQueue::new(1000);
         for n in 0..1000 {
             queue.push(n);
         }

@@ -1,20 +1,21 @@
-//! What a drain would do, as `plan` prints it: a table for people, one object for programs.
+//! The output of `plan`: a table for people, or one JSON object for programs.
 
 use std::fmt;
 use std::time::Duration;
 
-use crate::drain::forecast::{Fate, Forecast};
+use crate::drain::forecast::{Fate, Forecast, Held, Remark};
 use crate::drain::pod::Tier;
+use crate::drain::verdict::Obstacle;
 use crate::json::{Object, list, text};
 
-/// All that was found out.
+/// What a drain would do.
 #[derive(Debug)]
 pub struct Rehearsal<'a> {
-    /// Of which node.
+    /// The node.
     pub node: &'a str,
     /// How long from the notice until the instance goes.
     pub deadline: Duration,
-    /// How long before that the last pod is to have ended.
+    /// How long before that the last pod should have ended.
     pub margin: Duration,
     /// What would become of each pod, the worst last.
     pub pods: &'a [Forecast],
@@ -28,7 +29,7 @@ impl Rehearsal<'_> {
         self.pods.iter().filter(|pod| pod.is_lost()).count()
     }
 
-    /// How many pods there are of which it is not known.
+    /// How many pods may be lost or not.
     pub fn unclear(&self) -> usize {
         self.unread + self.pods.iter().filter(|pod| pod.is_unclear()).count()
     }
@@ -47,7 +48,7 @@ impl Rehearsal<'_> {
     }
 }
 
-/// What does not apply to a pod is left out.
+/// Fields that do not apply to a pod are left out.
 fn object(pod: &Forecast) -> String {
     let budget = pod.budget().map(ToString::to_string);
     let known = [
@@ -85,8 +86,8 @@ fn turn(tier: Tier) -> &'static str {
     }
 }
 
-/// Whole: what the API server said stands at its end. Names and messages in it were made fit for one
-/// line when they were read.
+/// Not cut: an answer of the API server stands at its end. Names and messages were made fit for one line
+/// when they were read.
 fn note(pod: &Forecast) -> String {
     pod.to_string()
 }
@@ -122,12 +123,12 @@ impl fmt::Display for Rehearsal<'_> {
     }
 }
 
-/// What a dry eviction cannot tell.
+/// What dry evictions do not show.
 const ALONE: &str =
     "Each was asked about alone: a budget that lets one go now may refuse the next.\n";
 
 impl Rehearsal<'_> {
-    /// How many pods came to which fate, and how many would be lost.
+    /// How many pods have each fate, and how many would be lost.
     fn sum(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("\n")?;
         let evicted = |pod: &&Forecast| pod.fate == Fate::Evicted;
@@ -170,4 +171,60 @@ fn cells(pod: &Forecast) -> [String; 6] {
     };
     let budget = pod.budget().map_or_else(|| "-".to_owned(), ToString::to_string);
     [pod.pod.to_string(), turn, grace, budget, pod.name().to_owned(), note(pod)]
+}
+
+impl fmt::Display for Forecast {
+    /// The note in the table: why, and what else matters.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.fate {
+            Fate::LeftAlone(why) | Fate::DiesWithNode(Held::Setting(why)) => write!(f, "{why}")?,
+            Fate::EndingAlready => f.write_str("was told to end before")?,
+            Fate::Evicted if self.is_cut() => f.write_str("no more time is left")?,
+            Fate::Evicted => {}
+            Fate::Shortened => f.write_str("is ending already, with more time than is left")?,
+            Fate::Deleted(obstacle, after) => {
+                write!(f, "in {} s, if it is refused until then", after.as_secs())?;
+                if self.is_cut() {
+                    f.write_str("; no more time is left")?;
+                }
+                if let Obstacle::Failed(failed) = obstacle {
+                    write!(f, "; {failed}")?;
+                }
+            }
+            Fate::DiesWithNode(Held::Obstacle(Obstacle::Budget(_))) => {
+                f.write_str("refused, and budgets are not overridden")?;
+            }
+            Fate::DiesWithNode(Held::Obstacle(Obstacle::Failed(failed))) => {
+                write!(f, "refused, and no pod is deleted for that: {failed}")?;
+            }
+            Fate::Unclear(why) => write!(f, "{why}")?,
+        }
+        for (number, remark) in self.remarks.iter().enumerate() {
+            let says_nothing = self.fate == Fate::Evicted && !self.is_cut();
+            let is_first = says_nothing && number == 0;
+            write!(f, "{}{remark}", if is_first { "" } else { "; " })?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OwnGrace(own) => {
+                write!(f, "its own grace of {own} s is more than the setting allows")
+            }
+            Self::Unmanaged => f.write_str("no controller, nothing starts it elsewhere"),
+            Self::EmptyDir => f.write_str("the data in its emptyDir volume ends with it"),
+            Self::Detaching(Duration::ZERO) => {
+                f.write_str("its volume may still be attached when the node goes")
+            }
+            Self::Detaching(left) => write!(
+                f,
+                "its volume may still be attached when the node goes, {} s after its grace",
+                left.as_secs()
+            ),
+            Self::Finalizer(name) => write!(f, "finalizer {name} may keep its object"),
+        }
+    }
 }

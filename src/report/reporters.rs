@@ -1,46 +1,76 @@
-//! Everybody who reports: each gets the same facts, and none waits for another.
+//! All kinds of reports. Each gets the same facts, and none waits for another.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::moment::{Moment, Reading};
+use crate::report::envelope::{Envelope, Envelopes};
 use crate::report::events::Events;
 use crate::report::fact::Fact;
 use crate::report::log::Log;
 use crate::report::meter::{Meter, count_report};
 use crate::report::metrics::Metrics;
-use crate::report::server::pages::Shown;
+use crate::report::server::endpoints::Shown;
 use crate::report::webhook::Webhooks;
-use crate::report::{Starter, Teller};
+use crate::report::{FactSink, Starter};
 
-/// The log, and whoever else is to be told.
+/// The log, and every other way to report that is switched on.
 pub struct Reporters {
-    log: Log,
+    own: LogSink,
     meter: Option<Meter>,
     events: Option<Events>,
     webhooks: Option<Webhooks>,
-    /// For whose threads the system had no room, by their names.
+    /// Threads that could not be started.
     waiting: Vec<(&'static str, Starter)>,
     /// When they are tried again.
     next_try: Moment,
 }
 
-/// How soon a thread that the system did not give is asked for again.
+/// The log, and the counters of reports. Facts about reports themselves go only here.
+#[derive(Clone)]
+struct LogSink {
+    log: Log,
+    /// What metrics and probes show, if they are enabled.
+    shown: Option<Shown>,
+    envelopes: Arc<Mutex<Envelopes>>,
+}
+
+impl LogSink {
+    fn put(&self, at: Reading, fact: Fact) -> Envelope {
+        self.envelopes.lock().unwrap_or_else(PoisonError::into_inner).put(at, fact)
+    }
+
+    /// A fact about reports.
+    fn say(&self, at: Reading, fact: Fact) {
+        count_report(self.shown.as_ref(), &fact);
+        self.log(self.put(at, fact));
+    }
+
+    fn log(&self, envelope: Envelope) {
+        if !self.log.tell(envelope)
+            && let Some(Shown { metrics: Some(metrics), .. }) = &self.shown
+        {
+            metrics.log_message_lost();
+        }
+    }
+}
+
+/// From one attempt to start a thread to the next.
 const THREAD_PAUSE: Duration = Duration::from_mins(1);
 
 /// How long the log may take for its last lines.
 const LOG_FLUSH: Duration = Duration::from_millis(500);
-/// How long the others may take for their last reports. Together with the log less than the time that
-/// a drain leaves between its last word and SIGKILL.
+/// How long other reports may take at the end. Together with the log, less than what a drain leaves
+/// between its last fact and SIGKILL.
 const LAST_REPORTS: Duration = Duration::from_millis(1200);
 
 impl Reporters {
-    /// The log, and where metrics or probes are wanted, what they show.
+    /// The log only, and `shown`, where there are metrics or probes.
     pub fn new(log: Log, shown: Option<Shown>) -> Self {
         Self {
-            log,
-            meter: shown.map(Meter::new),
+            meter: shown.clone().map(Meter::new),
+            own: LogSink { log, shown, envelopes: Arc::default() },
             events: None,
             webhooks: None,
             waiting: Vec::new(),
@@ -48,25 +78,25 @@ impl Reporters {
         }
     }
 
-    /// Events are written, too.
+    /// With Kubernetes Events.
     #[must_use]
     pub fn with_events(self, events: Events) -> Self {
         Self { events: Some(events), ..self }
     }
 
-    /// Messages are sent, too.
+    /// With webhooks.
     #[must_use]
     pub fn with_webhooks(self, webhooks: Webhooks) -> Self {
         Self { webhooks: Some(webhooks), ..self }
     }
 
-    /// Starts the thread of one who reports. Where the system gives none, that is said, and it is asked
-    /// again a minute later, while facts are told.
+    /// Starts a thread. If the system has none to spare, that is logged, and it is tried again each
+    /// minute, as facts come.
     pub fn start(&mut self, reading: Reading, who: &'static str, start: Starter) {
         if let Err(error) = start() {
             self.next_try = reading.now + THREAD_PAUSE;
             self.waiting.push((who, start));
-            self.say(reading, Fact::ThreadMissing(who, error.to_string()));
+            self.own.say(reading, Fact::ThreadMissing(who, error.to_string()));
         }
     }
 
@@ -77,53 +107,40 @@ impl Reporters {
         self.next_try = reading.now + THREAD_PAUSE;
         for (who, start) in std::mem::take(&mut self.waiting) {
             match start() {
-                Ok(()) => self.say(reading, Fact::ThreadStarted(who)),
+                Ok(()) => self.own.say(reading, Fact::ThreadStarted(who)),
                 Err(_) => self.waiting.push((who, start)),
             }
         }
     }
 
-    fn say(&self, reading: Reading, fact: Fact) {
-        count_report(self.shown(), &fact);
-        tell_log(&self.log, self.metrics().as_ref(), reading, fact);
+    /// Where the threads report what happens to their reports.
+    pub fn sink(&self, clock: Clock) -> FactSink {
+        let own = self.own.clone();
+        Arc::new(move |fact| own.say(clock.read(), fact))
     }
 
-    /// For those who report and have something to say of it.
-    pub fn teller(&self, clock: Clock) -> Teller {
-        let (log, shown) = (self.log.clone(), self.shown().cloned());
-        Arc::new(move |fact| {
-            count_report(shown.as_ref(), &fact);
-            let metrics = shown.as_ref().and_then(|shown| shown.metrics.as_ref());
-            tell_log(&log, metrics, clock.read(), fact);
-        })
-    }
-
-    /// What metrics and probes show, where they are wanted.
-    fn shown(&self) -> Option<&Shown> {
-        self.meter.as_ref().map(Meter::shown)
-    }
-
-    /// What is counted, where that is wanted.
+    /// The metrics, if they are enabled.
     pub fn metrics(&self) -> Option<Arc<Metrics>> {
-        self.shown().and_then(|shown| shown.metrics.clone())
+        self.own.shown.as_ref().and_then(|shown| shown.metrics.clone())
     }
 
-    /// Passes a fact on to everybody. Never waits.
+    /// Passes a fact on to all. Never blocks.
     pub fn tell(&mut self, reading: Reading, fact: Fact) {
+        let envelope = self.own.put(reading, fact);
         if let Some(meter) = &mut self.meter {
-            meter.tell(reading, &fact);
+            meter.tell(&envelope);
         }
         if let Some(events) = &mut self.events {
-            events.tell(reading, &fact);
+            events.tell(&envelope);
         }
         if let Some(webhooks) = &mut self.webhooks {
-            webhooks.tell(reading, &fact);
+            webhooks.tell(&envelope);
         }
-        tell_log(&self.log, self.metrics().as_ref(), reading, fact);
+        self.own.log(envelope);
         self.start_again(reading);
     }
 
-    /// Gives everybody a moment for what they still have to say.
+    /// Waits a moment for the last reports.
     pub fn finish(mut self, clock: Clock) {
         let until = clock.now() + LAST_REPORTS;
         if let Some(webhooks) = &self.webhooks {
@@ -136,37 +153,30 @@ impl Reporters {
         if let Some(webhooks) = &mut self.webhooks {
             webhooks.finish(|| clock.now().until(until));
         }
-        self.log.finish(LOG_FLUSH);
-    }
-}
-
-fn tell_log(log: &Log, metrics: Option<&Arc<Metrics>>, reading: Reading, fact: Fact) {
-    if !log.tell(reading.wall, fact)
-        && let Some(metrics) = metrics
-    {
-        metrics.log_message_lost();
+        self.own.log.finish(LOG_FLUSH);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::io;
-    use std::sync::Mutex;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
     use crate::moment::WallTime;
     use crate::remark::Remark;
     use crate::report::fact::Level;
-    use crate::report::health::Health;
+    use crate::report::health::ProcessHealth;
+    use crate::report::log::Style;
     use crate::report::metrics::Format;
+    use crate::report::samples::{noon, start};
 
     #[test]
     fn a_thread_that_the_system_does_not_give_is_asked_for_each_minute_and_ends_nothing() {
         let wall = WallTime::parse("2026-11-23T12:00:00Z").unwrap();
         let at = |seconds| Reading { now: Moment::START + Duration::from_secs(seconds), wall };
         let metrics = Arc::new(Metrics::new("0", &[]));
-        let health = Arc::new(Mutex::new(Health::new([])));
+        let health = Arc::new(Mutex::new(ProcessHealth::new([])));
         let shown = Shown { metrics: Some(Arc::clone(&metrics)), health };
         let mut reporters = Reporters::new(Log::new(Level::Info), Some(shown));
         let missing = || {
@@ -190,5 +200,19 @@ mod tests {
             assert_eq!(asked.load(Ordering::Relaxed), times, "after {second} s");
             assert_eq!(missing(), left, "after {second} s");
         }
+    }
+    #[test]
+    fn json_names_the_node_also_where_the_start_is_not_logged() {
+        let (reader, writer) = io::pipe().unwrap();
+        let log = Log::start(writer, Style::Json, Level::Warn).unwrap();
+        let mut reporters = Reporters::new(log, None);
+        reporters.tell(noon(), Fact::Started(Box::new(start(Some("node-1")))));
+        reporters.tell(noon(), Fact::Remark(Remark::new("kept")));
+        reporters.sink(Clock::start())(Fact::SettingUnusable("kept".to_owned()));
+        reporters.finish(Clock::start());
+        let text = io::read_to_string(reader).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 2, "{text}");
+        assert!(lines.iter().all(|line| line.contains(r#""node":"node-1""#)), "{text}");
     }
 }

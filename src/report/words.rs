@@ -1,12 +1,14 @@
-//! The facts in words, as the log has them.
+//! The text of facts, as in the log.
+
+pub(super) mod drain;
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::drain::verdict::Verdict;
-use crate::node::Hand;
 use crate::node::marks::{Change, Cordon};
 use crate::node::state::STATE_ANNOTATION;
+use crate::node::{EXCLUSION_LABEL, Hand, MOST_TAINTS};
 use crate::notice::{Notice, NoticeId};
 use crate::plan::kinds::Basis;
 use crate::report::fact::{Channel, Fact, Level, Occasion, Purpose, Start, Withdrawal};
@@ -144,7 +146,7 @@ impl fmt::Display for Fact {
             ),
             Self::Drain(progress) => write!(f, "{progress}"),
             Self::Verdict(occasion, verdict) => {
-                write!(f, "{}\n{verdict}", Ended(*occasion, verdict))
+                write!(f, "{}\n{verdict}", Headline(*occasion, verdict))
             }
             Self::DeadlineReached => f.write_str(
                 "the deadline is reached and nothing has changed since the table. Polling goes on",
@@ -236,13 +238,13 @@ impl fmt::Display for Start {
     }
 }
 
-/// Why there is a verdict, in words.
-pub(super) struct Ended<'a>(pub(super) Occasion, pub(super) &'a Verdict);
+/// Why there is a verdict: the first line of the table.
+pub(super) struct Headline<'a>(pub(super) Occasion, pub(super) &'a Verdict);
 
-impl fmt::Display for Ended<'_> {
+impl fmt::Display for Headline<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
-            // A pod that could not be read may well be there.
+            // A pod that could not be read may still be there.
             Occasion::Empty if self.1.unread > 0 => {
                 "the drain is done for the pods that could be read: none of them is left that was \
                  to go"
@@ -266,7 +268,7 @@ impl fmt::Display for Ended<'_> {
     }
 }
 
-/// What a notice says will happen, and when.
+/// What a notice announces, and when.
 pub(super) struct Announced<'a>(pub(super) &'a Notice, pub(super) Basis);
 
 impl fmt::Display for Announced<'_> {
@@ -293,7 +295,7 @@ impl fmt::Display for Announced<'_> {
     }
 }
 
-/// To the nearest second: some of what was left is over when it is said.
+/// To the nearest second: a fact is reported a little after its time was taken.
 fn seconds(time: Duration) -> u64 {
     (time + Duration::from_millis(500)).as_secs()
 }
@@ -315,8 +317,89 @@ impl fmt::Display for Left {
     }
 }
 
+impl fmt::Display for Basis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stated(time) => write!(f, "at {time}"),
+            Self::Over(time, window) => {
+                write!(f, "at {time}, which is over: taken as {} s from now", window.as_secs())
+            }
+            Self::TooFar(time, window) => write!(
+                f,
+                "at {time}, which is too far ahead to be true: taken as {} s from now",
+                window.as_secs()
+            ),
+            Self::Unstated(window) => write!(
+                f,
+                "at a time that it does not tell: taken as {} s from now",
+                window.as_secs()
+            ),
+            Self::AtOnce => f.write_str("at once"),
+            Self::NoDeadline => f.write_str("without a deadline"),
+            Self::Remembered => {
+                f.write_str("at the time that an earlier process of this handler assumed")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cordon(Cordon::Done) => f.write_str("the node is cordoned"),
+            Self::Cordon(Cordon::Kept) => {
+                f.write_str("the node was cordoned already, by this handler")
+            }
+            Self::Cordon(Cordon::Foreign) => {
+                f.write_str("the node was cordoned already, by somebody else")
+            }
+            Self::Uncordoned => f.write_str("the node is uncordoned"),
+            Self::CordonStays => f.write_str(
+                "the node stays cordoned: somebody else has cordoned it since this handler did",
+            ),
+            Self::CordonLifted => {
+                f.write_str("the node is cordoned no longer: somebody else has uncordoned it")
+            }
+            Self::Tainted(taint) => write!(f, "the node is tainted: {taint}"),
+            Self::TaintForeign(taint) => write!(
+                f,
+                "the taint {taint} stands there already, set by somebody else, and is left as it is"
+            ),
+            Self::Untainted(taint) => write!(f, "the taint {taint} is taken off"),
+            Self::TaintStays(taint) => write!(
+                f,
+                "the taint that this handler set was changed to {taint} by somebody else, and is \
+                 left as it is"
+            ),
+            Self::TaintsTooMany => write!(
+                f,
+                "the node has more than {MOST_TAINTS} taints: they are left as they are, and none is \
+                 added or taken off"
+            ),
+            Self::Excluded => {
+                write!(f, "the node is excluded from load balancers: label {EXCLUSION_LABEL}")
+            }
+            Self::ExclusionForeign(value) => write!(
+                f,
+                "the label {EXCLUSION_LABEL}={value} stands there already, set by somebody else, \
+                 and is left as it is"
+            ),
+            Self::Included => write!(
+                f,
+                "the node is excluded from load balancers no longer: label {EXCLUSION_LABEL} is \
+                 taken off"
+            ),
+            Self::ExclusionStays(value) => write!(
+                f,
+                "the label {EXCLUSION_LABEL} was changed to \"{value}\" by somebody else, and is \
+                 left as it is"
+            ),
+        }
+    }
+}
+
 impl fmt::Display for Purpose {
-    /// What is so for the time being.
+    /// The state of things until it succeeds.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Recall => {

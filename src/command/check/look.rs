@@ -20,7 +20,7 @@ use crate::kube::request;
 use crate::kube::server::Server;
 use crate::kube::token::Claims;
 use crate::node::{NodeAnswer, RebalanceMark};
-use crate::report::server::Server as Listener;
+use crate::report::server::PageServer;
 use crate::report::webhook::post::{self, Target};
 use crate::settings::{ApiServer, Settings, WhichNode};
 use crate::source::look::Token;
@@ -308,7 +308,7 @@ pub(super) fn reports(settings: &Settings, clock: Clock, findings: &Findings) {
 }
 
 fn ports(settings: &Settings, findings: &Findings) {
-    let listener = Listener::bind(&wanted_pages(&settings.reporting));
+    let listener = PageServer::bind(&wanted_pages(&settings.reporting));
     for (address, pages) in listener.addresses() {
         findings.add("port", &Finding::ok(format!("{address} is free for {pages}")));
     }

@@ -1,4 +1,4 @@
-//! Events as core/v1 has them (Kubernetes API reference, "Event v1 core"). Requests as values.
+//! Events as in core/v1 (Kubernetes API reference, "Event v1 core"). Requests as values.
 
 use k8s_openapi::Resource;
 use k8s_openapi::api::core::v1::{self, Node, Pod};
@@ -8,30 +8,30 @@ use crate::instance::Instance;
 use crate::kube::event::{self, Annotations};
 use crate::kube::request::Request;
 use crate::moment::WallTime;
-use crate::report::events::event::{Event, Regarding};
-use crate::report::events::writer::Identity;
+use crate::report::events::EventSource;
+use crate::report::events::record::{EventRecord, Regarding};
 
-/// In whose name Events are written.
+/// The component that reports.
 const COMPONENT: &str = "k8s-spot-handler";
 
-/// Events about what is in no namespace, such as Nodes, are kept in this one.
+/// The namespace of Events about objects without one, such as Nodes.
 const NO_NAMESPACE: &str = "default";
 
 /// A message has at most so many bytes (events.k8s.io/v1, `note`).
 const LONGEST: usize = 1024;
 
-/// Writes a new Event.
+/// Creates an Event.
 pub(super) fn create(
     name: &str,
-    event: &Event,
+    event: &EventRecord,
     at: WallTime,
     node: &str,
-    identity: &Identity,
+    source: &EventSource,
     instance: &Instance,
 ) -> Request {
     let time = at.to_string();
     let involved_object = match &event.regarding {
-        // As the kubelet does it: `kubectl describe node` looks for the name where the UID belongs.
+        // As the kubelet does: `kubectl describe node` looks for the name in place of the UID.
         Regarding::Node => Reference {
             api_version: Node::API_VERSION,
             kind: Node::KIND,
@@ -47,42 +47,42 @@ pub(super) fn create(
             uid: &pod.uid,
         },
     };
-    let body = Body {
+    let body = EventBody {
         api_version: v1::Event::API_VERSION,
         kind: v1::Event::KIND,
-        metadata: Metadata {
+        metadata: EventMeta {
             name,
             namespace: namespace(event),
-            annotations: annotations(instance, &identity.annotations),
+            annotations: annotations(instance, &source.annotations),
         },
         involved_object,
         reason: event.reason,
         message: message(event),
         r#type: if event.is_warning { "Warning" } else { "Normal" },
-        source: Source { component: COMPONENT, host: node },
+        source: Component { component: COMPONENT, host: node },
         first_timestamp: &time,
         last_timestamp: &time,
         count: 1,
         reporting_component: COMPONENT,
-        reporting_instance: identity.pod.as_deref().unwrap_or(node),
+        reporting_instance: source.pod.as_deref().unwrap_or(node),
     };
     event::create(namespace(event), json::to_string(&body))
 }
 
-/// Says that it has happened so many times now.
-pub(super) fn count(name: &str, event: &Event, count: u32, at: WallTime) -> Request {
-    let patch = Again { message: message(event), count, last_timestamp: at.to_string() };
+/// Updates the count of an Event.
+pub(super) fn count(name: &str, event: &EventRecord, count: u32, at: WallTime) -> Request {
+    let patch = EventPatch { message: message(event), count, last_timestamp: at.to_string() };
     event::patch(namespace(event), name, json::to_string(&patch))
 }
 
-fn namespace(event: &Event) -> &str {
+fn namespace(event: &EventRecord) -> &str {
     match &event.regarding {
         Regarding::Node => NO_NAMESPACE,
         Regarding::Pod(pod) => &pod.namespace,
     }
 }
 
-fn message(event: &Event) -> &str {
+fn message(event: &EventRecord) -> &str {
     let text = event.message.as_str();
     text.get(..text.floor_char_boundary(LONGEST)).unwrap_or(text)
 }
@@ -109,17 +109,17 @@ fn annotations(instance: &Instance, more: &Annotations) -> json::Object {
 }
 
 #[derive(Serialize)]
-struct Body<'a> {
+struct EventBody<'a> {
     #[serde(rename = "apiVersion")]
     api_version: &'a str,
     kind: &'a str,
-    metadata: Metadata<'a>,
+    metadata: EventMeta<'a>,
     #[serde(rename = "involvedObject")]
     involved_object: Reference<'a>,
     reason: &'a str,
     message: &'a str,
     r#type: &'a str,
-    source: Source<'a>,
+    source: Component<'a>,
     #[serde(rename = "firstTimestamp")]
     first_timestamp: &'a str,
     #[serde(rename = "lastTimestamp")]
@@ -132,7 +132,7 @@ struct Body<'a> {
 }
 
 #[derive(Serialize)]
-struct Metadata<'a> {
+struct EventMeta<'a> {
     name: &'a str,
     namespace: &'a str,
     annotations: json::Object,
@@ -149,13 +149,13 @@ struct Reference<'a> {
 }
 
 #[derive(Serialize)]
-struct Source<'a> {
+struct Component<'a> {
     component: &'a str,
     host: &'a str,
 }
 
 #[derive(Serialize)]
-struct Again<'a> {
+struct EventPatch<'a> {
     message: &'a str,
     count: u32,
     #[serde(rename = "lastTimestamp")]
@@ -164,13 +164,11 @@ struct Again<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::drain::ask::PodRef;
+    use crate::report::samples::pod;
 
-    fn identity() -> Identity {
-        Identity {
+    fn source() -> EventSource {
+        EventSource {
             pod: Some("handler-x".to_owned()),
             annotations: [("team".to_owned(), "a \"b\"".to_owned())].into(),
         }
@@ -180,15 +178,15 @@ mod tests {
         WallTime::parse("2026-11-23T12:00:00.5Z").unwrap()
     }
 
-    fn event(regarding: Regarding) -> Event {
+    fn event(regarding: Regarding) -> EventRecord {
         let message = format!("é\"{}", "x".repeat(2000));
-        Event { regarding, is_warning: true, reason: "PreDrain", message }
+        EventRecord { regarding, is_warning: true, reason: "PreDrain", message }
     }
 
     /// As the API server would read it: the oracle of the tests.
-    fn written(event: &Event) -> (String, v1::Event) {
+    fn written(event: &EventRecord) -> (String, v1::Event) {
         let instance = Instance { region: Some("eu-west-1".into()), ..Instance::default() };
-        let request = create("node-1.1", event, at(), "node-1", &identity(), &instance);
+        let request = create("node-1.1", event, at(), "node-1", &source(), &instance);
         let body = serde_json::from_str(&request.body.unwrap().text).unwrap();
         (request.path, body)
     }
@@ -216,12 +214,10 @@ mod tests {
 
     #[test]
     fn an_event_on_a_pod_stands_in_its_namespace() {
-        let (namespace, name, uid) = ("shop".into(), "web-1".into(), "u-1".into());
-        let pod = Regarding::Pod(Arc::new(PodRef { namespace, name, uid }));
-        let (path, event) = written(&event(pod));
+        let (path, event) = written(&event(Regarding::Pod(pod("web-1"))));
         assert_eq!(path, "/api/v1/namespaces/shop/events");
         let of = event.involved_object;
-        assert_eq!((of.kind.as_deref(), of.uid.as_deref()), (Some("Pod"), Some("u-1")));
+        assert_eq!((of.kind.as_deref(), of.uid.as_deref()), (Some("Pod"), Some("web-1")));
         assert_eq!(of.namespace, event.metadata.namespace);
     }
 

@@ -1,94 +1,78 @@
-//! JSON, for machines: one object a line, whose fields have names that do not change.
+//! JSON, for machines: one object a line, whose field names do not change. Every object has `time`,
+//! `level`, `fact` (the name of the fact) and `message` (the text of the text log); the others where they
+//! apply: `node`, `event` and `kind` (the notice), `pod` and `namespace`, `outcome`, `budget`,
+//! `seconds`.
 
 use std::fmt::{self, Display};
 use std::io;
+use std::time::Duration;
 
-use crate::drain::verdict::{Row, Verdict};
+use crate::drain::ask::{Budget, PodRef};
+use crate::drain::progress::Progress;
+use crate::drain::timing;
+use crate::drain::verdict::Row;
 use crate::excerpt::is_hidden;
 use crate::json::Object;
 use crate::moment::WallTime;
 use crate::notice::NoticeId;
+use crate::report::envelope::Envelope;
 use crate::report::fact::{Fact, Level};
-use crate::report::fields::Fields;
-use crate::report::words::Ended;
+use crate::report::words::Headline;
+use crate::report::words::drain::Summary;
 
-/// Writes facts as objects. Every object has `time`, `level`, `fact` (a stable name for what is said)
-/// and `message` (the words of the text log); the others where they apply: `node`, `event` and `kind`
-/// (the notice), `pod` and `namespace`, `outcome`, `budget`, `seconds`.
-#[derive(Debug, Default)]
-pub(super) struct JsonLines {
-    node: Option<String>,
-    /// The notice that is drained for.
-    drained: Option<NoticeId>,
-}
-
-impl JsonLines {
-    /// A fact is one object; a table of verdicts one for each pod, and one for all of them.
-    pub(super) fn write(&self, out: &mut impl io::Write, at: WallTime, fact: &Fact) -> fmt::Result {
-        if let Fact::Verdict(occasion, verdict) = fact {
-            for row in verdict.in_order() {
-                self.write_row(out, at, verdict, row)?;
-            }
-            let message = format!("{}: {}", Ended(*occasion, verdict), verdict.summary());
-            let object = self.object(at, fact.level(), fact.name(), &message, &fact.fields());
-            return write_line(out, object);
-        }
-        write_line(out, self.object(at, fact.level(), fact.name(), fact, &fact.fields()))
-    }
-
-    /// What is said where there is no log (yet): as a line of its own.
-    pub(super) fn lone(at: WallTime, level: Level, name: &str, message: &impl Display) -> String {
-        Self::default().object(at, level, name, message, &Fields::default()) + "\n"
-    }
-
-    /// That facts were lost.
-    pub(super) fn write_lost(
-        &self,
-        out: &mut impl io::Write,
-        at: WallTime,
-        words: &impl Display,
-    ) -> fmt::Result {
-        write_line(out, self.object(at, Level::Warn, "log_lost", words, &Fields::default()))
-    }
-
-    fn write_row(
-        &self,
-        out: &mut impl io::Write,
-        at: WallTime,
-        verdict: &Verdict,
-        row: &Row,
-    ) -> fmt::Result {
+/// A fact is one object; a table of verdicts one for each pod, and one for all of them.
+pub(super) fn write(out: &mut impl io::Write, envelope: &Envelope) -> fmt::Result {
+    let fact = &envelope.fact;
+    let head = |level, name| ObjectHead {
+        at: envelope.at.wall,
+        level,
+        name,
+        node: envelope.node.as_deref(),
+        drained: envelope.drain.as_ref().map(|drain| &drain.notice.id),
+    };
+    let whole = head(fact.level(), fact.name());
+    let fields = FactFields::of_fact(fact);
+    let Fact::Verdict(occasion, verdict) = fact else {
+        return write_line(out, whole.object(fact, &fields));
+    };
+    for row in verdict.in_order() {
+        let level = if verdict.leaves(row) { Level::Error } else { Level::Info };
         let note = row.outcome.to_string();
         let colon = if note.is_empty() { "" } else { ": " };
         let message = format!("{}: {}{colon}{note}", row.pod, row.outcome.name());
-        let level = if verdict.leaves(row) { Level::Error } else { Level::Info };
-        write_line(out, self.object(at, level, "pod_verdict", &message, &Fields::of_row(row)))
+        write_line(out, head(level, "pod_verdict").object(&message, &FactFields::of_row(row)))?;
     }
+    let message = format!("{}: {}", Headline(*occasion, verdict), Summary(verdict));
+    write_line(out, whole.object(&message, &fields))
+}
 
-    /// What later facts leave out. Every fact that says it is taken in, written or not.
-    pub(super) fn take_in(&mut self, fact: &Fact) {
-        match fact {
-            Fact::Started(start) => self.node.clone_from(&start.node),
-            Fact::NodeFound(name) => self.node = Some(name.clone()),
-            Fact::NoticeSeen { notice, .. } | Fact::TakenOver { notice, .. } => {
-                self.drained = Some(notice.id.clone());
-            }
-            _ => {}
-        }
-    }
+/// A line without a fact.
+pub(super) fn line(
+    at: WallTime,
+    level: Level,
+    name: &str,
+    node: Option<&str>,
+    message: &impl Display,
+) -> String {
+    let head = ObjectHead { at, level, name, node, drained: None };
+    head.object(message, &FactFields::default()) + "\n"
+}
 
-    fn object(
-        &self,
-        at: WallTime,
-        level: Level,
-        name: &str,
-        message: &impl Display,
-        fields: &Fields<'_>,
-    ) -> String {
-        let drained = self.drained.as_ref().filter(|_| fields.is_of_drain);
-        let notice = fields.notice.or(drained);
+/// What every object has.
+struct ObjectHead<'a> {
+    at: WallTime,
+    level: Level,
+    name: &'a str,
+    node: Option<&'a str>,
+    /// The notice that is drained for.
+    drained: Option<&'a NoticeId>,
+}
+
+impl ObjectHead<'_> {
+    fn object(&self, message: &impl Display, fields: &FactFields<'_>) -> String {
+        let notice = fields.notice.or(self.drained.filter(|_| fields.is_of_drain));
         let more = [
-            ("node", self.node.clone()),
+            ("node", self.node.map(str::to_owned)),
             ("event", notice.map(shown)),
             ("kind", notice.map(|id| id.kind().to_string())),
             ("pod", fields.pod.map(|pod| pod.name.clone())),
@@ -96,11 +80,11 @@ impl JsonLines {
             ("outcome", fields.outcome.map(str::to_owned)),
             ("budget", fields.budget.map(shown)),
         ];
-        // Whoever reads such a line with their eyes wants the time first.
+        // The time first, for people.
         let object = Object::new()
-            .text("time", &at.to_string())
-            .text("level", &level.to_string().to_ascii_lowercase())
-            .text("fact", name)
+            .text("time", &self.at.to_string())
+            .text("level", &self.level.to_string().to_ascii_lowercase())
+            .text("fact", self.name)
             .text("message", &shown(message));
         let known = more.into_iter().filter_map(|(key, value)| Some((key, value?)));
         let object = known.fold(object, |object, (key, value)| object.text(key, &value));
@@ -132,47 +116,133 @@ fn shown(text: &impl Display) -> String {
     })
 }
 
+/// The fields of a fact.
+#[derive(Debug, Default)]
+struct FactFields<'a> {
+    /// Which notice.
+    notice: Option<&'a NoticeId>,
+    /// It is about the drain under way, for whatever notice.
+    is_of_drain: bool,
+    /// Which pod.
+    pod: Option<&'a PodRef>,
+    /// What became of the pod.
+    outcome: Option<&'static str>,
+    /// Which budget stood in the way.
+    budget: Option<&'a Budget>,
+    /// The duration in its text.
+    seconds: Option<Duration>,
+}
+
+impl<'a> FactFields<'a> {
+    /// Those of a row of the table of verdicts.
+    fn of_row(row: &'a Row) -> Self {
+        Self {
+            is_of_drain: true,
+            pod: Some(&row.pod),
+            outcome: Some(row.outcome.name()),
+            budget: row.outcome.budget(),
+            seconds: row.gone_after,
+            ..Self::default()
+        }
+    }
+
+    fn of_notice(notice: &'a NoticeId, seconds: Option<Duration>) -> Self {
+        Self { notice: Some(notice), seconds, ..Self::default() }
+    }
+
+    fn of_drain(seconds: Option<Duration>) -> Self {
+        Self { is_of_drain: true, seconds, ..Self::default() }
+    }
+
+    fn of_progress(progress: &'a Progress) -> Self {
+        let (pod, budget, seconds) = match progress {
+            Progress::Blocked { pod, budget, deleted_in } => (pod, Some(budget), *deleted_in),
+            Progress::Deleted { pod, obstacle, grace } => {
+                let budget = obstacle.budget();
+                return Self {
+                    pod: Some(pod),
+                    budget,
+                    ..Self::of_drain(grace.map(timing::seconds))
+                };
+            }
+            Progress::WouldBlock(pod, budget) => (pod, Some(budget), None),
+            Progress::Evicted { pod, grace, .. } | Progress::Shortened { pod, grace } => {
+                (pod, None, Some(timing::seconds(*grace)))
+            }
+            Progress::Gone { pod, after } => (pod, None, Some(*after)),
+            Progress::LeftAlone(pod, _)
+            | Progress::Late(pod)
+            | Progress::WouldEvict(pod)
+            | Progress::Returned { pod, .. }
+            | Progress::NotMarked { pod, .. } => (pod, None, None),
+            Progress::NamespaceTerminating { pod, deleted_in }
+            | Progress::Forbidden { pod, deleted_in, .. }
+            | Progress::Failing { pod, deleted_in, .. } => (pod, None, *deleted_in),
+            Progress::Listed { .. }
+            | Progress::Recovered { .. }
+            | Progress::Unread { .. }
+            | Progress::WatchLost { .. } => return Self::of_drain(None),
+        };
+        let budget = budget.map(AsRef::as_ref);
+        Self { pod: Some(pod), budget, ..Self::of_drain(seconds) }
+    }
+
+    fn of_fact(fact: &'a Fact) -> Self {
+        match fact {
+            Fact::NoticeSeen { notice, left, .. } | Fact::TakenOver { notice, left, .. } => {
+                Self::of_notice(&notice.id, Some(*left))
+            }
+            Fact::NoticeScheduled { notice, ahead, .. } => {
+                Self::of_notice(&notice.id, Some(*ahead))
+            }
+            Fact::NoticeMarks { notice, .. } | Fact::NoticeBeside { notice, .. } => {
+                Self::of_notice(&notice.id, None)
+            }
+            Fact::NoticeWithdrawn(id, _)
+            | Fact::StaysWithdrawn(id)
+            | Fact::MarksExpired(id)
+            | Fact::DrainedBefore(id) => Self::of_notice(id, None),
+            Fact::Drain(progress) => Self::of_progress(progress),
+            Fact::Verdict(_, verdict) => Self::of_drain(Some(verdict.took)),
+            Fact::DeadlineMoved { left, .. } | Fact::EndsAfterDrain(left) => {
+                Self::of_drain(Some(*left))
+            }
+            Fact::DrainBegins(_) | Fact::DeadlineReached | Fact::EndsDrained => {
+                Self::of_drain(None)
+            }
+            Fact::MarksLast(left) => Self { seconds: Some(*left), ..Self::default() },
+            _ => Self::default(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::Duration;
 
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::drain::ask::{Budget, PodRef};
-    use crate::drain::progress::Progress;
-    use crate::drain::verdict::{Outcome, Reason};
-    use crate::notice::{Action, Notice, When};
+    use crate::drain::verdict::{Outcome, Reason, Verdict};
+    use crate::notice::Notice;
     use crate::plan::kinds::Basis;
     use crate::report::fact::Occasion;
+    use crate::report::samples::{self, TERMINATE, in_envelopes, pod};
 
     fn written(facts: &[Fact]) -> Vec<Value> {
-        let mut lines = JsonLines { node: Some("node-1".to_owned()), drained: None };
-        let at = WallTime::parse("2026-11-23T12:00:00.5Z").unwrap();
         let mut out = Vec::new();
-        for fact in facts {
-            lines.take_in(fact);
-            lines.write(&mut out, at, fact).unwrap();
+        for envelope in in_envelopes(facts) {
+            write(&mut out, &envelope).unwrap();
         }
         let text = String::from_utf8(out).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    fn pod(name: &str) -> Arc<PodRef> {
-        Arc::new(PodRef { namespace: "shop".into(), name: name.into(), uid: "u".into() })
-    }
-
     fn notice() -> Fact {
-        let notice = Notice {
-            id: NoticeId::Interruption(Action::Terminate),
-            when: When::Unstated,
-            until: None,
-            window: Duration::from_mins(2),
-            wording: "\"quoted\" \u{202e}".to_owned(),
-        };
+        let wording = "\"quoted\" \u{202e}".to_owned();
+        let notice = Box::new(Notice { wording, ..samples::notice(TERMINATE) });
         let basis = Basis::AtOnce;
-        Fact::NoticeSeen { notice: Box::new(notice), basis, left: Duration::from_millis(1500) }
+        Fact::NoticeSeen { notice, basis, left: Duration::from_millis(1500) }
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The log: a thread of its own that writes facts, as text for people or as JSON for machines.
-//! Whoever tells it something never waits for whoever reads it.
+//! The log: a thread that writes facts, as text for people or as JSON for machines. A reader that is slow
+//! or hangs delays nothing else.
 
 mod json;
 pub mod status_line;
@@ -12,10 +12,9 @@ use std::thread;
 use std::time::Duration;
 
 use crate::moment::WallTime;
+use crate::report::envelope::Envelope;
 use crate::report::fact::{Fact, Level};
-use crate::report::log::json::JsonLines;
-use crate::report::log::text::TextLines;
-use crate::report::queue::Queue;
+use crate::report::queue::ReportQueue;
 
 /// How the log is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,128 +28,122 @@ pub enum Style {
     Json,
 }
 
-/// The log's end at which facts go in. Its thread ends with [`Log::finish`], else with the process.
+/// The sender of the log. Its thread ends with [`Log::finish`], else with the process.
 #[derive(Clone, Debug)]
 pub struct Log {
-    queue: Arc<Queue<Entry>>,
+    queue: Arc<ReportQueue<LogEntry>>,
     least: Level,
 }
 
 impl Log {
-    /// Starts the thread that writes to `out` what matters at least so much.
+    /// Starts the thread that writes to `out`, from this level up.
     ///
     /// # Errors
-    /// The system gives no thread.
+    /// The system has no thread to spare.
     pub fn start(out: impl Write + Send + 'static, style: Style, least: Level) -> io::Result<Self> {
         let log = Self::new(least);
         log.write_to(out, style)?;
         Ok(log)
     }
 
-    /// One that keeps what matters at least so much until it is [written](Self::write_to).
+    /// One that keeps facts from this level up until it is [written](Self::write_to).
     pub fn new(least: Level) -> Self {
-        Self { queue: Arc::new(Queue::new(CAPACITY)), least }
+        Self { queue: Arc::new(ReportQueue::new(CAPACITY)), least }
     }
 
     /// Starts the thread that writes to `out`.
     ///
     /// # Errors
-    /// The system gives no thread. It may be tried again.
+    /// The system has no thread to spare. It may be tried again.
     pub fn write_to(&self, out: impl Write + Send + 'static, style: Style) -> io::Result<()> {
-        let (writer, least) = (Arc::clone(&self.queue), self.least);
+        let queue = Arc::clone(&self.queue);
         let out: Box<dyn Write + Send> = Box::new(out);
         thread::Builder::new()
             .name("log".to_owned())
             .stack_size(STACK)
-            .spawn(move || write_all(&writer, out, style, least))
+            .spawn(move || write_all(&queue, out, style))
             .map(drop)
     }
 
-    /// Passes on a fact that became known at `at`. Never waits: if the queue is full, the fact is lost,
-    /// and that is said in its place. Whether it found room.
-    pub fn tell(&self, at: WallTime, fact: Fact) -> bool {
-        if fact.interest() < self.least && !fact.is_context() {
+    /// Queues a fact. Never blocks: if the queue is full, the fact is lost, and a line in its place says
+    /// how many were. Returns whether there was room.
+    pub fn tell(&self, envelope: Envelope) -> bool {
+        if envelope.fact.interest() < self.least {
             return true;
         }
-        // What became of every pod is said whatever happens; there is one table for a drain.
-        if matches!(fact, Fact::Verdict(..)) {
-            self.queue.push(Entry::Fact(at, fact));
+        // The verdict is never lost; there are one or two in a drain.
+        if matches!(envelope.fact, Fact::Verdict(..)) {
+            self.queue.push(LogEntry::Fact(envelope));
             return true;
         }
-        self.queue.offer_or(Entry::Fact(at, fact), |last| match last {
-            Some(Entry::Lost(time, count)) => {
-                (*time, *count) = (at, *count + 1);
+        let (at, node) = (envelope.at.wall, envelope.node.clone());
+        self.queue.offer_or(LogEntry::Fact(envelope), |last| match last {
+            Some(LogEntry::Lost { last, count, .. }) => {
+                (*last, *count) = (at, *count + 1);
                 None
             }
-            _ => Some(Entry::Lost(at, 1)),
+            _ => Some(LogEntry::Lost { last: at, node, count: 1 }),
         })
     }
 
-    /// Gives the thread until `timeout` is over to write what is queued, and leaves it then.
+    /// Waits until the thread has written what is queued, or `timeout`.
     pub fn finish(&self, timeout: Duration) {
         self.queue.close();
-        // Whether it is done by then makes no difference: there is nobody left to tell.
+        // Where it is not done by then, there is no place left to report it.
         self.queue.wait_until_done(timeout);
     }
 }
 
-/// A line of the JSON log at level error, for what is said where there is no [`Log`] yet, or none any
-/// more. `fact`: a name that does not change.
+/// A line of the JSON log at level error, where there is no [`Log`] yet, or none any more. `fact`: a name
+/// that does not change.
 pub fn json_line(at: WallTime, fact: &str, message: &impl fmt::Display) -> String {
-    JsonLines::lone(at, Level::Error, fact, message)
+    json::line(at, Level::Error, fact, None, message)
 }
 
 /// Formatting and one line of text fit many times; pages that are not touched cost nothing.
 const STACK: usize = 64 * 1024;
-/// Four facts for each of 250 pods. Each waits in some 200 bytes, and only while it waits.
+/// Four facts for each of 250 pods. Each waits in some 250 bytes, and only while it waits.
 const CAPACITY: usize = 1024;
 
 #[derive(Debug)]
-enum Entry {
-    Fact(WallTime, Fact),
-    /// So many found no room, the last of them at that time.
-    Lost(WallTime, usize),
+enum LogEntry {
+    Fact(Envelope),
+    /// This many found no room.
+    Lost {
+        last: WallTime,
+        node: Option<Arc<str>>,
+        count: usize,
+    },
 }
 
-fn write_all(queue: &Queue<Entry>, mut out: Box<dyn Write>, style: Style, least: Level) {
-    let mut lines = match style {
-        Style::Text { coloured } => Lines::Text(TextLines { coloured }),
-        Style::Json => Lines::Json(JsonLines::default()),
-    };
+fn write_all(queue: &ReportQueue<LogEntry>, mut out: Box<dyn Write>, style: Style) {
     while let Some(entry) = queue.wait() {
-        if let (Lines::Json(lines), Entry::Fact(_, fact)) = (&mut lines, &entry) {
-            lines.take_in(fact);
-        }
-        if matches!(&entry, Entry::Fact(_, fact) if fact.interest() < least) {
-            continue;
-        }
-        // A closed pipe or a full disk: there is nobody to tell, and no reason to stop.
-        let _ = lines.write(&mut out, &entry);
+        // A closed pipe or a full disk: there is no place to report it, and no reason to stop.
+        let _ = entry.write(&mut out, style);
     }
     queue.mark_done();
 }
 
-enum Lines {
-    Text(TextLines),
-    Json(JsonLines),
-}
-
-impl Lines {
-    fn write(&mut self, out: &mut impl Write, entry: &Entry) -> fmt::Result {
-        match (self, entry) {
-            (Self::Text(lines), Entry::Fact(at, fact)) => lines.write(out, *at, fact.level(), fact),
-            (Self::Json(lines), Entry::Fact(at, fact)) => lines.write(out, *at, fact),
-            (Self::Text(lines), Entry::Lost(at, count)) => {
-                lines.write(out, *at, Level::Warn, &Lost(*count))
+impl LogEntry {
+    fn write(&self, out: &mut impl Write, style: Style) -> fmt::Result {
+        match (style, self) {
+            (Style::Text { coloured }, Self::Fact(Envelope { at, fact, .. })) => {
+                text::write(out, coloured, at.wall, fact.level(), fact)
             }
-            (Self::Json(lines), Entry::Lost(at, count)) => {
-                lines.write_lost(out, *at, &Lost(*count))
+            (Style::Json, Self::Fact(envelope)) => json::write(out, envelope),
+            (Style::Text { coloured }, Self::Lost { last, count, .. }) => {
+                text::write(out, coloured, *last, Level::Warn, &Lost(*count))
+            }
+            (Style::Json, Self::Lost { last, node, count }) => {
+                let words = Lost(*count);
+                let line = json::line(*last, Level::Warn, "log_lost", node.as_deref(), &words);
+                out.write_all(line.as_bytes()).map_err(|_| fmt::Error)
             }
         }
     }
 }
 
-/// So many messages found no room.
+/// This many messages found no room.
 struct Lost(usize);
 
 impl fmt::Display for Lost {
@@ -171,16 +164,17 @@ mod tests {
     use crate::notice::NoticePath;
     use crate::remark::Remark;
     use crate::report::fact::Occasion;
+    use crate::report::samples::{alone, noon};
 
     const PLAIN: Style = Style::Text { coloured: false };
     const LONG: Duration = Duration::from_mins(1);
 
-    fn noon() -> WallTime {
-        WallTime::parse("2026-11-23T12:00:00.5Z").unwrap()
-    }
-
     fn fact(words: &str) -> Fact {
         Fact::Remark(Remark::new(words))
+    }
+
+    fn tell(log: &Log, fact: Fact) -> bool {
+        log.tell(alone(fact))
     }
 
     /// Keeps what is written where the test can see it.
@@ -234,26 +228,16 @@ mod tests {
         let paper = Paper::default();
         let log = Log::start(paper.clone(), PLAIN, Level::Warn).unwrap();
         let path = NoticePath::InstanceAction;
-        log.tell(noon(), Fact::Polled { path, status: Some(404), good: true });
-        log.tell(noon(), Fact::DeadlineReached);
-        log.tell(noon(), fact("kept"));
+        tell(&log, Fact::Polled { path, status: Some(404), good: true });
+        tell(&log, Fact::DeadlineReached);
+        tell(&log, fact("kept"));
         finish(&log);
         assert_eq!(paper.text(), "2026-11-23T12:00:00.500Z WARN  kept\n");
     }
 
     #[test]
-    fn json_names_the_node_also_where_the_start_is_not_logged() {
-        let paper = Paper::default();
-        let log = Log::start(paper.clone(), Style::Json, Level::Warn).unwrap();
-        log.tell(noon(), Fact::NodeFound("node-1".to_owned()));
-        log.tell(noon(), fact("kept"));
-        finish(&log);
-        assert!(paper.text().contains(r#""node":"node-1""#), "{}", paper.text());
-    }
-
-    #[test]
     fn a_line_for_which_there_is_no_log_is_an_object_too() {
-        let line = json_line(noon(), "not_started", &"bad\n\"settings\"");
+        let line = json_line(noon().wall, "not_started", &"bad\n\"settings\"");
         let object: serde_json::Value =
             serde_json::from_str(line.strip_suffix('\n').unwrap()).unwrap();
         assert_eq!(
@@ -270,8 +254,8 @@ mod tests {
         let paper = Paper::default();
         let log = Log::start(paper.clone(), PLAIN, Level::Error).unwrap();
         let path = NoticePath::InstanceAction;
-        log.tell(noon(), Fact::MetadataFailing(path, "status 500".to_owned()));
-        log.tell(noon(), Fact::MetadataRecovered(path, 7));
+        tell(&log, Fact::MetadataFailing(path, "status 500".to_owned()));
+        tell(&log, Fact::MetadataRecovered(path, 7));
         finish(&log);
         assert_eq!(paper.text().lines().count(), 2, "{}", paper.text());
     }
@@ -283,10 +267,10 @@ mod tests {
         let paper = Paper::default();
         let pipe = Blocked { arrived, let_go, paper: paper.clone() };
         let log = Log::start(pipe, PLAIN, Level::Info).unwrap();
-        log.tell(noon(), fact("in the writer's hand"));
+        tell(&log, fact("in the writer's hand"));
         arrival.recv().unwrap();
         for n in 0..CAPACITY + 37 {
-            let has_room = log.tell(noon(), fact(&format!("queued {n}")));
+            let has_room = tell(&log, fact(&format!("queued {n}")));
             assert_eq!(has_room, n < CAPACITY);
         }
         allow.send(()).unwrap();
@@ -295,11 +279,11 @@ mod tests {
         arrival.recv().unwrap();
         let verdict =
             Verdict { rows: vec![], listed: true, unread: 0, took: Duration::ZERO, end: None };
-        log.tell(noon(), fact("after the gap"));
+        tell(&log, fact("after the gap"));
         for n in 0..CAPACITY {
-            log.tell(noon(), fact(&format!("queued again {n}")));
+            tell(&log, fact(&format!("queued again {n}")));
         }
-        log.tell(noon(), Fact::Verdict(Occasion::Empty, Box::new(verdict)));
+        tell(&log, Fact::Verdict(Occasion::Empty, Box::new(verdict)));
         drop(allow);
         finish(&log);
 
@@ -322,9 +306,9 @@ mod tests {
         let paper = Paper::default();
         let log = Log::start(Blocked { arrived, let_go, paper: paper.clone() }, PLAIN, Level::Info)
             .unwrap();
-        log.tell(noon(), fact("stuck"));
+        tell(&log, fact("stuck"));
         arrival.recv().unwrap();
-        log.tell(noon(), fact("behind it"));
+        tell(&log, fact("behind it"));
         // Would not come back if it waited for the pipe.
         log.finish(Duration::from_millis(10));
         assert_eq!(paper.text(), "");
@@ -336,8 +320,8 @@ mod tests {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
         let log = Log::start(writer, PLAIN, Level::Info).unwrap();
-        log.tell(noon(), fact("to nobody"));
-        log.tell(noon(), fact("nor this"));
+        tell(&log, fact("to nobody"));
+        tell(&log, fact("nor this"));
         finish(&log);
     }
 
@@ -357,8 +341,8 @@ mod tests {
         }
         let paper = Paper::default();
         let log = Log::start(Hiccup(true, paper.clone()), PLAIN, Level::Info).unwrap();
-        log.tell(noon(), fact("lost"));
-        log.tell(noon(), fact("kept"));
+        tell(&log, fact("lost"));
+        tell(&log, fact("kept"));
         finish(&log);
         assert_eq!(paper.text().lines().count(), 1);
         assert!(paper.text().ends_with("kept\n"));

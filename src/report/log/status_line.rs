@@ -1,4 +1,4 @@
-//! A line that stays below the log of a terminal, and is written anew as things go on.
+//! A status line below the log on a terminal.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,18 +7,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[derive(Clone, Debug, Default)]
 pub struct StatusLine(Arc<Mutex<String>>);
 
-/// Goes to the beginning of the line, and empties it (ECMA-48, CR and EL).
+/// Returns to the beginning of the line and erases it (ECMA-48, CR and EL).
 const EMPTY: &str = "\r\u{1b}[K";
 
-/// The width of a terminal that nobody has changed: a longer line would wrap, and could not be emptied.
+/// The default width of a terminal: a longer line would wrap, and could not be erased.
 const WIDTH: usize = 79;
 
 impl StatusLine {
-    /// Shows this text instead of what it showed.
+    /// Replaces the text.
     pub fn show(&self, text: &str) {
         let mut line = self.lock();
         *line = text.chars().take(WIDTH).collect();
-        // Nobody who watches misses it.
+        // Without a terminal there is nobody to see it.
         let _ = write!(io::stderr(), "{EMPTY}{line}");
     }
 
@@ -27,7 +27,7 @@ impl StatusLine {
     }
 }
 
-/// What is written goes above the line.
+/// Writes above the line.
 impl Write for StatusLine {
     fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
         let line = self.lock();

@@ -7,33 +7,24 @@ use crate::excerpt::is_hidden;
 use crate::moment::WallTime;
 use crate::report::fact::Level;
 
-/// How lines of text are written.
-#[derive(Debug)]
-pub(super) struct TextLines {
-    /// Levels stand out by their colour.
-    pub(super) coloured: bool,
-}
-
-impl TextLines {
-    /// Writes a text of one or more lines, each with time and level before it: log collectors take
-    /// lines one by one. All but the first are indented, so that none of them looks like another fact.
-    /// Hidden characters are escaped: much of the text comes from outside.
-    pub(super) fn write(
-        &self,
-        out: &mut impl io::Write,
-        at: WallTime,
-        level: Level,
-        text: &impl fmt::Display,
-    ) -> fmt::Result {
-        let (on, off) = if self.coloured { colour(level) } else { ("", "") };
-        // Padded: whole seconds are written without a fraction.
-        let head = format!("{:<24} {on}{level:<5}{off} ", at.to_string());
-        let mut writer = Writer { out, line: head.clone(), head, began: false };
-        write!(writer, "{text}")?;
-        let rest = writer.line.get(writer.head.len()..).unwrap_or_default();
-        let is_empty = rest.trim().is_empty();
-        if is_empty { Ok(()) } else { writer.end_line() }
-    }
+/// Writes a text of one or more lines, each with time and level before it: log collectors take lines one
+/// by one. All but the first are indented, so that none of them looks like another fact. Hidden characters
+/// are escaped: much of the text comes from outside. `coloured`: the level is.
+pub(super) fn write(
+    out: &mut impl io::Write,
+    coloured: bool,
+    at: WallTime,
+    level: Level,
+    text: &impl fmt::Display,
+) -> fmt::Result {
+    let (on, off) = if coloured { colour(level) } else { ("", "") };
+    // Padded: whole seconds are written without a fraction.
+    let head = format!("{:<24} {on}{level:<5}{off} ", at.to_string());
+    let mut writer = IndentingWriter { out, line: head.clone(), head, began: false };
+    write!(writer, "{text}")?;
+    let rest = writer.line.get(writer.head.len()..).unwrap_or_default();
+    let is_empty = rest.trim().is_empty();
+    if is_empty { Ok(()) } else { writer.end_line() }
 }
 
 /// ANSI escape codes (ECMA-48, "Select Graphic Rendition").
@@ -46,19 +37,19 @@ fn colour(level: Level) -> (&'static str, &'static str) {
     }
 }
 
-struct Writer<'a, W> {
+struct IndentingWriter<'a, W> {
     out: &'a mut W,
     /// `2026-11-23T09:00:00.123Z INFO  `
     head: String,
     line: String,
-    /// Something of the text was written.
+    /// Some of the text is written.
     began: bool,
 }
 
-/// What stands before all lines of a text but the first.
+/// Before every line of a text but the first.
 const INDENT: &str = "  ";
 
-impl<W: io::Write> Writer<'_, W> {
+impl<W: io::Write> IndentingWriter<'_, W> {
     fn end_line(&mut self) -> fmt::Result {
         self.line.truncate(self.line.trim_end().len());
         self.line.push('\n');
@@ -71,11 +62,11 @@ impl<W: io::Write> Writer<'_, W> {
     }
 }
 
-impl<W: io::Write> Write for Writer<'_, W> {
+impl<W: io::Write> Write for IndentingWriter<'_, W> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for c in text.chars() {
             match c {
-                // Only what goes on begins with a space.
+                // Only continuation lines begin with a space.
                 c if !self.began && c.is_whitespace() => continue,
                 '\n' => self.end_line()?,
                 c if is_hidden(c) => self.line.extend(c.escape_default()),
@@ -92,9 +83,8 @@ mod tests {
     use super::*;
 
     fn lines(time: &str, level: Level, coloured: bool, text: &str) -> String {
-        let (lines, at) = (TextLines { coloured }, WallTime::parse(time).unwrap());
         let mut out = Vec::new();
-        lines.write(&mut out, at, level, &text).unwrap();
+        write(&mut out, coloured, WallTime::parse(time).unwrap(), level, &text).unwrap();
         String::from_utf8(out).unwrap()
     }
 

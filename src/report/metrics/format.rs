@@ -1,20 +1,23 @@
-//! The two text formats in which Prometheus reads metrics, and which of them is sent.
+//! The two text formats that Prometheus reads, and which of them is sent.
 
 use std::fmt::{self, Write as _};
+
+use crate::report::metrics::labels::label;
+use crate::report::metrics::{Family, Histogram};
 
 /// A text format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// OpenMetrics 1.0.0.
     OpenMetrics,
-    /// Prometheus' own, 0.0.4, which every version of it and many others read.
+    /// Prometheus' own, 0.0.4, which all its versions and many other programs read.
     Classic,
 }
 
 impl Format {
     /// The one that a client wants most, by its header `Accept` (RFC 9110, 12.5.1; several such
-    /// headers are joined by commas). OpenMetrics only for who asks for it by name, in a version that
-    /// differs in nothing used here; who accepts neither gets the classic one all the same.
+    /// headers are joined by commas). OpenMetrics only if it is asked for by name, in a version that is the
+    /// same for what is used here; a client that accepts neither gets the classic one.
     pub fn accepted(accept: &str) -> Self {
         let ranges = accept.split(',').filter_map(Range::parse);
         let weight = |format: Self| {
@@ -77,7 +80,7 @@ impl<'a> Range<'a> {
 
 const WHOLE: u16 = 1000;
 
-/// A weight such as `0.25`: three digits at most (RFC 9110, 12.4.2), so whole thousandths say it.
+/// A weight such as `0.25`: three digits at most (RFC 9110, 12.4.2), so a whole number of thousandths.
 fn thousandths(weight: &str) -> Option<u16> {
     let (whole, fraction) = weight.split_once('.').unwrap_or((weight, ""));
     let is_number = matches!(whole, "0" | "1") && fraction.bytes().all(|b| b.is_ascii_digit());
@@ -92,63 +95,82 @@ fn is_classic(version: &str) -> bool {
     version == "0.0.4"
 }
 
-/// Takes OpenMetrics text and makes the classic format of it, line by line: that names a counter as
-/// its samples are named, and knows neither units nor an end.
-#[derive(Default)]
-pub(super) struct Classic {
-    page: String,
-    line: String,
-    /// Comes before the type, which decides its name.
-    help: String,
+/// A page that is being written.
+pub(super) struct MetricsPage {
+    format: Format,
+    text: String,
 }
 
-impl Classic {
-    /// With room for a page of so many bytes.
-    pub(super) fn with_capacity(room: usize) -> Self {
-        Self { page: String::with_capacity(room), ..Self::default() }
+/// Bytes that a page has room for at once, and the head of the answer with it: a page that grows
+/// leaves behind what it was before.
+const ROOM: usize = 16 * 1024;
+
+/// What all names begin with.
+const PREFIX: &str = "k8s_spot_handler";
+
+impl MetricsPage {
+    pub(super) fn new(format: Format) -> Self {
+        Self { format, text: String::with_capacity(ROOM) }
     }
 
-    /// All lines that came.
-    pub(super) fn into_page(self) -> String {
-        self.page
-    }
-
-    fn end_line(&mut self) -> fmt::Result {
-        let Self { page, line, help } = self;
-        if let Some(rest) = line.strip_prefix("# HELP ") {
-            rest.split_once(' ').map_or("", |(_, words)| words).clone_into(help);
-        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
-            let (name, kind) = rest.split_once(' ').unwrap_or((rest, "untyped"));
-            let suffix = if kind == "counter" { "_total" } else { "" };
-            writeln!(page, "# HELP {name}{suffix} {help}")?;
-            writeln!(page, "# TYPE {name}{suffix} {kind}")?;
-        } else if !line.starts_with('#') {
-            writeln!(page, "{line}")?;
+    /// A metric with all of its series.
+    pub(super) fn family(&mut self, kind: &str, name: &str, help: &str, family: &Family) {
+        self.metadata(kind, name, help);
+        let suffix = if kind == "counter" { "_total" } else { "" };
+        for (labels, value) in &family.0 {
+            self.sample(name, suffix, labels, value);
         }
-        line.clear();
-        Ok(())
     }
-}
 
-impl fmt::Write for Classic {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for part in text.split_inclusive('\n') {
-            match part.strip_suffix('\n') {
-                Some(end) => {
-                    self.line.push_str(end);
-                    self.end_line()?;
-                }
-                None => self.line.push_str(part),
-            }
+    /// One that has no labels.
+    pub(super) fn gauge(&mut self, name: &str, help: &str, value: impl fmt::Debug) {
+        self.metadata("gauge", name, help);
+        self.sample(name, "", "", value);
+    }
+
+    pub(super) fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
+        self.metadata("histogram", name, help);
+        self.sample(name, "_sum", "", histogram.sum);
+        self.sample(name, "_count", "", histogram.counts.iter().sum::<u64>());
+        for (bound, count) in histogram.buckets() {
+            self.sample(name, "_bucket", &label("le", &bound), count);
         }
-        Ok(())
+    }
+
+    /// The classic format names a counter as its samples are named, and knows no units.
+    fn metadata(&mut self, kind: &str, name: &str, help: &str) {
+        let is_classic = self.format == Format::Classic;
+        let suffix = if is_classic && kind == "counter" { "_total" } else { "" };
+        self.line(format_args!("# HELP {PREFIX}_{name}{suffix} {help}."));
+        self.line(format_args!("# TYPE {PREFIX}_{name}{suffix} {kind}"));
+        if !is_classic && name.ends_with("_seconds") {
+            self.line(format_args!("# UNIT {PREFIX}_{name} seconds"));
+        }
+    }
+
+    /// A fraction has a point even where it is whole, as `Debug` writes it.
+    fn sample(&mut self, name: &str, suffix: &str, labels: &str, value: impl fmt::Debug) {
+        let (open, close) = if labels.is_empty() { ("", "") } else { ("{", "}") };
+        self.line(format_args!("{PREFIX}_{name}{suffix}{open}{labels}{close} {value:?}"));
+    }
+
+    fn line(&mut self, line: fmt::Arguments<'_>) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.text, "{line}");
+    }
+
+    /// All of it.
+    pub(super) fn end(mut self) -> String {
+        if self.format == Format::OpenMetrics {
+            self.text += "# EOF\n";
+        }
+        self.text
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::Format::{self, Classic, OpenMetrics};
-    use std::fmt::Write as _;
 
     #[test]
     fn a_client_gets_what_it_wants_most() {
@@ -199,22 +221,6 @@ mod tests {
             ("application/vnd.google.protobuf;encoding=delimited", Classic),
         ] {
             assert_eq!(Format::accepted(accept), format, "{accept}");
-        }
-    }
-
-    #[test]
-    fn the_classic_format_names_counters_as_their_samples_and_leaves_out_what_it_does_not_know() {
-        let openmetrics = "# HELP a_seconds Some words.\n# TYPE a_seconds gauge\n\
-                           # UNIT a_seconds seconds\na_seconds 1.5\n# HELP b More.\n\
-                           # TYPE b counter\nb_total{c=\"d # e\"} 2\n# EOF\n";
-        let expected = "# HELP a_seconds Some words.\n# TYPE a_seconds gauge\na_seconds 1.5\n\
-                        # HELP b_total More.\n# TYPE b_total counter\nb_total{c=\"d # e\"} 2\n";
-        for length in [1, 2, 7, openmetrics.len()] {
-            let mut classic = super::Classic::with_capacity(0);
-            for piece in openmetrics.as_bytes().chunks(length) {
-                classic.write_str(str::from_utf8(piece).unwrap()).unwrap();
-            }
-            assert_eq!(classic.into_page(), expected);
         }
     }
 }

@@ -1,54 +1,29 @@
 //! Labels and the values that each may have. Nothing that grows with the cluster is among them: no
 //! node, no pod, no identity of a notice.
 
-use std::fmt::{self, Write};
-
-use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
+use std::borrow::Cow;
 
 use crate::drain::ask::{Answer, Ask};
-use crate::drain::verdict::{Outcome, Verdict};
-use crate::notice::{NoticeId, NoticePath};
+use crate::drain::verdict::Verdict;
+use crate::notice::NoticeId;
 use crate::report::fact::Occasion;
 
-/// The labels of one series, in the order in which they are written.
-pub(super) type Labels<const N: usize> = [(&'static str, Value); N];
-
-/// The value of a label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Value {
-    /// One of a list.
-    Word(&'static str),
-    /// A path of the metadata service.
-    Path(NoticePath),
-    /// An HTTP status from 100 to 599.
-    Status(u16),
+/// A label as it is written. No value that is used here has to be escaped.
+pub(super) fn label(name: &str, value: &str) -> String {
+    format!("{name}=\"{value}\"")
 }
 
-/// No answer came, or its status is none that HTTP knows.
-pub(super) const NO_STATUS: Value = Value::Word("none");
-
-impl Value {
-    pub(super) fn status(status: Option<u16>) -> Self {
-        match status {
-            Some(status @ 100..=599) => Self::Status(status),
-            Some(_) | None => NO_STATUS,
-        }
-    }
-}
-
-impl EncodeLabelValue for Value {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        match self {
-            Self::Word(word) => encoder.write_str(word),
-            Self::Path(path) => write!(encoder, "{path}"),
-            Self::Status(status) => write!(encoder, "{status}"),
-        }
+/// The HTTP status of an answer; none: no answer came, or its status is none that HTTP knows.
+pub(super) fn code(status: Option<u16>) -> Cow<'static, str> {
+    match status {
+        Some(status @ 100..=599) => status.to_string().into(),
+        Some(_) | None => "none".into(),
     }
 }
 
 /// What became of one attempt to deliver a message to a webhook, or of a message without one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Delivery {
+pub enum MessageOutcome {
     /// It was taken.
     Delivered,
     /// It was refused, and is not sent again.
@@ -59,7 +34,7 @@ pub enum Delivery {
     Lost,
 }
 
-impl Delivery {
+impl MessageOutcome {
     pub(super) const ALL: [Self; 4] = [Self::Delivered, Self::Refused, Self::Retried, Self::Lost];
 
     pub(super) fn word(self) -> &'static str {
@@ -72,20 +47,20 @@ impl Delivery {
     }
 }
 
-/// What of the reports can be at fault without a harm to any drain.
+/// What reports may lack. No drain depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum FaultyPart {
     /// A setting that is not valid.
     Setting,
-    /// A port that cannot be had.
+    /// A port that cannot be bound.
     Port,
     /// A webhook whose files are missing or bad.
     Webhook,
-    /// A thread that the system does not give.
+    /// A thread that cannot be started.
     Thread,
 }
 
-impl Part {
+impl FaultyPart {
     pub(super) const ALL: [Self; 4] = [Self::Setting, Self::Port, Self::Webhook, Self::Thread];
 
     pub(super) fn word(self) -> &'static str {
@@ -135,7 +110,7 @@ pub(super) fn kind(notice: &NoticeId) -> &'static str {
     }
 }
 
-/// How a drain ended, as far as its table tells.
+/// How a drain ended, by its verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DrainOutcome {
     Complete,
@@ -187,21 +162,8 @@ pub(super) const POD_OUTCOMES: [&str; 12] = [
 ];
 
 /// What became of a pod: its word in the table, without spaces.
-pub(super) fn pod_outcome(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::LeftAlone(_) => "left_alone",
-        Outcome::CalledOff => "called_off",
-        Outcome::WouldEvict => "would_be_evicted",
-        Outcome::Evicted(_) => "evicted",
-        Outcome::EndingAlready => "ending_already",
-        Outcome::EndedByOthers => "ended_by_others",
-        Outcome::Shortened => "shortened",
-        Outcome::Deleted(..) => "deleted",
-        Outcome::WouldBlock(_) => "would_be_refused",
-        Outcome::ToldToEnd(_) => "told_to_end",
-        Outcome::HandedOver(_) => "handed_over",
-        Outcome::StillThere(_) => "still_there",
-    }
+pub(super) fn pod_outcome(word: &str) -> String {
+    label("outcome", &word.replace(' ', "_"))
 }
 
 /// What every [`retry`] may be.

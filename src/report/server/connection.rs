@@ -1,18 +1,74 @@
-//! One client, from its first byte to its last. Its socket is never waited for.
+//! The connections of clients: not too many, and none for long. Their sockets never block.
 
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::moment::Moment;
 use crate::report::server::endpoints::Endpoints;
-use crate::report::server::request::{Asked, Heard, LONGEST_HEAD, Method, hear};
-use crate::report::server::response::Response;
+use crate::report::server::message::{
+    LONGEST_HEAD, PageMethod, PageRequest, PageResponse, Parsed, parse,
+};
 
-/// A socket that never blocks: it says `WouldBlock` instead.
+/// The most at a time. Prometheus, the kubelet and a person are three.
+pub(super) const MOST: usize = 16;
+/// From accepting a connection to closing it, whatever the client does.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// All of them.
+#[derive(Debug)]
+pub(super) struct ClientConnections<S> {
+    /// The oldest first.
+    all: VecDeque<ClientConnection<S>>,
+    /// How long each may last.
+    timeout: Duration,
+}
+
+impl<S: Socket> ClientConnections<S> {
+    pub(super) fn new(timeout: Duration) -> Self {
+        Self { all: VecDeque::new(), timeout }
+    }
+
+    /// Adds a connection. If there is no room for it, the oldest, which has had the most time, is closed.
+    pub(super) fn admit(&mut self, socket: S, endpoints: Arc<Endpoints>, now: Moment) {
+        if self.all.len() >= MOST {
+            self.all.pop_front();
+        }
+        self.all.push_back(ClientConnection::new(socket, endpoints, now + self.timeout));
+    }
+
+    /// Closes those that have timed out.
+    pub(super) fn expire(&mut self, now: Moment) {
+        while self.all.front().is_some_and(|oldest| oldest.until() <= now) {
+            self.all.pop_front();
+        }
+        if self.all.is_empty() {
+            // No memory is kept while idle.
+            self.all = VecDeque::new();
+        }
+    }
+
+    /// When the next one times out.
+    pub(super) fn next_end(&self) -> Option<Moment> {
+        self.all.front().map(ClientConnection::until)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &ClientConnection<S>> {
+        self.all.iter()
+    }
+
+    /// Calls `go_on` for each in order, and closes those for which it returns false.
+    pub(super) fn retain(&mut self, go_on: impl FnMut(&mut ClientConnection<S>) -> bool) {
+        self.all.retain_mut(go_on);
+    }
+}
+
+/// A non-blocking socket.
 pub(super) trait Socket: Read + Write {
-    /// Tells the other side that nothing more will come.
+    /// Ends the stream to the client.
     fn finish(&mut self) -> io::Result<()>;
 }
 
@@ -22,45 +78,45 @@ impl Socket for TcpStream {
     }
 }
 
-/// A client.
+/// The connection of one client.
 #[derive(Debug)]
-pub(super) struct Connection<S> {
+pub(super) struct ClientConnection<S> {
     socket: S,
     endpoints: Arc<Endpoints>,
-    /// When it is closed, however far it has got.
+    /// When it times out.
     until: Moment,
-    stage: Stage,
+    stage: ConnectionPhase,
 }
 
 #[derive(Debug)]
-enum Stage {
-    /// So much of the request has come.
+enum ConnectionPhase {
+    /// This much of the request has arrived.
     Asking(Vec<u8>),
-    /// So much of the answer is sent.
+    /// This much of the response is sent.
     Answering { bytes: Vec<u8>, sent: usize },
-    /// The answer is sent. A socket that is closed while there is something to read in it is reset,
-    /// and the client may then lose the answer, too: so much more is read first.
-    Leaving { patience: usize },
+    /// The response is sent. Closing a socket with unread bytes resets the connection, and the client may
+    /// lose the response: so much more is read first.
+    Lingering { left: usize },
 }
 
-/// What has to happen at the socket before it can go on.
+/// The event of the socket that it waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Waits {
-    /// Bytes come, or the end.
-    ToRead,
-    /// Bytes can be sent.
-    ToWrite,
+pub(super) enum Interest {
+    /// Readable.
+    Read,
+    /// Writable.
+    Write,
 }
 
-/// Bytes that are read at once.
+/// Bytes in one read.
 const PIECE: usize = 1024;
-/// Bytes that are read after the answer.
-const PATIENCE: usize = 64 * 1024;
+/// The most bytes that are read after the response.
+const LINGER: usize = 64 * 1024;
 
-impl<S: Socket> Connection<S> {
-    /// A client that came in where `endpoints` are answered.
+impl<S: Socket> ClientConnection<S> {
+    /// A client of these endpoints.
     pub(super) fn new(socket: S, endpoints: Arc<Endpoints>, until: Moment) -> Self {
-        Self { socket, endpoints, until, stage: Stage::Asking(Vec::new()) }
+        Self { socket, endpoints, until, stage: ConnectionPhase::Asking(Vec::new()) }
     }
 
     pub(super) fn socket(&self) -> &S {
@@ -71,17 +127,17 @@ impl<S: Socket> Connection<S> {
         self.until
     }
 
-    pub(super) fn waits(&self) -> Waits {
+    pub(super) fn interest(&self) -> Interest {
         match self.stage {
-            Stage::Asking(_) | Stage::Leaving { .. } => Waits::ToRead,
-            Stage::Answering { .. } => Waits::ToWrite,
+            ConnectionPhase::Asking(_) | ConnectionPhase::Lingering { .. } => Interest::Read,
+            ConnectionPhase::Answering { .. } => Interest::Write,
         }
     }
 
-    /// Goes on as far as that is possible without waiting. Breaks when the connection is over.
+    /// Goes on as far as it can without blocking. Breaks when the connection is over.
     pub(super) fn advance(
         &mut self,
-        answer: &impl Fn(&Endpoints, &Asked) -> Response,
+        answer: &impl Fn(&Endpoints, &PageRequest) -> PageResponse,
     ) -> ControlFlow<()> {
         match self.go_on(answer) {
             Ok(flow) => flow,
@@ -91,43 +147,43 @@ impl<S: Socket> Connection<S> {
         }
     }
 
-    /// `WouldBlock`: as far as it gets now.
+    /// Ends with `WouldBlock` unless the connection is over.
     fn go_on(
         &mut self,
-        answer: &impl Fn(&Endpoints, &Asked) -> Response,
+        answer: &impl Fn(&Endpoints, &PageRequest) -> PageResponse,
     ) -> io::Result<ControlFlow<()>> {
         loop {
             match &mut self.stage {
-                Stage::Asking(head) => {
+                ConnectionPhase::Asking(head) => {
                     if read_head(&mut self.socket, head)? == 0 {
                         return Ok(ControlFlow::Break(()));
                     }
-                    let bytes = match hear(head) {
-                        Heard::More => continue,
-                        Heard::Asked(asked) => {
-                            let with_body = asked.method != Method::Head;
+                    let bytes = match parse(head) {
+                        Parsed::Incomplete => continue,
+                        Parsed::Complete(asked) => {
+                            let with_body = asked.method != PageMethod::Head;
                             answer(&self.endpoints, &asked).into_bytes(with_body)
                         }
-                        Heard::Refused(status) => Response::of(status).into_bytes(true),
+                        Parsed::Refused(status) => PageResponse::of(status).into_bytes(true),
                     };
-                    self.stage = Stage::Answering { bytes, sent: 0 };
+                    self.stage = ConnectionPhase::Answering { bytes, sent: 0 };
                 }
-                Stage::Answering { bytes, sent } => {
-                    let left = bytes.get(*sent..).unwrap_or_default();
-                    if left.is_empty() {
+                ConnectionPhase::Answering { bytes, sent } => {
+                    let rest = bytes.get(*sent..).unwrap_or_default();
+                    if rest.is_empty() {
                         self.socket.finish()?;
-                        self.stage = Stage::Leaving { patience: PATIENCE };
+                        self.stage = ConnectionPhase::Lingering { left: LINGER };
                         continue;
                     }
-                    match unless_interrupted(|| self.socket.write(left))? {
+                    match unless_interrupted(|| self.socket.write(rest))? {
                         0 => return Ok(ControlFlow::Break(())),
                         length => *sent += length,
                     }
                 }
-                Stage::Leaving { patience } => {
+                ConnectionPhase::Lingering { left } => {
                     let length = unless_interrupted(|| self.socket.read(&mut [0; PIECE]))?;
-                    *patience = patience.saturating_sub(length);
-                    if length == 0 || *patience == 0 {
+                    *left = left.saturating_sub(length);
+                    if length == 0 || *left == 0 {
                         return Ok(ControlFlow::Break(()));
                     }
                 }
@@ -136,7 +192,7 @@ impl<S: Socket> Connection<S> {
     }
 }
 
-/// Reads once, no further than a head may be long. 0: nothing more will come.
+/// Reads once, up to the longest head. 0: the end of the stream.
 fn read_head(socket: &mut impl Read, head: &mut Vec<u8>) -> io::Result<usize> {
     let mut piece = [0; PIECE];
     let room = LONGEST_HEAD.saturating_sub(head.len()).min(PIECE);

@@ -1,15 +1,15 @@
-//! What is answered where. Pure.
+//! The endpoints: which there are, and what they return.
 
 use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::moment::Moment;
-use crate::report::metrics::Format;
-use crate::report::server::pages::Pages;
-use crate::report::server::request::{Asked, Method};
-use crate::report::server::response::{Response, Status};
+use crate::report::health::ProcessHealth;
+use crate::report::metrics::{Format, Metrics};
+use crate::report::server::message::{PageMethod, PageRequest, PageResponse, PageStatus};
 use crate::settings::{LivePath, METRICS, READY};
 
-/// What one socket answers.
+/// The endpoints of one socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoints {
     /// The metrics, at `/metrics`.
@@ -19,7 +19,7 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
-    /// Answers what `other` does, too.
+    /// Adds those of `other`.
     pub(super) fn add(&mut self, other: &Self) {
         self.metrics |= other.metrics;
         if self.probes.is_none() {
@@ -27,7 +27,7 @@ impl Endpoints {
         }
     }
 
-    /// The settings that say on which port, for people.
+    /// The settings of the port, for people.
     pub(super) fn port_settings(&self) -> &'static str {
         match (self.metrics, &self.probes) {
             (true, None) => "PROMETHEUS_SERVER_PORT",
@@ -36,27 +36,34 @@ impl Endpoints {
         }
     }
 
-    /// What is answered.
-    pub(super) fn answer(&self, asked: &Asked, pages: &impl Pages, now: Moment) -> Response {
-        let Some(page) = self.page(&asked.path) else { return Response::of(Status::NotFound) };
-        if asked.method == Method::Other {
-            return Response::of(Status::MethodNotAllowed);
+    /// The response to a request.
+    pub(super) fn answer(
+        &self,
+        asked: &PageRequest,
+        pages: &impl PageContent,
+        now: Moment,
+    ) -> PageResponse {
+        let Some(page) = self.page(&asked.path) else {
+            return PageResponse::of(PageStatus::NotFound);
+        };
+        if asked.method == PageMethod::Other {
+            return PageResponse::of(PageStatus::MethodNotAllowed);
         }
         match page {
-            Page::Metrics => {
+            Endpoint::Metrics => {
                 let format = Format::accepted(&asked.accept);
-                Response::page(format.content_type(), pages.metrics(format))
+                PageResponse::page(format.content_type(), pages.metrics(format))
             }
-            Page::Live => probe(pages.live(now).map(|()| None)),
-            Page::Ready => probe(pages.ready()),
+            Endpoint::Live => probe(pages.live(now).map(|()| None)),
+            Endpoint::Ready => probe(pages.ready()),
         }
     }
 
-    fn page(&self, path: &str) -> Option<Page> {
+    fn page(&self, path: &str) -> Option<Endpoint> {
         match &self.probes {
-            _ if self.metrics && path == METRICS => Some(Page::Metrics),
-            Some(_) if path == READY => Some(Page::Ready),
-            Some(live) if live.is(path) => Some(Page::Live),
+            _ if self.metrics && path == METRICS => Some(Endpoint::Metrics),
+            Some(_) if path == READY => Some(Endpoint::Ready),
+            Some(live) if live.is(path) => Some(Endpoint::Live),
             _ => None,
         }
     }
@@ -73,17 +80,58 @@ impl fmt::Display for Endpoints {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Page {
+enum Endpoint {
     Metrics,
     Live,
     Ready,
 }
 
-fn probe(outcome: Result<Option<String>, String>) -> Response {
+fn probe(outcome: Result<Option<String>, String>) -> PageResponse {
     match outcome {
-        Ok(None) => Response::words(Status::Ok, "ok"),
-        Ok(Some(besides)) => Response::words(Status::Ok, &format!("ok\n{besides}")),
-        Err(why) => Response::words(Status::Unavailable, &why),
+        Ok(None) => PageResponse::words(PageStatus::Ok, "ok"),
+        Ok(Some(besides)) => PageResponse::words(PageStatus::Ok, &format!("ok\n{besides}")),
+        Err(why) => PageResponse::words(PageStatus::Unavailable, &why),
+    }
+}
+
+/// What the endpoints return. Called on the listener's thread for each request; must not block.
+pub trait PageContent {
+    /// The metrics.
+    fn metrics(&self, format: Format) -> String;
+    /// Whether this process is live; else why it is not, in one line.
+    fn live(&self, now: Moment) -> Result<(), String>;
+    /// Whether it is ready, with a warning, if there is one; else why it is not: one line.
+    fn ready(&self) -> Result<Option<String>, String>;
+}
+
+/// What metrics and probes show, shared with those that update it.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// `None` if metrics are disabled: the page is empty.
+    pub metrics: Option<Arc<Metrics>>,
+    /// The state behind the probes.
+    pub health: Arc<Mutex<ProcessHealth>>,
+}
+
+impl Shown {
+    pub(in crate::report) fn health(&self) -> MutexGuard<'_, ProcessHealth> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl PageContent for Shown {
+    fn metrics(&self, format: Format) -> String {
+        self.metrics.as_ref().map(|metrics| metrics.encode(format)).unwrap_or_default()
+    }
+
+    fn live(&self, now: Moment) -> Result<(), String> {
+        self.health().live(now).map_err(|stuck| stuck.to_string())
+    }
+
+    fn ready(&self) -> Result<Option<String>, String> {
+        let health = self.health();
+        health.ready().map_err(|why| why.to_string())?;
+        Ok(health.missing_pages())
     }
 }
 
@@ -95,11 +143,11 @@ mod tests {
     fn whoever_is_alive_at_every_path_still_has_its_other_pages() {
         let endpoints = Endpoints { metrics: true, probes: Some(LivePath::anywhere()) };
         for (path, page) in [
-            ("/metrics", Page::Metrics),
-            ("/readyz", Page::Ready),
-            ("/healthz", Page::Live),
-            ("/", Page::Live),
-            ("/a/b", Page::Live),
+            ("/metrics", Endpoint::Metrics),
+            ("/readyz", Endpoint::Ready),
+            ("/healthz", Endpoint::Live),
+            ("/", Endpoint::Live),
+            ("/a/b", Endpoint::Live),
         ] {
             assert_eq!(endpoints.page(path), Some(page), "{path}");
         }

@@ -1,23 +1,15 @@
-//! The listener for metrics and probes: one thread, which waits for all its sockets at once, so that
-//! a client that is slow or says nothing holds up nobody.
+//! The HTTP server for metrics and probes: one thread that polls all of its sockets, so that a slow or
+//! silent client delays no other.
 //!
 //! | File | What it is | I/O |
 //! |---|---|---|
-//! | [`endpoints`] | what is answered where | none |
-//! | [`pages`] | what is shown there | none |
-//! | `request` | bytes → what is asked | none |
-//! | `response` | what is answered → bytes | none |
-//! | `connection` | one client, from its first byte to its last | a socket, never waited for |
-//! | `connections` | all of them: how many, how long | none |
-//! | `serving` | the thread | poll(2) |
+//! | [`endpoints`] | which there are, and what they return | none |
+//! | `message` | requests and responses as bytes | none |
+//! | `connection` | the connections of clients: how many, how long, how far each is | non-blocking sockets |
 
 mod connection;
-mod connections;
 pub mod endpoints;
-pub mod pages;
-mod request;
-mod response;
-mod serving;
+mod message;
 #[cfg(test)]
 mod tests;
 
@@ -25,22 +17,24 @@ use std::fmt;
 use std::io;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::clock::Clock;
-use crate::report::Teller;
+use crate::moment::Moment;
+use crate::report::FactSink;
 use crate::report::fact::Fact;
-use crate::report::server::endpoints::Endpoints;
-use crate::report::server::pages::Pages;
-use crate::report::server::response::SERVER;
-use crate::report::server::serving::Serving;
+use crate::report::server::connection::{ClientConnections, Interest};
+use crate::report::server::endpoints::{Endpoints, PageContent};
+use crate::report::server::message::{PageRequest, SERVER};
 
-/// Ports that are listened on, and what is answered there. Nobody is answered yet.
+/// Sockets that listen, and the endpoints of each. Nothing is accepted yet.
 #[derive(Debug)]
-pub struct Server {
+pub struct PageServer {
     listeners: Vec<(TcpListener, Endpoints)>,
     missing: Vec<BindError>,
 }
@@ -48,10 +42,10 @@ pub struct Server {
 /// Deep enough in a debug build; pages that are not touched take no memory. Released, 16 KiB are.
 const STACK: usize = 64 * 1024;
 
-impl Server {
-    /// Listens on each of these addresses. Who is named twice listens once, for both. `[::]` is every
-    /// address of the machine, those of IPv4 included, and only those where it has no IPv6. An address
-    /// that cannot be had is [`missing`](Self::missing), and tried again when it serves.
+impl PageServer {
+    /// Listens on each of these addresses; on one that is given twice, for both. `[::]` is every address
+    /// of the machine, IPv4 included, and only IPv4 where it has no IPv6. An address that cannot be bound
+    /// is [`missing`](Self::missing), and tried again when it serves.
     pub fn bind(addresses: &[(SocketAddr, Endpoints)]) -> Self {
         let mut wanted: Vec<(SocketAddr, Endpoints)> = Vec::new();
         for (address, endpoints) in addresses {
@@ -70,12 +64,12 @@ impl Server {
         server
     }
 
-    /// Where it does not listen, though it was to.
+    /// The addresses that could not be bound.
     pub fn missing(&self) -> &[BindError] {
         &self.missing
     }
 
-    /// Where it listens, and what is answered there, in the order in which that was asked for.
+    /// Where it listens, and for what, in the order given.
     pub fn addresses(&self) -> Vec<(SocketAddr, String)> {
         let listeners = self.listeners.iter();
         let known = listeners.filter_map(|(listener, endpoints)| {
@@ -84,27 +78,27 @@ impl Server {
         known.collect()
     }
 
-    /// Answers from now on with `pages`, in a new thread, for ever. Tells where, and which addresses
-    /// cannot be had; those are tried again, each minute at last.
+    /// Serves `pages` in a new thread for as long as the process lives. Reports where, and which addresses
+    /// cannot be bound; those are tried again, with pauses of up to a minute.
     ///
     /// # Errors
-    /// The system gives no thread.
+    /// The system has no thread to spare.
     pub fn serve(
         self,
         clock: Clock,
-        pages: impl Pages + Send + 'static,
-        tell: Teller,
+        pages: impl PageContent + Send + 'static,
+        tell: FactSink,
     ) -> io::Result<()> {
-        self.serve_each(connections::PATIENCE, clock, pages, tell)
+        self.serve_each(connection::TIMEOUT, clock, pages, tell)
     }
 
-    /// Each client has so long.
+    /// With this time-out for each client.
     fn serve_each(
         self,
-        patience: Duration,
+        timeout: Duration,
         clock: Clock,
-        pages: impl Pages + Send + 'static,
-        tell: Teller,
+        pages: impl PageContent + Send + 'static,
+        tell: FactSink,
     ) -> io::Result<()> {
         let listens = self.addresses().into_iter();
         let listens = listens.map(|(address, pages)| Fact::Listens { address, pages });
@@ -113,12 +107,22 @@ impl Server {
             why: missing.to_string(),
         });
         let facts: Vec<Fact> = listens.chain(missing).collect();
-        let missing = self.missing.into_iter().map(|it| (it.address, it.endpoints)).collect();
-        let serving = Serving::new(self.listeners, missing, clock, pages, patience, tell);
+        let listeners = self.listeners.into_iter().map(|(it, endpoints)| (it, Arc::new(endpoints)));
+        let serving = Serving {
+            listeners: listeners.collect(),
+            connections: ClientConnections::new(timeout),
+            closed_until: Moment::START,
+            missing: self.missing.into_iter().map(|it| (it.address, it.endpoints)).collect(),
+            next_try: clock.now() + FIRST_PAUSE,
+            pause: FIRST_PAUSE,
+            clock,
+            pages,
+            tell,
+        };
         thread::Builder::new()
             .name("http".to_owned())
             .stack_size(STACK)
-            .spawn(move || serving.for_ever(facts))
+            .spawn(move || serving.run(facts))
             .map(drop)
     }
 }
@@ -149,12 +153,12 @@ pub struct BindError {
 impl std::error::Error for BindError {}
 
 impl BindError {
-    /// Where it was to listen.
+    /// The address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Whether a process of this program has the port, and answers there.
+    /// Whether another process of this program listens on the port.
     pub fn is_of_this_program(&self) -> bool {
         self.error.kind() == io::ErrorKind::AddrInUse && self.answers().unwrap_or(false)
     }
@@ -169,7 +173,7 @@ impl BindError {
         peer.set_read_timeout(Some(GLANCE))?;
         peer.set_write_timeout(Some(GLANCE))?;
         peer.write_all(b"HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
-        // One of its heads comes whole.
+        // Its heads fit into one packet.
         let mut head = [0; 512];
         let length = peer.read(&mut head)?;
         let head = String::from_utf8_lossy(head.get(..length).unwrap_or_default());
@@ -177,7 +181,7 @@ impl BindError {
     }
 }
 
-/// How long whoever has a port may take to say who they are.
+/// How long the process that has the port may take to answer.
 const GLANCE: Duration = Duration::from_secs(1);
 
 impl fmt::Display for BindError {
@@ -200,4 +204,147 @@ impl fmt::Display for BindError {
             _ => write!(f, "Does the machine have this address?"),
         }
     }
+}
+
+/// What the thread works with.
+struct Serving<P> {
+    listeners: Vec<(TcpListener, Arc<Endpoints>)>,
+    connections: ClientConnections<TcpStream>,
+    /// Until then no connection is accepted.
+    closed_until: Moment,
+    /// Addresses that could not be bound so far.
+    missing: Vec<(SocketAddr, Endpoints)>,
+    /// When they are tried again, and how long it is then to the next time.
+    next_try: Moment,
+    pause: Duration,
+    clock: Clock,
+    pages: P,
+    tell: FactSink,
+}
+
+/// From one attempt to bind an address to the next: twice as long each time, up to a minute.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+
+/// Which sockets are ready, in order.
+#[derive(Default)]
+struct Ready {
+    /// Empty while no connection is accepted.
+    listeners: Vec<bool>,
+    connections: Vec<bool>,
+}
+
+/// How long no connection is accepted after the system has run out of descriptors or memory. Until there
+/// are some, `accept` would fail again at once.
+const PAUSE: Duration = Duration::from_secs(1);
+
+impl<P: PageContent> Serving<P> {
+    /// `facts`: to be reported first.
+    fn run(mut self, facts: Vec<Fact>) {
+        for fact in facts {
+            (self.tell)(fact);
+        }
+        loop {
+            let ready = self.wait();
+            // Existing connections first: a new one may take their place.
+            self.answer(&ready.connections);
+            self.connections.expire(self.clock.now());
+            self.accept(&ready.listeners);
+            self.try_again();
+        }
+    }
+
+    /// Tries again to bind what could not be bound.
+    fn try_again(&mut self) {
+        let now = self.clock.now();
+        if self.missing.is_empty() || now < self.next_try {
+            return;
+        }
+        for (address, endpoints) in std::mem::take(&mut self.missing) {
+            match listen(address) {
+                Ok(listener) => {
+                    let pages = endpoints.to_string();
+                    let address = listener.local_addr().unwrap_or(address);
+                    self.listeners.push((listener, Arc::new(endpoints)));
+                    (self.tell)(Fact::ListensAgain { address, pages });
+                }
+                Err(_) => self.missing.push((address, endpoints)),
+            }
+        }
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        self.next_try = now + self.pause;
+    }
+
+    /// Waits for the next event; without a time-out, if nothing is under way.
+    fn wait(&self) -> Ready {
+        let now = self.clock.now();
+        let is_open = self.closed_until <= now;
+        let reopens = (!is_open).then_some(self.closed_until);
+        let tries = (!self.missing.is_empty()).then_some(self.next_try);
+        let wake = [self.connections.next_end(), reopens, tries].into_iter().flatten().min();
+        let left = wake.and_then(|wake| Timespec::try_from(now.until(wake)).ok());
+
+        let open = self.listeners.iter().filter(|_| is_open);
+        let mut sockets: Vec<PollFd<'_>> =
+            open.map(|(listener, _)| PollFd::new(listener, PollFlags::IN)).collect();
+        let open = sockets.len();
+        sockets.extend(self.connections.iter().map(|connection| {
+            let events = match connection.interest() {
+                Interest::Read => PollFlags::IN,
+                Interest::Write => PollFlags::OUT,
+            };
+            PollFd::new(connection.socket(), events)
+        }));
+        match poll(&mut sockets, left.as_ref()) {
+            Ok(_) => {
+                let mut listeners: Vec<bool> =
+                    sockets.iter().map(|socket| !socket.revents().is_empty()).collect();
+                let connections = listeners.split_off(open);
+                Ready { listeners, connections }
+            }
+            Err(Errno::INTR) => Ready::default(),
+            Err(_) => {
+                // No memory. It would fail again at once.
+                self.clock.sleep_until(now + PAUSE);
+                Ready::default()
+            }
+        }
+    }
+
+    /// Advances the connections that are ready.
+    fn answer(&mut self, ready: &[bool]) {
+        let Self { connections, pages, clock, .. } = self;
+        let answer = |endpoints: &Endpoints, asked: &PageRequest| {
+            endpoints.answer(asked, pages, clock.now())
+        };
+        let mut ready = ready.iter();
+        connections.retain(|connection| {
+            let can_go_on = ready.next().is_some_and(|ready| *ready);
+            !can_go_on || connection.advance(&answer).is_continue()
+        });
+    }
+
+    /// Accepts one connection at each listener: others stay in the backlog until the existing ones have
+    /// been advanced.
+    fn accept(&mut self, ready: &[bool]) {
+        for ((listener, endpoints), _) in
+            self.listeners.iter().zip(ready).filter(|(_, ready)| **ready)
+        {
+            let now = self.clock.now();
+            let accepted = listener.accept();
+            match accepted.and_then(|(socket, _)| socket.set_nonblocking(true).map(|()| socket)) {
+                Ok(socket) => self.connections.admit(socket, Arc::clone(endpoints), now),
+                Err(error) if passes(&error) => {}
+                Err(_) => self.closed_until = now + PAUSE,
+            }
+        }
+    }
+}
+
+/// Whether the error is only about this one connection.
+fn passes(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted
+    )
 }

@@ -29,7 +29,7 @@ struct Papers {
     ready: Result<(), String>,
 }
 
-impl Pages for Papers {
+impl PageContent for Papers {
     fn metrics(&self, format: Format) -> String {
         format!("{format:?}\n{}", self.metrics)
     }
@@ -47,7 +47,7 @@ fn papers() -> Papers {
     Papers { metrics: String::new(), live: Ok(()), ready: Err("not yet".to_owned()) }
 }
 
-fn silent() -> Teller {
+fn silent() -> FactSink {
     Arc::new(|_| {})
 }
 
@@ -55,10 +55,10 @@ fn any_port() -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
 }
 
-fn serve_with(patience: Duration, pages: Papers) -> SocketAddr {
-    let server = Server::bind(&[(any_port(), BOTH())]);
+fn serve_with(timeout: Duration, pages: Papers) -> SocketAddr {
+    let server = PageServer::bind(&[(any_port(), BOTH())]);
     let address = server.addresses()[0].0;
-    server.serve_each(patience, Clock::start(), pages, silent()).unwrap();
+    server.serve_each(timeout, Clock::start(), pages, silent()).unwrap();
     address
 }
 
@@ -151,10 +151,10 @@ fn head_gets_the_head_and_other_methods_are_told_what_is_allowed() {
 #[test]
 fn silent_clients_hold_up_nobody_and_the_oldest_of_too_many_is_closed() {
     let address = serve();
-    let silent: Vec<TcpStream> = (0..3 * connections::MOST).map(|_| connect(address)).collect();
+    let silent: Vec<TcpStream> = (0..3 * connection::MOST).map(|_| connect(address)).collect();
     assert_answer(&get(address, "/alive"), "200", "ok\n");
     let mut silent = silent.into_iter();
-    for oldest in silent.by_ref().take(2 * connections::MOST + 1) {
+    for oldest in silent.by_ref().take(2 * connection::MOST + 1) {
         assert_eq!(rest(oldest), "");
     }
     // The others are still heard.
@@ -247,7 +247,7 @@ fn garbage_is_refused_and_behind_a_request_it_is_not_heard() {
 #[test]
 fn metrics_and_probes_may_have_a_port_each_or_one_together() {
     let other_host = "127.0.0.2:0".parse().unwrap();
-    let server = Server::bind(&[(any_port(), METRICS()), (other_host, PROBES())]);
+    let server = PageServer::bind(&[(any_port(), METRICS()), (other_host, PROBES())]);
     let addresses: Vec<_> = server.addresses().into_iter().map(|(address, _)| address).collect();
     server.serve(Clock::start(), papers(), silent()).unwrap();
     assert_answer(&get(addresses[0], "/metrics"), "200", "Classic\n");
@@ -257,7 +257,7 @@ fn metrics_and_probes_may_have_a_port_each_or_one_together() {
     {
         assert_answer(&get(address, path), "404", "there is nothing at this path\n");
     }
-    let server = Server::bind(&[(any_port(), METRICS()), (any_port(), PROBES())]);
+    let server = PageServer::bind(&[(any_port(), METRICS()), (any_port(), PROBES())]);
     let [(address, _)] = server.addresses()[..] else { panic!("{server:?}") };
     server.serve(Clock::start(), papers(), silent()).unwrap();
     assert_answer(&get(address, "/metrics"), "200", "Classic\n");
@@ -267,7 +267,7 @@ fn metrics_and_probes_may_have_a_port_each_or_one_together() {
 #[test]
 fn all_addresses_are_those_of_both_families_as_far_as_the_machine_has_them() {
     let all = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
-    let server = Server::bind(&[(all, BOTH())]);
+    let server = PageServer::bind(&[(all, BOTH())]);
     let bound = server.addresses()[0].0;
     server.serve(Clock::start(), papers(), silent()).unwrap();
     let mut loopbacks = vec![IpAddr::from(Ipv4Addr::LOCALHOST)];
@@ -284,7 +284,7 @@ fn a_port_that_is_taken_is_said_with_who_wants_it_and_what_to_change() {
     let taken = TcpListener::bind(any_port()).unwrap();
     let address = taken.local_addr().unwrap();
     let why = |endpoints: Endpoints| {
-        let server = Server::bind(&[(any_port(), PROBES()), (address, endpoints)]);
+        let server = PageServer::bind(&[(any_port(), PROBES()), (address, endpoints)]);
         assert_eq!(server.addresses().len(), 1, "the other is there");
         server.missing()[0].to_string()
     };
@@ -300,7 +300,7 @@ fn a_port_that_is_taken_is_said_with_who_wants_it_and_what_to_change() {
     assert!(why(PROBES()).ends_with("Set PROBES_SERVER_PORT to a port that is free"));
     assert!(why(BOTH()).contains("for metrics and probes: "), "{}", why(BOTH()));
     // TEST-NET-1 (RFC 5737): no machine's address.
-    let nowhere = Server::bind(&[("192.0.2.1:9092".parse().unwrap(), METRICS())]);
+    let nowhere = PageServer::bind(&[("192.0.2.1:9092".parse().unwrap(), METRICS())]);
     let why = nowhere.missing()[0].to_string();
     assert!(why.ends_with("Does the machine have this address?"), "{why}");
 }
@@ -309,10 +309,10 @@ fn a_port_that_is_taken_is_said_with_who_wants_it_and_what_to_change() {
 fn a_port_that_is_taken_holds_up_no_other_and_is_had_once_it_is_free() {
     let taken = TcpListener::bind(any_port()).unwrap();
     let address = taken.local_addr().unwrap();
-    let server = Server::bind(&[(any_port(), PROBES()), (address, METRICS())]);
+    let server = PageServer::bind(&[(any_port(), PROBES()), (address, METRICS())]);
     let [(other, _)] = server.addresses()[..] else { panic!("{server:?}") };
     let (tell, told) = mpsc::channel();
-    let tell: Teller = Arc::new(move |fact| tell.send(fact).unwrap());
+    let tell: FactSink = Arc::new(move |fact| tell.send(fact).unwrap());
     server.serve(Clock::start(), papers(), tell).unwrap();
     assert!(matches!(told.recv().unwrap(), Fact::Listens { .. }));
     let Fact::NotListening { pages, why } = told.recv().unwrap() else { panic!() };
@@ -329,10 +329,20 @@ fn a_port_that_is_taken_holds_up_no_other_and_is_had_once_it_is_free() {
 #[test]
 fn who_has_a_port_is_known_if_it_is_this_program() {
     let served = serve();
-    let own = Server::bind(&[(served, METRICS())]);
+    let own = PageServer::bind(&[(served, METRICS())]);
     assert!(own.missing()[0].is_of_this_program());
     let (silent, closed) = (TcpListener::bind(any_port()).unwrap(), any_port());
-    let other = Server::bind(&[(silent.local_addr().unwrap(), METRICS())]);
+    let other = PageServer::bind(&[(silent.local_addr().unwrap(), METRICS())]);
     assert!(!other.missing()[0].is_of_this_program());
-    assert!(Server::bind(&[(closed, METRICS())]).missing().is_empty());
+    assert!(PageServer::bind(&[(closed, METRICS())]).missing().is_empty());
+}
+
+#[test]
+fn a_client_that_has_gone_again_closes_no_door_but_a_lack_of_descriptors_does() {
+    for errno in [Errno::AGAIN, Errno::INTR, Errno::CONNABORTED] {
+        assert!(passes(&errno.into()), "{errno}");
+    }
+    for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::PERM] {
+        assert!(!passes(&errno.into()), "{errno}");
+    }
 }

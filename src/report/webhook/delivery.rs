@@ -1,5 +1,5 @@
-//! Takes messages to one webhook, one after the other, in a thread of its own: the drain does not
-//! wait for it, nor does another webhook.
+//! Delivers messages to one webhook, one after the other, in a thread of its own: neither the drain nor
+//! another webhook waits for it.
 
 use std::io;
 use std::sync::Arc;
@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use crate::backoff::Backoff;
 use crate::clock::Clock;
+use crate::drain::ask::PodRef;
+use crate::drain::progress::Progress;
 use crate::http::pool::STACK;
 use crate::kube::client::Client;
 use crate::kube::profile::{Profile, profile};
@@ -15,70 +17,69 @@ use crate::kube::request;
 use crate::moment::WallTime;
 use crate::notice::Notice;
 use crate::plan::kinds::Basis;
-use crate::report::Teller;
+use crate::report::FactSink;
+use crate::report::channel::{ChannelStatus, KnownInstance};
+use crate::report::envelope::{DrainContext, Envelope};
 use crate::report::fact::{Channel, Fact};
-use crate::report::known_instance::KnownInstance;
-use crate::report::queue::{Next, Queue};
-use crate::report::standing::Standing;
+use crate::report::queue::{Next, ReportQueue};
 use crate::report::webhook::message::{About, Message};
-use crate::report::webhook::milestone::Milestone;
-use crate::report::webhook::outcome::Outcome;
+use crate::report::webhook::outcome::PostOutcome;
 use crate::report::webhook::post::{Target, post};
+use crate::report::webhook::webhooks::Milestone;
 use crate::webhook::destination::Destination;
 use crate::webhook::headers::Headers;
 
 /// What the deliveries to all webhooks have in common.
 #[derive(Clone)]
-pub struct Context {
+pub struct DeliveryContext {
     /// The machine's clocks.
     pub clock: Clock,
-    /// Where the Node's labels stand.
+    /// For the labels of the Node.
     pub client: Client,
-    /// What is known of the instance.
+    /// The instance.
     pub instance: Arc<KnownInstance>,
-    /// What the operator calls the cluster.
+    /// The operator's name for the cluster.
     pub cluster: Option<String>,
-    /// Where it is said how messages fare.
-    pub tell: Teller,
-    /// Nothing is done to anybody.
+    /// Where failures are reported.
+    pub tell: FactSink,
+    /// This is a dry run.
     pub dry: bool,
-    /// Of the jitter.
+    /// For the jitter.
     pub seed: u64,
 }
 
-/// What a delivery thread is told.
-pub(super) struct Told {
-    pub(super) at: WallTime,
-    pub(super) node: Arc<str>,
+/// An item of a delivery thread's queue.
+pub(super) struct QueuedMessage {
     pub(super) milestone: Milestone,
+    pub(super) envelope: Arc<Envelope>,
 }
 
-/// How long one try may take.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// The same when the process is to end.
-const LAST_PATIENCE: Duration = Duration::from_secs(1);
-/// How soon files of which something is missing are looked at again: twice as long each time.
+/// How long one attempt may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// The same when the process ends.
+const LAST_TIMEOUT: Duration = Duration::from_secs(1);
+/// How soon files that are missing are read again: twice as long each time.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
 const LAST_LOOK: Duration = Duration::from_mins(1);
-/// How long the message that a drain begins waits for who is to go.
+/// How long the message that a drain begins waits for the list of pods.
 const LIST_WAIT: Duration = Duration::from_secs(2);
-/// How long the Node's labels are waited for.
-const NODE_PATIENCE: Duration = Duration::from_secs(3);
-/// So long one message is tried: longer than an interrupted instance lives.
+/// How long reading the Node may take.
+const NODE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long one message is retried: longer than an interrupted instance lives.
 const PERSISTENCE: Duration = Duration::from_hours(1);
 
 pub(super) struct Delivery {
-    queue: Arc<Queue<Told>>,
+    queue: Arc<ReportQueue<QueuedMessage>>,
     destination: Destination,
-    context: Context,
+    context: DeliveryContext,
     /// What the messages of the drain under way have in common.
     about: Option<About>,
-    /// Who is to go, as far as that is known.
+    /// The pods that are to go, as far as they are known.
     pods: Vec<String>,
-    /// Came while something else was waited for.
-    next: Option<Told>,
-    standing: Standing,
-    /// What was missing in its files when they were last looked at.
+    /// Received while waiting for the list of pods.
+    next: Option<QueuedMessage>,
+    status: ChannelStatus,
+    /// What was missing in its files when they were last read.
     unready: Option<String>,
     channel: Channel,
     jitter: fastrand::Rng,
@@ -87,9 +88,9 @@ pub(super) struct Delivery {
 impl Delivery {
     /// Starts the thread. It ends when the queue is closed and everything was tried.
     pub(super) fn start(
-        queue: Arc<Queue<Told>>,
+        queue: Arc<ReportQueue<QueuedMessage>>,
         destination: Destination,
-        context: Context,
+        context: DeliveryContext,
         channel: Channel,
     ) -> io::Result<()> {
         let mut delivery = Self {
@@ -98,7 +99,7 @@ impl Delivery {
             about: None,
             pods: Vec::new(),
             next: None,
-            standing: Standing::new(channel.clone(), &context.tell),
+            status: ChannelStatus::new(channel.clone(), &context.tell),
             unready: None,
             channel,
             jitter: fastrand::Rng::with_seed(context.seed),
@@ -112,8 +113,8 @@ impl Delivery {
     }
 
     fn run(&mut self) {
-        while let Some(told) = self.next.take().or_else(|| self.wait()) {
-            if let Some(message) = self.message(told) {
+        while let Some(queued) = self.next.take().or_else(|| self.wait()) {
+            if let Some(message) = self.message(&queued) {
                 self.look_at_files();
                 self.deliver(&message);
             }
@@ -121,14 +122,14 @@ impl Delivery {
         self.queue.mark_done();
     }
 
-    /// For what comes next. What is wrong with its files is said before a message depends on them, and
-    /// then looked at again and again: a file that is mounted may come later.
-    fn wait(&mut self) -> Option<Told> {
+    /// Waits for the next item. What is wrong with the files is reported before a message depends on them,
+    /// and they are read again until they are good: a file may be mounted later.
+    fn wait(&mut self) -> Option<QueuedMessage> {
         self.look_at_files();
         let mut pause = FIRST_LOOK;
         while self.unready.is_some() {
             match self.queue.wait_for(pause) {
-                Next::Item(told) => return Some(told),
+                Next::Item(queued) => return Some(queued),
                 Next::Closed => return None,
                 Next::Nothing => self.look_at_files(),
             }
@@ -152,61 +153,66 @@ impl Delivery {
         self.unready = unready;
     }
 
-    fn message(&mut self, told: Told) -> Option<Message> {
-        let Told { at, node, milestone } = told;
-        match milestone {
-            Milestone::Begins { notice, basis, taken_over } => {
-                if !taken_over {
-                    self.wait_for_list();
-                }
-                let about = self.about(&node, *notice, basis);
-                let begins =
-                    if taken_over { Message::drain_taken_over } else { Message::drain_begins };
-                let message = begins(&about, self.pods.clone(), at);
-                self.about = Some(about);
-                Some(message)
+    fn message(
+        &mut self,
+        QueuedMessage { milestone, envelope }: &QueuedMessage,
+    ) -> Option<Message> {
+        let at = envelope.at.wall;
+        match (milestone, &envelope.fact) {
+            (Milestone::Begins, _) => {
+                self.wait_for_list();
+                self.beginning(envelope, Message::drain_begins)
             }
-            Milestone::Listed(pods) => {
-                self.pods = pods;
+            (Milestone::TakenOver, _) => self.beginning(envelope, Message::drain_taken_over),
+            (Milestone::Marked, fact @ Fact::NoticeMarks { notice, basis }) => {
+                let about = self.about(envelope, notice, *basis);
+                Some(Message::node_marked(&about, fact.level(), at))
+            }
+            (Milestone::Listed, Fact::Drain(Progress::Listed { to_go, .. })) => {
+                self.pods = names(to_go);
                 None
             }
-            Milestone::Moved { notice, basis } => {
-                if let Some(about) = &mut self.about {
-                    (about.notice, about.basis) = (*notice, basis);
-                }
-                None
+            (Milestone::Ends, Fact::Verdict(occasion, verdict)) => {
+                let DrainContext { notice, basis, .. } = envelope.drain.as_deref()?;
+                let about = self.about.clone()?;
+                let about = About { notice: notice.clone(), basis: *basis, ..about };
+                Some(Message::drain_ends(&about, *occasion, verdict, at))
             }
-            Milestone::Marked { notice, basis, level } => {
-                Some(Message::node_marked(&self.about(&node, *notice, basis), level, at))
-            }
-            Milestone::Ends(occasion, verdict) => {
-                Some(Message::drain_ends(self.about.as_ref()?, occasion, &verdict, at))
-            }
+            _ => None,
         }
+    }
+
+    fn beginning(
+        &mut self,
+        envelope: &Envelope,
+        message: impl Fn(&About, Vec<String>, WallTime) -> Message,
+    ) -> Option<Message> {
+        let DrainContext { notice, basis, .. } = envelope.drain.as_deref()?;
+        let about = self.about(envelope, notice, *basis);
+        let message = message(&about, self.pods.clone(), envelope.at.wall);
+        self.about = Some(about);
+        Some(message)
     }
 
     fn wait_for_list(&mut self) {
         self.pods.clear();
-        match self.queue.wait_for(LIST_WAIT) {
-            Next::Item(Told { milestone: Milestone::Listed(pods), .. }) => self.pods = pods,
-            Next::Item(other) => self.next = Some(other),
-            Next::Nothing | Next::Closed => {}
+        if let Next::Item(queued) = self.queue.wait_for(LIST_WAIT) {
+            match &queued.envelope.fact {
+                Fact::Drain(Progress::Listed { to_go, .. }) => self.pods = names(to_go),
+                _ => self.next = Some(queued),
+            }
         }
     }
 
-    fn about(&self, node: &str, notice: Notice, basis: Basis) -> About {
+    fn about(&self, envelope: &Envelope, notice: &Notice, basis: Basis) -> About {
         let instance = self.context.instance.instance();
-        let Profile { labels, provider_id } = match node {
-            "" => Profile::default(),
-            node => self.profile(node),
-        };
-        // Where the node's name could not be found out, that of its instance says more than none.
-        let name = match node {
-            "" => instance.local_hostname.as_deref().unwrap_or("(node unknown)"),
-            node => node,
-        };
+        let node = envelope.node.as_deref();
+        let Profile { labels, provider_id } =
+            node.map(|node| self.profile(node)).unwrap_or_default();
+        // Without the name of the node, that of the instance is better than none.
+        let name = node.or(instance.local_hostname.as_deref()).unwrap_or("(node unknown)");
         About {
-            notice,
+            notice: notice.clone(),
             basis,
             cluster: self.context.cluster.clone(),
             node_name: name.to_owned(),
@@ -217,46 +223,46 @@ impl Delivery {
         }
     }
 
-    /// That of the Node, where the form has room for it; nothing, if it cannot be read now.
+    /// That of the Node, if the form has a place for it; empty, if it cannot be read now.
     fn profile(&self, node: &str) -> Profile {
         let headers = self.destination.headers.read().unwrap_or_default();
         if !self.destination.form.read_or_usual(&headers).tells_of_the_node() {
             return Profile::default();
         }
-        let answer = self.context.client.ask(&request::read_node(node), NODE_PATIENCE);
+        let answer = self.context.client.ask(&request::read_node(node), NODE_TIMEOUT);
         answer.ok().and_then(|reply| profile(&reply)).unwrap_or_default()
     }
 
-    /// Tries until the webhook has it, refuses it, or there is no more time.
+    /// Tries until it is delivered, refused, or too old.
     fn deliver(&mut self, message: &Message) {
         let until = self.context.clock.now() + PERSISTENCE;
         let mut backoff = Backoff::from_millis(1000, 30_000);
-        // One more try when this process is to end.
+        // One more attempt when this process ends.
         let mut is_last = false;
         loop {
             let (why, not_before) = match self.try_once(message) {
                 Ok(None) => return,
-                Ok(Some(Outcome::Delivered)) => return self.standing.got_through(),
-                Ok(Some(Outcome::Refused { why })) => {
-                    return self.standing.refused(&why.clone(), why);
+                Ok(Some(PostOutcome::Delivered)) => return self.status.delivered(),
+                Ok(Some(PostOutcome::Refused { why })) => {
+                    return self.status.refused(&why.clone(), why);
                 }
-                Ok(Some(Outcome::Again { why, not_before })) => (why, not_before),
-                // A Secret that is mounted anew is gone for a moment.
+                Ok(Some(PostOutcome::Again { why, not_before })) => (why, not_before),
+                // While a mounted Secret is updated, its files may be missing for a moment.
                 Err(why) => (why, None),
             };
             let pause = not_before.unwrap_or_default() + backoff.next(&mut self.jitter);
             if is_last || pause > self.context.clock.now().until(until) {
-                return self.standing.lost(1, why);
+                return self.status.lost(1, why);
             }
-            self.standing.failed(why);
+            self.status.failed(why);
             is_last = self.queue.wait_for_close(pause);
         }
     }
 
-    /// `None`: the service has no place for it.
-    fn try_once(&self, message: &Message) -> Result<Option<Outcome>, String> {
+    /// `None`: the form has no place for such a message.
+    fn try_once(&self, message: &Message) -> Result<Option<PostOutcome>, String> {
         let Destination { url, headers, form, proxies, roots } = &self.destination;
-        // A message without its headers may get through, and says more than none.
+        // Without its headers a message may still be accepted.
         let (headers, missing) = match headers.read() {
             Ok(headers) => (headers, None),
             Err(why) => (Headers::default(), Some(why)),
@@ -274,16 +280,21 @@ impl Delivery {
             headers: headers.with_content_type(body.content_type),
         };
         let closing = self.queue.wait_for_close(Duration::ZERO);
-        let patience = if closing { LAST_PATIENCE } else { PATIENCE };
+        let timeout = if closing { LAST_TIMEOUT } else { TIMEOUT };
         let clock = self.context.clock;
-        let tried = post(&target, &body.text, patience, clock);
-        Ok(Some(match (Outcome::of(&tried, clock.read().wall), missing) {
-            // With them it may be taken.
-            (Outcome::Refused { why }, Some(missing)) => {
+        let tried = post(&target, &body.text, timeout, clock);
+        Ok(Some(match (PostOutcome::of(&tried, clock.read().wall), missing) {
+            // With them it may be accepted.
+            (PostOutcome::Refused { why }, Some(missing)) => {
                 let why = format!("{why}, and it went without its headers: {missing}");
-                Outcome::Again { why, not_before: None }
+                PostOutcome::Again { why, not_before: None }
             }
             (outcome, _) => outcome,
         }))
     }
+}
+
+/// Each as `namespace/name`.
+fn names(pods: &[Arc<PodRef>]) -> Vec<String> {
+    pods.iter().map(ToString::to_string).collect()
 }

@@ -1,4 +1,4 @@
-//! What there is to say of a drain, at its beginning and at its end.
+//! What a message says of a drain, at its beginning and at its end.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,14 @@ use crate::notice::{Kind, Notice, NoticeId, When};
 use crate::plan::kinds::Basis;
 use crate::report::fact::{Level, Occasion};
 use crate::report::words::Announced;
+use crate::report::words::drain::Summary;
 
-/// Everything that a message may tell. What is not known is empty.
+/// Everything that a message may contain. What is not known is empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// What has happened.
     pub stage: Stage,
-    /// How much it matters.
+    /// The level of the fact.
     pub severity: Level,
     /// What the notice is about.
     pub kind: Kind,
@@ -23,21 +24,21 @@ pub struct Message {
     /// notice's identity and the node's name. The same at both ends of a drain, and no two nodes
     /// have the same one at once.
     pub event_id: String,
-    /// What the notice says, in a sentence.
+    /// What the notice announces, in a sentence.
     pub description: String,
     /// What the cloud calls the state of planned maintenance: `active`. Other notices have none.
     pub state: String,
-    /// What the operator calls the cluster.
+    /// The operator's name for the cluster.
     pub cluster: String,
     /// The node that is drained.
     pub node_name: String,
     /// Its labels.
     pub node_labels: BTreeMap<String, String>,
-    /// What its cloud calls it.
+    /// Its `spec.providerID`.
     pub provider_id: String,
     /// The pods that were to go, each as `namespace/name`. At the beginning as far as known.
     pub pods: Vec<String>,
-    /// How many pods came to each outcome, the worst last. At the beginning none has.
+    /// How many pods have each outcome, the worst last; empty at the beginning.
     pub outcomes: Vec<(&'static str, usize)>,
     /// The node's instance.
     pub instance: Instance,
@@ -83,7 +84,7 @@ pub struct About {
     pub notice: Notice,
     /// Where the drain's end comes from.
     pub basis: Basis,
-    /// What the operator calls the cluster: `CLUSTER`.
+    /// The operator's name for the cluster: `CLUSTER`.
     pub cluster: Option<String>,
     /// The node.
     pub node_name: String,
@@ -93,12 +94,12 @@ pub struct About {
     pub provider_id: Option<String>,
     /// The node's instance.
     pub instance: Instance,
-    /// Nothing is done to anybody.
+    /// This is a dry run.
     pub dry: bool,
 }
 
 impl Message {
-    /// That a notice only asks for marks on the node, `now`, which matters so much.
+    /// That a notice only asks for marks on the node, at this level.
     pub fn node_marked(about: &About, level: Level, now: WallTime) -> Self {
         let summary = format!(
             "A notice asks for marks on {}, and its pods are left alone{}.",
@@ -108,26 +109,25 @@ impl Message {
         Self::new(about, Stage::NodeMarked, level, summary, now)
     }
 
-    /// That the drain begins, `now`, and who is to go, each as `namespace/name`, as far as that is
-    /// known.
+    /// That the drain begins, and which pods are to go, each as `namespace/name`, as far as they are known.
     pub fn drain_begins(about: &About, pods: Vec<String>, now: WallTime) -> Self {
         let which = if about.dry { "dry run" } else { "drain" };
         let summary = format!("The {which} of {} begins.", about.node_name);
         Self { pods, ..Self::new(about, Stage::DrainBegins, Level::Warn, summary, now) }
     }
 
-    /// That another notice has taken over the drain under way, by `now`.
+    /// That another notice has taken over the drain under way.
     pub fn drain_taken_over(about: &About, pods: Vec<String>, now: WallTime) -> Self {
         let summary = format!("Another notice takes over the drain of {}.", about.node_name);
         Self { summary, ..Self::drain_begins(about, pods, now) }
     }
 
-    /// What has become of the pods by `now`, on this occasion.
+    /// What has become of the pods.
     pub fn drain_ends(about: &About, occasion: Occasion, verdict: &Verdict, now: WallTime) -> Self {
         let stage = Stage::DrainEnds { clean: occasion.is_success(verdict) };
         let outcomes = verdict.counts();
         let ended = has_ended(occasion, verdict, &about.node_name);
-        let summary = format!("{ended}: {}.", verdict.summary());
+        let summary = format!("{ended}: {}.", Summary(verdict));
         let went = verdict.rows.iter().filter(|row| !matches!(row.outcome, Outcome::LeftAlone(_)));
         Self {
             pods: went.map(|row| row.pod.to_string()).collect(),

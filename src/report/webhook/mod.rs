@@ -7,9 +7,8 @@
 //! | `form` | a message in each form | none |
 //! | [`outcome`] | what an answer means: delivered, try again, refused | none |
 //! | [`post`](mod@post) | one try | HTTP |
-//! | `milestone` | which facts are worth a message | none |
 //! | `delivery` | messages to one webhook, until they have arrived | its thread |
-//! | `webhooks` | all of them | none |
+//! | `webhooks` | all of them; which facts are worth a message | none |
 //!
 //! Each uses only what stands before it.
 
@@ -17,7 +16,6 @@ mod delivery;
 mod field;
 mod form;
 pub mod message;
-mod milestone;
 pub mod outcome;
 pub mod post;
 #[cfg(test)]
@@ -26,5 +24,5 @@ mod samples;
 mod tests;
 mod webhooks;
 
-pub use crate::report::webhook::delivery::Context;
+pub use crate::report::webhook::delivery::DeliveryContext;
 pub use crate::report::webhook::webhooks::Webhooks;

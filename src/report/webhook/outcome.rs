@@ -1,32 +1,30 @@
-//! What an answer means for the message: it is delivered, it is tried again, or it is refused.
-//! Pure.
+//! What a response means for the message: delivered, to be retried, or refused. Pure.
 
 use std::time::Duration;
 
 use crate::http::error::{Cause, Error};
 use crate::moment::WallTime;
 
-/// What is kept of an answer.
+/// What is kept of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reply {
+pub struct PostReply {
     /// HTTP status.
     pub status: u16,
-    /// When the server wants to be asked again.
+    /// When the server wants the next attempt.
     pub retry_after: Option<RetryAfter>,
 }
 
 /// The header `Retry-After` (RFC 9110, 10.2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryAfter {
-    /// So long after the answer.
+    /// This long after the response.
     In(Duration),
     /// At this time.
     At(WallTime),
 }
 
 impl RetryAfter {
-    /// Reads whole seconds, or a date such as `Fri, 31 Dec 1999 23:59:59 GMT`. `None` if it is
-    /// neither.
+    /// Parses whole seconds, or a date such as `Fri, 31 Dec 1999 23:59:59 GMT`. `None` if it is neither.
     pub fn parse(text: &str) -> Option<Self> {
         match text.trim().parse().map(Duration::from_secs) {
             Ok(wait) => Some(Self::In(wait)),
@@ -44,31 +42,31 @@ impl RetryAfter {
     }
 }
 
-/// What a server may ask for is bounded: the news grows old.
+/// The longest wait that a server may ask for: messages grow old.
 const LONGEST_WAIT: Duration = Duration::from_mins(5);
 
-/// What is to be done about a message.
+/// What one attempt means for the message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Nothing: it has arrived.
+pub enum PostOutcome {
+    /// It is delivered.
     Delivered,
-    /// It may arrive if it is tried again.
+    /// Another attempt may succeed.
     Again {
-        /// Not before so long from now; `None`: whenever.
+        /// The least wait; `None`: any.
         not_before: Option<Duration>,
-        /// Why it has not arrived, for the log.
+        /// Why this one failed, for the log.
         why: String,
     },
-    /// It will not arrive however often it is tried.
+    /// No attempt will succeed.
     Refused {
         /// Why, for the log.
         why: String,
     },
 }
 
-impl Outcome {
-    /// Of one try that ended `now`.
-    pub fn of(tried: &Result<Reply, Error>, now: WallTime) -> Self {
+impl PostOutcome {
+    /// Of one attempt that ended `now`.
+    pub fn of(tried: &Result<PostReply, Error>, now: WallTime) -> Self {
         match tried {
             Ok(reply) => Self::of_reply(reply, now),
             Err(error) => {
@@ -82,7 +80,7 @@ impl Outcome {
         }
     }
 
-    fn of_reply(reply: &Reply, now: WallTime) -> Self {
+    fn of_reply(reply: &PostReply, now: WallTime) -> Self {
         let status = reply.status;
         match status {
             200..=299 => Self::Delivered,
@@ -104,13 +102,13 @@ impl Outcome {
     }
 }
 
-/// Whether the same request may have another answer later.
+/// Whether the same request may have another response later.
 fn is_passing(status: u16) -> bool {
     matches!(status, 408 | 425 | 429 | 500..=599)
 }
 
-/// Whether another try may end otherwise. Certificates, names and files are mended while this
-/// program runs; its own faults are not.
+/// Whether another attempt may succeed. Certificates, names and files are fixed while this program runs;
+/// its own faults are not.
 fn may_pass(cause: &Cause) -> bool {
     match cause {
         Cause::NoTunnel(_, status) => is_passing(*status),
@@ -127,14 +125,14 @@ mod tests {
 
     const NOW: &str = "2026-11-23T09:00:00Z";
 
-    fn outcome(status: u16, retry_after: Option<&str>) -> Outcome {
+    fn outcome(status: u16, retry_after: Option<&str>) -> PostOutcome {
         let retry_after = retry_after.and_then(RetryAfter::parse);
-        Outcome::of(&Ok(Reply { status, retry_after }), WallTime::parse(NOW).unwrap())
+        PostOutcome::of(&Ok(PostReply { status, retry_after }), WallTime::parse(NOW).unwrap())
     }
 
     fn wait(retry_after: &str) -> Option<u64> {
         match outcome(503, Some(retry_after)) {
-            Outcome::Again { not_before, .. } => not_before.map(|wait| wait.as_secs()),
+            PostOutcome::Again { not_before, .. } => not_before.map(|wait| wait.as_secs()),
             other => panic!("{other:?}"),
         }
     }
@@ -144,13 +142,13 @@ mod tests {
         for status in 100..=999 {
             let outcome = outcome(status, None);
             match status {
-                200..=299 => assert_eq!(outcome, Outcome::Delivered),
+                200..=299 => assert_eq!(outcome, PostOutcome::Delivered),
                 408 | 425 | 429 | 500..=599 => {
                     let why = format!("status {status}");
-                    assert_eq!(outcome, Outcome::Again { not_before: None, why });
+                    assert_eq!(outcome, PostOutcome::Again { not_before: None, why });
                 }
                 _ => match outcome {
-                    Outcome::Refused { why } => assert!(why.contains(&status.to_string())),
+                    PostOutcome::Refused { why } => assert!(why.contains(&status.to_string())),
                     other => panic!("{status}: {other:?}"),
                 },
             }
@@ -160,7 +158,7 @@ mod tests {
     #[test]
     fn a_redirect_is_refused_with_the_remedy() {
         let why = "status 302, a redirect. It is not followed: the URL must name the place itself";
-        assert_eq!(outcome(302, Some("5")), Outcome::Refused { why: why.to_owned() });
+        assert_eq!(outcome(302, Some("5")), PostOutcome::Refused { why: why.to_owned() });
     }
 
     #[test]
@@ -207,11 +205,11 @@ mod tests {
             let error = cause.with(&party);
             let why = error.to_string();
             let expected = if again {
-                Outcome::Again { not_before: None, why }
+                PostOutcome::Again { not_before: None, why }
             } else {
-                Outcome::Refused { why }
+                PostOutcome::Refused { why }
             };
-            assert_eq!(Outcome::of(&Err(error), WallTime::parse(NOW).unwrap()), expected);
+            assert_eq!(PostOutcome::of(&Err(error), WallTime::parse(NOW).unwrap()), expected);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One try to deliver a message: one request over a connection of its own.
+//! One attempt to deliver a message: one request over a connection of its own.
 
 use std::time::Duration;
 
@@ -12,18 +12,18 @@ use crate::http::exchange::{Response, exchange};
 use crate::http::protocol::Limit;
 use crate::http::request::{Request, USER_AGENT};
 use crate::moment::Moment;
-use crate::report::webhook::outcome::{Reply, RetryAfter};
+use crate::report::webhook::outcome::{PostReply, RetryAfter};
 use crate::webhook::destination::Roots;
 use crate::webhook::headers::Headers;
 use crate::webhook::proxy::ProxyUrl;
 use crate::webhook::url::{Security, WebhookUrl};
 
-/// Of the body of an answer: nothing is of use.
+/// The body of a response is read, and none of it kept.
 const LIMIT: Limit = Limit { read: 48 * 1024, kept: 0 };
 
-/// How long the body of an answer is waited for. What it says does not matter, but a server that
-/// is cut off in its answer may write an error into its own log.
-const BODY_PATIENCE: Duration = Duration::from_secs(1);
+/// How long to wait for the body of a response. It is of no interest, but a server that is cut off while
+/// it sends one may log an error.
+const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A webhook as the settings describe it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,35 +38,35 @@ pub struct Target {
     pub headers: Headers,
 }
 
-/// Posts `message` within `patience`, and to each address within 2 s; only the system's resolver
-/// may take longer. A redirect is an answer; nobody follows it.
+/// Posts `message` within `timeout`, with 2 s to connect to each address; only the system's resolver may
+/// take longer. A redirect is a response, and not followed.
 ///
 /// # Errors
-/// There is no answer.
+/// There is no response.
 pub fn post(
     target: &Target,
     message: &str,
-    patience: Duration,
+    timeout: Duration,
     clock: Clock,
-) -> Result<Reply, Error> {
-    let attempt = Attempt::new(target, patience, clock);
+) -> Result<PostReply, Error> {
+    let attempt = Attempt::new(target, timeout, clock);
     let mut connection = attempt.open()?;
     let request = attempt.request(message);
     let Response { head, .. } = attempt.exchange(&mut connection, &request, &attempt.answerer())?;
     let retry_after = head.headers.get(header::RETRY_AFTER);
-    Ok(Reply {
+    Ok(PostReply {
         status: head.status.as_u16(),
         retry_after: retry_after.and_then(|value| RetryAfter::parse(value.to_str().ok()?)),
     })
 }
 
-/// Opens a connection as [`post`] does, TLS included, within `patience`, and sends no message. Says
-/// what was reached: with `http://` through a proxy that is the proxy alone.
+/// Opens a connection as [`post`] does, TLS included, within `timeout`, and sends no message. Returns what
+/// was reached: with `http://` through a proxy that is the proxy alone.
 ///
 /// # Errors
 /// Nothing was.
-pub fn reach(target: &Target, patience: Duration, clock: Clock) -> Result<&'static str, Error> {
-    Attempt::new(target, patience, clock).open()?;
+pub fn reach(target: &Target, timeout: Duration, clock: Clock) -> Result<&'static str, Error> {
+    Attempt::new(target, timeout, clock).open()?;
     Ok(match (target.url.security(), &target.proxy) {
         (Security::Tls, None) => "reached, and its certificate is trusted",
         (Security::Tls, Some(_)) => "reached through the proxy, and its certificate is trusted",
@@ -78,22 +78,22 @@ pub fn reach(target: &Target, patience: Duration, clock: Clock) -> Result<&'stat
 struct Attempt<'a> {
     target: &'a Target,
     clock: Clock,
-    patience: Duration,
+    timeout: Duration,
     until: Moment,
     server: Party,
     proxy: Option<Party>,
 }
 
 impl<'a> Attempt<'a> {
-    fn new(target: &'a Target, patience: Duration, clock: Clock) -> Self {
+    fn new(target: &'a Target, timeout: Duration, clock: Clock) -> Self {
         let party = |role, address| Party { role, address };
         let server = party(Role::Webhook, target.url.server().clone());
         let proxy = target.proxy.as_ref();
         let proxy = proxy.map(|proxy| party(Role::Proxy, proxy.server().clone()));
-        Self { target, clock, patience, until: clock.now() + patience, server, proxy }
+        Self { target, clock, timeout, until: clock.now() + timeout, server, proxy }
     }
 
-    /// A connection to whoever takes the request.
+    /// A connection to the party that takes the request.
     fn open(&self) -> Result<Connection, Error> {
         let tls = match self.target.url.security() {
             Security::Plain => None,
@@ -116,7 +116,7 @@ impl<'a> Attempt<'a> {
         self.connection(stream)
     }
 
-    /// Has the proxy connect us with the server.
+    /// Opens a tunnel through the proxy.
     fn tunnel(&self, stream: Stream, proxy: &ProxyUrl) -> Result<Stream, Error> {
         let mut connection = self.connection(stream)?;
         let next = self.next_party();
@@ -138,18 +138,18 @@ impl<'a> Attempt<'a> {
             .map_err(|e| Cause::of_system(&e, Cause::Unreachable).with(self.next_party()))
     }
 
-    /// The head decides; what follows it is only read.
+    /// Only the head counts; the body is read and dropped.
     fn exchange(
         &self,
         connection: &mut Connection,
         request: &Request,
         with: &Party,
     ) -> Result<Response, Error> {
-        exchange(connection, request, LIMIT, self.until, BODY_PATIENCE, self.clock).map_err(
+        exchange(connection, request, LIMIT, self.until, BODY_TIMEOUT, self.clock).map_err(
             |cause| {
                 match cause {
-                    // How long the whole try might take.
-                    Cause::TimedOut(_) => Cause::TimedOut(self.patience),
+                    // The time-out of the whole attempt.
+                    Cause::TimedOut(_) => Cause::TimedOut(self.timeout),
                     cause => cause,
                 }
                 .with(with)
@@ -178,12 +178,12 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Who is at the other end of the socket.
+    /// The party at the other end of the socket.
     fn next_party(&self) -> &Party {
         self.proxy.as_ref().unwrap_or(&self.server)
     }
 
-    /// Who answers the request.
+    /// The party that answers the request.
     fn answerer(&self) -> Party {
         match self.target.url.security() {
             Security::Plain => self.next_party().clone(),

@@ -7,9 +7,10 @@ use crate::clock::Clock;
 use crate::http::address::Address;
 use crate::http::error::{Cause, Error, Party, Role};
 use crate::http::stand_in::{Folder, Identity, LONG, Peer, SHORT, deaf_address, listen};
-use crate::report::webhook::outcome::{Reply, RetryAfter};
+use crate::report::webhook::outcome::{PostReply, RetryAfter};
 use crate::report::webhook::post::{Target, post};
 use crate::webhook::destination::{Content, Roots, ValueOrFile};
+use crate::webhook::destination::{Content, ValueOrFile};
 use crate::webhook::headers::Headers;
 use crate::webhook::proxy::{NoProxy, Proxies, ProxyUrl};
 use crate::webhook::url::WebhookUrl;
@@ -21,7 +22,7 @@ const MESSAGE: &str = r#"{"text":"geheim ü"}"#;
 
 const NO_CONTENT: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
 
-const DELIVERED: Result<Reply, Error> = Ok(Reply { status: 204, retry_after: None });
+const DELIVERED: Result<PostReply, Error> = Ok(PostReply { status: 204, retry_after: None });
 
 fn target(scheme: &str, host: &str, port: u16) -> Target {
     let headers = r#"{"Content-Type":"application/json","Authorization":"Bearer geheim"}"#;
@@ -47,7 +48,7 @@ fn by_proxy(target: Target, port: u16) -> Target {
 }
 
 /// What posting comes to; whatever it is, no secret is in its words.
-fn posted(target: &Target, patience: Duration) -> Result<Reply, Error> {
+fn posted(target: &Target, patience: Duration) -> Result<PostReply, Error> {
     let result = post(target, MESSAGE, patience, Clock::start());
     let words = match &result {
         Ok(reply) => format!("{reply:?} {target:?}"),
@@ -57,7 +58,7 @@ fn posted(target: &Target, patience: Duration) -> Result<Reply, Error> {
     result
 }
 
-fn words(result: Result<Reply, Error>) -> String {
+fn words(result: Result<PostReply, Error>) -> String {
     result.unwrap_err().to_string()
 }
 
@@ -73,7 +74,7 @@ fn answering(identity: Option<&Identity>, answer: &'static [u8]) -> (u16, Receiv
     (port, told)
 }
 
-fn answer_to(answer: &'static [u8]) -> Result<Reply, Error> {
+fn answer_to(answer: &'static [u8]) -> Result<PostReply, Error> {
     posted(&plain(answering(None, answer).0), LONG)
 }
 
@@ -467,7 +468,7 @@ fn a_server_that_is_busy_says_for_how_long() {
     let busy = |answer| answer_to(answer).unwrap();
     let reply = busy(b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\n\r\ngeheim");
     let wait = Some(RetryAfter::In(Duration::from_secs(7)));
-    assert_eq!(reply, Reply { status: 429, retry_after: wait });
+    assert_eq!(reply, PostReply { status: 429, retry_after: wait });
     let reply = busy(b"HTTP/1.1 503 Busy\r\nRetry-After: Fri, 31 Dec 1999 23:59:59 GMT\r\n\r\n");
     assert!(matches!(reply.retry_after, Some(RetryAfter::At(_))), "{reply:?}");
     assert_eq!(busy(b"HTTP/1.1 503 Busy\r\nRetry-After: soon\r\n\r\n").retry_after, None);
@@ -477,13 +478,13 @@ fn a_server_that_is_busy_says_for_how_long() {
 fn a_redirect_is_an_answer_and_not_followed() {
     let (port, requests) =
         answering(None, b"HTTP/1.1 307 Moved\r\nLocation: /geheim\r\nContent-Length: 0\r\n\r\n");
-    assert_eq!(posted(&plain(port), LONG), Ok(Reply { status: 307, retry_after: None }));
+    assert_eq!(posted(&plain(port), LONG), Ok(PostReply { status: 307, retry_after: None }));
     assert_eq!(requests.try_iter().count(), 1);
 }
 
 #[test]
 fn what_follows_the_head_of_an_answer_does_not_matter() {
-    let delivered = Ok(Reply { status: 200, retry_after: None });
+    let delivered = Ok(PostReply { status: 200, retry_after: None });
     assert_eq!(answer_to(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), delivered);
     assert_eq!(answer_to(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok"), delivered);
     assert_eq!(
@@ -517,6 +518,6 @@ fn a_server_is_not_cut_off_in_its_answer() {
         let Peer::Plain(mut socket) = peer else { return };
         let _ = tell.send(socket.read(&mut [0]).map_err(|e| e.kind()));
     });
-    assert_eq!(posted(&plain(port), LONG), Ok(Reply { status: 400, retry_after: None }));
+    assert_eq!(posted(&plain(port), LONG), Ok(PostReply { status: 400, retry_after: None }));
     assert_eq!(end.recv().unwrap(), Ok(0));
 }

@@ -105,7 +105,7 @@ fn busy() -> Metrics {
     metrics.drain_began(Some(at("2026-11-25T12:02:00Z")));
     metrics.drain_pods_left(Some(7));
     metrics.verdict(Occasion::Empty, &verdict(outcomes(), None), false);
-    metrics.webhook(Delivery::Retried, 1);
+    metrics.webhook(MessageOutcome::Retried, 1);
     metrics.kubernetes_event(EventOutcome::Failed, 1);
     metrics.log_message_lost();
     metrics
@@ -121,6 +121,51 @@ fn both_formats_are_as_their_specifications_want_them_before_and_after_anything_
         }
         assert!(page.series.keys().all(|series| !series.contains("shop")), "{page:#?}");
     }
+}
+
+/// The lines of this metric, in the order of the page.
+fn lines(metrics: &Metrics, format: Format, name: &str) -> Vec<String> {
+    let page = metrics.encode(format);
+    let lines = page.lines().filter(|line| line.contains(name));
+    lines.map(|line| line.replace("k8s_spot_handler_", "")).collect()
+}
+
+#[test]
+fn the_classic_format_names_counters_as_their_samples_and_leaves_out_what_it_does_not_know() {
+    let metrics = busy();
+    let help = "Messages that the log had no room for, because nobody read it fast enough.";
+    let written = |name: &str| {
+        let (help, kind) = (format!("# HELP {name} {help}"), format!("# TYPE {name} counter"));
+        vec![help, kind, "log_messages_lost_total 1".to_owned()]
+    };
+    let name = "log_messages_lost";
+    assert_eq!(lines(&metrics, Format::OpenMetrics, name), written(name));
+    assert_eq!(lines(&metrics, Format::Classic, name), written("log_messages_lost_total"));
+
+    let name = "drain_duration_seconds";
+    let openmetrics = [
+        "# HELP drain_duration_seconds How long complete and incomplete drains took, from their \
+         beginning to their table.",
+        "# TYPE drain_duration_seconds histogram",
+        "# UNIT drain_duration_seconds seconds",
+        "drain_duration_seconds_sum 42.0",
+        "drain_duration_seconds_count 1",
+        "drain_duration_seconds_bucket{le=\"1.0\"} 0",
+        "drain_duration_seconds_bucket{le=\"2.5\"} 0",
+    ];
+    let mut written = lines(&metrics, Format::OpenMetrics, name);
+    assert_eq!(written[..7], openmetrics);
+    assert_eq!(
+        written[17..],
+        [
+            "drain_duration_seconds_bucket{le=\"3600.0\"} 1",
+            "drain_duration_seconds_bucket{le=\"+Inf\"} 1",
+        ]
+    );
+    written.remove(2);
+    assert_eq!(lines(&metrics, Format::Classic, name), written);
+    assert!(metrics.encode(Format::OpenMetrics).ends_with("\n# EOF\n"));
+    assert!(!metrics.encode(Format::Classic).contains("# EOF"));
 }
 
 #[test]
@@ -435,8 +480,13 @@ fn the_drain_under_way_shows_until_it_ends_with_or_without_a_table() {
 #[test]
 fn what_is_sent_elsewhere_and_what_is_lost_is_counted() {
     let metrics = metrics();
-    for delivery in [Delivery::Retried, Delivery::Retried, Delivery::Delivered, Delivery::Lost] {
-        metrics.webhook(delivery, 1);
+    for outcome in [
+        MessageOutcome::Retried,
+        MessageOutcome::Retried,
+        MessageOutcome::Delivered,
+        MessageOutcome::Lost,
+    ] {
+        metrics.webhook(outcome, 1);
     }
     for outcome in EventOutcome::ALL {
         metrics.kubernetes_event(outcome, 1);
