@@ -10,7 +10,6 @@ use crate::http::stand_in::{Folder, Identity, LONG, Peer, SHORT, deaf_address, l
 use crate::report::webhook::outcome::{PostReply, RetryAfter};
 use crate::report::webhook::post::{Target, post};
 use crate::webhook::destination::{Content, Roots, ValueOrFile};
-use crate::webhook::destination::{Content, ValueOrFile};
 use crate::webhook::headers::Headers;
 use crate::webhook::proxy::{NoProxy, Proxies, ProxyUrl};
 use crate::webhook::url::WebhookUrl;
