@@ -15,8 +15,7 @@ use crate::drain::pod::{Pod, Tier};
 use crate::drain::progress::Progress;
 use crate::drain::timing::Timing;
 use crate::drain::verdict::Verdict;
-use crate::http::pool::Cancel;
-use crate::kube::client::Client;
+use crate::kube::client::{Client, PodRequests};
 use crate::kube::{reply, request, watch};
 use crate::node::NodeAnswer;
 use crate::report::rehearsal::Rehearsal;
@@ -112,19 +111,13 @@ fn rehearse(client: &Client, plan: Plan, pods: &[Pod]) -> Verdict {
     client.when_grown(move || {
         let _ = grown.send(None);
     });
-    let mut asked: Vec<(Arc<PodRef>, Cancel)> = Vec::new();
+    let mut requests = PodRequests::new(client.clone());
     loop {
         let now = clock.now();
         match drain.next(now, client.free()) {
             Step::Ask(job) => {
-                let request = request::for_job(&job, clock.read().wall);
-                let (patience, cancel, tell) = (job.patience, Cancel::default(), tell.clone());
-                asked.push((Arc::clone(&job.pod), cancel.clone()));
-                client.submit(request, patience, cancel, move |request, came| {
-                    let answer = match came {
-                        Ok(reply) => reply::answer(&job, request, &reply),
-                        Err(error) => Answer::Broken(error.to_string()),
-                    };
+                let tell = tell.clone();
+                requests.submit(job, move |job, answer| {
                     let _ = tell.send(Some((job.pod, answer)));
                 });
             }
@@ -135,10 +128,7 @@ fn rehearse(client: &Client, plan: Plan, pods: &[Pod]) -> Verdict {
                 | Progress::NamespaceTerminating { .. },
             ) => drain.stop_at(now + LONGEST_FAILING),
             Step::Tell(_) => {}
-            Step::GiveUp(pod) => {
-                let about = asked.iter().filter(|(about, _)| *about == pod);
-                about.for_each(|(_, cancel)| client.give_up(cancel));
-            }
+            Step::GiveUp(pod) => requests.give_up(&pod),
             Step::Wait(until) => {
                 if let Ok(Some((pod, answer))) = told.recv_timeout(now.until(until)) {
                     drain.answered(clock.now(), &pod.uid, answer);

@@ -37,7 +37,7 @@ pub enum Role {
     Webhook,
     /// The proxy before the receiver of a webhook.
     Proxy,
-    /// The metadata service of the instance.
+    /// The metadata service of the instance, or another server that is polled.
     MetadataService,
 }
 
@@ -131,7 +131,8 @@ impl fmt::Display for Party {
             Role::ApiServer => write!(f, "the API server at {address}"),
             Role::Webhook => write!(f, "the webhook's server {address}"),
             Role::Proxy => write!(f, "the webhook's proxy {address}"),
-            Role::MetadataService => write!(f, "the metadata service {address}"),
+            // What was asked is a whole URL.
+            Role::MetadataService => f.write_str("the server"),
         }
     }
 }

@@ -9,8 +9,7 @@ use ureq_proto::http::{self, HeaderMap, HeaderValue, Uri, header};
 use ureq_proto::{BodyMode, Error};
 
 use crate::excerpt::excerpt;
-use crate::http::protocol::{Event, Failure, Head, Protocol, StreamId};
-use crate::http::request::Request;
+use crate::http::protocol::{Event, Failure, Head, Protocol, Request, StreamId};
 use crate::moment::Moment;
 
 /// Bytes that are read of a head, those of interim answers (1xx) included. An API server's are
@@ -88,9 +87,17 @@ impl Connection {
             self.answer = Answer::Head { call, interim };
             return Ok(used > 0);
         };
-        let (head, ()) = response.into_parts();
-        self.tell(Event::Head(Head { status: head.status, headers: head.headers }));
-        match call.proceed() {
+        let (http::response::Parts { status, headers, .. }, ()) = response.into_parts();
+        let next = call.proceed();
+        let length = match &next {
+            Some(RecvResponseResult::RecvBody(call)) => match call.body_mode() {
+                BodyMode::LengthDelimited(length) => Some(length),
+                _ => None,
+            },
+            _ => None,
+        };
+        self.tell(Event::Head(Head { status, headers, length }));
+        match next {
             Some(RecvResponseResult::RecvBody(call)) => {
                 self.answer = Answer::Body(Box::new(call));
             }

@@ -13,8 +13,7 @@ use ringline_h2::hpack::{Decoder, Encoder, HeaderField};
 use ureq_proto::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::excerpt::excerpt;
-use crate::http::protocol::{Event, Failure, Head, Protocol, StreamId};
-use crate::http::request::Request;
+use crate::http::protocol::{Event, Failure, Head, Protocol, Request, StreamId};
 use crate::moment::Moment;
 
 /// One connection, from its first byte.
@@ -625,9 +624,9 @@ impl Connection {
             return Ok(());
         }
         match head_of(fields) {
-            Ok((head, _)) if head.status.is_informational() && !ends_stream => {}
-            Ok((head, length)) if !head.status.is_informational() => {
-                stream.answer = Answer::Begun { left: length };
+            Ok(head) if head.status.is_informational() && !ends_stream => {}
+            Ok(head) if !head.status.is_informational() => {
+                stream.answer = Answer::Begun { left: head.length };
                 self.tell(id, Event::Head(head));
                 if ends_stream {
                     self.answer_ended(id);
@@ -687,9 +686,8 @@ fn begins_well(header: &FrameHeader, bytes: &[u8]) -> Result<(), H2Error> {
     Ok(())
 }
 
-/// The head that these fields make, and the length of the body that it announces; else what is wrong with them
-/// (RFC 9113, 8.2 and 8.3).
-fn head_of(fields: Vec<HeaderField>) -> Result<(Head, Option<u64>), String> {
+/// The head that these fields make; else what is wrong with them (RFC 9113, 8.2 and 8.3).
+fn head_of(fields: Vec<HeaderField>) -> Result<Head, String> {
     let mut status = None;
     let mut headers = HeaderMap::new();
     for HeaderField { name, value } in fields {
@@ -725,7 +723,7 @@ fn head_of(fields: Vec<HeaderField>) -> Result<(Head, Option<u64>), String> {
             number
         }
     };
-    Ok((Head { status, headers }, length))
+    Ok(Head { status, headers, length })
 }
 
 /// What HTTP/2 has no place for (RFC 9113, 8.2.2).

@@ -13,12 +13,10 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use ureq_proto::http::StatusCode;
 
 use crate::clock::Clock;
-use crate::http::connection::Connection;
+use crate::http::connection::{Connection, timespec};
 use crate::http::dial::{self, Stream, Tls};
 use crate::http::error::{Cause, Error, Party};
-use crate::http::exchange::timespec;
-use crate::http::protocol::{Event, Failure, Head, StreamId};
-use crate::http::request::Request;
+use crate::http::protocol::{Event, Failure, Head, Request, StreamId};
 use crate::moment::Moment;
 
 /// Stack of a thread that shakes hands, in bytes. That takes 20 KiB, 48 in a debug build.
@@ -65,8 +63,11 @@ pub trait Exchange: Send {
     /// # Errors
     /// It cannot be sent.
     fn request(&mut self) -> Result<Request, Error>;
-    /// The head of the answer came. True: the rest may take as long as it likes.
-    fn head(&mut self, head: Head) -> bool;
+    /// The head of the answer came. True: there is no time-out for its body.
+    ///
+    /// # Errors
+    /// The body is not wanted.
+    fn head(&mut self, head: Head) -> Result<bool, Cause>;
     /// A piece of the body came.
     ///
     /// # Errors
@@ -357,11 +358,7 @@ impl Driver {
         };
         drop(state);
         self.dialling = None;
-        let opened = opened.and_then(|stream| {
-            Connection::new(stream, now)
-                .map_err(|e| Cause::of_system(&e, Cause::Unreachable).with(&self.shared.party))
-        });
-        match opened {
+        match opened.and_then(|stream| Connection::new(stream, &self.shared.party, now)) {
             Ok(connection) => self.connections.push(Open {
                 connection,
                 idle_since: now,
@@ -381,7 +378,7 @@ impl Driver {
 
     /// Those that take new exchanges.
     fn usable(&self) -> impl Iterator<Item = &Open> {
-        self.connections.iter().filter(|open| open.connection.slots().is_some())
+        self.connections.iter().filter(|open| open.connection.protocol.slots().is_some())
     }
 
     /// Sends and receives what can be, and passes on what came.
@@ -389,31 +386,33 @@ impl Driver {
         let Some(open) = self.connections.get_mut(index) else { return };
         open.connection.progress(now);
         let mut again = Vec::new();
-        while let Some((stream, event)) = open.connection.next_event() {
+        while let Some((stream, event)) = open.connection.protocol.next_event() {
             let Some(place) = open.flights.iter().position(|flight| flight.stream == stream) else {
                 continue;
             };
             let Some(flight) = open.flights.get_mut(place) else { continue };
+            let exchange = &mut flight.call.exchange;
             let ended = match event {
                 Event::Head(head) => {
                     open.answered = true;
                     flight.status = Some(head.status);
-                    if flight.call.exchange.head(head) {
-                        flight.until = None;
+                    match exchange.head(head) {
+                        Ok(false) => continue,
+                        Ok(true) => {
+                            flight.until = None;
+                            continue;
+                        }
+                        Err(cause) => Err(cause),
                     }
-                    continue;
                 }
                 Event::Data(piece) => {
                     flight.length += piece.len();
-                    match flight.call.exchange.data(&piece) {
+                    match exchange.data(&piece) {
                         Ok(()) => {
-                            open.connection.consume(stream, piece.len());
+                            open.connection.protocol.consume(stream, piece.len());
                             continue;
                         }
-                        Err(cause) => {
-                            open.connection.reset(stream);
-                            Err(cause)
-                        }
+                        Err(cause) => Err(cause),
                     }
                 }
                 Event::End => Ok(()),
@@ -439,6 +438,9 @@ impl Driver {
                     failure => failure.cause(flight.status, flight.length),
                 }),
             };
+            if ended.is_err() {
+                open.connection.protocol.reset(stream);
+            }
             let call = open.flights.swap_remove(place).call;
             open.idle_since = now;
             let party = &self.shared.party;
@@ -456,7 +458,7 @@ impl Driver {
         for open in &mut self.connections {
             while let Some(place) = open.flights.iter().position(|flight| flight.is_over(now)) {
                 let flight = open.flights.swap_remove(place);
-                open.connection.reset(flight.stream);
+                open.connection.protocol.reset(flight.stream);
                 open.idle_since = now;
                 over.push((flight.call, true));
             }
@@ -485,7 +487,7 @@ impl Driver {
             let open = self
                 .connections
                 .iter_mut()
-                .find(|open| open.connection.slots().is_some_and(|slots| slots > 0));
+                .find(|open| open.connection.protocol.slots().is_some_and(|slots| slots > 0));
             let Some(open) = open else {
                 self.dial(now);
                 break;
@@ -495,7 +497,7 @@ impl Driver {
             }
             let Some(mut call) = self.waiting.pop_front() else { break };
             let opened = call.exchange.request().and_then(|request| {
-                open.connection.open(&request, now).map_err(|why| {
+                open.connection.protocol.open(&request, now).map_err(|why| {
                     let error = Cause::Unsendable(why).with(&self.shared.party);
                     error.asking(call.exchange.asked())
                 })
@@ -557,7 +559,7 @@ impl Driver {
     /// Tells how many exchanges can be under way at a time.
     fn publish_room(&self) {
         let shared = self.usable().filter(|open| open.connection.is_shared());
-        let room = match shared.map(|open| open.connection.capacity()).max() {
+        let room = match shared.map(|open| open.connection.protocol.capacity()).max() {
             Some(capacity) => capacity.saturating_mul(MOST_SHARED),
             None if self.usable().next().is_some() => MOST_UNSHARED,
             // What was found out last.
@@ -616,7 +618,7 @@ impl Driver {
 
 impl Open {
     fn is_of_use(&self, now: Moment) -> bool {
-        let takes_more = self.connection.slots().is_some() && now < self.idle_since + IDLE;
+        let takes_more = self.connection.protocol.slots().is_some() && now < self.idle_since + IDLE;
         !self.flights.is_empty() || takes_more
     }
 }

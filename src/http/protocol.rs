@@ -1,11 +1,28 @@
 //! What HTTP/1.1 and HTTP/2 have in common for whoever has a connection: requests out, events in. Without I/O
 //! and without a clock.
 
-use ureq_proto::http::{HeaderMap, StatusCode};
+use ureq_proto::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::http::error::Cause;
-use crate::http::request::Request;
 use crate::moment::Moment;
+
+/// One request.
+pub struct Request {
+    /// What is done.
+    pub method: Method,
+    /// What is asked for: path and query; to a proxy (HTTP/1.1 only) the whole URI; for CONNECT host and port.
+    pub target: String,
+    /// The header `Host`, or `:authority`.
+    pub authority: String,
+    /// All headers but that and the length of the body. One that is sensitive is not compressed into any table.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The body.
+    pub body: Option<String>,
+}
+
+/// The name of the program in its requests.
+pub const USER_AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("k8s-spot-handler/", env!("CARGO_PKG_VERSION")));
 
 /// One exchange on a connection. HTTP/1.1 counts its exchanges, for HTTP/2 it is the stream's identifier.
 pub type StreamId = u32;
@@ -57,6 +74,8 @@ pub struct Head {
     pub status: StatusCode,
     /// Its headers.
     pub headers: HeaderMap,
+    /// The length of its body, where it is announced.
+    pub length: Option<u64>,
 }
 
 /// What came of an exchange.
@@ -114,34 +133,43 @@ pub struct Limit {
     pub kept: usize,
 }
 
-/// A body as it is put together.
+/// The part of a body that has come.
 #[derive(Debug)]
 pub struct Body {
     limit: Limit,
-    /// How many bytes have come.
+    status: StatusCode,
+    /// Its length so far.
     pub length: usize,
-    /// What is kept of them.
+    /// What is kept of it.
     pub kept: Vec<u8>,
 }
 
 impl Body {
-    /// Of which nothing has come.
-    pub fn new(limit: Limit) -> Self {
-        Self { limit, length: 0, kept: Vec::new() }
-    }
-
-    /// A piece of it came.
+    /// Before its first byte.
     ///
     /// # Errors
-    /// It is longer than is read. `status`: that of its head.
-    pub fn push(&mut self, piece: &[u8], status: StatusCode) -> Result<(), Cause> {
-        self.length += piece.len();
+    /// Its head announces more than is read.
+    pub fn new(limit: Limit, head: &Head) -> Result<Self, Cause> {
+        let body = Self { limit, status: head.status, length: 0, kept: Vec::new() };
+        let is_too_long = head.length.is_some_and(|length| length > limit.read as u64);
+        if is_too_long { Err(body.too_long()) } else { Ok(body) }
+    }
+
+    /// Adds the next bytes.
+    ///
+    /// # Errors
+    /// It is longer than is read.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), Cause> {
+        self.length += bytes.len();
         if self.length > self.limit.read {
-            let status = Some(status.as_u16());
-            return Err(Cause::TooLong { status, limit: self.limit.read });
+            return Err(self.too_long());
         }
-        let room = self.limit.kept.saturating_sub(self.kept.len()).min(piece.len());
-        self.kept.extend_from_slice(piece.get(..room).unwrap_or_default());
+        let room = self.limit.kept.saturating_sub(self.kept.len()).min(bytes.len());
+        self.kept.extend_from_slice(bytes.get(..room).unwrap_or_default());
         Ok(())
+    }
+
+    fn too_long(&self) -> Cause {
+        Cause::TooLong { status: Some(self.status.as_u16()), limit: self.limit.read }
     }
 }

@@ -8,12 +8,12 @@ use std::time::Duration;
 use ureq_proto::http::{self, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::clock::Clock;
+use crate::drain::ask::{Answer, Job, PodRef};
 use crate::http::error::{Cause, Error, Party, Role};
 use crate::http::pool::{Cancel, Exchange, Pool};
-use crate::http::protocol::{Body, Head, Limit};
-use crate::http::request::{self as proto, USER_AGENT};
+use crate::http::protocol::{self, Body, Head, Limit, USER_AGENT};
 use crate::kube::reply::{self, KnownBy, Reply};
-use crate::kube::request::{Method, Request};
+use crate::kube::request::{Method, Request, for_job};
 use crate::kube::server::Server;
 use crate::kube::token::Token;
 use crate::moment::WallTime;
@@ -123,10 +123,49 @@ impl Client {
             token: None,
             node: None,
             repeat: Repeat::None,
-            answer: None,
+            reply: None,
             taker,
         };
         self.pool.submit(Box::new(asking), timeout, cancel);
+    }
+}
+
+/// The requests about pods that are under way.
+pub struct PodRequests {
+    client: Client,
+    open: Vec<(Arc<PodRef>, Cancel)>,
+}
+
+impl PodRequests {
+    /// None yet.
+    pub fn new(client: Client) -> Self {
+        Self { client, open: Vec::new() }
+    }
+
+    /// Asks for `job`. `done` is called once with its answer, and must not block.
+    pub fn submit(&mut self, job: Job, done: impl FnOnce(Job, Answer) + Send + 'static) {
+        self.open.retain(|(_, cancel)| cancel.is_waited_for());
+        let cancel = Cancel::default();
+        self.open.push((Arc::clone(&job.pod), cancel.clone()));
+        let request = for_job(&job, self.client.clock().read().wall);
+        self.client.submit(request, job.patience, cancel, move |request, reply| {
+            let answer = match reply {
+                Ok(reply) => reply::answer(&job, request, &reply),
+                Err(error) => Answer::Broken(error.to_string()),
+            };
+            done(job, answer);
+        });
+    }
+
+    /// Nobody waits any more for the answers about this pod.
+    pub fn give_up(&self, pod: &PodRef) {
+        let about = self.open.iter().filter(|(about, _)| **about == *pod);
+        about.for_each(|(_, cancel)| self.client.give_up(cancel));
+    }
+
+    /// Nobody waits any more for any answer.
+    pub fn give_up_all(&mut self) {
+        self.open.drain(..).for_each(|(_, cancel)| self.client.give_up(&cancel));
     }
 }
 
@@ -139,7 +178,7 @@ struct Asking {
     /// In the name of which node it was sent last, if in one's.
     node: Option<HeaderValue>,
     repeat: Repeat,
-    answer: Option<Answer>,
+    reply: Option<PartialReply>,
     taker: Taker,
 }
 
@@ -153,8 +192,8 @@ enum Repeat {
     Renewed,
 }
 
-/// Of which the head has come.
-struct Answer {
+/// A reply of which the head has come.
+struct PartialReply {
     status: StatusCode,
     retry_after: Option<Duration>,
     date: Option<WallTime>,
@@ -178,8 +217,8 @@ impl Exchange for Asking {
         self.request.to_string()
     }
 
-    fn request(&mut self) -> Result<proto::Request, Error> {
-        self.answer = None;
+    fn request(&mut self) -> Result<protocol::Request, Error> {
+        self.reply = None;
         // The file may have been replaced since the last request.
         self.token = self.server.token()?;
         self.node = match self.repeat {
@@ -194,7 +233,7 @@ impl Exchange for Asking {
         let token = self.token.as_ref().map(|token| (header::AUTHORIZATION, token.header()));
         let node = self.node.clone().map(|node| (IMPERSONATE_USER, node));
         let own = [(header::USER_AGENT, USER_AGENT), (header::ACCEPT, JSON)];
-        Ok(proto::Request {
+        Ok(protocol::Request {
             method: method(self.request.method),
             target: [self.server.prefix(), &self.request.path].concat(),
             authority: self.server.address().to_string(),
@@ -203,8 +242,9 @@ impl Exchange for Asking {
         })
     }
 
-    fn head(&mut self, Head { status, headers }: Head) -> bool {
-        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    fn head(&mut self, head: Head) -> Result<bool, Cause> {
+        let status = head.status;
+        let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
         let is_stream = match &mut self.taker {
             Taker::Stream(tell) if status == StatusCode::OK => {
                 // Its first piece shows whether anybody wants it.
@@ -218,11 +258,11 @@ impl Exchange for Asking {
         } else {
             REFUSAL
         };
-        self.answer = Some(Answer {
+        self.reply = Some(PartialReply {
             status,
             retry_after: text(header::RETRY_AFTER).and_then(reply::retry_after),
             date: text(header::DATE).and_then(WallTime::parse_rfc2822),
-            body: (!is_stream).then(|| Body::new(limit)),
+            body: if is_stream { None } else { Some(Body::new(limit, &head)?) },
         });
         if is_stream {
             match (self.repeat, &self.node) {
@@ -232,12 +272,12 @@ impl Exchange for Asking {
             }
             self.server.exchanged(&self.request, Some(status.as_u16()));
         }
-        is_stream
+        Ok(is_stream)
     }
 
     fn data(&mut self, piece: &[u8]) -> Result<(), Cause> {
-        match (&mut self.answer, &mut self.taker) {
-            (Some(Answer { status, body: Some(body), .. }), _) => body.push(piece, *status),
+        match (&mut self.reply, &mut self.taker) {
+            (Some(PartialReply { body: Some(body), .. }), _) => body.push(piece),
             (Some(_), Taker::Stream(tell)) => match tell(Streamed::Piece(piece)) {
                 ControlFlow::Continue(()) => Ok(()),
                 ControlFlow::Break(()) => Err(Cause::GivenUp(Duration::ZERO)),
@@ -247,15 +287,15 @@ impl Exchange for Asking {
     }
 
     fn end(mut self: Box<Self>, end: Result<(), Error>) -> Option<Box<dyn Exchange>> {
-        let is_stream = matches!(&self.answer, Some(Answer { body: None, .. }));
-        let reply = match (end, self.answer.take()) {
+        let is_stream = matches!(&self.reply, Some(PartialReply { body: None, .. }));
+        let reply = match (end, self.reply.take()) {
             (Err(error), _) => {
                 if !is_stream {
                     self.server.exchanged(&self.request, None);
                 }
                 Err(error)
             }
-            (Ok(()), Some(Answer { status, retry_after, date, body: Some(body) })) => {
+            (Ok(()), Some(PartialReply { status, retry_after, date, body: Some(body) })) => {
                 let by = if self.token.is_some() { KnownBy::Token } else { KnownBy::Certificate };
                 let status = status.as_u16();
                 let reply = Reply { status, retry_after, date, by, body: body.kept };

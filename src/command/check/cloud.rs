@@ -5,14 +5,14 @@ use crate::command::check::{Report, judge};
 use crate::command::run::{instance_source, source};
 use crate::instance::Instance;
 use crate::settings::Settings;
-use crate::source::look::Token;
+use crate::source::TokenCheck;
 
 /// Token, notices, instance.
 pub(super) fn look(settings: &Settings, clock: Clock, report: &Report) -> Instance {
-    let look = source(settings).look(clock);
-    let is_closed = matches!(look.token, Token::Failed { .. });
-    report.add("metadata service", &judge::metadata(&settings.metadata.url, look.token));
-    for (path, polled) in look.paths {
+    let found = source(settings).check(clock);
+    let is_closed = matches!(found.token, TokenCheck::Failed { .. });
+    report.add("metadata service", &judge::metadata(&settings.metadata.url, found.token));
+    for (path, polled) in found.paths {
         report.add("notices", &judge::notices(path, polled));
     }
     let instance =

@@ -5,12 +5,10 @@ use std::time::Duration;
 use ureq_proto::http::{HeaderName, HeaderValue, Method, header};
 
 use crate::clock::Clock;
-use crate::http::connection::Connection;
+use crate::http::connection::{Connection, Response};
 use crate::http::dial::{self, Stream};
 use crate::http::error::{Cause, Error, Party, Role};
-use crate::http::exchange::{Response, exchange};
-use crate::http::protocol::Limit;
-use crate::http::request::{Request, USER_AGENT};
+use crate::http::protocol::{Limit, Request, USER_AGENT};
 use crate::moment::Moment;
 use crate::report::webhook::headers::Headers;
 use crate::report::webhook::outcome::{Reply, RetryAfter};
@@ -113,13 +111,13 @@ impl<'a> Attempt<'a> {
                 dial::secure(socket, &self.server, &tls, self.until, self.clock)?
             }
         };
-        self.connection(stream)
+        Connection::new(stream, self.next_party(), self.clock.now())
     }
 
     /// Has the proxy connect us with the server.
     fn tunnel(&self, stream: Stream, proxy: &ProxyUrl) -> Result<Stream, Error> {
-        let mut connection = self.connection(stream)?;
         let next = self.next_party();
+        let mut connection = Connection::new(stream, next, self.clock.now())?;
         let request = connect_request(&self.server, proxy);
         let Response { head, .. } = self.exchange(&mut connection, &request, next)?;
         if !head.status.is_success() {
@@ -133,11 +131,6 @@ impl<'a> Attempt<'a> {
         Ok(Stream { socket, tls: None })
     }
 
-    fn connection(&self, stream: Stream) -> Result<Connection, Error> {
-        Connection::new(stream, self.clock.now())
-            .map_err(|e| Cause::of_system(&e, Cause::Unreachable).with(self.next_party()))
-    }
-
     /// The head decides; what follows it is only read.
     fn exchange(
         &self,
@@ -145,16 +138,15 @@ impl<'a> Attempt<'a> {
         request: &Request,
         with: &Party,
     ) -> Result<Response, Error> {
-        exchange(connection, request, LIMIT, self.until, BODY_PATIENCE, self.clock).map_err(
-            |cause| {
-                match cause {
-                    // How long the whole try might take.
-                    Cause::TimedOut(_) => Cause::TimedOut(self.patience),
-                    cause => cause,
-                }
-                .with(with)
-            },
-        )
+        let response = connection.exchange(request, LIMIT, self.until, BODY_PATIENCE, self.clock);
+        response.map_err(|cause| {
+            match cause {
+                // How long the whole try might take.
+                Cause::TimedOut(_) => Cause::TimedOut(self.patience),
+                cause => cause,
+            }
+            .with(with)
+        })
     }
 
     fn request(&self, message: &str) -> Request {
