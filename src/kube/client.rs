@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use ureq_proto::http::{self, HeaderName, HeaderValue, StatusCode, header};
+use ureq_proto::http::{HeaderName, HeaderValue, StatusCode, header};
 
 use crate::clock::Clock;
 use crate::drain::ask::{Answer, Job, PodRef};
@@ -13,7 +13,7 @@ use crate::http::error::{Cause, Error, Party, Role};
 use crate::http::pool::{Cancel, Exchange, Pool};
 use crate::http::protocol::{self, Body, Head, Limit, USER_AGENT};
 use crate::kube::reply::{self, KnownBy, Reply};
-use crate::kube::request::{Method, Request, for_job};
+use crate::kube::request::{Request, for_job};
 use crate::kube::server::Server;
 use crate::kube::token::Token;
 use crate::moment::WallTime;
@@ -234,7 +234,7 @@ impl Exchange for Asking {
         let node = self.node.clone().map(|node| (IMPERSONATE_USER, node));
         let own = [(header::USER_AGENT, USER_AGENT), (header::ACCEPT, JSON)];
         Ok(protocol::Request {
-            method: method(self.request.method),
+            method: self.request.method.clone(),
             target: [self.server.prefix(), &self.request.path].concat(),
             authority: self.server.address().to_string(),
             headers: content_type.into_iter().chain(token).chain(node).chain(own).collect(),
@@ -349,15 +349,6 @@ impl Asking {
 const IMPERSONATE_USER: HeaderName = HeaderName::from_static("impersonate-user");
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-
-fn method(method: Method) -> http::Method {
-    match method {
-        Method::Get => http::Method::GET,
-        Method::Post => http::Method::POST,
-        Method::Patch => http::Method::PATCH,
-        Method::Delete => http::Method::DELETE,
-    }
-}
 
 #[cfg(test)]
 mod tests;

@@ -13,8 +13,7 @@ use miniserde::json::{self, Value};
 
 use crate::excerpt::excerpt;
 use crate::http::tls::OwnCertificate;
-use crate::kube::server::{Credential, Roots, Server};
-use crate::kube::server_url::ServerUrl;
+use crate::kube::server::{Credential, Roots, Server, ServerUrl};
 use crate::kube::token::Token;
 
 /// Of a kubeconfig so much is read, in bytes.

@@ -1,25 +1,27 @@
-//! Requests to the API server, as values: method, path, body. Pure.
+//! Requests to the API server, as values: method, path, body. What it takes for a name (RFC 1123): names go into
+//! paths and selectors as they are. Pure.
 
 use std::fmt::{self, Write as _};
 
 use k8s_openapi::Resource;
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
+use k8s_openapi::api::core::v1::{Event, Namespace, Node, Pod};
 use k8s_openapi::api::policy::v1::Eviction;
 use miniserde::{Serialize, json};
+use ureq_proto::http::Method;
 
 use crate::drain::ask::{Ask, Grace, Job, PodRef};
 use crate::moment::WallTime;
 use crate::node::marks::Patch;
 
 /// An answer that is one object: etcd holds objects of up to 1.5 MiB.
-pub(super) const OBJECT_LIMIT: usize = 4 << 20;
+const OBJECT_LIMIT: usize = 4 << 20;
 
 /// An answer that is a Status.
 const STATUS_LIMIT: usize = 256 << 10;
 
 /// Of an answer that is a whole pod, and says no more than that it was done: each of many may get
 /// one at once, of up to 1.5 MiB each.
-pub(super) const BEGINNING: usize = 4 << 10;
+const BEGINNING: usize = 4 << 10;
 
 /// One request. `Display` is its endpoint, for people: method and path, without the query.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,14 +61,14 @@ impl Request {
     pub fn verb(&self) -> Verb {
         let (path, query) = self.path.split_once('?').unwrap_or((&self.path, ""));
         match self.method {
-            Method::Get if query.split('&').any(|part| part == "watch=1") => Verb::Watch,
+            Method::GET if query.split('&').any(|part| part == "watch=1") => Verb::Watch,
             // One object has no query.
-            Method::Get if !query.is_empty() => Verb::List,
-            Method::Get => Verb::Get,
-            Method::Post if path.ends_with("/eviction") => Verb::Evict,
-            Method::Post => Verb::Create,
-            Method::Patch => Verb::Patch,
-            Method::Delete => Verb::Delete,
+            Method::GET if !query.is_empty() => Verb::List,
+            Method::GET => Verb::Get,
+            Method::POST if path.ends_with("/eviction") => Verb::Evict,
+            Method::POST => Verb::Create,
+            Method::PATCH => Verb::Patch,
+            _ => Verb::Delete,
         }
     }
 
@@ -121,30 +123,6 @@ impl Verb {
     }
 }
 
-/// An HTTP method.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    /// Reads, lists or watches.
-    Get,
-    /// Creates.
-    Post,
-    /// Changes; which kind of patch is the body's content type.
-    Patch,
-    /// Deletes.
-    Delete,
-}
-
-impl fmt::Display for Method {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Get => "GET",
-            Self::Post => "POST",
-            Self::Patch => "PATCH",
-            Self::Delete => "DELETE",
-        })
-    }
-}
-
 /// The body of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Body {
@@ -154,12 +132,6 @@ pub struct Body {
     pub text: String,
 }
 
-impl Body {
-    fn json(body: &impl Serialize) -> Self {
-        Self { content_type: "application/json", text: json::to_string(body) }
-    }
-}
-
 /// Reads the Node.
 pub fn read_node(name: &str) -> Request {
     get(node_path(name), OBJECT_LIMIT)
@@ -167,14 +139,10 @@ pub fn read_node(name: &str) -> Request {
 
 /// Changes the Node.
 pub fn patch_node(name: &str, patch: &Patch) -> Request {
-    Request {
-        method: Method::Patch,
-        path: format!("{}?fieldManager={}", node_path(name), patch.hand.field_manager()),
-        body: Some(Body { content_type: "application/merge-patch+json", text: patch.text.clone() }),
-        answer_limit: OBJECT_LIMIT,
-        answer_kept: OBJECT_LIMIT,
-        name: if patch.taints { Name::ServiceAccount } else { Name::Node },
-    }
+    let target = format!("{}?fieldManager={}", node_path(name), patch.hand.field_manager());
+    let body = Body { content_type: MERGE_PATCH, text: patch.text.clone() };
+    let name = if patch.taints { Name::ServiceAccount } else { Name::Node };
+    Request { name, answer_kept: OBJECT_LIMIT, ..changes(Method::PATCH, target, body) }
 }
 
 /// Asks the API server which version it is of: whoever knows it may.
@@ -201,13 +169,10 @@ pub fn review(prefix: &str, verb: &str, resource: &str, node: &str) -> Request {
     let text = format!(
         r#"{{"apiVersion":"authorization.k8s.io/v1","kind":"SelfSubjectAccessReview","spec":{{"resourceAttributes":{{"verb":"{prefix}{verb}","resource":"{resource}","subresource":"{part}","name":{name}{selector}}}}}}}"#
     );
-    Request {
-        method: Method::Post,
-        path: "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews".to_owned(),
-        body: Some(Body { content_type: "application/json", text }),
-        name: Name::ServiceAccount,
-        ..get(String::new(), STATUS_LIMIT)
-    }
+    let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews".to_owned();
+    let body = Some(Body { content_type: JSON, text });
+    let name = Name::ServiceAccount;
+    Request { method: Method::POST, body, name, ..get(path, STATUS_LIMIT) }
 }
 
 /// Reads one pod: the handler's own, to find its node.
@@ -260,14 +225,14 @@ pub fn for_job(job: &Job, now: WallTime) -> Request {
     match job.ask {
         Ask::Evict { grace, dry } => evict(&path, pod, grace, dry),
         Ask::MarkDisrupted => mark_disrupted(&path, pod, now),
-        Ask::Delete { grace } => Request {
-            method: Method::Delete,
-            path,
-            body: Some(Body::json(&DeleteOptions::new(pod, grace, false))),
-            answer_limit: OBJECT_LIMIT,
-            answer_kept: BEGINNING,
-            name: Name::Node,
-        },
+        Ask::Delete { grace } => {
+            let options = DeleteOptions::new(pod, grace, false);
+            changes(
+                Method::DELETE,
+                path,
+                Body { content_type: JSON, text: json::to_string(&options) },
+            )
+        }
     }
 }
 
@@ -280,14 +245,9 @@ fn evict(path: &str, pod: &PodRef, grace: Grace, dry: bool) -> Request {
     };
     // The body's dryRun reaches the deletion, the query's also the admission webhooks before it.
     let query = if dry { "?dryRun=All" } else { "" };
-    Request {
-        method: Method::Post,
-        path: format!("{path}/{}{query}", Eviction::URL_PATH_SEGMENT),
-        body: Some(Body::json(&body)),
-        answer_limit: STATUS_LIMIT,
-        answer_kept: STATUS_LIMIT,
-        name: Name::Node,
-    }
+    let body = Some(Body { content_type: JSON, text: json::to_string(&body) });
+    let path = format!("{path}/{}{query}", Eviction::URL_PATH_SEGMENT);
+    Request { method: Method::POST, body, ..get(path, STATUS_LIMIT) }
 }
 
 fn mark_disrupted(path: &str, pod: &PodRef, now: WallTime) -> Request {
@@ -303,22 +263,34 @@ fn mark_disrupted(path: &str, pod: &PodRef, now: WallTime) -> Request {
             }],
         },
     };
-    Request {
-        method: Method::Patch,
-        path: format!("{path}/status"),
-        body: Some(Body {
-            content_type: "application/strategic-merge-patch+json",
-            text: json::to_string(&body),
-        }),
-        answer_limit: OBJECT_LIMIT,
-        answer_kept: BEGINNING,
-        name: Name::Node,
-    }
+    let content_type = "application/strategic-merge-patch+json";
+    let body = Body { content_type, text: json::to_string(&body) };
+    changes(Method::PATCH, format!("{path}/status"), body)
+}
+
+/// Writes a new Event.
+pub fn create_event(namespace: &str, text: String) -> Request {
+    changes(Method::POST, events_path(namespace), Body { content_type: JSON, text })
+}
+
+/// Changes an Event.
+pub fn patch_event(namespace: &str, name: &str, text: String) -> Request {
+    let path = format!("{}/{}", events_path(namespace), Encoded(name));
+    changes(Method::PATCH, path, Body { content_type: MERGE_PATCH, text })
+}
+
+const JSON: &str = "application/json";
+
+const MERGE_PATCH: &str = "application/merge-patch+json";
+
+/// Of whose answer, the object, no more is needed than its kind.
+fn changes(method: Method, path: String, body: Body) -> Request {
+    Request { method, body: Some(body), answer_kept: BEGINNING, ..get(path, OBJECT_LIMIT) }
 }
 
 fn get(path: String, answer_limit: usize) -> Request {
     Request {
-        method: Method::Get,
+        method: Method::GET,
         path,
         body: None,
         answer_limit,
@@ -339,6 +311,16 @@ fn pod_path(namespace: &str, name: &str) -> String {
         Encoded(namespace),
         Pod::URL_PATH_SEGMENT,
         Encoded(name)
+    )
+}
+
+fn events_path(namespace: &str) -> String {
+    format!(
+        "/api/{}/{}/{}/{}",
+        Event::API_VERSION,
+        Namespace::URL_PATH_SEGMENT,
+        Encoded(namespace),
+        Event::URL_PATH_SEGMENT
     )
 }
 
@@ -379,7 +361,7 @@ impl Query {
 }
 
 /// A path segment or a query value: all but RFC 3986's unreserved characters percent-encoded.
-pub(super) struct Encoded<'a>(pub(super) &'a str);
+struct Encoded<'a>(&'a str);
 
 impl fmt::Display for Encoded<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -393,6 +375,37 @@ impl fmt::Display for Encoded<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a Node or a Pod can have this name: a DNS subdomain of at most 253 characters.
+pub fn is_subdomain(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(is_part)
+}
+
+/// Whether a namespace can have this name: a DNS label of at most 63 characters.
+pub fn is_label(text: &str) -> bool {
+    text.len() <= 63 && is_part(text)
+}
+
+/// Whether a label or an annotation can have this name: at most 63 characters, after the name of a
+/// domain and a slash, if it has one.
+pub fn is_qualified(text: &str) -> bool {
+    let (domain, name) =
+        text.split_once('/').map_or((None, text), |(domain, name)| (Some(domain), name));
+    let ends_well = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = name.as_bytes();
+    domain.is_none_or(is_subdomain)
+        && bytes.len() <= 63
+        && ends_well(bytes.first())
+        && ends_well(bytes.last())
+        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+}
+
+fn is_part(text: &str) -> bool {
+    !text.is_empty()
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 #[derive(Serialize)]

@@ -7,9 +7,10 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustls::RootCertStore;
 use ureq_proto::http::HeaderValue;
+use ureq_proto::http::uri::Scheme;
 
 use crate::file;
-use crate::http::address::Address;
+use crate::http::address::{Address, absolute, server_of};
 use crate::http::connection::{H1, H2};
 use crate::http::dial::Tls;
 use crate::http::error::{Cause, Error, Party, Role};
@@ -17,7 +18,6 @@ use crate::http::tls::{self, OwnCertificate};
 use crate::kube::identity::{Choice, Identity, Naming};
 use crate::kube::reply::Reply;
 use crate::kube::request::{Name, Request, Verb};
-use crate::kube::server_url::ServerUrl;
 use crate::kube::token::{Claims, Token};
 
 /// The API server as the settings describe it. Its files are read when they are needed, not before.
@@ -161,12 +161,12 @@ impl Server {
 
     /// Host and port.
     pub fn address(&self) -> &Address {
-        self.url.address()
+        &self.url.address
     }
 
     /// What stands before every path.
     pub(super) fn prefix(&self) -> &str {
-        self.url.prefix()
+        &self.url.prefix
     }
 
     /// Where the roots are, in words.
@@ -264,6 +264,45 @@ impl Server {
 
 /// Of a token file so much is read, in bytes; a token is 1 to 2 kB.
 const TOKEN_LIMIT: usize = 16 * 1024;
+
+/// `https://HOST[:PORT][/PREFIX]`: the prefix is that of a server behind which several API servers stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerUrl {
+    address: Address,
+    /// Stands before every path; without the last `/`.
+    prefix: String,
+}
+
+impl ServerUrl {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// What is wrong with it, as the end of a sentence that has named it.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let (uri, scheme, authority) = absolute(text).ok_or(NO_URL)?;
+        if scheme != Scheme::HTTPS || uri.query().is_some() || text.contains(['#', '@']) {
+            return Err(NO_URL);
+        }
+        let address = server_of(&authority, HTTPS_PORT)?;
+        Ok(Self { address, prefix: uri.path().trim_end_matches('/').to_owned() })
+    }
+}
+
+impl From<Address> for ServerUrl {
+    fn from(address: Address) -> Self {
+        Self { address, prefix: String::new() }
+    }
+}
+
+impl fmt::Display for ServerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "https://{}{}", self.address, self.prefix)
+    }
+}
+
+const HTTPS_PORT: u16 = 443;
+
+const NO_URL: &str = "it must be https://HOST:PORT";
 
 #[cfg(test)]
 mod tests {
@@ -397,6 +436,32 @@ mod tests {
                     .with(&party)
             });
             assert_eq!(reply.err(), refused, "{asked}: {names:?}");
+        }
+    }
+
+    #[test]
+    fn a_url_is_host_port_and_prefix() {
+        for (text, shown) in [
+            ("https://10.0.0.1", "https://10.0.0.1:443"),
+            ("https://10.0.0.1:6443/", "https://10.0.0.1:6443"),
+            ("https://[fd00::1]:6443", "https://[fd00::1]:6443"),
+            (
+                "https://rancher.example/k8s/clusters/c-1/",
+                "https://rancher.example:443/k8s/clusters/c-1",
+            ),
+        ] {
+            assert_eq!(ServerUrl::parse(text).unwrap().to_string(), shown);
+        }
+        for wrong in [
+            "",
+            "10.0.0.1:6443",
+            "http://10.0.0.1",
+            "https://",
+            "https://a?b",
+            "https://u@a",
+            "https://a:0",
+        ] {
+            assert!(ServerUrl::parse(wrong).is_err(), "{wrong}");
         }
     }
 }

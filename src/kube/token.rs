@@ -10,7 +10,7 @@ use ureq_proto::http::HeaderValue;
 
 use crate::drain::pod::OwnPod;
 use crate::excerpt::excerpt;
-use crate::kube::name::{is_label, is_subdomain};
+use crate::kube::request::{is_label, is_subdomain};
 
 /// A bearer token, as the header that carries it. Never shown.
 #[derive(Clone, PartialEq, Eq)]

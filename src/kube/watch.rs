@@ -10,11 +10,10 @@ use crate::drain::pod_news::PodNews;
 use crate::drain::timing::Backoff;
 use crate::http::pool::Cancel;
 use crate::kube::client::{Client, Streamed};
-use crate::kube::items::Items;
-use crate::kube::lines::{Lines, OBJECT_LIMIT, Piece};
-use crate::kube::pods::{self, Context, Event, Unread};
+use crate::kube::pods::{self, Context, Unread, WatchEvent};
 use crate::kube::reply::{Reply, refusal, says_version_is_too_large};
 use crate::kube::request::{Request, Since, Verb, list_pods, watch_pods};
+use crate::kube::stream::{Items, Lines, OBJECT_LIMIT, Piece};
 use crate::moment::{Moment, Reading};
 
 /// How long a connection, the head of a stream or an item of a list may take.
@@ -260,7 +259,7 @@ enum Input {
     /// The request for one, and the reply, if that was not opened.
     Refused(Box<(Request, Reply)>),
     /// A line of the stream; and whether it begins as an event does.
-    Line(Result<Event, String>, bool),
+    Line(Result<WatchEvent, String>, bool),
     /// An item of the list: the pod, and its resource version.
     Item(Result<(Pod, Option<String>), Unread>),
     /// A line or an item that is too long to be read.
@@ -281,7 +280,7 @@ impl Input {
         match line {
             Piece::Text(line) => {
                 let begins_well = line.trim_ascii_start().starts_with(b"{");
-                Self::Line(Event::read(line, context), begins_well)
+                Self::Line(WatchEvent::read(line, context), begins_well)
             }
             // That a pod is gone needs no more than its UID.
             Piece::TooLong { length, beginning } => {
@@ -514,7 +513,7 @@ impl Watch {
     fn line(
         &mut self,
         now: Moment,
-        line: Result<Event, String>,
+        line: Result<WatchEvent, String>,
         begins_well: bool,
     ) -> Vec<PodNews> {
         let event = match line {
@@ -529,30 +528,30 @@ impl Watch {
             }
         };
         match event {
-            Event::Seen { pod, added, version } => {
+            WatchEvent::Seen { pod, added, version } => {
                 self.line_came(now, version, added);
                 vec![match pod {
                     Ok(pod) => PodNews::Seen(pod),
                     Err(unread) => unread.into(),
                 }]
             }
-            Event::Gone { uid, version } => {
+            WatchEvent::Gone { uid, version } => {
                 self.line_came(now, version, false);
                 vec![match uid {
                     Ok(uid) => PodNews::Gone { uid },
                     Err(unread) => unread.into(),
                 }]
             }
-            Event::Bookmark { version, ends_set: true } if self.is_reading_set() => {
+            WatchEvent::Bookmark { version, ends_set: true } if self.is_reading_set() => {
                 self.set_complete(&version);
                 self.stage = Stage::ReadChanges { version, opened: now, last_line: None };
                 vec![PodNews::SetComplete]
             }
-            Event::Bookmark { version, .. } => {
+            WatchEvent::Bookmark { version, .. } => {
                 self.line_came(now, Some(version), false);
                 Vec::new()
             }
-            Event::Error { expired, why } => {
+            WatchEvent::Error { expired, why } => {
                 if expired {
                     self.forget();
                 }

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::time::Duration;
 
-use crate::kube::name::is_qualified;
+use crate::kube::request::is_qualified;
 use crate::notice::Code;
 use crate::settings::problem::shown;
 use crate::settings::value::lead_time;

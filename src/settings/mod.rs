@@ -27,7 +27,7 @@ use crate::drain::ask::Grace;
 use crate::drain::pod::Rules;
 use crate::intent::Policy;
 use crate::kube::identity::Choice;
-use crate::kube::server_url::ServerUrl;
+use crate::kube::server::ServerUrl;
 use crate::node::MarkPolicy;
 use crate::settings::arguments::Asked;
 use crate::settings::overview::overview;

@@ -13,7 +13,6 @@ use crate::http::error::Error;
 use crate::instance::Instance;
 use crate::kube::client::Client;
 use crate::kube::identity::{Choice, Identity};
-use crate::kube::profile::profile;
 use crate::kube::reply::{self, Reply};
 use crate::kube::request;
 use crate::kube::server::Server;
@@ -71,7 +70,7 @@ pub(super) fn look(settings: &Settings, instance: &Instance, clock: Clock, repor
                 Err(error) => judge::unanswered(&error),
                 Ok(reply) => match reply::node(name, &request, &reply) {
                     NodeAnswer::Is(node) => {
-                        provider_id = profile(&reply).map(|profile| profile.provider_id);
+                        provider_id = reply::profile(&reply).map(|profile| profile.provider_id);
                         judge::marks(name, &node)
                     }
                     NodeAnswer::Missing(why) => Outcome::Setup.is(why, NODE_REMEDY),

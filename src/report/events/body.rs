@@ -5,8 +5,7 @@ use k8s_openapi::api::core::v1::{self, Node, Pod};
 use miniserde::{Serialize, json};
 
 use crate::instance::Instance;
-use crate::kube::event;
-use crate::kube::request::Request;
+use crate::kube::request::{Request, create_event, patch_event};
 use crate::moment::WallTime;
 use crate::report::events::event::{Event, Regarding};
 use crate::report::events::writer::Identity;
@@ -67,13 +66,13 @@ pub(super) fn create(
         reporting_component: COMPONENT,
         reporting_instance: identity.pod.as_deref().unwrap_or(node),
     };
-    event::create(namespace(event), json::to_string(&body))
+    create_event(namespace(event), json::to_string(&body))
 }
 
 /// Says that it has happened so many times now.
 pub(super) fn count(name: &str, event: &Event, count: u32, at: WallTime) -> Request {
     let patch = Again { message: message(event), count, last_timestamp: at.to_string() };
-    event::patch(namespace(event), name, json::to_string(&patch))
+    patch_event(namespace(event), name, json::to_string(&patch))
 }
 
 fn namespace(event: &Event) -> &str {

@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::drain::timing::Backoff;
 use crate::http::pool::STACK;
 use crate::kube::client::Client;
-use crate::kube::event::{self, Written};
+use crate::kube::reply::{self, Written};
 use crate::kube::request::Request;
 use crate::moment::{Reading, WallTime};
 use crate::report::events::body;
@@ -211,7 +211,7 @@ impl Writer {
 
     fn ask(&mut self, request: &Request) -> Written {
         match self.client.ask(request, PATIENCE) {
-            Ok(reply) => event::written(request, &reply),
+            Ok(reply) => reply::written(request, &reply),
             Err(error) => Written::Again { why: error.to_string(), after: None },
         }
     }

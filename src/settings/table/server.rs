@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::kube::identity::Choice;
-use crate::kube::server_url::ServerUrl;
+use crate::kube::server::ServerUrl;
 use crate::settings::table::{
     A_FILE, DECIDES, DefaultValue, Group, Parse::One, Row, Secret, Setting,
 };
