@@ -20,7 +20,7 @@ use crate::kube::client::{Client, PodRequests};
 use crate::kube::reply::{self, Reply};
 use crate::kube::request::{self, Request};
 use crate::kube::token::Claims;
-use crate::kube::watch::{Follower, Heard};
+use crate::kube::watch::{Follower, StreamInput};
 use crate::moment::{Moment, Reading};
 use crate::node::NodeAnswer;
 use crate::report::Starter;
@@ -53,7 +53,7 @@ pub struct Threads {
 /// What wakes the event loop; in which generation it was asked for, or `None`: it is valid in any.
 enum Message {
     News(Option<u32>, News),
-    Watch(u32, Heard),
+    Watch(u32, StreamInput),
     /// More requests can be under way at a time than before.
     MoreFree,
 }

@@ -11,9 +11,12 @@ use rustls::ClientConnection;
 use crate::clock::Clock;
 use crate::http::dial::Stream;
 use crate::http::error::{Cause, Error, Party};
-use crate::http::protocol::{Body, Event, Failure, Head, Limit, Protocol, Request};
+use crate::http::h1::Http1;
+use crate::http::h2::Http2;
+use crate::http::protocol::{
+    BodyBuffer, BodyLimit, Head, Protocol, Request, StreamError, StreamEvent,
+};
 use crate::http::tls::no_tls;
-use crate::http::{h1, h2};
 use crate::moment::Moment;
 
 /// An open connection.
@@ -33,7 +36,7 @@ pub struct Response {
     /// Its head.
     pub head: Head,
     /// Its body; or why it is not whole.
-    pub body: Result<Body, Cause>,
+    pub body: Result<BodyBuffer, Cause>,
 }
 
 /// While so many bytes wait to be sent, nothing is read and no exchange begins: whoever does not read what it is
@@ -57,11 +60,8 @@ impl Connection {
             .set_nonblocking(true)
             .map_err(|e| Cause::of_system(&e, Cause::Unreachable).with(party))?;
         let agreed = tls.as_ref().and_then(|tls| tls.alpn_protocol());
-        let protocol: Box<dyn Protocol> = if agreed == Some(H2) {
-            Box::new(h2::Connection::new(now))
-        } else {
-            Box::new(h1::Connection::default())
-        };
+        let protocol: Box<dyn Protocol> =
+            if agreed == Some(H2) { Box::new(Http2::new(now)) } else { Box::new(Http1::default()) };
         Ok(Self { socket, tls, protocol, is_open: true, unread: false })
     }
 
@@ -105,14 +105,14 @@ impl Connection {
     pub fn exchange(
         &mut self,
         request: &Request,
-        limit: Limit,
+        limit: BodyLimit,
         mut until: Moment,
         body_timeout: Duration,
         clock: Clock,
     ) -> Result<Response, Cause> {
         let since = clock.now();
         self.protocol.open(request, since).map_err(Cause::Unsendable)?;
-        let mut answer = None::<(Head, Body)>;
+        let mut answer = None::<(Head, BodyBuffer)>;
         let ended = loop {
             let now = clock.now();
             self.progress(now);
@@ -127,25 +127,25 @@ impl Connection {
                 continue;
             };
             match (event, &mut answer) {
-                (Event::Head(head), _) => {
+                (StreamEvent::Head(head), _) => {
                     until = until.min(now + body_timeout);
-                    match Body::new(limit, &head) {
+                    match BodyBuffer::new(limit, &head) {
                         Ok(body) => answer = Some((head, body)),
                         Err(cause) => return Ok(Response { head, body: Err(cause) }),
                     }
                 }
-                (Event::Data(bytes), Some((_, body))) => {
+                (StreamEvent::Data(bytes), Some((_, body))) => {
                     if let Err(cause) = body.push(&bytes) {
                         break Err(cause);
                     }
                     self.protocol.consume(stream, bytes.len());
                 }
-                (Event::Data(_), None) => {}
-                (Event::End, _) => break Ok(()),
-                (Event::Failed(failure), Some((head, body))) => {
+                (StreamEvent::Data(_), None) => {}
+                (StreamEvent::End, _) => break Ok(()),
+                (StreamEvent::Failed(failure), Some((head, body))) => {
                     break Err(failure.cause(Some(head.status), body.length));
                 }
-                (Event::Failed(failure), None) => break Err(failure.cause(None, 0)),
+                (StreamEvent::Failed(failure), None) => break Err(failure.cause(None, 0)),
             }
         };
         match answer {
@@ -184,7 +184,7 @@ impl Connection {
         }
     }
 
-    fn write(&mut self) -> Result<(), Failure> {
+    fn write(&mut self) -> Result<(), StreamError> {
         let output = self.protocol.output();
         loop {
             let written = match &mut self.tls {
@@ -211,7 +211,7 @@ impl Connection {
         }
     }
 
-    fn read(&mut self, now: Moment) -> Result<Goes, Failure> {
+    fn read(&mut self, now: Moment) -> Result<Goes, StreamError> {
         let mut bytes = [0; CHUNK];
         self.unread = true;
         for _ in 0..TURN {
@@ -255,21 +255,21 @@ fn read_tls(
     tls: &mut ClientConnection,
     mut socket: &TcpStream,
     bytes: &mut [u8],
-) -> Result<io::Result<usize>, Failure> {
+) -> Result<io::Result<usize>, StreamError> {
     loop {
         match tls.reader().read(bytes) {
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
             read => return Ok(read),
         }
         match tls.read_tls(&mut socket) {
-            Ok(_) => tls.process_new_packets().map_err(|e| Failure::Tls(no_tls(&e)))?,
+            Ok(_) => tls.process_new_packets().map_err(|e| StreamError::Tls(no_tls(&e)))?,
             Err(e) => return Ok(Err(e)),
         };
     }
 }
 
-fn ended(e: &io::Error) -> Failure {
-    Failure::Ended(e.to_string())
+fn ended(e: &io::Error) -> StreamError {
+    StreamError::Ended(e.to_string())
 }
 
 /// A time-out for poll(2).

@@ -31,7 +31,7 @@ pub struct Stream {
 }
 
 /// The longest that one address may take to accept a connection, where others can be tried.
-const PATIENCE: Duration = Duration::from_secs(2);
+const ADDRESS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Where a name leads; a literal address leads to itself.
 ///
@@ -79,7 +79,7 @@ fn in_turn<T>(
         if share.is_zero() {
             break;
         }
-        match connect_to(address, share.min(PATIENCE)) {
+        match connect_to(address, share.min(ADDRESS_TIMEOUT)) {
             Ok(connected) => return Ok(connected),
             Err(cause) => last = Some(cause),
         }
@@ -87,10 +87,10 @@ fn in_turn<T>(
     Err(last.unwrap_or_else(|| Cause::Unreachable("no time was left to connect".to_owned())))
 }
 
-fn connect_to(address: &SocketAddr, patience: Duration) -> Result<TcpStream, Cause> {
+fn connect_to(address: &SocketAddr, timeout: Duration) -> Result<TcpStream, Cause> {
     let failed = |e: io::Error| Cause::of_system(&e, Cause::Unreachable);
-    let socket = TcpStream::connect_timeout(address, patience).map_err(|e| match e.kind() {
-        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Cause::NotAccepted(patience),
+    let socket = TcpStream::connect_timeout(address, timeout).map_err(|e| match e.kind() {
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Cause::NotAccepted(timeout),
         _ => failed(e),
     })?;
     // A request goes out in one piece: there is nothing to wait for.
@@ -165,12 +165,12 @@ fn shake_hands(
     let host = party.address.host().clone();
     let mut tls = ClientConnection::new(Arc::clone(&tls.config), host).map_err(Broken::Tls)?;
     while tls.is_handshaking() {
-        let patience = match left() {
+        let timeout = match left() {
             Duration::ZERO => return Err(io::Error::from(io::ErrorKind::TimedOut).into()),
             left => Some(left),
         };
-        socket.set_write_timeout(patience)?;
-        socket.set_read_timeout(patience)?;
+        socket.set_write_timeout(timeout)?;
+        socket.set_read_timeout(timeout)?;
         while tls.wants_write() {
             tls.write_tls(socket)?;
         }
@@ -206,10 +206,10 @@ mod tests {
         let end: Result<(), _> = in_turn(
             &addresses,
             || left.get(),
-            |_, patience| {
-                dialled.push(patience.as_millis());
-                left.set(left.get().saturating_sub(takes(patience)));
-                Err(Cause::NotAccepted(patience))
+            |_, timeout| {
+                dialled.push(timeout.as_millis());
+                left.set(left.get().saturating_sub(takes(timeout)));
+                Err(Cause::NotAccepted(timeout))
             },
         );
         (dialled, end.unwrap_err())
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn each_address_has_its_share_of_the_time() {
-        let swallowed = |patience| patience;
+        let swallowed = |timeout| timeout;
         assert_eq!(shares(3, 4500, swallowed).0, [1500, 1500, 1500]);
         assert_eq!(shares(5, 5000, swallowed).0, [1000; 5]);
         // At most 2 s each.
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn nobody_is_dialled_without_time() {
-        let swallowed = |patience| patience;
+        let swallowed = |timeout| timeout;
         let no_time = Cause::Unreachable("no time was left to connect".to_owned());
         assert_eq!(shares(2, 0, swallowed), (vec![], no_time));
         // One takes longer than it may.

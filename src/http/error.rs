@@ -159,11 +159,11 @@ impl fmt::Display for Error {
             Cause::Credentials(why) => f.write_str(why),
             Cause::Unresolved(why) => write!(f, "the name of {party} cannot be resolved: {why}"),
             Cause::Unreachable(why) => write!(f, "{party} cannot be reached: {why}"),
-            Cause::NotAccepted(patience) => {
-                write!(f, "{party} did not accept a connection within {patience:.1?}")
+            Cause::NotAccepted(timeout) => {
+                write!(f, "{party} did not accept a connection within {timeout:.1?}")
             }
-            Cause::NotConnected(patience) => {
-                write!(f, "no connection to {party} within {patience:.1?}")
+            Cause::NotConnected(timeout) => {
+                write!(f, "no connection to {party} within {timeout:.1?}")
             }
             Cause::NoDescriptor => {
                 write!(f, "no file descriptor is left for a connection to {party}")
@@ -185,8 +185,8 @@ impl fmt::Display for Error {
             Cause::Certificate(why) => write!(f, "the certificate of {party} {why}"),
             Cause::Tls(why) => write!(f, "no TLS connection to {party}: {why}"),
             Cause::Unsendable(why) => write!(f, "the request cannot be sent: {why}"),
-            Cause::TimedOut(patience) => {
-                write!(f, "no complete answer of {answerer} within {patience:.1?}")
+            Cause::TimedOut(timeout) => {
+                write!(f, "no complete answer of {answerer} within {timeout:.1?}")
             }
             Cause::GivenUp(after) => {
                 write!(f, "no answer of {answerer} within {after:.1?}; given up")

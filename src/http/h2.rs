@@ -13,11 +13,11 @@ use ringline_h2::hpack::{Decoder, Encoder, HeaderField};
 use ureq_proto::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::excerpt::excerpt;
-use crate::http::protocol::{Event, Failure, Head, Protocol, Request, StreamId};
+use crate::http::protocol::{Head, Protocol, Request, StreamError, StreamEvent, StreamId};
 use crate::moment::Moment;
 
 /// One connection, from its first byte.
-pub struct Connection {
+pub struct Http2 {
     /// What came and is no whole frame yet.
     input: Vec<u8>,
     output: Vec<u8>,
@@ -33,9 +33,9 @@ pub struct Connection {
     received: u32,
     /// A header block of which not all has come.
     block: Option<Block>,
-    events: VecDeque<(StreamId, Event)>,
-    /// When something last came, or was asked for after a silence.
-    heard: Moment,
+    events: VecDeque<(StreamId, StreamEvent)>,
+    /// When something last came, or a request ended a silence.
+    last_received: Moment,
     /// The PING that was not answered yet, and when it was sent.
     ping: Option<(u64, Moment)>,
     pings: u64,
@@ -64,13 +64,14 @@ struct Stream {
     receive_window: i64,
     /// Bytes that were used since it was told so.
     used: u32,
-    answer: Answer,
+    expected: Expected,
 }
 
-enum Answer {
-    Awaited,
-    /// Its head has come. `left`: how many bytes are missing to the length that it announced.
-    Begun {
+/// What is to come of an answer.
+enum Expected {
+    Head,
+    /// `left`: how many bytes are missing to the length that was announced.
+    Body {
         left: Option<u64>,
     },
 }
@@ -124,9 +125,9 @@ const TABLE: usize = 4096;
 const SILENCE: Duration = Duration::from_secs(3);
 
 /// So long that may take.
-const PING_PATIENCE: Duration = Duration::from_secs(6);
+const PING_TIMEOUT: Duration = Duration::from_secs(6);
 
-impl Connection {
+impl Http2 {
     /// A new one: [`Protocol::output`] holds its preface.
     pub fn new(now: Moment) -> Self {
         let mut output = PREFACE.to_vec();
@@ -160,19 +161,19 @@ impl Connection {
             received: 0,
             block: None,
             events: VecDeque::new(),
-            heard: now,
+            last_received: now,
             ping: None,
             pings: 0,
         }
     }
 }
 
-impl Protocol for Connection {
+impl Protocol for Http2 {
     fn open(&mut self, request: &Request, now: Moment) -> Result<StreamId, String> {
         let id = self.next;
         self.next += 2;
         if self.streams.is_empty() {
-            self.heard = now;
+            self.last_received = now;
         }
         let body = request.body.as_deref().unwrap_or_default().as_bytes().to_vec();
         let block = self.encode(request);
@@ -182,7 +183,7 @@ impl Protocol for Connection {
             send_window: self.peer.first_window,
             receive_window: STREAM_WINDOW.into(),
             used: 0,
-            answer: Answer::Awaited,
+            expected: Expected::Head,
         };
         self.streams.insert(id, stream);
         self.send_bodies();
@@ -214,8 +215,8 @@ impl Protocol for Connection {
         }
     }
 
-    fn receive(&mut self, bytes: &[u8], now: Moment) -> Result<(), Failure> {
-        self.heard = now;
+    fn receive(&mut self, bytes: &[u8], now: Moment) -> Result<(), StreamError> {
+        self.last_received = now;
         self.input.extend_from_slice(bytes);
         let mut input = std::mem::take(&mut self.input);
         match self.take_frames(&input) {
@@ -229,7 +230,7 @@ impl Protocol for Connection {
                 let goaway =
                     Frame::GoAway { last_stream_id: 0, error_code, debug_data: Vec::new() };
                 goaway.encode(&mut self.output);
-                Err(Failure::Malformed(match error {
+                Err(StreamError::Malformed(match error {
                     H2Error::ProtocolError(why) | H2Error::MaxSizeExceeded(why) => excerpt(&why),
                     other => excerpt(&other.to_string()),
                 }))
@@ -242,13 +243,13 @@ impl Protocol for Connection {
             Some(why) => format!("it closed the connection: {why}"),
             None => "it closed the connection".to_owned(),
         };
-        self.fail(&Failure::Ended(why));
+        self.fail(&StreamError::Ended(why));
     }
 
-    fn fail(&mut self, failure: &Failure) {
+    fn fail(&mut self, failure: &StreamError) {
         self.peer.is_leaving = true;
         for (id, _) in std::mem::take(&mut self.streams) {
-            self.events.push_back((id, Event::Failed(failure.clone())));
+            self.events.push_back((id, StreamEvent::Failed(failure.clone())));
         }
     }
 
@@ -256,7 +257,7 @@ impl Protocol for Connection {
         false
     }
 
-    fn next_event(&mut self) -> Option<(StreamId, Event)> {
+    fn next_event(&mut self) -> Option<(StreamId, StreamEvent)> {
         self.events.pop_front()
     }
 
@@ -269,18 +270,18 @@ impl Protocol for Connection {
             return None;
         }
         Some(match self.ping {
-            Some((_, sent)) => sent.max(self.heard) + PING_PATIENCE,
-            None => self.heard + SILENCE,
+            Some((_, sent)) => sent.max(self.last_received) + PING_TIMEOUT,
+            None => self.last_received + SILENCE,
         })
     }
 
-    fn on_time(&mut self, now: Moment) -> Result<(), Failure> {
+    fn on_time(&mut self, now: Moment) -> Result<(), StreamError> {
         if self.deadline().is_none_or(|deadline| now < deadline) {
             return Ok(());
         }
         if let Some((_, sent)) = self.ping {
-            let silent = now.since(sent.max(self.heard));
-            return Err(Failure::Ended(format!("no sign of life for {silent:.0?}")));
+            let silent = now.since(sent.max(self.last_received));
+            return Err(StreamError::Ended(format!("no sign of life for {silent:.0?}")));
         }
         self.pings += 1;
         self.ping = Some((self.pings, now));
@@ -291,7 +292,7 @@ impl Protocol for Connection {
 }
 
 /// What goes out.
-impl Connection {
+impl Http2 {
     fn encode(&mut self, request: &Request) -> Vec<u8> {
         let field = |name: &str, value: &str| HeaderField::new(name, value);
         let mut fields = vec![
@@ -390,7 +391,7 @@ fn low_bits(number: usize) -> u8 {
 }
 
 /// What comes in.
-impl Connection {
+impl Http2 {
     /// Takes all whole frames; so many bytes they have.
     fn take_frames(&mut self, input: &[u8]) -> Result<usize, H2Error> {
         let mut taken = 0;
@@ -450,11 +451,11 @@ impl Connection {
                 self.is_known(stream_id)?;
                 if self.streams.remove(&stream_id).is_some() {
                     let why = format!("it reset the stream ({error_code:?})");
-                    self.tell(
+                    self.emit(
                         stream_id,
-                        Event::Failed(match error_code {
-                            ErrorCode::RefusedStream => Failure::NotProcessed(why),
-                            _ => Failure::Ended(why),
+                        StreamEvent::Failed(match error_code {
+                            ErrorCode::RefusedStream => StreamError::NotProcessed(why),
+                            _ => StreamError::Ended(why),
                         }),
                     );
                 }
@@ -556,7 +557,7 @@ impl Connection {
         }
         for (id, _) in self.streams.split_off(&last.saturating_add(1)) {
             let why = "it takes no more requests on this connection (GOAWAY)".to_owned();
-            self.tell(id, Event::Failed(Failure::NotProcessed(why)));
+            self.emit(id, StreamEvent::Failed(StreamError::NotProcessed(why)));
         }
     }
 
@@ -583,7 +584,7 @@ impl Connection {
             self.malformed(id, ErrorCode::FlowControlError, "more came than was allowed");
             return Ok(());
         }
-        let Answer::Begun { left } = &mut stream.answer else {
+        let Expected::Body { left } = &mut stream.expected else {
             self.malformed(id, ErrorCode::ProtocolError, "a body without a head");
             return Ok(());
         };
@@ -597,7 +598,7 @@ impl Connection {
         }
         let padding = (length as usize).saturating_sub(payload.len());
         if !payload.is_empty() {
-            self.tell(id, Event::Data(payload));
+            self.emit(id, StreamEvent::Data(payload));
         }
         if ends_stream {
             self.answer_ended(id);
@@ -614,7 +615,7 @@ impl Connection {
         // Whether somebody wants it or not: what follows is written by reference to it.
         let fields = self.decoder.decode(&bytes)?;
         let Some(stream) = self.streams.get_mut(&id) else { return Ok(()) };
-        if let Answer::Begun { .. } = stream.answer {
+        if let Expected::Body { .. } = stream.expected {
             // Trailers: nobody reads them.
             if ends_stream {
                 self.answer_ended(id);
@@ -626,8 +627,8 @@ impl Connection {
         match head_of(fields) {
             Ok(head) if head.status.is_informational() && !ends_stream => {}
             Ok(head) if !head.status.is_informational() => {
-                stream.answer = Answer::Begun { left: head.length };
-                self.tell(id, Event::Head(head));
+                stream.expected = Expected::Body { left: head.length };
+                self.emit(id, StreamEvent::Head(head));
                 if ends_stream {
                     self.answer_ended(id);
                 }
@@ -640,20 +641,20 @@ impl Connection {
 
     fn answer_ended(&mut self, id: StreamId) {
         let Some(stream) = self.streams.get(&id) else { return };
-        let is_cut = matches!(stream.answer, Answer::Begun { left: Some(1..) });
+        let is_cut = matches!(stream.expected, Expected::Body { left: Some(1..) });
         if stream.body.is_empty() {
             self.streams.remove(&id);
         } else {
             // It needed no more of the request to answer it.
             self.end_with(id, ErrorCode::Cancel);
         }
-        let cut = || Failure::Ended("its body is shorter than its content-length".to_owned());
-        self.tell(id, if is_cut { Event::Failed(cut()) } else { Event::End });
+        let cut = || StreamError::Ended("its body is shorter than its content-length".to_owned());
+        self.emit(id, if is_cut { StreamEvent::Failed(cut()) } else { StreamEvent::End });
     }
 
     fn malformed(&mut self, id: StreamId, error_code: ErrorCode, why: &str) {
         self.end_with(id, error_code);
-        self.tell(id, Event::Failed(Failure::Malformed(why.to_owned())));
+        self.emit(id, StreamEvent::Failed(StreamError::Malformed(why.to_owned())));
     }
 
     /// Nothing can come for a stream that was never opened.
@@ -664,7 +665,7 @@ impl Connection {
         Err(violation("it answers what was not asked"))
     }
 
-    fn tell(&mut self, id: StreamId, event: Event) {
+    fn emit(&mut self, id: StreamId, event: StreamEvent) {
         self.events.push_back((id, event));
     }
 }

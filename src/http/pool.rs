@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::http::connection::{Connection, timespec};
 use crate::http::dial::{self, Stream, Tls};
 use crate::http::error::{Cause, Error, Party};
-use crate::http::protocol::{Event, Failure, Head, Request, StreamId};
+use crate::http::protocol::{Head, Request, StreamError, StreamEvent, StreamId};
 use crate::moment::Moment;
 
 /// Stack of a thread that shakes hands, in bytes. That takes 20 KiB, 48 in a debug build.
@@ -90,14 +90,14 @@ struct Shared {
     /// What TLS needs to know; asked for each connection, for files are replaced.
     tls: Box<dyn Fn() -> Result<Tls, Error> + Send + Sync>,
     clock: Clock,
-    state: Mutex<State>,
+    state: Mutex<Mailbox>,
     /// Where the server's name last led: who resolves it may be gone meanwhile.
     addresses: Mutex<Vec<SocketAddr>>,
     /// Told when there is more room than before.
     grown: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
-struct State {
+struct Mailbox {
     /// What the thread has not seen yet.
     submitted: Vec<Call>,
     /// Wakes the thread. `None`: there is none.
@@ -130,7 +130,7 @@ impl Pool {
         tls: impl Fn() -> Result<Tls, Error> + Send + Sync + 'static,
         clock: Clock,
     ) -> Self {
-        let state = State {
+        let state = Mailbox {
             submitted: Vec::new(),
             waker: None,
             open: 0,
@@ -214,7 +214,7 @@ impl Cancel {
     }
 }
 
-impl State {
+impl Mailbox {
     fn wake(&self) {
         if let Some(waker) = &self.waker {
             // It fails only if it was woken 2^64 times since.
@@ -224,7 +224,7 @@ impl State {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Mailbox> {
         lock(&self.state)
     }
 
@@ -272,7 +272,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 struct Driver {
     shared: Arc<Shared>,
     wake: Arc<OwnedFd>,
-    connections: Vec<Open>,
+    connections: Vec<OpenConnection>,
     /// What has no connection yet, in the order in which it is to have one.
     waiting: VecDeque<Call>,
     /// When the attempt to connect that is under way is given up.
@@ -281,7 +281,7 @@ struct Driver {
     pause: Moment,
 }
 
-struct Open {
+struct OpenConnection {
     connection: Connection,
     /// When it was opened, or its last exchange ended.
     idle_since: Moment,
@@ -303,7 +303,7 @@ struct Flight {
 }
 
 impl Driver {
-    fn start(shared: &Arc<Shared>, state: &mut State) -> std::io::Result<()> {
+    fn start(shared: &Arc<Shared>, state: &mut Mailbox) -> std::io::Result<()> {
         let wake = Arc::new(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?);
         let driver = Self {
             shared: Arc::clone(shared),
@@ -359,7 +359,7 @@ impl Driver {
         drop(state);
         self.dialling = None;
         match opened.and_then(|stream| Connection::new(stream, &self.shared.party, now)) {
-            Ok(connection) => self.connections.push(Open {
+            Ok(connection) => self.connections.push(OpenConnection {
                 connection,
                 idle_since: now,
                 opened: now,
@@ -377,7 +377,7 @@ impl Driver {
     }
 
     /// Those that take new exchanges.
-    fn usable(&self) -> impl Iterator<Item = &Open> {
+    fn usable(&self) -> impl Iterator<Item = &OpenConnection> {
         self.connections.iter().filter(|open| open.connection.protocol.slots().is_some())
     }
 
@@ -393,7 +393,7 @@ impl Driver {
             let Some(flight) = open.flights.get_mut(place) else { continue };
             let exchange = &mut flight.call.exchange;
             let ended = match event {
-                Event::Head(head) => {
+                StreamEvent::Head(head) => {
                     open.answered = true;
                     flight.status = Some(head.status);
                     match exchange.head(head) {
@@ -405,7 +405,7 @@ impl Driver {
                         Err(cause) => Err(cause),
                     }
                 }
-                Event::Data(piece) => {
+                StreamEvent::Data(piece) => {
                     flight.length += piece.len();
                     match exchange.data(&piece) {
                         Ok(()) => {
@@ -415,9 +415,9 @@ impl Driver {
                         Err(cause) => Err(cause),
                     }
                 }
-                Event::End => Ok(()),
-                Event::Failed(failure) => Err(match failure {
-                    Failure::NotProcessed(_)
+                StreamEvent::End => Ok(()),
+                StreamEvent::Failed(failure) => Err(match failure {
+                    StreamError::NotProcessed(_)
                         if flight.status.is_none() && flight.call.tries < MOST_TRIES =>
                     {
                         flight.call.tries += 1;
@@ -428,7 +428,7 @@ impl Driver {
                     // request and then died: no request does more when it is sent twice, for each carries a
                     // UID, a resourceVersion, or the name of what it creates. But whoever asks should know of an
                     // answer that may be lost.
-                    Failure::Ended(_)
+                    StreamError::Ended(_)
                         if flight.may_be_repeated(open.answered, open.opened, now) =>
                     {
                         flight.call.repeated = true;
@@ -616,7 +616,7 @@ impl Driver {
     }
 }
 
-impl Open {
+impl OpenConnection {
     fn is_of_use(&self, now: Moment) -> bool {
         let takes_more = self.connection.protocol.slots().is_some() && now < self.idle_since + IDLE;
         !self.flights.is_empty() || takes_more

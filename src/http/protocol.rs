@@ -47,15 +47,15 @@ pub trait Protocol: Send {
     /// # Errors
     /// It breaks the protocol, so that the connection is of no more use: how. What is in
     /// [`Protocol::output`] may still be sent.
-    fn receive(&mut self, bytes: &[u8], now: Moment) -> Result<(), Failure>;
+    fn receive(&mut self, bytes: &[u8], now: Moment) -> Result<(), StreamError>;
     /// Nothing more will come; whether the other side has said so itself (TLS's `close_notify`).
     fn closed(&mut self, in_good_order: bool);
     /// All exchanges end so.
-    fn fail(&mut self, failure: &Failure);
+    fn fail(&mut self, failure: &StreamError);
     /// Whether more came than was asked for.
     fn has_excess(&self) -> bool;
     /// What came of the exchanges, in order.
-    fn next_event(&mut self) -> Option<(StreamId, Event)>;
+    fn next_event(&mut self) -> Option<(StreamId, StreamEvent)>;
     /// What is to be sent.
     fn output(&mut self) -> &mut Vec<u8>;
     /// When [`Protocol::on_time`] is to be called, if nothing comes before.
@@ -64,7 +64,7 @@ pub trait Protocol: Send {
     ///
     /// # Errors
     /// The other side is not there any more.
-    fn on_time(&mut self, now: Moment) -> Result<(), Failure>;
+    fn on_time(&mut self, now: Moment) -> Result<(), StreamError>;
 }
 
 /// The head of an answer.
@@ -80,7 +80,7 @@ pub struct Head {
 
 /// What came of an exchange.
 #[derive(Debug)]
-pub enum Event {
+pub enum StreamEvent {
     /// The head of its answer.
     Head(Head),
     /// A piece of its body.
@@ -88,12 +88,12 @@ pub enum Event {
     /// The answer is whole.
     End,
     /// It has ended, and the answer is not whole.
-    Failed(Failure),
+    Failed(StreamError),
 }
 
 /// How an exchange or a connection ended before its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum StreamError {
     /// The server has not looked at the request: the same may be asked again.
     NotProcessed(String),
     /// It ended: how.
@@ -108,7 +108,7 @@ pub enum Failure {
     Tls(String),
 }
 
-impl Failure {
+impl StreamError {
     /// What it means for an exchange of which the head came with this status, if it did, and so many bytes of
     /// the body.
     pub fn cause(self, status: Option<StatusCode>, length: usize) -> Cause {
@@ -126,7 +126,7 @@ impl Failure {
 
 /// How much of a body is read.
 #[derive(Clone, Copy, Debug)]
-pub struct Limit {
+pub struct BodyLimit {
     /// More bytes than that are a failure.
     pub read: usize,
     /// So many bytes are kept; the rest is dropped.
@@ -135,8 +135,8 @@ pub struct Limit {
 
 /// The part of a body that has come.
 #[derive(Debug)]
-pub struct Body {
-    limit: Limit,
+pub struct BodyBuffer {
+    limit: BodyLimit,
     status: StatusCode,
     /// Its length so far.
     pub length: usize,
@@ -144,12 +144,12 @@ pub struct Body {
     pub kept: Vec<u8>,
 }
 
-impl Body {
+impl BodyBuffer {
     /// Before its first byte.
     ///
     /// # Errors
     /// Its head announces more than is read.
-    pub fn new(limit: Limit, head: &Head) -> Result<Self, Cause> {
+    pub fn new(limit: BodyLimit, head: &Head) -> Result<Self, Cause> {
         let body = Self { limit, status: head.status, length: 0, kept: Vec::new() };
         let is_too_long = head.length.is_some_and(|length| length > limit.read as u64);
         if is_too_long { Err(body.too_long()) } else { Ok(body) }

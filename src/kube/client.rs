@@ -11,11 +11,11 @@ use crate::clock::Clock;
 use crate::drain::ask::{Answer, Job, PodRef};
 use crate::http::error::{Cause, Error, Party, Role};
 use crate::http::pool::{Cancel, Exchange, Pool};
-use crate::http::protocol::{self, Body, Head, Limit, USER_AGENT};
+use crate::http::protocol::{self, BodyBuffer, BodyLimit, Head, USER_AGENT};
 use crate::kube::reply::{self, KnownBy, Reply};
 use crate::kube::request::{Request, for_job};
 use crate::kube::server::Server;
-use crate::kube::token::Token;
+use crate::kube::token::BearerToken;
 use crate::moment::WallTime;
 
 /// Whoever asks the API server. A copy shares the connections.
@@ -174,7 +174,7 @@ struct Asking {
     server: Arc<Server>,
     request: Request,
     /// With which token it was sent last.
-    token: Option<Token>,
+    token: Option<BearerToken>,
     /// In the name of which node it was sent last, if in one's.
     node: Option<HeaderValue>,
     repeat: Repeat,
@@ -198,7 +198,7 @@ struct PartialReply {
     retry_after: Option<Duration>,
     date: Option<WallTime>,
     /// `None`: it is passed on as it comes.
-    body: Option<Body>,
+    body: Option<BodyBuffer>,
 }
 
 type Done = dyn FnOnce(&Request, Result<Reply, Error>) + Send;
@@ -210,7 +210,7 @@ enum Taker {
 
 /// Of the body of an answer other than 2xx: a Status with its message, or the beginning of whatever
 /// a proxy says instead. Each of many may have one at a time.
-const REFUSAL: Limit = Limit { read: 1024 * 1024, kept: 16 * 1024 };
+const REFUSAL: BodyLimit = BodyLimit { read: 1024 * 1024, kept: 16 * 1024 };
 
 impl Exchange for Asking {
     fn asked(&self) -> String {
@@ -254,7 +254,7 @@ impl Exchange for Asking {
             Taker::Stream(_) | Taker::Whole(_) => false,
         };
         let limit = if status.is_success() {
-            Limit { read: self.request.answer_limit, kept: self.request.answer_kept }
+            BodyLimit { read: self.request.answer_limit, kept: self.request.answer_kept }
         } else {
             REFUSAL
         };
@@ -262,7 +262,7 @@ impl Exchange for Asking {
             status,
             retry_after: text(header::RETRY_AFTER).and_then(reply::retry_after),
             date: text(header::DATE).and_then(WallTime::parse_rfc2822),
-            body: if is_stream { None } else { Some(Body::new(limit, &head)?) },
+            body: if is_stream { None } else { Some(BodyBuffer::new(limit, &head)?) },
         });
         if is_stream {
             match (self.repeat, &self.node) {

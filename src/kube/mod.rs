@@ -28,6 +28,6 @@ mod stream;
 pub mod pods;
 pub mod watch;
 #[cfg(test)]
-mod untrusted_text;
+mod untrusted_tests;
 #[cfg(test)]
 pub(crate) mod stand_in;

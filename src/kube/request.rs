@@ -37,12 +37,12 @@ pub struct Request {
     /// So many bytes of an answer 2xx are kept; the rest is read and dropped.
     pub answer_kept: usize,
     /// In whose name it may be asked.
-    pub name: Name,
+    pub caller: Caller,
 }
 
 /// In whose name a request may be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Name {
+pub enum Caller {
     /// In the node's, where that is possible: its rights are enough.
     Node,
     /// In the ServiceAccount's only.
@@ -141,13 +141,13 @@ pub fn read_node(name: &str) -> Request {
 pub fn patch_node(name: &str, patch: &Patch) -> Request {
     let target = format!("{}?fieldManager={}", node_path(name), patch.hand.field_manager());
     let body = Body { content_type: MERGE_PATCH, text: patch.text.clone() };
-    let name = if patch.taints { Name::ServiceAccount } else { Name::Node };
-    Request { name, answer_kept: OBJECT_LIMIT, ..changes(Method::PATCH, target, body) }
+    let caller = if patch.taints { Caller::ServiceAccount } else { Caller::Node };
+    Request { caller, answer_kept: OBJECT_LIMIT, ..changes(Method::PATCH, target, body) }
 }
 
 /// Asks the API server which version it is of: whoever knows it may.
 pub fn read_version() -> Request {
-    Request { name: Name::ServiceAccount, ..get("/version".to_owned(), STATUS_LIMIT) }
+    Request { caller: Caller::ServiceAccount, ..get("/version".to_owned(), STATUS_LIMIT) }
 }
 
 /// Asks whether the ServiceAccount may do this (`SelfSubjectAccessReview`): a verb, and a resource of the
@@ -171,8 +171,8 @@ pub fn review(prefix: &str, verb: &str, resource: &str, node: &str) -> Request {
     );
     let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews".to_owned();
     let body = Some(Body { content_type: JSON, text });
-    let name = Name::ServiceAccount;
-    Request { method: Method::POST, body, name, ..get(path, STATUS_LIMIT) }
+    let caller = Caller::ServiceAccount;
+    Request { method: Method::POST, body, caller, ..get(path, STATUS_LIMIT) }
 }
 
 /// Reads one pod: the handler's own, to find its node.
@@ -295,7 +295,7 @@ fn get(path: String, answer_limit: usize) -> Request {
         body: None,
         answer_limit,
         answer_kept: answer_limit,
-        name: Name::Node,
+        caller: Caller::Node,
     }
 }
 

@@ -17,8 +17,8 @@ use crate::http::error::{Cause, Error, Party, Role};
 use crate::http::tls::{self, OwnCertificate};
 use crate::kube::identity::{Choice, Identity, Naming};
 use crate::kube::reply::Reply;
-use crate::kube::request::{Name, Request, Verb};
-use crate::kube::token::{Claims, Token};
+use crate::kube::request::{Caller, Request, Verb};
+use crate::kube::token::{BearerToken, Claims};
 
 /// The API server as the settings describe it. Its files are read when they are needed, not before.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub struct Server {
     roots: Roots,
     credential: Credential,
     /// The last good token, for the moment in which its file cannot be read.
-    last_token: Mutex<Option<Token>>,
+    last_token: Mutex<Option<BearerToken>>,
     /// In whose name requests are made.
     naming: Mutex<Naming>,
     listener: OnceLock<Listener>,
@@ -48,7 +48,7 @@ pub(super) enum Credential {
     /// The token in this file, which is replaced from time to time.
     TokenFile(PathBuf),
     /// This token.
-    Token(Token),
+    Token(BearerToken),
     /// This certificate.
     Certificate(OwnCertificate),
 }
@@ -109,9 +109,9 @@ impl Server {
     pub(super) fn impersonated(
         &self,
         request: &Request,
-        token: Option<&Token>,
+        token: Option<&BearerToken>,
     ) -> Option<HeaderValue> {
-        if request.name == Name::ServiceAccount {
+        if request.caller == Caller::ServiceAccount {
             return None;
         }
         let mut naming = self.lock_naming();
@@ -202,7 +202,7 @@ impl Server {
     /// The token as it is in its file now: the kubelet replaces it every hour or so. If the file
     /// cannot be read or has no token in it, the last good one. `None`: a certificate is what we are
     /// known by.
-    pub(super) fn token(&self) -> Result<Option<Token>, Error> {
+    pub(super) fn token(&self) -> Result<Option<BearerToken>, Error> {
         let file = match &self.credential {
             Credential::TokenFile(file) => file,
             Credential::Token(token) => return Ok(Some(token.clone())),
@@ -243,7 +243,7 @@ impl Server {
         })
     }
 
-    fn read_token(&self, file: &Path) -> Result<Token, Error> {
+    fn read_token(&self, file: &Path) -> Result<BearerToken, Error> {
         let named = file.display();
         let bytes = file::read(file, TOKEN_LIMIT).map_err(|e| {
             self.error(Cause::of_system(&e, |why| {
@@ -251,7 +251,7 @@ impl Server {
                 Cause::Credentials(format!("{what} {named}: {why}"))
             }))
         })?;
-        Token::parse(&bytes).map_err(|why| {
+        BearerToken::parse(&bytes).map_err(|why| {
             let what = "there is no ServiceAccount token in";
             self.error(Cause::Credentials(format!("{what} {named}: {why}")))
         })

@@ -9,7 +9,7 @@ use crate::http::stand_in::{self, Folder};
 pub(crate) use crate::http::stand_in::{Identity, LONG, Peer, SHORT, deaf_address};
 use crate::kube::client::Client;
 use crate::kube::identity::Choice;
-use crate::kube::request::{Body, Name, Request};
+use crate::kube::request::{Body, Caller, Request};
 use crate::kube::server::Server;
 use ureq_proto::http::Method;
 
@@ -119,7 +119,7 @@ pub(crate) fn get(path: &str) -> Request {
         body: None,
         answer_limit: limit,
         answer_kept: limit,
-        name: Name::Node,
+        caller: Caller::Node,
     }
 }
 

@@ -17,15 +17,15 @@ use crate::kube::stream::{Items, Lines, OBJECT_LIMIT, Piece};
 use crate::moment::{Moment, Reading};
 
 /// How long a connection, the head of a stream or an item of a list may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long after the stream was opened, and after each pod of its first set, the bookmark that
 /// ends the set may stay away. A server that knows no such bookmark says nothing, or tells what
 /// changes.
-const BOOKMARK_PATIENCE: Duration = Duration::from_secs(2);
+const BOOKMARK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long a streamed set may take in all.
-const SET_PATIENCE: Duration = Duration::from_secs(10);
+const SET_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a stream may be silent: the server's bookmarks come every 59 to 62 seconds.
 const SILENCE: Duration = Duration::from_secs(75);
@@ -51,7 +51,7 @@ pub struct Follower {
     client: Client,
     node: Arc<str>,
     watch: Watch,
-    send: Arc<dyn Fn(Heard) + Send + Sync>,
+    send: Arc<dyn Fn(StreamInput) + Send + Sync>,
     /// Counts the streams: what comes of an earlier one is of no use any more.
     number: u32,
     /// The stream that is open or was asked for.
@@ -62,7 +62,7 @@ pub struct Follower {
 
 /// What came of a stream, and when.
 #[derive(Debug)]
-pub struct Heard {
+pub struct StreamInput {
     number: u32,
     at: Reading,
     input: Input,
@@ -74,7 +74,7 @@ impl Follower {
         client: Client,
         node: &Arc<str>,
         jitter: u64,
-        send: impl Fn(Heard) + Send + Sync + 'static,
+        send: impl Fn(StreamInput) + Send + Sync + 'static,
     ) -> Self {
         Self {
             client,
@@ -105,7 +105,7 @@ impl Follower {
     }
 
     /// Takes in what came, and answers with what it says of the pods.
-    pub fn observe(&mut self, Heard { number, at, input }: Heard) -> Vec<PodNews> {
+    pub fn observe(&mut self, StreamInput { number, at, input }: StreamInput) -> Vec<PodNews> {
         if number != self.number {
             return Vec::new();
         }
@@ -125,7 +125,7 @@ impl Follower {
         let cancel = Cancel::default();
         self.open = Some(cancel.clone());
         read(&self.client, request, &self.node, cancel, move |at, input| {
-            send(Heard { number, at, input });
+            send(StreamInput { number, at, input });
             ControlFlow::Continue(())
         });
     }
@@ -163,7 +163,7 @@ pub fn list(
         Err(_) => ControlFlow::Break(()),
     });
     // The head may take as long as one item, and what ends it comes in time.
-    while let Ok(input) = inputs.recv_timeout(PATIENCE * 2) {
+    while let Ok(input) = inputs.recv_timeout(TIMEOUT * 2) {
         match input {
             Input::Item(item) => tell(item.map(|(pod, _)| pod)),
             Input::Skipped(PodNews::Unread { pod, why }) => tell(Err(Unread { pod, why })),
@@ -184,7 +184,7 @@ pub fn list(
         }
     }
     client.give_up(&cancel);
-    Err(format!("{asked}: no pod of the list within {} s", PATIENCE.as_secs()))
+    Err(format!("{asked}: no pod of the list within {} s", TIMEOUT.as_secs()))
 }
 
 /// Asks for a watch or a list, and tells what comes as it is read, until `tell` breaks.
@@ -200,7 +200,7 @@ fn read(
         Verb::List => Parts::Items(Items::new(OBJECT_LIMIT)),
         _ => Parts::Lines(Lines::new(OBJECT_LIMIT)),
     };
-    client.stream(request, PATIENCE, cancel, move |came| {
+    client.stream(request, TIMEOUT, cancel, move |came| {
         let at = clock.read();
         let context = Context { node: &node, at };
         match came {
@@ -319,7 +319,7 @@ fn skipped(what: &str, of: &str, length: usize, beginning: &[u8]) -> PodNews {
 #[derive(Debug)]
 struct Watch {
     node: String,
-    stage: Stage,
+    phase: Phase,
     /// Nothing was told yet, so any set is good enough.
     untold: bool,
     /// The newest resource version that was told of, if that is known.
@@ -341,7 +341,7 @@ struct Watch {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Stage {
+enum Phase {
     /// A set is to be streamed.
     AskSet,
     /// It is being streamed.
@@ -360,7 +360,7 @@ impl Watch {
     fn new(node: &str, seed: u64) -> Self {
         Self {
             node: node.to_owned(),
-            stage: Stage::AskSet,
+            phase: Phase::AskSet,
             untold: true,
             newest: None,
             garbled: 0,
@@ -386,12 +386,12 @@ impl Watch {
             Some(version) if !self.forgotten => Since::NotOlderThan(version),
             _ => Since::Newest,
         };
-        match &self.stage {
-            Stage::AskSet => Step::Ask(watch_pods(node, set)),
-            Stage::AskList => Step::Ask(list_pods(node, set)),
-            Stage::ReadSet { due, .. } | Stage::ReadList { due } => Step::Read(*due),
-            Stage::AskChanges { version } => Step::Ask(watch_pods(node, Since::Version(version))),
-            Stage::ReadChanges { opened, last_line, .. } => {
+        match &self.phase {
+            Phase::AskSet => Step::Ask(watch_pods(node, set)),
+            Phase::AskList => Step::Ask(list_pods(node, set)),
+            Phase::ReadSet { due, .. } | Phase::ReadList { due } => Step::Read(*due),
+            Phase::AskChanges { version } => Step::Ask(watch_pods(node, Since::Version(version))),
+            Phase::ReadChanges { opened, last_line, .. } => {
                 Step::Read(last_line.unwrap_or(*opened) + SILENCE)
             }
         }
@@ -431,21 +431,21 @@ impl Watch {
     }
 
     fn opened(&mut self, now: Moment) -> Vec<PodNews> {
-        match &self.stage {
-            Stage::AskSet => {
+        match &self.phase {
+            Phase::AskSet => {
                 self.untold = false;
-                self.stage =
-                    Stage::ReadSet { opened: now, due: now + BOOKMARK_PATIENCE, any_line: false };
+                self.phase =
+                    Phase::ReadSet { opened: now, due: now + BOOKMARK_TIMEOUT, any_line: false };
                 vec![PodNews::SetBegins]
             }
-            Stage::AskList => {
+            Phase::AskList => {
                 self.untold = false;
-                self.stage = Stage::ReadList { due: now + PATIENCE };
+                self.phase = Phase::ReadList { due: now + TIMEOUT };
                 vec![PodNews::SetBegins]
             }
-            Stage::AskChanges { version } => {
+            Phase::AskChanges { version } => {
                 let version = version.clone();
-                self.stage = Stage::ReadChanges { version, opened: now, last_line: None };
+                self.phase = Phase::ReadChanges { version, opened: now, last_line: None };
                 Vec::new()
             }
             _ => Vec::new(),
@@ -453,8 +453,8 @@ impl Watch {
     }
 
     fn item_came(&mut self, now: Moment) {
-        if let Stage::ReadList { due } = &mut self.stage {
-            *due = now + PATIENCE;
+        if let Phase::ReadList { due } = &mut self.phase {
+            *due = now + TIMEOUT;
         }
     }
 
@@ -463,7 +463,7 @@ impl Watch {
             return self.lost(now, NO_LIST.to_owned(), LONGEST_PAUSE, None);
         };
         self.set_complete(&version);
-        self.stage = Stage::AskChanges { version };
+        self.phase = Phase::AskChanges { version };
         vec![PodNews::SetComplete]
     }
 
@@ -483,15 +483,15 @@ impl Watch {
 
     fn refused(&mut self, now: Moment, request: &Request, reply: &Reply) -> Vec<PodNews> {
         let why = refusal(request, reply);
-        let why = match (&self.stage, reply.status) {
+        let why = match (&self.phase, reply.status) {
             // It knows no streamed set, or forbids to watch: a list may still be had.
-            (Stage::AskSet, 400 | 403 | 422) => {
+            (Phase::AskSet, 400 | 403 | 422) => {
                 self.streams = false;
-                self.stage = Stage::AskList;
+                self.phase = Phase::AskList;
                 return Vec::new();
             }
-            (Stage::AskChanges { .. }, 403) => {
-                self.stage = Stage::AskList;
+            (Phase::AskChanges { .. }, 403) => {
+                self.phase = Phase::AskList;
                 format!("{why}; `watch` on `pods` must be granted, until then they are listed")
             }
             (_, 403) => format!("{why}; `list` and `watch` on `pods` must be granted"),
@@ -500,7 +500,7 @@ impl Watch {
                 format!("{why}; the pods are read anew")
             }
             // Its versions may count from another beginning by now.
-            (Stage::AskSet | Stage::AskList, _) if says_version_is_too_large(reply) => {
+            (Phase::AskSet | Phase::AskList, _) if says_version_is_too_large(reply) => {
                 self.forgotten = true;
                 why
             }
@@ -544,7 +544,7 @@ impl Watch {
             }
             WatchEvent::Bookmark { version, ends_set: true } if self.is_reading_set() => {
                 self.set_complete(&version);
-                self.stage = Stage::ReadChanges { version, opened: now, last_line: None };
+                self.phase = Phase::ReadChanges { version, opened: now, last_line: None };
                 vec![PodNews::SetComplete]
             }
             WatchEvent::Bookmark { version, .. } => {
@@ -565,14 +565,14 @@ impl Watch {
     /// A line came: the stream is alive. A pod of the set, if it is one, lets its end wait.
     fn line_came(&mut self, now: Moment, newer: Option<String>, of_set: bool) {
         self.told_of(newer.as_deref());
-        match &mut self.stage {
-            Stage::ReadSet { opened, due, any_line } => {
+        match &mut self.phase {
+            Phase::ReadSet { opened, due, any_line } => {
                 *any_line = true;
                 if of_set {
-                    *due = (now + BOOKMARK_PATIENCE).min(*opened + SET_PATIENCE);
+                    *due = (now + BOOKMARK_TIMEOUT).min(*opened + SET_TIMEOUT);
                 }
             }
-            Stage::ReadChanges { version, last_line, .. } => {
+            Phase::ReadChanges { version, last_line, .. } => {
                 *last_line = Some(now);
                 if let Some(newer) = newer {
                     *version = newer;
@@ -585,11 +585,11 @@ impl Watch {
     fn silence(&mut self, now: Moment) -> Vec<PodNews> {
         if self.is_reading_set() {
             self.streams = false;
-            self.stage = Stage::AskList;
+            self.phase = Phase::AskList;
             return Vec::new();
         }
-        if let Stage::ReadList { .. } = self.stage {
-            let why = format!("the list of pods was silent for {} s", PATIENCE.as_secs());
+        if let Phase::ReadList { .. } = self.phase {
+            let why = format!("the list of pods was silent for {} s", TIMEOUT.as_secs());
             return self.lost(now, why, LONGEST_PAUSE, None);
         }
         let why = format!("the watch of pods was silent for {} s", SILENCE.as_secs());
@@ -597,16 +597,16 @@ impl Watch {
     }
 
     fn ended(&mut self, now: Moment) -> Vec<PodNews> {
-        match &self.stage {
+        match &self.phase {
             // The server ends every watch after a while: that is no news.
-            Stage::ReadChanges { version, .. } if self.went_well(now) => {
-                self.stage = Stage::AskChanges { version: version.clone() };
+            Phase::ReadChanges { version, .. } if self.went_well(now) => {
+                self.phase = Phase::AskChanges { version: version.clone() };
                 self.backoff.reset();
                 self.said = None;
                 self.pause(now, LONGEST_PAUSE, None);
                 Vec::new()
             }
-            Stage::ReadSet { .. } => {
+            Phase::ReadSet { .. } => {
                 let why = "the API server ended the watch of pods before it had told all of them";
                 self.lost(now, why.to_owned(), LONGEST_PAUSE, None)
             }
@@ -629,11 +629,11 @@ impl Watch {
             self.backoff.reset();
             self.said = None;
         }
-        self.stage = match &self.stage {
-            Stage::AskChanges { version } | Stage::ReadChanges { version, .. } => {
-                Stage::AskChanges { version: version.clone() }
+        self.phase = match &self.phase {
+            Phase::AskChanges { version } | Phase::ReadChanges { version, .. } => {
+                Phase::AskChanges { version: version.clone() }
             }
-            Stage::AskSet | Stage::ReadSet { .. } | Stage::AskList | Stage::ReadList { .. } => {
+            Phase::AskSet | Phase::ReadSet { .. } | Phase::AskList | Phase::ReadList { .. } => {
                 self.new_set()
             }
         };
@@ -653,28 +653,28 @@ impl Watch {
 
     /// The version is of no use any more. A server that says so is back: that is no failure.
     fn forget(&mut self) {
-        if let Stage::AskChanges { .. } | Stage::ReadChanges { .. } = self.stage {
+        if let Phase::AskChanges { .. } | Phase::ReadChanges { .. } = self.phase {
             self.backoff.reset();
         }
         self.forgotten = true;
-        self.stage = self.new_set();
+        self.phase = self.new_set();
     }
 
-    fn new_set(&self) -> Stage {
-        if self.streams { Stage::AskSet } else { Stage::AskList }
+    fn new_set(&self) -> Phase {
+        if self.streams { Phase::AskSet } else { Phase::AskList }
     }
 
     fn is_reading_set(&self) -> bool {
-        matches!(self.stage, Stage::ReadSet { .. })
+        matches!(self.phase, Phase::ReadSet { .. })
     }
 
     /// Whether the stream that is open has said nothing yet: what then begins like no event may be
     /// a web page, of which no line is a pod.
     fn is_without_lines(&self) -> bool {
-        match self.stage {
-            Stage::ReadSet { any_line, .. } => !any_line,
-            Stage::ReadChanges { last_line, .. } => last_line.is_none(),
-            Stage::AskSet | Stage::AskList | Stage::ReadList { .. } | Stage::AskChanges { .. } => {
+        match self.phase {
+            Phase::ReadSet { any_line, .. } => !any_line,
+            Phase::ReadChanges { last_line, .. } => last_line.is_none(),
+            Phase::AskSet | Phase::AskList | Phase::ReadList { .. } | Phase::AskChanges { .. } => {
                 false
             }
         }
@@ -682,8 +682,8 @@ impl Watch {
 
     /// Whether the stream that is open was of use.
     fn went_well(&self, now: Moment) -> bool {
-        match &self.stage {
-            Stage::ReadChanges { opened, last_line, .. } => {
+        match &self.phase {
+            Phase::ReadChanges { opened, last_line, .. } => {
                 last_line.is_some() || now.since(*opened) >= PROVEN
             }
             _ => false,

@@ -17,7 +17,7 @@ use crate::excerpt::excerpt;
 use crate::http::connection::{Connection, Response};
 use crate::http::dial::{self, Stream};
 use crate::http::error::{Cause, Error, Party, Role};
-use crate::http::protocol::{self, Limit};
+use crate::http::protocol::{self, BodyLimit};
 use crate::source::url::Url;
 
 /// For connection, head and body together, in seconds: minreq takes whole seconds only.
@@ -125,7 +125,7 @@ fn send_to_ipv6(request: &Request, party: &Party) -> Result<Reply, Error> {
     let socket = dial::connect(party, &dial::resolve(party)?, until, clock)
         .map_err(|error| of_all(error.cause).with(party))?;
     let mut connection = Connection::new(Stream { socket, tls: None }, party, clock.now())?;
-    let limit = Limit { read: LONGEST_BODY, kept: LONGEST_BODY };
+    let limit = BodyLimit { read: LONGEST_BODY, kept: LONGEST_BODY };
     let Response { head, body } = as_http(request)
         .and_then(|request| connection.exchange(&request, limit, until, TIMEOUT, clock))
         .map_err(|cause| of_all(cause).with(party))?;

@@ -3,7 +3,7 @@ use ureq_proto::http::{HeaderValue, Method, header};
 use super::*;
 use crate::http::stand_in::{Identity, LONG, Peer, SHORT, connect};
 
-const LIMIT: Limit = Limit { read: 1000, kept: 3 };
+const LIMIT: BodyLimit = BodyLimit { read: 1000, kept: 3 };
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 
@@ -25,7 +25,7 @@ fn ask(connection: &mut Connection, patience: Duration) -> Result<Response, Caus
 /// What comes of a request: status, length of the body, what is kept of it.
 type Outcome = Result<(u16, Result<(usize, Vec<u8>), Cause>), Cause>;
 
-fn parts(body: Result<Body, Cause>) -> Result<(usize, Vec<u8>), Cause> {
+fn parts(body: Result<BodyBuffer, Cause>) -> Result<(usize, Vec<u8>), Cause> {
     body.map(|body| (body.length, body.kept))
 }
 
@@ -102,7 +102,7 @@ fn the_deadline_counts_for_the_whole_answer() {
             peer.says(b"HTTP/1.1 200 OK\r\n\r\n");
             while peer.says(b"a") {}
         });
-        let limit = Limit { read: usize::MAX, kept: 3 };
+        let limit = BodyLimit { read: usize::MAX, kept: 3 };
         let clock = Clock::start();
         let until = clock.now() + 10 * SHORT;
         let response = connection.exchange(&get(), limit, until, LONG, clock).unwrap();

@@ -13,7 +13,7 @@ use crate::http::address::Address;
 use crate::http::connection::{H1, H2};
 use crate::http::error::Role;
 use crate::http::h2_stand_in::{Heard, MAX_CONCURRENT_STREAMS, Speaking, data, goaway, reset};
-use crate::http::protocol::{Body, Limit};
+use crate::http::protocol::{BodyBuffer, BodyLimit};
 use crate::http::stand_in::{Identity, LONG, Peer, SHORT, deaf_address, listen};
 use crate::http::tls::client_config;
 
@@ -181,7 +181,8 @@ impl Exchange for Asking {
 
     fn head(&mut self, head: Head) -> Result<bool, Cause> {
         assert_eq!(self.status.replace(head.status), None, "one head");
-        Body::new(Limit { read: LONGEST_BODY, kept: 0 }, &head).map(|_| self.watch.is_some())
+        BodyBuffer::new(BodyLimit { read: LONGEST_BODY, kept: 0 }, &head)
+            .map(|_| self.watch.is_some())
     }
 
     fn data(&mut self, piece: &[u8]) -> Result<(), Cause> {

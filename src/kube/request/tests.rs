@@ -62,7 +62,7 @@ fn a_review_asks_for_one_right_and_has_nothing_unknown() {
         let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
         assert_eq!((&request.method, request.path.as_str()), (&Method::POST, path));
         // In the ServiceAccount's name: the node's would be told "yes" for other nodes, too.
-        assert_eq!(request.name, Name::ServiceAccount);
+        assert_eq!(request.caller, Caller::ServiceAccount);
         let (_, again) = understood!(SelfSubjectAccessReview, request);
         let attributes = sent(&request)["spec"]["resourceAttributes"].clone();
         assert_eq!(again["apiVersion"], sent(&request)["apiVersion"]);

@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::http::connection::{Connection, Response};
 use crate::http::dial::{self, Stream};
 use crate::http::error::{Cause, Error, Party, Role};
-use crate::http::protocol::{Limit, Request, USER_AGENT};
+use crate::http::protocol::{BodyLimit, Request, USER_AGENT};
 use crate::moment::Moment;
 use crate::report::webhook::headers::Headers;
 use crate::report::webhook::outcome::{Reply, RetryAfter};
@@ -17,7 +17,7 @@ use crate::report::webhook::roots::Roots;
 use crate::report::webhook::url::{Security, WebhookUrl};
 
 /// Of the body of an answer: nothing is of use.
-const LIMIT: Limit = Limit { read: 48 * 1024, kept: 0 };
+const LIMIT: BodyLimit = BodyLimit { read: 48 * 1024, kept: 0 };
 
 /// How long the body of an answer is waited for. What it says does not matter, but a server that
 /// is cut off in its answer may write an error into its own log.

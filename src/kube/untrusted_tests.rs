@@ -17,7 +17,7 @@ use crate::kube::kubeconfig;
 use crate::kube::pods::{Context, WatchEvent, item, list_version};
 use crate::kube::reply::{self, KnownBy, Reply};
 use crate::kube::request::{Request, find_pod, for_job, read_node, review};
-use crate::kube::token::{Claims, Token};
+use crate::kube::token::{BearerToken, Claims};
 use crate::moment::{Moment, Reading, WallTime};
 use crate::node::NodeAnswer;
 use crate::node::marks::{Change, Marks};
@@ -137,7 +137,7 @@ fn changes(node: &Node) -> Vec<String> {
 
 fn claims(payload: &Value) -> Vec<String> {
     let token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(payload.to_string()));
-    let claims = Claims::of(&Token::parse(token.as_bytes()).unwrap());
+    let claims = Claims::of(&BearerToken::parse(token.as_bytes()).unwrap());
     let Claims { namespace, pod, node, audience, subject, .. } = claims;
     [namespace, pod, node, audience, subject].into_iter().flatten().collect()
 }
