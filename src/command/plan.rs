@@ -106,8 +106,8 @@ fn rehearse(client: &Client, plan: Plan, pods: &[Pod]) -> Verdict {
     // None waits for the turns before its own.
     all.for_each(|pod| drain.pod_seen(clock.now(), Pod { tier: Tier::Ordinary, ..pod }));
     drain.set_complete(clock.now());
-    let (tell, told) = mpsc::channel::<Told>();
-    let grown = tell.clone();
+    let (sender, receiver) = mpsc::channel::<Message>();
+    let grown = sender.clone();
     client.when_grown(move || {
         let _ = grown.send(None);
     });
@@ -116,9 +116,9 @@ fn rehearse(client: &Client, plan: Plan, pods: &[Pod]) -> Verdict {
         let now = clock.now();
         match drain.next(now, client.free()) {
             Step::Ask(job) => {
-                let tell = tell.clone();
+                let sender = sender.clone();
                 requests.submit(job, move |job, answer| {
-                    let _ = tell.send(Some((job.pod, answer)));
+                    let _ = sender.send(Some((job.pod, answer)));
                 });
             }
             // What fails is tried again, but not for as long as in a drain.
@@ -130,7 +130,7 @@ fn rehearse(client: &Client, plan: Plan, pods: &[Pod]) -> Verdict {
             Step::Tell(_) => {}
             Step::GiveUp(pod) => requests.give_up(&pod),
             Step::Wait(until) => {
-                if let Ok(Some((pod, answer))) = told.recv_timeout(now.until(until)) {
+                if let Ok(Some((pod, answer))) = receiver.recv_timeout(now.until(until)) {
                     drain.answered(clock.now(), &pod.uid, answer);
                 }
             }
@@ -140,4 +140,4 @@ fn rehearse(client: &Client, plan: Plan, pods: &[Pod]) -> Verdict {
 }
 
 /// The answer about a pod; or else more can be asked for at a time than before.
-type Told = Option<(Arc<PodRef>, Answer)>;
+type Message = Option<(Arc<PodRef>, Answer)>;

@@ -1,4 +1,4 @@
-//! One connection: a socket that never blocks, TLS over it or not, and the HTTP that was agreed on.
+//! One connection: a non-blocking socket, TLS over it or not, and the protocol that ALPN agreed on.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -39,21 +39,21 @@ pub struct Response {
     pub body: Result<BodyBuffer, Cause>,
 }
 
-/// While so many bytes wait to be sent, nothing is read and no exchange begins: whoever does not read what it is
-/// sent gets no more.
+/// While so many bytes wait to be sent, nothing is read and no exchange begins: a peer that does not read gets no
+/// more.
 const BACKLOG: usize = 16 * 1024;
 
 /// Bytes that are read at a time.
 pub const CHUNK: usize = 4 * 1024;
 
-/// So often is read before others have their turn.
+/// Reads of one connection before the next one has its turn.
 const TURN: usize = 16;
 
 impl Connection {
     /// Speaks HTTP/2 where the handshake has agreed on it, else HTTP/1.1.
     ///
     /// # Errors
-    /// The socket cannot be made one that never blocks. `party`: who is at its other end.
+    /// The socket cannot be made non-blocking. `party`: its peer.
     pub fn new(stream: Stream, party: &Party, now: Moment) -> Result<Self, Error> {
         let Stream { socket, tls } = stream;
         socket
@@ -90,8 +90,8 @@ impl Connection {
         at_once.or(self.protocol.deadline()).filter(|_| self.is_open)
     }
 
-    /// The socket, where the answer to CONNECT has made a tunnel of it. `None`: the other end spoke first, and
-    /// what it said would be lost.
+    /// The socket, where the answer to CONNECT has made a tunnel of it. `None`: the peer sent first, and what it sent
+    /// would be lost.
     pub fn into_tunnel(self) -> Option<TcpStream> {
         self.socket.set_nonblocking(false).ok()?;
         (!self.protocol.has_excess()).then_some(self.socket)
@@ -161,13 +161,13 @@ impl Connection {
             return;
         }
         let sent = self.write();
-        // Also where nothing can be sent any more: what the other side said before it left says why.
+        // Also where nothing can be sent any more: what the peer sent before it closed may say why.
         let mut outcome = self.read(now);
         if matches!(outcome, Ok(Goes::On)) {
             // What came before `now` has been read by now.
             outcome = sent.and_then(|()| self.protocol.on_time(now)).map(|()| Goes::On);
         }
-        // Also what tells the other side what it did wrong.
+        // Also the GOAWAY that names the peer's error.
         let written = self.write();
         // While it waits to be sent, POLLOUT says when to go on.
         self.unread &= self.is_ready();

@@ -14,11 +14,11 @@ use crate::http::error::{Cause, Error, Party};
 use crate::http::tls::distrust;
 use crate::moment::Moment;
 
-/// What TLS needs to know.
+/// How TLS connects.
 pub struct Tls {
-    /// Whom it trusts, and who we are.
+    /// The CAs that are trusted, and the client certificate.
     pub config: Arc<ClientConfig>,
-    /// Who is trusted, in words: "is not signed by …".
+    /// The CAs in words: "is not signed by …".
     pub roots: String,
 }
 
@@ -33,10 +33,10 @@ pub struct Stream {
 /// The longest that one address may take to accept a connection, where others can be tried.
 const ADDRESS_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Where a name leads; a literal address leads to itself.
+/// The addresses of a name, or a literal address itself.
 ///
 /// # Errors
-/// It leads nowhere.
+/// There is none.
 pub fn resolve(party: &Party) -> Result<Vec<SocketAddr>, Error> {
     let address = &party.address;
     let found = match address.ip() {
@@ -53,7 +53,7 @@ pub fn resolve(party: &Party) -> Result<Vec<SocketAddr>, Error> {
 }
 
 /// The first socket that connects until `until`. Each address has an equal share of the time that is left at
-/// its turn, and at most 2 s: those that swallow what is sent to them do not use up the time of the others.
+/// its turn, and at most 2 s: addresses that drop packets do not use up the time of the others.
 ///
 /// # Errors
 /// What was wrong with the last of them.
@@ -95,14 +95,14 @@ fn connect_to(address: &SocketAddr, timeout: Duration) -> Result<TcpStream, Caus
     })?;
     // A request goes out in one piece: there is nothing to wait for.
     socket.set_nodelay(true).map_err(failed)?;
-    // A system that has no such options finds out later.
+    // Without these options a dead peer is found later.
     let _ = watch_over(&socket);
     Ok(socket)
 }
 
-/// An answer may take a minute, and its server may be gone meanwhile without a word: its host
-/// crashed, or a firewall has forgotten the connection. Then the connection breaks after
-/// [`LONGEST_SILENCE`] in which the other side has not even acknowledged a probe (tcp(7)).
+/// An answer may take a minute, and its server may be gone meanwhile without a FIN: its host crashed, or a
+/// firewall has forgotten the connection. Then the connection breaks after [`LONGEST_SILENCE`] in which the peer has
+/// not even acknowledged a probe (tcp(7)).
 fn watch_over(socket: &TcpStream) -> rustix::io::Result<()> {
     sockopt::set_socket_keepalive(socket, true)?;
     sockopt::set_tcp_keepidle(socket, PROBES_AFTER)?;
@@ -114,7 +114,7 @@ fn watch_over(socket: &TcpStream) -> rustix::io::Result<()> {
 const PROBES_AFTER: Duration = Duration::from_secs(2);
 /// Between two probes.
 const BETWEEN_PROBES: Duration = Duration::from_secs(1);
-/// How long the other side may acknowledge nothing, in milliseconds.
+/// How long the peer may acknowledge nothing, in milliseconds.
 const LONGEST_SILENCE: u32 = 6000;
 
 /// Shakes hands with `party`, whose certificate must be for its host.

@@ -31,7 +31,7 @@ pub struct Http1 {
     expected: Expected,
     /// How many exchanges have begun.
     begun: StreamId,
-    /// More came than was asked for.
+    /// More came than was requested.
     excess: bool,
     events: VecDeque<(StreamId, StreamEvent)>,
 }
@@ -60,8 +60,8 @@ impl Http1 {
         match std::mem::replace(&mut self.expected, Expected::Closed) {
             Expected::Head { call, interim } => self.read_head(call, interim),
             Expected::Body(call) => self.read_body(call),
-            // What nobody asked for: a proxy that ends an idle connection (408), or an answer that is longer
-            // than it said.
+            // Unsolicited: a proxy that ends an idle connection (408), or an answer that is longer than it
+            // announced.
             Expected::None | Expected::Closed => {
                 self.excess |= !self.input.is_empty();
                 self.input = Vec::new();
@@ -139,7 +139,7 @@ impl Http1 {
 
     /// The answer is whole.
     fn ended(&mut self, must_close: bool) {
-        // Bytes that nobody asked for cannot be told from the next answer.
+        // Further bytes would be taken for the next answer.
         self.excess |= !self.input.is_empty();
         self.expected = if must_close || self.excess { Expected::Closed } else { Expected::None };
         self.emit(StreamEvent::End);
@@ -194,8 +194,7 @@ impl Protocol for Http1 {
 
     fn closed(&mut self, in_good_order: bool) {
         match std::mem::replace(&mut self.expected, Expected::Closed) {
-            // TLS says goodbye at a true end, so this body is not cut short. A plain connection cannot
-            // tell.
+            // With close_notify this body is not cut short. A plain connection has no such sign.
             Expected::Body(call)
                 if call.body_mode() == BodyMode::CloseDelimited && in_good_order =>
             {

@@ -1,8 +1,8 @@
 //! HTTP/2 (RFC 9113), the client's side of one connection: many exchanges at a time, each a stream. Frames and
 //! HPACK are read and written by `ringline-h2`; what they mean for the streams is decided here.
 //!
-//! Of a stream that is over nothing is remembered. What still comes for it is counted against the window of the
-//! connection, as the other side counts it, and dropped.
+//! Nothing is kept of a stream that is over. What still comes for it counts against the connection's window, as it
+//! does for the peer, and is dropped.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub struct Http2 {
     peer: Peer,
     /// How many more bytes of bodies may be sent on all streams together.
     send_window: i64,
-    /// How many bytes of bodies came on all streams since the other side was last told that more may come.
+    /// Bytes of bodies that came on all streams since the last window update of the connection.
     received: u32,
     /// A header block of which not all has come.
     block: Option<Block>,
@@ -41,17 +41,17 @@ pub struct Http2 {
     pings: u64,
 }
 
-/// What the other side has said of itself.
+/// What is known of the peer.
 struct Peer {
-    /// Whether it has said anything at all.
+    /// Whether its SETTINGS have come.
     known: bool,
-    /// Its SETTINGS, as far as they count for us.
+    /// Its SETTINGS, as far as they matter here.
     most_streams: usize,
     first_window: i64,
     largest_frame: usize,
     /// GOAWAY: it processes no new stream.
     is_leaving: bool,
-    /// Why, if it said so.
+    /// Why, if it gave an error.
     goodbye: Option<String>,
 }
 
@@ -60,9 +60,9 @@ struct Stream {
     /// The part of the request's body that was not sent yet.
     body: Vec<u8>,
     send_window: i64,
-    /// How many more bytes the other side may send, as it was told.
+    /// How many more bytes the peer may send.
     receive_window: i64,
-    /// Bytes that were used since it was told so.
+    /// Bytes that were used since the last window update.
     used: u32,
     expected: Expected,
 }
@@ -91,14 +91,14 @@ const MAX_CONCURRENT_STREAMS: u16 = 3;
 const INITIAL_WINDOW_SIZE: u16 = 4;
 const MAX_FRAME_SIZE: u16 = 5;
 
-/// The size of all windows until something else is said.
+/// The initial size of all windows.
 const FIRST_WINDOW: u32 = 65_535;
 
 /// The greatest size of a window.
 const LARGEST_WINDOW: i64 = (1 << 31) - 1;
 
-/// What may come on a stream before any of it is used, in bytes. Whoever follows pods is told of a hundred at
-/// once, and the API server ends a watch that falls behind.
+/// What may come on a stream before any of it is used, in bytes. A watch begins with a hundred pods at once, and the
+/// API server ends one that falls behind.
 const STREAM_WINDOW: u32 = 1 << 20;
 
 /// What may come on all streams together before any of it is used, in bytes: as much as sixteen streams may hold
@@ -114,24 +114,24 @@ const BLOCK_LIMIT: usize = 64 * 1024;
 /// And so many frames: those may be empty.
 const BLOCK_FRAMES: usize = 64;
 
-/// What a server is taken for that has not told how many streams it allows: as many as RFC 9113 recommends at
-/// least, and as Kubernetes has by default.
+/// How many streams are assumed until SETTINGS say otherwise: as many as RFC 9113 recommends at least, and as
+/// Kubernetes has by default.
 const USUAL_STREAMS: usize = 100;
 
-/// The other side's dynamic table by default, in bytes.
+/// The peer's dynamic table by default, in bytes.
 const TABLE: usize = 4096;
 
-/// So long nothing comes on a connection with open streams, then it is asked for a sign of life.
+/// After so long without a byte on a connection with open streams, a PING is sent.
 const SILENCE: Duration = Duration::from_secs(3);
 
-/// So long that may take.
+/// How long its answer may take.
 const PING_TIMEOUT: Duration = Duration::from_secs(6);
 
 impl Http2 {
     /// A new one: [`Protocol::output`] holds its preface.
     pub fn new(now: Moment) -> Self {
         let mut output = PREFACE.to_vec();
-        // All else is as RFC 9113 has it without a word.
+        // The rest is RFC 9113's default.
         frame::encode_frame_header(&mut output, 12, frame::FRAME_SETTINGS, 0, 0);
         for (id, value) in [(ENABLE_PUSH, 0), (INITIAL_WINDOW_SIZE, STREAM_WINDOW)] {
             output.extend_from_slice(&id.to_be_bytes());
@@ -139,7 +139,7 @@ impl Http2 {
         }
         let increment = CONNECTION_WINDOW - FIRST_WINDOW;
         Frame::WindowUpdate { stream_id: 0, increment }.encode(&mut output);
-        // Each request is written by itself: no table that both sides keep.
+        // Each request is encoded by itself: without a dynamic table.
         let mut encoder = Encoder::new(0);
         encoder.update_max_table_size(0);
         Self {
@@ -201,7 +201,7 @@ impl Protocol for Http2 {
 
     fn reset(&mut self, stream: StreamId) {
         self.end_with(stream, ErrorCode::Cancel);
-        // What it has told so far interests nobody.
+        // What came of it so far is not wanted either.
         self.events.retain(|(of, _)| *of != stream);
     }
 
@@ -612,11 +612,11 @@ impl Http2 {
         let Some(Block { stream: id, bytes, ends_stream, .. }) = self.block.take() else {
             return Ok(());
         };
-        // Whether somebody wants it or not: what follows is written by reference to it.
+        // Wanted or not: later blocks refer to it.
         let fields = self.decoder.decode(&bytes)?;
         let Some(stream) = self.streams.get_mut(&id) else { return Ok(()) };
         if let Expected::Body { .. } = stream.expected {
-            // Trailers: nobody reads them.
+            // Trailers are not read.
             if ends_stream {
                 self.answer_ended(id);
             } else {
@@ -645,7 +645,7 @@ impl Http2 {
         if stream.body.is_empty() {
             self.streams.remove(&id);
         } else {
-            // It needed no more of the request to answer it.
+            // It was answered without the rest of the request.
             self.end_with(id, ErrorCode::Cancel);
         }
         let cut = || StreamError::Ended("its body is shorter than its content-length".to_owned());
@@ -657,7 +657,7 @@ impl Http2 {
         self.emit(id, StreamEvent::Failed(StreamError::Malformed(why.to_owned())));
     }
 
-    /// Nothing can come for a stream that was never opened.
+    /// An error for a stream that was never opened.
     fn is_known(&self, id: StreamId) -> Result<(), H2Error> {
         if id % 2 == 1 && id < self.next {
             return Ok(());
@@ -710,7 +710,7 @@ fn head_of(fields: Vec<HeaderField>) -> Result<Head, String> {
     let status = status.ok_or("it has no status")?;
     let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
     let length = match lengths.next() {
-        // Of what has no body it may tell the length nevertheless.
+        // Without a body, too, its length may be given.
         None | Some(_) if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) => {
             None
         }

@@ -1,5 +1,5 @@
-//! The connections to one server, and the one thread that owns them. It starts with the first request, and ends
-//! when nothing was asked for a while: then nothing is left of it.
+//! The connections to one server, and the one thread that owns them. It starts with the first request and ends
+//! after a while without any; then no connection is left.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -45,20 +45,21 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How long a connection is kept without an exchange.
 const IDLE: Duration = Duration::from_secs(3);
 
-/// So often a request is sent again that the server has not looked at.
+/// How often a request is sent again that the server has not processed.
 const MOST_TRIES: u32 = 5;
 
-/// How long a connection is new: it may end because nobody is there who could answer.
+/// How long a connection is new: it may end because no server is behind it.
 const SETTLED: Duration = Duration::from_secs(1);
 
-/// So soon after it was sent, a request met a connection that had ended already. Later it was looked at.
+/// A request that fails so soon after it was sent met a connection that had ended already. Later it may have been
+/// processed.
 const CROSSED: Duration = Duration::from_secs(1);
 
-/// One request, and who takes in its answer. All of it is called on the pool's thread: nothing may block.
+/// One request, and what is done with its answer. All methods are called on the pool's thread and must not block.
 pub trait Exchange: Send {
     /// The request in a few words, for people.
     fn asked(&self) -> String;
-    /// The request as it is to be sent now: once for each time that it is sent.
+    /// The request as it is to be sent now; called each time that it is sent.
     ///
     /// # Errors
     /// It cannot be sent.
@@ -73,7 +74,7 @@ pub trait Exchange: Send {
     /// # Errors
     /// No more of it is wanted.
     fn data(&mut self, piece: &[u8]) -> Result<(), Cause>;
-    /// It is over, and its answer whole or not: called once. What it gives is asked in its place.
+    /// It is over, and its answer complete or not: called once. What it returns is requested in its place.
     fn end(self: Box<Self>, end: Result<(), Error>) -> Option<Box<dyn Exchange>>;
 }
 
@@ -91,9 +92,9 @@ struct Shared {
     tls: Box<dyn Fn() -> Result<Tls, Error> + Send + Sync>,
     clock: Clock,
     state: Mutex<Mailbox>,
-    /// Where the server's name last led: who resolves it may be gone meanwhile.
+    /// The addresses that the server's name last had: DNS may fail meanwhile.
     addresses: Mutex<Vec<SocketAddr>>,
-    /// Told when there is more room than before.
+    /// Called when there is more room than before.
     grown: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
@@ -117,7 +118,7 @@ struct Call {
     since: Moment,
     until: Moment,
     cancel: Cancel,
-    /// How often the server has not looked at it.
+    /// How often the server has not processed it.
     tries: u32,
     /// Whether it was sent again because its connection had ended.
     repeated: bool,
@@ -148,21 +149,20 @@ impl Pool {
         }))
     }
 
-    /// With whom.
+    /// The server.
     pub fn party(&self) -> &Party {
         &self.0.party
     }
 
-    /// By whose clock.
+    /// The clock that times are measured by.
     pub fn clock(&self) -> Clock {
         self.0.clock
     }
 
-    /// Tells when more exchanges are possible at a time than before; the first who asks is told. It must not
-    /// block.
-    pub fn when_grown(&self, tell: impl Fn() + Send + Sync + 'static) {
-        // Nobody else asks.
-        let _ = self.0.grown.set(Box::new(tell));
+    /// Sets what is called when more exchanges are possible at a time than before, once. It must not block.
+    pub fn when_grown(&self, call: impl Fn() + Send + Sync + 'static) {
+        // A second call changes nothing.
+        let _ = self.0.grown.set(Box::new(call));
     }
 
     /// How many more exchanges could begin now without waiting for others to end.
@@ -230,7 +230,7 @@ impl Shared {
 
     /// Ends an exchange, and submits what is to be asked in its place.
     fn end(self: &Arc<Self>, call: Call, end: Result<(), Error>) {
-        // There is room again before anybody hears of it: the next may come at once.
+        // There is room again before `end` is called: it may submit the next.
         self.lock().open -= 1;
         if let Some(exchange) = call.exchange.end(end) {
             let left = self.clock.now().until(call.until);
@@ -238,8 +238,8 @@ impl Shared {
         }
     }
 
-    /// A connected socket with TLS. Every address of the server is tried: where its name led the last time, for
-    /// at most half of the time, and then where it leads now.
+    /// A connected socket with TLS. Every address of the server is tried: first those that its name had the last time,
+    /// for at most half of the time, and then those that it has now.
     fn dial(&self) -> Result<Stream, Error> {
         let until = self.clock.now() + CONNECT_TIMEOUT;
         let tls = (self.tls)()?;
@@ -342,7 +342,7 @@ impl Driver {
         }
     }
 
-    /// What the others have left for this thread.
+    /// Takes what other threads have put into the mailbox.
     fn take_over(&mut self, now: Moment) {
         let mut state = self.shared.lock();
         self.waiting.extend(state.submitted.drain(..));
@@ -452,7 +452,7 @@ impl Driver {
         }
     }
 
-    /// Ends what nobody waits for any more, and what has taken too long.
+    /// Ends what was cancelled, and what has taken too long.
     fn give_up(&mut self, now: Moment) {
         let mut over = Vec::new();
         for open in &mut self.connections {
@@ -537,7 +537,7 @@ impl Driver {
         state.dials = state.dials.wrapping_add(1);
         let (number, shared) = (state.dials, Arc::clone(&self.shared));
         drop(state);
-        // The resolver waits as long as it likes, and what is under way is not to wait for that.
+        // The resolver has time-outs of its own, and open exchanges must not wait for it.
         let started =
             thread::Builder::new().name("dial".to_owned()).stack_size(STACK).spawn(move || {
                 let dialled = shared.dial();
@@ -556,7 +556,7 @@ impl Driver {
         }
     }
 
-    /// Tells how many exchanges can be under way at a time.
+    /// Publishes how many exchanges can be under way at a time.
     fn publish_room(&self) {
         let shared = self.usable().filter(|open| open.connection.is_shared());
         let room = match shared.map(|open| open.connection.protocol.capacity()).max() {
@@ -568,8 +568,8 @@ impl Driver {
         let mut state = self.shared.lock();
         let has_grown = std::mem::replace(&mut state.room, room) < room;
         drop(state);
-        if let Some(tell) = self.shared.grown.get().filter(|_| has_grown) {
-            tell();
+        if let Some(call) = self.shared.grown.get().filter(|_| has_grown) {
+            call();
         }
     }
 

@@ -38,7 +38,7 @@ pub trait Protocol: Send {
     fn slots(&self) -> Option<usize>;
     /// How many exchanges it carries at a time, as far as is known.
     fn capacity(&self) -> usize;
-    /// Nobody wants the rest of this exchange.
+    /// The rest of this exchange is not wanted.
     fn reset(&mut self, stream: StreamId);
     /// So many bytes of the body of this exchange were used: as many more may come.
     fn consume(&mut self, stream: StreamId, length: usize);
@@ -48,11 +48,11 @@ pub trait Protocol: Send {
     /// It breaks the protocol, so that the connection is of no more use: how. What is in
     /// [`Protocol::output`] may still be sent.
     fn receive(&mut self, bytes: &[u8], now: Moment) -> Result<(), StreamError>;
-    /// Nothing more will come; whether the other side has said so itself (TLS's `close_notify`).
+    /// The connection was closed; in good order: the peer announced it (TLS's `close_notify`).
     fn closed(&mut self, in_good_order: bool);
     /// All exchanges end so.
     fn fail(&mut self, failure: &StreamError);
-    /// Whether more came than was asked for.
+    /// Whether more came than was requested.
     fn has_excess(&self) -> bool;
     /// What came of the exchanges, in order.
     fn next_event(&mut self) -> Option<(StreamId, StreamEvent)>;
@@ -60,10 +60,10 @@ pub trait Protocol: Send {
     fn output(&mut self) -> &mut Vec<u8>;
     /// When [`Protocol::on_time`] is to be called, if nothing comes before.
     fn deadline(&self) -> Option<Moment>;
-    /// It is late.
+    /// The deadline has passed.
     ///
     /// # Errors
-    /// The other side is not there any more.
+    /// The peer does not answer any more.
     fn on_time(&mut self, now: Moment) -> Result<(), StreamError>;
 }
 
@@ -94,7 +94,7 @@ pub enum StreamEvent {
 /// How an exchange or a connection ended before its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StreamError {
-    /// The server has not looked at the request: the same may be asked again.
+    /// The server has not processed the request: the same may be sent again.
     NotProcessed(String),
     /// It ended: how.
     Ended(String),

@@ -1,5 +1,5 @@
-//! Requests to the API server: whose name and token they bear, what is asked once more, and its replies. All of
-//! them share the connections of one [`Pool`].
+//! Requests to the API server and its replies: with which token and identity a request is sent, and when it is sent
+//! again. All share the connections of one [`Pool`].
 
 use std::ops::ControlFlow;
 use std::sync::{Arc, mpsc};
@@ -12,21 +12,22 @@ use crate::drain::ask::{Answer, Job, PodRef};
 use crate::http::error::{Cause, Error, Party, Role};
 use crate::http::pool::{Cancel, Exchange, Pool};
 use crate::http::protocol::{self, BodyBuffer, BodyLimit, Head, USER_AGENT};
+use crate::kube::identity::Naming;
 use crate::kube::reply::{self, KnownBy, Reply};
 use crate::kube::request::{Request, for_job};
 use crate::kube::server::Server;
 use crate::kube::token::BearerToken;
 use crate::moment::WallTime;
 
-/// Whoever asks the API server. A copy shares the connections.
+/// A client of the API server. Its clones share the connections.
 #[derive(Clone)]
 pub struct Client {
     server: Arc<Server>,
     pool: Pool,
 }
 
-/// What comes of a request for a stream, in this order: [`Streamed::Opened`], its pieces, its end; or else
-/// what came instead.
+/// What comes of a request for a stream, in this order: [`Streamed::Opened`], its pieces, its end; or else one of
+/// the last two.
 #[derive(Debug)]
 pub enum Streamed<'a> {
     /// The answer has status 200.
@@ -49,12 +50,12 @@ impl Client {
         Self { server, pool: Pool::new(party, move || of.tls(), clock) }
     }
 
-    /// Whom it asks.
+    /// The API server.
     pub fn server(&self) -> &Arc<Server> {
         &self.server
     }
 
-    /// By whose clock.
+    /// The clock that times are measured by.
     pub fn clock(&self) -> Clock {
         self.pool.clock()
     }
@@ -64,9 +65,9 @@ impl Client {
         self.pool.free()
     }
 
-    /// Tells when more could be than before. It must not block.
-    pub fn when_grown(&self, tell: impl Fn() + Send + Sync + 'static) {
-        self.pool.when_grown(tell);
+    /// Sets what is called when more could be than before. It must not block.
+    pub fn when_grown(&self, call: impl Fn() + Send + Sync + 'static) {
+        self.pool.when_grown(call);
     }
 
     /// The request and its reply, all of it within `timeout`, connecting included.
@@ -74,11 +75,11 @@ impl Client {
     /// # Errors
     /// There is no reply.
     pub fn ask(&self, request: &Request, timeout: Duration) -> Result<Reply, Error> {
-        let (tell, told) = mpsc::sync_channel(1);
+        let (sender, receiver) = mpsc::sync_channel(1);
         self.submit(request.clone(), timeout, Cancel::default(), move |_, reply| {
-            let _ = tell.send(reply);
+            let _ = sender.send(reply);
         });
-        told.recv().unwrap_or_else(|_| {
+        receiver.recv().unwrap_or_else(|_| {
             let error = Cause::Unanswered("the request was dropped".to_owned());
             Err(error.with(self.pool.party()).asking(request))
         })
@@ -98,19 +99,19 @@ impl Client {
         self.begin(request, timeout, cancel, Taker::Whole(Box::new(done)));
     }
 
-    /// Asks for a stream, the head of its answer within `timeout`. `tell` is called with what comes until it
+    /// Asks for a stream, the head of its answer within `timeout`. `take` is called with what comes until it
     /// breaks. It must not block.
     pub fn stream(
         &self,
         request: Request,
         timeout: Duration,
         cancel: Cancel,
-        tell: impl FnMut(Streamed<'_>) -> ControlFlow<()> + Send + 'static,
+        take: impl FnMut(Streamed<'_>) -> ControlFlow<()> + Send + 'static,
     ) {
-        self.begin(request, timeout, cancel, Taker::Stream(Box::new(tell)));
+        self.begin(request, timeout, cancel, Taker::Stream(Box::new(take)));
     }
 
-    /// Nobody waits any more for what was asked with `cancel`: it ends with [`Cause::GivenUp`].
+    /// Cancels what was submitted with `cancel`: it ends with [`Cause::GivenUp`].
     pub fn give_up(&self, cancel: &Cancel) {
         cancel.set();
         self.pool.cancelled();
@@ -157,13 +158,13 @@ impl PodRequests {
         });
     }
 
-    /// Nobody waits any more for the answers about this pod.
+    /// Cancels the requests about this pod.
     pub fn give_up(&self, pod: &PodRef) {
         let about = self.open.iter().filter(|(about, _)| **about == *pod);
         about.for_each(|(_, cancel)| self.client.give_up(cancel));
     }
 
-    /// Nobody waits any more for any answer.
+    /// Cancels all.
     pub fn give_up_all(&mut self) {
         self.open.drain(..).for_each(|(_, cancel)| self.client.give_up(&cancel));
     }
@@ -173,20 +174,20 @@ impl PodRequests {
 struct Asking {
     server: Arc<Server>,
     request: Request,
-    /// With which token it was sent last.
+    /// The token of the last attempt.
     token: Option<BearerToken>,
-    /// In the name of which node it was sent last, if in one's.
+    /// The node that the last attempt impersonated, if it did.
     node: Option<HeaderValue>,
     repeat: Repeat,
     reply: Option<PartialReply>,
     taker: Taker,
 }
 
-/// Why it is asked once more.
+/// Why it is sent again.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Repeat {
     None,
-    /// The node may not be impersonated: the ServiceAccount asks.
+    /// The node may not be impersonated: it is sent as the ServiceAccount.
     Renamed,
     /// The token was replaced meanwhile.
     Renewed,
@@ -246,9 +247,9 @@ impl Exchange for Asking {
         let status = head.status;
         let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
         let is_stream = match &mut self.taker {
-            Taker::Stream(tell) if status == StatusCode::OK => {
-                // Its first piece shows whether anybody wants it.
-                let _ = tell(Streamed::Opened);
+            Taker::Stream(take) if status == StatusCode::OK => {
+                // Whether it is still wanted is seen with its first piece.
+                let _ = take(Streamed::Opened);
                 true
             }
             Taker::Stream(_) | Taker::Whole(_) => false,
@@ -266,8 +267,10 @@ impl Exchange for Asking {
         });
         if is_stream {
             match (self.repeat, &self.node) {
-                (Repeat::Renamed, _) => self.server.answered_anew(status.as_u16()),
-                (_, Some(_)) => _ = self.server.answered_node(None),
+                (Repeat::Renamed, _) => {
+                    self.server.identify(|naming| naming.answered_anew(status.as_u16()));
+                }
+                (_, Some(_)) => _ = self.server.identify(|naming| naming.answered_node(None)),
                 (_, None) => {}
             }
             self.server.exchanged(&self.request, Some(status.as_u16()));
@@ -278,7 +281,7 @@ impl Exchange for Asking {
     fn data(&mut self, piece: &[u8]) -> Result<(), Cause> {
         match (&mut self.reply, &mut self.taker) {
             (Some(PartialReply { body: Some(body), .. }), _) => body.push(piece),
-            (Some(_), Taker::Stream(tell)) => match tell(Streamed::Piece(piece)) {
+            (Some(_), Taker::Stream(take)) => match take(Streamed::Piece(piece)) {
                 ControlFlow::Continue(()) => Ok(()),
                 ControlFlow::Break(()) => Err(Cause::GivenUp(Duration::ZERO)),
             },
@@ -312,8 +315,8 @@ impl Exchange for Asking {
             (Taker::Whole(done), Err(error)) => done(&self.request, Err(error)),
             // An answer that is whole has a head.
             (Taker::Whole(_), Ok(None)) => {}
-            (Taker::Stream(mut tell), reply) => {
-                let _ = tell(match reply {
+            (Taker::Stream(mut take), reply) => {
+                let _ = take(match reply {
                     Ok(None) => Streamed::Ended,
                     Ok(Some(reply)) => Streamed::Refused(reply),
                     Err(error) => Streamed::Failed(error),
@@ -325,15 +328,17 @@ impl Exchange for Asking {
 }
 
 impl Asking {
-    /// Whether the same is to be asked once more, and how.
+    /// Whether it is to be sent again, and how.
     fn repeats(&self, reply: &Reply) -> Option<Repeat> {
         let server = &self.server;
         match (self.repeat, &self.node) {
-            (Repeat::Renamed, _) => server.answered_anew(reply.status),
-            // The refusal of a name is no answer to what was asked, and is not counted as one.
-            (_, Some(_)) if server.answered_node(Some(reply)) => return Some(Repeat::Renamed),
+            (Repeat::Renamed, _) => server.identify(|naming| naming.answered_anew(reply.status)),
+            // A refused impersonation is no answer to the request, and not counted as one.
+            (_, Some(_)) if server.identify(|naming| naming.answered_node(Some(reply))) => {
+                return Some(Repeat::Renamed);
+            }
             (_, None) if self.request.is_needed() && reply::lacks_right(reply) => {
-                server.forbidden();
+                server.identify(Naming::forbidden);
             }
             _ => {}
         }
@@ -345,7 +350,7 @@ impl Asking {
     }
 }
 
-/// As whom the API server is to take whoever asks (Kubernetes documentation, "User impersonation").
+/// Kubernetes documentation, "User impersonation".
 const IMPERSONATE_USER: HeaderName = HeaderName::from_static("impersonate-user");
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");

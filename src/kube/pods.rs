@@ -23,10 +23,10 @@ const DEFAULT_GRACE: u32 = 30;
 /// In the message of a 410 (`storage/cacher` in k8s.io/apiserver).
 const TOO_OLD: &str = "too old resource version";
 
-/// The node of which pods are told, and when that is.
+/// The node whose pods are read, and when.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Context<'a> {
-    /// A pod of any other node is an error: it is not for this handler to drain.
+    /// A pod of any other node is an error: this handler must not drain it.
     pub(super) node: &'a str,
     /// Turns times of the calendar into moments.
     pub(super) at: Reading,
@@ -70,7 +70,7 @@ pub(super) enum WatchEvent {
     Bookmark {
         /// Where the watch now stands.
         version: String,
-        /// Every pod of the first set has been told.
+        /// Every pod of the first set has come.
         ends_set: bool,
     },
     /// The server ends the watch, and says why.
@@ -153,7 +153,7 @@ fn parse<T: Deserialize>(text: &str) -> Option<T> {
     json::from_str(text).ok()
 }
 
-/// The UID of the pod that a line of a watch tells to be gone, by what the line begins with.
+/// The UID in a line of type DELETED, by what the line begins with.
 pub(super) fn uid_of_deleted(beginning: &[u8]) -> Option<String> {
     beginning.starts_with(b"{\"type\":\"DELETED\"").then(|| uid_at(beginning)).flatten()
 }

@@ -22,15 +22,15 @@ pub struct Reply {
     pub status: u16,
     /// The header `Retry-After`, as [`retry_after`] reads it.
     pub retry_after: Option<Duration>,
-    /// The header `Date`: what the server's clock said, to the second.
+    /// The header `Date`: the server's clock, to the second.
     pub date: Option<WallTime>,
-    /// By what whoever asked is known to the API server.
+    /// What authenticated the request.
     pub by: KnownBy,
     /// As it came.
     pub body: Vec<u8>,
 }
 
-/// By what the API server knows who asks.
+/// What authenticates a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KnownBy {
     /// A bearer token.
@@ -216,7 +216,7 @@ pub fn written(request: &Request, reply: &Reply) -> Written {
     }
 }
 
-/// What the API server says where it does not let the ServiceAccount act as its node: of either kind of
+/// The message of the API server where it does not let the ServiceAccount act as its node: for either kind of
 /// impersonation (`endpoints/filters/impersonation` in k8s.io/apiserver) the verb begins with this word.
 pub(super) fn refused_impersonation(reply: &Reply) -> Option<String> {
     let status = Status::read(&reply.body).filter(|_| reply.status == 403)?;
@@ -231,8 +231,8 @@ pub(super) fn lacks_right(reply: &Reply) -> bool {
     let status = Status::read(&reply.body).filter(|_| reply.status == 403);
     status.is_some_and(|status| {
         let message = status.message();
-        let said = message.split_once("User \"").and_then(|(_, rest)| rest.split_once('"'));
-        said.is_some_and(|(_, rest)| rest.starts_with(" cannot "))
+        let user = message.split_once("User \"").and_then(|(_, rest)| rest.split_once('"'));
+        user.is_some_and(|(_, rest)| rest.starts_with(" cannot "))
     })
 }
 
@@ -394,12 +394,12 @@ impl Status {
     fn budget(&self, pod: &PodRef) -> Option<Budget> {
         let named = |name: String| Budget { namespace: pod.namespace.clone(), name };
         if let Some(message) = self.causes().and_then(|causes| causes.budget.as_ref()) {
-            let said = message.as_deref().unwrap_or_else(|| self.message());
-            let name = said
+            let text = message.as_deref().unwrap_or_else(|| self.message());
+            let name = text
                 .strip_prefix(BUDGET_NAMED)
                 .and_then(|rest| rest.split(' ').next())
                 .filter(|name| !name.is_empty());
-            return Some(named(excerpt(name.unwrap_or(said))));
+            return Some(named(excerpt(name.unwrap_or(text))));
         }
         self.message().contains(SEVERAL_BUDGETS).then(|| named("(more than one)".to_owned()))
     }

@@ -6,7 +6,7 @@ use std::fmt::{self, Write as _};
 use k8s_openapi::Resource;
 use k8s_openapi::api::core::v1::{Event, Namespace, Node, Pod};
 use k8s_openapi::api::policy::v1::Eviction;
-use miniserde::{Serialize, json};
+use miniserde::json;
 use ureq_proto::http::Method;
 
 use crate::drain::ask::{Ask, Grace, Job, PodRef};
@@ -36,16 +36,16 @@ pub struct Request {
     pub answer_limit: usize,
     /// So many bytes of an answer 2xx are kept; the rest is read and dropped.
     pub answer_kept: usize,
-    /// In whose name it may be asked.
+    /// The identity that it may have.
     pub caller: Caller,
 }
 
-/// In whose name a request may be made.
+/// The identity that a request may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caller {
-    /// In the node's, where that is possible: its rights are enough.
+    /// The node's, where that is possible: its rights are enough.
     Node,
-    /// In the ServiceAccount's only.
+    /// The ServiceAccount's only.
     ServiceAccount,
 }
 
@@ -154,8 +154,8 @@ pub fn read_version() -> Request {
 /// core group with its part after a slash. To a Node: to that of this name; to list or watch pods: those
 /// of this node. `prefix` stands before the verb.
 ///
-/// In the node's name nothing is asked: a node is told "yes" for other Nodes and their pods, too, since it
-/// is NodeRestriction that forbids these, which no review sees.
+/// It is never sent as the node: a review allows a node other Nodes and their pods, too, since it is NodeRestriction
+/// that forbids these, which no review sees.
 pub fn review(prefix: &str, verb: &str, resource: &str, node: &str) -> Request {
     let node = json::to_string(node);
     let (resource, part) = resource.split_once('/').unwrap_or((resource, ""));
@@ -226,46 +226,42 @@ pub fn for_job(job: &Job, now: WallTime) -> Request {
         Ask::Evict { grace, dry } => evict(&path, pod, grace, dry),
         Ask::MarkDisrupted => mark_disrupted(&path, pod, now),
         Ask::Delete { grace } => {
-            let options = DeleteOptions::new(pod, grace, false);
-            changes(
-                Method::DELETE,
-                path,
-                Body { content_type: JSON, text: json::to_string(&options) },
-            )
+            let text = delete_options(pod, grace, false);
+            changes(Method::DELETE, path, Body { content_type: JSON, text })
         }
     }
 }
 
 fn evict(path: &str, pod: &PodRef, grace: Grace, dry: bool) -> Request {
-    let body = EvictionBody {
-        api_version: Eviction::API_VERSION,
-        kind: Eviction::KIND,
-        metadata: ObjectName { name: &pod.name, namespace: &pod.namespace },
-        delete_options: DeleteOptions::new(pod, grace, dry),
-    };
+    let (name, namespace) = (json::to_string(&pod.name), json::to_string(&pod.namespace));
+    let text = format!(
+        r#"{{"apiVersion":"{}","kind":"{}","metadata":{{"name":{name},"namespace":{namespace}}},"deleteOptions":{}}}"#,
+        Eviction::API_VERSION,
+        Eviction::KIND,
+        delete_options(pod, grace, dry)
+    );
     // The body's dryRun reaches the deletion, the query's also the admission webhooks before it.
     let query = if dry { "?dryRun=All" } else { "" };
-    let body = Some(Body { content_type: JSON, text: json::to_string(&body) });
     let path = format!("{path}/{}{query}", Eviction::URL_PATH_SEGMENT);
+    let body = Some(Body { content_type: JSON, text });
     Request { method: Method::POST, body, ..get(path, STATUS_LIMIT) }
 }
 
 fn mark_disrupted(path: &str, pod: &PodRef, now: WallTime) -> Request {
-    let body = Disrupted {
-        metadata: ObjectUid { uid: &pod.uid },
-        status: Conditions {
-            conditions: [Condition {
-                r#type: "DisruptionTarget",
-                status: "True",
-                reason: "DeletionByNodeTermination",
-                message: "k8s-spot-handler: the pod is deleted because its node is taken back",
-                last_transition_time: now.to_string(),
-            }],
-        },
-    };
+    let uid = json::to_string(&pod.uid);
+    let text = format!(
+        r#"{{"metadata":{{"uid":{uid}}},"status":{{"conditions":[{{"type":"DisruptionTarget","status":"True","reason":"DeletionByNodeTermination","message":"k8s-spot-handler: the pod is deleted because its node is taken back","lastTransitionTime":"{now}"}}]}}}}"#
+    );
     let content_type = "application/strategic-merge-patch+json";
-    let body = Body { content_type, text: json::to_string(&body) };
-    changes(Method::PATCH, format!("{path}/status"), body)
+    changes(Method::PATCH, format!("{path}/status"), Body { content_type, text })
+}
+
+fn delete_options(pod: &PodRef, grace: Grace, dry: bool) -> String {
+    let (uid, dry) = (json::to_string(&pod.uid), if dry { r#""All""# } else { "" });
+    format!(
+        r#"{{"apiVersion":"{}","kind":"DeleteOptions","gracePeriodSeconds":{grace},"preconditions":{{"uid":{uid}}},"dryRun":[{dry}]}}"#,
+        Pod::API_VERSION
+    )
 }
 
 /// Writes a new Event.
@@ -406,72 +402,6 @@ fn is_part(text: &str) -> bool {
         && !text.starts_with('-')
         && !text.ends_with('-')
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-}
-
-#[derive(Serialize)]
-struct EvictionBody<'a> {
-    #[serde(rename = "apiVersion")]
-    api_version: &'a str,
-    kind: &'a str,
-    metadata: ObjectName<'a>,
-    #[serde(rename = "deleteOptions")]
-    delete_options: DeleteOptions<'a>,
-}
-
-#[derive(Serialize)]
-struct ObjectName<'a> {
-    name: &'a str,
-    namespace: &'a str,
-}
-
-#[derive(Serialize)]
-struct DeleteOptions<'a> {
-    #[serde(rename = "apiVersion")]
-    api_version: &'a str,
-    kind: &'a str,
-    #[serde(rename = "gracePeriodSeconds")]
-    grace_period_seconds: u32,
-    preconditions: ObjectUid<'a>,
-    #[serde(rename = "dryRun")]
-    dry_run: Vec<&'a str>,
-}
-
-impl<'a> DeleteOptions<'a> {
-    fn new(pod: &'a PodRef, grace: Grace, dry: bool) -> Self {
-        Self {
-            api_version: Pod::API_VERSION,
-            kind: "DeleteOptions",
-            grace_period_seconds: grace.get(),
-            preconditions: ObjectUid { uid: &pod.uid },
-            dry_run: if dry { vec!["All"] } else { Vec::new() },
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct ObjectUid<'a> {
-    uid: &'a str,
-}
-
-#[derive(Serialize)]
-struct Disrupted<'a> {
-    metadata: ObjectUid<'a>,
-    status: Conditions<'a>,
-}
-
-#[derive(Serialize)]
-struct Conditions<'a> {
-    conditions: [Condition<'a>; 1],
-}
-
-#[derive(Serialize)]
-struct Condition<'a> {
-    r#type: &'a str,
-    status: &'a str,
-    reason: &'a str,
-    message: &'a str,
-    #[serde(rename = "lastTransitionTime")]
-    last_transition_time: String,
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-/// The longest object that is read, in bytes, with what is said of it. etcd holds at most 1.5 MiB of one,
+/// The longest object that is read, in bytes, with its type. etcd holds at most 1.5 MiB of one,
 /// and JSON may escape some of that.
 pub(super) const OBJECT_LIMIT: usize = 4 * 1024 * 1024;
 
@@ -26,62 +26,77 @@ pub(super) enum Piece<'a> {
     },
 }
 
-/// Splits a stream of bytes into lines.
-pub(super) struct Lines {
+/// One piece as it comes.
+struct Buffer {
     limit: usize,
-    /// What has come of the present line; of one that is too long, what it begins with.
-    line: Vec<u8>,
-    /// Its bytes so far, kept or not.
+    /// Its bytes; of one that is too long, the first.
+    kept: Vec<u8>,
+    /// Its length so far, kept or not.
     length: usize,
 }
 
-impl Lines {
-    pub(super) fn new(limit: usize) -> Self {
-        Self { limit, line: Vec::new(), length: 0 }
+impl Buffer {
+    fn new(limit: usize) -> Self {
+        Self { limit, kept: Vec::new(), length: 0 }
     }
 
-    /// Takes in what came, and tells of each line that ends with it.
-    pub(super) fn push(
-        &mut self,
-        mut bytes: &[u8],
-        mut tell: impl FnMut(Piece<'_>) -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
-        while let Some(newline) = bytes.iter().position(|byte| *byte == b'\n') {
-            let (line, rest) = bytes.split_at(newline);
-            self.keep(line);
-            bytes = rest.get(1..).unwrap_or_default();
-            tell(self.piece())?;
-            self.length = 0;
-            self.line.clear();
-            self.line.shrink_to(KEPT);
-        }
-        self.keep(bytes);
-        ControlFlow::Continue(())
-    }
-
-    /// What follows the last newline, where the stream has ended.
-    pub(super) fn last(&self) -> Option<Piece<'_>> {
-        (self.length > 0).then(|| self.piece())
-    }
-
-    fn keep(&mut self, bytes: &[u8]) {
+    fn push(&mut self, bytes: &[u8]) {
         self.length = self.length.saturating_add(bytes.len());
         if self.length <= self.limit {
-            self.line.extend_from_slice(bytes);
+            self.kept.extend_from_slice(bytes);
         } else {
-            let missing = BEGINNING.saturating_sub(self.line.len()).min(bytes.len());
-            self.line.extend_from_slice(bytes.get(..missing).unwrap_or_default());
-            self.line.truncate(BEGINNING);
-            self.line.shrink_to(KEPT);
+            let missing = BEGINNING.saturating_sub(self.kept.len()).min(bytes.len());
+            self.kept.extend_from_slice(bytes.get(..missing).unwrap_or_default());
+            self.kept.truncate(BEGINNING);
+            self.kept.shrink_to(KEPT);
         }
     }
 
     fn piece(&self) -> Piece<'_> {
         if self.length > self.limit {
-            Piece::TooLong { length: self.length, beginning: &self.line }
+            Piece::TooLong { length: self.length, beginning: &self.kept }
         } else {
-            Piece::Text(&self.line)
+            Piece::Text(&self.kept)
         }
+    }
+
+    fn clear(&mut self) {
+        self.length = 0;
+        self.kept.clear();
+        self.kept.shrink_to(KEPT);
+    }
+}
+
+/// Splits a stream of bytes into lines.
+pub(super) struct Lines {
+    line: Buffer,
+}
+
+impl Lines {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { line: Buffer::new(limit) }
+    }
+
+    /// Takes in what came, and passes on each line that ends with it.
+    pub(super) fn push(
+        &mut self,
+        mut bytes: &[u8],
+        mut take: impl FnMut(Piece<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        while let Some(newline) = bytes.iter().position(|byte| *byte == b'\n') {
+            let (line, rest) = bytes.split_at(newline);
+            self.line.push(line);
+            bytes = rest.get(1..).unwrap_or_default();
+            take(self.line.piece())?;
+            self.line.clear();
+        }
+        self.line.push(bytes);
+        ControlFlow::Continue(())
+    }
+
+    /// What follows the last newline, where the stream has ended.
+    pub(super) fn last(&self) -> Option<Piece<'_>> {
+        (self.line.length > 0).then(|| self.line.piece())
     }
 }
 
@@ -91,11 +106,8 @@ const FRAME_LIMIT: usize = 64 * 1024;
 /// Finds the elements of the field `items` of one JSON object. Everything else is the frame. Neither is
 /// checked: both are still to be parsed.
 pub(super) struct Items {
-    limit: usize,
     frame: Vec<u8>,
-    item: Vec<u8>,
-    /// The length of the present item, kept or not.
-    length: usize,
+    item: Buffer,
     place: Place,
     /// How many brackets are open.
     depth: u32,
@@ -118,10 +130,8 @@ const ITEMS_DEPTH: u32 = 2;
 impl Items {
     pub(super) fn new(limit: usize) -> Self {
         Self {
-            limit,
             frame: Vec::new(),
-            item: Vec::new(),
-            length: 0,
+            item: Buffer::new(limit),
             place: Place::Frame,
             depth: 0,
             in_string: false,
@@ -129,32 +139,22 @@ impl Items {
         }
     }
 
-    /// Takes in what came, and tells of each item that ends with it.
+    /// Takes in what came, and passes on each item that ends with it.
     pub(super) fn push(
         &mut self,
         bytes: &[u8],
-        mut tell: impl FnMut(Piece<'_>) -> ControlFlow<()>,
+        mut take: impl FnMut(Piece<'_>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         for &byte in bytes {
             if self.place == Place::Item && self.ends_item(byte) {
-                tell(self.piece())?;
+                take(self.item.piece())?;
                 self.place = Place::Between;
-                self.length = 0;
                 self.item.clear();
-                self.item.shrink_to(KEPT);
                 self.frame_with(b'0');
             }
             self.take(byte);
         }
         ControlFlow::Continue(())
-    }
-
-    fn piece(&self) -> Piece<'_> {
-        if self.length > self.item.len() {
-            Piece::TooLong { length: self.length, beginning: &self.item }
-        } else {
-            Piece::Text(&self.item)
-        }
     }
 
     /// What stands around the items: the list as it came, with `0` in the place of each item. Whether it is one,
@@ -184,16 +184,9 @@ impl Items {
     }
 
     fn keep(&mut self, byte: u8) {
-        if self.place != Place::Item {
-            return self.frame_with(byte);
-        }
-        self.length = self.length.saturating_add(1);
-        if self.length <= self.limit {
-            self.item.push(byte);
-        } else if self.length == self.limit + 1 {
-            // It is skipped; what is left of it tells whose it is.
-            self.item.truncate(BEGINNING);
-            self.item.shrink_to(KEPT);
+        match self.place {
+            Place::Item => self.item.push(&[byte]),
+            Place::Frame | Place::Between => self.frame_with(byte),
         }
     }
 

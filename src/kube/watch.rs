@@ -19,18 +19,17 @@ use crate::moment::{Moment, Reading};
 /// How long a connection, the head of a stream or an item of a list may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long after the stream was opened, and after each pod of its first set, the bookmark that
-/// ends the set may stay away. A server that knows no such bookmark says nothing, or tells what
-/// changes.
+/// How long after the stream was opened, and after each pod of its first set, the bookmark that ends the set may
+/// take. A server that knows no such bookmark sends nothing, or only changes.
 const BOOKMARK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long a streamed set may take in all.
 const SET_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a stream may be silent: the server's bookmarks come every 59 to 62 seconds.
+/// How long a stream may be silent: bookmarks come every 59 to 62 seconds.
 const SILENCE: Duration = Duration::from_secs(75);
 
-/// A stream that was open for so long was a good one, even if it said nothing.
+/// A stream that was open for so long was a good one, even without a line.
 const PROVEN: Duration = Duration::from_secs(5);
 
 /// The pauses after failures, one after the other; each cause has its longest.
@@ -45,14 +44,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// The longest pause where the server asked for one, or where a permission is missing.
 const LONGEST_OBEYED: Duration = Duration::from_secs(5);
 
-/// Lists and follows the pods of one node. It waits for nothing: what it has asked for is sent to whoever then
-/// has it [observed](Follower::observe).
+/// Lists and follows the pods of one node, without waiting: what comes is passed to `send`, and from there to
+/// [`Follower::observe`].
 pub struct Follower {
     client: Client,
     node: Arc<str>,
     watch: Watch,
     send: Arc<dyn Fn(StreamInput) + Send + Sync>,
-    /// Counts the streams: what comes of an earlier one is of no use any more.
+    /// Counts the streams: what comes of an earlier one is dropped.
     number: u32,
     /// The stream that is open or was asked for.
     open: Option<Cancel>,
@@ -111,7 +110,7 @@ impl Follower {
         }
         self.is_asked = false;
         let news = self.watch.observe(at, input);
-        // What else has come of a stream that is done with says nothing.
+        // What else has come of a stream that is done with is dropped.
         if !matches!(self.watch.next(at.now), Step::Read(_)) {
             self.close();
         }
@@ -145,14 +144,14 @@ impl Drop for Follower {
     }
 }
 
-/// Lists the pods of `node` once, from the server's cache, and tells of each as it is read.
+/// Lists the pods of `node` once, from the server's cache, and passes each to `take` as it is read.
 ///
 /// # Errors
 /// The list could not be had, or not to its end; why, in words.
 pub fn list(
     client: &Client,
     node: &str,
-    mut tell: impl FnMut(Result<Pod, Unread>),
+    mut take: impl FnMut(Result<Pod, Unread>),
 ) -> Result<(), String> {
     let request = list_pods(node, Since::Cached);
     let asked = request.to_string();
@@ -165,8 +164,8 @@ pub fn list(
     // The head may take as long as one item, and what ends it comes in time.
     while let Ok(input) = inputs.recv_timeout(TIMEOUT * 2) {
         match input {
-            Input::Item(item) => tell(item.map(|(pod, _)| pod)),
-            Input::Skipped(PodNews::Unread { pod, why }) => tell(Err(Unread { pod, why })),
+            Input::Item(item) => take(item.map(|(pod, _)| pod)),
+            Input::Skipped(PodNews::Unread { pod, why }) => take(Err(Unread { pod, why })),
             Input::ListEnded(version) => {
                 return version
                     .map(drop)
@@ -187,13 +186,13 @@ pub fn list(
     Err(format!("{asked}: no pod of the list within {} s", TIMEOUT.as_secs()))
 }
 
-/// Asks for a watch or a list, and tells what comes as it is read, until `tell` breaks.
+/// Asks for a watch or a list, and passes what comes to `take` as it is read, until that breaks.
 fn read(
     client: &Client,
     request: Request,
     node: &str,
     cancel: Cancel,
-    mut tell: impl FnMut(Reading, Input) -> ControlFlow<()> + Send + 'static,
+    mut take: impl FnMut(Reading, Input) -> ControlFlow<()> + Send + 'static,
 ) {
     let (clock, node, asked) = (client.clock(), node.to_owned(), request.clone());
     let mut parts = match request.verb() {
@@ -204,30 +203,30 @@ fn read(
         let at = clock.read();
         let context = Context { node: &node, at };
         match came {
-            Streamed::Opened => tell(at, Input::Opened),
+            Streamed::Opened => take(at, Input::Opened),
             Streamed::Piece(piece) => match &mut parts {
                 Parts::Lines(lines) => {
-                    lines.push(piece, |line| tell(at, Input::line(line, context)))
+                    lines.push(piece, |line| take(at, Input::line(line, context)))
                 }
                 Parts::Items(items) => {
-                    items.push(piece, |item| tell(at, Input::item(item, context)))
+                    items.push(piece, |item| take(at, Input::item(item, context)))
                 }
             },
             Streamed::Ended => {
                 match &parts {
                     Parts::Items(items) => {
-                        tell(at, Input::ListEnded(pods::list_version(items.frame())))?;
+                        take(at, Input::ListEnded(pods::list_version(items.frame())))?;
                     }
                     Parts::Lines(lines) => {
                         if let Some(line) = lines.last() {
-                            tell(at, Input::line(line, context))?;
+                            take(at, Input::line(line, context))?;
                         }
                     }
                 }
-                tell(at, Input::Ended)
+                take(at, Input::Ended)
             }
-            Streamed::Refused(reply) => tell(at, Input::Refused(Box::new((asked.clone(), reply)))),
-            Streamed::Failed(error) => tell(at, Input::Failed(error.to_string())),
+            Streamed::Refused(reply) => take(at, Input::Refused(Box::new((asked.clone(), reply)))),
+            Streamed::Failed(error) => take(at, Input::Failed(error.to_string())),
         }
     });
 }
@@ -311,18 +310,17 @@ fn skipped(what: &str, of: &str, length: usize, beginning: &[u8]) -> PodNews {
 /// The protocol of listing and following.
 ///
 /// A set is streamed where the server does that (`sendInitialEvents`), else listed. The first comes from
-/// the server's cache, which finds the pods of a node by itself; a later one must not be older than what
-/// was told, or pods that live would be missing from it. What changes is then watched from the set's
+/// the server's cache, which has an index by node; a later one must not be older than what was seen, or pods that
+/// live would be missing from it. What changes is then watched from the set's
 /// resource version on, across every break: nothing is missed, and no set is needed. Only when the server
-/// has forgotten that version (410) a new set is told, by which the pods that vanished meanwhile are
-/// noticed.
+/// has forgotten that version (410) a new set is read, by which the pods that vanished meanwhile are noticed.
 #[derive(Debug)]
 struct Watch {
     node: String,
     phase: Phase,
-    /// Nothing was told yet, so any set is good enough.
-    untold: bool,
-    /// The newest resource version that was told of, if that is known.
+    /// Nothing was seen yet, so any set is good enough.
+    is_first: bool,
+    /// The newest resource version that was seen, if that is known.
     newest: Option<u64>,
     /// How many lists in a row had an item of which nothing can be read.
     garbled: u32,
@@ -335,8 +333,8 @@ struct Watch {
     rest: Option<Moment>,
     /// Failures since something went well.
     backoff: Backoff,
-    /// What was last said of the present break.
-    said: Option<String>,
+    /// Why the stream broke, as it was last reported.
+    reported: Option<String>,
     jitter: fastrand::Rng,
 }
 
@@ -361,14 +359,14 @@ impl Watch {
         Self {
             node: node.to_owned(),
             phase: Phase::AskSet,
-            untold: true,
+            is_first: true,
             newest: None,
             garbled: 0,
             forgotten: false,
             streams: true,
             rest: None,
             backoff: PAUSES,
-            said: None,
+            reported: None,
             jitter: fastrand::Rng::with_seed(seed),
         }
     }
@@ -382,7 +380,7 @@ impl Watch {
         let node = self.node.as_str();
         let newest = self.newest.map(|version| version.to_string());
         let set = match &newest {
-            _ if self.untold => Since::Cached,
+            _ if self.is_first => Since::Cached,
             Some(version) if !self.forgotten => Since::NotOlderThan(version),
             _ => Since::Newest,
         };
@@ -407,7 +405,7 @@ impl Watch {
                 self.item_came(at.now);
                 match item {
                     Ok((pod, version)) => {
-                        self.told_of(version.as_deref());
+                        self.seen_version(version.as_deref());
                         vec![PodNews::Seen(pod)]
                     }
                     // If nobody knows which pod it is, the next list may know.
@@ -433,13 +431,13 @@ impl Watch {
     fn opened(&mut self, now: Moment) -> Vec<PodNews> {
         match &self.phase {
             Phase::AskSet => {
-                self.untold = false;
+                self.is_first = false;
                 self.phase =
                     Phase::ReadSet { opened: now, due: now + BOOKMARK_TIMEOUT, any_line: false };
                 vec![PodNews::SetBegins]
             }
             Phase::AskList => {
-                self.untold = false;
+                self.is_first = false;
                 self.phase = Phase::ReadList { due: now + TIMEOUT };
                 vec![PodNews::SetBegins]
             }
@@ -467,17 +465,17 @@ impl Watch {
         vec![PodNews::SetComplete]
     }
 
-    /// All pods were told, as of this resource version. Versions may count from another beginning by now.
+    /// All pods were seen, as of this resource version. Versions may count from another beginning by now.
     fn set_complete(&mut self, version: &str) {
         self.garbled = 0;
         if std::mem::take(&mut self.forgotten) {
             self.newest = None;
         }
-        self.told_of(Some(version));
+        self.seen_version(Some(version));
     }
 
-    /// What was told has this resource version.
-    fn told_of(&mut self, version: Option<&str>) {
+    /// This resource version was seen.
+    fn seen_version(&mut self, version: Option<&str>) {
         self.newest = self.newest.max(version.and_then(|text| text.parse().ok()));
     }
 
@@ -564,7 +562,7 @@ impl Watch {
 
     /// A line came: the stream is alive. A pod of the set, if it is one, lets its end wait.
     fn line_came(&mut self, now: Moment, newer: Option<String>, of_set: bool) {
-        self.told_of(newer.as_deref());
+        self.seen_version(newer.as_deref());
         match &mut self.phase {
             Phase::ReadSet { opened, due, any_line } => {
                 *any_line = true;
@@ -598,11 +596,11 @@ impl Watch {
 
     fn ended(&mut self, now: Moment) -> Vec<PodNews> {
         match &self.phase {
-            // The server ends every watch after a while: that is no news.
+            // The server ends every watch after a while.
             Phase::ReadChanges { version, .. } if self.went_well(now) => {
                 self.phase = Phase::AskChanges { version: version.clone() };
                 self.backoff.reset();
-                self.said = None;
+                self.reported = None;
                 self.pause(now, LONGEST_PAUSE, None);
                 Vec::new()
             }
@@ -627,7 +625,7 @@ impl Watch {
     ) -> Vec<PodNews> {
         if self.went_well(now) {
             self.backoff.reset();
-            self.said = None;
+            self.reported = None;
         }
         self.phase = match &self.phase {
             Phase::AskChanges { version } | Phase::ReadChanges { version, .. } => {
@@ -638,10 +636,10 @@ impl Watch {
             }
         };
         self.pause(now, longest, retry_after);
-        if self.said.as_ref() == Some(&why) {
+        if self.reported.as_ref() == Some(&why) {
             return Vec::new();
         }
-        self.said = Some(why.clone());
+        self.reported = Some(why.clone());
         vec![PodNews::Lost { why }]
     }
 
@@ -668,8 +666,7 @@ impl Watch {
         matches!(self.phase, Phase::ReadSet { .. })
     }
 
-    /// Whether the stream that is open has said nothing yet: what then begins like no event may be
-    /// a web page, of which no line is a pod.
+    /// Whether the open stream has had no line yet: what then does not begin like an event may be a web page.
     fn is_without_lines(&self) -> bool {
         match self.phase {
             Phase::ReadSet { any_line, .. } => !any_line,

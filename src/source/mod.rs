@@ -38,11 +38,11 @@ pub use crate::source::poller::Poller;
 const CALM_INTERVAL: Duration = Duration::from_secs(5);
 /// Between polls that fail, of paths that are not in a hurry.
 const CALM_LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// Between polls that fail, of the others. An interruption may be told at any moment, and gives two
+/// Between polls that fail, of the others. An interruption may be announced at any moment, and gives two
 /// minutes.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// What polling tells.
+/// What comes of polling.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
     /// A path was polled.

@@ -5,7 +5,7 @@ use crate::http::connection::CHUNK;
 use crate::http::h1::HEAD_LIMIT;
 use crate::kube::identity::{Choice, Identity};
 use crate::kube::request::{Caller, Verb};
-use crate::kube::server::Listener;
+use crate::kube::server::Observer;
 use crate::kube::stand_in::{LONG, Peer, SHORT, StandIn, deaf_address, delete, get};
 use crate::kube::stream::{Lines, OBJECT_LIMIT, Piece};
 use std::io::{Read, Write};
@@ -1018,7 +1018,7 @@ fn what_tls_says_for_itself_does_not_end_an_idle_connection() {
 fn counting(server: Arc<Server>) -> (Client, impl Fn() -> Vec<Option<u16>>) {
     let statuses = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&statuses);
-    server.tell(Listener {
+    server.observe(Observer {
         exchanged: Box::new(move |verb, status| {
             assert_eq!(verb, Verb::Get);
             heard.lock().unwrap().push(status);
