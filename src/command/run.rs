@@ -36,7 +36,7 @@ use crate::source::{InstanceSource, Report, Source};
 ///
 /// # Errors
 /// Nothing was done: the system gives no socket pair and signals to wait with, or no thread that polls.
-/// Whoever reports is no reason: [`Threads::start`].
+/// A reporter that fails is no reason: [`Threads::start`].
 pub(super) fn run(settings: Settings) -> Result<(), Failure> {
     let clock = Clock::start();
     let source = source(&settings);
@@ -143,7 +143,7 @@ pub(super) fn wanted_pages(reporting: &Reporting) -> Vec<(SocketAddr, Endpoints)
     metrics.into_iter().chain(probes).collect()
 }
 
-/// What is counted and watched for that; `None`: nobody would see it.
+/// What is counted and watched for that; `None`: it would not be served.
 fn shown(reporting: &Reporting, source: &Source) -> Option<Shown> {
     if reporting.metrics.is_none() && reporting.probes.is_none() {
         return None;

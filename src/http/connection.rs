@@ -232,7 +232,7 @@ impl Connection {
                     return Ok(Goes::On);
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                // The end without TLS's goodbye: somebody else may have cut it.
+                // The end without close_notify: an attacker may have truncated it.
                 Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
                     return Ok(Goes::Closed { in_good_order: false });
                 }

@@ -1,5 +1,5 @@
 //! HTTP/1.1 (RFC 9112), the client's side of one connection: one exchange after the other. `ureq-proto` frames what
-//! is sent and what comes. A redirect is an answer, and nobody follows it.
+//! is sent and what comes. Redirects are not followed.
 
 use std::collections::VecDeque;
 

@@ -426,7 +426,7 @@ impl Driver {
                     }
                     // The server has closed a connection that was idle for a while. It may also have taken the
                     // request and then died: no request does more when it is sent twice, for each carries a
-                    // UID, a resourceVersion, or the name of what it creates. But whoever asks should know of an
+                    // UID, a resourceVersion, or the name of what it creates. But the caller must learn of an
                     // answer that may be lost.
                     StreamError::Ended(_)
                         if flight.may_be_repeated(open.answered, open.opened, now) =>
@@ -573,7 +573,7 @@ impl Driver {
         }
     }
 
-    /// Whether the thread is to end: nothing is open, and nobody has asked for anything meanwhile.
+    /// Whether the thread is to end: nothing is open, and nothing was submitted meanwhile.
     fn is_done(&mut self) -> bool {
         if !self.connections.is_empty() || !self.waiting.is_empty() || self.dialling.is_some() {
             return false;

@@ -1,4 +1,4 @@
-//! What HTTP/1.1 and HTTP/2 have in common for whoever has a connection: requests out, events in. Without I/O
+//! What HTTP/1.1 and HTTP/2 have in common: requests out, events in. Without I/O
 //! and without a clock.
 
 use ureq_proto::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};

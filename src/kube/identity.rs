@@ -15,7 +15,7 @@ pub enum Choice {
     Auto,
     /// As the node, whatever the API server says.
     Node,
-    /// As the ServiceAccount, or whoever else the credentials are of.
+    /// As the ServiceAccount, or another subject of the credentials.
     #[default]
     ServiceAccount,
 }
@@ -115,7 +115,7 @@ impl Naming {
                 self.found = Some(Identity::ServiceAccount(Some(why)));
                 true
             }
-            // A ServiceAccount that may impersonate anybody acts as a node without its rights: the API server then
+            // A ServiceAccount that may impersonate any user acts as a node without its rights: the API server then
             // says only that the node may not.
             (None, None) if reply.is_some_and(|reply| reply.status == FORBIDDEN) => true,
             (None, None) if reply.is_none_or(|reply| reply.status < 300) => {

@@ -74,7 +74,7 @@ struct NodeSpec {
     taints: Option<Folded<Taints>>,
 }
 
-/// The fields of which somebody was the last to change the value.
+/// The fields that one manager was the last to change.
 #[derive(Deserialize)]
 struct ManagedFields {
     manager: Option<String>,

@@ -224,9 +224,9 @@ pub(super) fn refused_impersonation(reply: &Reply) -> Option<String> {
     message.contains("\" cannot impersonate").then(|| excerpt(message))
 }
 
-/// Whether a right was missing. Whoever acts as the node may have it: of a namespace that is being deleted, a
-/// budget, an admission webhook or a policy, which answer 403 too, that is no question (`forbiddenMessage` in
-/// `endpoints/handlers/responsewriters` in k8s.io/apiserver).
+/// Whether a right was missing, which the node may have. A namespace that is being deleted, a budget, an admission
+/// webhook and a policy answer 403, too (`forbiddenMessage` in `endpoints/handlers/responsewriters`
+/// in k8s.io/apiserver).
 pub(super) fn lacks_right(reply: &Reply) -> bool {
     let status = Status::read(&reply.body).filter(|_| reply.status == 403);
     status.is_some_and(|status| {

@@ -145,7 +145,7 @@ pub fn patch_node(name: &str, patch: &Patch) -> Request {
     Request { caller, answer_kept: OBJECT_LIMIT, ..changes(Method::PATCH, target, body) }
 }
 
-/// Asks the API server which version it is of: whoever knows it may.
+/// Asks the API server for its version. Any authenticated user may.
 pub fn read_version() -> Request {
     Request { caller: Caller::ServiceAccount, ..get("/version".to_owned(), STATUS_LIMIT) }
 }

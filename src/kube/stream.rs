@@ -1,4 +1,4 @@
-//! Answers of any length, in pieces: a watch line by line, a list item by item. Nobody has to hold all of it.
+//! Answers of any length, in pieces: a watch line by line, a list item by item. Only one piece is held at a time.
 
 use std::ops::ControlFlow;
 

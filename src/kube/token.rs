@@ -79,7 +79,7 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// The pod that the token is bound to: the one of whoever has it.
+    /// The pod that the token is bound to.
     pub fn own_pod(self) -> OwnPod {
         OwnPod { namespace: self.namespace, name: self.pod, uid: self.uid }
     }

@@ -408,7 +408,7 @@ impl Watch {
                         self.seen_version(version.as_deref());
                         vec![PodNews::Seen(pod)]
                     }
-                    // If nobody knows which pod it is, the next list may know.
+                    // If it is not known which pod it is, the next list may say.
                     Err(Unread { pod: None, why }) if self.garbled < MOST_GARBLED => {
                         self.garbled += 1;
                         self.lost(at.now, why, LONGEST_PAUSE, None)

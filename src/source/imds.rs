@@ -23,7 +23,7 @@ const LONGEST_LIFETIME: u64 = 21_600;
 const LONGEST_TOKEN: usize = 1024;
 /// After a renewal that failed while the old token still holds.
 const RENEWAL_RETRY: Duration = Duration::from_mins(1);
-/// How long nobody asks for IMDSv2 where it was not offered. A service that is still starting may
+/// How long IMDSv2 is not asked for where it was not offered. A service that is still starting may
 /// have been the cause.
 const FALLBACK_RETRY: Duration = Duration::from_mins(10);
 

@@ -1,5 +1,5 @@
 //! Reads what the metadata service knows of the instance: for messages, so that nothing of it is
-//! worth an error, and nobody waits long for it.
+//! worth an error, or a long wait.
 //!
 //! Source: EC2 user guide, "Instance metadata categories" and "Instance identity documents".
 
@@ -36,7 +36,7 @@ pub struct InstanceSource {
 }
 
 impl InstanceSource {
-    /// All that can be read now: a dozen requests, usually milliseconds. Where nobody answers it
+    /// All that can be read now: a dozen requests, usually milliseconds. Without an answer it
     /// takes some seconds at most, and the rest is left unknown.
     pub fn read(&self, clock: Clock) -> Instance {
         self.read_at(clock.now(), &mut http::send)
