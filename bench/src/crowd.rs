@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::cluster::{Binaries, Cluster, Plan};
-use e2e::connections::MostConnections;
+use e2e::connections::watch_connections;
 use e2e::workload::Shape;
 use futures::future::try_join_all;
 use jiff::Timestamp;
@@ -49,7 +49,7 @@ pub struct Exodus {
     /// How many of them were told to come later.
     pub put_off: usize,
     /// The most connections to the API server that all had together.
-    pub connections: usize,
+    pub connections: u64,
     /// What the API server used from the notice until all nodes were empty, in seconds.
     pub server: f64,
     /// The memory of all together, after that, in KiB: `RssAnon` and `VmHWM`.
@@ -126,7 +126,7 @@ impl Crowd {
         let leaving = self.pods().await?;
         let all = self.start(tool, folder).await?;
         let ids = all.iter().map(|(running, _)| running.id()).collect::<Result<Vec<_>>>()?;
-        let connections = MostConnections::watch(ids, self.cluster.port(), EACH);
+        let connections = watch_connections(ids, self.cluster.port(), EACH);
         let server = self.cluster.api_server().await.id().context("the API server has ended")?;
 
         let used = cpu::used(server)?;
@@ -159,7 +159,7 @@ impl Crowd {
             evicting: last.duration_since(first.context("no cordon")?).as_secs_f64(),
             requests: exchanges.len(),
             put_off: exchanges.iter().filter(|one| one.code == 429).count(),
-            connections: connections.most(),
+            connections: connections.seen(),
             server: used as f64 / 1000.0,
             anonymous,
             peak,

@@ -25,7 +25,7 @@ pub struct Drain {
     /// How many of them were not granted.
     pub refused: usize,
     /// The most connections to the API server that the tool had at once.
-    pub connections: usize,
+    pub connections: u64,
     /// What the tool took on its own machine.
     pub taken: Taken,
     /// Its memory after the drain, if that was looked at.
@@ -41,7 +41,7 @@ impl Drain {
         exchanges: &[Exchange],
         pods: usize,
         noticed: Option<Timestamp>,
-        connections: usize,
+        connections: u64,
         taken: Taken,
         afterwards: Option<Afterwards>,
     ) -> Result<Self> {

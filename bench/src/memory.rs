@@ -1,13 +1,10 @@
 //! The memory of a process, as the kernel tells it.
 
 use std::fs;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use e2e::connections::Maximum;
 
 use crate::group::Charged;
 
@@ -46,39 +43,11 @@ impl Memory {
     }
 }
 
-/// Keeps an eye on the peak of a process that may end by itself.
-#[derive(Debug)]
-pub struct PeakWatch {
-    peak: Arc<AtomicU64>,
-    task: JoinHandle<()>,
-}
-
-impl PeakWatch {
-    /// Begins.
-    #[must_use]
-    pub fn start(process: u32) -> Self {
-        let peak = Arc::new(AtomicU64::new(0));
-        let seen = Arc::clone(&peak);
-        let task = tokio::spawn(async move {
-            // The kernel keeps the maximum itself: what is missed is at most
-            // what came after the last look.
-            while let Ok(memory) = Memory::of(process) {
-                seen.store(memory.peak, Ordering::Relaxed);
-                sleep(Duration::from_millis(20)).await;
-            }
-        });
-        Self { peak, task }
-    }
-
-    /// The most that was seen, in KiB.
-    #[must_use]
-    pub fn peak(&self) -> u64 {
-        self.peak.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for PeakWatch {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+/// Watches the peak of a process that may end by itself, in KiB. The kernel keeps the maximum: what is missed is
+/// at most what came after the last look.
+#[must_use]
+pub fn watch_peak(process: u32) -> Maximum {
+    Maximum::watch(Duration::from_millis(20), move || {
+        Memory::of(process).ok().map(|memory| memory.peak)
+    })
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use e2e::cluster::audit::{self, Exchange};
 use e2e::cluster::{Binaries, Cluster, Plan, Release};
-use e2e::connections::MostConnections;
+use e2e::connections::watch_connections;
 use e2e::manifest;
 use e2e::workload::{Shape, budget};
 use jiff::Timestamp;
@@ -211,7 +211,7 @@ impl Stage {
 
         let start = self.start(victims, folder);
         let running = tool.start(&start, &metadata).await?;
-        let connections = MostConnections::watch(vec![running.id()?], self.cluster.port(), EACH);
+        let connections = watch_connections(vec![running.id()?], self.cluster.port(), EACH);
         let end = metadata.announce_in(course.ahead);
         until("the node is empty", GLANCE, async || Ok(self.count_on(seat).await? == 0)).await?;
         let afterwards =
@@ -221,7 +221,7 @@ impl Stage {
         let mut exchanges = audited_since(&self.cluster, before, folder)?;
         exchanges.retain(|exchange| exchange.node == seat.node);
         let noticed = noticed(&metadata)?;
-        let most = connections.most();
+        let most = connections.seen();
         let drain = Drain::of(&exchanges, self.pods, noticed, most, taken, afterwards)?;
         ensure!(drain.events() > 0 || !tool.writes_events(), "no Event was written");
         Ok(drain)

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::cluster::Process;
+use e2e::connections::Maximum;
 use simulator::{Endpoint, Metadata};
 use tokio::process::Command;
 use tokio::time::{sleep, timeout};
@@ -15,7 +16,7 @@ use crate::audience::{Audience, Reports};
 use crate::cpu;
 use crate::evictor::{Order, Victim};
 use crate::group::Group;
-use crate::memory::{Memory, PeakWatch};
+use crate::memory::{Memory, watch_peak};
 use crate::seat::Seat;
 
 /// One that drains.
@@ -106,7 +107,7 @@ pub struct Running {
     tool: Tool,
     process: Process,
     /// Of one that ends by itself.
-    peak: Option<PeakWatch>,
+    peak: Option<Maximum>,
     audience: Option<Audience>,
     /// After the process: it ends first.
     group: Option<Group>,
@@ -175,7 +176,7 @@ impl Tool {
         let mut running = Running {
             tool: self,
             process,
-            peak: (!self.is_handler()).then(|| PeakWatch::start(id)),
+            peak: (!self.is_handler()).then(|| watch_peak(id)),
             audience: None,
             group,
         };
@@ -250,7 +251,7 @@ impl Running {
         ensure!(as_wished, "{status}; see {}", self.process.log().display());
         let charged = self.group.as_ref().map(Group::charged).transpose()?;
         Ok(Taken {
-            peak: peak.or(self.peak.map(|watch| watch.peak())).context("nobody looked")?,
+            peak: peak.or(self.peak.map(|watch| watch.seen())).context("nobody looked")?,
             charged: charged.map(|charged| charged.peak),
             cpu: used,
         })

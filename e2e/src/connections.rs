@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -55,38 +55,47 @@ fn sockets(process: u32) -> Vec<String> {
     targets.filter_map(|target| inode(&target)).collect()
 }
 
-/// Counts, again and again, until it is dropped.
-pub struct MostConnections {
-    most: Arc<AtomicUsize>,
+/// Counts those of these processes to that port, all together.
+#[must_use]
+pub fn watch_connections(processes: Vec<u32>, to: u16, every: Duration) -> Maximum {
+    Maximum::watch(every, move || {
+        // A look that fails is one that saw nothing.
+        let Ok(now) = Connections::now() else { return Some(0) };
+        Some(processes.iter().map(|process| now.of(*process, to).len() as u64).sum())
+    })
+}
+
+/// The maximum of what is measured again and again, until it is dropped or there is nothing to measure any more.
+#[derive(Debug)]
+pub struct Maximum {
+    seen: Arc<AtomicU64>,
     task: JoinHandle<()>,
 }
 
-impl MostConnections {
-    /// Those of these processes to that port, all together.
+impl Maximum {
+    /// Begins.
     #[must_use]
-    pub fn watch(processes: Vec<u32>, to: u16, every: Duration) -> Self {
-        let most = Arc::new(AtomicUsize::new(0));
-        let seen = Arc::clone(&most);
+    pub fn watch(every: Duration, measure: impl Fn() -> Option<u64> + Send + 'static) -> Self {
+        let seen = Arc::new(AtomicU64::new(0));
+        let so_far = Arc::clone(&seen);
         let task = tokio::spawn(async move {
             let mut turns = interval(every);
-            loop {
+            while let Some(measured) = measure() {
+                so_far.fetch_max(measured, Ordering::Relaxed);
                 turns.tick().await;
-                let Ok(now) = Connections::now() else { continue };
-                let count = processes.iter().map(|process| now.of(*process, to).len()).sum();
-                seen.fetch_max(count, Ordering::Relaxed);
             }
         });
-        Self { most, task }
+        Self { seen, task }
     }
 
-    /// The most that there were at once.
+    /// The maximum so far.
     #[must_use]
-    pub fn most(&self) -> usize {
-        self.most.load(Ordering::Relaxed)
+    pub fn seen(&self) -> u64 {
+        self.seen.load(Ordering::Relaxed)
     }
 }
 
-impl Drop for MostConnections {
+impl Drop for Maximum {
     fn drop(&mut self) {
         self.task.abort();
     }

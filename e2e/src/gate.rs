@@ -9,17 +9,17 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::uri::PathAndQuery;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn as client;
-use hyper::server::conn as server;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
@@ -199,29 +199,16 @@ async fn connection(stream: TcpStream, ways: Ways, orders: Orders) -> Result<()>
 
     let passage = Arc::new(Passage { server, orders, cut: Notify::new() });
     let service = service_fn(|request| Arc::clone(&passage).pass(request));
-    let handler = TokioIo::new(handler);
-    // The server's end is the handler's: what was answered before still gets there.
-    if second {
-        let serving = server::http2::Builder::new(TokioExecutor::new())
-            .max_concurrent_streams(STREAMS)
-            .serve_connection(handler, service);
-        let mut serving = pin!(serving);
-        tokio::select! {
-            done = serving.as_mut() => return Ok(done?),
-            () = passage.cut.notified() => return Ok(()),
-            () = link => serving.as_mut().graceful_shutdown(),
-        }
-        Ok(timeout(LAST_WORDS, serving).await??)
-    } else {
-        let serving = server::http1::Builder::new().serve_connection(handler, service);
-        let mut serving = pin!(serving);
-        tokio::select! {
-            done = serving.as_mut() => return Ok(done?),
-            () = passage.cut.notified() => return Ok(()),
-            () = link => serving.as_mut().graceful_shutdown(),
-        }
-        Ok(timeout(LAST_WORDS, serving).await??)
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http2().max_concurrent_streams(STREAMS);
+    let mut serving = pin!(builder.serve_connection(TokioIo::new(handler), service));
+    tokio::select! {
+        done = serving.as_mut() => return done.map_err(|e| anyhow!(e)),
+        () = passage.cut.notified() => return Ok(()),
+        // The server's end is the handler's: what was answered before still gets there.
+        () = link => serving.as_mut().graceful_shutdown(),
     }
+    timeout(LAST_WORDS, serving).await?.map_err(|e| anyhow!(e))
 }
 
 /// The way of the requests of one connection.
@@ -340,7 +327,7 @@ mod tests {
                 let stream = acceptor.accept(stream).await.unwrap();
                 // The gate asks it in the version in which it is asked.
                 assert_eq!(stream.get_ref().1.alpn_protocol() == Some(b"h2"), second);
-                tokio::spawn(repeating(TokioIo::new(stream), second));
+                tokio::spawn(repeating(TokioIo::new(stream)));
             }
         });
 
@@ -363,19 +350,13 @@ mod tests {
 
     async fn repeating(
         stream: TokioIo<tokio_rustls::server::TlsStream<TcpStream>>,
-        second: bool,
     ) -> Result<()> {
         let service = service_fn(async |request: Request<Incoming>| {
             let body = request.into_body().collect().await?.to_bytes();
             hyper::Result::Ok(Response::new(Full::new(body)))
         });
-        if second {
-            let serving = server::http2::Builder::new(TokioExecutor::new());
-            serving.serve_connection(stream, service).await?;
-        } else {
-            server::http1::Builder::new().serve_connection(stream, service).await?;
-        }
-        Ok(())
+        let builder = auto::Builder::new(TokioExecutor::new());
+        builder.serve_connection(stream, service).await.map_err(|e| anyhow!(e))
     }
 
     async fn ask(client: &Server, body: &'static str) -> Result<String> {

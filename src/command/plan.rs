@@ -16,8 +16,7 @@ use crate::drain::pod::{Pod, Tier};
 use crate::drain::pod_news::PodNews;
 use crate::drain::progress::Progress;
 use crate::drain::verdict::Verdict;
-use crate::http::pool::Cancel;
-use crate::kube::client::Client;
+use crate::kube::client::{Client, PodRequests};
 use crate::kube::{reply, request, watch};
 use crate::node::NodeAnswer;
 use crate::report::rehearsal::Rehearsal;
@@ -111,25 +110,19 @@ fn rehearse(client: &Client, plan: Plan, pods: &[Pod]) -> Verdict {
         drain.observe(clock.now(), PodNews::Seen(Pod { tier: Tier::Ordinary, ..pod }));
     }
     drain.observe(clock.now(), PodNews::SetComplete);
-    let (tell, told) = mpsc::channel::<Told>();
-    let grown = tell.clone();
+    let (sender, receiver) = mpsc::channel::<Message>();
+    let grown = sender.clone();
     client.when_grown(move || {
         let _ = grown.send(None);
     });
-    let mut asked: Vec<(Arc<PodRef>, Cancel)> = Vec::new();
+    let mut requests = PodRequests::new(client.clone());
     loop {
         let now = clock.now();
         match drain.next(now, client.free()) {
             Step::Ask(job) => {
-                let request = request::for_job(&job, clock.read().wall);
-                let (timeout, cancel, tell) = (job.timeout, Cancel::default(), tell.clone());
-                asked.push((Arc::clone(&job.pod), cancel.clone()));
-                client.submit(request, timeout, cancel, move |request, came| {
-                    let answer = match came {
-                        Ok(reply) => reply::answer(&job, request, &reply),
-                        Err(error) => Answer::Broken(error.to_string()),
-                    };
-                    let _ = tell.send(Some((job.pod, answer)));
+                let sender = sender.clone();
+                requests.submit(job, move |job, answer| {
+                    let _ = sender.send(Some((job.pod, answer)));
                 });
             }
             // What fails is tried again, but not for as long as in a drain.
@@ -139,12 +132,9 @@ fn rehearse(client: &Client, plan: Plan, pods: &[Pod]) -> Verdict {
                 | Progress::NamespaceTerminating { .. },
             ) => drain.stop_at(now + LONGEST_FAILING),
             Step::Tell(_) => {}
-            Step::GiveUp(pod) => {
-                let about = asked.iter().filter(|(about, _)| *about == pod);
-                about.for_each(|(_, cancel)| client.give_up(cancel));
-            }
+            Step::GiveUp(pod) => requests.give_up(&pod),
             Step::Wait(until) => {
-                if let Ok(Some((pod, answer))) = told.recv_timeout(now.until(until)) {
+                if let Ok(Some((pod, answer))) = receiver.recv_timeout(now.until(until)) {
                     drain.answered(clock.now(), &pod.uid, answer);
                 }
             }
@@ -155,4 +145,4 @@ fn rehearse(client: &Client, plan: Plan, pods: &[Pod]) -> Verdict {
 }
 
 /// The answer about a pod; or else more can be asked for at a time than before.
-type Told = Option<(Arc<PodRef>, Answer)>;
+type Message = Option<(Arc<PodRef>, Answer)>;

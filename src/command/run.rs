@@ -32,11 +32,11 @@ use crate::report::{FactSink, Starter};
 use crate::settings::{FactUrls, Probes, Reporting, Settings, WhichNode};
 use crate::source::{InstanceSource, Report, Source};
 
-/// Runs until the process is told to end.
+/// Runs until the process is terminated.
 ///
 /// # Errors
 /// Nothing was done: the system gives no socket pair and signals to wait with, or no thread that polls.
-/// Whoever reports is no reason: [`Threads::start`].
+/// A reporter that fails is no reason: [`Threads::start`].
 pub(super) fn run(settings: Settings) -> Result<(), Failure> {
     let clock = Clock::start();
     let source = source(&settings);
@@ -55,7 +55,7 @@ pub(super) fn run(settings: Settings) -> Result<(), Failure> {
     let client = Client::new(Arc::clone(&server), clock);
     let (reporters, starters) = reporters(&settings, &client, shown.clone(), config.seed);
     let tell = reporters.sink(clock);
-    server.tell(listener_of(&reporters, clock, shown));
+    server.observe(observer(&reporters, clock, shown));
     let own = config.rules.own.clone();
     let mut threads = Threads::new(clock, reporters, client, own, config.seed)?;
 
@@ -82,7 +82,7 @@ pub(super) fn run(settings: Settings) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Everybody who is to be told, and who starts their threads.
+/// All reporters, and what starts their threads.
 fn reporters(
     settings: &Settings,
     client: &Client,
@@ -143,7 +143,7 @@ pub(super) fn wanted_pages(reporting: &Reporting) -> Vec<(SocketAddr, Endpoints)
     metrics.into_iter().chain(probes).collect()
 }
 
-/// What is counted and watched for that; `None`: nobody would see it.
+/// What is counted and watched for that; `None`: it would not be served.
 fn shown(reporting: &Reporting, source: &Source) -> Option<Shown> {
     if reporting.metrics.is_none() && reporting.probes.is_none() {
         return None;
@@ -155,10 +155,10 @@ fn shown(reporting: &Reporting, source: &Source) -> Option<Shown> {
     Some(Shown { metrics: metrics.map(Arc::new), health: Arc::new(Mutex::new(health)) })
 }
 
-/// Who is told of what goes on with the API server.
-fn listener_of(reporters: &Reporters, clock: Clock, shown: Option<Shown>) -> server::Listener {
+/// What is counted and reported of the requests to the API server.
+fn observer(reporters: &Reporters, clock: Clock, shown: Option<Shown>) -> server::Observer {
     let tell = reporters.sink(clock);
-    server::Listener {
+    server::Observer {
         exchanged: Box::new(move |verb, status| {
             if let Some(shown) = &shown {
                 shown.exchanged(verb, status);

@@ -11,17 +11,17 @@ use std::time::Duration;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::clock::Clock;
-use crate::drain::ask::{Answer, Job, PodRef};
+use crate::drain::ask::Job;
 use crate::drain::machine::Drain;
 use crate::drain::pod::OwnPod;
 use crate::handler::world::{News, Order, World};
 use crate::http::error::Error;
 use crate::http::pool::Cancel;
-use crate::kube::client::Client;
+use crate::kube::client::{Client, PodRequests};
 use crate::kube::reply::{self, Reply};
 use crate::kube::request::{self, Request};
 use crate::kube::token::Claims;
-use crate::kube::watch::{Follower, Heard};
+use crate::kube::watch::{Follower, StreamInput};
 use crate::moment::{Moment, Reading};
 use crate::node::NodeAnswer;
 use crate::report::Starter;
@@ -46,7 +46,7 @@ pub struct Threads {
     /// By which all requests of this drain are given up.
     requests: Cancel,
     /// By which those about a pod are.
-    asked: Vec<(Arc<PodRef>, Cancel)>,
+    pod_requests: PodRequests,
     sender: NewsSender,
     wake_reader: UnixStream,
     /// Shows how far a drain is.
@@ -58,7 +58,7 @@ pub struct Threads {
 /// What wakes the event loop; in which generation it was asked for, or `None`: it is valid in any.
 enum Message {
     News(Option<u32>, News),
-    Watch(u32, Heard),
+    Watch(u32, StreamInput),
     /// More requests can be under way at a time than before.
     MoreFree,
 }
@@ -107,6 +107,7 @@ impl Threads {
         Ok(Self {
             clock,
             reporters,
+            pod_requests: PodRequests::new(client.clone()),
             client,
             own_pod,
             seed,
@@ -114,7 +115,6 @@ impl Threads {
             pods: VecDeque::new(),
             generation: 0,
             requests: Cancel::default(),
-            asked: Vec::new(),
             sender,
             wake_reader,
             status_line: None,
@@ -247,10 +247,7 @@ impl World for Threads {
             }
             Order::FollowPods(node) => self.follow_pods(&node),
             Order::Ask(job) => self.ask(job),
-            Order::GiveUp(pod) => {
-                let asked = self.asked.iter().filter(|(about, _)| *about == pod);
-                asked.for_each(|(_, cancel)| self.client.give_up(cancel));
-            }
+            Order::GiveUp(pod) => self.pod_requests.give_up(&pod),
             Order::Disconnect => self.disconnect(),
         }
     }
@@ -298,19 +295,14 @@ impl Threads {
     }
 
     fn ask(&mut self, job: Job) {
-        let request = request::for_job(&job, self.clock.read().wall);
-        let (timeout, metrics, cancel) = (job.timeout, self.reporters.metrics(), Cancel::default());
-        self.asked.retain(|(_, cancel)| cancel.is_waited_for());
-        self.asked.push((Arc::clone(&job.pod), cancel.clone()));
-        self.send(request, timeout, cancel, move |request, came| {
-            let answer = match came {
-                Ok(reply) => reply::answer(&job, request, &reply),
-                Err(error) => Answer::Broken(error.to_string()),
-            };
+        let metrics = self.reporters.metrics();
+        let (sender, generation) = (self.sender.clone(), Some(self.generation));
+        self.pod_requests.submit(job, move |job, answer| {
             if let Some(metrics) = metrics {
                 metrics.pod_answered(job.ask, &answer);
             }
-            News::Answered { pod: job.pod, answer }
+            let news = News::Answered { pod: job.pod, answer };
+            sender.send_message(Message::News(generation, news));
         });
     }
 
@@ -332,9 +324,7 @@ impl Threads {
         self.generation = self.generation.wrapping_add(1);
         self.follower = None;
         self.pods.clear();
-        for (_, cancel) in self.asked.drain(..) {
-            self.client.give_up(&cancel);
-        }
+        self.pod_requests.give_up_all();
         self.client.give_up(&std::mem::take(&mut self.requests));
     }
 

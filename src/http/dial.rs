@@ -14,11 +14,11 @@ use crate::http::error::{Cause, Error, Party};
 use crate::http::tls::distrust;
 use crate::moment::Moment;
 
-/// What TLS needs to know.
+/// How TLS connects.
 pub struct Tls {
-    /// Whom it trusts, and who we are.
+    /// The CAs that are trusted, and the client certificate.
     pub config: Arc<ClientConfig>,
-    /// Who is trusted, in words: "is not signed by …".
+    /// The CAs in words: "is not signed by …".
     pub roots: String,
 }
 
@@ -31,12 +31,12 @@ pub struct Stream {
 }
 
 /// The longest that one address may take to accept a connection, where others can be tried.
-const PATIENCE: Duration = Duration::from_secs(2);
+const ADDRESS_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Where a name leads; a literal address leads to itself.
+/// The addresses of a name, or a literal address itself.
 ///
 /// # Errors
-/// It leads nowhere.
+/// There is none.
 pub fn resolve(party: &Party) -> Result<Vec<SocketAddr>, Error> {
     let address = &party.address;
     let found = match address.ip() {
@@ -53,7 +53,7 @@ pub fn resolve(party: &Party) -> Result<Vec<SocketAddr>, Error> {
 }
 
 /// The first socket that connects until `until`. Each address has an equal share of the time that is left at
-/// its turn, and at most 2 s: those that swallow what is sent to them do not use up the time of the others.
+/// its turn, and at most 2 s: addresses that drop packets do not use up the time of the others.
 ///
 /// # Errors
 /// What was wrong with the last of them.
@@ -79,7 +79,7 @@ fn in_turn<T>(
         if share.is_zero() {
             break;
         }
-        match connect_to(address, share.min(PATIENCE)) {
+        match connect_to(address, share.min(ADDRESS_TIMEOUT)) {
             Ok(connected) => return Ok(connected),
             Err(cause) => last = Some(cause),
         }
@@ -87,22 +87,22 @@ fn in_turn<T>(
     Err(last.unwrap_or_else(|| Cause::Unreachable("no time was left to connect".to_owned())))
 }
 
-fn connect_to(address: &SocketAddr, patience: Duration) -> Result<TcpStream, Cause> {
+fn connect_to(address: &SocketAddr, timeout: Duration) -> Result<TcpStream, Cause> {
     let failed = |e: io::Error| Cause::of_system(&e, Cause::Unreachable);
-    let socket = TcpStream::connect_timeout(address, patience).map_err(|e| match e.kind() {
-        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Cause::NotAccepted(patience),
+    let socket = TcpStream::connect_timeout(address, timeout).map_err(|e| match e.kind() {
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Cause::NotAccepted(timeout),
         _ => failed(e),
     })?;
     // A request goes out in one piece: there is nothing to wait for.
     socket.set_nodelay(true).map_err(failed)?;
-    // A system that has no such options finds out later.
+    // Without these options a dead peer is found later.
     let _ = watch_over(&socket);
     Ok(socket)
 }
 
-/// An answer may take a minute, and its server may be gone meanwhile without a word: its host
-/// crashed, or a firewall has forgotten the connection. Then the connection breaks after
-/// [`LONGEST_SILENCE`] in which the other side has not even acknowledged a probe (tcp(7)).
+/// An answer may take a minute, and its server may be gone meanwhile without a FIN: its host crashed, or a
+/// firewall has forgotten the connection. Then the connection breaks after [`LONGEST_SILENCE`] in which the peer has
+/// not even acknowledged a probe (tcp(7)).
 fn watch_over(socket: &TcpStream) -> rustix::io::Result<()> {
     sockopt::set_socket_keepalive(socket, true)?;
     sockopt::set_tcp_keepidle(socket, PROBES_AFTER)?;
@@ -114,7 +114,7 @@ fn watch_over(socket: &TcpStream) -> rustix::io::Result<()> {
 const PROBES_AFTER: Duration = Duration::from_secs(2);
 /// Between two probes.
 const BETWEEN_PROBES: Duration = Duration::from_secs(1);
-/// How long the other side may acknowledge nothing, in milliseconds.
+/// How long the peer may acknowledge nothing, in milliseconds.
 const LONGEST_SILENCE: u32 = 6000;
 
 /// Shakes hands with `party`, whose certificate must be for its host.
@@ -165,12 +165,12 @@ fn shake_hands(
     let host = party.address.host().clone();
     let mut tls = ClientConnection::new(Arc::clone(&tls.config), host).map_err(Broken::Tls)?;
     while tls.is_handshaking() {
-        let patience = match left() {
+        let timeout = match left() {
             Duration::ZERO => return Err(io::Error::from(io::ErrorKind::TimedOut).into()),
             left => Some(left),
         };
-        socket.set_write_timeout(patience)?;
-        socket.set_read_timeout(patience)?;
+        socket.set_write_timeout(timeout)?;
+        socket.set_read_timeout(timeout)?;
         while tls.wants_write() {
             tls.write_tls(socket)?;
         }
@@ -206,10 +206,10 @@ mod tests {
         let end: Result<(), _> = in_turn(
             &addresses,
             || left.get(),
-            |_, patience| {
-                dialled.push(patience.as_millis());
-                left.set(left.get().saturating_sub(takes(patience)));
-                Err(Cause::NotAccepted(patience))
+            |_, timeout| {
+                dialled.push(timeout.as_millis());
+                left.set(left.get().saturating_sub(takes(timeout)));
+                Err(Cause::NotAccepted(timeout))
             },
         );
         (dialled, end.unwrap_err())
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn each_address_has_its_share_of_the_time() {
-        let swallowed = |patience| patience;
+        let swallowed = |timeout| timeout;
         assert_eq!(shares(3, 4500, swallowed).0, [1500, 1500, 1500]);
         assert_eq!(shares(5, 5000, swallowed).0, [1000; 5]);
         // At most 2 s each.
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn nobody_is_dialled_without_time() {
-        let swallowed = |patience| patience;
+        let swallowed = |timeout| timeout;
         let no_time = Cause::Unreachable("no time was left to connect".to_owned());
         assert_eq!(shares(2, 0, swallowed), (vec![], no_time));
         // One takes longer than it may.

@@ -1,5 +1,5 @@
-//! Why a request has no answer: with whom, in which phase, and what came instead. One type for the API
-//! server, for webhooks and for their proxies.
+//! Why a request has no answer: which peer, which phase, and what came instead. One type for the API server, the
+//! metadata service, webhooks and their proxies.
 
 use std::fmt;
 use std::io;
@@ -11,7 +11,7 @@ use crate::http::address::Address;
 /// or body is in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
-    /// With whom.
+    /// The peer.
     pub party: Party,
     /// The request, as `METHOD /path`, where there was one; for a webhook its path stays secret.
     pub asked: Option<String>,
@@ -19,7 +19,7 @@ pub struct Error {
     pub cause: Cause,
 }
 
-/// At whose end of the connection something went wrong.
+/// The peer of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Party {
     /// What it is for.
@@ -28,7 +28,7 @@ pub struct Party {
     pub address: Address,
 }
 
-/// What somebody is for this program.
+/// What a peer is for this program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// The API server of the cluster.
@@ -37,40 +37,40 @@ pub enum Role {
     Webhook,
     /// The proxy before the receiver of a webhook.
     Proxy,
-    /// The metadata service of the instance.
+    /// The metadata service of the instance, or another server that is polled.
     MetadataService,
 }
 
 /// In which phase a request failed, and what came instead of the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// Before all: a token, a certificate or a CA that is needed cannot be had. The whole sentence.
+    /// Before connecting: a token, a certificate or a CA that is needed cannot be read. The whole sentence.
     Credentials(String),
     /// Resolving: the name has no address.
     Unresolved(String),
     /// Connecting: refused, no route, and the like, as the system says it.
     Unreachable(String),
-    /// Connecting: nobody accepted a connection within this time.
+    /// Connecting: not accepted within this time.
     NotAccepted(Duration),
-    /// Connecting: there was no connection within this time, and how far that came is not known.
+    /// Connecting: no connection within this time; in which step is not known.
     NotConnected(Duration),
     /// Connecting: the process has used up its file descriptors.
     NoDescriptor,
     /// Connecting: the system starts no further thread.
     NoThread(String),
-    /// Connecting: the proxy answered this status in place of a tunnel to the address.
+    /// Connecting: the proxy refused a tunnel to the address with this status.
     NoTunnel(Address, u16),
-    /// TLS: nobody who is trusted vouches for the certificate; who is trusted, in words.
+    /// TLS: the certificate is not signed by a trusted CA; which are trusted, in words.
     Untrusted(String),
-    /// TLS: the certificate is vouched for, but cannot be used; to be read after "the certificate of …".
+    /// TLS: the certificate is signed by one, but not valid; to be read after "the certificate of …".
     Certificate(String),
-    /// TLS came to no agreement, or was broken.
+    /// TLS: the handshake failed, or the connection was corrupted.
     Tls(String),
-    /// Sending: the request cannot be written, a fault of this program.
+    /// Sending: the request cannot be encoded, a fault of this program.
     Unsendable(String),
     /// Waiting: no answer, or no whole one, within this time.
     TimedOut(Duration),
-    /// Waiting: whoever asked waits no longer; how long that was.
+    /// Waiting: cancelled after this time.
     GivenUp(Duration),
     /// Waiting: the connection or the stream ended before the first byte of an answer.
     Unanswered(String),
@@ -98,7 +98,7 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// Where a socket, a file or a thread was not to be had: a process without descriptors is said so.
+    /// Why the system gave no socket, file or thread: that no descriptor is left has a cause of its own.
     pub fn of_system(error: &io::Error, otherwise: impl FnOnce(String) -> Self) -> Self {
         // EMFILE, ENFILE: the same numbers on every architecture of Linux; the standard library has no
         // kind for them.
@@ -108,7 +108,7 @@ impl Cause {
         }
     }
 
-    /// With whom it came to that.
+    /// The error of this party.
     pub fn with(self, party: &Party) -> Error {
         Error { party: party.clone(), asked: None, cause: self }
     }
@@ -131,26 +131,18 @@ impl fmt::Display for Party {
             Role::ApiServer => write!(f, "the API server at {address}"),
             Role::Webhook => write!(f, "the webhook's server {address}"),
             Role::Proxy => write!(f, "the webhook's proxy {address}"),
-            Role::MetadataService => write!(f, "the metadata service {address}"),
-        }
-    }
-}
-
-/// Whoever answers, where the connection stood already: there is but one API server.
-struct Answerer<'a>(&'a Party);
-
-impl fmt::Display for Answerer<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.role {
-            Role::ApiServer => f.write_str("the API server"),
-            _ => self.0.fmt(f),
+            // What was asked is a whole URL.
+            Role::MetadataService => f.write_str("the server"),
         }
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (party, answerer) = (&self.party, Answerer(&self.party));
+        let party = &self.party;
+        // Once it is connected: there is only one API server.
+        let answerer: &dyn fmt::Display =
+            if party.role == Role::ApiServer { &"the API server" } else { party };
         if let Some(asked) = &self.asked {
             write!(f, "{asked}: ")?;
         }
@@ -158,11 +150,11 @@ impl fmt::Display for Error {
             Cause::Credentials(why) => f.write_str(why),
             Cause::Unresolved(why) => write!(f, "the name of {party} cannot be resolved: {why}"),
             Cause::Unreachable(why) => write!(f, "{party} cannot be reached: {why}"),
-            Cause::NotAccepted(patience) => {
-                write!(f, "{party} did not accept a connection within {patience:.1?}")
+            Cause::NotAccepted(timeout) => {
+                write!(f, "{party} did not accept a connection within {timeout:.1?}")
             }
-            Cause::NotConnected(patience) => {
-                write!(f, "no connection to {party} within {patience:.1?}")
+            Cause::NotConnected(timeout) => {
+                write!(f, "no connection to {party} within {timeout:.1?}")
             }
             Cause::NoDescriptor => {
                 write!(f, "no file descriptor is left for a connection to {party}")
@@ -184,8 +176,8 @@ impl fmt::Display for Error {
             Cause::Certificate(why) => write!(f, "the certificate of {party} {why}"),
             Cause::Tls(why) => write!(f, "no TLS connection to {party}: {why}"),
             Cause::Unsendable(why) => write!(f, "the request cannot be sent: {why}"),
-            Cause::TimedOut(patience) => {
-                write!(f, "no complete answer of {answerer} within {patience:.1?}")
+            Cause::TimedOut(timeout) => {
+                write!(f, "no complete answer of {answerer} within {timeout:.1?}")
             }
             Cause::GivenUp(after) => {
                 write!(f, "no answer of {answerer} within {after:.1?}; given up")

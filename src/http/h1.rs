@@ -1,5 +1,5 @@
 //! HTTP/1.1 (RFC 9112), the client's side of one connection: one exchange after the other. `ureq-proto` frames what
-//! is sent and what comes. A redirect is an answer, and nobody follows it.
+//! is sent and what comes. Redirects are not followed.
 
 use std::collections::VecDeque;
 
@@ -9,8 +9,7 @@ use ureq_proto::http::{self, HeaderMap, HeaderValue, Uri, header};
 use ureq_proto::{BodyMode, Error};
 
 use crate::excerpt::excerpt;
-use crate::http::protocol::{Event, Failure, Head, Protocol, StreamId};
-use crate::http::request::Request;
+use crate::http::protocol::{Head, Protocol, Request, StreamError, StreamEvent, StreamId};
 use crate::moment::Moment;
 
 /// Bytes that are read of a head, those of interim answers (1xx) included. An API server's are
@@ -25,21 +24,21 @@ const FRAMING_LIMIT: usize = 8 * 1024;
 
 /// One connection, from its first byte.
 #[derive(Default)]
-pub struct Connection {
+pub struct Http1 {
     /// What has come and was not read yet.
     input: Vec<u8>,
     output: Vec<u8>,
-    answer: Answer,
+    expected: Expected,
     /// How many exchanges have begun.
     begun: StreamId,
-    /// More came than was asked for.
+    /// More came than was requested.
     excess: bool,
-    events: VecDeque<(StreamId, Event)>,
+    events: VecDeque<(StreamId, StreamEvent)>,
 }
 
-/// The answer that is to come.
+/// What is to come of an answer.
 #[derive(Default)]
-enum Answer {
+enum Expected {
     /// None: the next exchange can begin.
     #[default]
     None,
@@ -51,19 +50,19 @@ enum Answer {
     Closed,
 }
 
-impl Connection {
-    fn tell(&mut self, event: Event) {
+impl Http1 {
+    fn emit(&mut self, event: StreamEvent) {
         self.events.push_back((self.begun, event));
     }
 
     /// Reads what can be read. Whether there may be more.
-    fn read(&mut self) -> Result<bool, Failure> {
-        match std::mem::replace(&mut self.answer, Answer::Closed) {
-            Answer::Head { call, interim } => self.read_head(call, interim),
-            Answer::Body(call) => self.read_body(call),
-            // What nobody asked for: a proxy that ends an idle connection (408), or an answer that is longer
-            // than it said.
-            Answer::None | Answer::Closed => {
+    fn read(&mut self) -> Result<bool, StreamError> {
+        match std::mem::replace(&mut self.expected, Expected::Closed) {
+            Expected::Head { call, interim } => self.read_head(call, interim),
+            Expected::Body(call) => self.read_body(call),
+            // Unsolicited: a proxy that ends an idle connection (408), or an answer that is longer than it
+            // announced.
+            Expected::None | Expected::Closed => {
                 self.excess |= !self.input.is_empty();
                 self.input = Vec::new();
                 Ok(false)
@@ -75,50 +74,58 @@ impl Connection {
         &mut self,
         mut call: Box<Call<RecvResponse>>,
         mut interim: usize,
-    ) -> Result<bool, Failure> {
+    ) -> Result<bool, StreamError> {
         let (used, response) = call
             .try_response(&self.input, false)
-            .map_err(|e| Failure::Malformed(excerpt(&e.to_string())))?;
+            .map_err(|e| StreamError::Malformed(excerpt(&e.to_string())))?;
         self.input.drain(..used);
         let Some(response) = response else {
             interim += used;
             if interim + self.input.len() > HEAD_LIMIT {
-                return Err(Failure::HeadTooLong(HEAD_LIMIT));
+                return Err(StreamError::HeadTooLong(HEAD_LIMIT));
             }
-            self.answer = Answer::Head { call, interim };
+            self.expected = Expected::Head { call, interim };
             return Ok(used > 0);
         };
-        let (head, ()) = response.into_parts();
-        self.tell(Event::Head(Head { status: head.status, headers: head.headers }));
-        match call.proceed() {
+        let (http::response::Parts { status, headers, .. }, ()) = response.into_parts();
+        let next = call.proceed();
+        let length = match &next {
+            Some(RecvResponseResult::RecvBody(call)) => match call.body_mode() {
+                BodyMode::LengthDelimited(length) => Some(length),
+                _ => None,
+            },
+            _ => None,
+        };
+        self.emit(StreamEvent::Head(Head { status, headers, length }));
+        match next {
             Some(RecvResponseResult::RecvBody(call)) => {
-                self.answer = Answer::Body(Box::new(call));
+                self.expected = Expected::Body(Box::new(call));
             }
             Some(RecvResponseResult::Redirect(call)) => self.ended(call.must_close_connection()),
             Some(RecvResponseResult::Cleanup(call)) => self.ended(call.must_close_connection()),
-            None => return Err(Failure::Malformed("its head cannot be understood".to_owned())),
+            None => return Err(StreamError::Malformed("its head cannot be understood".to_owned())),
         }
         Ok(true)
     }
 
-    fn read_body(&mut self, mut call: Box<Call<RecvBody>>) -> Result<bool, Failure> {
+    fn read_body(&mut self, mut call: Box<Call<RecvBody>>) -> Result<bool, StreamError> {
         let mut piece = vec![0; PIECE.min(self.input.len())];
         let (used, made) = call
             .read(&self.input, &mut piece)
-            .map_err(|e| Failure::Malformed(excerpt(&e.to_string())))?;
+            .map_err(|e| StreamError::Malformed(excerpt(&e.to_string())))?;
         self.input.drain(..used);
         if made > 0 {
             piece.truncate(made);
-            self.tell(Event::Data(piece));
+            self.emit(StreamEvent::Data(piece));
         }
         if call.body_mode() != BodyMode::CloseDelimited && call.can_proceed() {
             self.body_ended(call);
             return Ok(false);
         }
         if used == 0 && self.input.len() > FRAMING_LIMIT {
-            return Err(Failure::Malformed("a chunk has no readable length".to_owned()));
+            return Err(StreamError::Malformed("a chunk has no readable length".to_owned()));
         }
-        self.answer = Answer::Body(call);
+        self.expected = Expected::Body(call);
         Ok(used > 0)
     }
 
@@ -132,27 +139,27 @@ impl Connection {
 
     /// The answer is whole.
     fn ended(&mut self, must_close: bool) {
-        // Bytes that nobody asked for cannot be told from the next answer.
+        // Further bytes would be taken for the next answer.
         self.excess |= !self.input.is_empty();
-        self.answer = if must_close || self.excess { Answer::Closed } else { Answer::None };
-        self.tell(Event::End);
+        self.expected = if must_close || self.excess { Expected::Closed } else { Expected::None };
+        self.emit(StreamEvent::End);
     }
 }
 
-impl Protocol for Connection {
+impl Protocol for Http1 {
     fn open(&mut self, request: &Request, _now: Moment) -> Result<StreamId, String> {
         let (bytes, call) = write(request)?;
         self.output.extend_from_slice(&bytes);
-        self.answer = Answer::Head { call: Box::new(call), interim: 0 };
+        self.expected = Expected::Head { call: Box::new(call), interim: 0 };
         self.begun += 1;
         Ok(self.begun)
     }
 
     fn slots(&self) -> Option<usize> {
-        match self.answer {
-            Answer::None => Some(1),
-            Answer::Head { .. } | Answer::Body(_) => Some(0),
-            Answer::Closed => None,
+        match self.expected {
+            Expected::None => Some(1),
+            Expected::Head { .. } | Expected::Body(_) => Some(0),
+            Expected::Closed => None,
         }
     }
 
@@ -163,22 +170,22 @@ impl Protocol for Connection {
     fn reset(&mut self, stream: StreamId) {
         if stream == self.begun {
             // What is left of the answer would be taken for the next one.
-            self.answer = Answer::Closed;
+            self.expected = Expected::Closed;
             self.events.clear();
         }
     }
 
     fn consume(&mut self, _stream: StreamId, _length: usize) {}
 
-    fn receive(&mut self, bytes: &[u8], _now: Moment) -> Result<(), Failure> {
+    fn receive(&mut self, bytes: &[u8], _now: Moment) -> Result<(), StreamError> {
         self.input.extend_from_slice(bytes);
         loop {
             match self.read() {
                 Ok(true) => {}
                 Ok(false) => return Ok(()),
                 Err(failure) => {
-                    self.answer = Answer::Closed;
-                    self.tell(Event::Failed(failure));
+                    self.expected = Expected::Closed;
+                    self.emit(StreamEvent::Failed(failure));
                     return Ok(());
                 }
             }
@@ -186,36 +193,37 @@ impl Protocol for Connection {
     }
 
     fn closed(&mut self, in_good_order: bool) {
-        match std::mem::replace(&mut self.answer, Answer::Closed) {
-            // TLS says goodbye at a true end, so this body is not cut short. A plain connection cannot
-            // tell.
-            Answer::Body(call) if call.body_mode() == BodyMode::CloseDelimited && in_good_order => {
-                self.tell(Event::End);
+        match std::mem::replace(&mut self.expected, Expected::Closed) {
+            // With close_notify this body is not cut short. A plain connection has no such sign.
+            Expected::Body(call)
+                if call.body_mode() == BodyMode::CloseDelimited && in_good_order =>
+            {
+                self.emit(StreamEvent::End);
             }
-            Answer::Body(_) => self.tell(Event::Failed(ended())),
-            Answer::Head { interim, .. } => {
+            Expected::Body(_) => self.emit(StreamEvent::Failed(ended())),
+            Expected::Head { interim, .. } => {
                 let failure = match interim + self.input.len() {
                     0 => ended(),
-                    length => Failure::CutHead(length),
+                    length => StreamError::CutHead(length),
                 };
-                self.tell(Event::Failed(failure));
+                self.emit(StreamEvent::Failed(failure));
             }
-            Answer::None | Answer::Closed => {}
+            Expected::None | Expected::Closed => {}
         }
     }
 
-    fn fail(&mut self, failure: &Failure) {
+    fn fail(&mut self, failure: &StreamError) {
         if self.slots() == Some(0) {
-            self.tell(Event::Failed(failure.clone()));
+            self.emit(StreamEvent::Failed(failure.clone()));
         }
-        self.answer = Answer::Closed;
+        self.expected = Expected::Closed;
     }
 
     fn has_excess(&self) -> bool {
         self.excess
     }
 
-    fn next_event(&mut self) -> Option<(StreamId, Event)> {
+    fn next_event(&mut self) -> Option<(StreamId, StreamEvent)> {
         self.events.pop_front()
     }
 
@@ -227,13 +235,13 @@ impl Protocol for Connection {
         None
     }
 
-    fn on_time(&mut self, _now: Moment) -> Result<(), Failure> {
+    fn on_time(&mut self, _now: Moment) -> Result<(), StreamError> {
         Ok(())
     }
 }
 
-fn ended() -> Failure {
-    Failure::Ended("it closed the connection".to_owned())
+fn ended() -> StreamError {
+    StreamError::Ended("it closed the connection".to_owned())
 }
 
 /// The whole request in one piece, and what waits for its answer; else what is wrong with it.

@@ -1,8 +1,8 @@
 //! HTTP/2 (RFC 9113), the client's side of one connection: many exchanges at a time, each a stream. Frames and
 //! HPACK are read and written by `ringline-h2`; what they mean for the streams is decided here.
 //!
-//! Of a stream that is over nothing is remembered. What still comes for it is counted against the window of the
-//! connection, as the other side counts it, and dropped.
+//! Nothing is kept of a stream that is over. What still comes for it counts against the connection's window, as it
+//! does for the peer, and is dropped.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -13,12 +13,11 @@ use ringline_h2::hpack::{Decoder, Encoder, HeaderField};
 use ureq_proto::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::excerpt::excerpt;
-use crate::http::protocol::{Event, Failure, Head, Protocol, StreamId};
-use crate::http::request::Request;
+use crate::http::protocol::{Head, Protocol, Request, StreamError, StreamEvent, StreamId};
 use crate::moment::Moment;
 
 /// One connection, from its first byte.
-pub struct Connection {
+pub struct Http2 {
     /// What came and is no whole frame yet.
     input: Vec<u8>,
     output: Vec<u8>,
@@ -30,29 +29,29 @@ pub struct Connection {
     peer: Peer,
     /// How many more bytes of bodies may be sent on all streams together.
     send_window: i64,
-    /// How many bytes of bodies came on all streams since the other side was last told that more may come.
+    /// Bytes of bodies that came on all streams since the last window update of the connection.
     received: u32,
     /// A header block of which not all has come.
     block: Option<Block>,
-    events: VecDeque<(StreamId, Event)>,
-    /// When something last came, or was asked for after a silence.
-    heard: Moment,
+    events: VecDeque<(StreamId, StreamEvent)>,
+    /// When something last came, or a request ended a silence.
+    last_received: Moment,
     /// The PING that was not answered yet, and when it was sent.
     ping: Option<(u64, Moment)>,
     pings: u64,
 }
 
-/// What the other side has said of itself.
+/// What is known of the peer.
 struct Peer {
-    /// Whether it has said anything at all.
+    /// Whether its SETTINGS have come.
     known: bool,
-    /// Its SETTINGS, as far as they count for us.
+    /// Its SETTINGS, as far as they matter here.
     most_streams: usize,
     first_window: i64,
     largest_frame: usize,
     /// GOAWAY: it processes no new stream.
     is_leaving: bool,
-    /// Why, if it said so.
+    /// Why, if it gave an error.
     goodbye: Option<String>,
 }
 
@@ -61,17 +60,18 @@ struct Stream {
     /// The part of the request's body that was not sent yet.
     body: Vec<u8>,
     send_window: i64,
-    /// How many more bytes the other side may send, as it was told.
+    /// How many more bytes the peer may send.
     receive_window: i64,
-    /// Bytes that were used since it was told so.
+    /// Bytes that were used since the last window update.
     used: u32,
-    answer: Answer,
+    expected: Expected,
 }
 
-enum Answer {
-    Awaited,
-    /// Its head has come. `left`: how many bytes are missing to the length that it announced.
-    Begun {
+/// What is to come of an answer.
+enum Expected {
+    Head,
+    /// `left`: how many bytes are missing to the length that was announced.
+    Body {
         left: Option<u64>,
     },
 }
@@ -91,14 +91,14 @@ const MAX_CONCURRENT_STREAMS: u16 = 3;
 const INITIAL_WINDOW_SIZE: u16 = 4;
 const MAX_FRAME_SIZE: u16 = 5;
 
-/// The size of all windows until something else is said.
+/// The initial size of all windows.
 const FIRST_WINDOW: u32 = 65_535;
 
 /// The greatest size of a window.
 const LARGEST_WINDOW: i64 = (1 << 31) - 1;
 
-/// What may come on a stream before any of it is used, in bytes. Whoever follows pods is told of a hundred at
-/// once, and the API server ends a watch that falls behind.
+/// What may come on a stream before any of it is used, in bytes. A watch begins with a hundred pods at once, and the
+/// API server ends one that falls behind.
 const STREAM_WINDOW: u32 = 1 << 20;
 
 /// What may come on all streams together before any of it is used, in bytes: as much as sixteen streams may hold
@@ -114,24 +114,24 @@ const BLOCK_LIMIT: usize = 64 * 1024;
 /// And so many frames: those may be empty.
 const BLOCK_FRAMES: usize = 64;
 
-/// What a server is taken for that has not told how many streams it allows: as many as RFC 9113 recommends at
-/// least, and as Kubernetes has by default.
+/// How many streams are assumed until SETTINGS say otherwise: as many as RFC 9113 recommends at least, and as
+/// Kubernetes has by default.
 const USUAL_STREAMS: usize = 100;
 
-/// The other side's dynamic table by default, in bytes.
+/// The peer's dynamic table by default, in bytes.
 const TABLE: usize = 4096;
 
-/// So long nothing comes on a connection with open streams, then it is asked for a sign of life.
+/// After so long without a byte on a connection with open streams, a PING is sent.
 const SILENCE: Duration = Duration::from_secs(3);
 
-/// So long that may take.
-const PING_PATIENCE: Duration = Duration::from_secs(6);
+/// How long its answer may take.
+const PING_TIMEOUT: Duration = Duration::from_secs(6);
 
-impl Connection {
+impl Http2 {
     /// A new one: [`Protocol::output`] holds its preface.
     pub fn new(now: Moment) -> Self {
         let mut output = PREFACE.to_vec();
-        // All else is as RFC 9113 has it without a word.
+        // The rest is RFC 9113's default.
         frame::encode_frame_header(&mut output, 12, frame::FRAME_SETTINGS, 0, 0);
         for (id, value) in [(ENABLE_PUSH, 0), (INITIAL_WINDOW_SIZE, STREAM_WINDOW)] {
             output.extend_from_slice(&id.to_be_bytes());
@@ -139,7 +139,7 @@ impl Connection {
         }
         let increment = CONNECTION_WINDOW - FIRST_WINDOW;
         Frame::WindowUpdate { stream_id: 0, increment }.encode(&mut output);
-        // Each request is written by itself: no table that both sides keep.
+        // Each request is encoded by itself: without a dynamic table.
         let mut encoder = Encoder::new(0);
         encoder.update_max_table_size(0);
         Self {
@@ -161,19 +161,19 @@ impl Connection {
             received: 0,
             block: None,
             events: VecDeque::new(),
-            heard: now,
+            last_received: now,
             ping: None,
             pings: 0,
         }
     }
 }
 
-impl Protocol for Connection {
+impl Protocol for Http2 {
     fn open(&mut self, request: &Request, now: Moment) -> Result<StreamId, String> {
         let id = self.next;
         self.next += 2;
         if self.streams.is_empty() {
-            self.heard = now;
+            self.last_received = now;
         }
         let body = request.body.as_deref().unwrap_or_default().as_bytes().to_vec();
         let block = self.encode(request);
@@ -183,7 +183,7 @@ impl Protocol for Connection {
             send_window: self.peer.first_window,
             receive_window: STREAM_WINDOW.into(),
             used: 0,
-            answer: Answer::Awaited,
+            expected: Expected::Head,
         };
         self.streams.insert(id, stream);
         self.send_bodies();
@@ -201,7 +201,7 @@ impl Protocol for Connection {
 
     fn reset(&mut self, stream: StreamId) {
         self.end_with(stream, ErrorCode::Cancel);
-        // What it has told so far interests nobody.
+        // What came of it so far is not wanted either.
         self.events.retain(|(of, _)| *of != stream);
     }
 
@@ -215,8 +215,8 @@ impl Protocol for Connection {
         }
     }
 
-    fn receive(&mut self, bytes: &[u8], now: Moment) -> Result<(), Failure> {
-        self.heard = now;
+    fn receive(&mut self, bytes: &[u8], now: Moment) -> Result<(), StreamError> {
+        self.last_received = now;
         self.input.extend_from_slice(bytes);
         let mut input = std::mem::take(&mut self.input);
         match self.take_frames(&input) {
@@ -230,7 +230,7 @@ impl Protocol for Connection {
                 let goaway =
                     Frame::GoAway { last_stream_id: 0, error_code, debug_data: Vec::new() };
                 goaway.encode(&mut self.output);
-                Err(Failure::Malformed(match error {
+                Err(StreamError::Malformed(match error {
                     H2Error::ProtocolError(why) | H2Error::MaxSizeExceeded(why) => excerpt(&why),
                     other => excerpt(&other.to_string()),
                 }))
@@ -243,13 +243,13 @@ impl Protocol for Connection {
             Some(why) => format!("it closed the connection: {why}"),
             None => "it closed the connection".to_owned(),
         };
-        self.fail(&Failure::Ended(why));
+        self.fail(&StreamError::Ended(why));
     }
 
-    fn fail(&mut self, failure: &Failure) {
+    fn fail(&mut self, failure: &StreamError) {
         self.peer.is_leaving = true;
         for (id, _) in std::mem::take(&mut self.streams) {
-            self.events.push_back((id, Event::Failed(failure.clone())));
+            self.events.push_back((id, StreamEvent::Failed(failure.clone())));
         }
     }
 
@@ -257,7 +257,7 @@ impl Protocol for Connection {
         false
     }
 
-    fn next_event(&mut self) -> Option<(StreamId, Event)> {
+    fn next_event(&mut self) -> Option<(StreamId, StreamEvent)> {
         self.events.pop_front()
     }
 
@@ -270,18 +270,18 @@ impl Protocol for Connection {
             return None;
         }
         Some(match self.ping {
-            Some((_, sent)) => sent.max(self.heard) + PING_PATIENCE,
-            None => self.heard + SILENCE,
+            Some((_, sent)) => sent.max(self.last_received) + PING_TIMEOUT,
+            None => self.last_received + SILENCE,
         })
     }
 
-    fn on_time(&mut self, now: Moment) -> Result<(), Failure> {
+    fn on_time(&mut self, now: Moment) -> Result<(), StreamError> {
         if self.deadline().is_none_or(|deadline| now < deadline) {
             return Ok(());
         }
         if let Some((_, sent)) = self.ping {
-            let silent = now.since(sent.max(self.heard));
-            return Err(Failure::Ended(format!("no sign of life for {silent:.0?}")));
+            let silent = now.since(sent.max(self.last_received));
+            return Err(StreamError::Ended(format!("no sign of life for {silent:.0?}")));
         }
         self.pings += 1;
         self.ping = Some((self.pings, now));
@@ -292,7 +292,7 @@ impl Protocol for Connection {
 }
 
 /// What goes out.
-impl Connection {
+impl Http2 {
     fn encode(&mut self, request: &Request) -> Vec<u8> {
         let field = |name: &str, value: &str| HeaderField::new(name, value);
         let mut fields = vec![
@@ -391,7 +391,7 @@ fn low_bits(number: usize) -> u8 {
 }
 
 /// What comes in.
-impl Connection {
+impl Http2 {
     /// Takes all whole frames; so many bytes they have.
     fn take_frames(&mut self, input: &[u8]) -> Result<usize, H2Error> {
         let mut taken = 0;
@@ -451,11 +451,11 @@ impl Connection {
                 self.is_known(stream_id)?;
                 if self.streams.remove(&stream_id).is_some() {
                     let why = format!("it reset the stream ({error_code:?})");
-                    self.tell(
+                    self.emit(
                         stream_id,
-                        Event::Failed(match error_code {
-                            ErrorCode::RefusedStream => Failure::NotProcessed(why),
-                            _ => Failure::Ended(why),
+                        StreamEvent::Failed(match error_code {
+                            ErrorCode::RefusedStream => StreamError::NotProcessed(why),
+                            _ => StreamError::Ended(why),
                         }),
                     );
                 }
@@ -557,7 +557,7 @@ impl Connection {
         }
         for (id, _) in self.streams.split_off(&last.saturating_add(1)) {
             let why = "it takes no more requests on this connection (GOAWAY)".to_owned();
-            self.tell(id, Event::Failed(Failure::NotProcessed(why)));
+            self.emit(id, StreamEvent::Failed(StreamError::NotProcessed(why)));
         }
     }
 
@@ -584,7 +584,7 @@ impl Connection {
             self.malformed(id, ErrorCode::FlowControlError, "more came than was allowed");
             return Ok(());
         }
-        let Answer::Begun { left } = &mut stream.answer else {
+        let Expected::Body { left } = &mut stream.expected else {
             self.malformed(id, ErrorCode::ProtocolError, "a body without a head");
             return Ok(());
         };
@@ -598,7 +598,7 @@ impl Connection {
         }
         let padding = (length as usize).saturating_sub(payload.len());
         if !payload.is_empty() {
-            self.tell(id, Event::Data(payload));
+            self.emit(id, StreamEvent::Data(payload));
         }
         if ends_stream {
             self.answer_ended(id);
@@ -612,11 +612,11 @@ impl Connection {
         let Some(Block { stream: id, bytes, ends_stream, .. }) = self.block.take() else {
             return Ok(());
         };
-        // Whether somebody wants it or not: what follows is written by reference to it.
+        // Wanted or not: later blocks refer to it.
         let fields = self.decoder.decode(&bytes)?;
         let Some(stream) = self.streams.get_mut(&id) else { return Ok(()) };
-        if let Answer::Begun { .. } = stream.answer {
-            // Trailers: nobody reads them.
+        if let Expected::Body { .. } = stream.expected {
+            // Trailers are not read.
             if ends_stream {
                 self.answer_ended(id);
             } else {
@@ -625,10 +625,10 @@ impl Connection {
             return Ok(());
         }
         match head_of(fields) {
-            Ok((head, _)) if head.status.is_informational() && !ends_stream => {}
-            Ok((head, length)) if !head.status.is_informational() => {
-                stream.answer = Answer::Begun { left: length };
-                self.tell(id, Event::Head(head));
+            Ok(head) if head.status.is_informational() && !ends_stream => {}
+            Ok(head) if !head.status.is_informational() => {
+                stream.expected = Expected::Body { left: head.length };
+                self.emit(id, StreamEvent::Head(head));
                 if ends_stream {
                     self.answer_ended(id);
                 }
@@ -641,23 +641,23 @@ impl Connection {
 
     fn answer_ended(&mut self, id: StreamId) {
         let Some(stream) = self.streams.get(&id) else { return };
-        let is_cut = matches!(stream.answer, Answer::Begun { left: Some(1..) });
+        let is_cut = matches!(stream.expected, Expected::Body { left: Some(1..) });
         if stream.body.is_empty() {
             self.streams.remove(&id);
         } else {
-            // It needed no more of the request to answer it.
+            // It was answered without the rest of the request.
             self.end_with(id, ErrorCode::Cancel);
         }
-        let cut = || Failure::Ended("its body is shorter than its content-length".to_owned());
-        self.tell(id, if is_cut { Event::Failed(cut()) } else { Event::End });
+        let cut = || StreamError::Ended("its body is shorter than its content-length".to_owned());
+        self.emit(id, if is_cut { StreamEvent::Failed(cut()) } else { StreamEvent::End });
     }
 
     fn malformed(&mut self, id: StreamId, error_code: ErrorCode, why: &str) {
         self.end_with(id, error_code);
-        self.tell(id, Event::Failed(Failure::Malformed(why.to_owned())));
+        self.emit(id, StreamEvent::Failed(StreamError::Malformed(why.to_owned())));
     }
 
-    /// Nothing can come for a stream that was never opened.
+    /// An error for a stream that was never opened.
     fn is_known(&self, id: StreamId) -> Result<(), H2Error> {
         if id % 2 == 1 && id < self.next {
             return Ok(());
@@ -665,7 +665,7 @@ impl Connection {
         Err(violation("it answers what was not asked"))
     }
 
-    fn tell(&mut self, id: StreamId, event: Event) {
+    fn emit(&mut self, id: StreamId, event: StreamEvent) {
         self.events.push_back((id, event));
     }
 }
@@ -687,9 +687,8 @@ fn begins_well(header: &FrameHeader, bytes: &[u8]) -> Result<(), H2Error> {
     Ok(())
 }
 
-/// The head that these fields make, and the length of the body that it announces; else what is wrong with them
-/// (RFC 9113, 8.2 and 8.3).
-fn head_of(fields: Vec<HeaderField>) -> Result<(Head, Option<u64>), String> {
+/// The head that these fields make; else what is wrong with them (RFC 9113, 8.2 and 8.3).
+fn head_of(fields: Vec<HeaderField>) -> Result<Head, String> {
     let mut status = None;
     let mut headers = HeaderMap::new();
     for HeaderField { name, value } in fields {
@@ -711,7 +710,7 @@ fn head_of(fields: Vec<HeaderField>) -> Result<(Head, Option<u64>), String> {
     let status = status.ok_or("it has no status")?;
     let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
     let length = match lengths.next() {
-        // Of what has no body it may tell the length nevertheless.
+        // Without a body, too, its length may be given.
         None | Some(_) if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) => {
             None
         }
@@ -725,7 +724,7 @@ fn head_of(fields: Vec<HeaderField>) -> Result<(Head, Option<u64>), String> {
             number
         }
     };
-    Ok((Head { status, headers }, length))
+    Ok(Head { status, headers, length })
 }
 
 /// What HTTP/2 has no place for (RFC 9113, 8.2.2).

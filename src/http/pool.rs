@@ -1,5 +1,5 @@
-//! The connections to one server, and the one thread that owns them. It starts with the first request, and ends
-//! when nothing was asked for a while: then nothing is left of it.
+//! The connections to one server, and the one thread that owns them. It starts with the first request and ends
+//! after a while without any; then no connection is left.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -13,12 +13,10 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use ureq_proto::http::StatusCode;
 
 use crate::clock::Clock;
-use crate::http::connection::Connection;
+use crate::http::connection::{Connection, timespec};
 use crate::http::dial::{self, Stream, Tls};
 use crate::http::error::{Cause, Error, Party};
-use crate::http::exchange::timespec;
-use crate::http::protocol::{Event, Failure, Head, StreamId};
-use crate::http::request::Request;
+use crate::http::protocol::{Head, Request, StreamError, StreamEvent, StreamId};
 use crate::moment::Moment;
 
 /// Stack of a thread that shakes hands, in bytes. That takes 20 KiB, 48 in a debug build.
@@ -47,32 +45,36 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How long a connection is kept without an exchange.
 const IDLE: Duration = Duration::from_secs(3);
 
-/// So often a request is sent again that the server has not looked at.
+/// How often a request is sent again that the server has not processed.
 const MOST_TRIES: u32 = 5;
 
-/// How long a connection is new: it may end because nobody is there who could answer.
+/// How long a connection is new: it may end because no server is behind it.
 const SETTLED: Duration = Duration::from_secs(1);
 
-/// So soon after it was sent, a request met a connection that had ended already. Later it was looked at.
+/// A request that fails so soon after it was sent met a connection that had ended already. Later it may have been
+/// processed.
 const CROSSED: Duration = Duration::from_secs(1);
 
-/// One request, and who takes in its answer. All of it is called on the pool's thread: nothing may block.
+/// One request, and what is done with its answer. All methods are called on the pool's thread and must not block.
 pub trait Exchange: Send {
     /// The request in a few words, for people.
     fn asked(&self) -> String;
-    /// The request as it is to be sent now: once for each time that it is sent.
+    /// The request as it is to be sent now; called each time that it is sent.
     ///
     /// # Errors
     /// It cannot be sent.
     fn request(&mut self) -> Result<Request, Error>;
-    /// The head of the answer came. True: the rest may take as long as it likes.
-    fn head(&mut self, head: Head) -> bool;
+    /// The head of the answer came. True: there is no time-out for its body.
+    ///
+    /// # Errors
+    /// The body is not wanted.
+    fn head(&mut self, head: Head) -> Result<bool, Cause>;
     /// A piece of the body came.
     ///
     /// # Errors
     /// No more of it is wanted.
     fn data(&mut self, piece: &[u8]) -> Result<(), Cause>;
-    /// It is over, and its answer whole or not: called once. What it gives is asked in its place.
+    /// It is over, and its answer complete or not: called once. What it returns is requested in its place.
     fn end(self: Box<Self>, end: Result<(), Error>) -> Option<Box<dyn Exchange>>;
 }
 
@@ -89,14 +91,14 @@ struct Shared {
     /// What TLS needs to know; asked for each connection, for files are replaced.
     tls: Box<dyn Fn() -> Result<Tls, Error> + Send + Sync>,
     clock: Clock,
-    state: Mutex<State>,
-    /// Where the server's name last led: who resolves it may be gone meanwhile.
+    state: Mutex<Mailbox>,
+    /// The addresses that the server's name last had: DNS may fail meanwhile.
     addresses: Mutex<Vec<SocketAddr>>,
-    /// Told when there is more room than before.
+    /// Called when there is more room than before.
     grown: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
-struct State {
+struct Mailbox {
     /// What the thread has not seen yet.
     submitted: Vec<Call>,
     /// Wakes the thread. `None`: there is none.
@@ -116,7 +118,7 @@ struct Call {
     since: Moment,
     until: Moment,
     cancel: Cancel,
-    /// How often the server has not looked at it.
+    /// How often the server has not processed it.
     tries: u32,
     /// Whether it was sent again because its connection had ended.
     repeated: bool,
@@ -129,7 +131,7 @@ impl Pool {
         tls: impl Fn() -> Result<Tls, Error> + Send + Sync + 'static,
         clock: Clock,
     ) -> Self {
-        let state = State {
+        let state = Mailbox {
             submitted: Vec::new(),
             waker: None,
             open: 0,
@@ -147,21 +149,20 @@ impl Pool {
         }))
     }
 
-    /// With whom.
+    /// The server.
     pub fn party(&self) -> &Party {
         &self.0.party
     }
 
-    /// By whose clock.
+    /// The clock that times are measured by.
     pub fn clock(&self) -> Clock {
         self.0.clock
     }
 
-    /// Tells when more exchanges are possible at a time than before; the first who asks is told. It must not
-    /// block.
-    pub fn when_grown(&self, tell: impl Fn() + Send + Sync + 'static) {
-        // Nobody else asks.
-        let _ = self.0.grown.set(Box::new(tell));
+    /// Sets what is called when more exchanges are possible at a time than before, once. It must not block.
+    pub fn when_grown(&self, call: impl Fn() + Send + Sync + 'static) {
+        // A second call changes nothing.
+        let _ = self.0.grown.set(Box::new(call));
     }
 
     /// How many more exchanges could begin now without waiting for others to end.
@@ -213,7 +214,7 @@ impl Cancel {
     }
 }
 
-impl State {
+impl Mailbox {
     fn wake(&self) {
         if let Some(waker) = &self.waker {
             // It fails only if it was woken 2^64 times since.
@@ -223,13 +224,13 @@ impl State {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Mailbox> {
         lock(&self.state)
     }
 
     /// Ends an exchange, and submits what is to be asked in its place.
     fn end(self: &Arc<Self>, call: Call, end: Result<(), Error>) {
-        // There is room again before anybody hears of it: the next may come at once.
+        // There is room again before `end` is called: it may submit the next.
         self.lock().open -= 1;
         if let Some(exchange) = call.exchange.end(end) {
             let left = self.clock.now().until(call.until);
@@ -237,8 +238,8 @@ impl Shared {
         }
     }
 
-    /// A connected socket with TLS. Every address of the server is tried: where its name led the last time, for
-    /// at most half of the time, and then where it leads now.
+    /// A connected socket with TLS. Every address of the server is tried: first those that its name had the last time,
+    /// for at most half of the time, and then those that it has now.
     fn dial(&self) -> Result<Stream, Error> {
         let until = self.clock.now() + CONNECT_TIMEOUT;
         let tls = (self.tls)()?;
@@ -271,7 +272,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 struct Driver {
     shared: Arc<Shared>,
     wake: Arc<OwnedFd>,
-    connections: Vec<Open>,
+    connections: Vec<OpenConnection>,
     /// What has no connection yet, in the order in which it is to have one.
     waiting: VecDeque<Call>,
     /// When the attempt to connect that is under way is given up.
@@ -280,7 +281,7 @@ struct Driver {
     pause: Moment,
 }
 
-struct Open {
+struct OpenConnection {
     connection: Connection,
     /// When it was opened, or its last exchange ended.
     idle_since: Moment,
@@ -302,7 +303,7 @@ struct Flight {
 }
 
 impl Driver {
-    fn start(shared: &Arc<Shared>, state: &mut State) -> std::io::Result<()> {
+    fn start(shared: &Arc<Shared>, state: &mut Mailbox) -> std::io::Result<()> {
         let wake = Arc::new(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?);
         let driver = Self {
             shared: Arc::clone(shared),
@@ -341,7 +342,7 @@ impl Driver {
         }
     }
 
-    /// What the others have left for this thread.
+    /// Takes what other threads have put into the mailbox.
     fn take_over(&mut self, now: Moment) {
         let mut state = self.shared.lock();
         self.waiting.extend(state.submitted.drain(..));
@@ -357,12 +358,8 @@ impl Driver {
         };
         drop(state);
         self.dialling = None;
-        let opened = opened.and_then(|stream| {
-            Connection::new(stream, now)
-                .map_err(|e| Cause::of_system(&e, Cause::Unreachable).with(&self.shared.party))
-        });
-        match opened {
-            Ok(connection) => self.connections.push(Open {
+        match opened.and_then(|stream| Connection::new(stream, &self.shared.party, now)) {
+            Ok(connection) => self.connections.push(OpenConnection {
                 connection,
                 idle_since: now,
                 opened: now,
@@ -380,8 +377,8 @@ impl Driver {
     }
 
     /// Those that take new exchanges.
-    fn usable(&self) -> impl Iterator<Item = &Open> {
-        self.connections.iter().filter(|open| open.connection.slots().is_some())
+    fn usable(&self) -> impl Iterator<Item = &OpenConnection> {
+        self.connections.iter().filter(|open| open.connection.protocol.slots().is_some())
     }
 
     /// Sends and receives what can be, and passes on what came.
@@ -389,36 +386,38 @@ impl Driver {
         let Some(open) = self.connections.get_mut(index) else { return };
         open.connection.progress(now);
         let mut again = Vec::new();
-        while let Some((stream, event)) = open.connection.next_event() {
+        while let Some((stream, event)) = open.connection.protocol.next_event() {
             let Some(place) = open.flights.iter().position(|flight| flight.stream == stream) else {
                 continue;
             };
             let Some(flight) = open.flights.get_mut(place) else { continue };
+            let exchange = &mut flight.call.exchange;
             let ended = match event {
-                Event::Head(head) => {
+                StreamEvent::Head(head) => {
                     open.answered = true;
                     flight.status = Some(head.status);
-                    if flight.call.exchange.head(head) {
-                        flight.until = None;
-                    }
-                    continue;
-                }
-                Event::Data(piece) => {
-                    flight.length += piece.len();
-                    match flight.call.exchange.data(&piece) {
-                        Ok(()) => {
-                            open.connection.consume(stream, piece.len());
+                    match exchange.head(head) {
+                        Ok(false) => continue,
+                        Ok(true) => {
+                            flight.until = None;
                             continue;
                         }
-                        Err(cause) => {
-                            open.connection.reset(stream);
-                            Err(cause)
-                        }
+                        Err(cause) => Err(cause),
                     }
                 }
-                Event::End => Ok(()),
-                Event::Failed(failure) => Err(match failure {
-                    Failure::NotProcessed(_)
+                StreamEvent::Data(piece) => {
+                    flight.length += piece.len();
+                    match exchange.data(&piece) {
+                        Ok(()) => {
+                            open.connection.protocol.consume(stream, piece.len());
+                            continue;
+                        }
+                        Err(cause) => Err(cause),
+                    }
+                }
+                StreamEvent::End => Ok(()),
+                StreamEvent::Failed(failure) => Err(match failure {
+                    StreamError::NotProcessed(_)
                         if flight.status.is_none() && flight.call.tries < MOST_TRIES =>
                     {
                         flight.call.tries += 1;
@@ -427,9 +426,9 @@ impl Driver {
                     }
                     // The server has closed a connection that was idle for a while. It may also have taken the
                     // request and then died: no request does more when it is sent twice, for each carries a
-                    // UID, a resourceVersion, or the name of what it creates. But whoever asks should know of an
+                    // UID, a resourceVersion, or the name of what it creates. But the caller must learn of an
                     // answer that may be lost.
-                    Failure::Ended(_)
+                    StreamError::Ended(_)
                         if flight.may_be_repeated(open.answered, open.opened, now) =>
                     {
                         flight.call.repeated = true;
@@ -439,6 +438,9 @@ impl Driver {
                     failure => failure.cause(flight.status, flight.length),
                 }),
             };
+            if ended.is_err() {
+                open.connection.protocol.reset(stream);
+            }
             let call = open.flights.swap_remove(place).call;
             open.idle_since = now;
             let party = &self.shared.party;
@@ -450,13 +452,13 @@ impl Driver {
         }
     }
 
-    /// Ends what nobody waits for any more, and what has taken too long.
+    /// Ends what was cancelled, and what has taken too long.
     fn give_up(&mut self, now: Moment) {
         let mut over = Vec::new();
         for open in &mut self.connections {
             while let Some(place) = open.flights.iter().position(|flight| flight.is_over(now)) {
                 let flight = open.flights.swap_remove(place);
-                open.connection.reset(flight.stream);
+                open.connection.protocol.reset(flight.stream);
                 open.idle_since = now;
                 over.push((flight.call, true));
             }
@@ -485,7 +487,7 @@ impl Driver {
             let open = self
                 .connections
                 .iter_mut()
-                .find(|open| open.connection.slots().is_some_and(|slots| slots > 0));
+                .find(|open| open.connection.protocol.slots().is_some_and(|slots| slots > 0));
             let Some(open) = open else {
                 self.dial(now);
                 break;
@@ -495,7 +497,7 @@ impl Driver {
             }
             let Some(mut call) = self.waiting.pop_front() else { break };
             let opened = call.exchange.request().and_then(|request| {
-                open.connection.open(&request, now).map_err(|why| {
+                open.connection.protocol.open(&request, now).map_err(|why| {
                     let error = Cause::Unsendable(why).with(&self.shared.party);
                     error.asking(call.exchange.asked())
                 })
@@ -535,7 +537,7 @@ impl Driver {
         state.dials = state.dials.wrapping_add(1);
         let (number, shared) = (state.dials, Arc::clone(&self.shared));
         drop(state);
-        // The resolver waits as long as it likes, and what is under way is not to wait for that.
+        // The resolver has time-outs of its own, and open exchanges must not wait for it.
         let started =
             thread::Builder::new().name("dial".to_owned()).stack_size(STACK).spawn(move || {
                 let dialled = shared.dial();
@@ -554,10 +556,10 @@ impl Driver {
         }
     }
 
-    /// Tells how many exchanges can be under way at a time.
+    /// Publishes how many exchanges can be under way at a time.
     fn publish_room(&self) {
         let shared = self.usable().filter(|open| open.connection.is_shared());
-        let room = match shared.map(|open| open.connection.capacity()).max() {
+        let room = match shared.map(|open| open.connection.protocol.capacity()).max() {
             Some(capacity) => capacity.saturating_mul(MOST_SHARED),
             None if self.usable().next().is_some() => MOST_UNSHARED,
             // What was found out last.
@@ -566,12 +568,12 @@ impl Driver {
         let mut state = self.shared.lock();
         let has_grown = std::mem::replace(&mut state.room, room) < room;
         drop(state);
-        if let Some(tell) = self.shared.grown.get().filter(|_| has_grown) {
-            tell();
+        if let Some(call) = self.shared.grown.get().filter(|_| has_grown) {
+            call();
         }
     }
 
-    /// Whether the thread is to end: nothing is open, and nobody has asked for anything meanwhile.
+    /// Whether the thread is to end: nothing is open, and nothing was submitted meanwhile.
     fn is_done(&mut self) -> bool {
         if !self.connections.is_empty() || !self.waiting.is_empty() || self.dialling.is_some() {
             return false;
@@ -614,9 +616,9 @@ impl Driver {
     }
 }
 
-impl Open {
+impl OpenConnection {
     fn is_of_use(&self, now: Moment) -> bool {
-        let takes_more = self.connection.slots().is_some() && now < self.idle_since + IDLE;
+        let takes_more = self.connection.protocol.slots().is_some() && now < self.idle_since + IDLE;
         !self.flights.is_empty() || takes_more
     }
 }

@@ -1,11 +1,28 @@
-//! What HTTP/1.1 and HTTP/2 have in common for whoever has a connection: requests out, events in. Without I/O
+//! What HTTP/1.1 and HTTP/2 have in common: requests out, events in. Without I/O
 //! and without a clock.
 
-use ureq_proto::http::{HeaderMap, StatusCode};
+use ureq_proto::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::http::error::Cause;
-use crate::http::request::Request;
 use crate::moment::Moment;
+
+/// One request.
+pub struct Request {
+    /// What is done.
+    pub method: Method,
+    /// What is asked for: path and query; to a proxy (HTTP/1.1 only) the whole URI; for CONNECT host and port.
+    pub target: String,
+    /// The header `Host`, or `:authority`.
+    pub authority: String,
+    /// All headers but that and the length of the body. One that is sensitive is not compressed into any table.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The body.
+    pub body: Option<String>,
+}
+
+/// The name of the program in its requests.
+pub const USER_AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("k8s-spot-handler/", env!("CARGO_PKG_VERSION")));
 
 /// One exchange on a connection. HTTP/1.1 counts its exchanges, for HTTP/2 it is the stream's identifier.
 pub type StreamId = u32;
@@ -21,7 +38,7 @@ pub trait Protocol: Send {
     fn slots(&self) -> Option<usize>;
     /// How many exchanges it carries at a time, as far as is known.
     fn capacity(&self) -> usize;
-    /// Nobody wants the rest of this exchange.
+    /// The rest of this exchange is not wanted.
     fn reset(&mut self, stream: StreamId);
     /// So many bytes of the body of this exchange were used: as many more may come.
     fn consume(&mut self, stream: StreamId, length: usize);
@@ -30,24 +47,24 @@ pub trait Protocol: Send {
     /// # Errors
     /// It breaks the protocol, so that the connection is of no more use: how. What is in
     /// [`Protocol::output`] may still be sent.
-    fn receive(&mut self, bytes: &[u8], now: Moment) -> Result<(), Failure>;
-    /// Nothing more will come; whether the other side has said so itself (TLS's `close_notify`).
+    fn receive(&mut self, bytes: &[u8], now: Moment) -> Result<(), StreamError>;
+    /// The connection was closed; in good order: the peer announced it (TLS's `close_notify`).
     fn closed(&mut self, in_good_order: bool);
     /// All exchanges end so.
-    fn fail(&mut self, failure: &Failure);
-    /// Whether more came than was asked for.
+    fn fail(&mut self, failure: &StreamError);
+    /// Whether more came than was requested.
     fn has_excess(&self) -> bool;
     /// What came of the exchanges, in order.
-    fn next_event(&mut self) -> Option<(StreamId, Event)>;
+    fn next_event(&mut self) -> Option<(StreamId, StreamEvent)>;
     /// What is to be sent.
     fn output(&mut self) -> &mut Vec<u8>;
     /// When [`Protocol::on_time`] is to be called, if nothing comes before.
     fn deadline(&self) -> Option<Moment>;
-    /// It is late.
+    /// The deadline has passed.
     ///
     /// # Errors
-    /// The other side is not there any more.
-    fn on_time(&mut self, now: Moment) -> Result<(), Failure>;
+    /// The peer does not answer any more.
+    fn on_time(&mut self, now: Moment) -> Result<(), StreamError>;
 }
 
 /// The head of an answer.
@@ -57,11 +74,13 @@ pub struct Head {
     pub status: StatusCode,
     /// Its headers.
     pub headers: HeaderMap,
+    /// The length of its body, where it is announced.
+    pub length: Option<u64>,
 }
 
 /// What came of an exchange.
 #[derive(Debug)]
-pub enum Event {
+pub enum StreamEvent {
     /// The head of its answer.
     Head(Head),
     /// A piece of its body.
@@ -69,13 +88,13 @@ pub enum Event {
     /// The answer is whole.
     End,
     /// It has ended, and the answer is not whole.
-    Failed(Failure),
+    Failed(StreamError),
 }
 
 /// How an exchange or a connection ended before its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// The server has not looked at the request: the same may be asked again.
+pub enum StreamError {
+    /// The server has not processed the request: the same may be sent again.
     NotProcessed(String),
     /// It ended: how.
     Ended(String),
@@ -89,7 +108,7 @@ pub enum Failure {
     Tls(String),
 }
 
-impl Failure {
+impl StreamError {
     /// What it means for an exchange of which the head came with this status, if it did, and so many bytes of
     /// the body.
     pub fn cause(self, status: Option<StatusCode>, length: usize) -> Cause {
@@ -107,41 +126,50 @@ impl Failure {
 
 /// How much of a body is read.
 #[derive(Clone, Copy, Debug)]
-pub struct Limit {
+pub struct BodyLimit {
     /// More bytes than that are a failure.
     pub read: usize,
     /// So many bytes are kept; the rest is dropped.
     pub kept: usize,
 }
 
-/// A body as it is put together.
+/// The part of a body that has come.
 #[derive(Debug)]
-pub struct Body {
-    limit: Limit,
-    /// How many bytes have come.
+pub struct BodyBuffer {
+    limit: BodyLimit,
+    status: StatusCode,
+    /// Its length so far.
     pub length: usize,
-    /// What is kept of them.
+    /// What is kept of it.
     pub kept: Vec<u8>,
 }
 
-impl Body {
-    /// Of which nothing has come.
-    pub fn new(limit: Limit) -> Self {
-        Self { limit, length: 0, kept: Vec::new() }
-    }
-
-    /// A piece of it came.
+impl BodyBuffer {
+    /// Before its first byte.
     ///
     /// # Errors
-    /// It is longer than is read. `status`: that of its head.
-    pub fn push(&mut self, piece: &[u8], status: StatusCode) -> Result<(), Cause> {
-        self.length += piece.len();
+    /// Its head announces more than is read.
+    pub fn new(limit: BodyLimit, head: &Head) -> Result<Self, Cause> {
+        let body = Self { limit, status: head.status, length: 0, kept: Vec::new() };
+        let is_too_long = head.length.is_some_and(|length| length > limit.read as u64);
+        if is_too_long { Err(body.too_long()) } else { Ok(body) }
+    }
+
+    /// Adds the next bytes.
+    ///
+    /// # Errors
+    /// It is longer than is read.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), Cause> {
+        self.length += bytes.len();
         if self.length > self.limit.read {
-            let status = Some(status.as_u16());
-            return Err(Cause::TooLong { status, limit: self.limit.read });
+            return Err(self.too_long());
         }
-        let room = self.limit.kept.saturating_sub(self.kept.len()).min(piece.len());
-        self.kept.extend_from_slice(piece.get(..room).unwrap_or_default());
+        let room = self.limit.kept.saturating_sub(self.kept.len()).min(bytes.len());
+        self.kept.extend_from_slice(bytes.get(..room).unwrap_or_default());
         Ok(())
+    }
+
+    fn too_long(&self) -> Cause {
+        Cause::TooLong { status: Some(self.status.as_u16()), limit: self.limit.read }
     }
 }

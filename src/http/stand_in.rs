@@ -73,7 +73,7 @@ pub(crate) fn connect(
             dial::secure(socket, &party, &tls, until, clock).unwrap()
         }
     };
-    Connection::new(stream, clock.now()).unwrap()
+    Connection::new(stream, &party, clock.now()).unwrap()
 }
 
 /// A port on which nobody listens.

@@ -1,4 +1,4 @@
-//! Whom TLS trusts, and why it does not trust somebody.
+//! Which certificates TLS trusts, and why one is not trusted.
 
 use std::fmt;
 use std::path::Path;
@@ -24,8 +24,8 @@ use crate::excerpt::excerpt;
 use crate::file;
 use crate::http::error::Cause;
 
-/// What TLS needs to know to trust whoever `roots` vouch for, and nobody else; who we are, where that
-/// is told by a certificate; and which protocols over TLS may be agreed on (ALPN), the best first.
+/// A configuration that trusts certificates signed by `roots` and no others, with our client certificate, if there is
+/// one, and the protocols that ALPN may agree on, the best first.
 pub fn client_config(
     roots: RootCertStore,
     own: Option<&OwnCertificate>,
@@ -130,7 +130,7 @@ impl KeyProvider for OwnKeys {
     }
 }
 
-/// A certificate by which we are known, and its key. Never shown.
+/// A client certificate and its key. Never shown.
 pub struct OwnCertificate {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
@@ -192,7 +192,7 @@ const PEM_MARK: &[u8] = b"-----BEGIN ";
 /// Of a CA file so much is read, in bytes; a bundle of all public CAs is 250 kB.
 const CA_LIMIT: usize = 1024 * 1024;
 
-/// What a failed handshake means for the operator. `roots`: who is trusted, in words.
+/// What a failed handshake means for the operator. `roots`: which CAs are trusted, in words.
 pub fn distrust(error: rustls::Error, roots: &str) -> Cause {
     let certificate = |why: &str| Cause::Certificate(why.to_owned());
     let untrusted = || Cause::Untrusted(roots.to_owned());

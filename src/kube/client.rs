@@ -1,32 +1,33 @@
-//! Requests to the API server: whose name and token they bear, what is asked once more, and its replies. All of
-//! them share the connections of one [`Pool`].
+//! Requests to the API server and its replies: with which token and identity a request is sent, and when it is sent
+//! again. All share the connections of one [`Pool`].
 
 use std::ops::ControlFlow;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use ureq_proto::http::{self, HeaderName, HeaderValue, StatusCode, header};
+use ureq_proto::http::{HeaderName, HeaderValue, StatusCode, header};
 
 use crate::clock::Clock;
+use crate::drain::ask::{Answer, Job, PodRef};
 use crate::http::error::{Cause, Error, Party, Role};
 use crate::http::pool::{Cancel, Exchange, Pool};
-use crate::http::protocol::{Body, Head, Limit};
-use crate::http::request::{self as proto, USER_AGENT};
+use crate::http::protocol::{self, BodyBuffer, BodyLimit, Head, USER_AGENT};
+use crate::kube::identity::Naming;
 use crate::kube::reply::{self, KnownBy, Reply};
-use crate::kube::request::{Method, Request};
+use crate::kube::request::{Request, for_job};
 use crate::kube::server::Server;
-use crate::kube::token::Token;
+use crate::kube::token::BearerToken;
 use crate::moment::WallTime;
 
-/// Whoever asks the API server. A copy shares the connections.
+/// A client of the API server. Its clones share the connections.
 #[derive(Clone)]
 pub struct Client {
     server: Arc<Server>,
     pool: Pool,
 }
 
-/// What comes of a request for a stream, in this order: [`Streamed::Opened`], its pieces, its end; or else
-/// what came instead.
+/// What comes of a request for a stream, in this order: [`Streamed::Opened`], its pieces, its end; or else one of
+/// the last two.
 #[derive(Debug)]
 pub enum Streamed<'a> {
     /// The answer has status 200.
@@ -49,12 +50,12 @@ impl Client {
         Self { server, pool: Pool::new(party, move || of.tls(), clock) }
     }
 
-    /// Whom it asks.
+    /// The API server.
     pub fn server(&self) -> &Arc<Server> {
         &self.server
     }
 
-    /// By whose clock.
+    /// The clock that times are measured by.
     pub fn clock(&self) -> Clock {
         self.pool.clock()
     }
@@ -64,9 +65,9 @@ impl Client {
         self.pool.free()
     }
 
-    /// Tells when more could be than before. It must not block.
-    pub fn when_grown(&self, tell: impl Fn() + Send + Sync + 'static) {
-        self.pool.when_grown(tell);
+    /// Sets what is called when more could be than before. It must not block.
+    pub fn when_grown(&self, call: impl Fn() + Send + Sync + 'static) {
+        self.pool.when_grown(call);
     }
 
     /// The request and its reply, all of it within `timeout`, connecting included.
@@ -74,11 +75,11 @@ impl Client {
     /// # Errors
     /// There is no reply.
     pub fn ask(&self, request: &Request, timeout: Duration) -> Result<Reply, Error> {
-        let (tell, told) = mpsc::sync_channel(1);
+        let (sender, receiver) = mpsc::sync_channel(1);
         self.submit(request.clone(), timeout, Cancel::default(), move |_, reply| {
-            let _ = tell.send(reply);
+            let _ = sender.send(reply);
         });
-        told.recv().unwrap_or_else(|_| {
+        receiver.recv().unwrap_or_else(|_| {
             let error = Cause::Unanswered("the request was dropped".to_owned());
             Err(error.with(self.pool.party()).asking(request))
         })
@@ -98,19 +99,19 @@ impl Client {
         self.begin(request, timeout, cancel, Taker::Whole(Box::new(done)));
     }
 
-    /// Asks for a stream, the head of its answer within `timeout`. `tell` is called with what comes until it
+    /// Asks for a stream, the head of its answer within `timeout`. `take` is called with what comes until it
     /// breaks. It must not block.
     pub fn stream(
         &self,
         request: Request,
         timeout: Duration,
         cancel: Cancel,
-        tell: impl FnMut(Streamed<'_>) -> ControlFlow<()> + Send + 'static,
+        take: impl FnMut(Streamed<'_>) -> ControlFlow<()> + Send + 'static,
     ) {
-        self.begin(request, timeout, cancel, Taker::Stream(Box::new(tell)));
+        self.begin(request, timeout, cancel, Taker::Stream(Box::new(take)));
     }
 
-    /// Nobody waits any more for what was asked with `cancel`: it ends with [`Cause::GivenUp`].
+    /// Cancels what was submitted with `cancel`: it ends with [`Cause::GivenUp`].
     pub fn give_up(&self, cancel: &Cancel) {
         cancel.set();
         self.pool.cancelled();
@@ -123,10 +124,49 @@ impl Client {
             token: None,
             node: None,
             repeat: Repeat::None,
-            answer: None,
+            reply: None,
             taker,
         };
         self.pool.submit(Box::new(asking), timeout, cancel);
+    }
+}
+
+/// The requests about pods that are under way.
+pub struct PodRequests {
+    client: Client,
+    open: Vec<(Arc<PodRef>, Cancel)>,
+}
+
+impl PodRequests {
+    /// None yet.
+    pub fn new(client: Client) -> Self {
+        Self { client, open: Vec::new() }
+    }
+
+    /// Asks for `job`. `done` is called once with its answer, and must not block.
+    pub fn submit(&mut self, job: Job, done: impl FnOnce(Job, Answer) + Send + 'static) {
+        self.open.retain(|(_, cancel)| cancel.is_waited_for());
+        let cancel = Cancel::default();
+        self.open.push((Arc::clone(&job.pod), cancel.clone()));
+        let request = for_job(&job, self.client.clock().read().wall);
+        self.client.submit(request, job.timeout, cancel, move |request, reply| {
+            let answer = match reply {
+                Ok(reply) => reply::answer(&job, request, &reply),
+                Err(error) => Answer::Broken(error.to_string()),
+            };
+            done(job, answer);
+        });
+    }
+
+    /// Cancels the requests about this pod.
+    pub fn give_up(&self, pod: &PodRef) {
+        let about = self.open.iter().filter(|(about, _)| **about == *pod);
+        about.for_each(|(_, cancel)| self.client.give_up(cancel));
+    }
+
+    /// Cancels all.
+    pub fn give_up_all(&mut self) {
+        self.open.drain(..).for_each(|(_, cancel)| self.client.give_up(&cancel));
     }
 }
 
@@ -134,32 +174,32 @@ impl Client {
 struct Asking {
     server: Arc<Server>,
     request: Request,
-    /// With which token it was sent last.
-    token: Option<Token>,
-    /// In the name of which node it was sent last, if in one's.
+    /// The token of the last attempt.
+    token: Option<BearerToken>,
+    /// The node that the last attempt impersonated, if it did.
     node: Option<HeaderValue>,
     repeat: Repeat,
-    answer: Option<Answer>,
+    reply: Option<PartialReply>,
     taker: Taker,
 }
 
-/// Why it is asked once more.
+/// Why it is sent again.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Repeat {
     None,
-    /// The node may not be impersonated: the ServiceAccount asks.
+    /// The node may not be impersonated: it is sent as the ServiceAccount.
     Renamed,
     /// The token was replaced meanwhile.
     Renewed,
 }
 
-/// Of which the head has come.
-struct Answer {
+/// A reply of which the head has come.
+struct PartialReply {
     status: StatusCode,
     retry_after: Option<Duration>,
     date: Option<WallTime>,
     /// `None`: it is passed on as it comes.
-    body: Option<Body>,
+    body: Option<BodyBuffer>,
 }
 
 type Done = dyn FnOnce(&Request, Result<Reply, Error>) + Send;
@@ -171,15 +211,15 @@ enum Taker {
 
 /// Of the body of an answer other than 2xx: a Status with its message, or the beginning of whatever
 /// a proxy says instead. Each of many may have one at a time.
-const REFUSAL: Limit = Limit { read: 1024 * 1024, kept: 16 * 1024 };
+const REFUSAL: BodyLimit = BodyLimit { read: 1024 * 1024, kept: 16 * 1024 };
 
 impl Exchange for Asking {
     fn asked(&self) -> String {
         self.request.to_string()
     }
 
-    fn request(&mut self) -> Result<proto::Request, Error> {
-        self.answer = None;
+    fn request(&mut self) -> Result<protocol::Request, Error> {
+        self.reply = None;
         // The file may have been replaced since the last request.
         self.token = self.server.token()?;
         self.node = match self.repeat {
@@ -194,8 +234,8 @@ impl Exchange for Asking {
         let token = self.token.as_ref().map(|token| (header::AUTHORIZATION, token.header()));
         let node = self.node.clone().map(|node| (IMPERSONATE_USER, node));
         let own = [(header::USER_AGENT, USER_AGENT), (header::ACCEPT, JSON)];
-        Ok(proto::Request {
-            method: method(self.request.method),
+        Ok(protocol::Request {
+            method: self.request.method.clone(),
             target: [self.server.prefix(), &self.request.path].concat(),
             authority: self.server.address().to_string(),
             headers: content_type.into_iter().chain(token).chain(node).chain(own).collect(),
@@ -203,42 +243,45 @@ impl Exchange for Asking {
         })
     }
 
-    fn head(&mut self, Head { status, headers }: Head) -> bool {
-        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    fn head(&mut self, head: Head) -> Result<bool, Cause> {
+        let status = head.status;
+        let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
         let is_stream = match &mut self.taker {
-            Taker::Stream(tell) if status == StatusCode::OK => {
-                // Its first piece shows whether anybody wants it.
-                let _ = tell(Streamed::Opened);
+            Taker::Stream(take) if status == StatusCode::OK => {
+                // Whether it is still wanted is seen with its first piece.
+                let _ = take(Streamed::Opened);
                 true
             }
             Taker::Stream(_) | Taker::Whole(_) => false,
         };
         let limit = if status.is_success() {
-            Limit { read: self.request.answer_limit, kept: self.request.answer_kept }
+            BodyLimit { read: self.request.answer_limit, kept: self.request.answer_kept }
         } else {
             REFUSAL
         };
-        self.answer = Some(Answer {
+        self.reply = Some(PartialReply {
             status,
             retry_after: text(header::RETRY_AFTER).and_then(reply::retry_after),
             date: text(header::DATE).and_then(WallTime::parse_rfc2822),
-            body: (!is_stream).then(|| Body::new(limit)),
+            body: if is_stream { None } else { Some(BodyBuffer::new(limit, &head)?) },
         });
         if is_stream {
             match (self.repeat, &self.node) {
-                (Repeat::Renamed, _) => self.server.answered_anew(status.as_u16()),
-                (_, Some(_)) => _ = self.server.answered_node(None),
+                (Repeat::Renamed, _) => {
+                    self.server.identify(|naming| naming.answered_anew(status.as_u16()));
+                }
+                (_, Some(_)) => _ = self.server.identify(|naming| naming.answered_node(None)),
                 (_, None) => {}
             }
             self.server.exchanged(&self.request, Some(status.as_u16()));
         }
-        is_stream
+        Ok(is_stream)
     }
 
     fn data(&mut self, piece: &[u8]) -> Result<(), Cause> {
-        match (&mut self.answer, &mut self.taker) {
-            (Some(Answer { status, body: Some(body), .. }), _) => body.push(piece, *status),
-            (Some(_), Taker::Stream(tell)) => match tell(Streamed::Piece(piece)) {
+        match (&mut self.reply, &mut self.taker) {
+            (Some(PartialReply { body: Some(body), .. }), _) => body.push(piece),
+            (Some(_), Taker::Stream(take)) => match take(Streamed::Piece(piece)) {
                 ControlFlow::Continue(()) => Ok(()),
                 ControlFlow::Break(()) => Err(Cause::GivenUp(Duration::ZERO)),
             },
@@ -247,15 +290,15 @@ impl Exchange for Asking {
     }
 
     fn end(mut self: Box<Self>, end: Result<(), Error>) -> Option<Box<dyn Exchange>> {
-        let is_stream = matches!(&self.answer, Some(Answer { body: None, .. }));
-        let reply = match (end, self.answer.take()) {
+        let is_stream = matches!(&self.reply, Some(PartialReply { body: None, .. }));
+        let reply = match (end, self.reply.take()) {
             (Err(error), _) => {
                 if !is_stream {
                     self.server.exchanged(&self.request, None);
                 }
                 Err(error)
             }
-            (Ok(()), Some(Answer { status, retry_after, date, body: Some(body) })) => {
+            (Ok(()), Some(PartialReply { status, retry_after, date, body: Some(body) })) => {
                 let by = if self.token.is_some() { KnownBy::Token } else { KnownBy::Certificate };
                 let status = status.as_u16();
                 let reply = Reply { status, retry_after, date, by, body: body.kept };
@@ -272,8 +315,8 @@ impl Exchange for Asking {
             (Taker::Whole(done), Err(error)) => done(&self.request, Err(error)),
             // An answer that is whole has a head.
             (Taker::Whole(_), Ok(None)) => {}
-            (Taker::Stream(mut tell), reply) => {
-                let _ = tell(match reply {
+            (Taker::Stream(mut take), reply) => {
+                let _ = take(match reply {
                     Ok(None) => Streamed::Ended,
                     Ok(Some(reply)) => Streamed::Refused(reply),
                     Err(error) => Streamed::Failed(error),
@@ -285,15 +328,17 @@ impl Exchange for Asking {
 }
 
 impl Asking {
-    /// Whether the same is to be asked once more, and how.
+    /// Whether it is to be sent again, and how.
     fn repeats(&self, reply: &Reply) -> Option<Repeat> {
         let server = &self.server;
         match (self.repeat, &self.node) {
-            (Repeat::Renamed, _) => server.answered_anew(reply.status),
-            // The refusal of a name is no answer to what was asked, and is not counted as one.
-            (_, Some(_)) if server.answered_node(Some(reply)) => return Some(Repeat::Renamed),
+            (Repeat::Renamed, _) => server.identify(|naming| naming.answered_anew(reply.status)),
+            // A refused impersonation is no answer to the request, and not counted as one.
+            (_, Some(_)) if server.identify(|naming| naming.answered_node(Some(reply))) => {
+                return Some(Repeat::Renamed);
+            }
             (_, None) if self.request.is_needed() && reply::lacks_right(reply) => {
-                server.forbidden();
+                server.identify(Naming::forbidden);
             }
             _ => {}
         }
@@ -305,19 +350,10 @@ impl Asking {
     }
 }
 
-/// As whom the API server is to take whoever asks (Kubernetes documentation, "User impersonation").
+/// Kubernetes documentation, "User impersonation".
 const IMPERSONATE_USER: HeaderName = HeaderName::from_static("impersonate-user");
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-
-fn method(method: Method) -> http::Method {
-    match method {
-        Method::Get => http::Method::GET,
-        Method::Post => http::Method::POST,
-        Method::Patch => http::Method::PATCH,
-        Method::Delete => http::Method::DELETE,
-    }
-}
 
 #[cfg(test)]
 mod tests;

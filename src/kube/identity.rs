@@ -1,4 +1,4 @@
-//! In whose name requests are made. From Kubernetes 1.36 on the API server lets a ServiceAccount act as
+//! The identity of requests. From Kubernetes 1.36 on the API server lets a ServiceAccount act as
 //! the node that its own pod runs on, and as no other (constrained impersonation, KEP-5284): what is
 //! asked then is held to that node by the same rules as its kubelet. Pure.
 
@@ -8,14 +8,14 @@ use ureq_proto::http::HeaderValue;
 
 use crate::kube::reply::{self, Reply};
 
-/// In whose name requests are to be made.
+/// The identity that requests are to have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Choice {
     /// As the node where the API server allows it, else as the ServiceAccount.
     Auto,
     /// As the node, whatever the API server says.
     Node,
-    /// As the ServiceAccount, or whoever else the credentials are of.
+    /// As the ServiceAccount, or another subject of the credentials.
     #[default]
     ServiceAccount,
 }
@@ -36,8 +36,8 @@ impl Choice {
 pub enum Identity {
     /// Requests are made as the node.
     Node,
-    /// They are made as the ServiceAccount, for the API server does not allow the other; with the
-    /// words in which it said so, where those are known.
+    /// They are made as the ServiceAccount, for the API server does not allow the other; with its message, where it
+    /// is known.
     ServiceAccount(Option<String>),
 }
 
@@ -64,15 +64,15 @@ impl fmt::Display for Identity {
     }
 }
 
-/// In whose name the next request is made.
+/// The identity of the next request.
 #[derive(Debug, Default)]
 pub(super) struct Naming {
     choice: Choice,
     /// `system:node:NAME`, once the node's name is known.
     node: Option<HeaderValue>,
     found: Option<Identity>,
-    /// What was found last and told.
-    told: Option<Identity>,
+    /// What [`Naming::news`] returned last.
+    reported: Option<Identity>,
 }
 
 impl Naming {
@@ -84,12 +84,12 @@ impl Naming {
         naming
     }
 
-    /// Whether the node's name is to be looked for.
+    /// Whether the node's name is needed.
     pub(super) fn wants_node(&self) -> bool {
         self.choice != Choice::ServiceAccount && self.node.is_none()
     }
 
-    /// The node is called so.
+    /// Sets the node's name.
     pub(super) fn node_is(&mut self, name: &str) {
         // A name that no header can carry is no node's.
         self.node = HeaderValue::try_from(format!("system:node:{name}")).ok();
@@ -115,8 +115,8 @@ impl Naming {
                 self.found = Some(Identity::ServiceAccount(Some(why)));
                 true
             }
-            // Whoever may act as anybody acts as a node without its rights: of that the API server says
-            // no more than that the node may not.
+            // A ServiceAccount that may impersonate any user acts as a node without its rights: the API server then
+            // says only that the node may not.
             (None, None) if reply.is_some_and(|reply| reply.status == FORBIDDEN) => true,
             (None, None) if reply.is_none_or(|reply| reply.status < 300) => {
                 self.found = Some(Identity::Node);
@@ -133,7 +133,7 @@ impl Naming {
         }
     }
 
-    /// The ServiceAccount may not what it asked for in its own name: maybe the node may by now.
+    /// The ServiceAccount lacks a right of its own: maybe it may act as the node by now.
     pub(super) fn forbidden(&mut self) {
         self.found = None;
     }
@@ -143,13 +143,13 @@ impl Naming {
         self.found.as_ref().filter(|_| self.choice == Choice::Auto)
     }
 
-    /// What is new about that since this was last asked.
+    /// The same, if it has changed since the last call.
     pub(super) fn news(&mut self) -> Option<Identity> {
         let found = self
             .found()
-            .filter(|found| !self.told.as_ref().is_some_and(|told| told.is_same(found)));
+            .filter(|found| !self.reported.as_ref().is_some_and(|last| last.is_same(found)));
         let found = found.cloned()?;
-        self.told = Some(found.clone());
+        self.reported = Some(found.clone());
         Some(found)
     }
 }

@@ -13,9 +13,8 @@ use miniserde::json::{self, Value};
 
 use crate::excerpt::excerpt;
 use crate::http::tls::OwnCertificate;
-use crate::kube::server::{Credential, Roots, Server};
-use crate::kube::server_url::ServerUrl;
-use crate::kube::token::Token;
+use crate::kube::server::{Credential, Roots, Server, ServerUrl};
+use crate::kube::token::BearerToken;
 
 /// Of a kubeconfig so much is read, in bytes.
 pub const LIMIT: usize = 1024 * 1024;
@@ -183,7 +182,7 @@ impl User {
             return Ok(Credential::TokenFile(folder.join(file)));
         }
         if let Some(token) = self.token.filter(|token| !token.is_empty()) {
-            let token = Token::parse(token.as_bytes())
+            let token = BearerToken::parse(token.as_bytes())
                 .map_err(|why| format!("its token is not good: {why}"))?;
             return Ok(Credential::Token(token));
         }

@@ -8,14 +8,13 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::Pod as PodKind;
 use k8s_openapi::{ListableResource, Resource};
-use miniserde::de::{Map, Visitor};
-use miniserde::{Deserialize, json, make_place};
+use miniserde::{Deserialize, json};
 
 use crate::drain::ask::PodRef;
 use crate::drain::pod::{Controller, Pod, Terminating, Tier};
 use crate::excerpt::excerpt;
-use crate::kube::kept::{Excerpt, Gather, Gathered, Present};
-use crate::kube::name::{is_label, is_subdomain};
+use crate::kube::json::{AnyObject, Excerpt, Fold, Folded};
+use crate::kube::request::{is_label, is_subdomain};
 use crate::moment::{Moment, Reading, WallTime};
 
 /// What Kubernetes takes where `spec.terminationGracePeriodSeconds` is not set.
@@ -24,10 +23,10 @@ const DEFAULT_GRACE: u32 = 30;
 /// In the message of a 410 (`storage/cacher` in k8s.io/apiserver).
 const TOO_OLD: &str = "too old resource version";
 
-/// The node of which pods are told, and when that is.
+/// The node whose pods are read, and when.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Context<'a> {
-    /// A pod of any other node is an error: it is not for this handler to drain.
+    /// A pod of any other node is an error: this handler must not drain it.
     pub(super) node: &'a str,
     /// Turns times of the calendar into moments.
     pub(super) at: Reading,
@@ -50,7 +49,7 @@ impl From<String> for Unread {
 
 /// One line of a watch.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Event {
+pub(super) enum WatchEvent {
     /// A pod is there, or changed.
     Seen {
         /// The pod.
@@ -71,7 +70,7 @@ pub(super) enum Event {
     Bookmark {
         /// Where the watch now stands.
         version: String,
-        /// Every pod of the first set has been told.
+        /// Every pod of the first set has come.
         ends_set: bool,
     },
     /// The server ends the watch, and says why.
@@ -83,12 +82,17 @@ pub(super) enum Event {
     },
 }
 
-impl Event {
+impl WatchEvent {
     /// Reads a line of a watch. An error says what is wrong with it.
     pub(super) fn read(line: &[u8], context: Context<'_>) -> Result<Self, String> {
         let unread = |what: &str| format!("a line of {} bytes is {what}", line.len());
         let text = std::str::from_utf8(line).map_err(|_| unread("not UTF-8"))?;
-        let line: RawEvent = parse(text).ok_or_else(|| unread("not an event in JSON"))?;
+        let line = parse(text).filter(|RawEvent { kind, .. }| kind != "ERROR");
+        let Some(line) = line else {
+            let error = parse(text).filter(|RawError { kind, .. }| kind == "ERROR");
+            let error = error.ok_or_else(|| unread("not an event in JSON"))?;
+            return Ok(Self::error(error.object));
+        };
         let kind = line.kind;
         let broken = || unread(&format!("no event of type {}", excerpt(&kind)));
         let object = line.object.ok_or_else(broken)?;
@@ -102,12 +106,11 @@ impl Event {
                 let version = version.ok_or_else(broken)?;
                 Ok(Self::Bookmark { version, ends_set: object.ends_set() })
             }
-            "ERROR" => Ok(Self::error(object)),
             _ => Err(broken()),
         }
     }
 
-    fn error(status: RawObject) -> Self {
+    fn error(status: RawStatus) -> Self {
         let message = status.message.map_or_else(|| "no message".to_owned(), |text| text.0);
         let expired = status.code == Some(410)
             || matches!(status.reason.as_deref(), Some("Expired" | "Gone"))
@@ -150,7 +153,7 @@ fn parse<T: Deserialize>(text: &str) -> Option<T> {
     json::from_str(text).ok()
 }
 
-/// The UID of the pod that a line of a watch tells to be gone, by what the line begins with.
+/// The UID in a line of type DELETED, by what the line begins with.
 pub(super) fn uid_of_deleted(beginning: &[u8]) -> Option<String> {
     beginning.starts_with(b"{\"type\":\"DELETED\"").then(|| uid_at(beginning)).flatten()
 }
@@ -193,17 +196,29 @@ struct RawListMeta {
     resource_version: Option<String>,
 }
 
-/// A pod, or a Status where a watch tells an error.
+#[derive(Deserialize)]
+struct RawError {
+    #[serde(rename = "type")]
+    kind: String,
+    object: RawStatus,
+}
+
+/// A Status, which says why a watch ends. Unlike a pod's its field `status` is a word.
+#[derive(Deserialize)]
+struct RawStatus {
+    code: Option<u16>,
+    reason: Option<String>,
+    message: Option<Excerpt>,
+}
+
+/// A pod.
 #[derive(Deserialize)]
 struct RawObject {
     /// Not given within a list.
     kind: Option<String>,
     metadata: Option<RawMeta>,
     spec: Option<RawSpec>,
-    status: Option<RawStatus>,
-    code: Option<u16>,
-    reason: Option<String>,
-    message: Option<Excerpt>,
+    status: Option<RawPhase>,
 }
 
 #[derive(Default, Deserialize)]
@@ -214,9 +229,9 @@ struct RawMeta {
     #[serde(rename = "resourceVersion")]
     resource_version: Option<String>,
     annotations: Option<RawAnnotations>,
-    finalizers: Option<Gathered<First>>,
+    finalizers: Option<Folded<First>>,
     #[serde(rename = "ownerReferences")]
-    owners: Option<Gathered<Owners>>,
+    owners: Option<Folded<Owners>>,
     #[serde(rename = "deletionTimestamp")]
     deletion_timestamp: Option<String>,
     #[serde(rename = "deletionGracePeriodSeconds")]
@@ -235,7 +250,7 @@ impl RawMeta {
 #[derive(Deserialize)]
 struct RawAnnotations {
     #[serde(rename = "kubernetes.io/config.mirror")]
-    mirror: Option<Present>,
+    mirror: Option<Excerpt>,
     #[serde(rename = "k8s.io/initial-events-end")]
     initial_events_end: Option<String>,
 }
@@ -244,10 +259,10 @@ struct RawAnnotations {
 #[derive(Default)]
 struct First(Option<String>);
 
-impl Gather for First {
+impl Fold for First {
     type Element = Excerpt;
 
-    fn gather(&mut self, element: Excerpt) {
+    fn fold(&mut self, element: Excerpt) {
         self.0.get_or_insert(element.0);
     }
 }
@@ -256,10 +271,10 @@ impl Gather for First {
 #[derive(Default)]
 struct Owners(Option<Controller>);
 
-impl Gather for Owners {
+impl Fold for Owners {
     type Element = RawOwner;
 
-    fn gather(&mut self, owner: RawOwner) {
+    fn fold(&mut self, owner: RawOwner) {
         if owner.controller == Some(true) {
             self.0.get_or_insert_with(|| owner.controller());
         }
@@ -293,7 +308,7 @@ struct RawSpec {
     grace: Option<i64>,
     #[serde(rename = "priorityClassName")]
     priority_class: Option<String>,
-    volumes: Option<Gathered<Volumes>>,
+    volumes: Option<Folded<Volumes>>,
 }
 
 /// Which kinds of volumes there are.
@@ -303,10 +318,10 @@ struct Volumes {
     claim: bool,
 }
 
-impl Gather for Volumes {
+impl Fold for Volumes {
     type Element = RawVolume;
 
-    fn gather(&mut self, volume: RawVolume) {
+    fn fold(&mut self, volume: RawVolume) {
         self.empty_dir |= volume.empty_dir.is_some();
         self.claim |= volume.claim.is_some();
     }
@@ -315,53 +330,14 @@ impl Gather for Volumes {
 #[derive(Deserialize)]
 struct RawVolume {
     #[serde(rename = "emptyDir")]
-    empty_dir: Option<Present>,
+    empty_dir: Option<AnyObject>,
     #[serde(rename = "persistentVolumeClaim")]
-    claim: Option<Present>,
+    claim: Option<AnyObject>,
 }
 
-/// The phase, if it is the status of a pod. That of a Status is a word.
-struct RawStatus {
+#[derive(Deserialize)]
+struct RawPhase {
     phase: Option<String>,
-}
-
-make_place!(Place);
-
-impl Visitor for Place<RawStatus> {
-    fn string(&mut self, _: &str) -> miniserde::Result<()> {
-        self.out = Some(RawStatus { phase: None });
-        Ok(())
-    }
-
-    fn map(&mut self) -> miniserde::Result<Box<dyn Map + '_>> {
-        Ok(Box::new(ReadingStatus { out: &mut self.out, phase: None }))
-    }
-}
-
-impl Deserialize for RawStatus {
-    fn begin(out: &mut Option<Self>) -> &mut dyn Visitor {
-        Place::new(out)
-    }
-}
-
-#[expect(clippy::option_option, reason = "not read yet, and read as null")]
-struct ReadingStatus<'a> {
-    out: &'a mut Option<RawStatus>,
-    phase: Option<Option<String>>,
-}
-
-impl Map for ReadingStatus<'_> {
-    fn key(&mut self, name: &str) -> miniserde::Result<&mut dyn Visitor> {
-        Ok(match name {
-            "phase" => Deserialize::begin(&mut self.phase),
-            _ => <dyn Visitor>::ignore(),
-        })
-    }
-
-    fn finish(&mut self) -> miniserde::Result<()> {
-        *self.out = Some(RawStatus { phase: self.phase.take().flatten() });
-        Ok(())
-    }
 }
 
 impl RawObject {
@@ -411,8 +387,8 @@ impl RawObject {
             return Err(format!("the pod {called} is on the node \"{node}\", not on {ours}"));
         }
         let grace = spec.grace.map_or(DEFAULT_GRACE, seconds);
-        let volumes = spec.volumes.map(|Gathered(volumes)| volumes).unwrap_or_default();
-        let controller = metadata.owners.and_then(|Gathered(Owners(controller))| controller);
+        let volumes = spec.volumes.map(|Folded(volumes)| volumes).unwrap_or_default();
+        let controller = metadata.owners.and_then(|Folded(Owners(controller))| controller);
         Ok(Pod {
             reference: Arc::new(PodRef { namespace, name, uid }),
             grace,
@@ -425,7 +401,7 @@ impl RawObject {
             ),
             empty_dir: volumes.empty_dir,
             volume_claim: volumes.claim,
-            finalizer: metadata.finalizers.and_then(|Gathered(First(first))| first),
+            finalizer: metadata.finalizers.and_then(|Folded(First(first))| first),
             terminating: metadata.deletion_timestamp.map(|time| {
                 terminating(&time, metadata.deletion_grace.map_or(grace, clamped), context.at)
             }),

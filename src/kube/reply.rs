@@ -5,16 +5,15 @@
 use std::time::Duration;
 
 use miniserde::Deserialize;
-use miniserde::json;
+use ureq_proto::http::Method;
 
 use crate::drain::ask::{Answer, Ask, Budget, Job, PodRef};
 use crate::excerpt::excerpt;
-use crate::kube::kept::{Excerpt, Gather, Gathered, Present};
-use crate::kube::name::is_subdomain;
-use crate::kube::request::{Method, Request};
+use crate::kube::json::{Fold, Folded, read};
+use crate::kube::nodes::{self, Profile};
+use crate::kube::request::{Request, is_subdomain};
 use crate::moment::WallTime;
-use crate::node::state::Remembered;
-use crate::node::{Hand, MOST_TAINTS, Node, NodeAnswer, Setter, Taint};
+use crate::node::NodeAnswer;
 
 /// A whole reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,15 +22,15 @@ pub struct Reply {
     pub status: u16,
     /// The header `Retry-After`, as [`retry_after`] reads it.
     pub retry_after: Option<Duration>,
-    /// The header `Date`: what the server's clock said, to the second.
+    /// The header `Date`: the server's clock, to the second.
     pub date: Option<WallTime>,
-    /// By what whoever asked is known to the API server.
+    /// What authenticated the request.
     pub by: KnownBy,
     /// As it came.
     pub body: Vec<u8>,
 }
 
-/// By what the API server knows who asks.
+/// What authenticates a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KnownBy {
     /// A bearer token.
@@ -100,13 +99,13 @@ pub fn node(name: &str, request: &Request, reply: &Reply) -> NodeAnswer {
     let status = Status::read(&reply.body);
     let why = || described(request, reply, status.as_ref());
     match reply.status {
-        200 | 201 => match NodeObject::read(name, &reply.body) {
+        200 | 201 => match nodes::node(name, &reply.body) {
             Some(node) => NodeAnswer::Is(Box::new(node)),
             None => NodeAnswer::Failed(unexpected(request, reply)),
         },
         409 => NodeAnswer::Conflict,
         403 => {
-            let verb = if request.method == Method::Get { "get" } else { "patch" };
+            let verb = if request.method == Method::GET { "get" } else { "patch" };
             NodeAnswer::Forbidden(format!("{}; `{verb}` on `nodes` must be granted", why()))
         }
         404 if status.as_ref().is_some_and(|status| status.is_about(&["nodes", "node"], name)) => {
@@ -114,6 +113,11 @@ pub fn node(name: &str, request: &Request, reply: &Reply) -> NodeAnswer {
         }
         _ => NodeAnswer::Failed(why()),
     }
+}
+
+/// Labels and provider id, by the reply to [`read_node`](crate::kube::request::read_node); `None` if it is none.
+pub fn profile(reply: &Reply) -> Option<Profile> {
+    nodes::profile(&reply.body).filter(|_| reply.status == 200)
 }
 
 /// On which node a pod runs, by the reply to [`find_pod`](crate::kube::request::find_pod).
@@ -130,27 +134,32 @@ pub fn node_of_pod(request: &Request, reply: &Reply) -> Result<String, String> {
 
 /// The version of the API server, by the reply to [`read_version`](crate::kube::request::read_version).
 pub fn version(reply: &Reply) -> Option<String> {
-    Told::read(&reply.body)?.version.as_deref().map(excerpt)
+    let Version { version } = read(&reply.body)?;
+    version.as_deref().map(excerpt)
 }
 
 /// Whether it is allowed, by the reply to [`review`](crate::kube::request::review).
 ///
 /// # Errors
-/// It was not told: why.
+/// The reply does not say: why.
 pub fn is_allowed(request: &Request, reply: &Reply) -> Result<bool, String> {
-    match Told::read(&reply.body).and_then(|told| told.status) {
-        Some(status) => Ok(status.allowed),
+    match read(&reply.body) {
+        Some(Review { status }) => Ok(status.allowed),
         None => Err(refusal(request, reply)),
     }
 }
 
-/// What is told of the API server, and of rights there: `Info` in k8s.io/apimachinery/pkg/version, and
-/// `SelfSubjectAccessReview`.
+/// `Info` in k8s.io/apimachinery/pkg/version.
 #[derive(Deserialize)]
-struct Told {
+struct Version {
     #[serde(rename = "gitVersion")]
     version: Option<String>,
-    status: Option<Allowed>,
+}
+
+/// A `SelfSubjectAccessReview`.
+#[derive(Deserialize)]
+struct Review {
+    status: Allowed,
 }
 
 #[derive(Deserialize)]
@@ -158,13 +167,56 @@ struct Allowed {
     allowed: bool,
 }
 
-impl Told {
-    fn read(body: &[u8]) -> Option<Self> {
-        read(body)
+/// What became of an Event that was to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// It is written, or was before.
+    Done,
+    /// There is none of that name to be changed.
+    Missing,
+    /// It is not accepted, and would not be later.
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// Why, in words.
+        why: String,
+    },
+    /// Its namespace is being deleted, and it would be with it.
+    Moot,
+    /// Not now.
+    Again {
+        /// Why, in words.
+        why: String,
+        /// The server's `Retry-After`, if it gave one.
+        after: Option<Duration>,
+    },
+}
+
+/// What became of an Event, by the reply to [`create_event`](crate::kube::request::create_event) or
+/// [`patch_event`](crate::kube::request::patch_event).
+pub fn written(request: &Request, reply: &Reply) -> Written {
+    let status = Status::read(&reply.body);
+    let why = || described(request, reply, status.as_ref());
+    match (reply.status, &request.method) {
+        // With 409 the one before it got through, and its answer did not.
+        (200..=299, _) | (409, &Method::POST) => Written::Done,
+        (404, &Method::PATCH) => Written::Missing,
+        (403, _) if status.as_ref().is_some_and(Status::says_namespace_terminates) => Written::Moot,
+        (status @ 403, method) => {
+            let verb = if method == Method::POST { "create" } else { "patch" };
+            Written::Refused {
+                status,
+                why: format!("{}; `{verb}` on `events` must be granted", why()),
+            }
+        }
+        (401 | 408 | 409 | 429 | 500..=599, _) => {
+            Written::Again { why: why(), after: reply.retry_after }
+        }
+        (status, _) => Written::Refused { status, why: why() },
     }
 }
 
-/// What the API server says where it does not let the ServiceAccount act as its node: of either kind of
+/// The message of the API server where it does not let the ServiceAccount act as its node: for either kind of
 /// impersonation (`endpoints/filters/impersonation` in k8s.io/apiserver) the verb begins with this word.
 pub(super) fn refused_impersonation(reply: &Reply) -> Option<String> {
     let status = Status::read(&reply.body).filter(|_| reply.status == 403)?;
@@ -172,15 +224,15 @@ pub(super) fn refused_impersonation(reply: &Reply) -> Option<String> {
     message.contains("\" cannot impersonate").then(|| excerpt(message))
 }
 
-/// Whether a right was missing. Whoever acts as the node may have it: of a namespace that is being deleted, a
-/// budget, an admission webhook or a policy, which answer 403 too, that is no question (`forbiddenMessage` in
-/// `endpoints/handlers/responsewriters` in k8s.io/apiserver).
+/// Whether a right was missing, which the node may have. A namespace that is being deleted, a budget, an admission
+/// webhook and a policy answer 403, too (`forbiddenMessage` in `endpoints/handlers/responsewriters`
+/// in k8s.io/apiserver).
 pub(super) fn lacks_right(reply: &Reply) -> bool {
     let status = Status::read(&reply.body).filter(|_| reply.status == 403);
     status.is_some_and(|status| {
         let message = status.message();
-        let said = message.split_once("User \"").and_then(|(_, rest)| rest.split_once('"'));
-        said.is_some_and(|(_, rest)| rest.starts_with(" cannot "))
+        let user = message.split_once("User \"").and_then(|(_, rest)| rest.split_once('"'));
+        user.is_some_and(|(_, rest)| rest.starts_with(" cannot "))
     })
 }
 
@@ -201,7 +253,7 @@ pub(super) fn unexpected(request: &Request, reply: &Reply) -> String {
     format!("{request}: {status}, but its {length} bytes are not what was asked for")
 }
 
-pub(super) fn described(request: &Request, reply: &Reply, status: Option<&Status>) -> String {
+fn described(request: &Request, reply: &Reply, status: Option<&Status>) -> String {
     let code = reply.status;
     if code == 401 {
         return format!("{request}: 401, the API server does not accept {}", reply.by.words());
@@ -230,10 +282,6 @@ fn begins_a_pod(body: &[u8]) -> bool {
     beginning.starts_with(b"{") && beginning.windows(KIND.len()).any(|part| part == KIND)
 }
 
-fn read<T: Deserialize>(body: &[u8]) -> Option<T> {
-    json::from_str(std::str::from_utf8(body).ok()?).ok()
-}
-
 #[derive(Deserialize)]
 struct Kind {
     kind: String,
@@ -241,7 +289,7 @@ struct Kind {
 
 /// The API server's own account of how a request went (`meta/v1` Status).
 #[derive(Deserialize)]
-pub(super) struct Status {
+struct Status {
     kind: String,
     #[serde(rename = "status")]
     outcome: Option<String>,
@@ -277,7 +325,7 @@ struct Details {
     group: Option<String>,
     kind: Option<String>,
     name: Option<String>,
-    causes: Option<Gathered<Causes>>,
+    causes: Option<Folded<Causes>>,
     #[serde(rename = "retryAfterSeconds")]
     retry_after_seconds: Option<u32>,
 }
@@ -309,10 +357,10 @@ struct Causes {
     too_new: bool,
 }
 
-impl Gather for Causes {
+impl Fold for Causes {
     type Element = Cause;
 
-    fn gather(&mut self, Cause { reason, message, field }: Cause) {
+    fn fold(&mut self, Cause { reason, message, field }: Cause) {
         match reason.as_deref() {
             Some(BUDGET_CAUSE) => _ = self.budget.get_or_insert(message),
             Some(NAMESPACE_CAUSE) => self.namespace = true,
@@ -325,7 +373,7 @@ impl Gather for Causes {
 
 impl Status {
     /// Reads it; `None` if the body is anything else.
-    pub(super) fn read(body: &[u8]) -> Option<Self> {
+    fn read(body: &[u8]) -> Option<Self> {
         read::<Self>(body).filter(|status| status.kind == "Status")
     }
 
@@ -338,7 +386,7 @@ impl Status {
     }
 
     fn causes(&self) -> Option<&Causes> {
-        self.details.as_ref()?.causes.as_ref().map(|Gathered(causes)| causes)
+        self.details.as_ref()?.causes.as_ref().map(|Folded(causes)| causes)
     }
 
     /// The budget that stands in the way, if one does. Besides 429, a budget whose own numbers are
@@ -346,12 +394,12 @@ impl Status {
     fn budget(&self, pod: &PodRef) -> Option<Budget> {
         let named = |name: String| Budget { namespace: pod.namespace.clone(), name };
         if let Some(message) = self.causes().and_then(|causes| causes.budget.as_ref()) {
-            let said = message.as_deref().unwrap_or_else(|| self.message());
-            let name = said
+            let text = message.as_deref().unwrap_or_else(|| self.message());
+            let name = text
                 .strip_prefix(BUDGET_NAMED)
                 .and_then(|rest| rest.split(' ').next())
                 .filter(|name| !name.is_empty());
-            return Some(named(excerpt(name.unwrap_or(said))));
+            return Some(named(excerpt(name.unwrap_or(text))));
         }
         self.message().contains(SEVERAL_BUDGETS).then(|| named("(more than one)".to_owned()))
     }
@@ -363,7 +411,7 @@ impl Status {
         !again && !self.message().contains("leader changed")
     }
 
-    pub(super) fn says_namespace_terminates(&self) -> bool {
+    fn says_namespace_terminates(&self) -> bool {
         self.causes().is_some_and(|causes| causes.namespace)
     }
 
@@ -394,143 +442,6 @@ impl Status {
             }
             Ask::MarkDisrupted => precondition || self.causes().is_some_and(|causes| causes.uid),
         }
-    }
-}
-
-#[derive(Deserialize)]
-struct NodeObject {
-    kind: String,
-    metadata: NodeMeta,
-    spec: Option<NodeSpec>,
-}
-
-#[derive(Deserialize)]
-struct NodeMeta {
-    name: String,
-    #[serde(rename = "resourceVersion")]
-    resource_version: String,
-    annotations: Option<NodeAnnotations>,
-    labels: Option<NodeLabels>,
-    #[serde(rename = "managedFields")]
-    managed_fields: Option<Gathered<CordonedBy>>,
-}
-
-#[derive(Deserialize)]
-struct NodeAnnotations {
-    // crate::node::state::STATE_ANNOTATION; an attribute takes no constant.
-    #[serde(rename = "k8s-spot-handler/state")]
-    state: Option<String>,
-    // crate::node::Hand::annotation
-    #[serde(rename = "k8s-spot-handler/by-hand")]
-    by_hand: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct NodeLabels {
-    // crate::node::EXCLUSION_LABEL
-    #[serde(rename = "node.kubernetes.io/exclude-from-external-load-balancers")]
-    exclusion: Option<Excerpt>,
-}
-
-#[derive(Deserialize)]
-struct NodeSpec {
-    unschedulable: Option<bool>,
-    taints: Option<Gathered<Taints>>,
-}
-
-/// The fields of which somebody was the last to change the value.
-#[derive(Deserialize)]
-struct ManagedFields {
-    manager: Option<String>,
-    #[serde(rename = "fieldsV1")]
-    fields: Option<Fields>,
-}
-
-#[derive(Deserialize)]
-struct Fields {
-    #[serde(rename = "f:spec")]
-    spec: Option<SpecFields>,
-}
-
-#[derive(Deserialize)]
-struct SpecFields {
-    #[serde(rename = "f:unschedulable")]
-    unschedulable: Option<Present>,
-}
-
-impl ManagedFields {
-    fn cordons(&self) -> bool {
-        let spec = self.fields.as_ref().and_then(|fields| fields.spec.as_ref());
-        spec.is_some_and(|spec| spec.unschedulable.is_some())
-    }
-}
-
-/// Who set `spec.unschedulable`, by all who have set any field.
-#[derive(Default)]
-struct CordonedBy(Option<Setter>);
-
-impl Gather for CordonedBy {
-    type Element = ManagedFields;
-
-    fn gather(&mut self, fields: ManagedFields) {
-        if !fields.cordons() {
-            return;
-        }
-        let hands = [Hand::Handler, Hand::Operator];
-        let hand =
-            hands.into_iter().find(|hand| fields.manager.as_deref() == Some(hand.field_manager()));
-        self.0 = Some(match (self.0, hand) {
-            (None, Some(hand)) => Setter::Hand(hand),
-            (Some(Setter::Hand(same)), Some(hand)) if same == hand => Setter::Hand(hand),
-            _ => Setter::Others,
-        });
-    }
-}
-
-/// The taints; none of them if there are too many to be kept.
-struct Taints(Option<Vec<Taint>>);
-
-impl Default for Taints {
-    fn default() -> Self {
-        Self(Some(Vec::new()))
-    }
-}
-
-impl Gather for Taints {
-    type Element = Taint;
-
-    fn gather(&mut self, taint: Taint) {
-        if let Some(taints) = &mut self.0 {
-            taints.push(taint);
-            if taints.len() > MOST_TAINTS {
-                self.0 = None;
-            }
-        }
-    }
-}
-
-impl NodeObject {
-    fn read(name: &str, body: &[u8]) -> Option<Node> {
-        let Self { kind, metadata, spec } = read(body)?;
-        let is_it =
-            kind == "Node" && metadata.name == name && !metadata.resource_version.is_empty();
-        let cordoned_by = metadata.managed_fields.and_then(|Gathered(CordonedBy(setter))| setter);
-        let (state, by_hand) = metadata
-            .annotations
-            .map_or((None, None), |annotations| (annotations.state, annotations.by_hand));
-        let (unschedulable, taints) =
-            spec.map_or((None, None), |spec| (spec.unschedulable, spec.taints));
-        let taints = taints.map_or_else(|| Some(Vec::new()), |Gathered(Taints(taints))| taints);
-        is_it.then(|| Node {
-            resource_version: metadata.resource_version,
-            unschedulable: unschedulable.unwrap_or(false),
-            cordoned_by: cordoned_by.unwrap_or(Setter::Unknown),
-            too_many_taints: taints.is_none(),
-            taints: taints.unwrap_or_default(),
-            exclusion: metadata.labels.and_then(|labels| labels.exclusion).map(|label| label.0),
-            state: Remembered::parse(state.as_deref()),
-            by_hand: Remembered::parse(by_hand.as_deref()),
-        })
     }
 }
 

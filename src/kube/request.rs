@@ -1,25 +1,28 @@
-//! Requests to the API server, as values: method, path, body. Pure.
+//! Requests to the API server, as values: method, path, body. What it takes for a name (RFC 1123): names go into
+//! paths and selectors as they are. Pure.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
 use k8s_openapi::Resource;
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
+use k8s_openapi::api::core::v1::{Event, Namespace, Node, Pod};
 use k8s_openapi::api::policy::v1::Eviction;
-use miniserde::{Serialize, json};
+use miniserde::json;
+use ureq_proto::http::Method;
 
 use crate::drain::ask::{Ask, Grace, Job, PodRef};
 use crate::moment::WallTime;
 use crate::node::marks::Patch;
 
 /// An answer that is one object: etcd holds objects of up to 1.5 MiB.
-pub(super) const OBJECT_LIMIT: usize = 4 << 20;
+const OBJECT_LIMIT: usize = 4 << 20;
 
 /// An answer that is a Status.
 const STATUS_LIMIT: usize = 256 << 10;
 
 /// Of an answer that is a whole pod, and says no more than that it was done: each of many may get
 /// one at once, of up to 1.5 MiB each.
-pub(super) const BEGINNING: usize = 4 << 10;
+const BEGINNING: usize = 4 << 10;
 
 /// One request. `Display` is its endpoint, for people: method and path, without the query.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,16 +37,16 @@ pub struct Request {
     pub answer_limit: usize,
     /// So many bytes of an answer 2xx are kept; the rest is read and dropped.
     pub answer_kept: usize,
-    /// In whose name it may be asked.
-    pub name: Name,
+    /// The identity that it may have.
+    pub caller: Caller,
 }
 
-/// In whose name a request may be made.
+/// The identity that a request may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Name {
-    /// In the node's, where that is possible: its rights are enough.
+pub enum Caller {
+    /// The node's, where that is possible: its rights are enough.
     Node,
-    /// In the ServiceAccount's only.
+    /// The ServiceAccount's only.
     ServiceAccount,
 }
 
@@ -59,14 +62,14 @@ impl Request {
     pub fn verb(&self) -> Verb {
         let (path, query) = self.path.split_once('?').unwrap_or((&self.path, ""));
         match self.method {
-            Method::Get if query.split('&').any(|part| part == "watch=1") => Verb::Watch,
+            Method::GET if query.split('&').any(|part| part == "watch=1") => Verb::Watch,
             // One object has no query.
-            Method::Get if !query.is_empty() => Verb::List,
-            Method::Get => Verb::Get,
-            Method::Post if path.ends_with("/eviction") => Verb::Evict,
-            Method::Post => Verb::Create,
-            Method::Patch => Verb::Patch,
-            Method::Delete => Verb::Delete,
+            Method::GET if !query.is_empty() => Verb::List,
+            Method::GET => Verb::Get,
+            Method::POST if path.ends_with("/eviction") => Verb::Evict,
+            Method::POST => Verb::Create,
+            Method::PATCH => Verb::Patch,
+            _ => Verb::Delete,
         }
     }
 
@@ -121,30 +124,6 @@ impl Verb {
     }
 }
 
-/// An HTTP method.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    /// Reads, lists or watches.
-    Get,
-    /// Creates.
-    Post,
-    /// Changes; which kind of patch is the body's content type.
-    Patch,
-    /// Deletes.
-    Delete,
-}
-
-impl fmt::Display for Method {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Get => "GET",
-            Self::Post => "POST",
-            Self::Patch => "PATCH",
-            Self::Delete => "DELETE",
-        })
-    }
-}
-
 /// The body of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Body {
@@ -154,12 +133,6 @@ pub struct Body {
     pub text: String,
 }
 
-impl Body {
-    fn json(body: &impl Serialize) -> Self {
-        Self { content_type: "application/json", text: json::to_string(body) }
-    }
-}
-
 /// Reads the Node.
 pub fn read_node(name: &str) -> Request {
     get(node_path(name), OBJECT_LIMIT)
@@ -167,27 +140,23 @@ pub fn read_node(name: &str) -> Request {
 
 /// Changes the Node.
 pub fn patch_node(name: &str, patch: &Patch) -> Request {
-    Request {
-        method: Method::Patch,
-        path: format!("{}?fieldManager={}", node_path(name), patch.hand.field_manager()),
-        body: Some(Body { content_type: "application/merge-patch+json", text: patch.text.clone() }),
-        answer_limit: OBJECT_LIMIT,
-        answer_kept: OBJECT_LIMIT,
-        name: if patch.taints { Name::ServiceAccount } else { Name::Node },
-    }
+    let target = format!("{}?fieldManager={}", node_path(name), patch.hand.field_manager());
+    let body = Body { content_type: MERGE_PATCH, text: patch.text.clone() };
+    let caller = if patch.taints { Caller::ServiceAccount } else { Caller::Node };
+    Request { caller, answer_kept: OBJECT_LIMIT, ..changes(Method::PATCH, target, body) }
 }
 
-/// Asks the API server which version it is of: whoever knows it may.
+/// Asks the API server for its version. Any authenticated user may.
 pub fn read_version() -> Request {
-    Request { name: Name::ServiceAccount, ..get("/version".to_owned(), STATUS_LIMIT) }
+    Request { caller: Caller::ServiceAccount, ..get("/version".to_owned(), STATUS_LIMIT) }
 }
 
 /// Asks whether the ServiceAccount may do this (`SelfSubjectAccessReview`): a verb, and a resource of the
 /// core group with its part after a slash. To a Node: to that of this name; to list or watch pods: those
 /// of this node. `prefix` stands before the verb.
 ///
-/// In the node's name nothing is asked: a node is told "yes" for other Nodes and their pods, too, since it
-/// is NodeRestriction that forbids these, which no review sees.
+/// It is never sent as the node: a review allows a node other Nodes and their pods, too, since it is NodeRestriction
+/// that forbids these, which no review sees.
 pub fn review(prefix: &str, verb: &str, resource: &str, node: &str) -> Request {
     let node = json::to_string(node);
     let (resource, part) = resource.split_once('/').unwrap_or((resource, ""));
@@ -201,13 +170,10 @@ pub fn review(prefix: &str, verb: &str, resource: &str, node: &str) -> Request {
     let text = format!(
         r#"{{"apiVersion":"authorization.k8s.io/v1","kind":"SelfSubjectAccessReview","spec":{{"resourceAttributes":{{"verb":"{prefix}{verb}","resource":"{resource}","subresource":"{part}","name":{name}{selector}}}}}}}"#
     );
-    Request {
-        method: Method::Post,
-        path: "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews".to_owned(),
-        body: Some(Body { content_type: "application/json", text }),
-        name: Name::ServiceAccount,
-        ..get(String::new(), STATUS_LIMIT)
-    }
+    let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews".to_owned();
+    let body = Some(Body { content_type: JSON, text });
+    let caller = Caller::ServiceAccount;
+    Request { method: Method::POST, body, caller, ..get(path, STATUS_LIMIT) }
 }
 
 /// Reads one pod: the handler's own, to find its node.
@@ -260,70 +226,76 @@ pub fn for_job(job: &Job, now: WallTime) -> Request {
     match job.ask {
         Ask::Evict { grace, dry } => evict(&path, pod, grace, dry),
         Ask::MarkDisrupted => mark_disrupted(&path, pod, now),
-        Ask::Delete { grace } => Request {
-            method: Method::Delete,
-            path,
-            body: Some(Body::json(&DeleteOptions::new(pod, grace, false))),
-            answer_limit: OBJECT_LIMIT,
-            answer_kept: BEGINNING,
-            name: Name::Node,
-        },
+        Ask::Delete { grace } => {
+            let text = delete_options(pod, grace, false);
+            changes(Method::DELETE, path, Body { content_type: JSON, text })
+        }
     }
 }
 
 fn evict(path: &str, pod: &PodRef, grace: Grace, dry: bool) -> Request {
-    let body = EvictionBody {
-        api_version: Eviction::API_VERSION,
-        kind: Eviction::KIND,
-        metadata: ObjectName { name: &pod.name, namespace: &pod.namespace },
-        delete_options: DeleteOptions::new(pod, grace, dry),
-    };
+    let (name, namespace) = (json::to_string(&pod.name), json::to_string(&pod.namespace));
+    let text = format!(
+        r#"{{"apiVersion":"{}","kind":"{}","metadata":{{"name":{name},"namespace":{namespace}}},"deleteOptions":{}}}"#,
+        Eviction::API_VERSION,
+        Eviction::KIND,
+        delete_options(pod, grace, dry)
+    );
     // The body's dryRun reaches the deletion, the query's also the admission webhooks before it.
     let query = if dry { "?dryRun=All" } else { "" };
-    Request {
-        method: Method::Post,
-        path: format!("{path}/{}{query}", Eviction::URL_PATH_SEGMENT),
-        body: Some(Body::json(&body)),
-        answer_limit: STATUS_LIMIT,
-        answer_kept: STATUS_LIMIT,
-        name: Name::Node,
-    }
+    let path = format!("{path}/{}{query}", Eviction::URL_PATH_SEGMENT);
+    let body = Some(Body { content_type: JSON, text });
+    Request { method: Method::POST, body, ..get(path, STATUS_LIMIT) }
 }
 
 fn mark_disrupted(path: &str, pod: &PodRef, now: WallTime) -> Request {
-    let body = Disrupted {
-        metadata: ObjectUid { uid: &pod.uid },
-        status: Conditions {
-            conditions: [Condition {
-                r#type: "DisruptionTarget",
-                status: "True",
-                reason: "DeletionByNodeTermination",
-                message: "k8s-spot-handler: the pod is deleted because its node is taken back",
-                last_transition_time: now.to_string(),
-            }],
-        },
-    };
-    Request {
-        method: Method::Patch,
-        path: format!("{path}/status"),
-        body: Some(Body {
-            content_type: "application/strategic-merge-patch+json",
-            text: json::to_string(&body),
-        }),
-        answer_limit: OBJECT_LIMIT,
-        answer_kept: BEGINNING,
-        name: Name::Node,
-    }
+    let uid = json::to_string(&pod.uid);
+    let text = format!(
+        r#"{{"metadata":{{"uid":{uid}}},"status":{{"conditions":[{{"type":"DisruptionTarget","status":"True","reason":"DeletionByNodeTermination","message":"k8s-spot-handler: the pod is deleted because its node is taken back","lastTransitionTime":"{now}"}}]}}}}"#
+    );
+    let content_type = "application/strategic-merge-patch+json";
+    changes(Method::PATCH, format!("{path}/status"), Body { content_type, text })
+}
+
+fn delete_options(pod: &PodRef, grace: Grace, dry: bool) -> String {
+    let (uid, dry) = (json::to_string(&pod.uid), if dry { r#""All""# } else { "" });
+    format!(
+        r#"{{"apiVersion":"{}","kind":"DeleteOptions","gracePeriodSeconds":{grace},"preconditions":{{"uid":{uid}}},"dryRun":[{dry}]}}"#,
+        Pod::API_VERSION
+    )
+}
+
+/// What an operator wants on each Event: names and values.
+pub type Annotations = BTreeMap<String, String>;
+
+/// Writes a new Event.
+pub fn create_event(namespace: &str, text: String) -> Request {
+    changes(Method::POST, events_path(namespace), Body { content_type: JSON, text })
+}
+
+/// Changes an Event.
+pub fn patch_event(namespace: &str, name: &str, text: String) -> Request {
+    let path = format!("{}/{}", events_path(namespace), Encoded(name));
+    changes(Method::PATCH, path, Body { content_type: MERGE_PATCH, text })
+}
+
+const JSON: &str = "application/json";
+
+const MERGE_PATCH: &str = "application/merge-patch+json";
+
+/// Of whose answer, the object, no more is needed than its kind.
+fn changes(method: Method, path: String, body: Body) -> Request {
+    Request { method, body: Some(body), answer_kept: BEGINNING, ..get(path, OBJECT_LIMIT) }
 }
 
 fn get(path: String, answer_limit: usize) -> Request {
     Request {
-        method: Method::Get,
+        method: Method::GET,
         path,
         body: None,
         answer_limit,
         answer_kept: answer_limit,
-        name: Name::Node,
+        caller: Caller::Node,
     }
 }
 
@@ -339,6 +311,16 @@ fn pod_path(namespace: &str, name: &str) -> String {
         Encoded(namespace),
         Pod::URL_PATH_SEGMENT,
         Encoded(name)
+    )
+}
+
+fn events_path(namespace: &str) -> String {
+    format!(
+        "/api/{}/{}/{}/{}",
+        Event::API_VERSION,
+        Namespace::URL_PATH_SEGMENT,
+        Encoded(namespace),
+        Event::URL_PATH_SEGMENT
     )
 }
 
@@ -379,7 +361,7 @@ impl Query {
 }
 
 /// A path segment or a query value: all but RFC 3986's unreserved characters percent-encoded.
-pub(super) struct Encoded<'a>(pub(super) &'a str);
+struct Encoded<'a>(&'a str);
 
 impl fmt::Display for Encoded<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -395,70 +377,35 @@ impl fmt::Display for Encoded<'_> {
     }
 }
 
-#[derive(Serialize)]
-struct EvictionBody<'a> {
-    #[serde(rename = "apiVersion")]
-    api_version: &'a str,
-    kind: &'a str,
-    metadata: ObjectName<'a>,
-    #[serde(rename = "deleteOptions")]
-    delete_options: DeleteOptions<'a>,
+/// Whether a Node or a Pod can have this name: a DNS subdomain of at most 253 characters.
+pub fn is_subdomain(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(is_part)
 }
 
-#[derive(Serialize)]
-struct ObjectName<'a> {
-    name: &'a str,
-    namespace: &'a str,
+/// Whether a namespace can have this name: a DNS label of at most 63 characters.
+pub fn is_label(text: &str) -> bool {
+    text.len() <= 63 && is_part(text)
 }
 
-#[derive(Serialize)]
-struct DeleteOptions<'a> {
-    #[serde(rename = "apiVersion")]
-    api_version: &'a str,
-    kind: &'a str,
-    #[serde(rename = "gracePeriodSeconds")]
-    grace_period_seconds: u32,
-    preconditions: ObjectUid<'a>,
-    #[serde(rename = "dryRun")]
-    dry_run: Vec<&'a str>,
+/// Whether a label or an annotation can have this name: at most 63 characters, after the name of a
+/// domain and a slash, if it has one.
+pub fn is_qualified(text: &str) -> bool {
+    let (domain, name) =
+        text.split_once('/').map_or((None, text), |(domain, name)| (Some(domain), name));
+    let ends_well = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = name.as_bytes();
+    domain.is_none_or(is_subdomain)
+        && bytes.len() <= 63
+        && ends_well(bytes.first())
+        && ends_well(bytes.last())
+        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
 }
 
-impl<'a> DeleteOptions<'a> {
-    fn new(pod: &'a PodRef, grace: Grace, dry: bool) -> Self {
-        Self {
-            api_version: Pod::API_VERSION,
-            kind: "DeleteOptions",
-            grace_period_seconds: grace.get(),
-            preconditions: ObjectUid { uid: &pod.uid },
-            dry_run: if dry { vec!["All"] } else { Vec::new() },
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct ObjectUid<'a> {
-    uid: &'a str,
-}
-
-#[derive(Serialize)]
-struct Disrupted<'a> {
-    metadata: ObjectUid<'a>,
-    status: Conditions<'a>,
-}
-
-#[derive(Serialize)]
-struct Conditions<'a> {
-    conditions: [Condition<'a>; 1],
-}
-
-#[derive(Serialize)]
-struct Condition<'a> {
-    r#type: &'a str,
-    status: &'a str,
-    reason: &'a str,
-    message: &'a str,
-    #[serde(rename = "lastTransitionTime")]
-    last_transition_time: String,
+fn is_part(text: &str) -> bool {
+    !text.is_empty()
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 #[cfg(test)]

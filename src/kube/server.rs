@@ -1,5 +1,4 @@
-//! The API server as the settings describe it: its address, the roots by which it is known, the
-//! token by which we are known to it.
+//! The API server as the settings describe it: its URL, the CA of its certificate, our credentials.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -7,18 +6,17 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustls::RootCertStore;
 use ureq_proto::http::HeaderValue;
+use ureq_proto::http::uri::Scheme;
 
 use crate::file;
-use crate::http::address::Address;
+use crate::http::address::{Address, absolute, server_of};
 use crate::http::connection::{H1, H2};
 use crate::http::dial::Tls;
 use crate::http::error::{Cause, Error, Party, Role};
 use crate::http::tls::{self, OwnCertificate};
 use crate::kube::identity::{Choice, Identity, Naming};
-use crate::kube::reply::Reply;
-use crate::kube::request::{Name, Request, Verb};
-use crate::kube::server_url::ServerUrl;
-use crate::kube::token::{Claims, Token};
+use crate::kube::request::{Caller, Request, Verb};
+use crate::kube::token::{BearerToken, Claims};
 
 /// The API server as the settings describe it. Its files are read when they are needed, not before.
 #[derive(Debug)]
@@ -27,13 +25,13 @@ pub struct Server {
     roots: Roots,
     credential: Credential,
     /// The last good token, for the moment in which its file cannot be read.
-    last_token: Mutex<Option<Token>>,
-    /// In whose name requests are made.
+    last_token: Mutex<Option<BearerToken>>,
+    /// The identity of requests.
     naming: Mutex<Naming>,
-    listener: OnceLock<Listener>,
+    observer: OnceLock<Observer>,
 }
 
-/// By what the API server is known.
+/// The CAs that its certificate may be signed by.
 #[derive(Debug)]
 pub(super) enum Roots {
     /// The certificates in this file, which may be replaced.
@@ -42,28 +40,28 @@ pub(super) enum Roots {
     Pem(Vec<u8>),
 }
 
-/// By what we are known to the API server.
+/// What authenticates us.
 #[derive(Debug)]
 pub(super) enum Credential {
     /// The token in this file, which is replaced from time to time.
     TokenFile(PathBuf),
     /// This token.
-    Token(Token),
+    Token(BearerToken),
     /// This certificate.
     Certificate(OwnCertificate),
 }
 
-/// Who wants to know what goes on. None of it may block.
-pub struct Listener {
-    /// Told of every exchange: what was asked, and the status of the answer if one came.
+/// What is called when something happens. None of it may block.
+pub struct Observer {
+    /// After every exchange: with what was asked, and the status of the answer if one came.
     pub exchanged: Box<dyn Fn(Verb, Option<u16>) + Send + Sync>,
-    /// Told in whose name requests are made, when that was found out or has changed.
+    /// When the identity of requests was found out or has changed.
     pub identified: Box<dyn Fn(Identity) + Send + Sync>,
 }
 
-impl fmt::Debug for Listener {
+impl fmt::Debug for Observer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Listener")
+        f.write_str("Observer")
     }
 }
 
@@ -81,27 +79,26 @@ impl Server {
             credential,
             last_token: Mutex::new(None),
             naming: Mutex::default(),
-            listener: OnceLock::new(),
+            observer: OnceLock::new(),
         }
     }
 
-    /// Makes requests in the name that was chosen. `node`: its name; if that is not known, the one in
-    /// the token's claims.
+    /// Makes requests with this identity. `node`: its name; if that is not known, the one in the token's claims.
     #[must_use]
     pub fn naming(self, choice: Choice, node: Option<&str>) -> Self {
         Self { naming: Mutex::new(Naming::new(choice, node)), ..self }
     }
 
-    /// Tells what goes on from now on; the first who asks is told.
-    pub fn tell(&self, listener: Listener) {
-        // Nobody else asks.
-        let _ = self.listener.set(listener);
+    /// Sets the observer, once.
+    pub fn observe(&self, observer: Observer) {
+        // A second call changes nothing.
+        let _ = self.observer.set(observer);
     }
 
-    /// An exchange is over; without a status if it was not to be had.
+    /// An exchange is over; without a status if there was no answer.
     pub(super) fn exchanged(&self, request: &Request, status: Option<u16>) {
-        if let Some(listener) = self.listener.get() {
-            (listener.exchanged)(request.verb(), status);
+        if let Some(observer) = self.observer.get() {
+            (observer.exchanged)(request.verb(), status);
         }
     }
 
@@ -109,9 +106,9 @@ impl Server {
     pub(super) fn impersonated(
         &self,
         request: &Request,
-        token: Option<&Token>,
+        token: Option<&BearerToken>,
     ) -> Option<HeaderValue> {
-        if request.name == Name::ServiceAccount {
+        if request.caller == Caller::ServiceAccount {
             return None;
         }
         let mut naming = self.lock_naming();
@@ -123,34 +120,19 @@ impl Server {
         naming.impersonated()
     }
 
-    /// Takes in the answer to a request in the node's name; `None`: its stream is open. True if the same is
-    /// to be asked in the ServiceAccount's name.
-    pub(super) fn answered_node(&self, reply: Option<&Reply>) -> bool {
-        self.naming_changes(|naming| naming.answered_node(reply))
-    }
-
-    /// Takes in the status of the answer to the same request in the ServiceAccount's name.
-    pub(super) fn answered_anew(&self, status: u16) {
-        self.naming_changes(|naming| naming.answered_anew(status));
-    }
-
-    /// The ServiceAccount lacks a right in its own name.
-    pub(super) fn forbidden(&self) {
-        self.lock_naming().forbidden();
-    }
-
-    /// In whose name requests are made, where that was to be found out and was.
+    /// The identity of requests, where it was to be found out and was.
     pub fn identity(&self) -> Option<Identity> {
         self.lock_naming().found().cloned()
     }
 
-    fn naming_changes<T>(&self, change: impl FnOnce(&mut Naming) -> T) -> T {
+    /// Takes in what an answer says of the identity of requests.
+    pub(super) fn identify<T>(&self, change: impl FnOnce(&mut Naming) -> T) -> T {
         let mut naming = self.lock_naming();
         let outcome = change(&mut naming);
         let news = naming.news();
         drop(naming);
-        if let (Some(identity), Some(listener)) = (news, self.listener.get()) {
-            (listener.identified)(identity);
+        if let (Some(identity), Some(observer)) = (news, self.observer.get()) {
+            (observer.identified)(identity);
         }
         outcome
     }
@@ -161,12 +143,12 @@ impl Server {
 
     /// Host and port.
     pub fn address(&self) -> &Address {
-        self.url.address()
+        &self.url.address
     }
 
     /// What stands before every path.
     pub(super) fn prefix(&self) -> &str {
-        self.url.prefix()
+        &self.url.prefix
     }
 
     /// Where the roots are, in words.
@@ -177,20 +159,19 @@ impl Server {
         }
     }
 
-    /// Whether everything is there that a connection needs: roots and token.
+    /// Whether roots and token can be read.
     pub fn check(&self) -> Result<(), Error> {
         self.roots()?;
         self.token()?;
         Ok(())
     }
 
-    /// Whose token it is, as far as the token itself says so. Nothing is verified: the API server
-    /// does that.
+    /// The claims of the token, if it is a JSON Web Token. Nothing is verified: the API server does that.
     pub fn claims(&self) -> Result<Claims, Error> {
         Ok(self.token()?.map(|token| Claims::of(&token)).unwrap_or_default())
     }
 
-    /// Where the token is, in words; `None`: a certificate is what we are known by.
+    /// Where the token is, in words; `None`: a client certificate authenticates us.
     pub fn where_token_is(&self) -> Option<String> {
         match &self.credential {
             Credential::TokenFile(file) => Some(file.display().to_string()),
@@ -200,9 +181,8 @@ impl Server {
     }
 
     /// The token as it is in its file now: the kubelet replaces it every hour or so. If the file
-    /// cannot be read or has no token in it, the last good one. `None`: a certificate is what we are
-    /// known by.
-    pub(super) fn token(&self) -> Result<Option<Token>, Error> {
+    /// cannot be read or has no token in it, the last good one. `None`: a client certificate authenticates us.
+    pub(super) fn token(&self) -> Result<Option<BearerToken>, Error> {
         let file = match &self.credential {
             Credential::TokenFile(file) => file,
             Credential::Token(token) => return Ok(Some(token.clone())),
@@ -219,7 +199,7 @@ impl Server {
         }))
     }
 
-    /// What TLS needs to know to trust this API server and nobody else, by its files as they are now.
+    /// A TLS configuration that trusts this API server only, by its files as they are now.
     pub(super) fn tls(&self) -> Result<Tls, Error> {
         let own = match &self.credential {
             Credential::Certificate(own) => Some(own),
@@ -243,7 +223,7 @@ impl Server {
         })
     }
 
-    fn read_token(&self, file: &Path) -> Result<Token, Error> {
+    fn read_token(&self, file: &Path) -> Result<BearerToken, Error> {
         let named = file.display();
         let bytes = file::read(file, TOKEN_LIMIT).map_err(|e| {
             self.error(Cause::of_system(&e, |why| {
@@ -251,7 +231,7 @@ impl Server {
                 Cause::Credentials(format!("{what} {named}: {why}"))
             }))
         })?;
-        Token::parse(&bytes).map_err(|why| {
+        BearerToken::parse(&bytes).map_err(|why| {
             let what = "there is no ServiceAccount token in";
             self.error(Cause::Credentials(format!("{what} {named}: {why}")))
         })
@@ -264,6 +244,45 @@ impl Server {
 
 /// Of a token file so much is read, in bytes; a token is 1 to 2 kB.
 const TOKEN_LIMIT: usize = 16 * 1024;
+
+/// `https://HOST[:PORT][/PREFIX]`: the prefix is that of a server behind which several API servers stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerUrl {
+    address: Address,
+    /// Stands before every path; without the last `/`.
+    prefix: String,
+}
+
+impl ServerUrl {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// What is wrong with it, as the end of a sentence that has named it.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let (uri, scheme, authority) = absolute(text).ok_or(NO_URL)?;
+        if scheme != Scheme::HTTPS || uri.query().is_some() || text.contains(['#', '@']) {
+            return Err(NO_URL);
+        }
+        let address = server_of(&authority, HTTPS_PORT)?;
+        Ok(Self { address, prefix: uri.path().trim_end_matches('/').to_owned() })
+    }
+}
+
+impl From<Address> for ServerUrl {
+    fn from(address: Address) -> Self {
+        Self { address, prefix: String::new() }
+    }
+}
+
+impl fmt::Display for ServerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "https://{}{}", self.address, self.prefix)
+    }
+}
+
+const HTTPS_PORT: u16 = 443;
+
+const NO_URL: &str = "it must be https://HOST:PORT";
 
 #[cfg(test)]
 mod tests {
@@ -397,6 +416,32 @@ mod tests {
                     .with(&party)
             });
             assert_eq!(reply.err(), refused, "{asked}: {names:?}");
+        }
+    }
+
+    #[test]
+    fn a_url_is_host_port_and_prefix() {
+        for (text, shown) in [
+            ("https://10.0.0.1", "https://10.0.0.1:443"),
+            ("https://10.0.0.1:6443/", "https://10.0.0.1:6443"),
+            ("https://[fd00::1]:6443", "https://[fd00::1]:6443"),
+            (
+                "https://rancher.example/k8s/clusters/c-1/",
+                "https://rancher.example:443/k8s/clusters/c-1",
+            ),
+        ] {
+            assert_eq!(ServerUrl::parse(text).unwrap().to_string(), shown);
+        }
+        for wrong in [
+            "",
+            "10.0.0.1:6443",
+            "http://10.0.0.1",
+            "https://",
+            "https://a?b",
+            "https://u@a",
+            "https://a:0",
+        ] {
+            assert!(ServerUrl::parse(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -9,8 +9,9 @@ use crate::http::stand_in::{self, Folder};
 pub(crate) use crate::http::stand_in::{Identity, LONG, Peer, SHORT, deaf_address};
 use crate::kube::client::Client;
 use crate::kube::identity::Choice;
-use crate::kube::request::{Body, Method, Name, Request};
+use crate::kube::request::{Body, Caller, Request};
 use crate::kube::server::Server;
+use ureq_proto::http::Method;
 
 /// A listening server, and the files by which a client is let in.
 pub(crate) struct StandIn {
@@ -113,16 +114,16 @@ pub(crate) fn get(path: &str) -> Request {
     let path = path.to_owned();
     let limit = 64 * 1024;
     Request {
-        method: Method::Get,
+        method: Method::GET,
         path,
         body: None,
         answer_limit: limit,
         answer_kept: limit,
-        name: Name::Node,
+        caller: Caller::Node,
     }
 }
 
 pub(crate) fn delete(path: &str, text: &str) -> Request {
     let body = Body { content_type: "application/json", text: text.to_owned() };
-    Request { method: Method::Delete, body: Some(body), ..get(path) }
+    Request { method: Method::DELETE, body: Some(body), ..get(path) }
 }

@@ -10,13 +10,13 @@ use ureq_proto::http::HeaderValue;
 
 use crate::drain::pod::OwnPod;
 use crate::excerpt::excerpt;
-use crate::kube::name::{is_label, is_subdomain};
+use crate::kube::request::{is_label, is_subdomain};
 
 /// A bearer token, as the header that carries it. Never shown.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Token(HeaderValue);
+pub(super) struct BearerToken(HeaderValue);
 
-impl Token {
+impl BearerToken {
     /// Takes the content of a token file, white space around it allowed.
     pub(super) fn parse(content: &[u8]) -> Result<Self, &'static str> {
         let token = content.trim_ascii();
@@ -47,9 +47,9 @@ impl Token {
 
 const BEARER: &[u8] = b"Bearer ";
 
-impl fmt::Debug for Token {
+impl fmt::Debug for BearerToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(not shown)")
+        f.write_str("BearerToken(not shown)")
     }
 }
 
@@ -79,14 +79,14 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// The pod that the token is bound to: the one of whoever has it.
+    /// The pod that the token is bound to.
     pub fn own_pod(self) -> OwnPod {
         OwnPod { namespace: self.namespace, name: self.pod, uid: self.uid }
     }
 
     /// Reads the payload of a JSON Web Token (RFC 7519); no claims if it is anything else. Nothing
     /// is verified: the API server does that.
-    pub(super) fn of(token: &Token) -> Self {
+    pub(super) fn of(token: &BearerToken) -> Self {
         Self::payload(token.secret()).unwrap_or_default()
     }
 
@@ -144,12 +144,12 @@ mod tests {
     use super::*;
 
     fn claims_of(token: &str) -> Claims {
-        Claims::of(&Token::parse(token.as_bytes()).unwrap())
+        Claims::of(&BearerToken::parse(token.as_bytes()).unwrap())
     }
 
     #[test]
     fn a_token_is_visible_ascii() {
-        let header = |content: &[u8]| Token::parse(content).map(|token| token.header());
+        let header = |content: &[u8]| BearerToken::parse(content).map(|token| token.header());
         assert_eq!(header(b" \na.b-c_d\r\n").unwrap(), "Bearer a.b-c_d");
         for wrong in [&b""[..], b" \n", b"a b", b"a\r\nX-Evil: 1", b"a\0", "ä".as_bytes()] {
             assert!(header(wrong).is_err(), "{wrong:?}");

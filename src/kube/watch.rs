@@ -10,28 +10,26 @@ use crate::drain::pod::Pod;
 use crate::drain::pod_news::PodNews;
 use crate::http::pool::Cancel;
 use crate::kube::client::{Client, Streamed};
-use crate::kube::items::Items;
-use crate::kube::lines::{Lines, OBJECT_LIMIT, Piece};
-use crate::kube::pods::{self, Context, Event, Unread};
+use crate::kube::pods::{self, Context, Unread, WatchEvent};
 use crate::kube::reply::{Reply, refusal, says_version_is_too_large};
 use crate::kube::request::{Request, Since, Verb, list_pods, watch_pods};
+use crate::kube::stream::{Items, Lines, OBJECT_LIMIT, Piece};
 use crate::moment::{Moment, Reading};
 
 /// How long a connection, the head of a stream or an item of a list may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long after the stream was opened, and after each pod of its first set, the bookmark that
-/// ends the set may stay away. A server that knows no such bookmark says nothing, or tells what
-/// changes.
-const BOOKMARK_PATIENCE: Duration = Duration::from_secs(2);
+/// How long after the stream was opened, and after each pod of its first set, the bookmark that ends the set may
+/// take. A server that knows no such bookmark sends nothing, or only changes.
+const BOOKMARK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long a streamed set may take in all.
-const SET_PATIENCE: Duration = Duration::from_secs(10);
+const SET_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a stream may be silent: the server's bookmarks come every 59 to 62 seconds.
+/// How long a stream may be silent: bookmarks come every 59 to 62 seconds.
 const SILENCE: Duration = Duration::from_secs(75);
 
-/// A stream that was open for so long was a good one, even if it said nothing.
+/// A stream that was open for so long was a good one, even without a line.
 const PROVEN: Duration = Duration::from_secs(5);
 
 /// The pauses after failures, one after the other; each cause has its longest.
@@ -46,14 +44,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// The longest pause where the server asked for one, or where a permission is missing.
 const LONGEST_OBEYED: Duration = Duration::from_secs(5);
 
-/// Lists and follows the pods of one node. It waits for nothing: what it has asked for is sent to whoever then
-/// has it [observed](Follower::observe).
+/// Lists and follows the pods of one node, without waiting: what comes is passed to `send`, and from there to
+/// [`Follower::observe`].
 pub struct Follower {
     client: Client,
     node: Arc<str>,
     watch: Watch,
-    send: Arc<dyn Fn(Heard) + Send + Sync>,
-    /// Counts the streams: what comes of an earlier one is of no use any more.
+    send: Arc<dyn Fn(StreamInput) + Send + Sync>,
+    /// Counts the streams: what comes of an earlier one is dropped.
     number: u32,
     /// The stream that is open or was asked for.
     open: Option<Cancel>,
@@ -63,7 +61,7 @@ pub struct Follower {
 
 /// What came of a stream, and when.
 #[derive(Debug)]
-pub struct Heard {
+pub struct StreamInput {
     number: u32,
     at: Reading,
     input: Input,
@@ -75,7 +73,7 @@ impl Follower {
         client: Client,
         node: &Arc<str>,
         jitter: u64,
-        send: impl Fn(Heard) + Send + Sync + 'static,
+        send: impl Fn(StreamInput) + Send + Sync + 'static,
     ) -> Self {
         Self {
             client,
@@ -106,13 +104,13 @@ impl Follower {
     }
 
     /// Takes in what came, and answers with what it says of the pods.
-    pub fn observe(&mut self, Heard { number, at, input }: Heard) -> Vec<PodNews> {
+    pub fn observe(&mut self, StreamInput { number, at, input }: StreamInput) -> Vec<PodNews> {
         if number != self.number {
             return Vec::new();
         }
         self.is_asked = false;
         let news = self.watch.observe(at, input);
-        // What else has come of a stream that is done with says nothing.
+        // What else has come of a stream that is done with is dropped.
         if !matches!(self.watch.next(at.now), Step::Read(_)) {
             self.close();
         }
@@ -126,7 +124,7 @@ impl Follower {
         let cancel = Cancel::default();
         self.open = Some(cancel.clone());
         read(&self.client, request, &self.node, cancel, move |at, input| {
-            send(Heard { number, at, input });
+            send(StreamInput { number, at, input });
             ControlFlow::Continue(())
         });
     }
@@ -146,14 +144,14 @@ impl Drop for Follower {
     }
 }
 
-/// Lists the pods of `node` once, from the server's cache, and tells of each as it is read.
+/// Lists the pods of `node` once, from the server's cache, and passes each to `take` as it is read.
 ///
 /// # Errors
 /// The list could not be had, or not to its end; why, in words.
 pub fn list(
     client: &Client,
     node: &str,
-    mut tell: impl FnMut(Result<Pod, Unread>),
+    mut take: impl FnMut(Result<Pod, Unread>),
 ) -> Result<(), String> {
     let request = list_pods(node, Since::Cached);
     let asked = request.to_string();
@@ -164,10 +162,10 @@ pub fn list(
         Err(_) => ControlFlow::Break(()),
     });
     // The head may take as long as one item, and what ends it comes in time.
-    while let Ok(input) = inputs.recv_timeout(PATIENCE * 2) {
+    while let Ok(input) = inputs.recv_timeout(TIMEOUT * 2) {
         match input {
-            Input::Item(item) => tell(item.map(|(pod, _)| pod)),
-            Input::Skipped(PodNews::Unread { pod, why }) => tell(Err(Unread { pod, why })),
+            Input::Item(item) => take(item.map(|(pod, _)| pod)),
+            Input::Skipped(PodNews::Unread { pod, why }) => take(Err(Unread { pod, why })),
             Input::ListEnded(version) => {
                 return version
                     .map(drop)
@@ -185,50 +183,50 @@ pub fn list(
         }
     }
     client.give_up(&cancel);
-    Err(format!("{asked}: no pod of the list within {} s", PATIENCE.as_secs()))
+    Err(format!("{asked}: no pod of the list within {} s", TIMEOUT.as_secs()))
 }
 
-/// Asks for a watch or a list, and tells what comes as it is read, until `tell` breaks.
+/// Asks for a watch or a list, and passes what comes to `take` as it is read, until that breaks.
 fn read(
     client: &Client,
     request: Request,
     node: &str,
     cancel: Cancel,
-    mut tell: impl FnMut(Reading, Input) -> ControlFlow<()> + Send + 'static,
+    mut take: impl FnMut(Reading, Input) -> ControlFlow<()> + Send + 'static,
 ) {
     let (clock, node, asked) = (client.clock(), node.to_owned(), request.clone());
     let mut parts = match request.verb() {
         Verb::List => Parts::Items(Items::new(OBJECT_LIMIT)),
         _ => Parts::Lines(Lines::new(OBJECT_LIMIT)),
     };
-    client.stream(request, PATIENCE, cancel, move |came| {
+    client.stream(request, TIMEOUT, cancel, move |came| {
         let at = clock.read();
         let context = Context { node: &node, at };
         match came {
-            Streamed::Opened => tell(at, Input::Opened),
+            Streamed::Opened => take(at, Input::Opened),
             Streamed::Piece(piece) => match &mut parts {
                 Parts::Lines(lines) => {
-                    lines.push(piece, |line| tell(at, Input::line(line, context)))
+                    lines.push(piece, |line| take(at, Input::line(line, context)))
                 }
                 Parts::Items(items) => {
-                    items.push(piece, |item| tell(at, Input::item(item, context)))
+                    items.push(piece, |item| take(at, Input::item(item, context)))
                 }
             },
             Streamed::Ended => {
                 match &parts {
                     Parts::Items(items) => {
-                        tell(at, Input::ListEnded(pods::list_version(items.frame())))?;
+                        take(at, Input::ListEnded(pods::list_version(items.frame())))?;
                     }
                     Parts::Lines(lines) => {
                         if let Some(line) = lines.last() {
-                            tell(at, Input::line(line, context))?;
+                            take(at, Input::line(line, context))?;
                         }
                     }
                 }
-                tell(at, Input::Ended)
+                take(at, Input::Ended)
             }
-            Streamed::Refused(reply) => tell(at, Input::Refused(Box::new((asked.clone(), reply)))),
-            Streamed::Failed(error) => tell(at, Input::Failed(error.to_string())),
+            Streamed::Refused(reply) => take(at, Input::Refused(Box::new((asked.clone(), reply)))),
+            Streamed::Failed(error) => take(at, Input::Failed(error.to_string())),
         }
     });
 }
@@ -260,7 +258,7 @@ enum Input {
     /// The request for one, and the reply, if that was not opened.
     Refused(Box<(Request, Reply)>),
     /// A line of the stream; and whether it begins as an event does.
-    Line(Result<Event, String>, bool),
+    Line(Result<WatchEvent, String>, bool),
     /// An item of the list: the pod, and its resource version.
     Item(Result<(Pod, Option<String>), Unread>),
     /// A line or an item that is too long to be read.
@@ -281,7 +279,7 @@ impl Input {
         match line {
             Piece::Text(line) => {
                 let begins_well = line.trim_ascii_start().starts_with(b"{");
-                Self::Line(Event::read(line, context), begins_well)
+                Self::Line(WatchEvent::read(line, context), begins_well)
             }
             // That a pod is gone needs no more than its UID.
             Piece::TooLong { length, beginning } => {
@@ -312,18 +310,17 @@ fn skipped(what: &str, of: &str, length: usize, beginning: &[u8]) -> PodNews {
 /// The protocol of listing and following.
 ///
 /// A set is streamed where the server does that (`sendInitialEvents`), else listed. The first comes from
-/// the server's cache, which finds the pods of a node by itself; a later one must not be older than what
-/// was told, or pods that live would be missing from it. What changes is then watched from the set's
+/// the server's cache, which has an index by node; a later one must not be older than what was seen, or pods that
+/// live would be missing from it. What changes is then watched from the set's
 /// resource version on, across every break: nothing is missed, and no set is needed. Only when the server
-/// has forgotten that version (410) a new set is told, by which the pods that vanished meanwhile are
-/// noticed.
+/// has forgotten that version (410) a new set is read, by which the pods that vanished meanwhile are noticed.
 #[derive(Debug)]
 struct Watch {
     node: String,
-    stage: Stage,
-    /// Nothing was told yet, so any set is good enough.
-    untold: bool,
-    /// The newest resource version that was told of, if that is known.
+    phase: Phase,
+    /// Nothing was seen yet, so any set is good enough.
+    is_first: bool,
+    /// The newest resource version that was seen, if that is known.
     newest: Option<u64>,
     /// How many lists in a row had an item of which nothing can be read.
     garbled: u32,
@@ -336,13 +333,13 @@ struct Watch {
     rest: Option<Moment>,
     /// Failures since something went well.
     backoff: Backoff,
-    /// What was last said of the present break.
-    said: Option<String>,
+    /// Why the stream broke, as it was last reported.
+    reported: Option<String>,
     jitter: fastrand::Rng,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Stage {
+enum Phase {
     /// A set is to be streamed.
     AskSet,
     /// It is being streamed.
@@ -361,15 +358,15 @@ impl Watch {
     fn new(node: &str, seed: u64) -> Self {
         Self {
             node: node.to_owned(),
-            stage: Stage::AskSet,
-            untold: true,
+            phase: Phase::AskSet,
+            is_first: true,
             newest: None,
             garbled: 0,
             forgotten: false,
             streams: true,
             rest: None,
             backoff: PAUSES,
-            said: None,
+            reported: None,
             jitter: fastrand::Rng::with_seed(seed),
         }
     }
@@ -383,16 +380,16 @@ impl Watch {
         let node = self.node.as_str();
         let newest = self.newest.map(|version| version.to_string());
         let set = match &newest {
-            _ if self.untold => Since::Cached,
+            _ if self.is_first => Since::Cached,
             Some(version) if !self.forgotten => Since::NotOlderThan(version),
             _ => Since::Newest,
         };
-        match &self.stage {
-            Stage::AskSet => Step::Ask(watch_pods(node, set)),
-            Stage::AskList => Step::Ask(list_pods(node, set)),
-            Stage::ReadSet { due, .. } | Stage::ReadList { due } => Step::Read(*due),
-            Stage::AskChanges { version } => Step::Ask(watch_pods(node, Since::Version(version))),
-            Stage::ReadChanges { opened, last_line, .. } => {
+        match &self.phase {
+            Phase::AskSet => Step::Ask(watch_pods(node, set)),
+            Phase::AskList => Step::Ask(list_pods(node, set)),
+            Phase::ReadSet { due, .. } | Phase::ReadList { due } => Step::Read(*due),
+            Phase::AskChanges { version } => Step::Ask(watch_pods(node, Since::Version(version))),
+            Phase::ReadChanges { opened, last_line, .. } => {
                 Step::Read(last_line.unwrap_or(*opened) + SILENCE)
             }
         }
@@ -408,10 +405,10 @@ impl Watch {
                 self.item_came(at.now);
                 match item {
                     Ok((pod, version)) => {
-                        self.told_of(version.as_deref());
+                        self.seen_version(version.as_deref());
                         vec![PodNews::Seen(pod)]
                     }
-                    // If nobody knows which pod it is, the next list may know.
+                    // If it is not known which pod it is, the next list may say.
                     Err(Unread { pod: None, why }) if self.garbled < MOST_GARBLED => {
                         self.garbled += 1;
                         self.lost(at.now, why, LONGEST_PAUSE, None)
@@ -432,21 +429,21 @@ impl Watch {
     }
 
     fn opened(&mut self, now: Moment) -> Vec<PodNews> {
-        match &self.stage {
-            Stage::AskSet => {
-                self.untold = false;
-                self.stage =
-                    Stage::ReadSet { opened: now, due: now + BOOKMARK_PATIENCE, any_line: false };
+        match &self.phase {
+            Phase::AskSet => {
+                self.is_first = false;
+                self.phase =
+                    Phase::ReadSet { opened: now, due: now + BOOKMARK_TIMEOUT, any_line: false };
                 vec![PodNews::SetBegins]
             }
-            Stage::AskList => {
-                self.untold = false;
-                self.stage = Stage::ReadList { due: now + PATIENCE };
+            Phase::AskList => {
+                self.is_first = false;
+                self.phase = Phase::ReadList { due: now + TIMEOUT };
                 vec![PodNews::SetBegins]
             }
-            Stage::AskChanges { version } => {
+            Phase::AskChanges { version } => {
                 let version = version.clone();
-                self.stage = Stage::ReadChanges { version, opened: now, last_line: None };
+                self.phase = Phase::ReadChanges { version, opened: now, last_line: None };
                 Vec::new()
             }
             _ => Vec::new(),
@@ -454,8 +451,8 @@ impl Watch {
     }
 
     fn item_came(&mut self, now: Moment) {
-        if let Stage::ReadList { due } = &mut self.stage {
-            *due = now + PATIENCE;
+        if let Phase::ReadList { due } = &mut self.phase {
+            *due = now + TIMEOUT;
         }
     }
 
@@ -464,35 +461,35 @@ impl Watch {
             return self.lost(now, NO_LIST.to_owned(), LONGEST_PAUSE, None);
         };
         self.set_complete(&version);
-        self.stage = Stage::AskChanges { version };
+        self.phase = Phase::AskChanges { version };
         vec![PodNews::SetComplete]
     }
 
-    /// All pods were told, as of this resource version. Versions may count from another beginning by now.
+    /// All pods were seen, as of this resource version. Versions may count from another beginning by now.
     fn set_complete(&mut self, version: &str) {
         self.garbled = 0;
         if std::mem::take(&mut self.forgotten) {
             self.newest = None;
         }
-        self.told_of(Some(version));
+        self.seen_version(Some(version));
     }
 
-    /// What was told has this resource version.
-    fn told_of(&mut self, version: Option<&str>) {
+    /// This resource version was seen.
+    fn seen_version(&mut self, version: Option<&str>) {
         self.newest = self.newest.max(version.and_then(|text| text.parse().ok()));
     }
 
     fn refused(&mut self, now: Moment, request: &Request, reply: &Reply) -> Vec<PodNews> {
         let why = refusal(request, reply);
-        let why = match (&self.stage, reply.status) {
+        let why = match (&self.phase, reply.status) {
             // It knows no streamed set, or forbids to watch: a list may still be had.
-            (Stage::AskSet, 400 | 403 | 422) => {
+            (Phase::AskSet, 400 | 403 | 422) => {
                 self.streams = false;
-                self.stage = Stage::AskList;
+                self.phase = Phase::AskList;
                 return Vec::new();
             }
-            (Stage::AskChanges { .. }, 403) => {
-                self.stage = Stage::AskList;
+            (Phase::AskChanges { .. }, 403) => {
+                self.phase = Phase::AskList;
                 format!("{why}; `watch` on `pods` must be granted, until then they are listed")
             }
             (_, 403) => format!("{why}; `list` and `watch` on `pods` must be granted"),
@@ -501,7 +498,7 @@ impl Watch {
                 format!("{why}; the pods are read anew")
             }
             // Its versions may count from another beginning by now.
-            (Stage::AskSet | Stage::AskList, _) if says_version_is_too_large(reply) => {
+            (Phase::AskSet | Phase::AskList, _) if says_version_is_too_large(reply) => {
                 self.forgotten = true;
                 why
             }
@@ -514,7 +511,7 @@ impl Watch {
     fn line(
         &mut self,
         now: Moment,
-        line: Result<Event, String>,
+        line: Result<WatchEvent, String>,
         begins_well: bool,
     ) -> Vec<PodNews> {
         let event = match line {
@@ -529,30 +526,30 @@ impl Watch {
             }
         };
         match event {
-            Event::Seen { pod, added, version } => {
+            WatchEvent::Seen { pod, added, version } => {
                 self.line_came(now, version, added);
                 vec![match pod {
                     Ok(pod) => PodNews::Seen(pod),
                     Err(unread) => unread.into(),
                 }]
             }
-            Event::Gone { uid, version } => {
+            WatchEvent::Gone { uid, version } => {
                 self.line_came(now, version, false);
                 vec![match uid {
                     Ok(uid) => PodNews::Gone { uid },
                     Err(unread) => unread.into(),
                 }]
             }
-            Event::Bookmark { version, ends_set: true } if self.is_reading_set() => {
+            WatchEvent::Bookmark { version, ends_set: true } if self.is_reading_set() => {
                 self.set_complete(&version);
-                self.stage = Stage::ReadChanges { version, opened: now, last_line: None };
+                self.phase = Phase::ReadChanges { version, opened: now, last_line: None };
                 vec![PodNews::SetComplete]
             }
-            Event::Bookmark { version, .. } => {
+            WatchEvent::Bookmark { version, .. } => {
                 self.line_came(now, Some(version), false);
                 Vec::new()
             }
-            Event::Error { expired, why } => {
+            WatchEvent::Error { expired, why } => {
                 if expired {
                     self.forget();
                 }
@@ -565,15 +562,15 @@ impl Watch {
 
     /// A line came: the stream is alive. A pod of the set, if it is one, lets its end wait.
     fn line_came(&mut self, now: Moment, newer: Option<String>, of_set: bool) {
-        self.told_of(newer.as_deref());
-        match &mut self.stage {
-            Stage::ReadSet { opened, due, any_line } => {
+        self.seen_version(newer.as_deref());
+        match &mut self.phase {
+            Phase::ReadSet { opened, due, any_line } => {
                 *any_line = true;
                 if of_set {
-                    *due = (now + BOOKMARK_PATIENCE).min(*opened + SET_PATIENCE);
+                    *due = (now + BOOKMARK_TIMEOUT).min(*opened + SET_TIMEOUT);
                 }
             }
-            Stage::ReadChanges { version, last_line, .. } => {
+            Phase::ReadChanges { version, last_line, .. } => {
                 *last_line = Some(now);
                 if let Some(newer) = newer {
                     *version = newer;
@@ -586,11 +583,11 @@ impl Watch {
     fn silence(&mut self, now: Moment) -> Vec<PodNews> {
         if self.is_reading_set() {
             self.streams = false;
-            self.stage = Stage::AskList;
+            self.phase = Phase::AskList;
             return Vec::new();
         }
-        if let Stage::ReadList { .. } = self.stage {
-            let why = format!("the list of pods was silent for {} s", PATIENCE.as_secs());
+        if let Phase::ReadList { .. } = self.phase {
+            let why = format!("the list of pods was silent for {} s", TIMEOUT.as_secs());
             return self.lost(now, why, LONGEST_PAUSE, None);
         }
         let why = format!("the watch of pods was silent for {} s", SILENCE.as_secs());
@@ -598,16 +595,16 @@ impl Watch {
     }
 
     fn ended(&mut self, now: Moment) -> Vec<PodNews> {
-        match &self.stage {
-            // The server ends every watch after a while: that is no news.
-            Stage::ReadChanges { version, .. } if self.went_well(now) => {
-                self.stage = Stage::AskChanges { version: version.clone() };
+        match &self.phase {
+            // The server ends every watch after a while.
+            Phase::ReadChanges { version, .. } if self.went_well(now) => {
+                self.phase = Phase::AskChanges { version: version.clone() };
                 self.backoff.reset();
-                self.said = None;
+                self.reported = None;
                 self.pause(now, LONGEST_PAUSE, None);
                 Vec::new()
             }
-            Stage::ReadSet { .. } => {
+            Phase::ReadSet { .. } => {
                 let why = "the API server ended the watch of pods before it had told all of them";
                 self.lost(now, why.to_owned(), LONGEST_PAUSE, None)
             }
@@ -628,21 +625,21 @@ impl Watch {
     ) -> Vec<PodNews> {
         if self.went_well(now) {
             self.backoff.reset();
-            self.said = None;
+            self.reported = None;
         }
-        self.stage = match &self.stage {
-            Stage::AskChanges { version } | Stage::ReadChanges { version, .. } => {
-                Stage::AskChanges { version: version.clone() }
+        self.phase = match &self.phase {
+            Phase::AskChanges { version } | Phase::ReadChanges { version, .. } => {
+                Phase::AskChanges { version: version.clone() }
             }
-            Stage::AskSet | Stage::ReadSet { .. } | Stage::AskList | Stage::ReadList { .. } => {
+            Phase::AskSet | Phase::ReadSet { .. } | Phase::AskList | Phase::ReadList { .. } => {
                 self.new_set()
             }
         };
         self.pause(now, longest, retry_after);
-        if self.said.as_ref() == Some(&why) {
+        if self.reported.as_ref() == Some(&why) {
             return Vec::new();
         }
-        self.said = Some(why.clone());
+        self.reported = Some(why.clone());
         vec![PodNews::Lost { why }]
     }
 
@@ -654,28 +651,27 @@ impl Watch {
 
     /// The version is of no use any more. A server that says so is back: that is no failure.
     fn forget(&mut self) {
-        if let Stage::AskChanges { .. } | Stage::ReadChanges { .. } = self.stage {
+        if let Phase::AskChanges { .. } | Phase::ReadChanges { .. } = self.phase {
             self.backoff.reset();
         }
         self.forgotten = true;
-        self.stage = self.new_set();
+        self.phase = self.new_set();
     }
 
-    fn new_set(&self) -> Stage {
-        if self.streams { Stage::AskSet } else { Stage::AskList }
+    fn new_set(&self) -> Phase {
+        if self.streams { Phase::AskSet } else { Phase::AskList }
     }
 
     fn is_reading_set(&self) -> bool {
-        matches!(self.stage, Stage::ReadSet { .. })
+        matches!(self.phase, Phase::ReadSet { .. })
     }
 
-    /// Whether the stream that is open has said nothing yet: what then begins like no event may be
-    /// a web page, of which no line is a pod.
+    /// Whether the open stream has had no line yet: what then does not begin like an event may be a web page.
     fn is_without_lines(&self) -> bool {
-        match self.stage {
-            Stage::ReadSet { any_line, .. } => !any_line,
-            Stage::ReadChanges { last_line, .. } => last_line.is_none(),
-            Stage::AskSet | Stage::AskList | Stage::ReadList { .. } | Stage::AskChanges { .. } => {
+        match self.phase {
+            Phase::ReadSet { any_line, .. } => !any_line,
+            Phase::ReadChanges { last_line, .. } => last_line.is_none(),
+            Phase::AskSet | Phase::AskList | Phase::ReadList { .. } | Phase::AskChanges { .. } => {
                 false
             }
         }
@@ -683,8 +679,8 @@ impl Watch {
 
     /// Whether the stream that is open was of use.
     fn went_well(&self, now: Moment) -> bool {
-        match &self.stage {
-            Stage::ReadChanges { opened, last_line, .. } => {
+        match &self.phase {
+            Phase::ReadChanges { opened, last_line, .. } => {
                 last_line.is_some() || now.since(*opened) >= PROVEN
             }
             _ => false,

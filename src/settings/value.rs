@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use crate::excerpt::is_hidden;
 use crate::http::address::Address;
-use crate::kube::event::Annotations;
-use crate::kube::name::{is_label, is_qualified, is_subdomain};
+use crate::kube::request::{Annotations, is_label, is_qualified, is_subdomain};
 use crate::notice::Code;
 use crate::settings::Output;
 use crate::webhook::proxy::ProxyUrl;

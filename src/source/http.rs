@@ -1,31 +1,28 @@
-//! One HTTP exchange over minreq: the only file here that touches the network. minreq takes the first colon of a
-//! URL's host for the port's, so an IPv6 address is asked over [`exchange`].
-//!
-//! What minreq leaves to its caller is done here: no redirects, limits for every part of an answer,
-//! and a body that is shorter than announced is an error. The environment's proxy settings have no
-//! effect, as its `proxy` feature is off.
+//! One HTTP exchange, over minreq: one deadline for all of it, and a connection of its own. What minreq lacks is
+//! done here: limits for each part of an answer, and an error where a body is shorter than announced. It takes
+//! the first colon of a URL's host for the port's, so an IPv6 address is asked over [`Connection::exchange`]. The
+//! environment's proxy settings have no effect, as its `proxy` feature is off.
 
 use std::fmt;
 use std::io::{self, Read};
 use std::mem;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::ToSocketAddrs;
 use std::thread;
 use std::time::Duration;
 
-use ureq_proto::http::{self as proto, HeaderName, HeaderValue, header};
+use ureq_proto::http::{HeaderName, HeaderValue, Method, header};
 
 use crate::clock::Clock;
 use crate::excerpt::excerpt;
-use crate::http::connection::Connection;
+use crate::http::connection::{Connection, Response};
 use crate::http::dial::{self, Stream};
-use crate::http::error::{Cause, Party, Role};
-use crate::http::exchange::exchange;
-use crate::http::protocol::Limit;
-use crate::http::request::Request as HttpRequest;
-use crate::source::url::Address;
+use crate::http::error::{Cause, Error, Party, Role};
+use crate::http::protocol::{self, BodyLimit};
+use crate::source::url::Url;
 
-/// For connection, head and body together, in seconds. minreq takes whole seconds only.
-pub(super) const PATIENCE_SECONDS: u64 = 1;
+/// For connection, head and body together, in seconds: minreq takes whole seconds only.
+const TIMEOUT_SECONDS: u64 = 1;
+const TIMEOUT: Duration = Duration::from_secs(TIMEOUT_SECONDS);
 /// The longest body that is read, whatever the path. Most answers have under 100 bytes; a planned
 /// maintenance takes some 250, so there is room for 60 of them, and an instance has one or two. A
 /// history of more is not read, which hides nothing that is planned.
@@ -36,40 +33,30 @@ pub(super) const LONGEST_BODY: usize = 16 * 1024;
 const LONGEST_HEADERS: usize = 8190;
 const LONGEST_STATUS_LINE: usize = 1024;
 
-/// What is asked.
+/// A request, without a body.
 #[derive(Clone)]
 pub(super) struct Request {
     pub(super) method: Method,
-    pub(super) address: Address,
-    /// Names and values without line breaks: minreq writes them as they are.
+    pub(super) url: Url,
+    /// Name and value without line breaks: minreq writes them as they are.
     pub(super) header: Option<(&'static str, String)>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Method {
-    Get,
-    Put,
-}
-
 impl fmt::Display for Request {
-    /// Method and address. Never the header: it may be the token.
+    /// Method and URL. Never the header: it may be the token.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let method = match self.method {
-            Method::Get => "GET",
-            Method::Put => "PUT",
-        };
-        write!(f, "{method} {}", self.address)
+        write!(f, "{} {}", self.method, self.url)
     }
 }
 
-/// What came.
+/// An answer.
 #[derive(Clone)]
 pub(super) struct Reply {
     pub(super) status: u16,
     /// Names in lower case.
     pub(super) headers: Vec<(String, String)>,
     /// Read for status 200 only, else empty.
-    pub(super) body: Result<Vec<u8>, BodyError>,
+    pub(super) body: Result<Vec<u8>, Error>,
 }
 
 impl Reply {
@@ -86,235 +73,129 @@ impl fmt::Debug for Reply {
     }
 }
 
-/// A body of which not all came, or too much.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum BodyError {
-    /// More than the limit.
-    TooLong,
-    /// The connection was closed early.
-    Cut {
-        /// Bytes that came.
-        came: usize,
-        /// Bytes that the header announced.
-        announced: u64,
-    },
-    /// Reading ended in an error.
-    Broken {
-        /// Bytes that came.
-        came: usize,
-        /// The error.
-        why: String,
-    },
-}
+/// How a request is sent: by [`send`], or as a test says.
+pub(super) type SendFn<'a> = dyn FnMut(&Request) -> Result<Reply, Error> + 'a;
 
-impl fmt::Display for BodyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooLong => write!(f, "more than {LONGEST_BODY} bytes"),
-            Self::Cut { came, announced } => {
-                write!(f, "{came} of {announced} bytes, then the connection was closed")
-            }
-            Self::Broken { came, why } => write!(f, "{came} bytes, then an error: {why}"),
-        }
+/// Sends one request and reads its answer, within a second and the time that the resolver takes for a name.
+pub(super) fn send(request: &Request) -> Result<Reply, Error> {
+    let party = Party { role: Role::MetadataService, address: request.url.server().clone() };
+    if party.address.ip().is_some_and(|ip| ip.is_ipv6()) {
+        return send_to_ipv6(request, &party);
     }
-}
-
-/// Why no answer came.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum NoResponse {
-    /// Not within [`PATIENCE_SECONDS`].
-    TimedOut,
-    /// The name has no address.
-    Unresolved(String),
-    /// The connection could not be opened, or broke.
-    Unconnected(String),
-    /// What came is not an HTTP answer.
-    NotHttp(String),
-    /// The machine gave no thread to ask with.
-    NoThread(String),
-}
-
-impl fmt::Display for NoResponse {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TimedOut => write!(f, "no answer within {PATIENCE_SECONDS} s"),
-            Self::Unresolved(why) => write!(f, "the name could not be resolved: {why}"),
-            Self::Unconnected(why) => write!(f, "no answer: {why}"),
-            Self::NotHttp(why) => write!(f, "what came is no HTTP answer: {why}"),
-            Self::NoThread(why) => write!(f, "not asked, as no thread could be started: {why}"),
-        }
+    // minreq resolves in a thread of its own, and such threads would pile up if the resolver never answered. Here
+    // only this request waits for it.
+    if let Some(name) = request.url.name() {
+        name.to_socket_addrs().map_err(|e| Cause::Unresolved(e.to_string()).with(&party))?;
     }
-}
-
-/// Sends one request and reads its answer, within [`PATIENCE_SECONDS`] and the time that the
-/// resolver takes for a name.
-pub(super) fn send(request: &Request) -> Result<Reply, NoResponse> {
-    if let Some(server) = request.address.ipv6() {
-        return send_to_ipv6(request, server);
-    }
-    resolve(&request.address)?;
-    try_a_thread().map_err(|why| NoResponse::NoThread(why.to_string()))?;
+    // minreq sends from a thread of its own and panics if it gets none, which would end the program. So a thread is
+    // tried first, which returns nothing and cannot panic. That leaves the moment between the two; nothing else
+    // does better from outside.
+    let tried = thread::Builder::new().spawn(|| ()).map(thread::JoinHandle::join);
+    tried.map_err(|e| Cause::of_system(&e, Cause::NoThread).with(&party)).map(drop)?;
     let method = match request.method {
-        Method::Get => minreq::Method::Get,
-        Method::Put => minreq::Method::Put,
+        Method::PUT => minreq::Method::Put,
+        _ => minreq::Method::Get,
     };
-    let mut answer = minreq::Request::new(method, request.address.to_url())
+    let mut answer = minreq::Request::new(method, request.url.whole())
         .with_headers(request.header.clone())
         // Each request has a connection of its own.
         .with_header("Connection", "close")
-        .with_timeout(PATIENCE_SECONDS)
+        .with_timeout(TIMEOUT_SECONDS)
         .with_follow_redirects(false)
         .with_max_status_line_length(LONGEST_STATUS_LINE)
         .with_max_headers_size(LONGEST_HEADERS)
         .send_lazy()
-        .map_err(no_response)?;
+        .map_err(|e| cause(e).with(&party))?;
     // How minreq reports a connection that was closed before a status line, or gave none.
     if answer.status_code == 503 && answer.reason_phrase == "Server did not provide a status line" {
-        return Err(NoResponse::NotHttp("it has no status line".to_owned()));
+        return Err(not_http("it has no status line").with(&party));
     }
-    let status = answer.status_code;
-    let headers = mem::take(&mut answer.headers);
+    let (status, headers) = (answer.status_code, mem::take(&mut answer.headers));
     let body = if status == 200 { read_body(answer, &headers) } else { Ok(Vec::new()) };
-    Ok(Reply { status, headers, body })
+    Ok(Reply { status, headers, body: body.map_err(|cause| cause.with(&party)) })
 }
 
-/// The same over a connection of our own.
-fn send_to_ipv6(request: &Request, server: SocketAddr) -> Result<Reply, NoResponse> {
+fn send_to_ipv6(request: &Request, party: &Party) -> Result<Reply, Error> {
     let clock = Clock::start();
-    let patience = Duration::from_secs(PATIENCE_SECONDS);
-    let until = clock.now() + patience;
-    let party = Party { role: Role::MetadataService, address: server.into() };
-    let socket = dial::connect(&party, &[server], until, clock).map_err(|e| no_answer(e.cause))?;
-    let mut connection = Connection::new(Stream { socket, tls: None }, clock.now())
-        .map_err(|why| NoResponse::Unconnected(why.to_string()))?;
-    let request = http_request(request)?;
-    let limit = Limit { read: LONGEST_BODY, kept: LONGEST_BODY };
-    let answer =
-        exchange(&mut connection, &request, limit, until, patience, clock).map_err(no_answer)?;
-    let headers = answer.head.headers.iter();
-    let headers: Vec<_> = headers
-        .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
-        .collect();
-    let status = answer.head.status.as_u16();
-    let body = match (status, answer.body) {
-        (200, body) => {
-            body.map_err(|cause| no_body(cause, answer.length, number(&headers, "content-length")))
-        }
+    let until = clock.now() + TIMEOUT;
+    let of_all = |cause| match cause {
+        Cause::TimedOut(_) | Cause::NotAccepted(_) => Cause::TimedOut(TIMEOUT),
+        cause => cause,
+    };
+    let socket = dial::connect(party, &dial::resolve(party)?, until, clock)
+        .map_err(|error| of_all(error.cause).with(party))?;
+    let mut connection = Connection::new(Stream { socket, tls: None }, party, clock.now())?;
+    let limit = BodyLimit { read: LONGEST_BODY, kept: LONGEST_BODY };
+    let Response { head, body } = as_http(request)
+        .and_then(|request| connection.exchange(&request, limit, until, TIMEOUT, clock))
+        .map_err(|cause| of_all(cause).with(party))?;
+    let headers = head.headers.iter().filter_map(|(name, value)| {
+        Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+    });
+    let body = match head.status.as_u16() {
+        200 => body.map(|body| body.kept).map_err(|cause| of_all(cause).with(party)),
         _ => Ok(Vec::new()),
     };
-    Ok(Reply { status, headers, body })
+    Ok(Reply { status: head.status.as_u16(), headers: headers.collect(), body })
 }
 
-fn http_request(request: &Request) -> Result<HttpRequest, NoResponse> {
-    let header = request
-        .header
-        .as_ref()
-        .map(|(name, value)| Ok((HeaderName::try_from(*name)?, HeaderValue::try_from(value)?)));
-    let header =
-        header.transpose().map_err(|why: proto::Error| NoResponse::Unconnected(why.to_string()))?;
-    let close = (header::CONNECTION, HeaderValue::from_static("close"));
-    let (method, body) = match request.method {
-        Method::Get => (proto::Method::GET, None),
-        Method::Put => (proto::Method::PUT, Some(String::new())),
-    };
-    Ok(HttpRequest {
-        method,
-        target: request.address.target(),
-        authority: request.address.authority(),
-        headers: header.into_iter().chain([close]).collect(),
-        body,
+fn as_http(request: &Request) -> Result<protocol::Request, Cause> {
+    let unsendable = |why: &dyn fmt::Display| Cause::Unsendable(why.to_string());
+    let mut headers = vec![(header::CONNECTION, HeaderValue::from_static("close"))];
+    if let Some((name, value)) = &request.header {
+        let name = HeaderName::try_from(*name).map_err(|e| unsendable(&e))?;
+        headers.insert(0, (name, HeaderValue::try_from(value).map_err(|e| unsendable(&e))?));
+    }
+    Ok(protocol::Request {
+        method: request.method.clone(),
+        target: request.url.target(),
+        authority: request.url.authority(),
+        headers,
+        body: (request.method == Method::PUT).then(String::new),
     })
 }
 
-fn no_body(cause: Cause, came: usize, announced: Option<u64>) -> BodyError {
-    match (cause, announced) {
-        (Cause::TooLong { .. }, _) => BodyError::TooLong,
-        (Cause::CutShort { .. }, Some(announced)) => BodyError::Cut { came, announced },
-        (cause, _) => BodyError::Broken { came, why: no_answer(cause).to_string() },
-    }
-}
-
-fn no_answer(cause: Cause) -> NoResponse {
-    match cause {
-        Cause::TimedOut(_) | Cause::NotAccepted(_) => NoResponse::TimedOut,
-        Cause::CutShort { length, .. } => {
-            NoResponse::NotHttp(format!("it ends after {length} bytes"))
-        }
-        Cause::TooLong { limit, .. } => {
-            NoResponse::NotHttp(format!("it is longer than {limit} bytes"))
-        }
-        Cause::NotHttp { why, .. } => NoResponse::NotHttp(why),
-        Cause::Unreachable(why) | Cause::Unanswered(why) | Cause::Unsendable(why) => {
-            NoResponse::Unconnected(why)
-        }
-        Cause::NoDescriptor => NoResponse::Unconnected("no file descriptor is left".to_owned()),
-        // Of names, TLS and proxies, which there are none of here.
-        other => NoResponse::Unconnected(format!("{other:?}")),
-    }
-}
-
-/// Waits for the resolver here, where only one request is under way: minreq asks it again in a
-/// thread of its own, and such threads would pile up if it never answered.
-fn resolve(address: &Address) -> Result<(), NoResponse> {
-    let Some(name) = address.name() else { return Ok(()) };
-    let mut found =
-        name.to_socket_addrs().map_err(|why| NoResponse::Unresolved(why.to_string()))?;
-    match found.next() {
-        Some(_) => Ok(()),
-        None => Err(NoResponse::Unresolved("it has no address".to_owned())),
-    }
-}
-
-/// minreq sends from a thread of its own and panics if it gets none, which would end the program.
-/// So a thread is tried first. That leaves the moment between the two; nothing else does better
-/// from outside.
-fn try_a_thread() -> io::Result<()> {
-    let thread = thread::Builder::new().spawn(|| ())?;
-    // It returns nothing and cannot panic.
-    let _ = thread.join();
-    Ok(())
-}
-
-fn no_response(error: minreq::Error) -> NoResponse {
+/// minreq does not say in which phase the system reported an error.
+fn cause(error: minreq::Error) -> Cause {
     match error {
-        minreq::Error::IoError(why) if why.kind() == io::ErrorKind::TimedOut => {
-            NoResponse::TimedOut
+        minreq::Error::IoError(e) if e.kind() == io::ErrorKind::TimedOut => {
+            Cause::TimedOut(TIMEOUT)
         }
-        minreq::Error::IoError(why) => NoResponse::Unconnected(why.to_string()),
-        minreq::Error::AddressNotFound => NoResponse::Unresolved("it has no address".to_owned()),
-        minreq::Error::HeadersOverflow => {
-            NoResponse::NotHttp(format!("its headers are longer than {LONGEST_HEADERS} bytes"))
+        minreq::Error::IoError(e) => Cause::of_system(&e, Cause::Unanswered),
+        minreq::Error::AddressNotFound => Cause::Unresolved("it has no address".to_owned()),
+        minreq::Error::HeadersOverflow => Cause::TooLong { status: None, limit: LONGEST_HEADERS },
+        minreq::Error::StatusLineOverflow => {
+            not_http(&format!("its status line is longer than {LONGEST_STATUS_LINE} bytes"))
         }
-        minreq::Error::StatusLineOverflow => NoResponse::NotHttp(format!(
-            "its status line is longer than {LONGEST_STATUS_LINE} bytes"
-        )),
-        minreq::Error::InvalidUtf8InResponse => {
-            NoResponse::NotHttp("its head is not UTF-8".to_owned())
-        }
-        other => NoResponse::NotHttp(excerpt(&other.to_string())),
+        minreq::Error::InvalidUtf8InResponse => not_http("its head is not UTF-8"),
+        other => not_http(&excerpt(&other.to_string())),
     }
 }
 
-fn read_body(
-    answer: minreq::ResponseLazy,
-    headers: &[(String, String)],
-) -> Result<Vec<u8>, BodyError> {
+fn not_http(why: &str) -> Cause {
+    Cause::NotHttp { status: None, why: why.to_owned() }
+}
+
+fn read_body(answer: minreq::ResponseLazy, headers: &[(String, String)]) -> Result<Vec<u8>, Cause> {
+    let status = Some(200);
+    // Then a length that is announced does not count (RFC 9112, 6.3).
+    let is_chunked = headers.iter().any(|(name, _)| name == "transfer-encoding");
+    let announced = number(headers, "content-length").filter(|_| !is_chunked);
+    let too_long = Cause::TooLong { status, limit: LONGEST_BODY };
+    if announced.is_some_and(|length| length > LONGEST_BODY as u64) {
+        return Err(too_long);
+    }
     let mut body = Vec::new();
     let read = answer.take(LONGEST_BODY as u64 + 1).read_to_end(&mut body);
-    let came = body.len();
-    if came > LONGEST_BODY {
-        return Err(BodyError::TooLong);
-    }
-    if let Err(why) = read {
-        return Err(BodyError::Broken { came, why: why.to_string() });
-    }
-    // Then a length that was announced does not count (RFC 9112, 6.3).
-    let is_chunked = headers.iter().any(|(name, _)| name == "transfer-encoding");
-    match number(headers, "content-length") {
-        Some(announced) if !is_chunked && announced != came as u64 => {
-            Err(BodyError::Cut { came, announced })
+    let length = body.len();
+    match read {
+        _ if length > LONGEST_BODY => Err(too_long),
+        Err(e) if e.kind() == io::ErrorKind::TimedOut => Err(Cause::TimedOut(TIMEOUT)),
+        Err(e) => Err(Cause::NotHttp { status, why: excerpt(&e.to_string()) }),
+        Ok(_) if announced.is_some_and(|announced| announced != length as u64) => {
+            Err(Cause::CutShort { status, length })
         }
-        _ => Ok(body),
+        Ok(_) => Ok(body),
     }
 }
 
@@ -336,27 +217,31 @@ mod tests {
     use crate::source::url::NoticeUrl;
 
     fn get(url: &str) -> Request {
-        Request { method: Method::Get, address: NoticeUrl::parse(url).unwrap().0, header: None }
+        Request { method: Method::GET, url: NoticeUrl::parse(url).unwrap().0, header: None }
     }
 
     /// What comes of a GET when the server does that.
     fn ask(
         answer: impl FnMut(&mut TcpStream) -> io::Result<()> + Send + 'static,
-    ) -> Result<Reply, NoResponse> {
+    ) -> Result<Reply, Error> {
         let mut answer = answer;
         let server = StandIn::start(move |_, stream| answer(stream));
         send(&get(&server.url("/a?b=c")))
     }
 
-    fn ask_for(answer: &'static [u8]) -> Result<Reply, NoResponse> {
+    fn ask_for(answer: &'static [u8]) -> Result<Reply, Error> {
         ask(|stream| stream.write_all(answer))
     }
 
-    fn not_http(answer: Result<Reply, NoResponse>) -> String {
-        match answer {
-            Err(NoResponse::NotHttp(why)) => why,
-            other => panic!("{other:?}"),
-        }
+    /// Why there is no answer, or no whole one.
+    fn failure(answer: Result<Reply, Error>) -> Cause {
+        answer.and_then(|reply| reply.body).unwrap_err().cause
+    }
+
+    const TOO_LONG: Cause = Cause::TooLong { status: Some(200), limit: LONGEST_BODY };
+
+    fn cut_short(length: usize) -> Cause {
+        Cause::CutShort { status: Some(200), length }
     }
 
     #[test]
@@ -384,7 +269,7 @@ mod tests {
         });
         let url = server.url("/a?b=c");
         let header = Some(("X-Name", "value".to_owned()));
-        let put = send(&Request { method: Method::Put, header, ..get(&url) }).unwrap();
+        let put = send(&Request { method: Method::PUT, header, ..get(&url) }).unwrap();
         assert_eq!((put.status, put.body.as_deref()), (200, Ok(&b"ok"[..])));
         assert_eq!((put.number("x-left"), put.number("content-length")), (Some(7), Some(2)));
         let missing = send(&get(&url)).unwrap();
@@ -413,19 +298,21 @@ mod tests {
             });
             send(&get(&server.url("/")))
         };
-        let body = |answer, repeats| ask(answer, repeats).unwrap().body.unwrap_err();
+        let failure = |answer, repeats| failure(ask(answer, repeats));
         let cut = b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{\"action\"";
-        assert_eq!(body(cut, 0), BodyError::Cut { came: 9, announced: 50 });
+        assert_eq!(failure(cut, 0), cut_short(9));
         let stalls = b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n";
-        assert!(matches!(body(stalls, 1), BodyError::Broken { came: 1024, .. }));
-        assert_eq!(body(b"HTTP/1.1 200 OK\r\n\r\n", 20), BodyError::TooLong);
+        assert_eq!(failure(stalls, 1), Cause::TimedOut(TIMEOUT));
+        assert_eq!(failure(b"HTTP/1.1 200 OK\r\n\r\n", 20), TOO_LONG);
+        assert_eq!(failure(b"HTTP/1.1 200 OK\r\nContent-Length: 16385\r\n\r\n", 1), TOO_LONG);
         let broken = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n";
-        assert!(matches!(body(broken, 0), BodyError::Broken { came: 0, .. }));
-        assert!(matches!(ask(b"SSH-2.0-OpenSSH_9.9\r\n", 0), Err(NoResponse::NotHttp(_))));
-        assert!(matches!(ask(b"", 0), Err(NoResponse::Unconnected(_))));
-        assert_eq!(ask(b"HTTP/1.1 200 OK\r\nX: ", 1).unwrap_err(), NoResponse::TimedOut);
-        let refused = send(&get("http://[::1]:1/"));
-        assert!(matches!(refused, Err(NoResponse::Unconnected(_))), "{refused:?}");
+        assert!(matches!(failure(broken, 0), Cause::NotHttp { status: Some(200), .. }));
+        let ssh = failure(b"SSH-2.0-OpenSSH_9.9\r\n", 0);
+        assert!(matches!(ssh, Cause::NotHttp { status: None, .. }), "{ssh:?}");
+        assert!(matches!(failure(b"", 0), Cause::Unanswered(_)));
+        assert_eq!(failure(b"HTTP/1.1 200 OK\r\nX: ", 1), Cause::TimedOut(TIMEOUT));
+        let refused = send(&get("http://[::1]:1/")).unwrap_err().cause;
+        assert!(matches!(refused, Cause::Unreachable(_)), "{refused:?}");
     }
 
     #[test]
@@ -452,9 +339,9 @@ mod tests {
     #[test]
     fn a_body_that_is_cut_is_an_error() {
         let cut = ask_for(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{\"action\"");
-        assert_eq!(cut.unwrap().body, Err(BodyError::Cut { came: 9, announced: 50 }));
+        assert_eq!(failure(cut), cut_short(9));
         let broken = ask_for(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n");
-        assert!(matches!(broken.unwrap().body, Err(BodyError::Broken { came: 0, .. })));
+        assert!(matches!(failure(broken), Cause::NotHttp { status: Some(200), .. }));
     }
 
     #[test]
@@ -472,7 +359,7 @@ mod tests {
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{\"action\"")?;
             until_hung_up(stream)
         });
-        assert!(matches!(stalled.unwrap().body, Err(BodyError::Broken { came: 9, .. })));
+        assert_eq!(failure(stalled), Cause::TimedOut(TIMEOUT));
     }
 
     #[test]
@@ -488,7 +375,7 @@ mod tests {
                     sending.fetch_add(chunk.len(), Ordering::Relaxed);
                 }
             });
-            assert_eq!(reply.unwrap().body, Err(BodyError::TooLong), "{head}");
+            assert_eq!(failure(reply), TOO_LONG, "{head}");
             // What the kernel holds between the two.
             let sent = sent.load(Ordering::Relaxed);
             assert!(sent < 32_000_000, "{sent}");
@@ -498,7 +385,7 @@ mod tests {
     #[test]
     fn an_endless_head_is_read_to_the_limit() {
         let endless = |line: &'static str| {
-            not_http(ask(move |stream| {
+            failure(ask(move |stream| {
                 stream.write_all(b"HTTP/1.1 200 OK\r\n")?;
                 loop {
                     stream.write_all(line.as_bytes())?;
@@ -506,30 +393,34 @@ mod tests {
             }))
         };
         for line in ["X-More: yes\r\n", "X-Longer: more\n", "a:\n", "no colon and no end"] {
-            assert_eq!(endless(line), "its headers are longer than 8190 bytes", "{line:?}");
+            let too_long = Cause::TooLong { status: None, limit: LONGEST_HEADERS };
+            assert_eq!(endless(line), too_long, "{line:?}");
         }
         let status = ask(|stream| {
             loop {
                 stream.write_all(b"HTTP/1.1 ")?;
             }
         });
-        assert_eq!(not_http(status), "its status line is longer than 1024 bytes");
+        assert_eq!(failure(status), not_http("its status line is longer than 1024 bytes"));
     }
 
     #[test]
     fn what_is_not_http_is_said() {
-        assert_eq!(not_http(ask_for(b"")), "it has no status line");
-        assert_eq!(not_http(ask_for(b"SSH-2.0-OpenSSH_9.9\r\n")), "it has no status line");
-        assert_eq!(not_http(ask_for(b"\xff\xff\r\n")), "its head is not UTF-8");
-        let length = ask_for(b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n");
-        assert_eq!(not_http(length), "non-usize content length");
+        for (answer, why) in [
+            (&b""[..], "it has no status line"),
+            (b"SSH-2.0-OpenSSH_9.9\r\n", "it has no status line"),
+            (b"\xff\xff\r\n", "its head is not UTF-8"),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", "non-usize content length"),
+        ] {
+            assert_eq!(failure(ask_for(answer)), not_http(why));
+        }
     }
 
     #[test]
     fn a_refused_connection_is_said() {
         // Nobody listens on the port of tcpmux any more.
-        let answer = send(&get("http://127.0.0.1:1/"));
-        assert!(matches!(answer, Err(NoResponse::Unconnected(_))), "{answer:?}");
+        let cause = failure(send(&get("http://127.0.0.1:1/")));
+        assert!(matches!(cause, Cause::Unanswered(_)), "{cause:?}");
     }
 
     /// Threads of this process that have this name, which a thread gives to those it starts.
@@ -550,7 +441,7 @@ mod tests {
         let name = "black-hole";
         let asking = thread::Builder::new().name(name.to_owned()).spawn(move || {
             for _ in 0..4 {
-                assert_eq!(send(&get(&url)).unwrap_err(), NoResponse::TimedOut);
+                assert_eq!(failure(send(&get(&url))), Cause::TimedOut(TIMEOUT));
                 // This one, and at most the last exchange's, at its end.
                 assert!(threads_named(name) <= 2);
             }

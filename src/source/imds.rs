@@ -1,15 +1,18 @@
-//! The rules of the instance metadata service: tokens, and what a status means. No I/O: the
-//! exchange is an argument, and so is the time.
+//! The rules of the instance metadata service: tokens, what a status means, and what went wrong in the operator's
+//! words. No I/O: the exchange is an argument, and so is the time.
 //!
 //! Source: EC2 user guide, "Use the Instance Metadata Service to access instance metadata".
 
 use std::fmt;
 use std::time::Duration;
 
+use ureq_proto::http::Method;
+
+use crate::http::error::{Cause, Error};
 use crate::moment::Moment;
-use crate::source::failure::{Cause, Failure};
-use crate::source::http::{Method, NoResponse, Reply, Request};
-use crate::source::url::{Address, MetadataUrl};
+use crate::source::aws::Unreadable;
+use crate::source::http::{Reply, Request, SendFn};
+use crate::source::url::{MetadataUrl, Url};
 
 const TOKEN_PATH: &str = "/latest/api/token";
 const LIFETIME_HEADER: &str = "X-aws-ec2-metadata-token-ttl-seconds";
@@ -20,12 +23,12 @@ const LONGEST_LIFETIME: u64 = 21_600;
 const LONGEST_TOKEN: usize = 1024;
 /// After a renewal that failed while the old token still holds.
 const RENEWAL_RETRY: Duration = Duration::from_mins(1);
-/// How long nobody asks for IMDSv2 where it was not offered. A service that is still starting may
+/// How long IMDSv2 is not asked for where it was not offered. A service that is still starting may
 /// have been the cause.
 const FALLBACK_RETRY: Duration = Duration::from_mins(10);
 
-/// Reads addresses, one after the other. Those on the metadata service share one token.
-pub(super) struct Client {
+/// Reads URLs, one after the other. Those on the metadata service share one token.
+pub(super) struct ImdsClient {
     service: MetadataUrl,
     v1_fallback: bool,
     session: Session,
@@ -38,7 +41,7 @@ enum Session {
     /// The service has not been asked for a token, or refused the last one.
     Unopened,
     Token {
-        token: Token,
+        token: SessionToken,
         renew_at: Moment,
         ends_at: Moment,
     },
@@ -48,7 +51,7 @@ enum Session {
     },
 }
 
-impl Client {
+impl ImdsClient {
     /// A client that shows tokens only to `service`. Without `v1_fallback` it never asks that
     /// without one.
     pub(super) fn new(service: MetadataUrl, v1_fallback: bool) -> Self {
@@ -58,13 +61,13 @@ impl Client {
     /// The body at `target`; `None` if it answers 404. At most four exchanges.
     pub(super) fn read(
         &mut self,
-        target: &Address,
+        target: &Url,
         now: Moment,
-        send: &mut impl FnMut(&Request) -> Result<Reply, NoResponse>,
+        send: &mut SendFn<'_>,
     ) -> Result<Option<Vec<u8>>, Failure> {
         if !target.is_on(&self.service) {
             let request = get(target, None);
-            return body(send(&request), None).map_err(|cause| failure(&request, cause));
+            return body(send(&request), None).map_err(|reason| failed(&request, reason));
         }
         let mut request = self.request(target, now, send)?;
         let mut answer = send(&request);
@@ -73,7 +76,7 @@ impl Client {
             request = self.request(target, now, send)?;
             answer = send(&request);
         }
-        body(answer, Some(&self.session)).map_err(|cause| failure(&request, cause))
+        body(answer, Some(&self.session)).map_err(|reason| failed(&request, reason))
     }
 
     /// The status of the token's request (404 or 405) after the first fallback to IMDSv1, once.
@@ -84,9 +87,9 @@ impl Client {
     /// A request to the service, which is asked for a token first if one is due.
     fn request(
         &mut self,
-        target: &Address,
+        target: &Url,
         now: Moment,
-        send: &mut impl FnMut(&Request) -> Result<Reply, NoResponse>,
+        send: &mut SendFn<'_>,
     ) -> Result<Request, Failure> {
         if self.session.is_due(now) {
             self.open(now, send)?;
@@ -95,14 +98,9 @@ impl Client {
     }
 
     /// Asks for a token. A failure counts only if there is no other way to go on.
-    pub(super) fn open(
-        &mut self,
-        now: Moment,
-        send: &mut impl FnMut(&Request) -> Result<Reply, NoResponse>,
-    ) -> Result<(), Failure> {
+    pub(super) fn open(&mut self, now: Moment, send: &mut SendFn<'_>) -> Result<(), Failure> {
         let header = Some((LIFETIME_HEADER, LONGEST_LIFETIME.to_string()));
-        let address = self.service.at(TOKEN_PATH);
-        let request = Request { method: Method::Put, address, header };
+        let request = Request { method: Method::PUT, url: self.service.at(TOKEN_PATH), header };
         match (granted(send(&request)), &mut self.session) {
             (Ok((token, lifetime)), session) => {
                 let (renew_at, ends_at) = (now + lifetime * 5 / 6, now + lifetime);
@@ -112,13 +110,13 @@ impl Client {
                 *renew_at = now + RENEWAL_RETRY;
             }
             (Err(_), Session::WithoutToken { retry_at }) => *retry_at = now + FALLBACK_RETRY,
-            (Err(Cause::NoVersion2 { status }), session) if self.v1_fallback => {
+            (Err(Reason::NoVersion2 { status }), session) if self.v1_fallback => {
                 *session = Session::WithoutToken { retry_at: now + FALLBACK_RETRY };
                 self.fell_back = Some(status);
             }
-            (Err(cause), session) => {
+            (Err(reason), session) => {
                 *session = Session::Unopened;
-                return Err(failure(&request, cause));
+                return Err(failed(&request, reason));
             }
         }
         Ok(())
@@ -135,7 +133,7 @@ impl Session {
         }
     }
 
-    fn token(&self) -> Option<&Token> {
+    fn token(&self) -> Option<&SessionToken> {
         match self {
             Self::Token { token, .. } => Some(token),
             Self::Unopened | Self::WithoutToken { .. } => None,
@@ -143,20 +141,20 @@ impl Session {
     }
 }
 
-fn get(target: &Address, token: Option<&Token>) -> Request {
+fn get(target: &Url, token: Option<&SessionToken>) -> Request {
     let header = token.map(|token| (TOKEN_HEADER, token.0.clone()));
-    Request { method: Method::Get, address: target.clone(), header }
+    Request { method: Method::GET, url: target.clone(), header }
 }
 
-fn failure(request: &Request, cause: Cause) -> Failure {
-    Failure { asked: request.to_string(), cause }
+fn failed(request: &Request, reason: Reason) -> Failure {
+    Failure { asked: request.to_string(), reason: Box::new(reason) }
 }
 
 /// What opens the metadata service: a secret, and safe to stand in a header.
 #[derive(Clone, PartialEq, Eq)]
-struct Token(String);
+struct SessionToken(String);
 
-impl Token {
+impl SessionToken {
     /// `None` if it is empty, too long, or holds anything but visible ASCII: a line break in it
     /// would write headers of its own.
     fn parse(body: &[u8]) -> Option<Self> {
@@ -167,42 +165,41 @@ impl Token {
     }
 }
 
-impl fmt::Debug for Token {
+impl fmt::Debug for SessionToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(…)")
+        f.write_str("SessionToken(…)")
     }
 }
 
 /// The token in the answer to its request, and how long it holds.
-fn granted(answer: Result<Reply, NoResponse>) -> Result<(Token, Duration), Cause> {
-    let reply = match answer {
-        Err(NoResponse::TimedOut) => return Err(Cause::TokenTimedOut),
-        Err(why) => return Err(Cause::NoResponse(why)),
-        Ok(reply) => reply,
-    };
+fn granted(answer: Result<Reply, Error>) -> Result<(SessionToken, Duration), Reason> {
+    let reply = answer.map_err(|error| match error.cause {
+        Cause::TimedOut(_) => Reason::TokenTimedOut(error),
+        _ => Reason::NoAnswer(error),
+    })?;
     match reply.status {
         200 => {}
-        status @ (404 | 405) => return Err(Cause::NoVersion2 { status }),
+        status @ (404 | 405) => return Err(Reason::NoVersion2 { status }),
         _ => return Err(refusal(&reply, Some(&Session::Unopened))),
     }
     // The service says what it granted; more than was asked for is not believed.
     let lifetime = reply.number(&LIFETIME_HEADER.to_ascii_lowercase()).unwrap_or(LONGEST_LIFETIME);
     let lifetime = Duration::from_secs(lifetime.clamp(1, LONGEST_LIFETIME));
-    let body = reply.body.map_err(Cause::BodyError)?;
-    match Token::parse(&body) {
+    let body = reply.body.map_err(Reason::Incomplete)?;
+    match SessionToken::parse(&body) {
         Some(token) => Ok((token, lifetime)),
-        None => Err(Cause::NoToken { length: body.len() }),
+        None => Err(Reason::NoToken { length: body.len() }),
     }
 }
 
 /// The body in the answer to a GET; `session` is that with the service, if the service was asked.
 fn body(
-    answer: Result<Reply, NoResponse>,
+    answer: Result<Reply, Error>,
     session: Option<&Session>,
-) -> Result<Option<Vec<u8>>, Cause> {
-    let reply = answer.map_err(Cause::NoResponse)?;
+) -> Result<Option<Vec<u8>>, Reason> {
+    let reply = answer.map_err(Reason::NoAnswer)?;
     match reply.status {
-        200 => reply.body.map(Some).map_err(Cause::BodyError),
+        200 => reply.body.map(Some).map_err(Reason::Incomplete),
         404 => Ok(None),
         _ => Err(refusal(&reply, session)),
     }
@@ -210,12 +207,123 @@ fn body(
 
 /// A status that neither request wants. Elsewhere than at the service, 401 and 403 have no meaning
 /// of their own.
-fn refusal(reply: &Reply, session: Option<&Session>) -> Cause {
+fn refusal(reply: &Reply, session: Option<&Session>) -> Reason {
     match (reply.status, session) {
-        (status @ 300..=399, _) => Cause::Redirect { status },
-        (401, Some(Session::Token { .. })) => Cause::Unauthorized,
-        (403, Some(_)) => Cause::Forbidden,
-        (status, _) => Cause::Status { status, length: reply.number("content-length") },
+        (status @ 300..=399, _) => Reason::Redirect { status },
+        (401, Some(Session::Token { .. })) => Reason::Unauthorized,
+        (403, Some(_)) => Reason::Forbidden,
+        (status, _) => Reason::Status { status, length: reply.number("content-length") },
+    }
+}
+
+/// A request that did not give what it was sent for. `Display` holds nothing that differs from poll to poll while
+/// the cause stays, so that it can be logged once; and never a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    /// Method and URL.
+    pub(super) asked: String,
+    pub(super) reason: Box<Reason>,
+}
+
+/// What came instead of the answer that was wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    NoAnswer(Error),
+    TokenTimedOut(Error),
+    /// No token, and the operator forbids to go on without one.
+    NoVersion2 {
+        /// 404 or 405.
+        status: u16,
+    },
+    /// Status 200, and something that cannot be a token.
+    NoToken {
+        length: usize,
+    },
+    /// Status 401, also with a fresh token.
+    Unauthorized,
+    /// Status 403 from the metadata service.
+    Forbidden,
+    /// Status 3xx.
+    Redirect {
+        status: u16,
+    },
+    /// A status that this request does not have.
+    Status {
+        status: u16,
+        /// What the header says of the body.
+        length: Option<u64>,
+    },
+    /// Status 200, and a body that did not come whole.
+    Incomplete(Error),
+    /// Status 200, and a whole body that says nothing known.
+    Unreadable {
+        length: usize,
+        why: Unreadable,
+    },
+}
+
+impl Failure {
+    /// The status that came, if one came.
+    pub(super) fn status(&self) -> Option<u16> {
+        match *self.reason {
+            Reason::NoAnswer(_) | Reason::TokenTimedOut(_) => None,
+            Reason::NoVersion2 { status }
+            | Reason::Redirect { status }
+            | Reason::Status { status, .. } => Some(status),
+            Reason::NoToken { .. } | Reason::Incomplete(_) | Reason::Unreadable { .. } => Some(200),
+            Reason::Unauthorized => Some(401),
+            Reason::Forbidden => Some(403),
+        }
+    }
+
+    /// What happened, and what to do about it.
+    pub(super) fn with_remedy(&self) -> (String, &'static str) {
+        match &*self.reason {
+            Reason::TokenTimedOut(error) => (format!("{}: {error}", self.asked), HOP_LIMIT),
+            _ => (self.to_string(), NOT_EC2),
+        }
+    }
+}
+
+/// What to do where something is wrong with the metadata service itself.
+const NOT_EC2: &str = "see that INSTANCE_METADATA_URL is the metadata service of EC2, that nothing \
+    (iptables, a network policy, a proxy such as kiam) keeps this pod from it, and that it is switched on";
+
+/// What a time-out of the token's request means.
+const HOP_LIMIT: &str = "A token's answer passes as many network hops as the instance's hop limit says; \
+    with the usual limit of 1 it never reaches a pod network. Give the pod hostNetwork: true, or raise the \
+    limit: aws ec2 modify-instance-metadata-options --instance-id INSTANCE --http-put-response-hop-limit 2";
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.asked)?;
+        match &*self.reason {
+            Reason::NoAnswer(error) | Reason::Incomplete(error) => write!(f, "{error}"),
+            Reason::TokenTimedOut(error) => write!(f, "{error}. {HOP_LIMIT}"),
+            Reason::NoVersion2 { status } => write!(
+                f,
+                "status {status}: IMDSv2 is not offered here, and IMDS_V1_FALLBACK=false forbids \
+                 to ask without a token"
+            ),
+            Reason::NoToken { length } => write!(f, "status 200, {length} bytes that are no token"),
+            Reason::Unauthorized => write!(f, "status 401, also with a fresh token"),
+            Reason::Forbidden => write!(
+                f,
+                "status 403: the metadata service is switched off for this instance, or forbids \
+                 this request. To switch it on: aws ec2 modify-instance-metadata-options \
+                 --instance-id INSTANCE --http-endpoint enabled"
+            ),
+            Reason::Redirect { status } => write!(
+                f,
+                "status {status}, a redirect. It is not followed: the setting must name the place \
+                 itself"
+            ),
+            Reason::Status { status, length: Some(length) } => {
+                write!(f, "status {status}, {length} bytes")
+            }
+            Reason::Status { status, length: None } => write!(f, "status {status}"),
+            Reason::Unreadable { length, why } => write!(f, "status 200, {length} bytes: {why}"),
+        }
     }
 }
 
@@ -224,7 +332,7 @@ mod tests {
     use std::collections::VecDeque;
 
     use super::*;
-    use crate::source::http::BodyError;
+    use crate::source::stand_in::{error, timed_out};
 
     const TARGET: &str = "/latest/meta-data/spot/instance-action";
     const HOURS_5: Duration = Duration::from_hours(5);
@@ -232,7 +340,7 @@ mod tests {
     /// Answers in the order given, and notes what was asked: `PUT`, `GET`, `GET one` with a token.
     #[derive(Default)]
     struct Script {
-        answers: VecDeque<Result<Reply, NoResponse>>,
+        answers: VecDeque<Result<Reply, Error>>,
         asked: Vec<String>,
     }
 
@@ -242,7 +350,7 @@ mod tests {
             self
         }
 
-        fn then_no_response(mut self, why: NoResponse) -> Self {
+        fn then_no_response(mut self, why: Error) -> Self {
             self.answers.push_back(Err(why));
             self
         }
@@ -250,32 +358,32 @@ mod tests {
         /// One read; what it gave, and what was asked for it.
         fn read(
             &mut self,
-            client: &mut Client,
+            client: &mut ImdsClient,
             seconds: u64,
-        ) -> (Result<Option<Vec<u8>>, Cause>, String) {
+        ) -> (Result<Option<Vec<u8>>, Reason>, String) {
             self.read_at(&service().at(TARGET), client, seconds)
         }
 
         fn read_at(
             &mut self,
-            target: &Address,
-            client: &mut Client,
+            target: &Url,
+            client: &mut ImdsClient,
             seconds: u64,
-        ) -> (Result<Option<Vec<u8>>, Cause>, String) {
+        ) -> (Result<Option<Vec<u8>>, Reason>, String) {
             let now = Moment::at(Duration::from_secs(seconds));
             self.asked.clear();
             let got = client.read(target, now, &mut |request| {
-                self.asked.push(match (&request.method, &request.header) {
-                    (Method::Put, Some((LIFETIME_HEADER, value))) if value == "21600" => {
+                self.asked.push(match (request.method.clone(), &request.header) {
+                    (Method::PUT, Some((LIFETIME_HEADER, value))) if value == "21600" => {
                         "PUT".into()
                     }
-                    (Method::Get, None) => "GET".into(),
-                    (Method::Get, Some((TOKEN_HEADER, value))) => format!("GET {value}"),
+                    (Method::GET, None) => "GET".into(),
+                    (Method::GET, Some((TOKEN_HEADER, value))) => format!("GET {value}"),
                     _ => panic!("unexpected request {request}"),
                 });
                 self.answers.pop_front().expect("no more answers")
             });
-            (got.map_err(|failure| failure.cause), self.asked.join(", "))
+            (got.map_err(|failure| *failure.reason), self.asked.join(", "))
         }
     }
 
@@ -283,15 +391,15 @@ mod tests {
         Reply { status, headers: Vec::new(), body: Ok(body.into()) }
     }
 
-    fn client(v1_fallback: bool) -> Client {
-        Client::new(service(), v1_fallback)
+    fn client(v1_fallback: bool) -> ImdsClient {
+        ImdsClient::new(service(), v1_fallback)
     }
 
     fn service() -> MetadataUrl {
         MetadataUrl::parse("http://169.254.169.254").unwrap()
     }
 
-    fn asked(text: &str) -> (Result<Option<Vec<u8>>, Cause>, String) {
+    fn asked(text: &str) -> (Result<Option<Vec<u8>>, Reason>, String) {
         (Ok(None), text.to_owned())
     }
 
@@ -316,7 +424,7 @@ mod tests {
         script.read(&mut client, 0).0.unwrap();
 
         script = script
-            .then_no_response(NoResponse::TimedOut)
+            .then_no_response(timed_out())
             .then(404, "")
             .then(404, "")
             .then(405, "")
@@ -325,8 +433,11 @@ mod tests {
         assert_eq!(script.read(&mut client, 18_059), asked("GET one"));
         assert_eq!(script.read(&mut client, 18_060), asked("PUT, GET one"));
 
-        script = script.then_no_response(NoResponse::TimedOut);
-        assert_eq!(script.read(&mut client, 21_600), (Err(Cause::TokenTimedOut), "PUT".to_owned()));
+        script = script.then_no_response(timed_out());
+        assert_eq!(
+            script.read(&mut client, 21_600),
+            (Err(Reason::TokenTimedOut(timed_out())), "PUT".to_owned())
+        );
         assert_eq!(client.take_fallback(), None);
     }
 
@@ -353,11 +464,11 @@ mod tests {
         assert_eq!(script.read(&mut client, 0), (page, "PUT, GET one, PUT, GET two".to_owned()));
 
         script = script.then(401, "").then(200, "three").then(401, "");
-        let refused = (Err(Cause::Unauthorized), "GET two, PUT, GET three".to_owned());
+        let refused = (Err(Reason::Unauthorized), "GET two, PUT, GET three".to_owned());
         assert_eq!(script.read(&mut client, 1), refused);
 
         script = script.then(401, "").then(500, "");
-        let failed = Err(Cause::Status { status: 500, length: None });
+        let failed = Err(Reason::Status { status: 500, length: None });
         assert_eq!(script.read(&mut client, 2), (failed, "GET three, PUT".to_owned()));
         script = script.then(200, "four").then(404, "");
         assert_eq!(script.read(&mut client, 3), asked("PUT, GET four"));
@@ -373,7 +484,7 @@ mod tests {
             assert_eq!(script.read(&mut client, 599), asked("GET"));
 
             // It is tried again, whatever comes of that, and a 401 opens the way to tokens at once.
-            script = script.then_no_response(NoResponse::TimedOut).then(404, "");
+            script = script.then_no_response(timed_out()).then(404, "");
             assert_eq!(script.read(&mut client, 600), asked("PUT, GET"));
             script = script.then(401, "").then(200, "one").then(404, "");
             assert_eq!(script.read(&mut client, 601), asked("GET, PUT, GET one"));
@@ -383,25 +494,26 @@ mod tests {
 
     #[test]
     fn no_other_trouble_leads_to_version_1() {
-        let refused = NoResponse::Unconnected("refused".to_owned());
+        let refused = error(Cause::Unanswered("refused".to_owned()));
+        let too_long = error(Cause::TooLong { status: Some(200), limit: 1 });
         let cases = [
-            (Err(NoResponse::TimedOut), Cause::TokenTimedOut),
-            (Err(refused.clone()), Cause::NoResponse(refused)),
-            (Ok(reply(400, "")), Cause::Status { status: 400, length: None }),
-            (Ok(reply(401, "")), Cause::Status { status: 401, length: None }),
-            (Ok(reply(403, "")), Cause::Forbidden),
-            (Ok(reply(302, "")), Cause::Redirect { status: 302 }),
-            (Ok(reply(503, "")), Cause::Status { status: 503, length: None }),
-            (Ok(reply(200, "")), Cause::NoToken { length: 0 }),
+            (Err(timed_out()), Reason::TokenTimedOut(timed_out())),
+            (Err(refused.clone()), Reason::NoAnswer(refused)),
+            (Ok(reply(400, "")), Reason::Status { status: 400, length: None }),
+            (Ok(reply(401, "")), Reason::Status { status: 401, length: None }),
+            (Ok(reply(403, "")), Reason::Forbidden),
+            (Ok(reply(302, "")), Reason::Redirect { status: 302 }),
+            (Ok(reply(503, "")), Reason::Status { status: 503, length: None }),
+            (Ok(reply(200, "")), Reason::NoToken { length: 0 }),
             (
-                Ok(Reply { body: Err(BodyError::TooLong), ..reply(200, "") }),
-                Cause::BodyError(BodyError::TooLong),
+                Ok(Reply { body: Err(too_long.clone()), ..reply(200, "") }),
+                Reason::Incomplete(too_long),
             ),
         ];
-        for (answer, cause) in cases {
+        for (answer, reason) in cases {
             let mut script = Script { answers: [answer].into(), ..Script::default() };
             let mut client = client(true);
-            assert_eq!(script.read(&mut client, 0), (Err(cause), "PUT".to_owned()));
+            assert_eq!(script.read(&mut client, 0), (Err(reason), "PUT".to_owned()));
             assert_eq!(client.take_fallback(), None);
         }
     }
@@ -411,7 +523,7 @@ mod tests {
         let mut client = client(false);
         for seconds in 0..3 {
             let mut script = Script::default().then(405, "");
-            let refused = (Err(Cause::NoVersion2 { status: 405 }), "PUT".to_owned());
+            let refused = (Err(Reason::NoVersion2 { status: 405 }), "PUT".to_owned());
             assert_eq!(script.read(&mut client, seconds), refused);
         }
     }
@@ -438,7 +550,7 @@ mod tests {
         script = script.then(404, "").then(401, "").then(403, "");
         assert_eq!(script.read_at(&elsewhere, &mut client, 0), asked("GET"));
         for status in [401, 403] {
-            let refused = (Err(Cause::Status { status, length: None }), "GET".to_owned());
+            let refused = (Err(Reason::Status { status, length: None }), "GET".to_owned());
             assert_eq!(script.read_at(&elsewhere, &mut client, 1), refused);
         }
         script = script.then(404, "");
@@ -449,28 +561,28 @@ mod tests {
     fn a_token_is_visible_ascii_of_a_bounded_length() {
         let longest = "a".repeat(LONGEST_TOKEN);
         for good in ["AQAEAA==", "AQAEAA==\r\n", &longest] {
-            assert!(Token::parse(good.as_bytes()).is_some(), "{good:?}");
+            assert!(SessionToken::parse(good.as_bytes()).is_some(), "{good:?}");
         }
         let too_long = "a".repeat(LONGEST_TOKEN + 1);
         for bad in ["", "\n", "a\r\nX-Other: b", "a b", "a\0", "ä", "\u{7f}", &too_long] {
-            assert!(Token::parse(bad.as_bytes()).is_none(), "{bad:?}");
+            assert!(SessionToken::parse(bad.as_bytes()).is_none(), "{bad:?}");
         }
-        assert!(Token::parse(b"\xff").is_none());
-        assert_eq!(format!("{:?}", Token("secret".into())), "Token(…)");
+        assert!(SessionToken::parse(b"\xff").is_none());
+        assert_eq!(format!("{:?}", SessionToken("secret".into())), "SessionToken(…)");
     }
 
     #[test]
     fn what_came_decides_what_a_body_is() {
-        let cut = BodyError::Cut { came: 3, announced: 50 };
+        let cut = error(Cause::CutShort { status: Some(200), length: 3 });
         let cases = [
             (Ok(reply(200, "x")), Ok(Some(b"x".to_vec()))),
-            (Ok(Reply { body: Err(cut.clone()), ..reply(200, "") }), Err(Cause::BodyError(cut))),
+            (Ok(Reply { body: Err(cut.clone()), ..reply(200, "") }), Err(Reason::Incomplete(cut))),
             (Ok(reply(404, "")), Ok(None)),
-            (Ok(reply(403, "")), Err(Cause::Forbidden)),
-            (Ok(reply(301, "")), Err(Cause::Redirect { status: 301 })),
-            (Ok(reply(204, "")), Err(Cause::Status { status: 204, length: None })),
-            (Ok(reply(40, "")), Err(Cause::Status { status: 40, length: None })),
-            (Err(NoResponse::TimedOut), Err(Cause::NoResponse(NoResponse::TimedOut))),
+            (Ok(reply(403, "")), Err(Reason::Forbidden)),
+            (Ok(reply(301, "")), Err(Reason::Redirect { status: 301 })),
+            (Ok(reply(204, "")), Err(Reason::Status { status: 204, length: None })),
+            (Ok(reply(40, "")), Err(Reason::Status { status: 40, length: None })),
+            (Err(timed_out()), Err(Reason::NoAnswer(timed_out()))),
         ];
         for (answer, expected) in cases {
             assert_eq!(body(answer, Some(&Session::Unopened)), expected);

@@ -1,5 +1,5 @@
 //! Reads what the metadata service knows of the instance: for messages, so that nothing of it is
-//! worth an error, and nobody waits long for it.
+//! worth an error, or a long wait.
 //!
 //! Source: EC2 user guide, "Instance metadata categories" and "Instance identity documents".
 
@@ -10,10 +10,9 @@ use crate::excerpt::is_hidden;
 use crate::instance::Instance;
 use crate::moment::Moment;
 use crate::source::aws::{FACTS, IDENTITY, string};
-use crate::source::failure::Cause;
-use crate::source::http::{self, NoResponse, Reply, Request};
-use crate::source::imds::Client;
-use crate::source::url::{Address, MetadataUrl, NoticeUrl};
+use crate::source::http::{self, SendFn};
+use crate::source::imds::ImdsClient;
+use crate::source::url::{MetadataUrl, NoticeUrl, Url};
 
 /// Of each value at most so many bytes are kept. A name of DNS has 255 at most.
 const LONGEST_VALUE: usize = 256;
@@ -37,19 +36,15 @@ pub struct InstanceSource {
 }
 
 impl InstanceSource {
-    /// All that can be read now: a dozen requests, usually milliseconds. Where nobody answers it
+    /// All that can be read now: a dozen requests, usually milliseconds. Without an answer it
     /// takes some seconds at most, and the rest is left unknown.
     pub fn read(&self, clock: Clock) -> Instance {
         self.read_at(clock.now(), &mut http::send)
     }
 
     /// It takes no time that counts for a token.
-    fn read_at(
-        &self,
-        now: Moment,
-        send: &mut impl FnMut(&Request) -> Result<Reply, NoResponse>,
-    ) -> Instance {
-        let client = Client::new(self.metadata_url.clone(), self.v1_fallback);
+    fn read_at(&self, now: Moment, send: &mut SendFn<'_>) -> Instance {
+        let client = ImdsClient::new(self.metadata_url.clone(), self.v1_fallback);
         let mut reader = Reader { service: &self.metadata_url, client, now, send, unanswered: 0 };
         let document = reader.document();
         let zone = reader.at(self.zone_url.as_ref()).or_else(|| document.value("availabilityZone"));
@@ -71,16 +66,16 @@ impl InstanceSource {
 }
 
 /// One reading of everything.
-struct Reader<'a, S> {
+struct Reader<'a, 'b> {
     service: &'a MetadataUrl,
-    client: Client,
+    client: ImdsClient,
     now: Moment,
-    send: &'a mut S,
+    send: &'a mut SendFn<'b>,
     /// Requests to the metadata service to which nothing came.
     unanswered: usize,
 }
 
-impl<S: FnMut(&Request) -> Result<Reply, NoResponse>> Reader<'_, S> {
+impl Reader<'_, '_> {
     /// An empty one, if there is none that can be read.
     fn document(&mut self) -> Document {
         let text = self.text(&self.service.at(IDENTITY));
@@ -94,20 +89,18 @@ impl<S: FnMut(&Request) -> Result<Reply, NoResponse>> Reader<'_, S> {
 
     /// What stands where the operator says, if that is anywhere.
     fn at(&mut self, url: Option<&NoticeUrl>) -> Option<String> {
-        url.and_then(|NoticeUrl(address)| fit(&self.text(address)?))
+        url.and_then(|NoticeUrl(url)| fit(&self.text(url)?))
     }
 
-    fn text(&mut self, address: &Address) -> Option<String> {
-        let is_the_service = address.is_on(self.service);
+    fn text(&mut self, url: &Url) -> Option<String> {
+        let is_the_service = url.is_on(self.service);
         if is_the_service && self.unanswered >= MOST_UNANSWERED {
             return None;
         }
-        match self.client.read(address, self.now, self.send) {
+        match self.client.read(url, self.now, self.send) {
             Ok(body) => String::from_utf8(body?).ok(),
             Err(failure) => {
-                let nothing_came =
-                    matches!(failure.cause, Cause::NoResponse(_) | Cause::TokenTimedOut);
-                self.unanswered += usize::from(is_the_service && nothing_came);
+                self.unanswered += usize::from(is_the_service && failure.status().is_none());
                 None
             }
         }

@@ -1,41 +1,33 @@
 //! The cloud as a source of notices: the EC2 instance metadata service.
 //!
-//! | File | What it is | I/O |
+//! | Module | What it is | I/O |
 //! |---|---|---|
-//! | [`url`] | addresses that can be asked | none |
-//! | `aws` | paths, and bodies → [`Answer`](crate::notice::Answer) | none |
+//! | [`url`] | URLs that can be asked | none |
 //! | `http` | one exchange | HTTP |
-//! | `failure` | what went wrong, in words | none |
-//! | `imds` | tokens, and what a status means | none |
-//! | `pace` | how often | none |
-//! | `lane` | one path: asked, understood, due again | none |
-//! | `poller` | paths, asked for ever | its thread |
+//! | `aws` | paths, and bodies → [`Answer`](crate::notice::Answer) | none |
+//! | `imds` | tokens, what a status means, what went wrong | none |
+//! | `poller` | paths, polled for ever | its thread |
 //! | `instance` | what the instance is, asked once | none |
-//! | [`look`] | token and paths, asked once by hand | none |
 //!
 //! Each uses only what stands before it.
 
-mod aws;
-mod failure;
+pub mod url;
 mod http;
+mod aws;
 mod imds;
-mod instance;
-mod lane;
-pub mod look;
-mod pace;
 mod poller;
+mod instance;
 #[cfg(test)]
 mod stand_in;
-pub mod url;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use crate::clock::Clock;
 use crate::notice::{NoticePath, Polled};
-use crate::source::imds::Client;
-use crate::source::lane::Lane;
-use crate::source::pace::Pace;
+use crate::source::imds::ImdsClient;
+use crate::source::poller::{PolledPath, Schedule};
 use crate::source::url::{MetadataUrl, NoticeUrl};
 
 pub use crate::source::instance::InstanceSource;
@@ -46,11 +38,11 @@ pub use crate::source::poller::Poller;
 const CALM_INTERVAL: Duration = Duration::from_secs(5);
 /// Between polls that fail, of paths that are not in a hurry.
 const CALM_LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// Between polls that fail, of the others. An interruption may be told at any moment, and gives two
+/// Between polls that fail, of the others. An interruption may be announced at any moment, and gives two
 /// minutes.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// What polling tells.
+/// What comes of polling.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
     /// A path was polled.
@@ -83,6 +75,31 @@ pub struct Source {
     pub lifecycle_window: Duration,
 }
 
+/// What came of asking everything once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceCheck {
+    /// Of asking for a token.
+    pub token: TokenCheck,
+    /// Of polling each path; `None`: it was not polled, for want of a token.
+    pub paths: Vec<(NoticePath, Option<Polled>)>,
+}
+
+/// How the metadata service answers a request for a token (IMDSv2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenCheck {
+    /// It gives one, after this time.
+    Given(Duration),
+    /// It offers none, with this status (404 or 405); it is asked without.
+    NotOffered(u16),
+    /// None came.
+    Failed {
+        /// What came instead.
+        found: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+}
+
 /// Which kinds of notices are looked for at the metadata service.
 #[expect(clippy::struct_excessive_bools, reason = "one switch for each kind, as the settings have")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,78 +124,103 @@ impl Watched {
 impl Source {
     /// Which paths are polled.
     pub fn paths(&self) -> Vec<NoticePath> {
-        let (pressing, calm) = (self.pressing_lanes(), self.calm_lanes());
-        pressing.chain(calm).map(|lane| lane.path).collect()
+        self.polled().map(|polled| polled.path).collect()
     }
 
     /// What is polled, each as a URL with its interval.
     pub fn addresses(&self) -> Vec<(String, Duration)> {
-        let lanes = self.pressing_lanes().chain(self.calm_lanes());
-        lanes.map(|lane| (lane.address().to_string(), lane.interval())).collect()
+        self.polled().map(|polled| (polled.url().to_string(), polled.interval())).collect()
     }
 
     /// What polls them: one for each path whose seconds count, and one for all others, since each
     /// thread takes memory on every node.
     pub fn pollers(&self) -> Vec<Poller> {
-        let fallback_told = Arc::new(AtomicBool::new(false));
-        let poller = |name, lanes| Poller {
+        let fallback_reported = Arc::new(AtomicBool::new(false));
+        let poller = |name, paths| Poller {
             name,
-            client: Client::new(self.metadata_url.clone(), self.v1_fallback),
-            lanes,
-            fallback_told: Arc::clone(&fallback_told),
+            client: ImdsClient::new(self.metadata_url.clone(), self.v1_fallback),
+            paths,
+            fallback_reported: Arc::clone(&fallback_reported),
         };
-        let pressing = self.pressing_lanes().map(|lane| match lane.path {
-            NoticePath::InstanceAction => poller("instance-action", vec![lane]),
-            _ => poller("notice-url", vec![lane]),
+        let pressing = self.pressing().map(|polled| match polled.path {
+            NoticePath::InstanceAction => poller("instance-action", vec![polled]),
+            _ => poller("notice-url", vec![polled]),
         });
-        let calm: Vec<Lane> = self.calm_lanes().collect();
+        let calm: Vec<_> = self.calm().collect();
         let calm = (!calm.is_empty()).then(|| poller("metadata", calm));
         pressing.chain(calm).collect()
     }
 
-    /// An interruption's own path, and the operator's address.
-    fn pressing_lanes(&self) -> impl Iterator<Item = Lane> {
-        let pace = Pace::new(self.interval, LONGEST_WAIT);
-        let action = self.watched.interruption.then(|| {
-            let address = self.metadata_url.at(aws::INSTANCE_ACTION);
-            Lane::new(NoticePath::InstanceAction, address, self.window, pace.clone())
+    /// Asks for a token, then for each path once. A request takes a second at most.
+    pub fn check(&self, clock: Clock) -> SourceCheck {
+        let mut client = ImdsClient::new(self.metadata_url.clone(), self.v1_fallback);
+        let began = clock.now();
+        let opened = client.open(began, &mut http::send);
+        let token = match (opened, client.take_fallback()) {
+            (Err(failure), _) => {
+                let (found, remedy) = failure.with_remedy();
+                TokenCheck::Failed { found, remedy }
+            }
+            (Ok(()), Some(status)) => TokenCheck::NotOffered(status),
+            (Ok(()), None) => TokenCheck::Given(clock.now().since(began)),
+        };
+        let is_closed = matches!(token, TokenCheck::Failed { .. });
+        let paths = self.polled().map(|mut polled| {
+            let is_in_vain = is_closed && polled.url().is_on(&self.metadata_url);
+            let mut poll = || polled.poll(&mut client, clock.now(), &mut http::send);
+            let answer = (!is_in_vain).then(&mut poll);
+            (polled.path, answer)
         });
-        let more = self.notice_url.as_ref().map(|NoticeUrl(address)| {
+        SourceCheck { token, paths: paths.collect() }
+    }
+
+    fn polled(&self) -> impl Iterator<Item = PolledPath> {
+        self.pressing().chain(self.calm())
+    }
+
+    /// An interruption's own path, and the operator's address.
+    fn pressing(&self) -> impl Iterator<Item = PolledPath> {
+        let schedule = Schedule::new(self.interval, LONGEST_WAIT);
+        let action = self.watched.interruption.then(|| {
+            let url = self.metadata_url.at(aws::INSTANCE_ACTION);
+            PolledPath::new(NoticePath::InstanceAction, url, self.window, schedule.clone())
+        });
+        let more = self.notice_url.as_ref().map(|NoticeUrl(url)| {
             let path = if self.replaces_termination_time() {
                 NoticePath::TerminationTime
             } else {
                 NoticePath::NoticeUrl
             };
-            Lane::new(path, address.clone(), self.window, pace)
+            PolledPath::new(path, url.clone(), self.window, schedule)
         });
         action.into_iter().chain(more)
     }
 
-    fn calm_lanes(&self) -> impl Iterator<Item = Lane> {
+    fn calm(&self) -> impl Iterator<Item = PolledPath> {
         let watched = self.watched;
         let old = watched.interruption && !self.replaces_termination_time();
-        let lane = |path, address, window| {
+        let polled = |path, below, window| {
             let interval = self.interval.max(CALM_INTERVAL);
-            let pace = Pace::new(interval, CALM_LONGEST_WAIT);
-            Lane::new(path, self.metadata_url.at(address), window, pace)
+            let schedule = Schedule::new(interval, CALM_LONGEST_WAIT);
+            PolledPath::new(path, self.metadata_url.at(below), window, schedule)
         };
-        let lanes = [
-            old.then(|| lane(NoticePath::TerminationTime, aws::TERMINATION_TIME, self.window)),
+        let all = [
+            old.then(|| polled(NoticePath::TerminationTime, aws::TERMINATION_TIME, self.window)),
             watched
                 .maintenance
-                .then(|| lane(NoticePath::Maintenance, aws::SCHEDULED, self.window))
-                .map(|lane| lane.with_history(self.metadata_url.at(aws::HISTORY))),
-            watched.rebalance.then(|| lane(NoticePath::Rebalance, aws::REBALANCE, self.window)),
+                .then(|| polled(NoticePath::Maintenance, aws::SCHEDULED, self.window))
+                .map(|scheduled| scheduled.with_history(self.metadata_url.at(aws::HISTORY))),
+            watched.rebalance.then(|| polled(NoticePath::Rebalance, aws::REBALANCE, self.window)),
             watched
                 .lifecycle
-                .then(|| lane(NoticePath::Lifecycle, aws::LIFECYCLE, self.lifecycle_window)),
+                .then(|| polled(NoticePath::Lifecycle, aws::LIFECYCLE, self.lifecycle_window)),
         ];
-        lanes.into_iter().flatten()
+        all.into_iter().flatten()
     }
 
     fn replaces_termination_time(&self) -> bool {
         let url = self.notice_url.as_ref();
-        url.is_some_and(|NoticeUrl(address)| aws::is_termination_time(address.path()))
+        url.is_some_and(|NoticeUrl(url)| aws::is_termination_time(url.path()))
     }
 }
 

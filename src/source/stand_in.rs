@@ -5,6 +5,20 @@ use std::io::{self, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
+
+use crate::http::address::Address;
+use crate::http::error::{Cause, Error, Party, Role};
+
+/// Instead of an answer.
+pub(super) fn error(cause: Cause) -> Error {
+    let address = Address::parse("169.254.169.254", 80).unwrap();
+    cause.with(&Party { role: Role::MetadataService, address })
+}
+
+pub(super) fn timed_out() -> Error {
+    error(Cause::TimedOut(Duration::from_secs(1)))
+}
 
 pub(super) struct StandIn {
     address: SocketAddr,

@@ -91,7 +91,7 @@ fn only_paths_whose_seconds_count_have_a_thread_of_their_own() {
     let threads = |source: &Source| -> BTreeMap<&str, Vec<NoticePath>> {
         let pollers = source.pollers().into_iter();
         pollers
-            .map(|poller| (poller.name, poller.lanes.iter().map(|lane| lane.path).collect()))
+            .map(|poller| (poller.name, poller.paths.iter().map(|polled| polled.path).collect()))
             .collect()
     };
     let all = threads(&source(ALL, Some("http://notices.example/"), 1));

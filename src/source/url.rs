@@ -1,11 +1,12 @@
-//! Addresses that can be asked: plain HTTP, a name or an address, a port that exists.
+//! URLs that can be asked: plain HTTP, a name or an address, a port that exists. Pure.
 
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crate::http::address::Address;
 
 /// The metadata service: `http://HOST[:PORT]`. The paths below it are the program's.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MetadataUrl(Address);
+pub struct MetadataUrl(Url);
 
 impl MetadataUrl {
     /// Reads the setting.
@@ -14,29 +15,29 @@ impl MetadataUrl {
     /// What is wrong with it, as the end of a sentence that has named the setting and its value.
     /// A path is refused because a wrong one would answer 404 for ever, which reads as "no notice".
     pub fn parse(text: &str) -> Result<Self, String> {
-        let address = Address::parse(text)?;
-        match (address.path.as_str(), &address.query) {
-            ("/", None) => Ok(Self(address)),
+        let url = Url::parse(text)?;
+        match (url.path.as_str(), &url.query) {
+            ("/", None) => Ok(Self(url)),
             _ => Err("only http://HOST[:PORT] may stand here: /latest/… is added".to_owned()),
         }
     }
 
-    /// The address of `path`, which starts with `/`.
-    pub(super) fn at(&self, path: &str) -> Address {
-        Address { path: path.to_owned(), ..self.0.clone() }
+    /// The URL of `path`, which starts with `/`.
+    pub(super) fn at(&self, path: &str) -> Url {
+        Url { path: path.to_owned(), ..self.0.clone() }
     }
 }
 
 impl fmt::Display for MetadataUrl {
     /// Without the final slash.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.server())
+        write!(f, "http://{}", self.0.authority())
     }
 }
 
 /// One more place where a notice may stand: `http://HOST[:PORT]/PATH[?QUERY]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NoticeUrl(pub(super) Address);
+pub struct NoticeUrl(pub(super) Url);
 
 impl NoticeUrl {
     /// Reads the setting.
@@ -44,7 +45,7 @@ impl NoticeUrl {
     /// # Errors
     /// What is wrong with it, as the end of a sentence that has named the setting and its value.
     pub fn parse(text: &str) -> Result<Self, String> {
-        Address::parse(text).map(Self)
+        Url::parse(text).map(Self)
     }
 }
 
@@ -54,12 +55,13 @@ impl fmt::Display for NoticeUrl {
     }
 }
 
-/// What one request goes to.
+/// The URL of one request.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Address {
-    /// A name in lower case, an IPv4 address, or an IPv6 address in brackets and in its usual form.
+pub(super) struct Url {
+    /// In lower case. Of a name its final dot says that no search domain is to be added, which `server` does not
+    /// keep.
     host: String,
-    port: u16,
+    server: Address,
     /// Starts with `/`.
     path: String,
     /// Without its `?`. May hold a password of the operator's, so it is never shown.
@@ -68,7 +70,7 @@ pub(super) struct Address {
 
 const HTTP_PORT: u16 = 80;
 
-impl Address {
+impl Url {
     fn parse(text: &str) -> Result<Self, String> {
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err("only visible ASCII characters may stand in it".to_owned());
@@ -85,30 +87,28 @@ impl Address {
             Some((path, query)) => (path, Some(query.to_owned())),
             None => (target, None),
         };
-        let (host, port) = parse_server(server)?;
+        let (host, server) = parse_server(server)?;
         let path = if path.is_empty() { "/" } else { path };
-        Ok(Self { host, port, path: path.to_owned(), query })
+        Ok(Self { host, server, path: path.to_owned(), query })
     }
 
-    /// The whole of it, as the client wants it.
-    pub(super) fn to_url(&self) -> String {
-        format!("{}{}", self.server(), self.target())
+    /// With its query.
+    pub(super) fn whole(&self) -> String {
+        format!("http://{}{}", self.authority(), self.target())
+    }
+
+    pub(super) fn server(&self) -> &Address {
+        &self.server
     }
 
     /// Host and port, if the host is a name that has to be resolved.
     pub(super) fn name(&self) -> Option<(&str, u16)> {
-        let is_literal = self.host.parse::<Ipv4Addr>().is_ok() || self.ipv6().is_some();
-        (!is_literal).then_some((self.host.as_str(), self.port))
-    }
-
-    /// Address and port, if the host is an IPv6 address.
-    pub(super) fn ipv6(&self) -> Option<SocketAddr> {
-        Some((in_brackets(&self.host)?.parse::<Ipv6Addr>().ok()?, self.port).into())
+        self.server.ip().is_none().then_some((self.host.as_str(), self.server.port()))
     }
 
     /// Host and port, as the header `Host` has them.
     pub(super) fn authority(&self) -> String {
-        match self.port {
+        match self.server.port() {
             HTTP_PORT => self.host.clone(),
             port => format!("{}:{port}", self.host),
         }
@@ -126,29 +126,25 @@ impl Address {
 
     /// Whether both are the same host and port, so that what one gave may be shown to the other.
     pub(super) fn is_on(&self, service: &MetadataUrl) -> bool {
-        self.host == service.0.host && self.port == service.0.port
-    }
-
-    fn server(&self) -> String {
-        format!("http://{}", self.authority())
+        self.host == service.0.host && self.server.port() == service.0.server.port()
     }
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for Url {
     /// With `?…` in place of a query.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let query = if self.query.is_some() { "?…" } else { "" };
-        write!(f, "{}{}{query}", self.server(), self.path)
+        write!(f, "http://{}{}{query}", self.authority(), self.path)
     }
 }
 
-impl fmt::Debug for Address {
+impl fmt::Debug for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
-fn parse_server(server: &str) -> Result<(String, u16), String> {
+fn parse_server(server: &str) -> Result<(String, Address), String> {
     if server.contains('@') {
         return Err("a user or password has no place in it".to_owned());
     }
@@ -162,11 +158,17 @@ fn parse_server(server: &str) -> Result<(String, u16), String> {
         Some((host, port)) => (format!("{before}{host}"), parse_port(port)?),
         None => (server.to_owned(), HTTP_PORT),
     };
-    Ok((parse_host(&host)?, port))
-}
-
-fn in_brackets(host: &str) -> Option<&str> {
-    host.strip_prefix('[')?.strip_suffix(']')
+    match Address::parse(&host, port) {
+        // An IPv6 address in its usual form.
+        Some(server) if host.starts_with('[') => {
+            let host = server.ip().map_or(host, |ip| format!("[{ip}]"));
+            Ok((host, server))
+        }
+        Some(server) => Ok((host.to_ascii_lowercase(), server)),
+        None => Err(format!(
+            "its host is {host:?}, expected a name, an IPv4 address or an [IPv6 address]"
+        )),
+    }
 }
 
 fn parse_port(text: &str) -> Result<u16, String> {
@@ -175,33 +177,6 @@ fn parse_port(text: &str) -> Result<u16, String> {
         Ok(port) if digits && port != 0 => Ok(port),
         _ => Err(format!("its port is {text:?}, expected 1 to 65535")),
     }
-}
-
-fn parse_host(text: &str) -> Result<String, String> {
-    let refused = || {
-        Err(format!("its host is {text:?}, expected a name, an IPv4 address or an [IPv6 address]"))
-    };
-    if let Some(address) = in_brackets(text) {
-        return match address.parse::<Ipv6Addr>() {
-            Ok(address) => Ok(format!("[{address}]")),
-            Err(_) => refused(),
-        };
-    }
-    // A final dot says that no search domain is to be added.
-    let labels = text.strip_suffix('.').unwrap_or(text);
-    let is_label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-    };
-    if text.len() > 253 || !labels.split('.').all(is_label) {
-        return refused();
-    }
-    // A name does not end in a number: this is a mistyped IPv4 address.
-    let last = labels.rsplit('.').next().unwrap_or_default();
-    if last.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<Ipv4Addr>().is_err() {
-        return refused();
-    }
-    Ok(text.to_ascii_lowercase())
 }
 
 #[cfg(test)]
@@ -218,7 +193,7 @@ mod tests {
         }
         let mock = MetadataUrl::parse("http://Metadata-Mock.default.:1338/").unwrap();
         assert_eq!(mock.to_string(), "http://metadata-mock.default.:1338");
-        assert_eq!(mock.at("/latest").to_url(), "http://metadata-mock.default.:1338/latest");
+        assert_eq!(mock.at("/latest").whole(), "http://metadata-mock.default.:1338/latest");
         for bad in ["http://169.254.169.254/latest", "http://169.254.169.254?a=b"] {
             assert!(MetadataUrl::parse(bad).unwrap_err().contains("is added"), "{bad}");
         }
@@ -233,13 +208,15 @@ mod tests {
         ] {
             let url = MetadataUrl::parse(text).unwrap();
             assert_eq!(url.to_string(), shown);
-            let address = url.at("/latest");
-            assert_eq!(address.ipv6(), Some(socket.parse().unwrap()));
-            assert_eq!((address.name(), address.target().as_str()), (None, "/latest"));
-            assert_eq!(format!("http://{}", address.authority()), shown);
+            let url = url.at("/latest");
+            let socket: std::net::SocketAddr = socket.parse().unwrap();
+            assert_eq!(url.server().ip(), Some(socket.ip()));
+            assert_eq!((url.server().port(), url.name()), (socket.port(), None));
+            assert_eq!(url.target(), "/latest");
+            assert_eq!(format!("http://{}", url.authority()), shown);
         }
         let by_name = NoticeUrl::parse("http://a:81/b?c").unwrap().0;
-        assert_eq!((by_name.ipv6(), by_name.name()), (None, Some(("a", 81))));
+        assert_eq!((by_name.server().ip(), by_name.name()), (None, Some(("a", 81))));
         assert_eq!((by_name.authority(), by_name.target()), ("a:81".to_owned(), "/b?c".to_owned()));
     }
 
@@ -290,7 +267,7 @@ mod tests {
     #[test]
     fn a_query_is_sent_but_never_shown() {
         let url = NoticeUrl::parse("http://notices.example?key=geheim").unwrap();
-        assert_eq!(url.0.to_url(), "http://notices.example/?key=geheim");
+        assert_eq!(url.0.whole(), "http://notices.example/?key=geheim");
         assert_eq!(url.to_string(), "http://notices.example/?…");
         assert!(!format!("{url:?}").contains("geheim"));
     }

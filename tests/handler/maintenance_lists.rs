@@ -40,9 +40,9 @@ fn a_list_of_events_that_cannot_be_read_is_said_once_and_holds_up_nothing_else()
         &[
             ("500", (Some(Fault::Code(500)), "", "status 500, ")),
             ("HTML", (Some(Fault::Html(200)), "", "HTML")),
-            ("cut", (Some(Fault::CutInBody), "", "then the connection was closed")),
-            ("endless", (Some(Fault::EndlessBody), "", "more than 16384 bytes")),
-            ("hangs", (Some(Fault::Hang), "", "no answer within 1 s")),
+            ("cut", (Some(Fault::CutInBody), "", "was cut short after ")),
+            ("endless", (Some(Fault::EndlessBody), "", "longer than 16384 bytes")),
+            ("hangs", (Some(Fault::Hang), "", "no complete answer of the server within 1.0s")),
             ("garbage", (None, "{\"Code\": \"instance-stop\"", "not JSON")),
             ("no event", (None, "[{\"a\": 1}]", "event")),
         ],

@@ -72,12 +72,18 @@ fn a_bad_answer_is_told_once_with_its_status_and_length_and_the_next_good_one_dr
             ("403", (Fault::Code(403), "--http-endpoint enabled")),
             ("throttled", (Fault::Throttled(None), "status 429, ")),
             ("HTML", (Fault::Html(200), "status 200, 59 bytes: HTML")),
-            ("cut short", (Fault::CutInBody, "bytes, then the connection was closed")),
+            ("cut short", (Fault::CutInBody, "with status 200 was cut short after ")),
             ("not UTF-8", (Fault::NotUtf8, "bytes: not UTF-8")),
-            ("endless body", (Fault::EndlessBody, "status 200, more than 16384 bytes")),
-            ("endless head", (Fault::EndlessHead, "no HTTP answer")),
+            ("endless body", (Fault::EndlessBody, "with status 200 is longer than 16384 bytes")),
+            (
+                "endless head",
+                (
+                    Fault::EndlessHead,
+                    "the head of the answer of the server is longer than 8190 bytes",
+                ),
+            ),
             ("cut before", (Fault::CutBeforeAnswer, "it has no status line")),
-            ("hangs", (Fault::Hang, "no answer within 1 s")),
+            ("hangs", (Fault::Hang, "no complete answer of the server within 1.0s")),
         ],
         |(fault, words)| {
             let stage = Stage::with(quick_pods(2));

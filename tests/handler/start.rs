@@ -174,7 +174,7 @@ fn an_unreachable_metadata_service_is_said_once_and_asked_until_it_answers() {
     stage.cloud.stop();
     let handler = stage.handler().start();
     let line = handler.says("spot/instance-action cannot be polled");
-    assert!(line.contains("/latest/api/token: no answer: "), "{line}");
+    assert!(line.contains("/latest/api/token: the server did not answer: "), "{line}");
     assert!(line.contains(&stage.cloud.url()), "{line}");
     std::thread::sleep(Duration::from_secs(1));
     stage.cloud.start_again().unwrap();

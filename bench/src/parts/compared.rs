@@ -37,7 +37,8 @@ impl Compared {
             let events: Series = series(Drain::events);
             let used = self.of(tool).filter_map(|drain| drain.taken.cpu);
             let used: Series = used.map(|cpu| cpu as f64).collect();
-            let connections: Series = series(|drain| drain.connections);
+            let connections = self.of(tool).map(|drain| drain.connections as f64);
+            let connections: Series = connections.collect();
             let peak: Series = self.of(tool).map(|drain| drain.taken.peak as f64).collect();
             println!(
                 "| {} | {tool} | {} | {:.3} | {asked} / {refused} | {events} | {connections} | {used} \

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::connections::MostConnections;
+use crate::connections::watch_connections;
 use crate::observers::Front;
 use crate::scene::{SOON, Scene};
 use crate::workload::Shape;
@@ -18,10 +18,10 @@ const GLANCE: Duration = Duration::from_millis(200);
 
 /// The most connections that a drain takes: nodes are reclaimed by the hundred, and each of their
 /// connections costs the API server a handshake.
-const FEW: usize = 3;
+const FEW: u64 = 3;
 
 /// The same where a connection has no room for more than one request at a time.
-const FEW_OVER_HTTP1: usize = 8;
+const FEW_OVER_HTTP1: u64 = 8;
 
 /// All pods of a Deployment are evicted, each with one request, over few connections.
 pub async fn drained(scene: &mut Scene, count: usize) -> Result<()> {
@@ -42,13 +42,13 @@ pub async fn over_http1(scene: &mut Scene, count: usize) -> Result<()> {
 }
 
 /// Gives the most connections to the API server that there were at once.
-async fn drained_with(scene: &mut Scene, count: usize, more: &[(&str, &str)]) -> Result<usize> {
+async fn drained_with(scene: &mut Scene, count: usize, more: &[(&str, &str)]) -> Result<u64> {
     scene.deployment("web", count, &Shape::default()).await?;
     scene.open_spare().await?;
     let mut handler = scene.polling_handler(more).await?;
     let port = more.iter().find(|(name, _)| *name == "KUBERNETES_SERVICE_PORT");
     let port = port.map_or(Ok(scene.cluster().port()), |(_, port)| port.parse())?;
-    let connections = MostConnections::watch(vec![handler.id()?], port, GLANCE);
+    let connections = watch_connections(vec![handler.id()?], port, GLANCE);
     // As EC2 gives it: on a busy machine nobody's own time is near.
     scene.announce(120).await?;
     scene.emptied().await?;
@@ -62,7 +62,7 @@ async fn drained_with(scene: &mut Scene, count: usize, more: &[(&str, &str)]) ->
     let requests = exchanges.iter().filter(|exchange| exchange.verb != "watch").count();
     ensure!(requests <= count + BESIDES, "{requests} requests for {count} pods");
     handler.stop(SOON).await?;
-    let most = connections.most();
+    let most = connections.seen();
     ensure!(most > 0, "no connection was seen");
     Ok(most)
 }

@@ -13,7 +13,7 @@ use crate::node::state::Remembered;
 use crate::node::{Hand, Node, Setter};
 use crate::notice::{NoticePath, Polled};
 use crate::settings::Settings;
-use crate::source::look::Token;
+use crate::source::TokenCheck;
 use crate::source::url::MetadataUrl;
 
 /// The result of one check.
@@ -107,14 +107,14 @@ pub(super) fn settings(settings: &Settings) -> Finding {
 /// Polls are given up after a second.
 const SLOW_TOKEN: Duration = Duration::from_millis(500);
 
-pub(super) fn metadata(url: &MetadataUrl, token: Token) -> Finding {
+pub(super) fn metadata(url: &MetadataUrl, token: TokenCheck) -> Finding {
     match token {
-        Token::Failed { found, remedy } => Outcome::Outside.is(found, remedy),
-        Token::NotOffered(status) => Outcome::Warning.is(
+        TokenCheck::Failed { found, remedy } => Outcome::Outside.is(found, remedy),
+        TokenCheck::NotOffered(status) => Outcome::Warning.is(
             format!("{url} offers no IMDSv2 (status {status} for a token) and is asked without"),
             "EC2 always offers it: see what answers in its place (a proxy such as kiam, a mock)",
         ),
-        Token::Given(took) => {
+        TokenCheck::Given(took) => {
             let found =
                 format!("{url} gave a token (IMDSv2) in {took:.1?}: the hop limit is high enough");
             if took < SLOW_TOKEN {

@@ -14,7 +14,6 @@ use crate::http::error::Error;
 use crate::instance::Instance;
 use crate::kube::client::Client;
 use crate::kube::identity::{Choice, Identity};
-use crate::kube::profile::profile;
 use crate::kube::reply::{self, Reply};
 use crate::kube::request;
 use crate::kube::server::Server;
@@ -23,16 +22,16 @@ use crate::node::{NodeAnswer, RebalanceMark};
 use crate::report::server::PageServer;
 use crate::report::webhook::post::{self, Target};
 use crate::settings::{ApiServer, Settings, WhichNode};
-use crate::source::look::Token;
+use crate::source::TokenCheck;
 use crate::webhook::destination::Destination;
 use crate::webhook::headers::Headers;
 
 /// The metadata service: token, notices, instance.
 pub(super) fn metadata_service(settings: &Settings, clock: Clock, findings: &Findings) -> Instance {
-    let look = source(settings).look(clock);
-    let is_closed = matches!(look.token, Token::Failed { .. });
-    findings.add("metadata service", &judge::metadata(&settings.metadata.url, look.token));
-    for (path, polled) in look.paths {
+    let found = source(settings).check(clock);
+    let is_closed = matches!(found.token, TokenCheck::Failed { .. });
+    findings.add("metadata service", &judge::metadata(&settings.metadata.url, found.token));
+    for (path, polled) in found.paths {
         findings.add("notices", &judge::notices(path, polled));
     }
     let instance =
@@ -97,7 +96,7 @@ pub(super) fn api_server(
                 Err(error) => judge::unanswered(&error),
                 Ok(reply) => match reply::node(name, &request, &reply) {
                     NodeAnswer::Is(node) => {
-                        provider_id = profile(&reply).map(|profile| profile.provider_id);
+                        provider_id = reply::profile(&reply).map(|profile| profile.provider_id);
                         judge::marks(name, &node)
                     }
                     NodeAnswer::Missing(why) => Outcome::Setup.is(why, NODE_REMEDY),

@@ -6,8 +6,6 @@ use rustix::net::sockopt;
 use ureq_proto::http::Method;
 
 use super::*;
-use crate::clock::Clock;
-use crate::http::exchange::timespec;
 use crate::http::h2_stand_in::{
     Heard, INITIAL_WINDOW_SIZE, MAX_CONCURRENT_STREAMS, Speaking, ping, window,
 };
@@ -39,18 +37,18 @@ fn until(connection: &mut Connection, mut so: impl FnMut(&mut Connection) -> boo
 }
 
 /// Goes on until the exchange ends.
-fn end(connection: &mut Connection) -> Event {
+fn end(connection: &mut Connection) -> StreamEvent {
     let mut end = None;
     until(connection, |connection| {
-        let mut events = std::iter::from_fn(|| connection.next_event());
-        end = events.find(|(_, event)| matches!(event, Event::End | Event::Failed(_)));
+        let mut events = std::iter::from_fn(|| connection.protocol.next_event());
+        end = events.find(|(_, event)| matches!(event, StreamEvent::End | StreamEvent::Failed(_)));
         end.is_some()
     });
     end.unwrap().1
 }
 
-fn ask(connection: &mut Connection) -> Event {
-    connection.open(&request(Method::GET, None), Moment::START).unwrap();
+fn ask(connection: &mut Connection) -> StreamEvent {
+    connection.protocol.open(&request(Method::GET, None), Moment::START).unwrap();
     end(connection)
 }
 
@@ -69,8 +67,8 @@ fn idle(
             act(peer);
         }
     });
-    assert!(matches!(ask(&mut connection), Event::End));
-    assert_eq!((connection.slots(), connection.capacity()), (Some(1), 1));
+    assert!(matches!(ask(&mut connection), StreamEvent::End));
+    assert_eq!((connection.protocol.slots(), connection.protocol.capacity()), (Some(1), 1));
     assert!(!connection.is_shared());
     (connection, go)
 }
@@ -86,8 +84,8 @@ fn an_idle_connection_on_which_something_came_is_not_used() {
         for identity in [None, Some(Identity::shared())] {
             let (mut connection, go) = idle(identity, act);
             go.send(()).unwrap();
-            until(&mut connection, |connection| connection.slots().is_none());
-            assert!(connection.next_event().is_none());
+            until(&mut connection, |connection| connection.protocol.slots().is_none());
+            assert!(connection.protocol.next_event().is_none());
         }
     }
 }
@@ -104,8 +102,8 @@ fn what_was_said_with_the_answer_is_seen_too() {
         peer.says(format!("{answer}HTTP/1.1 408 Request Timeout\r\n\r\n").as_bytes());
         peer.waits_for_the_end();
     });
-    assert!(matches!(ask(&mut connection), Event::End));
-    assert_eq!(connection.slots(), None);
+    assert!(matches!(ask(&mut connection), StreamEvent::End));
+    assert_eq!(connection.protocol.slots(), None);
 }
 
 #[test]
@@ -118,8 +116,8 @@ fn what_tls_says_for_itself_does_not_end_an_idle_connection() {
     });
     go.send(()).unwrap();
     turn(&mut connection, Clock::start());
-    assert_eq!(connection.slots(), Some(1));
-    assert!(matches!(ask(&mut connection), Event::End));
+    assert_eq!(connection.protocol.slots(), Some(1));
+    assert!(matches!(ask(&mut connection), StreamEvent::End));
 }
 
 #[test]
@@ -130,10 +128,10 @@ fn tls_that_is_broken_ends_the_exchange_and_says_so() {
     });
     let event = ask(&mut connection);
     assert!(
-        matches!(&event, Event::Failed(Failure::Tls(why)) if why == "what answers there does not speak TLS"),
+        matches!(&event, StreamEvent::Failed(StreamError::Tls(why)) if why == "what answers there does not speak TLS"),
         "{event:?}"
     );
-    assert!(!connection.is_open() && connection.slots().is_none());
+    assert!(!connection.is_open && connection.protocol.slots().is_none());
     assert_eq!(connection.deadline(), None);
 }
 
@@ -147,10 +145,10 @@ fn a_body_until_the_end_is_whole_with_a_goodbye_only() {
         }
     };
     let tls = || Some(Identity::shared());
-    assert!(matches!(ask(&mut connect(tls(), says(Peer::leaves))), Event::End));
-    assert!(matches!(ask(&mut connect(tls(), says(Peer::drops))), Event::Failed(_)));
+    assert!(matches!(ask(&mut connect(tls(), says(Peer::leaves))), StreamEvent::End));
+    assert!(matches!(ask(&mut connect(tls(), says(Peer::drops))), StreamEvent::Failed(_)));
     // A plain connection cannot tell.
-    assert!(matches!(ask(&mut connect(None, says(Peer::drops))), Event::End));
+    assert!(matches!(ask(&mut connect(None, says(Peer::drops))), StreamEvent::End));
 }
 
 #[test]
@@ -167,12 +165,14 @@ fn what_was_said_before_a_reset_is_read() {
     let mut reset = [PollFd::new(&connection, PollFlags::empty())];
     poll(&mut reset, Some(&timespec(LONG))).unwrap();
     assert!(reset[0].revents().contains(PollFlags::ERR));
-    connection.open(&request(Method::GET, None), Moment::START).unwrap();
+    connection.protocol.open(&request(Method::GET, None), Moment::START).unwrap();
     connection.progress(Moment::START);
-    let Some((_, Event::Head(head))) = connection.next_event() else { panic!("no head") };
+    let Some((_, StreamEvent::Head(head))) = connection.protocol.next_event() else {
+        panic!("no head")
+    };
     assert_eq!(head.status, 503);
-    assert!(matches!(connection.next_event(), Some((_, Event::End))));
-    assert!(!connection.is_open());
+    assert!(matches!(connection.protocol.next_event(), Some((_, StreamEvent::End))));
+    assert!(!connection.is_open);
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn who_does_not_read_is_sent_no_more_and_not_read() {
         // The system takes little on its own.
         sockopt::set_socket_send_buffer_size(&connection.socket, 16 * 1024).unwrap();
         let body = Some("a".repeat(LENGTH));
-        connection.open(&request(Method::POST, body), Moment::START).unwrap();
+        connection.protocol.open(&request(Method::POST, body), Moment::START).unwrap();
         for _ in 0..3 {
             connection.progress(Moment::START);
             assert!(!connection.is_ready());
@@ -204,7 +204,7 @@ fn who_does_not_read_is_sent_no_more_and_not_read() {
         }
         go.send(()).unwrap();
         until(&mut connection, Connection::is_ready);
-        assert!(matches!(end(&mut connection), Event::End));
+        assert!(matches!(end(&mut connection), StreamEvent::End));
         assert_eq!(connection.interest(), PollFlags::IN);
     }
 }
@@ -219,14 +219,16 @@ fn who_says_much_is_heard_in_turn() {
             peer.says(&[head.as_bytes(), &vec![b'a'; LENGTH]].concat());
             peer.waits_for_the_end();
         });
-        connection.open(&request(Method::GET, None), Moment::START).unwrap();
+        connection.protocol.open(&request(Method::GET, None), Moment::START).unwrap();
         let (mut length, mut of_a_turn, mut ended) = (0, 0, false);
         until(&mut connection, |connection| {
-            let came =
-                std::iter::from_fn(|| connection.next_event()).fold(0, |came, (_, event)| {
-                    ended |= matches!(event, Event::End);
-                    came + if let Event::Data(piece) = event { piece.len() } else { 0 }
-                });
+            let came = std::iter::from_fn(|| connection.protocol.next_event()).fold(
+                0,
+                |came, (_, event)| {
+                    ended |= matches!(event, StreamEvent::End);
+                    came + if let StreamEvent::Data(piece) = event { piece.len() } else { 0 }
+                },
+            );
             // What is not read is not waited for: it is there.
             assert_eq!(connection.deadline().is_some(), connection.unread);
             (length, of_a_turn) = (length + came, of_a_turn.max(came));
@@ -245,7 +247,7 @@ fn a_flood_of_pings_is_not_answered_without_end() {
         // Never reads.
         while speaking.says(&flood) {}
     });
-    connection.protocol = Box::new(h2::Connection::new(Moment::START));
+    connection.protocol = Box::new(Http2::new(Moment::START));
     sockopt::set_socket_send_buffer_size(&connection.socket, 16 * 1024).unwrap();
     until(&mut connection, |connection| !connection.is_ready());
     for _ in 0..50 {
@@ -279,20 +281,20 @@ fn what_was_unpacked_already_is_read_when_the_output_is_gone() {
             }
         }
     });
-    connection.protocol = Box::new(h2::Connection::new(Moment::START));
-    until(&mut connection, |connection| connection.capacity() == STREAMS as usize);
+    connection.protocol = Box::new(Http2::new(Moment::START));
+    until(&mut connection, |connection| connection.protocol.capacity() == STREAMS as usize);
     // All of it goes out at once.
     sockopt::set_socket_send_buffer_size(&connection.socket, 128 * 1024).unwrap();
     for _ in 0..STREAMS {
         let request = request(Method::POST, Some("a".repeat(1000)));
-        connection.open(&request, Moment::START).unwrap();
+        connection.protocol.open(&request, Moment::START).unwrap();
     }
     let mut ended = 0;
     loop {
         connection.progress(Moment::START);
-        while let Some((_, event)) = connection.next_event() {
-            assert!(!matches!(event, Event::Failed(_)), "{event:?}");
-            ended += u32::from(matches!(event, Event::End));
+        while let Some((_, event)) = connection.protocol.next_event() {
+            assert!(!matches!(event, StreamEvent::Failed(_)), "{event:?}");
+            ended += u32::from(matches!(event, StreamEvent::End));
         }
         if ended == STREAMS {
             break;
@@ -316,8 +318,8 @@ fn a_tunnel_is_what_answers_connect_with_a_head_alone() {
         });
         let connect =
             Request { target: "b.example:443".to_owned(), ..request(Method::CONNECT, None) };
-        connection.open(&connect, Moment::START).unwrap();
-        assert!(matches!(end(&mut connection), Event::End));
+        connection.protocol.open(&connect, Moment::START).unwrap();
+        assert!(matches!(end(&mut connection), StreamEvent::End));
         connection.into_tunnel()
     };
     for answer in [

@@ -14,7 +14,7 @@ mod fuzz;
 
 /// A connection and its server, in memory.
 struct Pair {
-    client: Connection,
+    client: Http2,
     server: Speaker,
     now: Moment,
 }
@@ -36,7 +36,7 @@ impl Pair {
     /// The server has said nothing yet.
     fn silent() -> Self {
         let now = Moment::at(Duration::from_secs(100));
-        Self { client: Connection::new(now), server: Speaker::new(), now }
+        Self { client: Http2::new(now), server: Speaker::new(), now }
     }
 
     fn open(&mut self, request: &Request) -> StreamId {
@@ -72,7 +72,7 @@ impl Pair {
     /// Ends the connection by what the server says: why, and what the server hears of it.
     fn breaks(mut self, bytes: &[u8]) -> (String, ErrorCode) {
         self.hears();
-        let Err(Failure::Malformed(why)) = self.client.receive(bytes, self.now) else {
+        let Err(StreamError::Malformed(why)) = self.client.receive(bytes, self.now) else {
             panic!("it is accepted: {bytes:?}")
         };
         let heard = self.hears();
@@ -85,11 +85,15 @@ impl Pair {
         let mut told = Vec::new();
         while let Some((stream, event)) = self.client.next_event() {
             told.push(match event {
-                Event::Head(head) => format!("{stream}: {}", head.status.as_u16()),
-                Event::Data(piece) if piece.len() > 20 => format!("{stream}: {}", piece.len()),
-                Event::Data(piece) => format!("{stream}: {}", String::from_utf8(piece).unwrap()),
-                Event::End => format!("{stream} ends"),
-                Event::Failed(failure) => format!("{stream} fails: {failure:?}"),
+                StreamEvent::Head(head) => format!("{stream}: {}", head.status.as_u16()),
+                StreamEvent::Data(piece) if piece.len() > 20 => {
+                    format!("{stream}: {}", piece.len())
+                }
+                StreamEvent::Data(piece) => {
+                    format!("{stream}: {}", String::from_utf8(piece).unwrap())
+                }
+                StreamEvent::End => format!("{stream} ends"),
+                StreamEvent::Failed(failure) => format!("{stream} fails: {failure:?}"),
             });
         }
         told
@@ -163,7 +167,7 @@ fn part(kind: u8, stream: u32, ends: bool, block: &[u8]) -> Vec<u8> {
 
 #[test]
 fn it_begins_with_its_preface_and_settings() {
-    let mut client = Connection::new(Moment::START);
+    let mut client = Http2::new(Moment::START);
     assert!(client.output().starts_with(PREFACE));
     let mut server = Speaker::new();
     assert_eq!(
@@ -995,7 +999,7 @@ fn what_comes_late_for_a_stream_that_was_reset_harms_nobody_and_takes_no_slot() 
     ]
     .concat();
     pair.says(&late);
-    let Some((5, Event::Head(head))) = pair.client.next_event() else { panic!() };
+    let Some((5, StreamEvent::Head(head))) = pair.client.next_event() else { panic!() };
     assert_eq!(
         (head.status.as_u16(), &head.headers["audit-id"]),
         (201, &HeaderValue::from_static("a-b-c"))
@@ -1103,7 +1107,7 @@ fn whoever_gives_no_sign_of_life_for_six_more_seconds_is_dead() {
     pair.client.on_time(pair.now).unwrap();
     pair.later(0.2);
     let failure = pair.client.on_time(pair.now).unwrap_err();
-    assert_eq!(failure, Failure::Ended("no sign of life for 6s".to_owned()));
+    assert_eq!(failure, StreamError::Ended("no sign of life for 6s".to_owned()));
     pair.client.fail(&failure);
     let why = "fails: Ended(\"no sign of life for 6s\")";
     assert_eq!(pair.told(), [format!("1 {why}"), format!("3 {why}")]);

@@ -13,6 +13,7 @@ use crate::http::address::Address;
 use crate::http::connection::{H1, H2};
 use crate::http::error::Role;
 use crate::http::h2_stand_in::{Heard, MAX_CONCURRENT_STREAMS, Speaking, data, goaway, reset};
+use crate::http::protocol::{BodyBuffer, BodyLimit};
 use crate::http::stand_in::{Identity, LONG, Peer, SHORT, deaf_address, listen};
 use crate::http::tls::client_config;
 
@@ -131,6 +132,9 @@ fn is_answered(told: &Receiver<Outcome>) {
     assert!(told.recv().is_err(), "once");
 }
 
+/// More of a body is not read.
+const LONGEST_BODY: usize = 1 << 24;
+
 /// Told of each piece; whether it wants more.
 type Watch = dyn FnMut(&[u8]) -> ControlFlow<()> + Send;
 
@@ -175,9 +179,10 @@ impl Exchange for Asking {
         })
     }
 
-    fn head(&mut self, head: Head) -> bool {
+    fn head(&mut self, head: Head) -> Result<bool, Cause> {
         assert_eq!(self.status.replace(head.status), None, "one head");
-        self.watch.is_some()
+        BodyBuffer::new(BodyLimit { read: LONGEST_BODY, kept: 0 }, &head)
+            .map(|_| self.watch.is_some())
     }
 
     fn data(&mut self, piece: &[u8]) -> Result<(), Cause> {
@@ -225,6 +230,26 @@ fn many_requests_share_one_connection() {
     }
     assert_eq!((stage.connections(), stage.heard().len()), (1, 450));
     assert_eq!(grown.load(Ordering::SeqCst), 1, "there is more room than was known before");
+}
+
+#[test]
+fn a_body_that_is_announced_as_too_long_ends_its_exchange_and_no_other() {
+    let stage = Stage::new(&[], |mut served| {
+        let streams = served.hears(2);
+        let length = (LONGEST_BODY + 1).to_string();
+        let fields = [(":status", "200"), ("content-length", &length)];
+        let head = served.speaking.speaker.head_with(streams[0], &fields, false);
+        served.speaking.says(&head);
+        let mut frames = std::iter::from_fn(|| served.speaking.hears());
+        assert!(frames.any(|frame| frame == Heard::Reset(streams[0], ErrorCode::Cancel)));
+        served.answers(streams[1]);
+        served.goes_on();
+    });
+    let told = stage.ask_all(2);
+    let too_long = Cause::TooLong { status: Some(200), limit: LONGEST_BODY };
+    assert_eq!(told[0].recv_timeout(LONG).unwrap(), Err(too_long));
+    is_answered(&told[1]);
+    assert_eq!(stage.connections(), 1);
 }
 
 #[test]

@@ -60,8 +60,8 @@ fn event(kind: &str, object: &Value) -> String {
     json!({"type": kind, "object": object}).to_string()
 }
 
-fn read(line: &str) -> Result<Event, String> {
-    Event::read(line.as_bytes(), context())
+fn read(line: &str) -> Result<WatchEvent, String> {
+    WatchEvent::read(line.as_bytes(), context())
 }
 
 #[test]
@@ -199,17 +199,17 @@ fn another_kind_of_object_is_no_pod() {
 fn every_kind_of_event_is_read() {
     let pod = Ok(parse_pod(&whole()).unwrap());
     for (kind, added) in [("ADDED", true), ("MODIFIED", false)] {
-        let seen = Event::Seen { pod: pod.clone(), added, version: Some("71".into()) };
+        let seen = WatchEvent::Seen { pod: pod.clone(), added, version: Some("71".into()) };
         assert_eq!(read(&event(kind, &whole())), Ok(seen));
     }
-    let gone = Event::Gone { uid: Ok("u-1".into()), version: Some("71".into()) };
+    let gone = WatchEvent::Gone { uid: Ok("u-1".into()), version: Some("71".into()) };
     assert_eq!(read(&event("DELETED", &whole())), Ok(gone));
     let bookmark = |annotations: Value| {
         json!({"kind": "Pod", "apiVersion": "v1", "spec": {"containers": null}, "status": {},
             "metadata": {"resourceVersion": "72", "annotations": annotations}})
     };
     let read_bookmark = |annotations| read(&event("BOOKMARK", &bookmark(annotations)));
-    let is = |ends_set| Ok(Event::Bookmark { version: "72".into(), ends_set });
+    let is = |ends_set| Ok(WatchEvent::Bookmark { version: "72".into(), ends_set });
     assert_eq!(read_bookmark(json!(null)), is(false));
     assert_eq!(read_bookmark(json!({"k8s.io/initial-events-end": "true"})), is(true));
     assert_eq!(read_bookmark(json!({"k8s.io/initial-events-end": "false"})), is(false));
@@ -220,18 +220,18 @@ fn an_event_with_an_unreadable_pod_still_says_where_the_watch_stands() {
     let mut pod = whole();
     pod["metadata"]["uid"] = json!(null);
     let seen = read(&event("MODIFIED", &pod)).unwrap();
-    let Event::Seen { pod: Err(unread), version, .. } = seen else { panic!("{seen:?}") };
+    let WatchEvent::Seen { pod: Err(unread), version, .. } = seen else { panic!("{seen:?}") };
     let why = "the pod shop/web-7d4b has no UID".to_owned();
     assert_eq!(unread, Unread { pod: Some("shop/web-7d4b".to_owned()), why });
     assert_eq!(version.as_deref(), Some("71"));
     let gone = read(&event("DELETED", &pod)).unwrap();
-    assert!(matches!(gone, Event::Gone { uid: Err(_), version: Some(_) }));
+    assert!(matches!(gone, WatchEvent::Gone { uid: Err(_), version: Some(_) }));
 }
 
 #[test]
 fn an_error_is_read_even_if_half_of_it_is_missing() {
     let error = |object: Value| read(&event("ERROR", &object)).unwrap();
-    let is = |expired, why: &str| Event::Error { expired, why: why.into() };
+    let is = |expired, why: &str| WatchEvent::Error { expired, why: why.into() };
     let status = json!({"kind": "Status", "status": "Failure", "code": 410, "reason": "Expired",
         "message": "too old resource version: 1 (2)"});
     assert_eq!(error(status), is(true, "410: too old resource version: 1 (2)"));
@@ -261,7 +261,7 @@ fn a_line_that_is_no_event_says_what_it_is_and_not_what_it_holds() {
         (b"{\"type\":\"ADDED\",\"object\":[]}", "a line of 28 bytes is not an event in JSON"),
     ];
     for (line, said) in cases {
-        assert_eq!(Event::read(line, context()).unwrap_err(), said);
+        assert_eq!(WatchEvent::read(line, context()).unwrap_err(), said);
     }
     // A watch must never go on from there.
     for version in ["", "0"] {
@@ -280,7 +280,7 @@ fn no_prefix_of_an_event_is_an_event() {
     }
     let line = event("ERROR", &json!({"kind": "Status", "code": 410, "message": "é"}));
     for end in 0..line.len() {
-        assert!(Event::read(&line.as_bytes()[..end], context()).is_err(), "{end}");
+        assert!(WatchEvent::read(&line.as_bytes()[..end], context()).is_err(), "{end}");
     }
 }
 
@@ -367,10 +367,8 @@ fn of_a_list_of_any_length_no_more_is_kept_than_is_needed() {
         let object: RawObject = super::parse(&text).unwrap();
         let meta = object.metadata.as_ref().unwrap();
         let kept = [
-            meta.finalizers
-                .as_ref()
-                .map_or(0, |Gathered(First(first))| usize::from(first.is_some())),
-            meta.owners.as_ref().map_or(0, |Gathered(Owners(owner))| usize::from(owner.is_some())),
+            meta.finalizers.as_ref().map_or(0, |Folded(First(first))| usize::from(first.is_some())),
+            meta.owners.as_ref().map_or(0, |Folded(Owners(owner))| usize::from(owner.is_some())),
         ];
         assert!(kept.iter().all(|kept| *kept <= 1), "{pointer}: {kept:?}");
         let pod = object.parse(context()).unwrap();

@@ -9,9 +9,10 @@ use crate::drain::ask::Grace;
 use crate::kube::request::{find_pod, for_job, patch_node, read_node, read_version, review};
 use crate::moment::WallTime;
 use crate::node::EXCLUSION_LABEL;
-use crate::node::Hand;
 use crate::node::marks::Patch;
+use crate::node::state::Remembered;
 use crate::node::state::STATE_ANNOTATION;
+use crate::node::{Hand, MOST_TAINTS, Node, Setter, Taint};
 
 const GRACE: Grace = NonZeroU32::MIN;
 const EVICT: Ask = Ask::Evict { grace: GRACE, dry: false };

@@ -60,9 +60,9 @@ fn a_review_asks_for_one_right_and_has_nothing_unknown() {
     let asked = |prefix, verb, resource| {
         let request = review(prefix, verb, resource, "n\"1");
         let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
-        assert_eq!((request.method, request.path.as_str()), (Method::Post, path));
+        assert_eq!((&request.method, request.path.as_str()), (&Method::POST, path));
         // In the ServiceAccount's name: the node's would be told "yes" for other nodes, too.
-        assert_eq!(request.name, Name::ServiceAccount);
+        assert_eq!(request.caller, Caller::ServiceAccount);
         let (_, again) = understood!(SelfSubjectAccessReview, request);
         let attributes = sent(&request)["spec"]["resourceAttributes"].clone();
         assert_eq!(again["apiVersion"], sent(&request)["apiVersion"]);
@@ -136,7 +136,7 @@ fn the_condition_is_one_that_a_pod_can_have_and_bound_to_the_uid() {
 #[test]
 fn the_node_is_read_and_patched_where_it_is() {
     let read = read_node("ip-10-0-0-1.ec2.internal");
-    assert_eq!((read.method, read.body.clone()), (Method::Get, None));
+    assert_eq!((read.method, read.body.clone()), (Method::GET, None));
     assert_eq!(read.path, "/api/v1/nodes/ip-10-0-0-1.ec2.internal");
     let patch = Patch {
         text: r#"{"spec":{"unschedulable":true}}"#.into(),
@@ -175,7 +175,7 @@ fn every_way_to_list_and_to_watch() {
     for (request, path) in cases {
         assert_eq!(request.path, path);
         assert_eq!(request.to_string(), "GET /api/v1/pods");
-        assert_eq!((request.method, request.body), (Method::Get, None));
+        assert_eq!((request.method, request.body), (Method::GET, None));
     }
 }
 
@@ -207,9 +207,8 @@ fn a_body_escapes_what_it_holds() {
 
 #[test]
 fn what_is_best_effort_is_not_needed_whatever_names_are_in_it() {
-    use crate::kube::event;
-    assert!(!event::create("status", String::new()).is_needed());
-    assert!(!event::patch("pods", "pods", String::new()).is_needed());
+    assert!(!create_event("status", String::new()).is_needed());
+    assert!(!patch_event("pods", "pods", String::new()).is_needed());
     assert!(read_node("status").is_needed() && read_node("events").is_needed());
     assert!(list_pods("events", Since::Cached).is_needed());
     for (ask, is_needed) in [
@@ -228,8 +227,8 @@ fn what_is_best_effort_is_not_needed_whatever_names_are_in_it() {
 
 #[test]
 fn a_request_is_known_by_its_verb() {
-    assert_eq!(crate::kube::event::create("default", String::new()).verb(), Verb::Create);
-    assert_eq!(crate::kube::event::patch("default", "n", String::new()).verb(), Verb::Patch);
+    assert_eq!(create_event("default", String::new()).verb(), Verb::Create);
+    assert_eq!(patch_event("default", "n", String::new()).verb(), Verb::Patch);
     assert_eq!(read_node("pods").verb(), Verb::Get);
     assert_eq!(list_pods("n", Since::Cached).verb(), Verb::List);
     for since in [Since::Cached, Since::Newest, Since::Version("1")] {
@@ -247,4 +246,20 @@ fn a_request_is_known_by_its_verb() {
         let now = WallTime::parse("2026-11-23T12:00:00Z").unwrap();
         assert_eq!(for_job(&job, now).verb(), verb);
     }
+}
+
+#[test]
+fn names_are_safe_in_paths_and_selectors() {
+    for text in ["n", "ip-10-0-0-1.eu-west-1.compute.internal", "0", &"a".repeat(253)] {
+        assert!(is_subdomain(text), "{text}");
+    }
+    let long = "a".repeat(254);
+    for text in
+        ["", "Node", "a/b", "a b", "a,b", "a=b", ".a", "a.", "a..b", "..", "-a", "a-", "é", &long]
+    {
+        assert!(!is_subdomain(text), "{text}");
+    }
+    assert!(is_label("kube-system"));
+    assert!(!is_label("a.b"));
+    assert!(!is_label(&"a".repeat(64)));
 }

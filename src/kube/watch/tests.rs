@@ -99,7 +99,7 @@ impl Play {
     }
 
     fn is_listing(&self) -> bool {
-        matches!(self.watch.stage, Stage::ReadList { .. })
+        matches!(self.watch.phase, Phase::ReadList { .. })
     }
 
     /// A list of these pods, as of version 60.
@@ -257,7 +257,7 @@ fn a_long_set_is_waited_for_but_not_for_ever() {
         play.pass(1);
         play.line(&event("ADDED", "a", "40"));
     }
-    assert_eq!(play.step(), Step::Read(opened + SET_PATIENCE));
+    assert_eq!(play.step(), Step::Read(opened + SET_TIMEOUT));
 }
 
 #[test]
@@ -734,7 +734,7 @@ proptest! {
 struct Following {
     follower: Follower,
     clock: Clock,
-    heard: Receiver<Heard>,
+    heard: Receiver<StreamInput>,
     /// The targets of the requests.
     asked: Receiver<String>,
     /// Each connection that was closed.
@@ -807,7 +807,7 @@ impl Following {
     }
 }
 
-fn follower_of(client: Client) -> (Follower, Receiver<Heard>) {
+fn follower_of(client: Client) -> (Follower, Receiver<StreamInput>) {
     let (send, heard) = mpsc::channel();
     let send = Mutex::new(send);
     let follower = Follower::new(client, &Arc::from("n"), 7, move |came| {
@@ -892,7 +892,7 @@ fn what_comes_of_an_earlier_stream_is_dropped() {
     following.drive(NOW);
     following.asked.recv_timeout(LONG).unwrap();
     let (number, at) = (following.follower.number, following.clock.read());
-    let earlier = |input| Heard { number, at, input };
+    let earlier = |input| StreamInput { number, at, input };
     let news = following.follower.observe(earlier(Input::Failed("cut".to_owned())));
     assert_eq!(news.iter().map(in_short).collect::<Vec<_>>(), ["lost: cut"]);
     following.drive(NOW);

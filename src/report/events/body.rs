@@ -5,8 +5,8 @@ use k8s_openapi::api::core::v1::{self, Node, Pod};
 use miniserde::{Serialize, json};
 
 use crate::instance::Instance;
-use crate::kube::event::{self, Annotations};
-use crate::kube::request::Request;
+use crate::kube::request::Annotations;
+use crate::kube::request::{Request, create_event, patch_event};
 use crate::moment::WallTime;
 use crate::report::events::EventSource;
 use crate::report::events::record::{EventRecord, Regarding};
@@ -66,13 +66,13 @@ pub(super) fn create(
         reporting_component: COMPONENT,
         reporting_instance: source.pod.as_deref().unwrap_or(node),
     };
-    event::create(namespace(event), json::to_string(&body))
+    create_event(namespace(event), json::to_string(&body))
 }
 
 /// Updates the count of an Event.
 pub(super) fn count(name: &str, event: &EventRecord, count: u32, at: WallTime) -> Request {
     let patch = EventPatch { message: message(event), count, last_timestamp: at.to_string() };
-    event::patch(namespace(event), name, json::to_string(&patch))
+    patch_event(namespace(event), name, json::to_string(&patch))
 }
 
 fn namespace(event: &EventRecord) -> &str {

@@ -18,8 +18,8 @@ use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::http::pool::STACK;
 use crate::kube::client::Client;
-use crate::kube::event::Annotations;
-use crate::kube::event::{self, Written};
+use crate::kube::reply::{self, Written};
+use crate::kube::request::Annotations;
 use crate::kube::request::Request;
 use crate::moment::WallTime;
 use crate::report::channel::{ChannelStatus, KnownInstance};
@@ -195,7 +195,7 @@ impl EventWriter {
 
     fn ask(&mut self, request: &Request) -> Written {
         match self.client.ask(request, TIMEOUT) {
-            Ok(reply) => event::written(request, &reply),
+            Ok(reply) => reply::written(request, &reply),
             Err(error) => Written::Again { why: error.to_string(), after: None },
         }
     }

@@ -11,6 +11,21 @@ use crate::report::fact::{Level, Occasion};
 use crate::report::words::Announced;
 use crate::report::words::drain::Summary;
 
+/// What a fact is for messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Milestone {
+    /// A drain begins.
+    Begins,
+    /// It goes on for another notice; who is to go is known.
+    TakenOver,
+    /// Who is to go.
+    Listed,
+    /// The node is only marked.
+    Marked,
+    /// What became of every pod.
+    Ends,
+}
+
 /// Everything that a message may contain. What is not known is empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {

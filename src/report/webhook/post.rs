@@ -5,12 +5,10 @@ use std::time::Duration;
 use ureq_proto::http::{HeaderName, HeaderValue, Method, header};
 
 use crate::clock::Clock;
-use crate::http::connection::Connection;
+use crate::http::connection::{Connection, Response};
 use crate::http::dial::{self, Stream};
 use crate::http::error::{Cause, Error, Party, Role};
-use crate::http::exchange::{Response, exchange};
-use crate::http::protocol::Limit;
-use crate::http::request::{Request, USER_AGENT};
+use crate::http::protocol::{BodyLimit, Request, USER_AGENT};
 use crate::moment::Moment;
 use crate::report::webhook::outcome::{PostReply, RetryAfter};
 use crate::webhook::destination::Roots;
@@ -19,7 +17,7 @@ use crate::webhook::proxy::ProxyUrl;
 use crate::webhook::url::{Security, WebhookUrl};
 
 /// The body of a response is read, and none of it kept.
-const LIMIT: Limit = Limit { read: 48 * 1024, kept: 0 };
+const LIMIT: BodyLimit = BodyLimit { read: 48 * 1024, kept: 0 };
 
 /// How long to wait for the body of a response. It is of no interest, but a server that is cut off while
 /// it sends one may log an error.
@@ -113,13 +111,13 @@ impl<'a> Attempt<'a> {
                 dial::secure(socket, &self.server, &tls, self.until, self.clock)?
             }
         };
-        self.connection(stream)
+        Connection::new(stream, self.next_party(), self.clock.now())
     }
 
     /// Opens a tunnel through the proxy.
     fn tunnel(&self, stream: Stream, proxy: &ProxyUrl) -> Result<Stream, Error> {
-        let mut connection = self.connection(stream)?;
         let next = self.next_party();
+        let mut connection = Connection::new(stream, next, self.clock.now())?;
         let request = connect_request(&self.server, proxy);
         let Response { head, .. } = self.exchange(&mut connection, &request, next)?;
         if !head.status.is_success() {
@@ -133,11 +131,6 @@ impl<'a> Attempt<'a> {
         Ok(Stream { socket, tls: None })
     }
 
-    fn connection(&self, stream: Stream) -> Result<Connection, Error> {
-        Connection::new(stream, self.clock.now())
-            .map_err(|e| Cause::of_system(&e, Cause::Unreachable).with(self.next_party()))
-    }
-
     /// Only the head counts; the body is read and dropped.
     fn exchange(
         &self,
@@ -145,16 +138,15 @@ impl<'a> Attempt<'a> {
         request: &Request,
         with: &Party,
     ) -> Result<Response, Error> {
-        exchange(connection, request, LIMIT, self.until, BODY_TIMEOUT, self.clock).map_err(
-            |cause| {
-                match cause {
-                    // The time-out of the whole attempt.
-                    Cause::TimedOut(_) => Cause::TimedOut(self.timeout),
-                    cause => cause,
-                }
-                .with(with)
-            },
-        )
+        let response = connection.exchange(request, LIMIT, self.until, BODY_TIMEOUT, self.clock);
+        response.map_err(|cause| {
+            match cause {
+                // The time-out of the whole attempt.
+                Cause::TimedOut(_) => Cause::TimedOut(self.timeout),
+                cause => cause,
+            }
+            .with(with)
+        })
     }
 
     fn request(&self, message: &str) -> Request {

@@ -11,6 +11,7 @@ use crate::report::envelope::Envelope;
 use crate::report::fact::{Channel, Fact};
 use crate::report::queue::ReportQueue;
 use crate::report::webhook::delivery::{Delivery, DeliveryContext, QueuedMessage};
+use crate::report::webhook::message::Milestone;
 use crate::webhook::destination::Destination;
 
 /// All webhooks.
@@ -72,21 +73,6 @@ impl Webhooks {
             }
         }
     }
-}
-
-/// What a fact is for messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Milestone {
-    /// A drain begins.
-    Begins,
-    /// It goes on for another notice; who is to go is known.
-    TakenOver,
-    /// Who is to go.
-    Listed,
-    /// The node is only marked.
-    Marked,
-    /// What became of every pod.
-    Ends,
 }
 
 fn milestones(envelope: &Envelope) -> &'static [Milestone] {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::drain::BudgetOverride;
 use crate::kube::identity::Choice;
-use crate::kube::server_url::ServerUrl;
+use crate::kube::server::ServerUrl;
 use crate::node::{RebalanceMark, TaintEffect};
 use crate::settings::table::{A_FILE, A_PORT, BY_HAND, DECIDES, Group, Secret, store, try_store};
 use crate::settings::value::{

@@ -11,9 +11,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::drain::BudgetOverride;
-use crate::kube::event::Annotations;
 use crate::kube::identity::Choice;
-use crate::kube::server_url::ServerUrl;
+use crate::kube::request::Annotations;
+use crate::kube::server::ServerUrl;
 use crate::node::{RebalanceMark, TaintEffect};
 use crate::notice::Code;
 use crate::remark::Level;

@@ -14,7 +14,7 @@ use crate::moment::WallTime;
 use crate::notice::{Answer, Code, Event, LONGEST_EVENT_ID, Notice, NoticeId, When, is_event_id};
 use crate::source::aws::{Unreadable, string, text};
 
-/// How many events are told of one answer, the first by their times. An instance has one or two.
+/// How many events of one answer are kept, the first by their times. An instance has one or two.
 const MOST: usize = 50;
 
 /// Reads what stands at [`SCHEDULED`](super::SCHEDULED). It is there all the time: nothing in it
@@ -118,7 +118,7 @@ impl Entry {
         (&self.id, self.not_before) == (&other.id, other.not_before)
     }
 
-    /// Entries that differ in nothing of this cannot be told apart, and are one event.
+    /// Entries that differ in nothing of this are one event.
     fn key(&self) -> (Option<WallTime>, Code, &str) {
         (self.not_before, self.code, &self.id)
     }

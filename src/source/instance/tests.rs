@@ -2,8 +2,9 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use super::*;
-use crate::source::http::Method;
-use crate::source::stand_in::StandIn;
+use crate::source::http::Reply;
+use crate::source::stand_in::{StandIn, timed_out};
+use ureq_proto::http::Method;
 
 const SERVICE: &str = "http://169.254.169.254";
 const DOCUMENT: &str = r#"{"accountId": "123456789012", "availabilityZone": "eu-west-1a",
@@ -30,14 +31,14 @@ impl World {
 
     fn read(&mut self, source: &InstanceSource) -> Instance {
         source.read_at(Moment::START, &mut |request| {
-            let url = request.address.to_url();
+            let url = request.url.whole();
             let path = url.strip_prefix(&format!("{SERVICE}/latest/")).unwrap_or(&url);
-            if request.method == Method::Put {
+            if request.method == Method::PUT {
                 return Ok(reply(200, "token"));
             }
             self.asked.push(path.to_owned());
             if self.silent.contains(&path) {
-                return Err(NoResponse::TimedOut);
+                return Err(timed_out());
             }
             Ok(self.bodies.get(path).map_or_else(|| reply(404, ""), |body| reply(200, body)))
         })
@@ -175,9 +176,9 @@ fn a_service_that_does_not_answer_twice_is_asked_no_more() {
 
     let mut tokens = 0;
     let read = source().read_at(Moment::START, &mut |request| {
-        assert_eq!(request.method, Method::Put);
+        assert_eq!(request.method, Method::PUT);
         tokens += 1;
-        Err(NoResponse::TimedOut)
+        Err(timed_out())
     });
     assert_eq!((read, tokens), (Instance::default(), 2));
 }

@@ -8,8 +8,8 @@ use simulator::{Endpoint, Fault, Metadata};
 
 use super::*;
 use crate::notice::{Action, Answer, NoticeId, NoticePath, When};
-use crate::source::pace::Pace;
-use crate::source::stand_in::{StandIn, until_hung_up};
+use crate::source::http::Reply;
+use crate::source::stand_in::{StandIn, timed_out, until_hung_up};
 use crate::source::url::{MetadataUrl, NoticeUrl};
 use crate::source::{Source, Watched};
 
@@ -33,8 +33,8 @@ fn source(url: &str) -> Source {
 /// The pollers of a source, which does not wait seconds for any path.
 fn quick(source: &Source) -> Vec<Poller> {
     let mut pollers = source.pollers();
-    for lane in pollers.iter_mut().flat_map(|poller| &mut poller.lanes) {
-        lane.pace = Pace::new(source.interval, Duration::from_millis(100));
+    for path in pollers.iter_mut().flat_map(|poller| &mut poller.paths) {
+        path.schedule = Schedule::new(source.interval, Duration::from_millis(100));
     }
     pollers
 }
@@ -333,7 +333,7 @@ fn every_path_says_what_stands_there_and_each_thread_shows_one_token() {
 
 #[test]
 fn a_path_that_fails_or_hangs_stops_no_other_and_answers_again_when_it_can() {
-    let lanes = [
+    let paths = [
         (Endpoint::InstanceAction, NoticePath::InstanceAction),
         (Endpoint::TerminationTime, NoticePath::TerminationTime),
         (Endpoint::Rebalance, NoticePath::Rebalance),
@@ -344,7 +344,7 @@ fn a_path_that_fails_or_hangs_stops_no_other_and_answers_again_when_it_can() {
     // dozens of busy threads on a small machine would take from them.
     for fault in [Fault::Code(500), Fault::Html(200), Fault::Hang] {
         thread::scope(|scope| {
-            for (endpoint, path) in lanes {
+            for (endpoint, path) in paths {
                 let fault = fault.clone();
                 scope.spawn(move || {
                     let cloud = Metadata::start().unwrap();
@@ -354,7 +354,7 @@ fn a_path_that_fails_or_hangs_stops_no_other_and_answers_again_when_it_can() {
                     let mut news = listen(&unhurried);
                     // Failed polls of it, and good ones of each of the others.
                     let mut counts = BTreeMap::new();
-                    while counts.len() < lanes.len() || counts.values().any(|&count| count < 2) {
+                    while counts.len() < paths.len() || counts.values().any(|&count| count < 2) {
                         let Report::Polled(polled) = news.next().unwrap() else {
                             panic!("{fault:?}")
                         };
@@ -405,7 +405,7 @@ fn a_history_that_fails_or_hangs_hides_nothing_that_is_planned() {
 fn polls_until(
     thread: &mut Poller,
     last: u64,
-    answer: impl Fn(&str) -> (u64, Result<Reply, NoResponse>),
+    answer: impl Fn(&str) -> (u64, Result<Reply, crate::http::error::Error>),
 ) -> Vec<String> {
     let mut now = Moment::START;
     let mut polls = Vec::new();
@@ -419,7 +419,7 @@ fn polls_until(
         let mut taken = 0;
         let (_, polled) = thread
             .poll(now, &mut |request| {
-                let (seconds, answer) = answer(request.address.path());
+                let (seconds, answer) = answer(request.url.path());
                 taken += seconds;
                 answer
             })
@@ -468,7 +468,7 @@ fn a_path_that_hangs_delays_the_others_by_its_second_only() {
     let mut metadata = source("http://169.254.169.254").pollers().remove(1);
     let polls = polls_until(&mut metadata, 60, |path| match path {
         "/latest/api/token" => (0, Ok(reply(200, "token"))),
-        path if path.ends_with("rebalance") => (1, Err(NoResponse::TimedOut)),
+        path if path.ends_with("rebalance") => (1, Err(timed_out())),
         _ => (0, Ok(reply(404, ""))),
     });
     let of = |path: &str| -> Vec<u64> {

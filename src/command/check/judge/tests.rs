@@ -106,10 +106,10 @@ fn a_token_of_another_node_is_a_failure() {
 fn a_metadata_service_that_is_slow_or_old_is_warned_of() {
     let url = MetadataUrl::parse("http://169.254.169.254").unwrap();
     let outcome = |token| metadata(&url, token).outcome;
-    assert_eq!(outcome(Token::Given(Duration::from_millis(499))), Outcome::Ok);
-    assert_eq!(outcome(Token::Given(Duration::from_millis(500))), Outcome::Warning);
-    assert_eq!(outcome(Token::NotOffered(404)), Outcome::Warning);
-    let failed = Token::Failed { found: "nothing".to_owned(), remedy: "something" };
+    assert_eq!(outcome(TokenCheck::Given(Duration::from_millis(499))), Outcome::Ok);
+    assert_eq!(outcome(TokenCheck::Given(Duration::from_millis(500))), Outcome::Warning);
+    assert_eq!(outcome(TokenCheck::NotOffered(404)), Outcome::Warning);
+    let failed = TokenCheck::Failed { found: "nothing".to_owned(), remedy: "something" };
     let finding = metadata(&url, failed);
     assert_eq!((finding.outcome, finding.remedy), (Outcome::Outside, "something"));
 }

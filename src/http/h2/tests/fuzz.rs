@@ -123,13 +123,13 @@ struct Seen {
     length: usize,
     /// What was told and not used yet.
     unused: usize,
-    end: Option<Result<(), Failure>>,
+    end: Option<Result<(), StreamError>>,
     is_reset: bool,
 }
 
 /// A connection of which nothing goes unseen.
 struct Watched {
-    client: Connection,
+    client: Http2,
     now: Moment,
     seen: BTreeMap<StreamId, Seen>,
 }
@@ -137,7 +137,7 @@ struct Watched {
 impl Watched {
     fn new() -> Self {
         let now = Moment::at(Duration::from_secs(1));
-        Self { client: Connection::new(now), now, seen: BTreeMap::new() }
+        Self { client: Http2::new(now), now, seen: BTreeMap::new() }
     }
 
     /// With a body of this length.
@@ -169,7 +169,7 @@ impl Watched {
         self.seen.keys().nth(which).copied()
     }
 
-    fn receive(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+    fn receive(&mut self, bytes: &[u8]) -> Result<(), StreamError> {
         let received = self.client.receive(bytes, self.now);
         if let Err(failure) = &received {
             self.client.fail(failure);
@@ -186,21 +186,21 @@ impl Watched {
             let seen = self.seen.get_mut(&id).expect("it was opened");
             assert!(seen.end.is_none() && !seen.is_reset, "{id} is over: {event:?}");
             match event {
-                Event::Head(head) => {
+                StreamEvent::Head(head) => {
                     assert!(!head.status.is_informational());
                     assert_eq!(seen.status.replace(head.status.as_u16()), None, "one head");
                 }
-                Event::Data(piece) => {
+                StreamEvent::Data(piece) => {
                     assert!(seen.status.is_some() && !piece.is_empty());
                     seen.length += piece.len();
                     seen.unused += piece.len();
                     assert!(seen.unused <= STREAM_WINDOW as usize);
                 }
-                Event::End => {
+                StreamEvent::End => {
                     assert!(seen.status.is_some());
                     seen.end = Some(Ok(()));
                 }
-                Event::Failed(failure) => seen.end = Some(Err(failure)),
+                StreamEvent::Failed(failure) => seen.end = Some(Err(failure)),
             }
         }
     }
@@ -573,10 +573,10 @@ impl Model {
                     assert!(served.is_answered, "{id}: {served:?}");
                     assert_eq!((seen.status, seen.length), (served.status, served.sent));
                 }
-                Some(Err(Failure::NotProcessed(_))) => {
+                Some(Err(StreamError::NotProcessed(_))) => {
                     assert!(served.status.is_none() && (*id > last || served.is_reset));
                 }
-                Some(Err(Failure::Ended(_))) => assert!(served.is_reset && !seen.is_reset),
+                Some(Err(StreamError::Ended(_))) => assert!(served.is_reset && !seen.is_reset),
                 Some(Err(failure)) => panic!("{id}: {failure:?}"),
             }
         }

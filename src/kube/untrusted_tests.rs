@@ -14,11 +14,10 @@ use crate::drain::ask::{Answer, Ask, Job, PodRef};
 use crate::drain::pod::Controller;
 use crate::excerpt::is_hidden;
 use crate::kube::kubeconfig;
-use crate::kube::pods::{Context, Event, item, list_version};
-use crate::kube::profile::profile;
+use crate::kube::pods::{Context, WatchEvent, item, list_version};
 use crate::kube::reply::{self, KnownBy, Reply};
 use crate::kube::request::{Request, find_pod, for_job, read_node, review};
-use crate::kube::token::{Claims, Token};
+use crate::kube::token::{BearerToken, Claims};
 use crate::moment::{Moment, Reading, WallTime};
 use crate::node::NodeAnswer;
 use crate::node::marks::{Change, Marks};
@@ -63,8 +62,8 @@ fn pod(place: &str, value: &Value) -> Value {
 fn told_of_pod(pod: &Value) -> Vec<String> {
     let from_list = item(pod.to_string().as_bytes(), context()).map(|(pod, _)| pod);
     let line = json!({"type": "ADDED", "object": pod}).to_string();
-    let from_watch = match Event::read(line.as_bytes(), context()) {
-        Ok(Event::Seen { pod, .. }) => pod,
+    let from_watch = match WatchEvent::read(line.as_bytes(), context()) {
+        Ok(WatchEvent::Seen { pod, .. }) => pod,
         other => panic!("{other:?}"),
     };
     assert_eq!(from_list, from_watch);
@@ -138,7 +137,7 @@ fn changes(node: &Node) -> Vec<String> {
 
 fn claims(payload: &Value) -> Vec<String> {
     let token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(payload.to_string()));
-    let claims = Claims::of(&Token::parse(token.as_bytes()).unwrap());
+    let claims = Claims::of(&BearerToken::parse(token.as_bytes()).unwrap());
     let Claims { namespace, pod, node, audience, subject, .. } = claims;
     [namespace, pod, node, audience, subject].into_iter().flatten().collect()
 }
@@ -165,10 +164,15 @@ fn places(text: &str) -> Vec<(&'static str, Vec<String>)> {
     }
     let status = |code: u16, message: &str| json!({"kind": "Status", "code": code, "reason": text, "message": message});
     let line = json!({"type": "ERROR", "object": status(500, text)}).to_string();
-    let Ok(Event::Error { why, .. }) = Event::read(line.as_bytes(), context()) else { panic!() };
+    let Ok(WatchEvent::Error { why, .. }) = WatchEvent::read(line.as_bytes(), context()) else {
+        panic!()
+    };
     told.push(("error of a watch", vec![why]));
     let line = json!({"type": text, "object": {}}).to_string();
-    told.push(("type of an event", vec![Event::read(line.as_bytes(), context()).unwrap_err()]));
+    told.push((
+        "type of an event",
+        vec![WatchEvent::read(line.as_bytes(), context()).unwrap_err()],
+    ));
     assert_eq!(list_version(text.as_bytes()), None);
 
     for code in [400, 401, 403, 404, 409, 422, 429, 500, 503] {
@@ -203,7 +207,7 @@ fn places(text: &str) -> Vec<(&'static str, Vec<String>)> {
     told.push(("annotation of the Node", told_of_node(200, &noted)));
     let mut whole = node("/spec providerID", json!(text));
     whole["metadata"]["labels"] = json!({text: text});
-    let profile = profile(&reply(200, &whole)).unwrap();
+    let profile = reply::profile(&reply(200, &whole)).unwrap();
     let labels = profile.labels.into_iter().flat_map(|(name, value)| [name, value]);
     told.push(("profile of the Node", labels.chain(profile.provider_id).collect()));
 

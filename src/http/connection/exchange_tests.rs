@@ -3,7 +3,7 @@ use ureq_proto::http::{HeaderValue, Method, header};
 use super::*;
 use crate::http::stand_in::{Identity, LONG, Peer, SHORT, connect};
 
-const LIMIT: Limit = Limit { read: 1000, kept: 3 };
+const LIMIT: BodyLimit = BodyLimit { read: 1000, kept: 3 };
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 
@@ -19,21 +19,25 @@ fn get() -> Request {
 
 fn ask(connection: &mut Connection, patience: Duration) -> Result<Response, Cause> {
     let clock = Clock::start();
-    exchange(connection, &get(), LIMIT, clock.now() + patience, LONG, clock)
+    connection.exchange(&get(), LIMIT, clock.now() + patience, LONG, clock)
 }
 
 /// What comes of a request: status, length of the body, what is kept of it.
-type Told = Result<(u16, usize, Result<Vec<u8>, Cause>), Cause>;
+type Outcome = Result<(u16, Result<(usize, Vec<u8>), Cause>), Cause>;
+
+fn parts(body: Result<BodyBuffer, Cause>) -> Result<(usize, Vec<u8>), Cause> {
+    body.map(|body| (body.length, body.kept))
+}
 
 /// What comes of a request, plain and over TLS.
-fn asked(serve: impl Fn(Peer) + Copy + Send + Sync + 'static, patience: Duration) -> [Told; 2] {
+fn asked(serve: impl Fn(Peer) + Copy + Send + Sync + 'static, patience: Duration) -> [Outcome; 2] {
     [None, Some(Identity::shared())].map(|identity| {
         let mut connection = connect(identity, move |mut peer: Peer| {
             peer.hears();
             serve(peer);
         });
         let response = ask(&mut connection, patience)?;
-        Ok((response.head.status.as_u16(), response.length, response.body))
+        Ok((response.head.status.as_u16(), parts(response.body)))
     })
 }
 
@@ -47,8 +51,8 @@ fn one_exchange_follows_the_other() {
             }
         });
         for _ in 0..3 {
-            let Response { head, length, body } = ask(&mut connection, LONG).unwrap();
-            assert_eq!((head.status.as_u16(), length, body), (200, 5, Ok(b"hel".to_vec())));
+            let Response { head, body } = ask(&mut connection, LONG).unwrap();
+            assert_eq!((head.status.as_u16(), parts(body)), (200, Ok((5, b"hel".to_vec()))));
         }
     }
 }
@@ -59,10 +63,22 @@ fn more_than_is_read_is_a_failure_with_a_head() {
         peer.says(b"HTTP/1.1 503 Busy\r\nTransfer-Encoding: chunked\r\n\r\n");
         while peer.says(b"2\r\nab\r\n") {}
     };
-    let too_long = Cause::TooLong { status: Some(503), limit: LIMIT.read };
-    for told in asked(endless, LONG) {
-        let Ok((503, length, Err(cause))) = told else { panic!("{told:?}") };
-        assert!(length > LIMIT.read && cause == too_long, "{length}: {cause:?}");
+    let too_long = Ok((503, Err(Cause::TooLong { status: Some(503), limit: LIMIT.read })));
+    assert_eq!(asked(endless, LONG), [too_long.clone(), too_long]);
+}
+
+#[test]
+fn a_body_that_is_announced_as_too_long_is_not_waited_for() {
+    let announce = |length: usize| {
+        move |mut peer: Peer| {
+            peer.says(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").as_bytes());
+            peer.waits_for_the_end();
+        }
+    };
+    let too_long = Ok((200, Err(Cause::TooLong { status: Some(200), limit: LIMIT.read })));
+    assert_eq!(asked(announce(LIMIT.read + 1), LONG), [too_long.clone(), too_long]);
+    for outcome in asked(announce(LIMIT.read), SHORT) {
+        assert!(matches!(outcome, Ok((200, Err(Cause::TimedOut(_))))), "{outcome:?}");
     }
 }
 
@@ -73,8 +89,11 @@ fn the_deadline_counts_for_the_whole_answer() {
         peer.says(&OK[..9]);
         peer.waits_for_the_end();
     };
-    for told in asked(silent, SHORT).into_iter().chain(asked(in_head, SHORT)) {
-        assert!(matches!(told, Err(Cause::TimedOut(patience)) if patience <= SHORT), "{told:?}");
+    for outcome in asked(silent, SHORT).into_iter().chain(asked(in_head, SHORT)) {
+        assert!(
+            matches!(outcome, Err(Cause::TimedOut(patience)) if patience <= SHORT),
+            "{outcome:?}"
+        );
     }
     // Each byte comes in time; together they never end.
     for identity in [None, Some(Identity::shared())] {
@@ -83,10 +102,10 @@ fn the_deadline_counts_for_the_whole_answer() {
             peer.says(b"HTTP/1.1 200 OK\r\n\r\n");
             while peer.says(b"a") {}
         });
-        let limit = Limit { read: usize::MAX, kept: 3 };
+        let limit = BodyLimit { read: usize::MAX, kept: 3 };
         let clock = Clock::start();
         let until = clock.now() + 10 * SHORT;
-        let response = exchange(&mut connection, &get(), limit, until, LONG, clock).unwrap();
+        let response = connection.exchange(&get(), limit, until, LONG, clock).unwrap();
         assert!(matches!(response.body, Err(Cause::TimedOut(_))), "{response:?}");
     }
 }
@@ -100,7 +119,7 @@ fn a_body_is_waited_for_no_longer_than_was_said() {
     });
     let clock = Clock::start();
     let until = clock.now() + LONG;
-    let response = exchange(&mut connection, &get(), LIMIT, until, SHORT, clock).unwrap();
+    let response = connection.exchange(&get(), LIMIT, until, SHORT, clock).unwrap();
     assert!(matches!(response.body, Err(Cause::TimedOut(_))), "{response:?}");
     assert!(clock.now() < until);
 }
@@ -119,7 +138,7 @@ fn what_is_cut_short_says_after_how_much() {
         peer.says(&OK[..OK.len() - 1]);
         peer.leaves();
     };
-    let cut = Ok((200, 4, Err(Cause::CutShort { status: Some(200), length: 4 })));
+    let cut = Ok((200, Err(Cause::CutShort { status: Some(200), length: 4 })));
     assert_eq!(asked(in_body, LONG), [cut.clone(), cut]);
 }
 
@@ -133,7 +152,7 @@ fn what_cannot_be_sent_is_not_sent() {
     let until = clock.now() + LONG;
     let mut waits = Request { body: Some("a".to_owned()), method: Method::POST, ..get() };
     waits.headers.push((header::EXPECT, HeaderValue::from_static("100-continue")));
-    let refused = exchange(&mut connection, &waits, LIMIT, until, LONG, clock);
+    let refused = connection.exchange(&waits, LIMIT, until, LONG, clock);
     assert!(matches!(refused, Err(Cause::Unsendable(_))), "{refused:?}");
     assert!(ask(&mut connection, LONG).is_ok());
 }

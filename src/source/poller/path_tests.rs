@@ -1,49 +1,50 @@
 use super::*;
+use crate::source::http::Reply;
 use crate::source::url::MetadataUrl;
 
 const SERVICE: &str = "http://169.254.169.254";
 const EVENT: &str = r#"[{"EventId": "a", "NotBefore": "2019-01-21T09:00:43Z"}]"#;
 
-fn lane(path: NoticePath) -> Lane {
+fn polled_path(path: NoticePath) -> PolledPath {
     let service = MetadataUrl::parse(SERVICE).unwrap();
     let second = Duration::from_secs(1);
-    let lane = Lane::new(path, service.at("/lane"), second, Pace::new(second, second));
+    let polled = PolledPath::new(path, service.at("/path"), second, Schedule::new(second, second));
     match path {
-        NoticePath::Maintenance => lane.with_history(service.at("/history")),
-        _ => lane,
+        NoticePath::Maintenance => polled.with_history(service.at("/history")),
+        _ => polled,
     }
 }
 
-fn client() -> Client {
-    Client::new(MetadataUrl::parse(SERVICE).unwrap(), true)
+fn client() -> ImdsClient {
+    ImdsClient::new(MetadataUrl::parse(SERVICE).unwrap(), true)
 }
 
 type Answered<'a> = (u16, &'a str);
 
 /// One poll, and which paths it asked.
 fn poll(
-    lane: &mut Lane,
-    client: &mut Client,
+    polled: &mut PolledPath,
+    client: &mut ImdsClient,
     answered: Answered<'_>,
     history: Answered<'_>,
 ) -> (Polled, Vec<String>) {
     let mut asked = Vec::new();
-    let polled = lane.poll(client, Moment::START, &mut |request| {
-        let path = request.address.path();
+    let outcome = polled.poll(client, Moment::START, &mut |request| {
+        let path = request.url.path();
         asked.push(path.to_owned());
         let (status, body) = match path {
-            "/lane" => answered,
+            "/path" => answered,
             "/history" => history,
             _ => (200, "token"),
         };
         Ok(Reply { status, headers: Vec::new(), body: Ok(body.into()) })
     });
-    (polled, asked)
+    (outcome, asked)
 }
 
-/// One poll of a new lane.
+/// One poll of a path that was never polled before.
 fn poll_once(path: NoticePath, status: u16, body: &str) -> Polled {
-    poll(&mut lane(path), &mut client(), (status, body), (404, "")).0
+    poll(&mut polled_path(path), &mut client(), (status, body), (404, "")).0
 }
 
 const PATHS: [NoticePath; 6] = [
@@ -76,25 +77,25 @@ fn what_cannot_be_read_names_the_address_and_the_length() {
     for path in PATHS {
         let polled = poll_once(path, 200, "<html>");
         let why = format!(
-            "GET {SERVICE}/lane: status 200, 6 bytes: HTML, so something else answers at this \
+            "GET {SERVICE}/path: status 200, 6 bytes: HTML, so something else answers at this \
              address"
         );
         assert_eq!((polled.status, polled.outcome), (Some(200), Err(why)), "{path}");
         let polled = poll_once(path, 500, "");
-        let why = format!("GET {SERVICE}/lane: status 500");
+        let why = format!("GET {SERVICE}/path: status 500");
         assert_eq!((polled.status, polled.outcome), (Some(500), Err(why)), "{path}");
     }
     let polled = poll_once(NoticePath::Lifecycle, 200, "Terminating");
     let why =
-        format!("GET {SERVICE}/lane: status 200, 11 bytes: not a lifecycle state: Terminating");
+        format!("GET {SERVICE}/path: status 200, 11 bytes: not a lifecycle state: Terminating");
     assert_eq!(polled.outcome, Err(why));
 }
 
 #[test]
 fn the_history_is_asked_while_something_is_planned_and_once_after() {
-    let (mut lane, mut client) = (lane(NoticePath::Maintenance), client());
+    let (mut path, mut client) = (polled_path(NoticePath::Maintenance), client());
     let mut ask = |scheduled: Answered<'_>| {
-        let (polled, asked) = poll(&mut lane, &mut client, scheduled, (200, EVENT));
+        let (polled, asked) = poll(&mut path, &mut client, scheduled, (200, EVENT));
         let says = polled.outcome.map(|answer| (answer.standing.len(), answer.over.len()));
         (says.ok(), asked.iter().any(|path| path == "/history"))
     };
@@ -117,9 +118,28 @@ fn the_history_is_asked_while_something_is_planned_and_once_after() {
 fn without_a_history_what_is_planned_stands() {
     for history in [(404, ""), (500, ""), (401, ""), (302, ""), (200, ""), (200, "[]"), (200, "[")]
     {
-        let mut lane = lane(NoticePath::Maintenance);
-        let (polled, _) = poll(&mut lane, &mut client(), (200, EVENT), history);
+        let mut path = polled_path(NoticePath::Maintenance);
+        let (polled, _) = poll(&mut path, &mut client(), (200, EVENT), history);
         assert_eq!(polled.status, Some(200));
         assert_eq!(polled.outcome.map(|answer| answer.standing.len()), Ok(1), "{history:?}");
     }
+}
+
+#[test]
+fn failures_are_followed_by_longer_and_longer_waits_up_to_the_longest() {
+    let waits = |interval: u64, longest: u64, polls: &[bool]| -> Vec<u128> {
+        let mut schedule =
+            Schedule::new(Duration::from_millis(interval), Duration::from_secs(longest));
+        let began = Moment::at(Duration::from_mins(1));
+        polls
+            .iter()
+            .map(|&is_answering| schedule.next(began, is_answering).since(began).as_millis())
+            .collect()
+    };
+    let polls = [true, false, false, false, false, false, true, false];
+    let seconds = |seconds: [u128; 8]| seconds.map(|second| second * 1000);
+    assert_eq!(waits(1000, 5, &polls), seconds([1, 1, 2, 4, 5, 5, 1, 1]));
+    assert_eq!(waits(5000, 30, &polls), seconds([5, 5, 10, 20, 30, 30, 5, 5]));
+    assert_eq!(waits(30_000, 5, &polls), [30_000; 8]);
+    assert_eq!(waits(0, 5, &polls[..3]), [0, 100, 200]);
 }
