@@ -1,74 +1,72 @@
-//! Each module uses only what stands before it in the table of its folder's page: in `lib.rs`, where that
-//! counts for tests too, and in every `mod.rs` that claims it.
-#![expect(clippy::disallowed_methods, reason = "it reads the sources")]
+//! Each module uses only what stands before it in the table of its folder: in `lib.rs`, where that counts for
+//! tests too, and in every `mod.rs` that claims it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 const CLAIM: &str = "ses only what stands before it";
-const FOR_TESTS: [&str; 5] = ["tests", "samples", "hostile", "stand_in", "h2_stand_in"];
 
 #[test]
 fn each_module_uses_only_what_stands_before_it() {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let files = files(&src);
-    let claiming = files.iter().filter(|file| is_page(file) && read(file).contains(CLAIM));
-    let wrong: Vec<String> = claiming.flat_map(|page| wrong_uses(&src, page, &files)).collect();
-    assert!(wrong.is_empty(), "they use what stands later:\n{}", wrong.join("\n"));
-}
-
-/// Each line under `page` that names a module that stands later in its table than the line's own.
-fn wrong_uses(src: &Path, page: &Path, files: &[PathBuf]) -> Vec<String> {
-    let (text, folder) = (read(page), page.parent().unwrap());
-    let order = table(&text);
-    let place = |name: &str| order.iter().position(|known| *known == name);
-    let parts = folder.strip_prefix(src).unwrap().iter().map(|part| part.to_str().unwrap());
-    let path = parts.fold("crate::".to_owned(), |path, part| path + part + "::");
+    let mut files = Vec::new();
+    read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), "", &mut files);
     let mut wrong = Vec::new();
-    for file in files.iter().filter(|file| file.starts_with(folder)) {
-        let module = file.strip_prefix(folder).unwrap().iter().next().unwrap().to_str().unwrap();
-        // The page itself is of none.
-        let Some(own) = place(module.trim_end_matches(".rs")) else { continue };
-        let is_test = |name: &std::ffi::OsStr| FOR_TESTS.contains(&name.to_str().unwrap());
-        if folder != src && file.with_extension("").iter().any(is_test) {
+    for (page, text) in files.iter().filter(|(_, text)| text.contains(CLAIM)) {
+        let Some(folder) = page.strip_suffix("lib.rs").or(page.strip_suffix("mod.rs")) else {
             continue;
-        }
-        let all = read(file);
-        let end = if folder == src { None } else { all.find("\n#[cfg(test)]\nmod tests") };
-        for (line, number) in all[..end.unwrap_or(all.len())].lines().zip(1..) {
-            let code = line.split("//").next().unwrap();
-            let mut used = code.split(&path).skip(1).map(|rest| rest.split(is_end).next().unwrap());
-            if used.any(|name| place(name).is_some_and(|other| other > own)) {
-                wrong.push(format!("{}:{number}: {}", file.display(), code.trim()));
+        };
+        let path = format!("crate::{}", folder.replace('/', "::"));
+        let order = table(text);
+        let place = |name: &str| order.iter().position(|known| *known == name);
+        for (file, source) in files.iter().filter(|(file, _)| file.starts_with(folder)) {
+            let module = file[folder.len()..].split(['/', '.']).next().unwrap();
+            // The folder's own page has none.
+            let Some(own) = place(module) else { continue };
+            let source = if folder.is_empty() { source } else { without_tests(file, source) };
+            for (line, number) in source.lines().zip(1..) {
+                let code = line.split("//").next().unwrap();
+                let mut used = code.split(&path).skip(1).map(word);
+                if used.any(|name| place(name).is_some_and(|other| other > own)) {
+                    wrong.push(format!("src/{file}:{number}: {}", code.trim()));
+                }
             }
         }
+        let modules = text.lines().filter_map(|line| line.split_once("mod ")?.1.strip_suffix(';'));
+        let missing = modules.filter(|name| place(name).is_none() && !is_for_tests(name));
+        wrong.extend(missing.map(|name| format!("src/{page}: {name} is not in the table")));
     }
-    let modules = text.lines().filter_map(|line| line.split_once("mod ")?.1.strip_suffix(';'));
-    let unlisted = modules.filter(|name| place(name).is_none() && !FOR_TESTS.contains(name));
-    wrong.extend(unlisted.map(|name| format!("{}: {name} is not in the table", page.display())));
-    wrong
+    assert!(wrong.is_empty(), "these use what stands later:\n{}", wrong.join("\n"));
 }
 
-/// The modules that the first column of a page's table names, in its order.
+/// The modules in the first column of a page's table, in its order.
 fn table(page: &str) -> Vec<&str> {
     let cells = page.lines().filter_map(|line| line.strip_prefix("//! | ")?.split(" | ").next());
     let names = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
     names.map(|name| name.trim_start_matches("mod@")).collect()
 }
 
-fn is_page(file: &Path) -> bool {
-    file.ends_with("lib.rs") || file.ends_with("mod.rs")
+/// What ships of a file.
+fn without_tests<'a>(file: &str, source: &'a str) -> &'a str {
+    let is_test = file.split(['/', '.']).any(is_for_tests);
+    if is_test { "" } else { source.split("\n#[cfg(test)]\nmod tests").next().unwrap() }
 }
 
-fn is_end(c: char) -> bool {
-    !c.is_alphanumeric() && c != '_'
+fn is_for_tests(module: &str) -> bool {
+    ["tests", "samples", "hostile", "stand_in"].into_iter().any(|end| module.ends_with(end))
 }
 
-fn read(file: &Path) -> String {
-    fs::read_to_string(file).unwrap()
+fn word(text: &str) -> &str {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap()
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+#[expect(clippy::disallowed_methods, reason = "the test reads the sources")]
+fn read(folder: &Path, name: &str, files: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let name = format!("{name}{}", entry.file_name().to_str().unwrap());
+        if entry.path().is_dir() {
+            read(&entry.path(), &format!("{name}/"), files);
+        } else if entry.path().extension().is_some_and(|extension| extension == "rs") {
+            files.push((name, fs::read_to_string(entry.path()).unwrap()));
+        }
+    }
 }

@@ -11,29 +11,16 @@ use crate::settings::table::Values;
 use crate::settings::value::written;
 
 /// Runs every check.
-pub(super) fn compare(
-    lookup: &mut Lookup<'_>,
-    values: &Values,
-    lead_times: Option<&LeadTimes>,
-    writes_events: bool,
-) {
-    for contradiction in [nothing_to_do(lookup, values), rebalance_without_marks(values)]
-        .into_iter()
-        .chain(no_time_left(values, lead_times))
-        .chain([held_too_long(values)])
-        .flatten()
-    {
+pub(super) fn compare(lookup: &mut Lookup<'_>, values: &Values, lead_times: Option<&LeadTimes>) {
+    let mut contradictions = vec![nothing_to_do(lookup, values), rebalance_without_marks(values)];
+    contradictions.extend(no_time_left(values, lead_times));
+    contradictions.push(held_too_long(values));
+    for contradiction in contradictions.into_iter().flatten() {
         lookup.contradiction(contradiction);
     }
-    for remark in [
-        unknown_hook(lookup, values),
-        long_interval(values),
-        unwritten_events(values, writes_events),
-        ended_by_taint(values),
-    ]
-    .into_iter()
-    .flatten()
-    {
+    let hook = unknown_hook(lookup, values);
+    let others = [hook, long_interval(values), unwritten_events(values), ended_by_taint(values)];
+    for remark in others.into_iter().flatten() {
         lookup.remark(remark);
     }
     without_effect(lookup, values);
@@ -150,9 +137,9 @@ fn long_interval(values: &Values) -> Option<String> {
 /// Twice what the EC2 user guide advises.
 const LONG_INTERVAL: Duration = Duration::from_secs(10);
 
-fn unwritten_events(values: &Values, writes_events: bool) -> Option<String> {
+fn unwritten_events(values: &Values) -> Option<String> {
     let words = "EMIT_KUBERNETES_EVENTS has no effect: a dry run writes nothing.";
-    (values.dry_run? && writes_events).then(|| words.to_owned())
+    (values.dry_run? && values.emit_kubernetes_events?).then(|| words.to_owned())
 }
 
 fn ended_by_taint(values: &Values) -> Option<String> {

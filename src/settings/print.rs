@@ -91,30 +91,27 @@ fn describe(text: &mut String, row: &Row) -> std::fmt::Result {
     Ok(())
 }
 
-/// Of a terminal.
-const WIDTH: usize = 100;
-const INDENT: &str = "        ";
-
 /// Appends a paragraph, wrapped, with a hanging indent.
 fn paragraph(text: &mut String, words: &str) {
-    let mut line = INDENT.to_owned();
-    let mut is_empty = true;
+    let mut column = 0;
     for word in words.split(' ') {
-        if !is_empty && line.len() + 1 + word.len() > WIDTH {
-            text.push_str(&line);
-            text.push('\n');
-            line = format!("{INDENT}  ");
-            is_empty = true;
+        if column == 0 || column + 1 + word.len() > WIDTH {
+            let (end, indent) = if column == 0 { ("", 8) } else { ("\n", 10) };
+            *text += end;
+            text.extend(std::iter::repeat_n(' ', indent));
+            column = indent;
+        } else {
+            text.push(' ');
+            column += 1;
         }
-        if !is_empty {
-            line.push(' ');
-        }
-        line.push_str(word);
-        is_empty = false;
+        *text += word;
+        column += word.len();
     }
-    text.push_str(&line);
     text.push('\n');
 }
+
+/// The width of a terminal.
+const WIDTH: usize = 100;
 
 /// The settings in force as text, valid or not.
 #[derive(Debug)]
@@ -172,13 +169,13 @@ fn list(text: &mut String, title: &str, items: &[impl fmt::Display]) {
     if items.is_empty() {
         return;
     }
-    text.push('\n');
-    text.push_str(title);
+    *text += "\n";
+    *text += title;
     for item in items {
-        text.push_str("\n  ");
-        text.push_str(&item.to_string());
+        *text += "\n  ";
+        *text += &item.to_string();
     }
-    text.push('\n');
+    *text += "\n";
 }
 
 #[cfg(test)]

@@ -54,8 +54,7 @@ pub(super) fn parse(lookup: &mut Lookup<'_>) -> Option<Settings> {
     let by_hand = by_hand(lookup, &values);
     let longest_grace = values.pod_termination_grace_period.map(|it| longest_grace(lookup, it));
     let lead_times = lead_times(lookup, &values);
-    let writes_events = reporting.as_ref().is_some_and(|reporting| reporting.events.is_some());
-    compare(lookup, &values, lead_times.as_ref(), writes_events);
+    compare(lookup, &values, lead_times.as_ref());
 
     let v = values;
     let patience = v.rebalance_patience?;

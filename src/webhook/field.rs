@@ -11,9 +11,8 @@ pub(crate) enum Field {
     Json(Part),
 }
 
-/// What a field is about. The first are those
-/// of aws-node-termination-handler (its `monitor.InterruptionEvent` and
-/// `ec2metadata.NodeMetadata`), the last are this handler's.
+/// What a field is about. The first are those of aws-node-termination-handler (its
+/// `monitor.InterruptionEvent` and `ec2metadata.NodeMetadata`), the last are this handler's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     EventId,

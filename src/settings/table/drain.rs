@@ -56,14 +56,22 @@ pub(super) const CLOUD: Group = Group {
     rows: &[
         DECIDES
             .named("metadata-url", "INSTANCE_METADATA_URL")
-            .takes("URL", "http://HOST[:PORT], with a name, an IPv4 address or an [IPv6 address]; no path, no https")
+            .takes(
+                "URL",
+                "http://HOST[:PORT], with a name, an IPv4 address or an [IPv6 address]; no path, \
+             no https",
+            )
             .default("http://169.254.169.254")
             .help("where the EC2 instance metadata service is")
             .secret(Secret::Query)
             .read(|v, text| store(&mut v.metadata_url, MetadataUrl::parse(text).ok())),
         DECIDES
             .named("notice-url", "NOTICE_URL")
-            .takes("URL", "http://HOST[:PORT]/PATH, with a name, an IPv4 address or an [IPv6 address]; no https")
+            .takes(
+                "URL",
+                "http://HOST[:PORT]/PATH, with a name, an IPv4 address or an [IPv6 address]; no \
+             https",
+            )
             .unset("not polled")
             .help("polled too; status 200 with an action document or a bare time is a notice")
             .secret(Secret::Query)
@@ -73,7 +81,9 @@ pub(super) const CLOUD: Group = Group {
             .takes("DURATION", "a duration from 1s to 1h; a bare number is seconds")
             .default("1s")
             .help("how often the metadata service is asked")
-            .read(|v, text| store(&mut v.poll_interval, within(A_SECOND_TO_AN_HOUR, seconds(text)))),
+            .read(|v, text| {
+                store(&mut v.poll_interval, within(A_SECOND_TO_AN_HOUR, seconds(text)))
+            }),
         DECIDES
             .named("imds-v1-fallback", "IMDS_V1_FALLBACK")
             .default("true")
@@ -101,7 +111,10 @@ pub(super) const NOTICES: Group = Group {
             .read(|v, text| store(&mut v.enable_rebalance_monitoring, truth(text))),
         DECIDES
             .named("enable-rebalance-draining", "ENABLE_REBALANCE_DRAINING")
-            .help("watch for rebalance recommendations, and drain the node for one; wins over monitoring")
+            .help(
+                "watch for rebalance recommendations, and drain the node for one; wins over \
+             monitoring",
+            )
             .read(|v, text| store(&mut v.enable_rebalance_draining, truth(text))),
         DECIDES
             .named("enable-asg-lifecycle-draining", "ENABLE_ASG_LIFECYCLE_DRAINING")
@@ -119,31 +132,51 @@ pub(super) const NOTICES: Group = Group {
             .named("node-termination-grace-period", "NODE_TERMINATION_GRACE_PERIOD")
             .takes("DURATION", "a duration from 1s to 168h; a bare number is seconds")
             .default("120")
-            .help("the time a drain has after a notice that states no usable time; unless it is 120, also \
-                   the lead time of maintenance that MAINTENANCE_LEAD_TIMES does not name")
-            .read(|v, text| store(&mut v.node_termination_grace_period, within(A_SECOND_TO_A_WEEK, seconds(text)))),
+            .help(
+                "the time a drain has after a notice that states no usable time; unless it is 120, \
+             also the lead time of maintenance that MAINTENANCE_LEAD_TIMES does not name",
+            )
+            .read(|v, text| {
+                store(
+                    &mut v.node_termination_grace_period,
+                    within(A_SECOND_TO_A_WEEK, seconds(text)),
+                )
+            }),
         DECIDES
             .named("maintenance-lead-times", "MAINTENANCE_LEAD_TIMES")
-            .takes("LIST", "a list such as instance-stop=2h,system-reboot=5m; the codes are those of the \
-                    default, the durations have their units, from 1s to 168h")
-            .default("instance-reboot=10m, system-reboot=10m, system-maintenance=10m, \
-                 instance-retirement=1h, instance-stop=1h")
-            .help("how long before scheduled maintenance the drain begins; a code that is not named \
-                   keeps its default")
+            .takes(
+                "LIST",
+                "a list such as instance-stop=2h,system-reboot=5m; the codes are those of the \
+                    default, the durations have their units, from 1s to 168h",
+            )
+            .default(
+                "instance-reboot=10m, system-reboot=10m, system-maintenance=10m, \
+                 instance-retirement=1h, instance-stop=1h",
+            )
+            .help(
+                "how long before scheduled maintenance the drain begins; a code that is not named \
+                   keeps its default",
+            )
             .read(|v, text| try_store(&mut v.maintenance_lead_times, lead_times(text))),
         DECIDES
             .named("rebalance-patience", "REBALANCE_PATIENCE")
             .takes("DURATION", "a duration with its unit from 1m to 168h, such as 30m")
             .default("30m")
             .help("how long a rebalance drain goes on; it never overrides a budget")
-            .read(|v, text| store(&mut v.rebalance_patience, within(A_MINUTE_TO_A_WEEK, duration(text)))),
+            .read(|v, text| {
+                store(&mut v.rebalance_patience, within(A_MINUTE_TO_A_WEEK, duration(text)))
+            }),
         DECIDES
             .named("asg-lifecycle-window", "ASG_LIFECYCLE_WINDOW")
             .takes("DURATION", "a duration with its unit from 1s to 168h, such as 25m")
             .default("5m")
-            .help("the time a drain has from when Terminated is first seen: the time-out of the \
-                   life-cycle hook, which no metadata service tells, less a margin")
-            .read(|v, text| store(&mut v.asg_lifecycle_window, within(A_SECOND_TO_A_WEEK, duration(text)))),
+            .help(
+                "the time a drain has from when Terminated is first seen: the time-out of the \
+                   life-cycle hook, which no metadata service tells, less a margin",
+            )
+            .read(|v, text| {
+                store(&mut v.asg_lifecycle_window, within(A_SECOND_TO_A_WEEK, duration(text)))
+            }),
     ],
 };
 

@@ -78,10 +78,14 @@ pub(super) const WEBHOOKS: Group = Group {
             .takes("FORM", "template, slack, teams, discord, pagerduty, google-chat or json")
             .default("template")
             .help("the form that the service at that URL wants")
-            .read(|v, text| { let words = [("template", FormName::Template), ("slack", FormName::Slack), ("teams", FormName::Teams), ("discord", FormName::Discord), ("pagerduty", FormName::PagerDuty), ("google-chat", FormName::GoogleChat), ("json", FormName::Json)]; store(&mut v.webhook_form, one_of(text, words)) }),
+            .read(|v, text| store(&mut v.webhook_form, one_of(text, FORMS))),
         REPORTS
             .named("webhook-template", "WEBHOOK_TEMPLATE")
-            .takes("TEXT", "text with fields such as {{ .NodeName }} in it; docs/reports.md has all of them")
+            .takes(
+                "TEXT",
+                "text with fields such as {{ .NodeName }} in it; docs/reports.md has all of \
+             them",
+            )
             .unset("{\"text\":\"…\"} with the most important fields, as Slack takes it")
             .help("the message, with fields in it")
             .secret(Secret::Whole)
@@ -89,7 +93,9 @@ pub(super) const WEBHOOKS: Group = Group {
             .read(|v, text| store(&mut v.webhook_template, Some(text.to_owned()))),
         A_REPORT_FILE
             .named("webhook-template-file", "WEBHOOK_TEMPLATE_FILE")
-            .help("a file that holds the template, read for each message; it comes before the other")
+            .help(
+                "a file that holds the template, read for each message; it comes before the other",
+            )
             .read(|v, text| store(&mut v.webhook_template_file, path(text))),
         REPORTS
             .named("webhook-routing-key", "WEBHOOK_ROUTING_KEY")
@@ -101,7 +107,10 @@ pub(super) const WEBHOOKS: Group = Group {
             .read(|v, text| store(&mut v.webhook_routing_key, RoutingKey::parse(text))),
         REPORTS
             .named("webhook-headers", "WEBHOOK_HEADERS")
-            .takes("JSON", r#"a JSON object of strings, such as {"Content-type":"application/json"}"#)
+            .takes(
+                "JSON",
+                r#"a JSON object of strings, such as {"Content-type":"application/json"}"#,
+            )
             .default(r#"{"Content-type":"application/json"}"#)
             .help("the headers of each message to that URL")
             .secret(Secret::Whole)
@@ -136,8 +145,11 @@ pub(super) const WEBHOOKS: Group = Group {
         REPORTS
             .named("no-proxy", "NO_PROXY")
             .or_variables(&["no_proxy"])
-            .takes("LIST", "a list of names (and all below them), addresses and networks, each but the last with \
-                    :PORT or without, or *")
+            .takes(
+                "LIST",
+                "a list of names (and all below them), addresses and networks, each but the last \
+             with :PORT or without, or *",
+            )
             .unset("this machine alone")
             .help("hosts that are reached without those three proxies")
             .read(|v, text| store(&mut v.no_proxy, Some(NoProxy::parse(text)))),
@@ -210,18 +222,25 @@ pub(super) const PAGES: Group = Group {
             .takes("PORT", A_PORT)
             .default("9092")
             .help("where metrics are served")
-            .read(|v, text| store(&mut v.prometheus_server_port, within(1..=u16::MAX, text.parse().ok()))),
+            .read(|v, text| {
+                store(&mut v.prometheus_server_port, within(1..=u16::MAX, text.parse().ok()))
+            }),
         REPORTS
             .named("enable-probes-server", "ENABLE_PROBES_SERVER")
             .help("serve liveness and, at /readyz, readiness")
-            .instead("probes are served: a kubelet that asks for them in vain would start the handler anew for ever")
+            .instead(
+                "probes are served: a kubelet that asks for them in vain would start the handler \
+             anew for ever",
+            )
             .read(|v, text| store(&mut v.enable_probes_server, truth(text))),
         REPORTS
             .named("probes-server-port", "PROBES_SERVER_PORT")
             .takes("PORT", A_PORT)
             .default("8080")
             .help("where probes are served; may be the port of the metrics")
-            .read(|v, text| store(&mut v.probes_server_port, within(1..=u16::MAX, text.parse().ok()))),
+            .read(|v, text| {
+                store(&mut v.probes_server_port, within(1..=u16::MAX, text.parse().ok()))
+            }),
         REPORTS
             .named("probes-server-endpoint", "PROBES_SERVER_ENDPOINT")
             .takes("PATH", LivePath::VALID)
@@ -238,6 +257,16 @@ pub(super) const PAGES: Group = Group {
             .read(|v, text| store(&mut v.listen_address, text.parse().ok())),
     ],
 };
+
+const FORMS: [(&str, FormName); 7] = [
+    ("template", FormName::Template),
+    ("slack", FormName::Slack),
+    ("teams", FormName::Teams),
+    ("discord", FormName::Discord),
+    ("pagerduty", FormName::PagerDuty),
+    ("google-chat", FormName::GoogleChat),
+    ("json", FormName::Json),
+];
 
 /// What the URLs of webhooks have in common.
 const A_WEBHOOK: Row = REPORTS
