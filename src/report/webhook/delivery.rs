@@ -24,10 +24,9 @@ use crate::report::fact::{Channel, Fact};
 use crate::report::queue::{Next, ReportQueue};
 use crate::report::webhook::destination::Destination;
 use crate::report::webhook::headers::Headers;
-use crate::report::webhook::message::{About, Message};
+use crate::report::webhook::message::{About, Message, Milestone};
 use crate::report::webhook::outcome::PostOutcome;
 use crate::report::webhook::post::{Target, post};
-use crate::report::webhook::webhooks::Milestone;
 
 /// What the deliveries to all webhooks have in common.
 #[derive(Clone)]

@@ -3,7 +3,7 @@
 //!
 //! | Module | What it is | I/O |
 //! |---|---|---|
-//! | [`message`] | what there is to say | none |
+//! | [`message`] | which facts are worth a message, and what it says | none |
 //! | `field` | the parts of that, by their names | none |
 //! | [`template`] | the operator's own text, with fields in it | none |
 //! | [`form`] | the bodies that known services want | none |
@@ -14,7 +14,7 @@
 //! | [`post`](mod@post) | one try | HTTP |
 //! | [`destination`] | all of that for one webhook, as the settings have it | files |
 //! | `delivery` | messages to one webhook, until they have arrived | its thread |
-//! | `webhooks` | all of them; which facts are worth a message | none |
+//! | `webhooks` | all of them | none |
 
 mod delivery;
 pub mod destination;
