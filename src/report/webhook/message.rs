@@ -1,13 +1,16 @@
-//! What a message says of a drain, at its beginning and at its end.
+//! Which facts are worth a message (a drain that begins, its end, a node that is only marked), and what it
+//! says.
 
 use std::collections::BTreeMap;
 
+use crate::drain::progress::Progress;
 use crate::drain::verdict::{Outcome, Verdict};
 use crate::instance::Instance;
 use crate::moment::WallTime;
 use crate::notice::{Kind, Notice, NoticeId, When};
 use crate::plan::kinds::Basis;
-use crate::report::fact::{Level, Occasion};
+use crate::report::envelope::Envelope;
+use crate::report::fact::{Fact, Level, Occasion};
 use crate::report::words::Announced;
 use crate::report::words::drain::Summary;
 
@@ -24,6 +27,21 @@ pub(super) enum Milestone {
     Marked,
     /// What became of every pod.
     Ends,
+}
+
+pub(super) fn milestones(envelope: &Envelope) -> &'static [Milestone] {
+    let begun = envelope.drain.as_ref().map(|drain| drain.begun);
+    match (&envelope.fact, begun) {
+        // Until then it may turn out that an earlier process has drained the node.
+        (Fact::DrainBegins(_), Some(_)) => &[Milestone::Begins],
+        (Fact::TakenOver { .. }, Some(true)) => &[Milestone::TakenOver],
+        (Fact::Drain(Progress::Listed { .. }), _) => &[Milestone::Listed],
+        (Fact::NoticeMarks { .. }, _) => &[Milestone::Marked],
+        // A drain that cannot begin has an end all the same.
+        (Fact::Verdict(..), Some(false)) => &[Milestone::Begins, Milestone::Ends],
+        (Fact::Verdict(..), _) => &[Milestone::Ends],
+        _ => &[],
+    }
 }
 
 /// Everything that a message may contain. What is not known is empty.
@@ -220,8 +238,52 @@ mod tests {
     use crate::drain::pod::Exempt;
     use crate::drain::verdict::{Certainty, Reason, Row};
     use crate::notice::{Code, Event};
-    use crate::report::fact::Fact;
+    use crate::report::samples::{STOP, TERMINATE, begins, in_envelopes, moved, seen, taken_over};
     use crate::report::webhook::samples::{about, wall};
+
+    /// Each milestone, with the notice that is drained for then.
+    fn milestones_of(facts: &[Fact]) -> Vec<(Milestone, NoticeId)> {
+        let of = |envelope: Envelope| {
+            let notice = envelope.drain.as_ref().unwrap().notice.id.clone();
+            milestones(&envelope).iter().map(move |milestone| (*milestone, notice.clone()))
+        };
+        in_envelopes(facts).into_iter().flat_map(of).collect()
+    }
+
+    #[test]
+    fn a_drain_begins_once_and_again_for_another_notice() {
+        let told = milestones_of(&[seen(STOP), begins(), taken_over(TERMINATE, Basis::AtOnce)]);
+        assert_eq!(told, [(Milestone::Begins, STOP), (Milestone::TakenOver, TERMINATE)]);
+    }
+
+    #[test]
+    fn a_notice_that_was_drained_for_before_begins_none() {
+        assert_eq!(milestones_of(&[seen(STOP), Fact::DrainedBefore(STOP)]), []);
+    }
+
+    #[test]
+    fn a_notice_that_takes_over_before_the_drain_begins_is_the_one_it_begins_for() {
+        let told = milestones_of(&[seen(STOP), taken_over(TERMINATE, Basis::AtOnce), begins()]);
+        assert_eq!(told, [(Milestone::Begins, TERMINATE)]);
+    }
+
+    #[test]
+    fn a_notice_that_moves_is_worth_no_message() {
+        let told = milestones_of(&[seen(STOP), begins(), moved(Basis::Remembered)]);
+        assert_eq!(told, [(Milestone::Begins, STOP)]);
+    }
+
+    #[test]
+    fn a_drain_that_could_not_begin_is_told_of_with_its_end() {
+        let took = Duration::from_secs(1);
+        let verdict = Verdict { rows: vec![], listed: false, unread: 0, took, end: None };
+        let ends = Fact::Verdict(Occasion::Deadline, Box::new(verdict));
+        let told = milestones_of(&[seen(STOP), ends.clone(), ends.clone()]);
+        let of = |milestone| (milestone, STOP);
+        assert_eq!(told, [Milestone::Begins, Milestone::Ends, Milestone::Ends].map(of));
+        let told = milestones_of(&[seen(STOP), begins(), ends]);
+        assert_eq!(told, [Milestone::Begins, Milestone::Ends].map(of));
+    }
 
     fn row(name: &str, outcome: Outcome) -> Row {
         let pod = PodRef { namespace: "shop".into(), name: name.into(), uid: name.into() };

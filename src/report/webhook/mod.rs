@@ -2,13 +2,13 @@
 //!
 //! | Module | What it is | I/O |
 //! |---|---|---|
-//! | [`message`] | what there is to say | none |
+//! | [`message`] | which facts are worth a message, and what it says | none |
 //! | `field` | what a message has for each field of a template | none |
 //! | `form` | a message in each form | none |
 //! | [`outcome`] | what an answer means: delivered, try again, refused | none |
 //! | [`post`](mod@post) | one try | HTTP |
 //! | `delivery` | messages to one webhook, until they have arrived | its thread |
-//! | `webhooks` | all of them; which facts are worth a message | none |
+//! | `webhooks` | all of them | none |
 //!
 //! Each uses only what stands before it.
 
