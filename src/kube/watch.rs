@@ -411,7 +411,7 @@ impl Watch {
                     // If it is not known which pod it is, the next list may say.
                     Err(Unread { pod: None, why }) if self.garbled < MOST_GARBLED => {
                         self.garbled += 1;
-                        self.lost(at.now, why, LONGEST_PAUSE, None)
+                        self.lost(at.now, why)
                     }
                     Err(unread) => vec![unread.into()],
                 }
@@ -424,7 +424,7 @@ impl Watch {
             Input::ListEnded(version) => self.list_ended(at.now, version),
             Input::TimedOut => self.silence(at.now),
             Input::Ended => self.ended(at.now),
-            Input::Failed(why) => self.lost(at.now, why, LONGEST_PAUSE, None),
+            Input::Failed(why) => self.lost(at.now, why),
         }
     }
 
@@ -458,7 +458,7 @@ impl Watch {
 
     fn list_ended(&mut self, now: Moment, version: Option<String>) -> Vec<PodNews> {
         let Some(version) = version else {
-            return self.lost(now, NO_LIST.to_owned(), LONGEST_PAUSE, None);
+            return self.lost(now, NO_LIST.to_owned());
         };
         self.set_complete(&version);
         self.phase = Phase::AskChanges { version };
@@ -505,7 +505,7 @@ impl Watch {
             _ => why,
         };
         let longest = if reply.status == 403 { LONGEST_OBEYED } else { LONGEST_PAUSE };
-        self.lost(now, why, longest, reply.retry_after)
+        self.lost_for(now, why, longest, reply.retry_after)
     }
 
     fn line(
@@ -518,7 +518,7 @@ impl Watch {
             Ok(event) => event,
             Err(why) if self.is_without_lines() && !begins_well => {
                 let why = format!("what came is no watch of pods: {why}");
-                return self.lost(now, why, LONGEST_PAUSE, None);
+                return self.lost(now, why);
             }
             Err(why) => {
                 self.line_came(now, None, false);
@@ -555,7 +555,7 @@ impl Watch {
                 }
                 let anew = if expired { "; the pods are read anew" } else { "" };
                 let why = format!("the API server ended the watch of pods: {why}{anew}");
-                self.lost(now, why, LONGEST_PAUSE, None)
+                self.lost(now, why)
             }
         }
     }
@@ -588,10 +588,10 @@ impl Watch {
         }
         if let Phase::ReadList { .. } = self.phase {
             let why = format!("the list of pods was silent for {} s", TIMEOUT.as_secs());
-            return self.lost(now, why, LONGEST_PAUSE, None);
+            return self.lost(now, why);
         }
         let why = format!("the watch of pods was silent for {} s", SILENCE.as_secs());
-        self.lost(now, why, LONGEST_PAUSE, None)
+        self.lost(now, why)
     }
 
     fn ended(&mut self, now: Moment) -> Vec<PodNews> {
@@ -606,17 +606,22 @@ impl Watch {
             }
             Phase::ReadSet { .. } => {
                 let why = "the API server ended the watch of pods before it had told all of them";
-                self.lost(now, why.to_owned(), LONGEST_PAUSE, None)
+                self.lost(now, why.to_owned())
             }
             _ => {
                 let why = "the API server ended the watch of pods as soon as it was open";
-                self.lost(now, why.to_owned(), LONGEST_PAUSE, None)
+                self.lost(now, why.to_owned())
             }
         }
     }
 
-    /// What was under way failed. It goes on where it stood, or a set is begun anew.
-    fn lost(
+    fn lost(&mut self, now: Moment, why: String) -> Vec<PodNews> {
+        self.lost_for(now, why, LONGEST_PAUSE, None)
+    }
+
+    /// What was under way failed. It goes on where it stood, or a set is begun anew, after a pause of `longest` at
+    /// most, or as long as the server asked for.
+    fn lost_for(
         &mut self,
         now: Moment,
         why: String,
