@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::command::{Failure, UNANSWERED, api_server, node, print};
-use crate::drain::Plan;
+use crate::drain::DrainOptions;
 use crate::drain::ask::{Answer, PodRef};
 use crate::drain::forecast::{forecast, is_asked, rehearsal};
 use crate::drain::limit::Limit;
@@ -51,7 +51,7 @@ pub(super) fn plan(settings: &Settings) -> Result<ExitCode, Failure> {
     let now = clock.now();
     let (deadline, margin) = (settings.by_hand.deadline, settings.safety_margin);
     let excludes = settings.marks.exclude_from_load_balancers;
-    let plan = Plan {
+    let plan = DrainOptions {
         limit: Limit::Deadline(now + deadline),
         margin,
         rules,
@@ -99,7 +99,7 @@ fn list(client: &Client, node: &str) -> Result<(Vec<Pod>, usize), Failure> {
 }
 
 /// The answers to dry evictions of the pods.
-fn rehearse(client: &Client, plan: Plan, pods: &[Pod]) -> Verdict {
+fn rehearse(client: &Client, plan: DrainOptions, pods: &[Pod]) -> Verdict {
     let clock = client.clock();
     let mut drain = Drain::begin(clock.now(), plan);
     drain.node_is(Presence::Present);

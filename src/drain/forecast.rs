@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::drain::Plan;
+use crate::drain::DrainOptions;
 use crate::drain::ask::{Budget, Grace, PodRef};
 use crate::drain::limit::Limit;
 use crate::drain::pod::{Exempt, Pod, Tier};
@@ -94,13 +94,13 @@ const NEVER: Moment = Moment::at(Duration::MAX);
 
 /// The drain that only asks: of every pod that goes, as if nothing held it up, whether the API server
 /// would let it go with the grace that `plan` gives it now. It ends at `end`.
-pub fn rehearsal(plan: &Plan, now: Moment, end: Moment) -> Plan {
-    let longest = plan.longest_grace.unwrap_or(Grace::MAX);
-    Plan {
+pub fn rehearsal(options: &DrainOptions, now: Moment, end: Moment) -> DrainOptions {
+    let longest = options.longest_grace.unwrap_or(Grace::MAX);
+    DrainOptions {
         limit: Limit::Timeout(end),
-        longest_grace: Some(plan.timing().cut(now, longest)),
+        longest_grace: Some(options.timing().cut(now, longest)),
         dry: true,
-        ..plan.clone()
+        ..options.clone()
     }
 }
 
@@ -112,13 +112,18 @@ pub fn is_asked(pod: &Pod) -> bool {
 /// What would become of `pods`, the worst last, if the drain that `plan` describes began now.
 /// `rehearsed` has the API server's answers. The instance goes at the end of it: the plan has a
 /// deadline.
-pub fn forecast(plan: &Plan, now: Moment, pods: &[Pod], rehearsed: &Verdict) -> Vec<Forecast> {
-    let hold = now + plan.load_balancer_hold.unwrap_or_default();
+pub fn forecast(
+    options: &DrainOptions,
+    now: Moment,
+    pods: &[Pod],
+    rehearsed: &Verdict,
+) -> Vec<Forecast> {
+    let hold = now + options.load_balancer_hold.unwrap_or_default();
     let mut forecasts: Vec<Forecast> = Vec::new();
     // When the tiers before are gone, at the latest.
     let mut gone = now;
     for tier in Tier::ALL {
-        let view = View { plan, now, hold, gone };
+        let view = View { options, now, hold, gone };
         for pod in pods.iter().filter(|pod| pod.tier == tier) {
             if let Some((forecast, ends)) = view.forecast(pod, rehearsed) {
                 gone = gone.max(ends);
@@ -132,7 +137,7 @@ pub fn forecast(plan: &Plan, now: Moment, pods: &[Pod], rehearsed: &Verdict) -> 
 
 /// What the forecast of a pod follows from.
 struct View<'a> {
-    plan: &'a Plan,
+    options: &'a DrainOptions,
     now: Moment,
     hold: Moment,
     gone: Moment,
@@ -141,8 +146,8 @@ struct View<'a> {
 impl View<'_> {
     /// The forecast, and when the pod is gone at the latest; `None`: it is gone already.
     fn forecast(&self, pod: &Pod, rehearsed: &Verdict) -> Option<(Forecast, Moment)> {
-        let timing = self.plan.timing();
-        let whole = self.plan.whole_grace(pod.grace);
+        let timing = self.options.timing();
+        let whole = self.options.whole_grace(pod.grace);
         let of = |fate, asked, grace| Forecast {
             pod: Arc::clone(&pod.reference),
             tier: pod.tier,
@@ -152,7 +157,7 @@ impl View<'_> {
             fate,
             remarks: Vec::new(),
         };
-        if let Some(why) = self.plan.rules.exempt(pod, false) {
+        if let Some(why) = self.options.rules.exempt(pod, false) {
             let fate = match why {
                 Exempt::Own | Exempt::Mirror | Exempt::DaemonSet(_) | Exempt::Returning(_) => {
                     Fate::LeftAlone(why)
@@ -203,7 +208,7 @@ impl View<'_> {
                     },
                     _ => return None,
                 };
-                let Some(at) = self.plan.deletes_at(whole) else {
+                let Some(at) = self.options.deletes_at(whole) else {
                     let fate = Fate::DiesWithNode(Held::Obstacle(obstacle));
                     return Some((self.remarked(of(fate, asked_then, None), pod, NEVER), NEVER));
                 };
@@ -218,7 +223,7 @@ impl View<'_> {
     /// When a pod would first be asked, at the earliest and at the latest: when its turn comes and
     /// the load balancers have had their time, but not after its own time.
     fn asked(&self, whole: Grace) -> std::ops::Range<Moment> {
-        let own_time = self.plan.timing().own_time(whole).unwrap_or(NEVER).max(self.now);
+        let own_time = self.options.timing().own_time(whole).unwrap_or(NEVER).max(self.now);
         let turn = |moment: Moment| moment.max(self.hold).min(own_time);
         turn(self.now)..turn(self.gone)
     }
@@ -246,7 +251,7 @@ impl View<'_> {
         if pod.empty_dir && !kept {
             remarks.push(Remark::EmptyDir);
         }
-        let left = ends.until(self.plan.limit.end());
+        let left = ends.until(self.options.limit.end());
         if pod.volume_claim && left < DETACHING {
             remarks.push(Remark::Detaching(left));
         }

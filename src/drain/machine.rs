@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::drain::Plan;
+use crate::drain::DrainOptions;
 use crate::drain::ask::{Job, PodRef};
 use crate::drain::budgets::Budgets;
 use crate::drain::limit::Limit;
@@ -20,7 +20,7 @@ use crate::moment::Moment;
 /// A drain under way.
 #[derive(Debug)]
 pub struct Drain {
-    pub(super) plan: Plan,
+    pub(super) options: DrainOptions,
     pub(super) began: Moment,
     /// Evictions wait for the cordon until then at the latest.
     pub(super) cordon_hold: Moment,
@@ -47,7 +47,7 @@ pub struct Drain {
     pub(super) unmarked_said: bool,
     emptied: Emptied,
     pub(super) jitter: fastrand::Rng,
-    pub(super) told: VecDeque<Progress>,
+    pub(super) progress: VecDeque<Progress>,
 }
 
 /// Whether there is a Node of the name by which pods are listed. Where there is none, an empty list of pods
@@ -174,12 +174,12 @@ const TIME_TO_REPORT: Duration = Duration::from_secs(2);
 
 impl Drain {
     /// A drain begins.
-    pub fn begin(now: Moment, plan: Plan) -> Self {
+    pub fn begin(now: Moment, options: DrainOptions) -> Self {
         Self {
             began: now,
             cordon_hold: now + CORDON_WAIT,
             // Until it is known whether the node leaves them.
-            balancer_hold: plan.load_balancer_hold.map_or(Moment::START, |hold| now + hold),
+            balancer_hold: options.load_balancer_hold.map_or(Moment::START, |hold| now + hold),
             marked: false,
             presence: Presence::Unknown,
             terminated: None,
@@ -194,9 +194,9 @@ impl Drain {
             forbidden_said: false,
             unmarked_said: false,
             emptied: Emptied::No,
-            jitter: fastrand::Rng::with_seed(plan.seed),
-            told: VecDeque::new(),
-            plan,
+            jitter: fastrand::Rng::with_seed(options.seed),
+            progress: VecDeque::new(),
+            options,
         }
     }
 
@@ -206,7 +206,9 @@ impl Drain {
         self.release(now);
         match load_balancers {
             LoadBalancers::LeftNow => {
-                self.hold_evictions_until(now + self.plan.load_balancer_hold.unwrap_or_default());
+                self.hold_evictions_until(
+                    now + self.options.load_balancer_hold.unwrap_or_default(),
+                );
             }
             // They have had the time since the drain began, or longer.
             LoadBalancers::LeftBefore => {}
@@ -242,7 +244,7 @@ impl Drain {
 
     /// Another limit holds from now on. Pods that are not gone are judged by it anew.
     pub fn retarget(&mut self, limit: Limit) {
-        let before = std::mem::replace(&mut self.plan.limit, limit);
+        let before = std::mem::replace(&mut self.options.limit, limit);
         if before.has_deadline() || !limit.has_deadline() {
             return;
         }
@@ -259,7 +261,7 @@ impl Drain {
 
     /// The limit that holds.
     pub fn limit(&self) -> Limit {
-        self.plan.limit
+        self.options.limit
     }
 
     /// The drain is called off. Its last verdict, after which the drain is to be dropped: what was told to
@@ -269,8 +271,8 @@ impl Drain {
     }
 
     /// What is still to be reported of a drain that is called off.
-    pub fn take_told(&mut self) -> impl Iterator<Item = Progress> {
-        std::mem::take(&mut self.told).into_iter()
+    pub fn take_progress(&mut self) -> impl Iterator<Item = Progress> {
+        std::mem::take(&mut self.progress).into_iter()
     }
 
     /// SIGTERM came: the process has to end within the grace of its own pod or, until that was seen,
@@ -305,9 +307,9 @@ impl Drain {
 
     /// More is known of the own pod than at the beginning.
     pub fn own_pod(&mut self, own: OwnPod) {
-        self.plan.rules.own.complete(own);
+        self.options.rules.own.complete(own);
         let mut grace = None;
-        let own = &self.plan.rules.own;
+        let own = &self.options.rules.own;
         for record in self.records.values_mut().filter(|record| own.is(record.reference())) {
             grace = Some(record.pod.time_to_end());
             if matches!(record.state, State::Pending | State::Blocked(_)) {
@@ -321,13 +323,13 @@ impl Drain {
 
     /// When it is over, whatever is left: at its limit, or when it is stopped.
     pub fn end(&self) -> Moment {
-        let end = self.plan.limit.end();
+        let end = self.options.limit.end();
         self.stop.map_or(end, |stop| stop.min(end))
     }
 
     /// How it has ended by now; `None`: it goes on.
     fn ended(&self, now: Moment) -> Option<End> {
-        let limit = self.plan.limit;
+        let limit = self.options.limit;
         if !limit.has_deadline() && self.emptied != Emptied::No && self.is_empty() {
             Some(End::Empty)
         } else if limit.end() <= now {
@@ -343,7 +345,7 @@ impl Drain {
             Some(End::Empty)
                 if self.emptied == Emptied::Unreported && self.terminated.is_none() =>
             {
-                self.plan.limit.end() <= now
+                self.options.limit.end() <= now
             }
             end => end.is_some(),
         }
@@ -385,10 +387,10 @@ impl Drain {
             if self.presence() != Presence::Unknown {
                 self.emptied = Emptied::No;
             } else if self.ended(now) == Some(End::Empty) && !self.is_over(now) {
-                return Step::Wait(self.plan.limit.end());
+                return Step::Wait(self.options.limit.end());
             }
         }
-        if let Some(progress) = self.told.pop_front() {
+        if let Some(progress) = self.progress.pop_front() {
             return Step::Tell(progress);
         }
         if self.ended(now).is_some() {
@@ -430,7 +432,7 @@ impl Drain {
     /// Nothing that was to go is left.
     fn report_empty(&mut self, now: Moment) -> Step {
         self.emptied = Emptied::Reported(self.table());
-        let occasion = if self.plan.dry { Occasion::Rehearsed } else { Occasion::Empty };
+        let occasion = if self.options.dry { Occasion::Rehearsed } else { Occasion::Empty };
         let verdict = self.verdict(now);
         Step::Verdict(self.occasion(occasion, &verdict), verdict)
     }

@@ -29,7 +29,7 @@ use crate::moment::Moment;
 
 /// What a drain is to do, and by when.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct DrainOptions {
     /// When it ends, and whether the instance goes with it.
     pub limit: Limit,
     /// How long before a deadline every pod is to have ended.
@@ -49,7 +49,7 @@ pub struct Plan {
     pub seed: u64,
 }
 
-impl Plan {
+impl DrainOptions {
     fn timing(&self) -> Timing {
         Timing::of(self.limit, self.margin)
     }

@@ -66,7 +66,7 @@ impl Drain {
         let records = self.records.values().map(Box::as_ref);
         let (left_alone, to_go): (Vec<&Record>, Vec<&Record>) = records.partition(|one| stays(one));
         let to_go = to_go.into_iter().map(|record| record.reference().clone()).collect();
-        self.told.push_back(Progress::Listed { to_go, left_alone: left_alone.len() });
+        self.progress.push_back(Progress::Listed { to_go, left_alone: left_alone.len() });
     }
 
     /// A pod is there.
@@ -74,7 +74,7 @@ impl Drain {
         let set = self.sets.current;
         let uid = pod.reference.uid.clone();
         self.sets.read(&uid);
-        if self.plan.rules.own.is(&pod.reference) {
+        if self.options.rules.own.is(&pod.reference) {
             self.own_pod_seen(pod.time_to_end());
         }
         if let Some(record) = self.records.get_mut(&uid) {
@@ -108,7 +108,7 @@ impl Drain {
         record.state = State::Gone(now);
         let pod = record.reference().clone();
         self.settle_who(uid);
-        self.told.push_back(Progress::Gone { pod, after: now.since(self.began) });
+        self.progress.push_back(Progress::Gone { pod, after: now.since(self.began) });
     }
 
     /// A pod could not be read: from now on nobody can say that all are gone. One of which it is known
@@ -121,13 +121,13 @@ impl Drain {
         }
         self.sets.current_unread.add(pod.clone());
         if self.sets.unread.add(pod) {
-            self.told.push_back(Progress::Unread { why });
+            self.progress.push_back(Progress::Unread { why });
         }
     }
 
     /// The watch was lost, and is opened again.
     pub(super) fn watch_lost(&mut self, why: String) {
-        self.told.push_back(Progress::WatchLost { why });
+        self.progress.push_back(Progress::WatchLost { why });
     }
 
     /// Settles by whose doing a pod is leaving. Its owner is to know that it was deleted against its
@@ -140,7 +140,7 @@ impl Drain {
             self.owners.told_to_end(record.pod.controller.as_ref(), record.round);
         }
         if let Some(EndedBy::Deletion(obstacle)) = who {
-            self.told.push_back(Progress::Deleted { pod, grace: None, obstacle });
+            self.progress.push_back(Progress::Deleted { pod, grace: None, obstacle });
         }
     }
 
@@ -157,28 +157,28 @@ impl Drain {
     /// The record of a pod that was never seen before.
     fn meet(&mut self, now: Moment, pod: Pod) -> Record {
         let reference = &pod.reference;
-        let grace = self.plan.whole_grace(pod.grace);
+        let grace = self.options.whole_grace(pod.grace);
         let late = self.sets.listed;
         let round = if late { self.round_of(&pod) } else { 0 };
-        let lets_be = !self.plan.limit.has_deadline() && Owners::is_let_be(round);
-        let exempt = self.plan.rules.exempt(&pod, late);
+        let lets_be = !self.options.limit.has_deadline() && Owners::is_let_be(round);
+        let exempt = self.options.rules.exempt(&pod, late);
         let exempt = exempt.or_else(|| lets_be.then_some(Exempt::Returning(round)));
         let state = if let Some(why) = exempt {
-            self.told.push_back(Progress::LeftAlone(reference.clone(), why.clone()));
+            self.progress.push_back(Progress::LeftAlone(reference.clone(), why.clone()));
             State::Exempt(why)
         } else {
             let pod = reference.clone();
             match round {
                 // One may have been bound before the cordon.
-                0 | 1 if late => self.told.push_back(Progress::Late(pod)),
+                0 | 1 if late => self.progress.push_back(Progress::Late(pod)),
                 0 => {}
-                times => self.told.push_back(Progress::Returned { pod, times }),
+                times => self.progress.push_back(Progress::Returned { pod, times }),
             }
             State::Pending
         };
         let mut record = Record::new(pod, grace, state);
         record.round = round;
-        let timing = self.plan.timing();
+        let timing = self.options.timing();
         record.turn = Turn::of(now, round, timing.own_time(grace), timing.end_of_grace());
         record.ended_by = record.pod.terminating.map(|_| EndedBy::Earlier);
         record
@@ -268,7 +268,7 @@ impl Drain {
             Ask::Evict { dry: true, .. } if record.is_leaving() => return,
             Ask::Evict { dry: true, .. } => {
                 record.state = State::Tried(None);
-                self.told.push_back(Progress::WouldEvict(pod));
+                self.progress.push_back(Progress::WouldEvict(pod));
                 return;
             }
             Ask::Evict { grace, dry: false } => {
@@ -299,7 +299,7 @@ impl Drain {
             }
             _ => record.state = State::Ending(ours),
         }
-        self.told.push_back(progress);
+        self.progress.push_back(progress);
     }
 
     fn blocked(&mut self, now: Moment, uid: &str, budget: Budget, sent: &Sent) {
@@ -311,9 +311,9 @@ impl Drain {
         let refusal = Refusal {
             again: sent.tries.as_deref() == Some(&budget),
             waiting: holding.collect::<BTreeSet<_>>().len(),
-            longest_pause: self.plan.timing().budget_pause(now, record.grace),
+            longest_pause: self.options.timing().budget_pause(now, record.grace),
         };
-        let overridden_at = self.plan.deletes_at(record.grace);
+        let overridden_at = self.options.deletes_at(record.grace);
         let budget = self.budgets.refused(now, budget, refusal, &mut self.jitter);
         let Some(record) = self.records.get_mut(uid) else { return };
         record.failure = None;
@@ -323,16 +323,16 @@ impl Drain {
             return;
         }
         let pod = record.reference().clone();
-        if self.plan.dry {
+        if self.options.dry {
             record.state = State::Tried(Some(Arc::clone(&budget)));
-            self.told.push_back(Progress::WouldBlock(pod, budget));
+            self.progress.push_back(Progress::WouldBlock(pod, budget));
             return;
         }
         let blocked = State::Blocked(Arc::clone(&budget));
         let known = std::mem::replace(&mut record.state, blocked);
         if known != record.state {
             let deleted_in = overridden_at.map(|moment| now.until(moment));
-            self.told.push_back(Progress::Blocked { pod, budget, deleted_in });
+            self.progress.push_back(Progress::Blocked { pod, budget, deleted_in });
         }
     }
 
@@ -346,7 +346,7 @@ impl Drain {
         let Some(record) = self.records.get(uid) else { return };
         if !std::mem::replace(&mut self.unmarked_said, true) {
             let pod = record.reference().clone();
-            self.told.push_back(Progress::NotMarked { pod, why });
+            self.progress.push_back(Progress::NotMarked { pod, why });
         }
     }
 
@@ -358,7 +358,7 @@ impl Drain {
             != Some(Failure::NamespaceTerminating)
         {
             let pod = record.reference().clone();
-            self.told.push_back(Progress::NamespaceTerminating { pod, deleted_in });
+            self.progress.push_back(Progress::NamespaceTerminating { pod, deleted_in });
         }
     }
 
@@ -371,7 +371,7 @@ impl Drain {
         if !self.forbidden_said {
             self.forbidden_said = true;
             let pod = record.reference().clone();
-            self.told.push_back(Progress::Forbidden { pod, message, deleted_in });
+            self.progress.push_back(Progress::Forbidden { pod, message, deleted_in });
         }
     }
 
@@ -380,7 +380,8 @@ impl Drain {
     fn deleted_in(&self, now: Moment, uid: &str, sent: &Sent) -> Option<Duration> {
         let record = self.records.get(uid)?;
         let is_eviction = matches!(sent.ask, Ask::Evict { dry: false, .. });
-        let at = self.plan.deletes_at(record.grace).filter(|_| is_eviction && !record.is_leaving());
+        let at =
+            self.options.deletes_at(record.grace).filter(|_| is_eviction && !record.is_leaving());
         at.map(|at| now.until(at))
     }
 
@@ -398,8 +399,8 @@ impl Drain {
         let Some(record) = self.records.get_mut(uid) else { return };
         let known = record.failure.is_some() || matches!(record.state, State::Blocked(_));
         // What the end has cut short says nothing of why the pod is still there.
-        let cut_short = known && now >= self.plan.limit.end();
-        if cut_short || !record.is_open(now, &self.plan.timing()) {
+        let cut_short = known && now >= self.options.limit.end();
+        if cut_short || !record.is_open(now, &self.options.timing()) {
             return;
         }
         let pause = record.backoff.next(&mut self.jitter);
@@ -411,19 +412,19 @@ impl Drain {
         if !self.failures_said.contains(&kind) {
             self.failures_said.push(kind);
             let pod = record.reference().clone();
-            self.told.push_back(Progress::Failing { pod, why, deleted_in });
+            self.progress.push_back(Progress::Failing { pod, why, deleted_in });
         }
     }
 
     fn note_recovery(&mut self, now: Moment) {
         let failing = |record: &Record| {
             matches!(record.failure, Some(Failure::Passing(_)))
-                && record.is_open(now, &self.plan.timing())
+                && record.is_open(now, &self.options.timing())
         };
         if self.failed_requests > 0 && !self.records.values().any(|record| failing(record)) {
             let failed = std::mem::take(&mut self.failed_requests);
             self.failures_said.clear();
-            self.told.push_back(Progress::Recovered { failed });
+            self.progress.push_back(Progress::Recovered { failed });
         }
     }
 }

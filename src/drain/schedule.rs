@@ -101,7 +101,7 @@ impl Drain {
     /// The request that is to be sent first.
     pub(super) fn most_urgent(&self, now: Moment) -> Due {
         let survey = self.survey(now);
-        let timing = self.plan.timing();
+        let timing = self.options.timing();
         let mut first = None;
         let mut later: Option<Moment> = None;
         for (uid, record) in &self.records {
@@ -160,15 +160,15 @@ impl Drain {
         if record.in_flight.is_some() {
             return None;
         }
-        let timing = self.plan.timing();
+        let timing = self.options.timing();
         let grace = timing.cut(now, record.grace);
-        let evict = Ask::Evict { grace, dry: self.plan.dry };
+        let evict = Ask::Evict { grace, dry: self.options.dry };
         match &record.state {
             State::Pending | State::Blocked(_) => {
                 let next = self.next_eviction(now, record, open);
                 // Whatever keeps it: when its own time is up it is deleted, if it was asked before.
-                let deletes = record.last_asked.is_some() && !self.plan.dry;
-                let deletes_at = self.plan.deletes_at(record.grace).filter(|_| deletes);
+                let deletes = record.last_asked.is_some() && !self.options.dry;
+                let deletes_at = self.options.deletes_at(record.grace).filter(|_| deletes);
                 let Some(time_is_up) = deletes_at else { return Some((next?, evict)) };
                 let (due, instead) = if record.marked {
                     (time_is_up, Ask::Delete { grace })
@@ -179,7 +179,7 @@ impl Drain {
                 let next = next.filter(|next| now < due && *next < due);
                 Some(next.map_or((due, instead), |next| (next, evict)))
             }
-            State::Ending(_) if record.ends_too_late(now, &timing) && !self.plan.dry => {
+            State::Ending(_) if record.ends_too_late(now, &timing) && !self.options.dry => {
                 Some((Moment::START, Ask::Delete { grace }))
             }
             State::Ending(_) | State::Exempt(_) | State::Gone(_) | State::Tried(_) => None,
@@ -188,7 +188,7 @@ impl Drain {
 
     /// When a pod that is to go is to be evicted next; `None`: not as things stand.
     fn next_eviction(&self, now: Moment, record: &Record, open: Tier) -> Option<Moment> {
-        let timing = self.plan.timing();
+        let timing = self.options.timing();
         let held = self.held_until(record);
         if let State::Blocked(budget) = &record.state {
             let longest = timing.budget_pause(now, record.grace);
@@ -203,10 +203,10 @@ impl Drain {
 
     /// How long the load balancers hold up the eviction of this pod.
     fn held_until(&self, record: &Record) -> Moment {
-        if self.plan.dry {
+        if self.options.dry {
             return Moment::START;
         }
-        let own_time = self.plan.timing().own_time(record.grace);
+        let own_time = self.options.timing().own_time(record.grace);
         own_time.map_or(self.balancer_hold, |own_time| self.balancer_hold.min(own_time))
     }
 
@@ -228,7 +228,7 @@ impl Drain {
             }
             (Ask::Delete { .. }, _, Some(by)) => Some(by.clone()),
         };
-        let timeout = self.plan.timing().time_to_answer(now, ask);
+        let timeout = self.options.timing().time_to_answer(now, ask);
         let tries = blocked_by.filter(|_| matches!(ask, Ask::Evict { .. }));
         if let Some(budget) = &tries {
             self.budgets.trying(now, budget);
@@ -252,12 +252,12 @@ impl Drain {
         now: Moment,
         kept_waiting: Option<Pressing>,
     ) -> Result<Arc<PodRef>, Option<Moment>> {
-        let plan = &self.plan;
-        let timing = plan.timing();
+        let options = &self.options;
+        let timing = options.timing();
         let until = |record: &Record| {
             let sent = record.in_flight.as_ref().filter(|sent| !sent.given_up)?;
             let since = record.last_asked?;
-            let deletes = plan.deletes_at(record.grace).is_some();
+            let deletes = options.deletes_at(record.grace).is_some();
             let own_time = match sent.ask {
                 Ask::Evict { dry: false, .. } if deletes => timing.last_answer(since, record.grace),
                 _ => None,

@@ -7,7 +7,7 @@ use crate::handler::config::Config;
 use crate::moment::Moment;
 use crate::node::marks::{Cause, MarkSet, Marks, Reason};
 use crate::node::state::Remembered;
-use crate::node::{Hand, Node};
+use crate::node::{FieldManager, Node};
 use crate::plan::kinds::Basis;
 use crate::plan::{Plan, Renewal, Target};
 use crate::report::fact::Purpose;
@@ -117,17 +117,21 @@ impl ByHand {
     }
 
     fn marks(&self) -> Marks {
-        let marks =
-            |hand, reason| Marks { hand, reason, boot_id: NO_BOOT.to_owned(), notices: Vec::new() };
+        let marks = |manager, reason| Marks {
+            manager,
+            reason,
+            boot_id: NO_BOOT.to_owned(),
+            notices: Vec::new(),
+        };
         match self.wanted {
             Wanted::Drain(_) | Wanted::Cordon => {
                 let exclusion = self.exclude_from_load_balancers;
                 let set = MarkSet { cordon: true, taint: None, exclusion };
-                marks(Hand::Operator, Some(Reason { cause: Cause::ByHand, set }))
+                marks(FieldManager::Operator, Some(Reason { cause: Cause::ByHand, set }))
             }
-            Wanted::Restore if self.settled == 0 => marks(Hand::Operator, None),
+            Wanted::Restore if self.settled == 0 => marks(FieldManager::Operator, None),
             Wanted::Restore => {
-                let mut marks = marks(Hand::Handler, None);
+                let mut marks = marks(FieldManager::Handler, None);
                 // Which notices it has dealt with the handler is to go on knowing.
                 if let Some(state) = self.node.as_ref().and_then(|node| node.state.state()) {
                     marks.boot_id.clone_from(&state.boot_id);
@@ -153,9 +157,10 @@ impl ByHand {
 
     /// The Node was read. True if it bears something that cannot be read, and is to be taken back.
     pub(super) fn read(&mut self, node: Box<Node>) -> bool {
-        let is_unreadable = |hand: &Hand| *node.remembered(*hand) == Remembered::Unreadable;
+        let is_unreadable =
+            |manager: &FieldManager| *node.remembered(*manager) == Remembered::Unreadable;
         let leaves = self.wanted == Wanted::Restore
-            && [Hand::Operator, Hand::Handler].iter().any(is_unreadable)
+            && [FieldManager::Operator, FieldManager::Handler].iter().any(is_unreadable)
             && !self.left;
         self.left |= leaves;
         self.node = Some(node);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::drain::ask::Grace;
 use crate::drain::limit::Limit;
 use crate::drain::pod::Rules;
-use crate::drain::{BudgetOverride, Plan};
+use crate::drain::{BudgetOverride, DrainOptions};
 use crate::node::MarkPolicy;
 use crate::notice::NoticePath;
 use crate::plan::Boot;
@@ -46,9 +46,9 @@ pub struct Config {
 
 impl Config {
     /// A drain with this limit.
-    pub(super) fn drain(&self, limit: Limit) -> Plan {
+    pub(super) fn drain(&self, limit: Limit) -> DrainOptions {
         let leaves = self.marks.exclude_from_load_balancers;
-        Plan {
+        DrainOptions {
             limit,
             margin: self.margin,
             rules: self.rules.clone(),

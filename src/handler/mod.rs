@@ -4,7 +4,7 @@
 pub mod by_hand;
 pub mod config;
 pub mod facts;
-pub mod marker;
+pub mod node_patcher;
 mod observe;
 mod retry;
 pub mod run;

@@ -8,7 +8,7 @@ use crate::drain::machine::Presence;
 use crate::drain::pod::OwnPod;
 use crate::drain::pod_news::PodNews;
 use crate::handler::by_hand::Success;
-use crate::handler::marker::Event;
+use crate::handler::node_patcher::PatcherEvent;
 use crate::handler::retry::Transition;
 use crate::handler::run::{Goal, Handler};
 use crate::handler::world::{News, World};
@@ -34,7 +34,7 @@ impl Handler {
                 if pods == PodNews::SetBegins {
                     // After an outage: a cordon that came later than the first evictions would let replacements of
                     // these pods come back to this node.
-                    self.marker.hurry(now);
+                    self.patcher.hurry(now);
                 }
                 if let Some(drain) = &mut self.drain {
                     drain.observe(now, pods);
@@ -67,7 +67,7 @@ impl Handler {
             return;
         }
         self.is_stale = true;
-        let unsettled = self.marker.is_unsettled();
+        let unsettled = self.patcher.is_unsettled();
         if let Goal::ByHand(by_hand) = &mut self.goal {
             match self.drain.take() {
                 Some(drain) => {
@@ -96,8 +96,8 @@ impl Handler {
         let is_missing = matches!(answer, NodeAnswer::Missing(_));
         let is_forbidden = matches!(answer, NodeAnswer::Forbidden(_));
         self.is_present(&answer, world);
-        match self.marker.observe(now, answer, self.longest_pause(), &mut self.jitter) {
-            Some(Event::Read(node)) => match &mut self.goal {
+        match self.patcher.observe(now, answer, self.longest_pause(), &mut self.jitter) {
+            Some(PatcherEvent::Read(node)) => match &mut self.goal {
                 Goal::Notices => drop(self.observed.node.get_or_insert(node)),
                 Goal::ByHand(by_hand) => {
                     if by_hand.read(node) {
@@ -105,13 +105,13 @@ impl Handler {
                     }
                 }
             },
-            Some(Event::TaintForbidden(why)) => {
+            Some(PatcherEvent::TaintForbidden(why)) => {
                 if let Goal::ByHand(by_hand) = &mut self.goal {
                     by_hand.left = true;
                 }
                 world.tell(Fact::TaintForbidden(why));
             }
-            Some(Event::Failing(why)) => {
+            Some(PatcherEvent::Failing(why)) => {
                 if let Goal::ByHand(by_hand) = &mut self.goal
                     && by_hand.is_hopeless(is_forbidden)
                 {
@@ -137,7 +137,7 @@ impl Handler {
         if let Goal::ByHand(by_hand) = &self.goal {
             return by_hand.purpose();
         }
-        match (&self.drain, self.marker.wants_marks()) {
+        match (&self.drain, self.patcher.wants_marks()) {
             (Some(drain), _) if !drain.is_marked() => Purpose::Drain,
             (Some(_), _) | (None, true) => Purpose::Mark,
             (None, false) if self.plan.memory.is_adopted() => Purpose::TakeBack,

@@ -2,7 +2,7 @@
 //!
 //! 1. **Observe** ([`observe`](super::observe)): what each path of the metadata service says, the Node, the drain.
 //! 2. **Plan** ([`plan()`](crate::plan::plan())): the marks that the Node is to bear, and the limit of the drain.
-//! 3. **Cordon** ([`Marker`]): one patch makes the Node bear these marks.
+//! 3. **Cordon** ([`NodePatcher`]): one patch makes the Node bear these marks.
 //! 4. **Evict** ([`Drain`]): the pods are listed and followed, evicted, and deleted when their time is up.
 //! 5. **Verdict**: what became of each pod.
 //!
@@ -17,14 +17,14 @@ use crate::drain::verdict::{Occasion, Verdict};
 use crate::handler::by_hand::{ByHand, Success};
 use crate::handler::config::Config;
 use crate::handler::facts::facts;
-use crate::handler::marker::{Marker, Move};
+use crate::handler::node_patcher::{NodePatcher, PatcherStep};
 use crate::handler::retry::Retry;
 use crate::handler::world::{Order, World};
 use crate::moment::{Moment, Reading};
-use crate::node::Hand;
+use crate::node::FieldManager;
 use crate::plan::memory::Done;
 use crate::plan::observed::{DrainStatus, Observed};
-use crate::plan::{Plan, Rules, Target, plan};
+use crate::plan::{Plan, PlanConfig, Target, plan};
 use crate::report::fact::{Fact, Purpose};
 
 /// Runs until SIGTERM, or until what the operator asked for has come to its end.
@@ -65,7 +65,7 @@ pub struct Ended {
 pub(super) struct Handler {
     pub(super) goal: Goal,
     pub(super) config: Config,
-    pub(super) rules: Rules,
+    pub(super) plan_config: PlanConfig,
     pub(super) observed: Observed,
     pub(super) plan: Plan,
     /// Something was observed that the plan does not know.
@@ -74,7 +74,7 @@ pub(super) struct Handler {
     pub(super) name: Option<Arc<str>>,
     pub(super) credentials: Retry,
     pub(super) node_search: Retry,
-    pub(super) marker: Marker,
+    pub(super) patcher: NodePatcher,
     /// Whether there is a Node of that name.
     pub(super) presence: Presence,
     /// The Node bears the marks that were wanted last.
@@ -91,19 +91,22 @@ pub(super) struct Handler {
 
 impl Handler {
     pub(super) fn new(goal: Goal, config: Config) -> Self {
-        let rules =
-            Rules { policy: config.policy.clone(), marks: config.marks, boot: config.boot.clone() };
+        let plan_config = PlanConfig {
+            policy: config.policy.clone(),
+            marks: config.marks,
+            boot: config.boot.clone(),
+        };
         Self {
             // An operator's command is planned at once.
             is_stale: matches!(goal, Goal::ByHand(_)),
             goal,
-            rules,
+            plan_config,
             observed: Observed::new(&config.paths),
             plan: Plan::default(),
             name: config.node.clone(),
             credentials: Retry::due(),
             node_search: if config.node.is_some() { Retry::done() } else { Retry::due() },
-            marker: Marker::new(config.dry),
+            patcher: NodePatcher::new(config.dry),
             presence: Presence::Unknown,
             settled: None,
             node_fails: None,
@@ -151,7 +154,7 @@ impl Handler {
             }
             Goal::Notices => None,
             Goal::ByHand(by_hand) => {
-                let success = by_hand.success(now, is_draining, self.marker.is_unsettled())?;
+                let success = by_hand.success(now, is_draining, self.patcher.is_unsettled())?;
                 Some(Ended { verdict: by_hand.verdict.take(), success })
             }
         }
@@ -170,11 +173,11 @@ impl Handler {
             });
         }
         let next = match &self.goal {
-            Goal::Notices => plan(&self.observed, &self.plan, &self.rules, reading),
+            Goal::Notices => plan(&self.observed, &self.plan, &self.plan_config, reading),
             Goal::ByHand(by_hand) => by_hand.plan(now),
         };
         let before = std::mem::replace(&mut self.plan, next);
-        self.marker.want(now, self.plan.marks.clone(), self.plan.renew_for.clone());
+        self.patcher.want(now, self.plan.marks.clone(), self.plan.renew_for.clone());
         let facts = facts(&before, &self.plan, now);
         let taken_over = facts.iter().any(|fact| matches!(fact, Fact::TakenOver { .. }));
         for fact in facts {
@@ -204,7 +207,7 @@ impl Handler {
     #[cfg(test)]
     fn stays_so(&self, reading: Reading) {
         if matches!(self.goal, Goal::Notices) && (self.drain.is_some() || !self.is_stale) {
-            let again = plan(&self.observed, &self.plan, &self.rules, reading);
+            let again = plan(&self.observed, &self.plan, &self.plan_config, reading);
             assert_eq!(again, self.plan, "another plan of the same at {:?}", reading.now);
             assert_eq!(facts(&self.plan, &again, reading.now), []);
         }
@@ -230,13 +233,13 @@ impl Handler {
         let is_done_before = records
             .any(|it| it.done != Done::No && target.is_some_and(|target| target.is_for(&it.key)));
         if !is_done_before && !drain.is_emptied() {
-            for progress in drain.take_told() {
+            for progress in drain.take_progress() {
                 world.tell(Fact::Drain(progress));
             }
             let verdict = Box::new(drain.call_off(now));
             world.tell(Fact::Verdict(Occasion::CalledOff, verdict));
         }
-        self.marker.keep();
+        self.patcher.keep();
         self.disconnect(now, world);
         self.is_stale = true;
     }
@@ -256,16 +259,16 @@ impl Handler {
     /// Gives the Node the marks that are wanted. True if something was done.
     fn cordon(&mut self, now: Moment, world: &mut impl World) -> bool {
         let Some(name) = self.name.clone().filter(|_| self.may_mark()) else { return false };
-        match self.marker.next(now) {
+        match self.patcher.next(now) {
             None => return false,
-            Some(Move::Read) => self.order(Order::ReadNode(name), world),
-            Some(Move::Patch(patch)) => {
+            Some(PatcherStep::Read) => self.order(Order::ReadNode(name), world),
+            Some(PatcherStep::Patch(patch)) => {
                 if let Goal::ByHand(by_hand) = &mut self.goal {
                     by_hand.changed = true;
                 }
                 self.order(Order::PatchNode(name, patch), world);
             }
-            Some(Move::Settled { changes, load_balancers, failed }) => {
+            Some(PatcherStep::Settled { changes, load_balancers, failed }) => {
                 if failed > 0 {
                     self.node_fails = None;
                     world.tell(Fact::NodeRecovered(failed));
@@ -274,9 +277,9 @@ impl Handler {
                 if let Some(drain) = &mut self.drain {
                     drain.marked(now, load_balancers);
                 }
-                let mut by = Hand::Handler;
+                let mut by = FieldManager::Handler;
                 if let Goal::ByHand(by_hand) = &mut self.goal {
-                    by = Hand::Operator;
+                    by = FieldManager::Operator;
                     by_hand.settled(!changes.is_empty());
                     self.is_stale = true;
                 }
@@ -368,7 +371,7 @@ impl Handler {
 
     /// No drain is under way.
     fn idle(&mut self, now: Moment, world: &mut impl World) -> ControlFlow<Option<Moment>> {
-        let marks = self.marker.is_busy() && self.may_mark();
+        let marks = self.patcher.is_busy() && self.may_mark();
         if self.is_connected && !marks && !self.node_search.is_under_way() {
             self.disconnect(now, world);
             return ControlFlow::Continue(());
@@ -378,7 +381,7 @@ impl Handler {
 
     /// When something beside a drain is due.
     fn wake(&self) -> Option<Moment> {
-        let mark = self.marker.wake().filter(|_| self.may_mark());
+        let mark = self.patcher.wake().filter(|_| self.may_mark());
         let all = [self.credentials.wake(), self.node_search.wake(), mark, self.plan.look_again];
         all.into_iter().flatten().min()
     }
@@ -392,7 +395,7 @@ impl Handler {
     fn disconnect(&mut self, now: Moment, world: &mut impl World) {
         world.carry_out(Order::Disconnect);
         self.node_search.lost(now);
-        self.marker.lost(now);
+        self.patcher.lost(now);
         self.is_connected = false;
     }
 }

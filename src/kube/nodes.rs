@@ -8,7 +8,7 @@ use miniserde::{Deserialize, make_place};
 use crate::excerpt::excerpt;
 use crate::kube::json::{AnyObject, Excerpt, Fold, Folded, read};
 use crate::node::state::Remembered;
-use crate::node::{Hand, MOST_TAINTS, Node, Setter, Taint};
+use crate::node::{FieldManager, MOST_TAINTS, Node, Setter, Taint};
 
 /// The Node of this name, by its object.
 pub(super) fn node(name: &str, body: &[u8]) -> Option<Node> {
@@ -56,7 +56,7 @@ struct NodeAnnotations {
     // crate::node::state::STATE_ANNOTATION; an attribute takes no constant.
     #[serde(rename = "k8s-spot-handler/state")]
     state: Option<String>,
-    // crate::node::Hand::annotation
+    // crate::node::FieldManager::annotation
     #[serde(rename = "k8s-spot-handler/by-hand")]
     by_hand: Option<String>,
 }
@@ -112,12 +112,15 @@ impl Fold for CordonedBy {
         if !fields.cordons() {
             return;
         }
-        let hands = [Hand::Handler, Hand::Operator];
-        let hand =
-            hands.into_iter().find(|hand| fields.manager.as_deref() == Some(hand.field_manager()));
-        self.0 = Some(match (self.0, hand) {
-            (None, Some(hand)) => Setter::Hand(hand),
-            (Some(Setter::Hand(same)), Some(hand)) if same == hand => Setter::Hand(hand),
+        let managers = [FieldManager::Handler, FieldManager::Operator];
+        let manager = managers
+            .into_iter()
+            .find(|manager| fields.manager.as_deref() == Some(manager.field_manager()));
+        self.0 = Some(match (self.0, manager) {
+            (None, Some(manager)) => Setter::Manager(manager),
+            (Some(Setter::Manager(same)), Some(manager)) if same == manager => {
+                Setter::Manager(manager)
+            }
             _ => Setter::Others,
         });
     }

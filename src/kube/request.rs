@@ -140,7 +140,7 @@ pub fn read_node(name: &str) -> Request {
 
 /// Changes the Node.
 pub fn patch_node(name: &str, patch: &Patch) -> Request {
-    let target = format!("{}?fieldManager={}", node_path(name), patch.hand.field_manager());
+    let target = format!("{}?fieldManager={}", node_path(name), patch.manager.field_manager());
     let body = Body { content_type: MERGE_PATCH, text: patch.text.clone() };
     let caller = if patch.taints { Caller::ServiceAccount } else { Caller::Node };
     Request { caller, answer_kept: OBJECT_LIMIT, ..changes(Method::PATCH, target, body) }

@@ -21,7 +21,7 @@ use crate::kube::token::{BearerToken, Claims};
 use crate::moment::{Moment, Reading, WallTime};
 use crate::node::NodeAnswer;
 use crate::node::marks::{Change, Marks};
-use crate::node::{Hand, Node};
+use crate::node::{FieldManager, Node};
 
 /// What would be a line of its own in the log, what steers a terminal, what turns the direction.
 const TEXTS: [&str; 5] = [
@@ -127,8 +127,12 @@ fn told_of_node(status: u16, body: &Value) -> Vec<String> {
 }
 
 fn changes(node: &Node) -> Vec<String> {
-    let marks =
-        Marks { hand: Hand::Handler, reason: None, boot_id: "b".into(), notices: Vec::new() };
+    let marks = Marks {
+        manager: FieldManager::Handler,
+        reason: None,
+        boot_id: "b".into(),
+        notices: Vec::new(),
+    };
     let made = marks.draft(node, true).changes;
     let foreign = node.taints.iter().cloned().map(Change::TaintForeign);
     let label = node.exclusion.iter().cloned().map(Change::ExclusionForeign);

@@ -6,14 +6,14 @@ use std::fmt;
 use miniserde::json::{self, Array, Object, Value};
 
 use crate::node::state::{Known, Occurrence, State};
-use crate::node::{EXCLUSION_LABEL, Hand, Node, Setter, Taint};
+use crate::node::{EXCLUSION_LABEL, FieldManager, Node, Setter, Taint};
 use crate::notice::NoticeId;
 
 /// What the Node is to bear.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Marks {
     /// Whose marks.
-    pub hand: Hand,
+    pub manager: FieldManager,
     /// Why it is marked, and how; `None`: it is to bear no marks of ours.
     pub reason: Option<Reason>,
     /// The boot of this machine.
@@ -68,7 +68,7 @@ pub struct Patch {
     /// It changes the taints, which no node may of its own (admission plugin `NodeRestriction`).
     pub taints: bool,
     /// Who changes it.
-    pub hand: Hand,
+    pub manager: FieldManager,
 }
 
 /// What is different about a Node, or stays against what was wanted, and why.
@@ -153,8 +153,8 @@ impl Marks {
     fn drafted(&self, node: &Node, renew: bool, taints: bool) -> Draft {
         let empty = State::new(self.boot_id.clone());
         let mut draft = Drafting {
-            hand: self.hand,
-            before: node.remembered(self.hand).state().unwrap_or(&empty),
+            manager: self.manager,
+            before: node.remembered(self.manager).state().unwrap_or(&empty),
             renew,
             another: false,
             node,
@@ -202,7 +202,7 @@ impl Draft {
 
 /// A draft in the making.
 struct Drafting<'a> {
-    hand: Hand,
+    manager: FieldManager,
     node: &'a Node,
     /// What was remembered.
     before: &'a State,
@@ -222,8 +222,8 @@ impl Drafting<'_> {
         let is_ours = self.may_lift();
         match (reason.filter(|reason| reason.set.cordon), self.node.unschedulable) {
             (Some(_), true) => {
-                let taken_over = self.hand == Hand::Operator
-                    && self.node.cordoned_by == Setter::Hand(Hand::Handler);
+                let taken_over = self.manager == FieldManager::Operator
+                    && self.node.cordoned_by == Setter::Manager(FieldManager::Handler);
                 self.state.cordoned = is_ours || taken_over;
                 let cordon = if self.state.cordoned { Cordon::Kept } else { Cordon::Foreign };
                 self.found(Change::Cordon(cordon));
@@ -251,11 +251,13 @@ impl Drafting<'_> {
         }
     }
 
-    /// Whether a cordon that stands is this hand's to lift. An operator answers for the handler, too.
+    /// Whether a cordon that stands is this manager's to lift. An operator answers for the handler, too.
     fn may_lift(&self) -> bool {
         self.before.cordoned
             && match self.node.cordoned_by {
-                Setter::Hand(hand) => hand == self.hand || self.hand == Hand::Operator,
+                Setter::Manager(manager) => {
+                    manager == self.manager || self.manager == FieldManager::Operator
+                }
                 Setter::Others => false,
                 Setter::Unknown => true,
             }
@@ -263,7 +265,7 @@ impl Drafting<'_> {
 
     /// Whether the node bears this for an operator, too, who has not taken it back.
     fn operator_holds(&self, what: impl Fn(&State) -> bool) -> bool {
-        self.hand == Hand::Handler && self.node.by_hand.state().is_some_and(what)
+        self.manager == FieldManager::Handler && self.node.by_hand.state().is_some_and(what)
     }
 
     fn taint(&mut self, reason: Option<&Reason>) {
@@ -319,7 +321,9 @@ impl Drafting<'_> {
         let wanted = reason.filter(|reason| reason.set.exclusion);
         let label = || EXCLUSION_LABEL.to_owned();
         match (wanted, self.node.exclusion.as_deref()) {
-            (Some(_), Some(EXCLUSION_VALUE)) if was_ours || self.hand == Hand::Operator => {
+            (Some(_), Some(EXCLUSION_VALUE))
+                if was_ours || self.manager == FieldManager::Operator =>
+            {
                 self.state.excluded = true;
             }
             (Some(_), Some(other)) => self.found(Change::ExclusionForeign(other.to_owned())),
@@ -363,8 +367,8 @@ impl Drafting<'_> {
     }
 
     fn finish(self) -> Draft {
-        let Self { hand, node, before, state, spec, labels, changes, .. } = self;
-        let remembers = node.remembered(hand).state().is_some();
+        let Self { manager, node, before, state, spec, labels, changes, .. } = self;
+        let remembers = node.remembered(manager).state().is_some();
         let is_noted = if state.is_empty() { !remembers } else { remembers && state == *before };
         if is_noted && spec.is_empty() && labels.is_empty() {
             return Draft { patch: None, changes, excluded: state.excluded };
@@ -374,7 +378,7 @@ impl Drafting<'_> {
         let mut metadata = Object::new();
         let version = Value::String(node.resource_version.clone());
         metadata.insert("resourceVersion".to_owned(), version);
-        metadata.insert("annotations".to_owned(), object([(hand.annotation(), note)]));
+        metadata.insert("annotations".to_owned(), object([(manager.annotation(), note)]));
         if !labels.is_empty() {
             metadata.insert("labels".to_owned(), Value::Object(labels));
         }
@@ -384,7 +388,7 @@ impl Drafting<'_> {
         if !spec.is_empty() {
             patch.insert("spec".to_owned(), Value::Object(spec));
         }
-        let patch = Patch { text: json::to_string(&Value::Object(patch)), taints, hand };
+        let patch = Patch { text: json::to_string(&Value::Object(patch)), taints, manager };
         Draft { patch: Some(patch), changes, excluded: state.excluded }
     }
 }

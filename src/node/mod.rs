@@ -11,14 +11,14 @@ pub use crate::node::taint::{Taint, TaintEffect};
 
 /// Who changes the Node through this program. Each takes back only what it set itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hand {
+pub enum FieldManager {
     /// The handler, for notices.
     Handler,
     /// Whoever gives the commands `drain` and `restore`.
     Operator,
 }
 
-impl Hand {
+impl FieldManager {
     /// The name under which the Node is changed (`fieldManager`). The API server keeps who set which
     /// field (Kubernetes documentation, "Server-Side Apply", `managedFields`).
     pub fn field_manager(self) -> &'static str {
@@ -37,7 +37,7 @@ impl Hand {
     }
 }
 
-/// The handler's [`Hand::field_manager`].
+/// The handler's [`FieldManager::field_manager`].
 pub const FIELD_MANAGER: &str = "k8s-spot-handler";
 
 /// Takes a node out of external load balancers (Kubernetes documentation, "Well-Known Labels").
@@ -89,11 +89,11 @@ pub struct Node {
 pub const MOST_TAINTS: usize = 256;
 
 impl Node {
-    /// What was left in the annotation of this hand.
-    pub fn remembered(&self, hand: Hand) -> &Remembered {
-        match hand {
-            Hand::Handler => &self.state,
-            Hand::Operator => &self.by_hand,
+    /// What was left in the annotation of this manager.
+    pub fn remembered(&self, manager: FieldManager) -> &Remembered {
+        match manager {
+            FieldManager::Handler => &self.state,
+            FieldManager::Operator => &self.by_hand,
         }
     }
 }
@@ -101,8 +101,8 @@ impl Node {
 /// Who set a field, as the API server keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Setter {
-    /// This hand, and nobody else.
-    Hand(Hand),
+    /// This manager, and nobody else.
+    Manager(FieldManager),
     /// Somebody else, or somebody else too.
     Others,
     /// Nothing is kept about it.

@@ -30,7 +30,7 @@ pub enum Rebalance {
     /// Marks and a drain without a deadline: no grace is cut, and no budget overridden.
     Drain {
         /// When the drain is given up.
-        patience: Duration,
+        timeout: Duration,
     },
 }
 
@@ -109,7 +109,7 @@ pub enum AfterBoot {
     StandsAnew,
     /// If its time is over.
     OverInTime,
-    /// The same, or if its drain had begun: the boot is what it said.
+    /// The same, or if its drain had begun: the boot is what it stated.
     OverOnceBegun,
 }
 
@@ -223,8 +223,8 @@ impl Schedule {
             Ends::AtOnce => (Some(Limit::AtOnce { since: now, until: end }), Basis::AtOnce),
             Ends::ByPolicy => match policy.rebalance {
                 Rebalance::Mark => (None, Basis::NoDeadline),
-                Rebalance::Drain { patience } => {
-                    (Some(Limit::Timeout(now + patience)), Basis::NoDeadline)
+                Rebalance::Drain { timeout } => {
+                    (Some(Limit::Timeout(now + timeout)), Basis::NoDeadline)
                 }
             },
         };
@@ -402,8 +402,8 @@ mod tests {
         let marks = schedule(NoticeId::Rebalance, "2026-11-23T08:00:00Z");
         assert_eq!((marks.limit, marks.basis), (None, Basis::NoDeadline));
         assert_eq!((marks.begins, marks.marks_until), (at(1000), Some(at(4600))));
-        let patience = Duration::from_secs(50);
-        let drains = Policy { rebalance: Rebalance::Drain { patience }, ..policy() };
+        let timeout = Duration::from_secs(50);
+        let drains = Policy { rebalance: Rebalance::Drain { timeout }, ..policy() };
         let drains = made(NoticeId::Rebalance, "", &drains);
         assert_eq!(drains.limit, Some(Limit::Timeout(at(1050))));
         assert_eq!(drains.marks_until, Some(at(4600)));

@@ -1,4 +1,4 @@
-//! What is known of each notice beyond what is said now: what was made of it and what has come of that. The
+//! What is known of each notice beyond what is stated now: what was made of it and what has come of that. The
 //! annotation on the Node is its projection, so that the next process can go on from there.
 
 use std::cmp::Reverse;
@@ -10,7 +10,7 @@ use crate::node::Node;
 use crate::node::state::{Known, Occurrence, Progress};
 use crate::notice::{Notice, NoticeId, When};
 use crate::plan::kinds::{AfterBoot, Basis, NEAREST, Policy, Schedule, kind};
-use crate::plan::observed::{Observed, Said, WITHDRAWN_AFTER, is_later};
+use crate::plan::observed::{Observed, StatedNotice, WITHDRAWN_AFTER, is_later};
 use crate::plan::{Boot, Target};
 
 /// What is known of the notices.
@@ -48,7 +48,7 @@ impl Key {
 pub struct Record {
     /// Which appearance of it.
     pub key: Key,
-    /// As last said; a recommendation as made last.
+    /// As last stated; a recommendation as made last.
     pub notice: Notice,
     /// It was in the first answer of its path: an earlier process may know it.
     pub first_answer: bool,
@@ -176,14 +176,14 @@ impl Memory {
         t: Reading,
     ) {
         self.drop_withdrawn(seen, draining, t.now);
-        for said in seen.said() {
+        for stated in seen.notices() {
             let stands = self
                 .records
                 .iter_mut()
-                .find(|record| record.key.id == said.notice.id && record.gone_until.is_none());
+                .find(|record| record.key.id == stated.notice.id && record.gone_until.is_none());
             match stands {
-                Some(record) => record.follow(said, policy, t),
-                None => self.appears(said, (policy, boot), t),
+                Some(record) => record.follow(stated, policy, t),
+                None => self.appears(stated, (policy, boot), t),
             }
         }
         // The calendar may have been set since a notice was read whose time is yet to come.
@@ -229,18 +229,18 @@ impl Memory {
         }
     }
 
-    fn appears(&mut self, said: &Said, (policy, boot): (&Policy, &Boot), t: Reading) {
-        let id = &said.notice.id;
+    fn appears(&mut self, stated: &StatedNotice, (policy, boot): (&Policy, &Boot), t: Reading) {
+        let id = &stated.notice.id;
         self.appearances += 1;
         let key = Key { id: id.clone(), appearance: self.appearances };
-        let mut record = Record::new(key, said, policy, t);
+        let mut record = Record::new(key, stated, policy, t);
         if let Some(earlier) = &mut self.earlier {
-            if said.first_answer {
+            if stated.first_answer {
                 record.judge(earlier, false, t);
             }
             earlier.forget(id);
         }
-        if is_done_by_boot(&said.notice, boot) {
+        if is_done_by_boot(&stated.notice, boot) {
             record.done = Done::Over;
         }
         self.records.retain(|other| other.key.id != *id);
@@ -328,12 +328,12 @@ impl Memory {
 }
 
 impl Record {
-    fn new(key: Key, said: &Said, policy: &Policy, t: Reading) -> Self {
-        let schedule = Schedule::of(&said.notice, t, policy);
+    fn new(key: Key, stated: &StatedNotice, policy: &Policy, t: Reading) -> Self {
+        let schedule = Schedule::of(&stated.notice, t, policy);
         Self {
             key,
-            notice: said.notice.clone(),
-            first_answer: said.first_answer,
+            notice: stated.notice.clone(),
+            first_answer: stated.first_answer,
             end: unstated_end(&schedule, t),
             marks_end: wall(schedule.marks_until, t),
             schedule,
@@ -350,14 +350,14 @@ impl Record {
         self.schedule = schedule;
     }
 
-    /// It is said, perhaps with another time.
-    fn follow(&mut self, said: &Said, policy: &Policy, t: Reading) {
-        let (before, when) = (self.notice.when, said.notice.when);
+    /// It is stated, perhaps with another time.
+    fn follow(&mut self, stated: &StatedNotice, policy: &Policy, t: Reading) {
+        let (before, when) = (self.notice.when, stated.notice.when);
         let kind = kind(&self.key.id);
-        if before == when || kind.made_anew && (!said.confirmed || is_later(when, before)) {
+        if before == when || kind.made_anew && (!stated.confirmed || is_later(when, before)) {
             return;
         }
-        let schedule = Schedule::of(&said.notice, t, policy);
+        let schedule = Schedule::of(&stated.notice, t, policy);
         let is_ahead = match (before, when) {
             (When::At(before), When::At(time)) => before < time && !when.is_over(t),
             _ => false,
@@ -380,7 +380,7 @@ impl Record {
             let marks_until = self.schedule.marks_until;
             self.reschedule(Schedule { marks_until, ..schedule }, t);
         }
-        self.notice = said.notice.clone();
+        self.notice = stated.notice.clone();
     }
 
     /// Whether it stands, its time has come, and it is not dealt with.
@@ -560,7 +560,7 @@ impl Earlier {
         self.known.retain(|(known, _)| known != id);
     }
 
-    /// This notice is not said any more. Marks of this boot for an interruption stay for a while: the metadata
+    /// This notice is not stated any more. Marks of this boot for an interruption stay for a while: the metadata
     /// service may be wrong.
     fn withdrawn(&mut self, id: &NoticeId, until: Moment, is_replaced: bool) {
         if is_replaced || !self.same_boot || !kind(id).lingers {

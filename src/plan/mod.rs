@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::drain::limit::Limit;
 use crate::moment::{Moment, Reading, WallTime};
 use crate::node::marks::{Cause, Marks, Reason};
-use crate::node::{Hand, MarkPolicy};
+use crate::node::{FieldManager, MarkPolicy};
 use crate::notice::NoticeId;
 use crate::plan::kinds::{Basis, Policy, kind, mark_set};
 use crate::plan::memory::{Done, Key, Memory, Record};
@@ -19,7 +19,7 @@ use crate::plan::observed::Observed;
 
 /// What the plan is made by.
 #[derive(Clone, Debug)]
-pub struct Rules {
+pub struct PlanConfig {
     /// What is done about notices.
     pub policy: Policy,
     /// How the node is marked.
@@ -107,11 +107,11 @@ const SHORT_WHILE: Duration = Duration::from_mins(1);
 pub const TELLING: Duration = Duration::from_secs(1);
 
 /// Works out what should be.
-pub fn plan(seen: &Observed, before: &Plan, rules: &Rules, t: Reading) -> Plan {
+pub fn plan(seen: &Observed, before: &Plan, config: &PlanConfig, t: Reading) -> Plan {
     let mut memory = before.memory.clone();
     let running = before.drain.as_ref().filter(|_| seen.drain.is_none_or(|it| !it.ended));
-    memory.adopt(seen, running, &rules.boot, t);
-    memory.take_in(seen, running, (&rules.policy, &rules.boot), t);
+    memory.adopt(seen, running, &config.boot, t);
+    memory.take_in(seen, running, (&config.policy, &config.boot), t);
     let ended = before.drain.as_ref().zip(seen.drain.filter(|it| it.ended));
     if let Some((target, status)) = ended.filter(|_| !seen.sigterm) {
         // Pods that were never seen were not drained: another process is to try again.
@@ -145,14 +145,14 @@ pub fn plan(seen: &Observed, before: &Plan, rules: &Rules, t: Reading) -> Plan {
     };
     let reason = marked.map(|record| Reason {
         cause: Cause::Notice(record.key.id.clone()),
-        set: mark_set(&record.key.id, record.schedule.limit, rules.marks),
+        set: mark_set(&record.key.id, record.schedule.limit, config.marks),
     });
     let stays = marked_before.is_some();
     memory.touched |= reason.is_some() && !stays;
     let marks = (memory.touched && !stays).then(|| Marks {
-        hand: Hand::Handler,
+        manager: FieldManager::Handler,
         reason,
-        boot_id: rules.boot.id.clone(),
+        boot_id: config.boot.id.clone(),
         notices: memory.known(),
     });
     let decided_by = drain.as_ref().and_then(|target| target.decided_by);

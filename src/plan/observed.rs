@@ -35,7 +35,7 @@ pub struct DrainStatus {
 #[derive(Clone, Debug)]
 struct Path {
     which: NoticePath,
-    notices: Vec<Said>,
+    notices: Vec<StatedNotice>,
     /// The events that the last answer calls completed or cancelled.
     over: Vec<Arc<str>>,
     /// Good answers so far, up to 255.
@@ -46,14 +46,14 @@ struct Path {
 
 /// A notice that a path says.
 #[derive(Clone, Debug)]
-pub struct Said {
-    /// As last said.
+pub struct StatedNotice {
+    /// As last stated.
     pub notice: Notice,
     /// It was in the first answer of its path: it may be older than this process.
     pub first_answer: bool,
-    /// Its time is certain: a recommendation's was said again later.
+    /// Its time is certain: a recommendation's was stated again later.
     pub confirmed: bool,
-    /// Since when its time is said.
+    /// Since when its time is stated.
     since: Moment,
     /// Answers without it, one after the other.
     missed: u8,
@@ -72,7 +72,7 @@ pub enum PathHealth {
 /// restarts may lose it for a moment.
 pub const WITHDRAWN_AFTER: u8 = 3;
 
-/// The time of a recommendation counts once it was said again so much later: there are metadata services that
+/// The time of a recommendation counts once it was stated again so much later: there are metadata services that
 /// state the time of the question.
 const CONFIRMED_AFTER: Duration = Duration::from_secs(2);
 
@@ -107,14 +107,14 @@ impl Observed {
         }
     }
 
-    /// The notices that are said, by each path that says one.
-    pub fn said(&self) -> impl Iterator<Item = &Said> {
+    /// The notices that are stated, by each path that says one.
+    pub fn notices(&self) -> impl Iterator<Item = &StatedNotice> {
         self.paths.iter().flat_map(|path| &path.notices)
     }
 
     /// Whether a path says this notice.
     pub fn says(&self, id: &NoticeId) -> bool {
-        self.said().any(|said| said.notice.id == *id)
+        self.notices().any(|stated| stated.notice.id == *id)
     }
 
     /// Whether it is certain that no path says this notice, which an earlier process knew: each path that may has
@@ -139,40 +139,43 @@ impl Path {
 
     fn answered(&mut self, reading: Reading, mut notices: Vec<Notice>, over: Vec<Arc<str>>) {
         if self.which == NoticePath::TerminationTime {
-            // A time that is over says nothing there, unless it was said before.
-            notices.retain(|it| self.said(&it.id).is_some() || !it.when.is_over(reading));
+            // A time that is over says nothing there, unless it was stated before.
+            notices.retain(|it| self.stated(&it.id).is_some() || !it.when.is_over(reading));
         }
         let first_answer = self.answers == 0;
         self.answers = self.answers.saturating_add(1);
         self.over = over;
-        for said in &mut self.notices {
-            said.missed += 1;
+        for stated in &mut self.notices {
+            stated.missed += 1;
         }
         for notice in notices {
             self.says(reading.now, notice, first_answer);
         }
         let mut notices = std::mem::take(&mut self.notices);
-        notices.retain(|said| {
-            said.missed == 0 || said.missed < WITHDRAWN_AFTER && !self.calls_over(&said.notice.id)
+        notices.retain(|stated| {
+            stated.missed == 0
+                || stated.missed < WITHDRAWN_AFTER && !self.calls_over(&stated.notice.id)
         });
         self.notices = notices;
     }
 
     fn says(&mut self, now: Moment, notice: Notice, first_answer: bool) {
-        let Some(said) = self.notices.iter_mut().find(|said| said.notice.id == notice.id) else {
-            let said = Said { notice, first_answer, confirmed: false, since: now, missed: 0 };
-            return self.notices.push(said);
+        let Some(stated) = self.notices.iter_mut().find(|stated| stated.notice.id == notice.id)
+        else {
+            let stated =
+                StatedNotice { notice, first_answer, confirmed: false, since: now, missed: 0 };
+            return self.notices.push(stated);
         };
-        said.missed = 0;
-        if said.notice.when != notice.when {
-            (said.since, said.confirmed) = (now, false);
+        stated.missed = 0;
+        if stated.notice.when != notice.when {
+            (stated.since, stated.confirmed) = (now, false);
         }
-        said.confirmed |= now.since(said.since) >= CONFIRMED_AFTER;
-        said.notice = notice;
+        stated.confirmed |= now.since(stated.since) >= CONFIRMED_AFTER;
+        stated.notice = notice;
     }
 
-    fn said(&self, id: &NoticeId) -> Option<&Said> {
-        self.notices.iter().find(|said| said.notice.id == *id)
+    fn stated(&self, id: &NoticeId) -> Option<&StatedNotice> {
+        self.notices.iter().find(|stated| stated.notice.id == *id)
     }
 
     /// Whether the cloud itself calls it completed or cancelled.
@@ -244,7 +247,7 @@ mod tests {
         let stop = interruption(Action::Stop, 1);
         seen.fails(InstanceAction, 1);
         seen.answers(InstanceAction, 1, &[&stop]);
-        assert!(seen.said().all(|said| said.first_answer));
+        assert!(seen.notices().all(|stated| stated.first_answer));
         seen.answers(InstanceAction, 2, &[]);
         seen.fails(InstanceAction, 5);
         assert!(seen.says(&stop.id));
@@ -254,7 +257,7 @@ mod tests {
         seen.answers(InstanceAction, 1, &[]);
         assert!(!seen.says(&stop.id));
         seen.answers(InstanceAction, 1, &[&stop]);
-        assert!(seen.said().all(|said| !said.first_answer), "it comes back");
+        assert!(seen.notices().all(|stated| !stated.first_answer), "it comes back");
     }
 
     #[test]
@@ -292,7 +295,9 @@ mod tests {
         assert!(!seen.says(&over.id));
         seen.answers(TerminationTime, 1, &[&ahead]);
         seen.answers(TerminationTime, 1, &[&over]);
-        assert!(seen.said().all(|said| said.notice.when == over.when) && seen.says(&over.id));
+        assert!(
+            seen.notices().all(|stated| stated.notice.when == over.when) && seen.says(&over.id)
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::drain::progress::Progress;
 pub use crate::drain::verdict::Occasion;
 use crate::drain::verdict::Verdict;
 use crate::kube::identity::Identity;
-use crate::node::Hand;
+use crate::node::FieldManager;
 use crate::node::marks::Change;
 use crate::notice::{Notice, NoticeId, NoticePath};
 use crate::plan::kinds::Basis;
@@ -128,7 +128,7 @@ pub enum Fact {
         /// It was not done.
         dry: bool,
         /// Whose marks these are.
-        by: Hand,
+        by: FieldManager,
     },
     /// The Node cannot be read or changed; tried again.
     NodeFailing(Purpose, String),

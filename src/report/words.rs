@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::drain::verdict::Verdict;
 use crate::node::marks::{Change, Cordon};
 use crate::node::state::STATE_ANNOTATION;
-use crate::node::{EXCLUSION_LABEL, Hand, MOST_TAINTS};
+use crate::node::{EXCLUSION_LABEL, FieldManager, MOST_TAINTS};
 use crate::notice::{Notice, NoticeId};
 use crate::plan::kinds::Basis;
 use crate::report::fact::{Channel, Fact, Level, Occasion, Purpose, Start, Withdrawal};
@@ -118,7 +118,7 @@ impl fmt::Display for Fact {
             Self::Marks { change, dry: true, .. } if change.is_made() => {
                 write!(f, "dry run, not done: {change}")
             }
-            Self::Marks { change, by: Hand::Handler, .. }
+            Self::Marks { change, by: FieldManager::Handler, .. }
                 if **change == Change::Cordon(Cordon::Done) =>
             {
                 write!(

@@ -44,14 +44,14 @@ fn nothing_to_do(lookup: &Lookup<'_>, values: &Values) -> Option<String> {
 
 /// Pods would come back to a node that is still being drained.
 fn rebalance_without_marks(values: &Values) -> Option<String> {
-    let (patience, marks) = (values.rebalance_patience?, values.rebalance_mark_duration?);
+    let (timeout, marks) = (values.rebalance_patience?, values.rebalance_mark_duration?);
     let drains = values.enable_rebalance_draining? && !values.cordon_only?;
-    (drains && marks < patience).then(|| {
+    (drains && marks < timeout).then(|| {
         format!(
             "REBALANCE_MARK_DURATION ({}) must not be shorter than REBALANCE_PATIENCE \
              ({}), or the marks end while the drain goes on",
             written(marks),
-            written(patience)
+            written(timeout)
         )
     })
 }

@@ -57,7 +57,7 @@ pub(super) fn parse(lookup: &mut Lookup<'_>) -> Option<Settings> {
     compare(lookup, &values, lead_times.as_ref());
 
     let v = values;
-    let patience = v.rebalance_patience?;
+    let timeout = v.rebalance_patience?;
     let drains = v.enable_rebalance_draining?;
     Some(Settings {
         node: node?,
@@ -76,7 +76,7 @@ pub(super) fn parse(lookup: &mut Lookup<'_>) -> Option<Settings> {
         policy: Policy {
             marks_only: v.cordon_only?,
             lead_times: lead_times?,
-            rebalance: if drains { Rebalance::Drain { patience } } else { Rebalance::Mark },
+            rebalance: if drains { Rebalance::Drain { timeout } } else { Rebalance::Mark },
             rebalance_marks: v.rebalance_mark_duration?,
         },
         marks: MarkPolicy {

@@ -10,7 +10,7 @@ use crate::json::text;
 use crate::kube::token::Claims;
 use crate::moment::WallTime;
 use crate::node::state::Remembered;
-use crate::node::{Hand, Node, Setter};
+use crate::node::{FieldManager, Node, Setter};
 use crate::notice::{NoticePath, Polled};
 use crate::settings::Settings;
 use crate::source::TokenCheck;
@@ -268,8 +268,8 @@ const FAILURE: Duration = Duration::from_secs(10);
 pub(super) fn marks(name: &str, node: &Node) -> Finding {
     let cordon = match (node.unschedulable, node.cordoned_by) {
         (false, _) => "not cordoned",
-        (true, Setter::Hand(Hand::Handler)) => "cordoned by this handler",
-        (true, Setter::Hand(Hand::Operator)) => "cordoned by the command drain",
+        (true, Setter::Manager(FieldManager::Handler)) => "cordoned by this handler",
+        (true, Setter::Manager(FieldManager::Operator)) => "cordoned by the command drain",
         (true, Setter::Others) => "cordoned by somebody else",
         (true, Setter::Unknown) => "cordoned, it is not known by whom",
     };

@@ -7,13 +7,13 @@ use std::time::Duration;
 use crate::drain::ask::{Budget, Grace, PodRef};
 use crate::drain::limit::Limit;
 use crate::drain::pod::{Controller, OwnPod, Pod, Rules, Tier};
-use crate::drain::{BudgetOverride, Plan};
+use crate::drain::{BudgetOverride, DrainOptions};
 use crate::moment::Moment;
 
 /// A node with its pods and an API server, and what will befall them.
 #[derive(Clone, Debug)]
 pub(crate) struct Cluster {
-    pub(crate) plan: Plan,
+    pub(crate) options: DrainOptions,
     pub(crate) pods: Vec<Life>,
     pub(crate) budgets: Vec<Allowance>,
     pub(crate) faults: Vec<Fault>,
@@ -164,7 +164,7 @@ impl Cluster {
             uid: None,
         };
         Self {
-            plan: Plan {
+            options: DrainOptions {
                 limit: Limit::Deadline(at(secs(120))),
                 margin: MARGIN,
                 rules: Rules {
@@ -203,19 +203,19 @@ impl Cluster {
 
     /// The instance goes so many seconds after the start.
     pub(crate) fn deadline(mut self, seconds: u64) -> Self {
-        self.plan.limit = Limit::Deadline(at(secs(seconds)));
+        self.options.limit = Limit::Deadline(at(secs(seconds)));
         self
     }
 
     /// Nothing happens to the instance; the drain has so many seconds.
     pub(crate) fn timeout(mut self, seconds: u64) -> Self {
-        self.plan.limit = Limit::Timeout(at(secs(seconds)));
+        self.options.limit = Limit::Timeout(at(secs(seconds)));
         self
     }
 
     /// The instance is going already; requests may go on for so many seconds.
     pub(crate) fn at_once(mut self, seconds: u64) -> Self {
-        self.plan.limit = Limit::AtOnce { since: Moment::START, until: at(secs(seconds)) };
+        self.options.limit = Limit::AtOnce { since: Moment::START, until: at(secs(seconds)) };
         self
     }
 

@@ -17,7 +17,7 @@ use crate::drain::tests::properties::{calm_clusters, config};
 use crate::drain::tests::scenarios::are;
 use crate::drain::tests::story::{Known, Story};
 use crate::drain::verdict::{Outcome, Row};
-use crate::drain::{BudgetOverride, Plan};
+use crate::drain::{BudgetOverride, DrainOptions};
 use crate::moment::Moment;
 
 /// The forecast for a cluster as it stands at the start. The answers come from the machine itself, which
@@ -34,7 +34,7 @@ fn foresee(cluster: &Cluster) -> Vec<Forecast> {
         })
         .collect();
     let asking = cluster.clone().but(|it| {
-        it.plan = rehearsal(&cluster.plan, Moment::START, at(secs(30)));
+        it.options = rehearsal(&cluster.options, Moment::START, at(secs(30)));
         it.balanced = None;
         it.pods.retain(|life| life.deleted_by_others.is_none());
         it.pods.iter_mut().for_each(|life| life.pod.tier = Tier::Ordinary);
@@ -43,8 +43,8 @@ fn foresee(cluster: &Cluster) -> Vec<Forecast> {
     assert!(asked.asked().all(|(_, job)| matches!(job.ask, Ask::Evict { dry: true, .. })));
     assert!(pods.iter().filter(|pod| is_asked(pod)).count() == asking.pods.len());
     let hold = cluster.balanced.map(|(_, until)| until);
-    let plan = Plan { load_balancer_hold: hold, ..cluster.plan.clone() };
-    forecast(&plan, Moment::START, &pods, &asked.verdict)
+    let options = DrainOptions { load_balancer_hold: hold, ..cluster.options.clone() };
+    forecast(&options, Moment::START, &pods, &asked.verdict)
 }
 
 /// One line for each pod.
@@ -120,8 +120,8 @@ fn whom_a_setting_keeps_dies_with_the_node() {
     let people =
         || [pod("bare").but(|it| it.controller = None), pod("cache").but(|it| it.empty_dir = true)];
     let cautious = Cluster::with(people()).but(|it| {
-        it.plan.rules.drain_unmanaged = false;
-        it.plan.rules.delete_local_data = false;
+        it.options.rules.drain_unmanaged = false;
+        it.options.rules.delete_local_data = false;
     });
     are(
         &lines(&cautious),
@@ -136,7 +136,7 @@ fn whom_a_setting_keeps_dies_with_the_node() {
 fn a_budget_that_is_never_overridden_lets_its_pod_die_with_the_node() {
     let cluster = Cluster::with([pod("web").covered()]).budget("nothing", 0, None);
     are(
-        &lines(&cluster.but(|it| it.plan.budget_override = BudgetOverride::Never)),
+        &lines(&cluster.but(|it| it.options.budget_override = BudgetOverride::Never)),
         &["web 0–0 - dies with the node LOST: refused, and budgets are not overridden"],
     );
 }
@@ -145,7 +145,7 @@ fn a_budget_that_is_never_overridden_lets_its_pod_die_with_the_node() {
 fn what_the_operator_cuts_is_said_and_no_loss() {
     let cluster = Cluster::with([pod("web").grace(300)]);
     are(
-        &lines(&cluster.but(|it| it.plan.longest_grace = Some(grace(60)))),
+        &lines(&cluster.but(|it| it.options.longest_grace = Some(grace(60)))),
         &["web 0–0 60/60 evicted: its own grace of 300 s is more than the setting allows"],
     );
 }
@@ -199,7 +199,7 @@ fn whom_the_api_server_does_not_let_be_evicted_is_deleted_in_time() {
         &["web 0–0 30/30 deleted LOST: in 88 s, if it is refused until then; not for you"],
     );
     are(
-        &lines(&refused().but(|it| it.plan.budget_override = BudgetOverride::Never)),
+        &lines(&refused().but(|it| it.options.budget_override = BudgetOverride::Never)),
         &[
             "web 0–0 - dies with the node LOST: refused, and no pod is deleted for that: not for you",
         ],
@@ -210,9 +210,9 @@ fn whom_the_api_server_does_not_let_be_evicted_is_deleted_in_time() {
 /// comes or is told to end later.
 fn steady_clusters() -> impl Strategy<Value = Cluster> {
     calm_clusters().prop_map(|mut cluster| {
-        let end = cluster.plan.limit.end().since(Moment::START);
-        cluster.plan.limit = Limit::Deadline(at(secs(end.as_secs())));
-        cluster.plan.dry = false;
+        let end = cluster.options.limit.end().since(Moment::START);
+        cluster.options.limit = Limit::Deadline(at(secs(end.as_secs())));
+        cluster.options.dry = false;
         cluster.pods.retain(|life| matches!(life.arrival, Arrival::At(_)));
         for life in &mut cluster.pods {
             life.arrival = Arrival::At(Duration::ZERO);

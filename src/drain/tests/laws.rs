@@ -86,7 +86,7 @@ fn requests_are_well_formed(story: &Story) -> Finding {
         let left = when.until(story.limit(*when).end_of_grace).saturating_add(ms(500)).as_secs();
         let due = story.grace(known).as_secs().min(left).max(1);
         let due = Grace::new(u32::try_from(due).unwrap()).unwrap();
-        let dry = story.cluster.plan.dry;
+        let dry = story.cluster.options.dry;
         hold!(
             match job.ask {
                 Ask::Evict { grace, dry: is } => grace == due && is == dry,
@@ -176,7 +176,7 @@ fn nobody_dies_who_could_be_deleted(story: &Story) -> Finding {
     // The condition may hang for a second, and then the first eviction for a tenth of what is left.
     let grace_to_act = secs(3);
     for (when, until) in &story.idle {
-        if story.cluster.plan.dry || until <= when || story.end(*when) <= *when {
+        if story.cluster.options.dry || until <= when || story.end(*when) <= *when {
             continue;
         }
         let limit = story.limit(*when);
@@ -265,7 +265,7 @@ fn who_comes_back_is_not_hunted(story: &Story) -> Finding {
         let since = asked.unwrap_or(story.run.ended).min(known.let_be());
         // What a deadline that replaced a timeout has let go is a pod like any other.
         let was_let_be = known.round > 3 && story.limit(known.seen).is_timeout();
-        if story.stays(known, since) || was_let_be || story.cluster.plan.dry {
+        if story.stays(known, since) || was_let_be || story.cluster.options.dry {
             continue;
         }
         let then = story.limit(known.seen);
@@ -353,7 +353,7 @@ fn deadlines_move_earlier(story: &Story) -> Finding {
             "{before:?} became {after:?}"
         );
     }
-    let mut end = story.cluster.plan.limit.end();
+    let mut end = story.cluster.options.limit.end();
     let changes = story.run.trace.iter().filter_map(|(when, did)| match did {
         Did::PulledIn(_) => Some((when, None)),
         Did::TakenOver(_, moved) => Some((when, Some(*moved))),
@@ -545,7 +545,7 @@ fn budgets_are_tried(story: &Story) -> Finding {
                 for (uid, budget) in &refused {
                     let known = &story.pods[uid];
                     let open = known.let_be() > *when && !trying.contains_key(budget);
-                    if story.cluster.plan.dry || !open || known.is_asked(*when) {
+                    if story.cluster.options.dry || !open || known.is_asked(*when) {
                         continue;
                     }
                     let left = when.until(story.own_time(known, *when).min(story.limit(*when).end));
@@ -645,7 +645,7 @@ fn rows_are_true(story: &Story, verdict: &Verdict, then: Moment) -> Finding {
             Certainty::AnswerLost => !answered(ends, accepted) && known.asked.iter().any(lost),
         };
         let is_gone = truth.gone.is_some_and(|gone| gone <= then);
-        let dry = story.cluster.plan.dry;
+        let dry = story.cluster.options.dry;
         let (fits, must_be_gone) = match &row.outcome {
             Outcome::Evicted(certainty) => (asked(evict) && certain(*certainty), true),
             Outcome::Deleted(obstacle, certainty) => {
@@ -821,7 +821,8 @@ fn progress_is_true(story: &Story) -> Finding {
                 just(&pod.uid).is_some_and(|it| *it.1 == Answer::Blocked(Budget::clone(budget)))
             }
             Progress::WouldEvict(pod) => {
-                just(&pod.uid).is_some_and(|it| *it.1 == Answer::Accepted) && story.cluster.plan.dry
+                just(&pod.uid).is_some_and(|it| *it.1 == Answer::Accepted)
+                    && story.cluster.options.dry
             }
             Progress::Gone { pod, after } => {
                 let gone = story.run.truth[&pod.uid].gone;

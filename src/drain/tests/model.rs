@@ -21,7 +21,7 @@ const MOST_STEPS: u32 = 200_000;
 /// Runs a drain to its end.
 pub(super) fn run(cluster: &Cluster) -> Run {
     let mut model = Model::new(cluster);
-    let mut drain = Drain::begin(Moment::START, cluster.plan.clone());
+    let mut drain = Drain::begin(Moment::START, cluster.options.clone());
     drain.node_is(Presence::Present);
     for _ in 0..MOST_STEPS {
         if let Some(verdict) = model.called_off.take() {
@@ -267,7 +267,7 @@ impl<'a> Model<'a> {
             }
             Event::CalledOff => {
                 self.note(Did::CalledOff);
-                for progress in drain.take_told() {
+                for progress in drain.take_progress() {
                     self.note(Did::Told(progress));
                 }
                 self.called_off = Some(drain.call_off(self.now));

@@ -86,7 +86,7 @@ fn returning_clusters() -> impl Strategy<Value = Cluster> {
             for budget in &mut cluster.budgets {
                 budget.update = update.unwrap_or_default();
             }
-            cluster.plan.limit = if cluster.plan.limit.has_deadline() {
+            cluster.options.limit = if cluster.options.limit.has_deadline() {
                 limit::Limit::Deadline(at(secs(end)))
             } else {
                 limit::Limit::Timeout(at(secs(end)))
@@ -165,7 +165,7 @@ pub(super) fn calm_clusters() -> impl Strategy<Value = Cluster> {
     );
     let budgets = vec((select(vec![0, 0, 1, 2]), option::of(span(10_000))), 0..3);
     let watch = (span(3_000), span(300), span(1_000), -1500..1500_i32);
-    let plan = (
+    let options = (
         prop::bool::weighted(0.15),
         option::weighted(0.2, 1..100_u32),
         overrides(),
@@ -173,14 +173,14 @@ pub(super) fn calm_clusters() -> impl Strategy<Value = Cluster> {
     );
     let around =
         (option::weighted(0.9, span(2_000)), 1..250_u64, select(vec![1, 2, 5, 32]), any::<u64>());
-    (vec(lives(), 0..10), budgets, end, stop, watch, plan, around).prop_map(
+    (vec(lives(), 0..10), budgets, end, stop, watch, options, around).prop_map(
         |(
             lives,
             budgets,
             (limit, pulled_in, taken_over),
             (stop, called_off, balanced),
             watch,
-            plan,
+            options,
             (cordoned, latency, free, seed),
         )| {
             let mut cluster = Cluster::with([]);
@@ -188,13 +188,13 @@ pub(super) fn calm_clusters() -> impl Strategy<Value = Cluster> {
                 cluster = cluster.budget(&format!("budget-{number}"), at_once, replaced_after);
             }
             cluster.pods = named(lives, &cluster.budgets);
-            cluster.plan.limit = limit.from(Moment::START);
-            cluster.plan.dry = plan.0;
-            cluster.plan.longest_grace = plan.1.map(grace);
-            cluster.plan.budget_override = plan.2;
-            let rules = &mut cluster.plan.rules;
-            [rules.ignore_daemon_sets, rules.delete_local_data, rules.drain_unmanaged] = plan.3;
-            cluster.plan.seed = seed;
+            cluster.options.limit = limit.from(Moment::START);
+            cluster.options.dry = options.0;
+            cluster.options.longest_grace = options.1.map(grace);
+            cluster.options.budget_override = options.2;
+            let rules = &mut cluster.options.rules;
+            [rules.ignore_daemon_sets, rules.delete_local_data, rules.drain_unmanaged] = options.3;
+            cluster.options.seed = seed;
             cluster.seed = seed;
             cluster.cordoned = cordoned;
             cluster.latency = 1..=latency;

@@ -124,8 +124,8 @@ impl<'a> Story<'a> {
             released: Moment::at(secs(1)),
             limits: vec![Limit::of(
                 Moment::START,
-                cluster.plan.limit,
-                cluster.plan.budget_override,
+                cluster.options.limit,
+                cluster.options.budget_override,
             )],
             called_off: None,
             balanced: None,
@@ -194,12 +194,12 @@ impl<'a> Story<'a> {
                 self.limits.push(Limit { since: when, end, end_of_grace, ..before });
             }
             Did::TakenOver(limit, _) => {
-                let next = Limit::of(when, *limit, self.cluster.plan.budget_override);
+                let next = Limit::of(when, *limit, self.cluster.options.budget_override);
                 self.limits.push(next.after(self.limit(when)));
             }
             Did::CalledOff => self.called_off = Some(when),
             Did::Balanced(until) => {
-                self.balanced = Some((when, *until)).filter(|_| !self.cluster.plan.dry);
+                self.balanced = Some((when, *until)).filter(|_| !self.cluster.options.dry);
             }
             Did::StopAt(moment) => self.stop = Some((when, *moment)),
             Did::Idle { until } => self.idle.push((when, *until)),
@@ -253,7 +253,10 @@ impl<'a> Story<'a> {
     /// The grace that a pod is to get at best.
     pub(super) fn grace(&self, known: &Known) -> Duration {
         let own = secs(u64::from(known.life.pod.grace.max(1)));
-        self.cluster.plan.longest_grace.map_or(own, |longest| own.min(secs(longest.get().into())))
+        self.cluster
+            .options
+            .longest_grace
+            .map_or(own, |longest| own.min(secs(longest.get().into())))
     }
 
     /// D − m − g of a pod, as it stood then.
@@ -292,7 +295,7 @@ impl<'a> Story<'a> {
 
     /// Whether the machine is done with this pod then, as far as it knows.
     pub(super) fn is_done(&self, known: &Known, then: Moment) -> bool {
-        let tried = self.cluster.plan.dry
+        let tried = self.cluster.options.dry
             && known.asked.iter().any(|exchange| {
                 matches!(exchange.answered, Some((when, Answer::Accepted | Answer::Blocked(_)))
                     if when <= then && when < known.let_be())
@@ -336,7 +339,7 @@ impl<'a> Story<'a> {
     }
 
     fn stays_by_rule(&self, known: &Known) -> bool {
-        let (pod, rules) = (&known.life.pod, &self.cluster.plan.rules);
+        let (pod, rules) = (&known.life.pod, &self.cluster.options.rules);
         let own = pod.reference.namespace == "kube-system" && pod.reference.name == "handler";
         let by_rule = match &pod.controller {
             Some(Controller::DaemonSet(_)) => rules.ignore_daemon_sets || known.late,

@@ -68,7 +68,11 @@ fn node(unschedulable: bool, by_hand: Option<&str>) -> NodeAnswer {
     NodeAnswer::Is(Box::new(Node {
         resource_version: "7".to_owned(),
         unschedulable,
-        cordoned_by: if unschedulable { Setter::Hand(Hand::Operator) } else { Setter::Unknown },
+        cordoned_by: if unschedulable {
+            Setter::Manager(FieldManager::Operator)
+        } else {
+            Setter::Unknown
+        },
         taints: Vec::new(),
         too_many_taints: false,
         exclusion: None,
@@ -192,7 +196,7 @@ fn evicting(limit: Limit) -> Run {
     assert!(
         patch.text.contains("k8s-spot-handler/by-hand") && patch.text.contains("unschedulable")
     );
-    assert_eq!(patch.hand, Hand::Operator);
+    assert_eq!(patch.manager, FieldManager::Operator);
     it.observe(at(0), News::Node(node(true, None)));
     let cordoned = orders(&mut it, at(0));
     let follows = |orders: &[Order]| orders.iter().any(|it| matches!(it, Order::FollowPods(_)));
@@ -383,7 +387,11 @@ fn restored(config: &Config, read: &Node, answer: &NodeAnswer) -> (Success, Vec<
 
 fn read(state: Option<&str>) -> Node {
     let NodeAnswer::Is(node) = node(true, None) else { panic!() };
-    Node { cordoned_by: Setter::Hand(Hand::Handler), state: Remembered::parse(state), ..*node }
+    Node {
+        cordoned_by: Setter::Manager(FieldManager::Handler),
+        state: Remembered::parse(state),
+        ..*node
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::handler::tests::script::{Edit, NODE, Script};
 use crate::node::marks::Patch;
 use crate::node::state::{Remembered, STATE_ANNOTATION};
-use crate::node::{EXCLUSION_LABEL, Hand, Node, NodeAnswer, Setter, Taint};
+use crate::node::{EXCLUSION_LABEL, FieldManager, Node, NodeAnswer, Setter, Taint};
 
 /// The Node, as the API server keeps it.
 #[derive(Clone, Debug)]
@@ -75,7 +75,7 @@ impl Object {
         }
         let was_cordoned = self.is_cordoned();
         merge(&mut self.json, &patch);
-        self.noted_cordon(was_cordoned, Setter::Hand(Hand::Handler));
+        self.noted_cordon(was_cordoned, Setter::Manager(FieldManager::Handler));
         self.changed();
         NodeAnswer::Is(self.read())
     }

@@ -84,7 +84,7 @@ fn every_notice(scripts: impl Strategy<Value = Script>) -> impl Strategy<Value =
     );
     let rebalance = prop_oneof![
         Just(Rebalance::Mark),
-        (10..150_u64).prop_map(|patience| Rebalance::Drain { patience: secs(patience) }),
+        (10..150_u64).prop_map(|patience| Rebalance::Drain { timeout: secs(patience) }),
     ];
     let policy = (prop::bool::weighted(0.1), rebalance, 10..200_u64, vec(5..200_u64, 5));
     let effects = [TaintEffect::NoSchedule, TaintEffect::PreferNoSchedule, TaintEffect::NoExecute];

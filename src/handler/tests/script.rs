@@ -304,7 +304,7 @@ impl Script {
     /// so many seconds.
     pub(super) fn recommended(self, patience: u64, marks: u64) -> Self {
         self.path_says(NoticePath::Rebalance, 10, Says::Recommended).but(|it| {
-            it.config.policy.rebalance = Rebalance::Drain { patience: secs(patience) };
+            it.config.policy.rebalance = Rebalance::Drain { timeout: secs(patience) };
             it.config.policy.rebalance_marks = secs(marks);
         })
     }

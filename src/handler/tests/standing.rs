@@ -157,7 +157,7 @@ fn meant(notice: &Notice, reading: Reading, policy: &Policy) -> (Moment, Option<
         }
         NoticeId::Rebalance => match policy.rebalance {
             Rebalance::Mark => (now, None),
-            Rebalance::Drain { patience } => (now, Some(Limit::Timeout(now + patience))),
+            Rebalance::Drain { timeout } => (now, Some(Limit::Timeout(now + timeout))),
         },
     };
     (from, if policy.marks_only { None } else { limit })

@@ -12,7 +12,7 @@ use crate::node::EXCLUSION_LABEL;
 use crate::node::marks::Patch;
 use crate::node::state::Remembered;
 use crate::node::state::STATE_ANNOTATION;
-use crate::node::{Hand, MOST_TAINTS, Node, Setter, Taint};
+use crate::node::{FieldManager, MOST_TAINTS, Node, Setter, Taint};
 
 const GRACE: Grace = NonZeroU32::MIN;
 const EVICT: Ask = Ask::Evict { grace: GRACE, dry: false };
@@ -317,7 +317,7 @@ fn a_node_with_long_lists_is_read_as_one_without() {
     }
     let ours = r#"{"manager":"k8s-spot-handler","fieldsV1":{"f:spec":{"f:unschedulable":{}}}}"#;
     let long = node_with("/metadata/managedFields", ours, 20_000);
-    assert_eq!(long.cordoned_by, Setter::Hand(Hand::Handler));
+    assert_eq!(long.cordoned_by, Setter::Manager(FieldManager::Handler));
 }
 
 #[test]
@@ -365,7 +365,7 @@ fn a_node_is_read_with_what_we_need_of_it() {
         ..plain.clone()
     };
     assert_eq!(is(&whole), marked);
-    whole["metadata"]["annotations"] = json!({Hand::Operator.annotation(): "{}"});
+    whole["metadata"]["annotations"] = json!({FieldManager::Operator.annotation(): "{}"});
     let (state, by_hand) = (Remembered::Nothing, Remembered::Unreadable);
     assert_eq!(is(&whole), Node { state, by_hand, ..marked });
     whole["spec"] = json!({});
@@ -393,16 +393,18 @@ fn who_cordoned_a_node_is_read_from_its_managed_fields() {
             other => panic!("{other:?}"),
         }
     };
-    let (ours, theirs) =
-        ((Hand::Handler.field_manager(), "f:unschedulable"), ("kubectl", "f:unschedulable"));
+    let (ours, theirs) = (
+        (FieldManager::Handler.field_manager(), "f:unschedulable"),
+        ("kubectl", "f:unschedulable"),
+    );
     assert_eq!(by(&[]), Setter::Unknown);
     assert_eq!(
-        by(&[(Hand::Handler.field_manager(), "f:taints"), ("kubelet", "f:providerID")]),
+        by(&[(FieldManager::Handler.field_manager(), "f:taints"), ("kubelet", "f:providerID")]),
         Setter::Unknown
     );
-    assert_eq!(by(&[("kubelet", "f:providerID"), ours]), Setter::Hand(Hand::Handler));
-    let operators = (Hand::Operator.field_manager(), "f:unschedulable");
-    assert_eq!(by(&[operators]), Setter::Hand(Hand::Operator));
+    assert_eq!(by(&[("kubelet", "f:providerID"), ours]), Setter::Manager(FieldManager::Handler));
+    let operators = (FieldManager::Operator.field_manager(), "f:unschedulable");
+    assert_eq!(by(&[operators]), Setter::Manager(FieldManager::Operator));
     assert_eq!(by(&[ours, operators]), Setter::Others);
     assert_eq!(by(&[theirs]), Setter::Others);
     assert_eq!(by(&[ours, theirs]), Setter::Others);
@@ -449,7 +451,10 @@ fn a_node_that_cannot_be_had_says_what_is_missing() {
         why,
         format!("GET /api/v1/nodes/n: 403: {message}; `get` on `nodes` must be granted")
     );
-    let patch = patch_node("n", &Patch { text: "{}".into(), taints: false, hand: Hand::Handler });
+    let patch = patch_node(
+        "n",
+        &Patch { text: "{}".into(), taints: false, manager: FieldManager::Handler },
+    );
     let why = failed(node("n", &patch, &reply(403, forbidden)));
     assert!(why.ends_with("; `patch` on `nodes` must be granted"), "{why}");
     assert_eq!(node("n", &patch, &reply(409, "")), NodeAnswer::Conflict);

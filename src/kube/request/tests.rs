@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::node::Hand;
+use crate::node::FieldManager;
 
 fn job(ask: Ask) -> Job {
     let pod = PodRef { namespace: "shop".into(), name: "web-7d4b".into(), uid: "u-1".into() };
@@ -141,7 +141,7 @@ fn the_node_is_read_and_patched_where_it_is() {
     let patch = Patch {
         text: r#"{"spec":{"unschedulable":true}}"#.into(),
         taints: false,
-        hand: Hand::Handler,
+        manager: FieldManager::Handler,
     };
     let request = patch_node("n", &patch);
     assert_eq!(request.to_string(), "PATCH /api/v1/nodes/n");

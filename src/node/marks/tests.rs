@@ -30,7 +30,12 @@ fn marks(id: &NoticeId, policy: MarkPolicy) -> Marks {
 }
 
 fn none() -> Marks {
-    Marks { hand: Hand::Handler, reason: None, boot_id: "boot-1".to_owned(), notices: Vec::new() }
+    Marks {
+        manager: FieldManager::Handler,
+        reason: None,
+        boot_id: "boot-1".to_owned(),
+        notices: Vec::new(),
+    }
 }
 
 fn known(progress: Progress) -> Known {
@@ -72,7 +77,7 @@ fn patched(marks: &Marks, node: &Node, renew: bool) -> (Node, Vec<Change>) {
         assert!(*value == true || value.is_null(), "{body}");
         after.unschedulable = *value == true;
         after.cordoned_by =
-            if after.unschedulable { Setter::Hand(marks.hand) } else { Setter::Unknown };
+            if after.unschedulable { Setter::Manager(marks.manager) } else { Setter::Unknown };
     }
     if let Some(taints) = official.spec.and_then(|spec| spec.taints) {
         let read = |taint: k8s_openapi::api::core::v1::Taint| Taint {
@@ -89,12 +94,12 @@ fn patched(marks: &Marks, node: &Node, renew: bool) -> (Node, Vec<Change>) {
     let annotations: BTreeMap<String, Option<String>> =
         serde_json::from_value(raw["metadata"]["annotations"].clone()).unwrap();
     assert_eq!(annotations.len(), 1, "only its own: {body}");
-    let noted = Remembered::parse(annotations[marks.hand.annotation()].as_deref());
+    let noted = Remembered::parse(annotations[marks.manager.annotation()].as_deref());
     assert_ne!(noted, Remembered::Unreadable, "{body}");
     assert_eq!(noted.state().is_some_and(|state| state.excluded), excluded);
-    match marks.hand {
-        Hand::Handler => after.state = noted,
-        Hand::Operator => after.by_hand = noted,
+    match marks.manager {
+        FieldManager::Handler => after.state = noted,
+        FieldManager::Operator => after.by_hand = noted,
     }
     (after, changes)
 }
@@ -249,11 +254,15 @@ fn what_is_only_noted_sets_nothing_again() {
 
 fn by_hand() -> Marks {
     let set = MarkSet { cordon: true, taint: None, exclusion: true };
-    Marks { hand: Hand::Operator, reason: Some(Reason { cause: Cause::ByHand, set }), ..none() }
+    Marks {
+        manager: FieldManager::Operator,
+        reason: Some(Reason { cause: Cause::ByHand, set }),
+        ..none()
+    }
 }
 
-fn unmark(hand: Hand) -> Marks {
-    Marks { hand, ..none() }
+fn unmark(manager: FieldManager) -> Marks {
+    Marks { manager, ..none() }
 }
 
 #[test]
@@ -261,10 +270,10 @@ fn the_handler_leaves_what_an_operator_set() {
     let (drained, _) = patched(&by_hand(), &bare(), true);
     let (both, changes) = patched(&marks(&STOP, ALL), &drained, true);
     assert!(changes.contains(&Change::Cordon(Cordon::Foreign)), "{changes:?}");
-    let (after, _) = patched(&unmark(Hand::Handler), &both, false);
+    let (after, _) = patched(&unmark(FieldManager::Handler), &both, false);
     assert!(after.unschedulable && after.exclusion.is_some());
-    assert_eq!(after.remembered(Hand::Handler), &Remembered::Nothing);
-    let (after, changes) = patched(&unmark(Hand::Operator), &after, false);
+    assert_eq!(after.remembered(FieldManager::Handler), &Remembered::Nothing);
+    let (after, changes) = patched(&unmark(FieldManager::Operator), &after, false);
     assert!(changes.contains(&Change::Uncordoned), "{changes:?}");
     assert_eq!(after, bare());
 }
@@ -274,10 +283,10 @@ fn what_the_handler_set_outlasts_its_notice_where_an_operator_wants_it_too() {
     let (marked, _) = patched(&marks(&STOP, ALL), &bare(), true);
     let (both, changes) = patched(&by_hand(), &marked, true);
     assert!(changes.contains(&Change::Cordon(Cordon::Kept)), "{changes:?}");
-    let (after, changes) = patched(&unmark(Hand::Handler), &both, false);
+    let (after, changes) = patched(&unmark(FieldManager::Handler), &both, false);
     assert!(changes.contains(&Change::CordonStays), "{changes:?}");
     assert!(after.unschedulable && after.exclusion.is_some() && after.taints.is_empty());
-    let (after, changes) = patched(&unmark(Hand::Operator), &after, false);
+    let (after, changes) = patched(&unmark(FieldManager::Operator), &after, false);
     assert!(changes.contains(&Change::Uncordoned), "{changes:?}");
     assert_eq!(after, bare());
 }
@@ -285,7 +294,7 @@ fn what_the_handler_set_outlasts_its_notice_where_an_operator_wants_it_too() {
 #[test]
 fn an_operator_without_a_note_lifts_no_cordon_of_the_handler() {
     let (marked, _) = patched(&marks(&STOP, ALL), &bare(), true);
-    let (after, changes) = patched(&unmark(Hand::Operator), &marked, false);
+    let (after, changes) = patched(&unmark(FieldManager::Operator), &marked, false);
     assert_eq!((after, changes), (marked, Vec::new()));
 }
 

@@ -208,7 +208,7 @@ mod tests {
 
     use super::*;
     use crate::kube::stand_in::{LONG, StandIn};
-    use crate::node::Hand;
+    use crate::node::FieldManager;
     use crate::node::marks::{Change, Cordon};
     use crate::report::envelope::Envelopes;
     use crate::report::fact::Fact;
@@ -268,7 +268,7 @@ mod tests {
 
         fn cordoned(&mut self) {
             let change = Box::new(Change::Cordon(Cordon::Done));
-            self.tell(Fact::Marks { change, dry: false, by: Hand::Handler });
+            self.tell(Fact::Marks { change, dry: false, by: FieldManager::Handler });
         }
 
         /// What was asked and told until everything is written.

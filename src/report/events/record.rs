@@ -191,7 +191,7 @@ mod tests {
     use super::*;
     use crate::drain::ask::Budget;
     use crate::drain::verdict::{Outcome, Reason, Row};
-    use crate::node::Hand;
+    use crate::node::FieldManager;
     use crate::notice::{Action, NoticeId};
     use crate::plan::kinds::Basis;
     use crate::report::samples::{STOP, TERMINATE, last_of, moved, pod, seen, taken_over};
@@ -293,7 +293,7 @@ mod tests {
     #[test]
     fn a_dry_run_and_what_is_of_no_interest_make_none() {
         let change = Box::new(Change::Cordon(Cordon::Done));
-        let marks = |dry| Fact::Marks { change: change.clone(), dry, by: Hand::Handler };
+        let marks = |dry| Fact::Marks { change: change.clone(), dry, by: FieldManager::Handler };
         assert_eq!(event(&marks(true)), None);
         assert_eq!(event(&marks(false)).unwrap().reason, "Cordon");
         assert_eq!(event(&Fact::NodeFailing(Purpose::Recall, String::new())), None);

@@ -50,17 +50,17 @@ fn with_no_kind_at_all_there_is_nothing_to_do() {
 #[test]
 fn rebalance_draining_wins_over_monitoring() {
     let rebalance = |arguments: &[&str]| good(arguments, &[]).policy.rebalance;
-    let patience = 30 * MINUTE;
+    let timeout = 30 * MINUTE;
     assert_eq!(rebalance(&["--enable-rebalance-monitoring"]), Rebalance::Mark);
     for arguments in [
         &["--enable-rebalance-draining"][..],
         &["--enable-rebalance-draining", "--enable-rebalance-monitoring=false"],
         &["--enable-rebalance-draining", "--enable-rebalance-monitoring"],
     ] {
-        assert_eq!(rebalance(arguments), Rebalance::Drain { patience }, "{arguments:?}");
+        assert_eq!(rebalance(arguments), Rebalance::Drain { timeout }, "{arguments:?}");
     }
     let patient = rebalance(&["--enable-rebalance-draining", "--rebalance-patience=59m"]);
-    assert_eq!(patient, Rebalance::Drain { patience: 59 * MINUTE });
+    assert_eq!(patient, Rebalance::Drain { timeout: 59 * MINUTE });
 }
 
 #[test]

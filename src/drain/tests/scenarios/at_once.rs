@@ -32,7 +32,7 @@ fn one_refusal_of_a_budget_is_enough() {
 #[test]
 fn a_budget_that_is_not_to_be_overridden_is_not() {
     let cluster = Cluster::with([pod("a").covered()]).budget("web", 0, None).at_once(20);
-    let run = run(&cluster.but(|it| it.plan.budget_override = BudgetOverride::Never));
+    let run = run(&cluster.but(|it| it.options.budget_override = BudgetOverride::Never));
     are(&run.deeds(), &["0.0 a evict 1"]);
     are(&run.outcomes(), &["a still there, refused by disruption budget shop/web"]);
 }

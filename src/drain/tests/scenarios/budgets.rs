@@ -93,7 +93,7 @@ fn a_budget_that_never_frees_is_overridden_when_the_pods_own_time_is_up() {
 #[test]
 fn a_budget_is_not_overridden_if_it_is_never_to_be() {
     let cluster = Cluster::with([pod("a").covered()]).budget("web", 0, None);
-    let run = run(&cluster.but(|it| it.plan.budget_override = BudgetOverride::Never));
+    let run = run(&cluster.but(|it| it.options.budget_override = BudgetOverride::Never));
     are(&run.deeds(), &["0.0 a evict 30"]);
     are(&run.outcomes(), &["a still there, refused by disruption budget shop/web"]);
     let last = run.asked().last().unwrap().0;

@@ -1,6 +1,6 @@
 //! What was noticed will not happen.
 
-use crate::drain::Plan;
+use crate::drain::DrainOptions;
 use crate::drain::ask::{Answer, Budget};
 use crate::drain::machine::{Drain, Presence, Step};
 use crate::drain::pod::Tier;
@@ -56,8 +56,8 @@ fn a_request_under_way_may_have_told_its_pod_to_end() {
 /// A drain of two pods, both asked, of which one was refused.
 fn half_way() -> Drain {
     let cluster = Cluster::with([pod("a"), pod("b")]);
-    let plan: Plan = cluster.plan;
-    let mut drain = Drain::begin(Moment::START, plan);
+    let options: DrainOptions = cluster.options;
+    let mut drain = Drain::begin(Moment::START, options);
     drain.node_is(Presence::Present);
     drain.release(Moment::START);
     drain.set_begins();
@@ -81,7 +81,7 @@ fn what_was_still_to_be_reported_is_not_lost() {
     let mut drain = half_way();
     let verdict = drain.call_off(at(secs(2)));
     assert_eq!((verdict.end, verdict.took), (Some(End::CalledOff), secs(2)));
-    let told: Vec<Progress> = drain.take_told().collect();
+    let told: Vec<Progress> = drain.take_progress().collect();
     assert!(matches!(told[..], [Progress::Blocked { .. }]), "{told:?}");
 }
 
@@ -95,6 +95,6 @@ fn a_drain_that_had_nobody_to_drain_yet_is_clean_when_it_is_called_off() {
 #[test]
 fn a_dry_run_can_be_called_off() {
     let cluster = Cluster::with([pod("a"), pod("dns").tier(Tier::ClusterCritical).late(4)]);
-    let cluster = cluster.but(|it| (it.plan.dry, it.called_off) = (true, Some(ms(20))));
+    let cluster = cluster.but(|it| (it.options.dry, it.called_off) = (true, Some(ms(20))));
     are(&run(&cluster).outcomes(), &["a called off"]);
 }

@@ -65,7 +65,7 @@ fn what_was_answered_last_is_what_kept_a_pod() {
 #[test]
 fn the_handler_does_not_end_itself_though_it_learns_late_who_it_is() {
     let cluster = Cluster::with([pod("self").covered()]).budget("web", 0, None);
-    let mut drain = Drain::begin(Moment::START, cluster.plan.clone());
+    let mut drain = Drain::begin(Moment::START, cluster.options.clone());
     drain.node_is(Presence::Present);
     drain.release(Moment::START);
     drain.set_begins();

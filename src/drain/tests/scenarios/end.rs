@@ -19,7 +19,7 @@ fn the_verdict_at_the_deadline_names_each_reason() {
     let cluster = cluster.budget("web", 0, None).deadline(20);
     let cluster = cluster.fault(0..=20, Wrong::Busy(None)).only(Some(1), None);
     let cluster = cluster.fault(0..=20, Wrong::Unauthorized).only(Some(2), None);
-    let run = run(&cluster.but(|it| it.plan.budget_override = BudgetOverride::Never));
+    let run = run(&cluster.but(|it| it.options.budget_override = BudgetOverride::Never));
     are(
         &run.outcomes(),
         &[
@@ -64,7 +64,7 @@ fn a_stop_neither_moves_the_deadline_nor_shortens_a_grace() {
 }
 
 fn run_dry(cluster: Cluster) -> Run {
-    run(&cluster.but(|it| it.plan.dry = true))
+    run(&cluster.but(|it| it.options.dry = true))
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn a_grace_of_zero_counts_as_one() {
 #[test]
 fn the_operators_grace_only_shortens() {
     let cluster = Cluster::with([pod("a").grace(10), pod("b").grace(60)]);
-    let run = run(&cluster.but(|it| it.plan.longest_grace = Some(grace(20))));
+    let run = run(&cluster.but(|it| it.options.longest_grace = Some(grace(20))));
     are(&run.requests(), &["0.0 a evict 10", "0.0 b evict 20"]);
 }
 

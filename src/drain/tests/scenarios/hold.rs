@@ -44,7 +44,7 @@ fn a_hold_is_cut_by_the_deadline_that_takes_over() {
 #[test]
 fn a_budget_is_not_tried_again_during_a_hold() {
     let cluster = Cluster::with([pod("a").covered()]).budget("web", 0, None).balanced(1..=20);
-    let run = run(&cluster.but(|it| it.plan.budget_override = BudgetOverride::Never));
+    let run = run(&cluster.but(|it| it.options.budget_override = BudgetOverride::Never));
     let within = |seconds: u64| run.asked().filter(|(when, _)| *when < at(secs(seconds))).count();
     assert!(within(1) > 1 && within(20) == within(1) && within(22) > within(20));
 }
@@ -58,6 +58,6 @@ fn whoever_ends_too_late_is_hurried_during_a_hold() {
 #[test]
 fn a_dry_run_waits_for_no_load_balancer() {
     let cluster = Cluster::with([pod("a")]).balanced(0..=20);
-    let run = run(&cluster.but(|it| it.plan.dry = true));
+    let run = run(&cluster.but(|it| it.options.dry = true));
     are(&run.requests(), &["0.0 a evict 30 dry"]);
 }

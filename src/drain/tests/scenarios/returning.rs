@@ -172,7 +172,7 @@ fn who_runs_on_may_end_by_itself() {
 
 #[test]
 fn an_eviction_counts_though_a_late_report_brings_its_pod_back() {
-    let mut drain = Drain::begin(Moment::START, Cluster::with([]).plan);
+    let mut drain = Drain::begin(Moment::START, Cluster::with([]).options);
     drain.node_is(Presence::Present);
     drain.release(Moment::START);
     drain.set_begins();

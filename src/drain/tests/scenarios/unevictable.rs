@@ -82,7 +82,8 @@ fn an_eviction_without_answer_is_given_up_when_the_deadline_comes_nearer() {
 #[test]
 fn an_operator_who_wants_nobody_deleted_gets_that_whatever_keeps_the_pod() {
     for what in [Wrong::Forbidden, Wrong::Busy(None), Wrong::Silent { carried_out: false }] {
-        let run = run(&unevictable(what).but(|it| it.plan.budget_override = BudgetOverride::Never));
+        let run =
+            run(&unevictable(what).but(|it| it.options.budget_override = BudgetOverride::Never));
         are(&run.deeds(), &["0.0 a evict 30", "0.0 b evict 30"]);
         assert!(matches!(run.verdict.rows[0].outcome, Outcome::StillThere(_)));
     }
@@ -110,7 +111,7 @@ fn what_kept_a_pod_stays_the_reason_though_its_deletion_fails_at_first() {
 fn where_nobody_is_deleted_an_answer_is_waited_for_beyond_the_pods_own_time() {
     let silent = Wrong::Silent { carried_out: false };
     let cluster = Cluster::with([pod("a")]).fault(0..=120, silent);
-    let run = run(&cluster.but(|it| it.plan.budget_override = BudgetOverride::Never));
+    let run = run(&cluster.but(|it| it.options.budget_override = BudgetOverride::Never));
     are(&run.requests(), &["0.0 a evict 30", "62.1 a evict 30"]);
     are(&run.outcomes(), &["a still there, no answer in time"]);
 }

@@ -59,7 +59,7 @@ fn without_a_complete_set_nothing_is_said_to_be_empty() {
 
 #[test]
 fn a_pod_that_cannot_be_read_keeps_the_verdict_from_being_clean() {
-    let mut drain = Drain::begin(Moment::START, Cluster::with([]).plan);
+    let mut drain = Drain::begin(Moment::START, Cluster::with([]).options);
     drain.set_begins();
     drain.pod_unread(None, "too long".to_owned());
     drain.set_complete(Moment::START);
@@ -72,7 +72,7 @@ fn a_pod_that_cannot_be_read_keeps_the_verdict_from_being_clean() {
 
 #[test]
 fn a_set_with_a_pod_that_cannot_be_read_makes_no_pod_gone() {
-    let mut drain = Drain::begin(Moment::START, Cluster::with([]).plan);
+    let mut drain = Drain::begin(Moment::START, Cluster::with([]).options);
     drain.set_begins();
     drain.pod_seen(Moment::START, pod("a").pod);
     drain.set_complete(Moment::START);
@@ -88,7 +88,7 @@ fn a_set_with_a_pod_that_cannot_be_read_makes_no_pod_gone() {
 
 #[test]
 fn a_pod_that_cannot_be_read_counts_once_however_often_it_changes() {
-    let mut drain = Drain::begin(Moment::START, Cluster::with([]).plan);
+    let mut drain = Drain::begin(Moment::START, Cluster::with([]).options);
     let unread = |drain: &Drain| drain.verdict(at(secs(1))).unread;
     drain.set_begins();
     for _ in 0..10 {
@@ -117,7 +117,7 @@ fn a_pod_that_cannot_be_read_counts_once_however_often_it_changes() {
 
 /// The pod `a` is all there is, and was asked.
 fn a_was_asked() -> Drain {
-    let mut drain = Drain::begin(Moment::START, Cluster::with([]).plan);
+    let mut drain = Drain::begin(Moment::START, Cluster::with([]).options);
     drain.node_is(Presence::Present);
     drain.release(Moment::START);
     drain.set_begins();

@@ -96,8 +96,8 @@ fn kubectls_rules_with_the_defaults_of_a_dying_node() {
 #[test]
 fn kubectls_rules_with_its_own_defaults() {
     let run = run(&special_pods().but(|it| {
-        it.plan.rules.drain_unmanaged = false;
-        it.plan.rules.delete_local_data = false;
+        it.options.rules.drain_unmanaged = false;
+        it.options.rules.delete_local_data = false;
     }));
     are(&run.deeds(), &["0.0 done-logs evict 30"]);
     are(
@@ -115,7 +115,7 @@ fn kubectls_rules_with_its_own_defaults() {
 
 #[test]
 fn who_is_to_go_is_said_once_when_the_first_set_is_complete() {
-    let cluster = special_pods().but(|it| it.plan.rules.drain_unmanaged = false);
+    let cluster = special_pods().but(|it| it.options.rules.drain_unmanaged = false);
     let run = run(&cluster.but(|it| it.pods.push(pod("late").late(4))));
     let listed = run.told().filter_map(|(_, progress)| match progress {
         Progress::Listed { to_go, left_alone } => Some((to_go, *left_alone, progress.to_string())),
@@ -132,14 +132,14 @@ fn who_is_to_go_is_said_once_when_the_first_set_is_complete() {
 fn pods_of_daemon_sets_go_if_they_are_to_but_not_their_replacements() {
     let replacement = pod("logs-2").of_daemon_set().late(4);
     let cluster = Cluster::with([pod("logs-1").of_daemon_set(), replacement]);
-    let run = run(&cluster.but(|it| it.plan.rules.ignore_daemon_sets = false));
+    let run = run(&cluster.but(|it| it.options.rules.ignore_daemon_sets = false));
     are(&run.requests(), &["0.0 logs-1 evict 30"]);
     are(&run.outcomes(), &["logs-1 evicted", "logs-2 left alone, DaemonSet logs"]);
 }
 
 #[test]
 fn the_own_pod_tells_how_long_this_process_has() {
-    let mut drain = Drain::begin(Moment::START, Cluster::with([]).plan);
+    let mut drain = Drain::begin(Moment::START, Cluster::with([]).options);
     assert_eq!(drain.own_grace, None);
     for life in special_pods().pods {
         drain.pod_seen(Moment::START, life.grace(150).pod);
@@ -150,11 +150,13 @@ fn the_own_pod_tells_how_long_this_process_has() {
 #[test]
 fn the_own_pod_may_be_known_late() {
     let cluster = special_pods();
-    let mut plan = cluster.plan;
-    let own =
-        std::mem::replace(&mut plan.rules.own, OwnPod { namespace: None, name: None, uid: None });
-    plan.rules.ignore_daemon_sets = false;
-    let mut drain = Drain::begin(Moment::START, plan);
+    let mut options = cluster.options;
+    let own = std::mem::replace(
+        &mut options.rules.own,
+        OwnPod { namespace: None, name: None, uid: None },
+    );
+    options.rules.ignore_daemon_sets = false;
+    let mut drain = Drain::begin(Moment::START, options);
     drain.set_begins();
     drain.pod_seen(Moment::START, cluster.pods[0].clone().grace(150).pod);
     drain.own_pod(own);

@@ -371,7 +371,7 @@ fn a_newer_recommendation_marks_anew() {
 #[test]
 fn a_newer_recommendation_drains_anew() {
     let script = again(script()).but(|it| {
-        it.config.policy.rebalance = crate::plan::kinds::Rebalance::Drain { patience: secs(60) };
+        it.config.policy.rebalance = crate::plan::kinds::Rebalance::Drain { timeout: secs(60) };
     });
     are(
         &run(&script.pods([pod("a"), pod("b").late(150)])).lines_with(&["notice", "evict"]),

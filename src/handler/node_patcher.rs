@@ -12,7 +12,7 @@ use crate::plan::Renewal;
 
 /// What the Node is to bear, and how far that has come.
 #[derive(Debug)]
-pub struct Marker {
+pub struct NodePatcher {
     /// Nothing is written.
     dry: bool,
     /// `None`: the Node stays as it is.
@@ -56,7 +56,7 @@ enum Phase {
 
 /// What the marker does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Move {
+pub enum PatcherStep {
     /// The Node is to be read.
     Read,
     /// The Node is to be changed.
@@ -74,7 +74,7 @@ pub enum Move {
 
 /// What an answer has led to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum PatcherEvent {
     /// The Node was read, as told.
     Read(Box<Node>),
     /// It fails, and is tried again.
@@ -92,7 +92,7 @@ const CONFLICT_PAUSE: Duration = Duration::from_secs(2);
 
 const RETRIES: Backoff = Backoff::from_millis(200, 30_000);
 
-impl Marker {
+impl NodePatcher {
     /// The Node is to be read once, whatever is wanted then: what an earlier process did stands there.
     pub fn new(dry: bool) -> Self {
         Self {
@@ -148,11 +148,11 @@ impl Marker {
     }
 
     /// What is to be done now. A request is under way from now on.
-    pub fn next(&mut self, now: Moment) -> Option<Move> {
+    pub fn next(&mut self, now: Moment) -> Option<PatcherStep> {
         match std::mem::replace(&mut self.phase, Phase::Settled) {
             Phase::ToRead(due) if due <= now => {
                 self.phase = Phase::Reading;
-                Some(Move::Read)
+                Some(PatcherStep::Read)
             }
             Phase::Read(node) => {
                 let draft = self.wanted.as_ref().map(|marks| match self.taints {
@@ -164,7 +164,7 @@ impl Marker {
                     Some(patch) => {
                         self.excluding |= draft.changes.contains(&Change::Excluded);
                         self.phase = Phase::Patching(draft);
-                        Some(Move::Patch(patch))
+                        Some(PatcherStep::Patch(patch))
                     }
                     None => Some(self.settled(draft)),
                 }
@@ -177,7 +177,7 @@ impl Marker {
         }
     }
 
-    /// When to ask [`Marker::next`] again; `None`: not before an answer.
+    /// When to ask [`NodePatcher::next`] again; `None`: not before an answer.
     pub fn wake(&self) -> Option<Moment> {
         match self.phase {
             Phase::ToRead(due) => Some(due),
@@ -217,10 +217,10 @@ impl Marker {
         answer: NodeAnswer,
         longest_pause: Duration,
         jitter: &mut fastrand::Rng,
-    ) -> Option<Event> {
+    ) -> Option<PatcherEvent> {
         match (answer, std::mem::replace(&mut self.phase, Phase::Settled)) {
             (NodeAnswer::Is(node), Phase::Reading) => {
-                let read = Event::Read(node.clone());
+                let read = PatcherEvent::Read(node.clone());
                 self.phase = Phase::Read(node);
                 Some(read)
             }
@@ -250,7 +250,7 @@ impl Marker {
             {
                 self.taints = Taints::Forbidden;
                 self.phase = Phase::ToRead(now);
-                Some(Event::TaintForbidden(why))
+                Some(PatcherEvent::TaintForbidden(why))
             }
             (
                 NodeAnswer::Missing(why) | NodeAnswer::Forbidden(why) | NodeAnswer::Failed(why),
@@ -264,9 +264,9 @@ impl Marker {
     }
 }
 
-impl Marker {
+impl NodePatcher {
     /// The Node is as it is to be.
-    fn settled(&mut self, Draft { changes, excluded, .. }: Draft) -> Move {
+    fn settled(&mut self, Draft { changes, excluded, .. }: Draft) -> PatcherStep {
         let load_balancers = match excluded {
             true if self.excluding => LoadBalancers::LeftNow,
             true => LoadBalancers::LeftBefore,
@@ -275,7 +275,7 @@ impl Marker {
         self.excluding = false;
         (self.phase, self.renew, self.conflicts) = (Phase::Settled, false, 0);
         self.backoff.reset();
-        Move::Settled { changes, load_balancers, failed: std::mem::take(&mut self.failed) }
+        PatcherStep::Settled { changes, load_balancers, failed: std::mem::take(&mut self.failed) }
     }
 
     fn failed(
@@ -284,10 +284,10 @@ impl Marker {
         why: String,
         longest_pause: Duration,
         jitter: &mut fastrand::Rng,
-    ) -> Event {
+    ) -> PatcherEvent {
         self.phase = Phase::ToRead(now + self.backoff.next_within(longest_pause, jitter));
         self.failed += 1;
-        Event::Failing(why)
+        PatcherEvent::Failing(why)
     }
 }
 
@@ -296,7 +296,7 @@ mod tests {
     use super::*;
     use crate::node::marks::{Cause, MarkSet, Reason};
     use crate::node::state::Remembered;
-    use crate::node::{Hand, Setter, Taint, TaintEffect};
+    use crate::node::{FieldManager, Setter, Taint, TaintEffect};
     use crate::notice::NoticeId;
 
     fn at(milliseconds: u64) -> Moment {
@@ -306,29 +306,29 @@ mod tests {
     #[test]
     fn a_pause_after_a_failure_ends_when_the_server_is_heard_of() {
         let mut jitter = fastrand::Rng::with_seed(1);
-        let mut marker = Marker::new(false);
-        assert_eq!(marker.next(at(0)), Some(Move::Read));
+        let mut marker = NodePatcher::new(false);
+        assert_eq!(marker.next(at(0)), Some(PatcherStep::Read));
         let failed = NodeAnswer::Failed("away".to_owned());
         let told = marker.observe(at(0), failed, Duration::MAX, &mut jitter);
-        assert_eq!(told, Some(Event::Failing("away".to_owned())));
+        assert_eq!(told, Some(PatcherEvent::Failing("away".to_owned())));
         assert_eq!(marker.next(at(10)), None);
         marker.hurry(at(10));
-        assert_eq!(marker.next(at(10)), Some(Move::Read));
+        assert_eq!(marker.next(at(10)), Some(PatcherStep::Read));
         marker.hurry(at(20));
         assert_eq!(marker.next(at(20)), None, "one is under way");
         marker.lost(at(30));
-        assert_eq!(marker.next(at(30)), Some(Move::Read), "its answer will not come");
+        assert_eq!(marker.next(at(30)), Some(PatcherStep::Read), "its answer will not come");
     }
 
     #[test]
     fn whoever_keeps_changing_the_node_is_raced_every_few_seconds_however_long_it_lasts() {
         let mut jitter = fastrand::Rng::with_seed(1);
-        let mut marker = Marker::new(false);
+        let mut marker = NodePatcher::new(false);
         let mut now = at(0);
         for _ in 0..20 {
-            assert_eq!(marker.next(now), Some(Move::Read));
+            assert_eq!(marker.next(now), Some(PatcherStep::Read));
             let told = marker.observe(now, NodeAnswer::Conflict, Duration::MAX, &mut jitter);
-            assert!(matches!(told, Some(Event::Failing(_))), "{told:?}");
+            assert!(matches!(told, Some(PatcherEvent::Failing(_))), "{told:?}");
             let next = marker.wake().unwrap();
             assert!(next > now && next <= now + CONFLICT_PAUSE, "{now:?} {next:?}");
             now = next;
@@ -338,7 +338,7 @@ mod tests {
     #[test]
     fn where_taints_may_not_be_changed_the_rest_is_set_without_one() {
         let mut jitter = fastrand::Rng::with_seed(1);
-        let mut marker = Marker::new(false);
+        let mut marker = NodePatcher::new(false);
         let set = MarkSet {
             cordon: true,
             taint: Some(Taint::of(&NoticeId::Rebalance, TaintEffect::NoSchedule)),
@@ -348,10 +348,10 @@ mod tests {
         let reason = Some(Reason { cause, set });
         let (boot_id, notices) = (String::new(), Vec::new());
         let renewal = Renewal { drain: 1, notice: None, made_anew: 0 };
-        let marks = Marks { hand: Hand::Handler, reason, boot_id, notices };
+        let marks = Marks { manager: FieldManager::Handler, reason, boot_id, notices };
         marker.want(at(0), Some(marks), Some(renewal));
-        let mut patched = |marker: &mut Marker| {
-            assert_eq!(marker.next(at(0)), Some(Move::Read));
+        let mut patched = |marker: &mut NodePatcher| {
+            assert_eq!(marker.next(at(0)), Some(PatcherStep::Read));
             let node = Box::new(Node {
                 resource_version: "7".to_owned(),
                 unschedulable: false,
@@ -364,7 +364,7 @@ mod tests {
             });
             marker.observe(at(0), NodeAnswer::Is(node), Duration::MAX, &mut jitter);
             match marker.next(at(0)) {
-                Some(Move::Patch(patch)) => patch,
+                Some(PatcherStep::Patch(patch)) => patch,
                 other => panic!("{other:?}"),
             }
         };
@@ -372,12 +372,12 @@ mod tests {
         let mut jitter = fastrand::Rng::with_seed(1);
         let refused = NodeAnswer::Forbidden("403".to_owned());
         let told = marker.observe(at(0), refused.clone(), Duration::MAX, &mut jitter);
-        assert_eq!(told, Some(Event::TaintForbidden("403".to_owned())));
+        assert_eq!(told, Some(PatcherEvent::TaintForbidden("403".to_owned())));
         let patch = patched(&mut marker);
         assert!(!patch.taints && patch.text.contains("unschedulable"), "{patch:?}");
         assert!(patch.text.contains("exclude-from-external-load-balancers"), "{patch:?}");
         // Who may not even that is tried again as whatever else fails.
         let told = marker.observe(at(0), refused, Duration::MAX, &mut jitter);
-        assert_eq!(told, Some(Event::Failing("403".to_owned())));
+        assert_eq!(told, Some(PatcherEvent::Failing("403".to_owned())));
     }
 }
