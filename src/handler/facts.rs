@@ -184,8 +184,10 @@ impl Plan {
             Some(record) => record.gone_until.is_some(),
             None => self.memory.earlier.as_ref()?.marked.as_ref()?.gone,
         };
+        // Of a drain that an interruption with another action has taken over, that is reported.
+        let is_served = self.drain.as_ref().is_some_and(|target| target.serves(id));
         let stands = after.memory.record(id).is_some()
-            || after.memory.is_replaced(id)
+            || is_served && after.memory.is_replaced(id)
             || after.memory.earlier.as_ref().is_some_and(|it| it.marked.is_some());
         (was_gone && !stands).then_some(id)
     }
