@@ -3,7 +3,7 @@
 use crate::moment::Moment;
 use crate::notice::NoticeId;
 use crate::plan::kinds::kind;
-use crate::plan::memory::{Done, Key, Record};
+use crate::plan::memory::{Done, Key, Marked, Record};
 use crate::plan::{Plan, TELLING, Target};
 use crate::report::fact::{Fact, Withdrawal};
 
@@ -73,6 +73,15 @@ fn withdrawn(before: &Plan, after: &Plan, now: Moment, facts: &mut Vec<Fact>) {
     let has_ended = marked.until.is_some_and(|until| until <= now);
     if !is_known && !has_ended && new.record(&marked.id).is_none() && !new.is_replaced(&marked.id) {
         facts.push(Fact::NoticeWithdrawn(marked.id.clone(), Withdrawal::Quiet));
+    }
+}
+
+/// What an earlier process left marks for, as it was known before, or as it was just read.
+fn left<'a>(before: &'a Plan, after: &'a Plan) -> Option<&'a Marked> {
+    match (&before.memory.earlier, &after.memory.earlier) {
+        (Some(earlier), _) => earlier.marked.as_ref(),
+        (None, Some(earlier)) => earlier.found_marked.as_ref(),
+        (None, None) => None,
     }
 }
 
@@ -149,18 +158,21 @@ fn announced(before: &Plan, after: &Plan, facts: &mut Vec<Fact>) {
 
 impl Plan {
     /// The notice whose marks the Node bore, if they have ended by themselves since.
-    fn marks_expired_for(&self, after: &Self, now: Moment) -> Option<&NoticeId> {
-        let id = self.marked_for.as_ref()?;
-        let old = self.memory.record(id);
-        let expired = if let Some(old) = old {
-            let new = after.memory.record(id).filter(|new| new.key == old.key);
-            let ends = old.schedule.marks_until.is_some();
-            ends && old.done != Done::Over && new.is_some_and(|new| new.done == Done::Over)
-        } else {
-            let marked = self.memory.earlier.as_ref()?.marked.as_ref()?;
-            let stands = after.memory.earlier.as_ref().is_some_and(|it| it.marked.is_some());
-            let is_over = marked.until.is_some_and(|until| until <= now);
-            !marked.gone && is_over && !stands && after.memory.record(id).is_none()
+    fn marks_expired_for<'a>(&'a self, after: &'a Self, now: Moment) -> Option<&'a NoticeId> {
+        let left = left(self, after);
+        let marked = self.marked_for.as_ref().filter(|_| self.memory.is_adopted());
+        let id = marked.or(left.map(|left| &left.id))?;
+        let is_over = |until: Option<Moment>| until.is_some_and(|until| until <= now);
+        let expired = match (self.memory.record(id), after.memory.record(id)) {
+            (Some(old), Some(new)) => {
+                let ends = is_over(new.schedule.marks_until) && new.done == Done::Over;
+                old.key == new.key && old.done != Done::Over && ends
+            }
+            (None, None) => {
+                let stands = after.memory.earlier.as_ref().is_some_and(|it| it.marked.is_some());
+                left.is_some_and(|left| !left.gone && is_over(left.until)) && !stands
+            }
+            (Some(_), None) | (None, Some(_)) => false,
         };
         expired.then_some(id)
     }
@@ -172,7 +184,10 @@ impl Plan {
             Some(record) => record.gone_until.is_some(),
             None => self.memory.earlier.as_ref()?.marked.as_ref()?.gone,
         };
+        // Of a drain that an interruption with another action has taken over, that is reported.
+        let is_served = self.drain.as_ref().is_some_and(|target| target.serves(id));
         let stands = after.memory.record(id).is_some()
+            || is_served && after.memory.is_replaced(id)
             || after.memory.earlier.as_ref().is_some_and(|it| it.marked.is_some());
         (was_gone && !stands).then_some(id)
     }

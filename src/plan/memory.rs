@@ -97,6 +97,8 @@ pub struct Earlier {
     /// It was written in this boot.
     pub same_boot: bool,
     cordoned: bool,
+    /// What the marks were for when it was read.
+    pub found_marked: Option<Marked>,
     /// What the marks are for.
     pub marked: Option<Marked>,
     known: Vec<(NoticeId, Known)>,
@@ -531,6 +533,7 @@ impl Earlier {
             unreadable: false,
             same_boot: state.boot_id == boot_id,
             cordoned: node.unschedulable,
+            found_marked: marked.clone(),
             marked,
             known,
         }

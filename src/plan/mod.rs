@@ -221,6 +221,10 @@ fn target(
     if target.limit != running.limit || other.is_some() {
         target.basis = by.schedule.basis;
     }
+    if successor.is_some() {
+        // A third notice may be more urgent still.
+        return self::target(memory, Some(&target), seen, now);
+    }
     Some(target)
 }
 

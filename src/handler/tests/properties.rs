@@ -236,6 +236,7 @@ fn calm() -> impl Strategy<Value = Script> {
             let mut script = script();
             script.paths.insert(InstanceAction, in_order(notices.0));
             if let Some(notices) = notices.1 {
+                script.polls(NoticeUrl);
                 script.paths.insert(NoticeUrl, in_order(notices));
             }
             script.pods = named(lives);

@@ -9,6 +9,7 @@ mod before;
 mod cordon;
 mod deadlines;
 mod end;
+mod history;
 mod lifecycle;
 mod maintenance;
 mod marks;
