@@ -1,7 +1,7 @@
 //! Drains a Kubernetes node before its EC2 spot instance is taken back.
 //!
-//! The modules, in the order in which a notice passes them. Each uses only what stands before it (a test
-//! holds that); [`handler::run`] shows the whole path:
+//! The modules, in the order of their dependencies: each uses only what stands before it (a test holds that).
+//! [`handler::run`] shows how they work together:
 //!
 //! | Module | What it is | I/O |
 //! |---|---|---|

@@ -280,7 +280,7 @@ pub enum NoticePath {
 }
 
 impl NoticePath {
-    /// Whether it may say an interruption.
+    /// Whether an interruption may be stated there.
     pub fn may_say_interruptions(self) -> bool {
         matches!(self, Self::InstanceAction | Self::TerminationTime | Self::NoticeUrl)
     }

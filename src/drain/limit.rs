@@ -29,7 +29,7 @@ impl Limit {
     }
 
     /// Whether the instance goes.
-    pub fn has_deadline(self) -> bool {
+    pub fn instance_goes(self) -> bool {
         !matches!(self, Self::Timeout(_))
     }
 
@@ -60,7 +60,7 @@ impl Limit {
     pub fn tighten(self, other: Self) -> Self {
         let (first, second) =
             if other.urgency() < self.urgency() { (other, self) } else { (self, other) };
-        if first.has_deadline() && !second.has_deadline() {
+        if first.instance_goes() && !second.instance_goes() {
             return first;
         }
         first.with_end(first.end().min(second.end()))

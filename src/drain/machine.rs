@@ -44,7 +44,7 @@ pub struct Drain {
     /// The kinds of failures reported since the last recovery.
     pub(super) failures_said: Vec<FailureKind>,
     pub(super) forbidden_said: bool,
-    pub(super) unmarked_said: bool,
+    pub(super) disruption_target_failure_said: bool,
     emptied: Emptied,
     pub(super) jitter: fastrand::Rng,
     pub(super) progress: VecDeque<Progress>,
@@ -192,7 +192,7 @@ impl Drain {
             failed_requests: 0,
             failures_said: Vec::new(),
             forbidden_said: false,
-            unmarked_said: false,
+            disruption_target_failure_said: false,
             emptied: Emptied::No,
             jitter: fastrand::Rng::with_seed(options.seed),
             progress: VecDeque::new(),
@@ -245,7 +245,7 @@ impl Drain {
     /// Another limit holds from now on. Pods that are not gone are judged by it anew.
     pub fn retarget(&mut self, limit: Limit) {
         let before = std::mem::replace(&mut self.options.limit, limit);
-        if before.has_deadline() || !limit.has_deadline() {
+        if before.instance_goes() || !limit.instance_goes() {
             return;
         }
         // Pods that were left on a node that was to stay go now as any other pod.
@@ -330,10 +330,10 @@ impl Drain {
     /// How it has ended by now; `None`: it goes on.
     fn ended(&self, now: Moment) -> Option<End> {
         let limit = self.options.limit;
-        if !limit.has_deadline() && self.emptied != Emptied::No && self.is_empty() {
+        if !limit.instance_goes() && self.emptied != Emptied::No && self.is_empty() {
             Some(End::Empty)
         } else if limit.end() <= now {
-            Some(if limit.has_deadline() { End::Deadline } else { End::TimedOut })
+            Some(if limit.instance_goes() { End::Deadline } else { End::TimedOut })
         } else {
             self.stop.filter(|stop| *stop <= now).map(|_| End::Stopped)
         }

@@ -9,7 +9,6 @@ pub mod machine;
 mod news;
 mod owners;
 pub mod pod;
-pub mod pod_news;
 pub mod progress;
 mod record;
 mod schedule;
@@ -54,7 +53,7 @@ impl DrainOptions {
         Timing::of(self.limit, self.margin)
     }
 
-    /// The grace that a pod gets that wants so many seconds, were there time enough.
+    /// The grace period of a pod that asks for so many seconds, if there is time enough.
     fn whole_grace(&self, wanted: u32) -> Grace {
         let grace = Grace::new(wanted).unwrap_or(Grace::MIN);
         self.longest_grace.map_or(grace, |longest| longest.min(grace))

@@ -8,15 +8,14 @@ use crate::drain::ask::{Answer, Ask, Budget};
 use crate::drain::budgets::Refusal;
 use crate::drain::machine::{Drain, Unread};
 use crate::drain::owners::{Owners, Turn};
-use crate::drain::pod::{Controller, Exempt, Pod};
-use crate::drain::pod_news::PodNews;
+use crate::drain::pod::{Controller, Exempt, Pod, PodNews};
 use crate::drain::progress::Progress;
 use crate::drain::record::{Failure, FailureKind, Pause, Record, Sent, State};
 use crate::drain::timing::seconds;
 use crate::drain::verdict::{EndedBy, Failed};
 use crate::moment::Moment;
 
-/// What a 403 needs to pass takes longer than other failures: a person.
+/// After a 403: a missing permission takes longer to fix than other failures.
 const FORBIDDEN_PAUSE: Duration = Duration::from_secs(5);
 /// Before a pod is asked again that was not found: a cache is not so far behind.
 const NOT_FOUND_PAUSE: Duration = Duration::from_millis(200);
@@ -160,7 +159,7 @@ impl Drain {
         let grace = self.options.whole_grace(pod.grace);
         let late = self.sets.listed;
         let round = if late { self.round_of(&pod) } else { 0 };
-        let lets_be = !self.options.limit.has_deadline() && Owners::is_let_be(round);
+        let lets_be = !self.options.limit.instance_goes() && Owners::is_let_be(round);
         let exempt = self.options.rules.exempt(&pod, late);
         let exempt = exempt.or_else(|| lets_be.then_some(Exempt::Returning(round)));
         let state = if let Some(why) = exempt {
@@ -195,7 +194,7 @@ impl Drain {
             self.budgets.tried(record.last_asked, budget);
         }
         if sent.ask == Ask::MarkDisrupted {
-            record.marked = true;
+            record.disruption_target_asked = true;
         }
         let answers = !matches!(
             answer,
@@ -344,7 +343,7 @@ impl Drain {
             return;
         };
         let Some(record) = self.records.get(uid) else { return };
-        if !std::mem::replace(&mut self.unmarked_said, true) {
+        if !std::mem::replace(&mut self.disruption_target_failure_said, true) {
             let pod = record.reference().clone();
             self.progress.push_back(Progress::NotMarked { pod, why });
         }

@@ -29,7 +29,7 @@ pub(super) struct Record {
     /// The last accepted request: when it was sent, and its grace.
     pub(super) accepted: Option<(Moment, Grace)>,
     /// Whether the condition `DisruptionTarget` was asked for, with whatever success.
-    pub(super) marked: bool,
+    pub(super) disruption_target_asked: bool,
     /// What had kept it from being evicted when it was first to be deleted for that.
     pub(super) obstacle: Option<Obstacle>,
     /// What the API server answered last, if that refused it and no budget did.
@@ -154,7 +154,7 @@ impl Record {
             ended_by: None,
             unanswered: None,
             accepted: None,
-            marked: false,
+            disruption_target_asked: false,
             obstacle: None,
             refusal: None,
             silent: false,

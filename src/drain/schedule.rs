@@ -170,7 +170,7 @@ impl Drain {
                 let deletes = record.last_asked.is_some() && !self.options.dry;
                 let deletes_at = self.options.deletes_at(record.grace).filter(|_| deletes);
                 let Some(time_is_up) = deletes_at else { return Some((next?, evict)) };
-                let (due, instead) = if record.marked {
+                let (due, instead) = if record.disruption_target_asked {
                     (time_is_up, Ask::Delete { grace })
                 } else {
                     (time_is_up - MARK_AHEAD, Ask::MarkDisrupted)

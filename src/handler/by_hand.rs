@@ -97,15 +97,22 @@ impl ByHand {
             Wanted::Drain(limit)
                 if self.drained.is_none()
                     && self.node.is_some()
-                    && (self.settled > 0 || limit.has_deadline()) =>
+                    && (self.settled > 0 || limit.instance_goes()) =>
             {
                 let basis = Basis::NoDeadline;
-                Some(Target { drain: 1, key: None, among: 0, limit, basis, decided_by: None })
+                Some(Target {
+                    drain: 1,
+                    key: None,
+                    among: 0,
+                    limit,
+                    basis,
+                    annotation_awaited_until: None,
+                })
             }
             _ => None,
         };
         let renewal =
-            Renewal { drain: self.settled.min(self.last()) + 1, notice: None, made_anew: 0 };
+            Renewal { drain: self.settled.min(self.last()) + 1, notice: None, reissued: 0 };
         Plan {
             drain,
             marks: Some(self.marks()),
@@ -176,7 +183,7 @@ impl ByHand {
     /// Whether it leads nowhere to try again what has failed: there is no such node, or the right is missing. An
     /// instance that goes is drained all the same.
     pub(super) fn is_hopeless(&self, is_forbidden: bool) -> bool {
-        let goes = matches!(self.wanted, Wanted::Drain(limit) if limit.has_deadline());
+        let goes = matches!(self.wanted, Wanted::Drain(limit) if limit.instance_goes());
         self.node.is_none() || is_forbidden && !goes
     }
 

@@ -2,8 +2,9 @@
 
 use crate::moment::Moment;
 use crate::notice::NoticeId;
-use crate::plan::kinds::kind;
-use crate::plan::memory::{Done, Key, Marked, Record};
+use crate::plan::earlier::Marked;
+use crate::plan::kinds::traits;
+use crate::plan::memory::{Done, Key, NoticeRecord};
 use crate::plan::{Plan, TELLING, Target};
 use crate::report::fact::{Fact, Withdrawal};
 
@@ -45,8 +46,9 @@ fn adopted(before: &Plan, after: &Plan, now: Moment, facts: &mut Vec<Fact>) {
 fn pairs<'a>(
     before: &'a Plan,
     after: &'a Plan,
-) -> impl Iterator<Item = (&'a Record, Option<&'a Record>)> {
-    let old = |record: &Record| before.memory.records.iter().find(|old| old.key == record.key);
+) -> impl Iterator<Item = (&'a NoticeRecord, Option<&'a NoticeRecord>)> {
+    let old =
+        |record: &NoticeRecord| before.memory.records.iter().find(|old| old.key == record.key);
     after.memory.records.iter().map(move |record| (record, old(record)))
 }
 
@@ -57,7 +59,7 @@ fn withdrawn(before: &Plan, after: &Plan, now: Moment, facts: &mut Vec<Fact>) {
     let gone = old.records.iter().filter(|record| record.gone_until.is_none());
     for id in gone.map(|record| &record.key.id).filter(|id| !stands(id)) {
         let is_served = before.drain.as_ref().is_some_and(|target| target.serves(id));
-        let withdrawal = match (is_served, kind(id).lingers) {
+        let withdrawal = match (is_served, traits(id).lingers) {
             (false, _) => Withdrawal::Quiet,
             (true, true) => Withdrawal::DrainGoesOn,
             (true, false) => Withdrawal::DrainCalledOff,
@@ -87,12 +89,12 @@ fn left<'a>(before: &'a Plan, after: &'a Plan) -> Option<&'a Marked> {
 
 /// A notice is there that is to be acted upon later, or was dealt with before.
 fn scheduled(before: &Plan, after: &Plan, now: Moment, facts: &mut Vec<Fact>) {
-    let serves = |plan: &Plan, record: &Record| {
+    let serves = |plan: &Plan, record: &NoticeRecord| {
         plan.drain.as_ref().is_some_and(|target| target.serves(&record.key.id))
     };
     for (record, old) in pairs(before, after) {
         let moved = old.is_some_and(|old| {
-            kind(&record.key.id).planned && old.notice.when != record.notice.when
+            traits(&record.key.id).planned && old.notice.when != record.notice.when
         });
         if old.is_some() && (!moved || serves(before, record) && serves(after, record)) {
             continue;
@@ -133,7 +135,7 @@ fn drain(before: &Plan, after: &Plan, now: Moment, facts: &mut Vec<Fact>) {
         facts.extend(notice(target).map(|notice| Fact::TakenOver { notice, basis, left }));
     }
     // What was no deadline is none that moves.
-    let compares = old.limit.has_deadline() || !target.limit.has_deadline();
+    let compares = old.limit.instance_goes() || !target.limit.instance_goes();
     if compares && target.limit.end() + TELLING <= old.limit.end() {
         facts.push(Fact::DeadlineMoved { basis, left });
     }
@@ -142,7 +144,7 @@ fn drain(before: &Plan, after: &Plan, now: Moment, facts: &mut Vec<Fact>) {
 /// A notice has come beside the one that is drained for, or only marks the node.
 fn announced(before: &Plan, after: &Plan, facts: &mut Vec<Fact>) {
     for (record, old) in pairs(before, after) {
-        let is_new = old.is_none_or(|old| !old.announced || old.made_anew < record.made_anew);
+        let is_new = old.is_none_or(|old| !old.announced || old.reissued < record.reissued);
         let is_new = is_new && record.announced;
         if !is_new || after.drain.as_ref().is_some_and(|target| target.is_for(&record.key)) {
             continue;

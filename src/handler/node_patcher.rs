@@ -32,7 +32,7 @@ pub struct NodePatcher {
     taints: Taints,
 }
 
-/// Whether taints are tried to be changed.
+/// Whether the patch changes taints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Taints {
     Tried,
@@ -347,7 +347,7 @@ mod tests {
         let cause = Cause::Notice(NoticeId::Rebalance);
         let reason = Some(Reason { cause, set });
         let (boot_id, notices) = (String::new(), Vec::new());
-        let renewal = Renewal { drain: 1, notice: None, made_anew: 0 };
+        let renewal = Renewal { drain: 1, notice: None, reissued: 0 };
         let marks = Marks { manager: FieldManager::Handler, reason, boot_id, notices };
         marker.want(at(0), Some(marks), Some(renewal));
         let mut patched = |marker: &mut NodePatcher| {
@@ -376,7 +376,7 @@ mod tests {
         let patch = patched(&mut marker);
         assert!(!patch.taints && patch.text.contains("unschedulable"), "{patch:?}");
         assert!(patch.text.contains("exclude-from-external-load-balancers"), "{patch:?}");
-        // Who may not even that is tried again as whatever else fails.
+        // If that is forbidden, too, it is retried like any other failure.
         let told = marker.observe(at(0), refused, Duration::MAX, &mut jitter);
         assert_eq!(told, Some(PatcherEvent::Failing("403".to_owned())));
     }

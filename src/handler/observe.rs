@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::drain::machine::Presence;
-use crate::drain::pod::OwnPod;
-use crate::drain::pod_news::PodNews;
+use crate::drain::pod::{OwnPod, PodNews};
 use crate::handler::by_hand::Success;
 use crate::handler::node_patcher::PatcherEvent;
 use crate::handler::retry::Transition;

@@ -1,4 +1,4 @@
-//! The loop, which is the whole way of a notice:
+//! The loop. What happens to a notice, from the poll to the verdict:
 //!
 //! 1. **Observe** ([`observe`](super::observe)): what each path of the metadata service says, the Node, the drain.
 //! 2. **Plan** ([`plan()`](crate::plan::plan())): the marks that the Node is to bear, and the limit of the drain.
@@ -6,8 +6,9 @@
 //! 4. **Evict** ([`Drain`]): the pods are listed and followed, evicted, and deleted when their time is up.
 //! 5. **Verdict**: what became of each pod.
 //!
-//! It is level-triggered: whatever comes only makes it plan anew, and what is done is the difference between what
-//! should be and what is.
+//! It is level-triggered: whatever comes only makes it plan again, and then it does what differs between the plan and
+//! what is. [`crate::command`]`::run` starts the threads that poll; their answers come through
+//! [`threads`](super::threads).
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -79,7 +80,7 @@ pub(super) struct Handler {
     pub(super) presence: Presence,
     /// The Node bears the marks that were wanted last.
     pub(super) settled: Option<LoadBalancers>,
-    /// The Node can not be read or changed, and that was told with what it was wanted for, and whether there is none.
+    /// The failure to read or patch the Node that was reported last: its purpose, and whether there is no such Node.
     pub(super) node_fails: Option<(Purpose, bool)>,
     pub(super) drain: Option<Box<Drain>>,
     /// Its pods are listed and followed.
@@ -118,7 +119,7 @@ impl Handler {
         }
     }
 
-    /// Does all that is to be done now. When to look again, at the latest; the end of the process.
+    /// Does everything that is due. Returns when to look again at the latest, or how the run has ended.
     pub(super) fn work(&mut self, world: &mut impl World) -> ControlFlow<Ended, Option<Moment>> {
         loop {
             let reading = world.read_clock();
@@ -203,7 +204,7 @@ impl Handler {
         self.stays_so(reading);
     }
 
-    /// The plan of what a plan was made of is that plan, and there is nothing to report of it.
+    /// To plan again from the same observations changes nothing, and there is nothing to report.
     #[cfg(test)]
     fn stays_so(&self, reading: Reading) {
         if matches!(self.goal, Goal::Notices) && (self.drain.is_some() || !self.is_stale) {
@@ -307,8 +308,9 @@ impl Handler {
     /// When to look again, if there is nothing to do now.
     fn evict(&mut self, now: Moment, world: &mut impl World) -> ControlFlow<Option<Moment>> {
         let Some(drain) = &mut self.drain else { return ControlFlow::Continue(()) };
-        let decided_by = self.plan.drain.as_ref().and_then(|target| target.decided_by);
-        let is_decided = decided_by.is_none_or(|moment| moment <= now);
+        let annotation_awaited_until =
+            self.plan.drain.as_ref().and_then(|target| target.annotation_awaited_until);
+        let is_decided = annotation_awaited_until.is_none_or(|moment| moment <= now);
         if let Some(name) = &self.name
             && is_decided
             && !self.is_following

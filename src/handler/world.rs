@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use crate::drain::ask::{Answer, Job, PodRef};
 use crate::drain::machine::Drain;
-use crate::drain::pod::OwnPod;
-use crate::drain::pod_news::PodNews;
+use crate::drain::pod::{OwnPod, PodNews};
 use crate::moment::{Moment, Reading};
 use crate::node::NodeAnswer;
 use crate::node::marks::Patch;

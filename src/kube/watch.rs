@@ -6,8 +6,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use crate::backoff::Backoff;
-use crate::drain::pod::Pod;
-use crate::drain::pod_news::PodNews;
+use crate::drain::pod::{Pod, PodNews};
 use crate::http::pool::Cancel;
 use crate::kube::client::{Client, Streamed};
 use crate::kube::pods::{self, Context, Unread, WatchEvent};

@@ -1,4 +1,4 @@
-//! What each kind of notice means: one table with a row per kind. Nothing else in the program decides by the kind
+//! What each kind of notice means: one table with a row per traits. Nothing else in the program decides by the kind
 //! of a notice; `source/` knows which path says which kind, `report/` how it is named.
 
 use std::time::Duration;
@@ -65,7 +65,7 @@ impl LeadTimes {
 /// A row of the table.
 #[expect(clippy::struct_excessive_bools, reason = "columns of a table")]
 #[derive(Debug)]
-pub struct Kind {
+pub struct Traits {
     /// Of several notices the marks are for the one with the lowest: 0 is the most certain to come.
     pub uncertainty: u8,
     limit: Ends,
@@ -80,7 +80,7 @@ pub struct Kind {
     /// The instance has one of these at a time: another one takes its place, whatever its time.
     pub exclusive: bool,
     /// Made anew, it says a later time.
-    pub made_anew: bool,
+    pub reissued: bool,
     /// What a boot of the machine says about it.
     pub after_boot: AfterBoot,
     /// Its marks end by themselves ([`Policy::rebalance_marks`]).
@@ -120,23 +120,23 @@ const FARTHEST: Duration = Duration::from_secs(150);
 /// With less than this no pod can be asked anything: such a time counts as over.
 pub const NEAREST: Duration = Duration::from_secs(1);
 
-const INTERRUPTION: Kind = Kind {
+const INTERRUPTION: Traits = Traits {
     uncertainty: 0,
     limit: Ends::Deadline,
     farthest: Some(FARTHEST),
     planned: false,
     lingers: true,
     exclusive: true,
-    made_anew: false,
+    reissued: false,
     after_boot: AfterBoot::OverInTime,
     marks_end: false,
     mild: false,
 };
 
 /// Hibernation begins with its notice (EC2 user guide): when that is gone, the machine is back.
-const HIBERNATION: Kind = Kind { limit: Ends::AtOnce, lingers: false, ..INTERRUPTION };
+const HIBERNATION: Traits = Traits { limit: Ends::AtOnce, lingers: false, ..INTERRUPTION };
 
-const LIFECYCLE: Kind = Kind {
+const LIFECYCLE: Traits = Traits {
     uncertainty: 1,
     farthest: None,
     lingers: false,
@@ -145,7 +145,7 @@ const LIFECYCLE: Kind = Kind {
     ..INTERRUPTION
 };
 
-const MAINTENANCE: Kind = Kind {
+const MAINTENANCE: Traits = Traits {
     uncertainty: 2,
     farthest: None,
     planned: true,
@@ -155,14 +155,14 @@ const MAINTENANCE: Kind = Kind {
 };
 
 /// Maintenance that starts the machine anew.
-const REBOOT: Kind = Kind { after_boot: AfterBoot::OverOnceBegun, ..MAINTENANCE };
+const REBOOT: Traits = Traits { after_boot: AfterBoot::OverOnceBegun, ..MAINTENANCE };
 
-const REBALANCE: Kind = Kind {
+const REBALANCE: Traits = Traits {
     uncertainty: 3,
     limit: Ends::ByPolicy,
     lingers: false,
     exclusive: false,
-    made_anew: true,
+    reissued: true,
     after_boot: AfterBoot::SameInstance,
     marks_end: true,
     mild: true,
@@ -170,7 +170,7 @@ const REBALANCE: Kind = Kind {
 };
 
 /// The row of this notice.
-pub fn kind(id: &NoticeId) -> &'static Kind {
+pub fn traits(id: &NoticeId) -> &'static Traits {
     match id {
         NoticeId::Interruption(Action::Terminate | Action::Stop) => &INTERRUPTION,
         NoticeId::Interruption(Action::Hibernate) => &HIBERNATION,
@@ -216,9 +216,9 @@ pub enum Basis {
 impl Schedule {
     /// That of `notice`, first read at `reading`.
     pub fn of(notice: &Notice, reading: Reading, policy: &Policy) -> Self {
-        let (kind, now) = (kind(&notice.id), reading.now);
-        let (end, basis) = end(notice, reading, kind.farthest);
-        let (limit, basis) = match kind.limit {
+        let (traits, now) = (traits(&notice.id), reading.now);
+        let (end, basis) = end(notice, reading, traits.farthest);
+        let (limit, basis) = match traits.limit {
             Ends::Deadline => (Some(Limit::Deadline(end)), basis),
             Ends::AtOnce => (Some(Limit::AtOnce { since: now, until: end }), Basis::AtOnce),
             Ends::ByPolicy => match policy.rebalance {
@@ -237,7 +237,7 @@ impl Schedule {
         Self {
             begins,
             limit: limit.filter(|_| !policy.marks_only),
-            marks_until: kind.marks_end.then(|| now + policy.rebalance_marks),
+            marks_until: traits.marks_end.then(|| now + policy.rebalance_marks),
             basis,
         }
     }
@@ -260,13 +260,13 @@ fn end(notice: &Notice, reading: Reading, farthest: Option<Duration>) -> (Moment
 
 /// The marks for a notice whose drain has this limit.
 pub fn mark_set(notice: &NoticeId, limit: Option<Limit>, policy: MarkPolicy) -> MarkSet {
-    let is_mild = limit.is_none() && kind(notice).mild;
+    let is_mild = limit.is_none() && traits(notice).mild;
     let (cordon, taint) = match policy.rebalance_mark {
         RebalanceMark::SoftTaint if is_mild => (false, Some(TaintEffect::PreferNoSchedule)),
         RebalanceMark::SoftTaint | RebalanceMark::Cordon => (true, policy.taint),
     };
     // Where the instance stays, the taint ends no pod.
-    let goes = limit.is_some_and(Limit::has_deadline);
+    let goes = limit.is_some_and(Limit::instance_goes);
     let taint = taint.map(|effect| match effect {
         TaintEffect::NoExecute if !goes => TaintEffect::NoSchedule,
         other => other,

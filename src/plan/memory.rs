@@ -1,15 +1,15 @@
-//! What is known of each notice beyond what is stated now: what was made of it and what has come of that. The
-//! annotation on the Node is its projection, so that the next process can go on from there.
+//! What this process knows of each notice beyond what is stated now: its schedule, and how far it has been dealt with.
+//! The annotation on the Node is its projection, so that the next process can go on ([`earlier`](super::earlier)).
 
 use std::cmp::Reverse;
 use std::time::Duration;
 
 use crate::drain::limit::Limit;
 use crate::moment::{Moment, Reading, WallTime};
-use crate::node::Node;
 use crate::node::state::{Known, Occurrence, Progress};
 use crate::notice::{Notice, NoticeId, When};
-use crate::plan::kinds::{AfterBoot, Basis, NEAREST, Policy, Schedule, kind};
+use crate::plan::earlier::Earlier;
+use crate::plan::kinds::{AfterBoot, Basis, Policy, Schedule, traits};
 use crate::plan::observed::{Observed, StatedNotice, WITHDRAWN_AFTER, is_later};
 use crate::plan::{Boot, Target};
 
@@ -17,7 +17,7 @@ use crate::plan::{Boot, Target};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
     /// One for each notice that stands, or stood a moment ago.
-    pub records: Vec<Record>,
+    pub records: Vec<NoticeRecord>,
     /// What an earlier process left on the Node, once that was read.
     pub earlier: Option<Earlier>,
     /// How many notices have appeared.
@@ -45,7 +45,7 @@ impl Key {
 
 /// What is known of a notice.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
+pub struct NoticeRecord {
     /// Which appearance of it.
     pub key: Key,
     /// As last stated; a recommendation as made last.
@@ -55,9 +55,9 @@ pub struct Record {
     /// What is made of it.
     pub schedule: Schedule,
     /// The end of its drain, where the notice does not state it: for the annotation, the same at every plan.
-    end: Option<WallTime>,
+    pub(super) end: Option<WallTime>,
     /// The end of its marks, for the annotation.
-    marks_end: Option<WallTime>,
+    pub(super) marks_end: Option<WallTime>,
     /// How far it has been dealt with.
     pub done: Done,
     /// No path says it any more; its marks stay until then.
@@ -65,7 +65,7 @@ pub struct Record {
     /// Its time has come, and that was reported.
     pub announced: bool,
     /// How often it was made anew.
-    pub made_anew: u32,
+    pub reissued: u32,
 }
 
 /// How far a notice has been dealt with.
@@ -77,42 +77,11 @@ pub enum Done {
     Drained {
         /// The annotation is to say so: otherwise another process drains again.
         noted: bool,
-        /// The drain that was for it; 0 where it was for another notice.
-        drain: u32,
+        /// The number of the drain that was for it; `None`: it was for another notice, or there was none.
+        drain: Option<u32>,
     },
     /// It is done with, and asks for no marks.
     Over,
-}
-
-/// What an earlier process left on the Node, as far as its notices have not appeared since.
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Earlier {
-    /// There was an annotation.
-    pub found: bool,
-    /// For which notice the Node bears marks, as the annotation has it.
-    pub notice: Option<String>,
-    /// The annotation cannot be read.
-    pub unreadable: bool,
-    /// It was written in this boot.
-    pub same_boot: bool,
-    cordoned: bool,
-    /// What the marks were for when it was read.
-    pub found_marked: Option<Marked>,
-    /// What the marks are for.
-    pub marked: Option<Marked>,
-    known: Vec<(NoticeId, Known)>,
-}
-
-/// What the Node bears marks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Marked {
-    /// The notice.
-    pub id: NoticeId,
-    /// When the marks end by themselves.
-    pub until: Option<Moment>,
-    /// It is certain that no path says it; the marks stay for a while.
-    pub gone: bool,
 }
 
 /// The marks of an interruption stay so long after the last answer with it, and after its drain: a metadata
@@ -134,7 +103,7 @@ impl Memory {
     }
 
     /// The record of this notice.
-    pub fn record(&self, id: &NoticeId) -> Option<&Record> {
+    pub fn record(&self, id: &NoticeId) -> Option<&NoticeRecord> {
         self.records.iter().find(|record| record.key.id == *id)
     }
 
@@ -142,7 +111,7 @@ impl Memory {
     pub fn is_replaced(&self, id: &NoticeId) -> bool {
         let mut others =
             self.records.iter().filter(|it| it.key.id != *id && it.gone_until.is_none());
-        kind(id).exclusive && others.any(|it| kind(&it.key.id).exclusive)
+        traits(id).exclusive && others.any(|it| traits(&it.key.id).exclusive)
     }
 
     /// The Node was read for the first time: goes on from what its annotation says.
@@ -159,8 +128,9 @@ impl Memory {
         for record in &mut self.records {
             // A drain that has asked a pod to go is not undone.
             let asked = seen.drain.is_some_and(|drain| drain.asked);
-            let is_served = draining
-                .is_some_and(|it| it.is_for(&record.key) && (it.decided_by.is_none() || asked));
+            let is_served = draining.is_some_and(|it| {
+                it.is_for(&record.key) && (it.annotation_awaited_until.is_none() || asked)
+            });
             if record.first_answer && record.done == Done::No {
                 record.judge(&earlier, is_served, t);
             }
@@ -211,7 +181,7 @@ impl Memory {
                     Done::Drained { .. } => true,
                     Done::Over => false,
                 };
-                let lingers = kind(&id).lingers && (is_served || bears_marks);
+                let lingers = traits(&id).lingers && (is_served || bears_marks);
                 let is_it = record.key.id == id;
                 if is_it && lingers {
                     record.gone_until = Some(now + LINGERS);
@@ -235,7 +205,7 @@ impl Memory {
         let id = &stated.notice.id;
         self.appearances += 1;
         let key = Key { id: id.clone(), appearance: self.appearances };
-        let mut record = Record::new(key, stated, policy, t);
+        let mut record = NoticeRecord::new(key, stated, policy, t);
         if let Some(earlier) = &mut self.earlier {
             if stated.first_answer {
                 record.judge(earlier, false, t);
@@ -258,7 +228,7 @@ impl Memory {
             let covered = schedule.begins <= now
                 && match schedule.limit {
                     // The drain for an instance that goes does whatever a drain without a deadline would.
-                    Some(Limit::Timeout(_)) => limit.has_deadline(),
+                    Some(Limit::Timeout(_)) => limit.instance_goes(),
                     Some(own) => own.end() <= limit.end() + SAME,
                     None => false,
                 };
@@ -266,7 +236,7 @@ impl Memory {
             let is_it = target.is_for(&record.key) || is_gone;
             let undone = matches!(record.done, Done::No | Done::Drained { noted: false, .. });
             if undone && (covered || is_it) {
-                record.done = Done::Drained { noted, drain: if is_it { target.drain } else { 0 } };
+                record.done = Done::Drained { noted, drain: is_it.then_some(target.drain) };
                 record.gone_until = record.gone_until.map(|_| now + LINGERS);
             }
         }
@@ -277,7 +247,7 @@ impl Memory {
         self.drains = self.drains.max(target.drain);
         for record in &mut self.records {
             // Its marks are renewed with those of the drain.
-            record.made_anew = 0;
+            record.reissued = 0;
         }
     }
 
@@ -295,7 +265,7 @@ impl Memory {
                 && record.done == Done::No
                 && record.gone_until.is_none()
             {
-                record.done = Done::Drained { noted: false, drain: 0 };
+                record.done = Done::Drained { noted: false, drain: None };
             }
             let ends = record.schedule.marks_until.is_some_and(|until| until <= now);
             if ends && record.bears_marks(now) {
@@ -324,12 +294,12 @@ impl Memory {
 
     /// What the annotation is to hold of the notices that stand, or may.
     pub(super) fn known(&self) -> Vec<Known> {
-        let known = self.records.iter().filter_map(Record::known);
+        let known = self.records.iter().filter_map(NoticeRecord::known);
         known.chain(self.earlier.iter().flat_map(Earlier::known)).collect()
     }
 }
 
-impl Record {
+impl NoticeRecord {
     fn new(key: Key, stated: &StatedNotice, policy: &Policy, t: Reading) -> Self {
         let schedule = Schedule::of(&stated.notice, t, policy);
         Self {
@@ -342,7 +312,7 @@ impl Record {
             done: Done::No,
             gone_until: None,
             announced: false,
-            made_anew: 0,
+            reissued: 0,
         }
     }
 
@@ -355,8 +325,8 @@ impl Record {
     /// It is stated, perhaps with another time.
     fn follow(&mut self, stated: &StatedNotice, policy: &Policy, t: Reading) {
         let (before, when) = (self.notice.when, stated.notice.when);
-        let kind = kind(&self.key.id);
-        if before == when || kind.made_anew && (!stated.confirmed || is_later(when, before)) {
+        let traits = traits(&self.key.id);
+        if before == when || traits.reissued && (!stated.confirmed || is_later(when, before)) {
             return;
         }
         let schedule = Schedule::of(&stated.notice, t, policy);
@@ -365,18 +335,18 @@ impl Record {
             _ => false,
         };
         let is_new = match self.done {
-            _ if kind.made_anew => is_later(before, when),
-            Done::No => kind.planned,
+            _ if traits.reissued => is_later(before, when),
+            Done::No => traits.planned,
             // What was done was done for another time.
-            Done::Drained { .. } => is_ahead && kind.planned,
+            Done::Drained { .. } => is_ahead && traits.planned,
             Done::Over => is_ahead,
         };
         if is_new {
             self.done = Done::No;
             self.reschedule(schedule, t);
-            if kind.made_anew {
+            if traits.reissued {
                 (self.first_answer, self.announced) = (false, false);
-                self.made_anew += 1;
+                self.reissued += 1;
             }
         } else if schedule.limit.map(Limit::end) < self.schedule.limit.map(Limit::end) {
             let marks_until = self.schedule.marks_until;
@@ -407,86 +377,11 @@ impl Record {
     /// was drained for last.
     pub(super) fn precedence(&self, draining: Option<&Target>) -> impl Ord {
         let drain = match self.done {
-            _ if draining.is_some_and(|target| target.serves(&self.key.id)) => u32::MAX,
+            _ if draining.is_some_and(|target| target.serves(&self.key.id)) => Some(u32::MAX),
             Done::Drained { drain, .. } => drain,
-            Done::No | Done::Over => 0,
+            Done::No | Done::Over => None,
         };
-        (kind(&self.key.id).uncertainty, Reverse(drain), self.key.id.clone())
-    }
-
-    /// Takes over what an earlier process did about it, or what the boot of the machine did. `is_served`: a drain
-    /// for it has begun all the same.
-    fn judge(&mut self, earlier: &Earlier, is_served: bool, t: Reading) {
-        let occurrence = Occurrence::of(&self.notice);
-        let mut known = earlier.known.iter().map(|(_, known)| known);
-        let known = known.find(|known| known.notice == occurrence.as_str());
-        let marked = earlier.is_marked_for(&self.key.id);
-        let after_boot = kind(&self.key.id).after_boot;
-        if !earlier.same_boot && after_boot != AfterBoot::SameInstance {
-            let begun = marked || known.is_some_and(|known| known.progress != Progress::Open);
-            let is_over = match after_boot {
-                AfterBoot::OverInTime => self.notice.when.is_over(t),
-                AfterBoot::OverOnceBegun => self.notice.when.is_over(t) || begun,
-                AfterBoot::StandsAnew | AfterBoot::SameInstance => false,
-            };
-            if is_over && (marked || known.is_some()) && !is_served {
-                self.done = Done::Over;
-            }
-            return;
-        }
-        let Some(known) = known else { return };
-        let is_ahead =
-            kind(&self.key.id).exclusive && matches!(self.schedule.basis, Basis::Stated(_));
-        self.done = match known.progress {
-            _ if is_served => Done::No,
-            // A node that somebody has uncordoned since is in use again.
-            Progress::Drained if is_ahead && marked && !earlier.cordoned => Done::No,
-            // That one had come with a boot.
-            Progress::Over if is_ahead => Done::No,
-            Progress::Open => Done::No,
-            Progress::Drained => Done::Drained { noted: true, drain: 0 },
-            Progress::Over => Done::Over,
-        };
-        // What was done was done for that one; whether there is a later one its path says.
-        if let Some(made) = time(known.made.as_deref()) {
-            self.notice.when = When::At(made);
-        }
-        // What was promised before is not put off.
-        if let Some(end) = time(known.end.as_deref()).filter(|_| self.done == Done::No) {
-            self.end_by(end, t);
-        }
-        if let Some(until) = time(known.marks_until.as_deref()) {
-            self.marks_end = Some(self.marks_end.map_or(until, |own| own.min(until)));
-            let until = t.moment_of(until).unwrap_or(t.now);
-            let own = self.schedule.marks_until;
-            self.schedule.marks_until = Some(own.map_or(until, |own| own.min(until)));
-            if until <= t.now && self.bears_marks(t.now) {
-                self.done = Done::Over;
-            }
-        }
-    }
-
-    /// Its drain was to end then. A time-out that is over is over; a deadline that is over without the instance
-    /// being gone was none.
-    fn end_by(&mut self, end: WallTime, t: Reading) {
-        let Some(own) = self.schedule.limit else { return };
-        let is_ahead = |moment: &Moment| t.now.until(*moment) >= NEAREST;
-        match (own, t.moment_of(end).filter(is_ahead)) {
-            (_, Some(moment)) => {
-                let limit = own.with_end(own.end().min(moment));
-                if limit != own && matches!(limit, Limit::Deadline(_)) {
-                    self.schedule.basis = Basis::Remembered;
-                }
-                self.schedule.limit = Some(limit);
-            }
-            (Limit::Timeout(_), None) => {
-                self.schedule.limit = Some(Limit::Timeout(t.now));
-                self.done = Done::Drained { noted: true, drain: 0 };
-                return;
-            }
-            (Limit::Deadline(_) | Limit::AtOnce { .. }, None) => return,
-        }
-        self.end = self.end.map(|own| own.min(end));
+        (traits(&self.key.id).uncertainty, Reverse(drain), self.key.id.clone())
     }
 
     /// What the annotation is to hold of it, if anything.
@@ -504,75 +399,10 @@ impl Record {
             end: end.map(|end| end.to_string()),
             marks_until: self.marks_end.map(|until| until.to_string()),
             made: match self.notice.when {
-                When::At(made) if kind(&self.key.id).made_anew => Some(made.to_string()),
+                When::At(made) if traits(&self.key.id).reissued => Some(made.to_string()),
                 When::At(_) | When::Unstated => None,
             },
         })
-    }
-}
-
-impl Earlier {
-    fn read(node: &Node, boot_id: &str, t: Reading) -> Self {
-        let Some(state) = node.state.state() else {
-            let unreadable = node.state == crate::node::state::Remembered::Unreadable;
-            return Self { unreadable, ..Self::default() };
-        };
-        let known = state.notices.iter();
-        let known: Vec<(NoticeId, Known)> = known
-            .filter_map(|known| Some((Occurrence::notice(&known.notice)?, known.clone())))
-            .collect();
-        let marked = state.notice.as_deref().and_then(NoticeId::parse).map(|id| {
-            let known = known.iter().find(|(known, _)| *known == id);
-            let until = known.and_then(|(_, known)| time(known.marks_until.as_deref()));
-            let until = until.map(|until| t.moment_of(until).unwrap_or(t.now));
-            Marked { id, until, gone: false }
-        });
-        Self {
-            found: true,
-            notice: state.notice.clone(),
-            unreadable: false,
-            same_boot: state.boot_id == boot_id,
-            cordoned: node.unschedulable,
-            found_marked: marked.clone(),
-            marked,
-            known,
-        }
-    }
-
-    fn is_marked_for(&self, id: &NoticeId) -> bool {
-        self.marked.as_ref().is_some_and(|marked| marked.id == *id)
-    }
-
-    /// The notices that have not appeared yet, and are not known to be gone.
-    fn unconfirmed(&self) -> Vec<NoticeId> {
-        let marked = self.marked.iter().filter(|marked| !marked.gone).map(|marked| &marked.id);
-        let known = self.known.iter().map(|(id, _)| id).filter(|id| !self.is_marked_for(id));
-        marked.chain(known).cloned().collect()
-    }
-
-    /// What holds in this boot.
-    fn known(&self) -> impl Iterator<Item = Known> {
-        let holds =
-            |id: &NoticeId| self.same_boot || kind(id).after_boot == AfterBoot::SameInstance;
-        self.known.iter().filter(move |(id, _)| holds(id)).map(|(_, known)| known.clone())
-    }
-
-    /// This notice has appeared, or is known to be gone.
-    fn forget(&mut self, id: &NoticeId) {
-        self.marked.take_if(|marked| marked.id == *id);
-        self.known.retain(|(known, _)| known != id);
-    }
-
-    /// This notice is not stated any more. Marks of this boot for an interruption stay for a while: the metadata
-    /// service may be wrong.
-    fn withdrawn(&mut self, id: &NoticeId, until: Moment, is_replaced: bool) {
-        if is_replaced || !self.same_boot || !kind(id).lingers {
-            return self.forget(id);
-        }
-        if let Some(marked) = self.marked.as_mut().filter(|marked| marked.id == *id) {
-            (marked.until, marked.gone) = (Some(until), true);
-        }
-        self.known.retain(|(known, _)| known != id);
     }
 }
 
@@ -581,7 +411,7 @@ impl Earlier {
 fn is_done_by_boot(notice: &Notice, boot: &Boot) -> bool {
     match (notice.when, boot.began) {
         (When::At(time), Some(began)) => {
-            kind(&notice.id).after_boot == AfterBoot::OverOnceBegun && time <= began
+            traits(&notice.id).after_boot == AfterBoot::OverOnceBegun && time <= began
         }
         _ => false,
     }
@@ -595,8 +425,4 @@ fn unstated_end(schedule: &Schedule, t: Reading) -> Option<WallTime> {
 
 fn wall(moment: Option<Moment>, t: Reading) -> Option<WallTime> {
     moment.map(|moment| t.wall + t.now.until(moment))
-}
-
-fn time(text: Option<&str>) -> Option<WallTime> {
-    text.and_then(WallTime::parse)
 }

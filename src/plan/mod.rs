@@ -1,7 +1,8 @@
 //! What should be: the marks of the Node and the drain, worked out from what is ([`observed`]) and from the plan
-//! before. Pure, and level-triggered: a restart, a lost answer or a doubled one is nothing special, and the plan of
-//! what a plan was made of is that plan.
+//! before. Pure, and level-triggered: a restart, a lost answer or a doubled one is nothing special, and to plan again
+//! from the same observations changes nothing.
 
+pub mod earlier;
 pub mod kinds;
 pub mod memory;
 pub mod observed;
@@ -13,8 +14,8 @@ use crate::moment::{Moment, Reading, WallTime};
 use crate::node::marks::{Cause, Marks, Reason};
 use crate::node::{FieldManager, MarkPolicy};
 use crate::notice::NoticeId;
-use crate::plan::kinds::{Basis, Policy, kind, mark_set};
-use crate::plan::memory::{Done, Key, Memory, Record};
+use crate::plan::kinds::{Basis, Policy, mark_set, traits};
+use crate::plan::memory::{Done, Key, Memory, NoticeRecord};
 use crate::plan::observed::Observed;
 
 /// What the plan is made by.
@@ -50,9 +51,9 @@ pub struct Plan {
     pub marked_for: Option<NoticeId>,
     /// When these marks end by themselves.
     pub marks_until: Option<Moment>,
-    /// For whose sake marks that others have taken off are set again: others did not know of it.
+    /// Why marks that others have removed are set again: others did not know of it.
     pub renew_for: Option<Renewal>,
-    /// When the plan is another one, if nothing happens before.
+    /// When to plan again, if nothing happens before.
     pub look_again: Option<Moment>,
 }
 
@@ -71,7 +72,7 @@ pub struct Target {
     pub basis: Basis,
     /// The notice may be older than this process, and its drain over: until the annotation is read, but no later
     /// than this, no pod is asked. `None`: that is decided.
-    pub decided_by: Option<Moment>,
+    pub annotation_awaited_until: Option<Moment>,
 }
 
 impl Target {
@@ -86,7 +87,7 @@ impl Target {
     }
 }
 
-/// For whose sake marks that others have taken off are set again: they did not know of it.
+/// Why marks that others have removed are set again, once for each reason: they did not know of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Renewal {
     /// The number of a drain; 0 without one.
@@ -94,7 +95,7 @@ pub struct Renewal {
     /// The notice; `None`: an operator's command.
     pub notice: Option<NoticeId>,
     /// How often it was made anew.
-    pub made_anew: u32,
+    pub reissued: u32,
 }
 
 /// How long the annotation is waited for before a drain that may be over.
@@ -103,7 +104,7 @@ const ANNOTATION_WAIT: Duration = Duration::from_secs(1);
 /// A drain that is to begin so much later is not called off: it would begin again at once.
 const SHORT_WHILE: Duration = Duration::from_mins(1);
 
-/// Two moments are told apart from this on: two readings of one time differ by fractions of a second.
+/// A deadline that moves by less is not reported: two readings of one time differ by fractions of a second.
 pub const TELLING: Duration = Duration::from_secs(1);
 
 /// Works out what should be.
@@ -136,10 +137,10 @@ pub fn plan(seen: &Observed, before: &Plan, config: &PlanConfig, t: Reading) -> 
     let renew_for = match (&drain, marked) {
         (Some(Target { drain, key, .. }), _) => {
             let notice = key.as_ref().map(|key| key.id.clone());
-            Some(Renewal { drain: *drain, notice, made_anew: 0 })
+            Some(Renewal { drain: *drain, notice, reissued: 0 })
         }
-        (None, Some(Record { key, made_anew, .. })) if *made_anew > 0 => {
-            Some(Renewal { drain: 0, notice: Some(key.id.clone()), made_anew: *made_anew })
+        (None, Some(NoticeRecord { key, reissued, .. })) if *reissued > 0 => {
+            Some(Renewal { drain: 0, notice: Some(key.id.clone()), reissued: *reissued })
         }
         (None, _) => None,
     };
@@ -155,9 +156,13 @@ pub fn plan(seen: &Observed, before: &Plan, config: &PlanConfig, t: Reading) -> 
         boot_id: config.boot.id.clone(),
         notices: memory.known(),
     });
-    let decided_by = drain.as_ref().and_then(|target| target.decided_by);
-    let look_again =
-        memory.next(t.now).into_iter().chain(decided_by.filter(|it| t.now < *it)).min();
+    let annotation_awaited_until =
+        drain.as_ref().and_then(|target| target.annotation_awaited_until);
+    let look_again = memory
+        .next(t.now)
+        .into_iter()
+        .chain(annotation_awaited_until.filter(|it| t.now < *it))
+        .min();
     Plan { memory, drain, marks, marked_for, marks_until, renew_for, look_again }
 }
 
@@ -184,17 +189,18 @@ fn target(
             among: memory.appearances(),
             limit,
             basis: record.schedule.basis,
-            decided_by: undecided.then(|| now + ANNOTATION_WAIT),
+            annotation_awaited_until: undecided.then(|| now + ANNOTATION_WAIT),
         });
     };
     let key = running.key.as_ref()?;
+    // Withdrawn, and it does not linger: the drain is called off.
     let served = memory.record(&key.id)?;
     let is_done = served.key == *key && served.done != Done::No && served.gone_until.is_none();
     if is_done || now.until(served.schedule.begins) > SHORT_WHILE {
         return None;
     }
-    let is_exclusive = |record: &Record| kind(&record.key.id).exclusive;
-    let replaces = |record: &Record| {
+    let is_exclusive = |record: &NoticeRecord| traits(&record.key.id).exclusive;
+    let replaces = |record: &NoticeRecord| {
         is_exclusive(served)
             && is_exclusive(record)
             && record.key.id != key.id
@@ -206,12 +212,12 @@ fn target(
         .or_else(|| first.filter(|(record, limit)| record.key != *key && is_more_urgent(*limit)));
     let mut target = running.clone();
     if memory.is_adopted() {
-        target.decided_by = None;
+        target.annotation_awaited_until = None;
     }
     let (by, limit) = match other {
         Some((record, limit)) => {
             (target.key, target.among) = (Some(record.key.clone()), memory.appearances());
-            target.decided_by = None;
+            target.annotation_awaited_until = None;
             (record, limit)
         }
         None if served.key == *key => (served, served.schedule.limit?),
@@ -238,7 +244,7 @@ fn announce(memory: &mut Memory, drain: Option<&Target>, now: Moment) {
 }
 
 /// What the Node is to bear marks for: of all that asks for some, what is most certain to come.
-fn marked<'a>(memory: &'a Memory, drain: Option<&Target>, now: Moment) -> Option<&'a Record> {
+fn marked<'a>(memory: &'a Memory, drain: Option<&Target>, now: Moment) -> Option<&'a NoticeRecord> {
     let marked = memory.records.iter().filter(|record| {
         let is_drained = drain.is_some_and(|target| target.serves(&record.key.id));
         let is_decided = memory.is_adopted() || !record.first_answer;
@@ -252,7 +258,7 @@ fn marked<'a>(memory: &'a Memory, drain: Option<&Target>, now: Moment) -> Option
 #[expect(clippy::option_option, reason = "whether they stay, and what for")]
 fn before_this_process<'a>(
     memory: &'a Memory,
-    marked: Option<&Record>,
+    marked: Option<&NoticeRecord>,
     drain: Option<&Target>,
 ) -> Option<Option<&'a NoticeId>> {
     let earlier = memory.earlier.as_ref().and_then(|earlier| earlier.marked.as_ref());
@@ -260,7 +266,7 @@ fn before_this_process<'a>(
     let stay = match (marked, earlier) {
         (None, earlier) => earlier.is_some() || !memory.is_adopted(),
         (Some(record), Some(id)) => {
-            drain.is_none() && kind(id).uncertainty < kind(&record.key.id).uncertainty
+            drain.is_none() && traits(id).uncertainty < traits(&record.key.id).uncertainty
         }
         (Some(_), None) => false,
     };

@@ -50,7 +50,8 @@ pub enum Fact {
     MetadataFailing(NoticePath, String),
     /// It answers again, after so many failed polls.
     MetadataRecovered(NoticePath, u32),
-    /// There is a notice that asks for a drain, and the drain begins.
+    /// There is a notice that asks for a drain. [`Fact::DrainBegins`] follows once the annotation was read, or
+    /// after a second.
     NoticeSeen {
         /// Which.
         notice: Box<Notice>,

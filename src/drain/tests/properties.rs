@@ -86,7 +86,7 @@ fn returning_clusters() -> impl Strategy<Value = Cluster> {
             for budget in &mut cluster.budgets {
                 budget.update = update.unwrap_or_default();
             }
-            cluster.options.limit = if cluster.options.limit.has_deadline() {
+            cluster.options.limit = if cluster.options.limit.instance_goes() {
                 limit::Limit::Deadline(at(secs(end)))
             } else {
                 limit::Limit::Timeout(at(secs(end)))

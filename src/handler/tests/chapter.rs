@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::drain::pod_news::PodNews;
+use crate::drain::pod::PodNews;
 use crate::drain::verdict::Verdict;
 use crate::handler::tests::journal::{Entry, Run};
 use crate::handler::world::News;

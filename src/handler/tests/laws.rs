@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::drain::ask::Ask;
 use crate::drain::limit::Limit;
-use crate::drain::pod_news::PodNews;
+use crate::drain::pod::PodNews;
 use crate::drain::tests::cluster::{ms, secs};
 use crate::drain::verdict::{self, Verdict};
 use crate::handler::tests::chapter::{Chapter, Chapters};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::drain::ask::{Answer, Job, PodRef};
 use crate::drain::machine::Drain;
-use crate::drain::pod_news::PodNews;
+use crate::drain::pod::PodNews;
 use crate::drain::tests::cluster::{Arrival, ms, secs};
 use crate::handler::config::Config;
 use crate::handler::run::{self, Goal};
