@@ -9,7 +9,7 @@ use crate::node::marks::{Cause, MarkSet, Marks, Reason};
 use crate::node::state::Remembered;
 use crate::node::{FieldManager, Node};
 use crate::plan::kinds::Basis;
-use crate::plan::{Plan, Renewal, Target};
+use crate::plan::{MarksPlan, Plan, Renewal, Target};
 use crate::report::fact::Purpose;
 
 /// What an operator asked for, and how far it is.
@@ -115,9 +115,12 @@ impl ByHand {
             Renewal { drain: self.settled.min(self.last()) + 1, notice: None, reissued: 0 };
         Plan {
             drain,
-            marks: Some(self.marks()),
-            // Also in a dry run, which would not look for what is only noted.
-            renew_for: Some(renewal),
+            marks: MarksPlan {
+                wanted: Some(self.marks()),
+                // Also in a dry run, which would not look for what is only noted.
+                renew_for: Some(renewal),
+                ..MarksPlan::default()
+            },
             look_again: Some(self.until).filter(|until| now < *until),
             ..Plan::default()
         }

@@ -37,7 +37,7 @@ fn adopted(before: &Plan, after: &Plan, now: Moment, facts: &mut Vec<Fact>) {
             facts.push(Fact::DrainedBefore(record.key.id.clone()));
         }
     }
-    if let Some(until) = after.marks_until.filter(|_| after.drain.is_none()) {
+    if let Some(until) = after.marks.until.filter(|_| after.drain.is_none()) {
         facts.push(Fact::MarksLast(now.until(until)));
     }
 }
@@ -162,7 +162,7 @@ impl Plan {
     /// The notice whose marks the Node bore, if they have ended by themselves since.
     fn marks_expired_for<'a>(&'a self, after: &'a Self, now: Moment) -> Option<&'a NoticeId> {
         let left = left(self, after);
-        let marked = self.marked_for.as_ref().filter(|_| self.memory.is_adopted());
+        let marked = self.marks.notice.as_ref().filter(|_| self.memory.is_adopted());
         let id = marked.or(left.map(|left| &left.id))?;
         let is_over = |until: Option<Moment>| until.is_some_and(|until| until <= now);
         let expired = match (self.memory.record(id), after.memory.record(id)) {
@@ -181,7 +181,7 @@ impl Plan {
 
     /// The notice whose marks the Node bore, if it was withdrawn a while ago and they are taken back now.
     fn stays_withdrawn(&self, after: &Self) -> Option<&NoticeId> {
-        let id = self.marked_for.as_ref()?;
+        let id = self.marks.notice.as_ref()?;
         let was_gone = match self.memory.record(id) {
             Some(record) => record.gone_until.is_some(),
             None => self.memory.earlier.as_ref()?.marked.as_ref()?.gone,

@@ -178,7 +178,7 @@ impl Handler {
             Goal::ByHand(by_hand) => by_hand.plan(now),
         };
         let before = std::mem::replace(&mut self.plan, next);
-        self.patcher.want(now, self.plan.marks.clone(), self.plan.renew_for.clone());
+        self.patcher.want(now, self.plan.marks.wanted.clone(), self.plan.marks.renew_for.clone());
         let facts = facts(&before, &self.plan, now);
         let taken_over = facts.iter().any(|fact| matches!(fact, Fact::TakenOver { .. }));
         for fact in facts {
@@ -285,7 +285,7 @@ impl Handler {
                     self.is_stale = true;
                 }
                 let dry = self.config.dry;
-                let until = self.plan.marks_until.filter(|_| !dry && !changes.is_empty());
+                let until = self.plan.marks.until.filter(|_| !dry && !changes.is_empty());
                 for change in changes.into_iter().map(Box::new) {
                     world.tell(Fact::Marks { change, dry, by });
                 }

@@ -45,16 +45,23 @@ pub struct Plan {
     pub memory: Memory,
     /// The drain that is to be under way.
     pub drain: Option<Target>,
-    /// The marks that the Node is to bear; `None`: it stays as it is.
-    pub marks: Option<Marks>,
-    /// For which notice the Node bears marks, those of an earlier process included.
-    pub marked_for: Option<NoticeId>,
-    /// When these marks end by themselves.
-    pub marks_until: Option<Moment>,
-    /// Why marks that others have removed are set again: others did not know of it.
-    pub renew_for: Option<Renewal>,
+    /// The marks of the Node.
+    pub marks: MarksPlan,
     /// When to plan again, if nothing happens before.
     pub look_again: Option<Moment>,
+}
+
+/// The marks of the Node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MarksPlan {
+    /// What the Node is to bear; `None`: it stays as it is.
+    pub wanted: Option<Marks>,
+    /// The notice for which it bears marks, those of an earlier process included.
+    pub notice: Option<NoticeId>,
+    /// When these marks end by themselves.
+    pub until: Option<Moment>,
+    /// Why marks that others have removed are set again: others did not know of it.
+    pub renew_for: Option<Renewal>,
 }
 
 /// What a drain is for.
@@ -124,46 +131,10 @@ pub fn plan(seen: &Observed, before: &Plan, config: &PlanConfig, t: Reading) -> 
         memory.serve(target);
     }
     announce(&mut memory, drain.as_ref(), t.now);
-    let marked = marked(&memory, drain.as_ref(), t.now);
-    let marked_before = before_this_process(&memory, marked, drain.as_ref());
-    let marked_for = match marked_before {
-        Some(before) => before.cloned(),
-        None => marked.map(|record| record.key.id.clone()),
-    };
-    let marks_until = match marked.filter(|_| marked_before.is_none()) {
-        Some(record) => record.schedule.marks_until,
-        None => memory.earlier.as_ref().and_then(|it| it.marked.as_ref()?.until),
-    };
-    let renew_for = match (&drain, marked) {
-        (Some(Target { drain, key, .. }), _) => {
-            let notice = key.as_ref().map(|key| key.id.clone());
-            Some(Renewal { drain: *drain, notice, reissued: 0 })
-        }
-        (None, Some(NoticeRecord { key, reissued, .. })) if *reissued > 0 => {
-            Some(Renewal { drain: 0, notice: Some(key.id.clone()), reissued: *reissued })
-        }
-        (None, _) => None,
-    };
-    let reason = marked.map(|record| Reason {
-        cause: Cause::Notice(record.key.id.clone()),
-        set: mark_set(&record.key.id, record.schedule.limit, config.marks),
-    });
-    let stays = marked_before.is_some();
-    memory.touched |= reason.is_some() && !stays;
-    let marks = (memory.touched && !stays).then(|| Marks {
-        manager: FieldManager::Handler,
-        reason,
-        boot_id: config.boot.id.clone(),
-        notices: memory.known(),
-    });
-    let annotation_awaited_until =
-        drain.as_ref().and_then(|target| target.annotation_awaited_until);
-    let look_again = memory
-        .next(t.now)
-        .into_iter()
-        .chain(annotation_awaited_until.filter(|it| t.now < *it))
-        .min();
-    Plan { memory, drain, marks, marked_for, marks_until, renew_for, look_again }
+    let marks = marks(&mut memory, drain.as_ref(), config, t.now);
+    let awaited = drain.as_ref().and_then(|target| target.annotation_awaited_until);
+    let look_again = memory.next(t.now).into_iter().chain(awaited.filter(|it| t.now < *it)).min();
+    Plan { memory, drain, marks, look_again }
 }
 
 /// The drain that is to be under way. `running`: what the one under way is for.
@@ -243,7 +214,50 @@ fn announce(memory: &mut Memory, drain: Option<&Target>, now: Moment) {
     }
 }
 
-/// What the Node is to bear marks for: of all that asks for some, what is most certain to come.
+/// The marks that the Node is to bear.
+fn marks(
+    memory: &mut Memory,
+    drain: Option<&Target>,
+    config: &PlanConfig,
+    now: Moment,
+) -> MarksPlan {
+    let marked = marked(memory, drain, now);
+    let renew_for = match (drain, marked) {
+        (Some(Target { drain, key, .. }), _) => {
+            let notice = key.as_ref().map(|key| key.id.clone());
+            Some(Renewal { drain: *drain, notice, reissued: 0 })
+        }
+        (None, Some(NoticeRecord { key, reissued, .. })) if *reissued > 0 => {
+            Some(Renewal { drain: 0, notice: Some(key.id.clone()), reissued: *reissued })
+        }
+        (None, _) => None,
+    };
+    if earlier_marks_stay(memory, marked, drain) {
+        let earlier = memory.earlier.as_ref().and_then(|earlier| earlier.marked.as_ref());
+        return MarksPlan {
+            wanted: None,
+            notice: earlier.map(|marked| marked.id.clone()),
+            until: earlier.and_then(|marked| marked.until),
+            renew_for,
+        };
+    }
+    let notice = marked.map(|record| record.key.id.clone());
+    let until = marked.and_then(|record| record.schedule.marks_until);
+    let reason = marked.map(|record| Reason {
+        cause: Cause::Notice(record.key.id.clone()),
+        set: mark_set(&record.key.id, record.schedule.limit, config.marks),
+    });
+    memory.touched |= reason.is_some();
+    let wanted = memory.touched.then(|| Marks {
+        manager: FieldManager::Handler,
+        reason,
+        boot_id: config.boot.id.clone(),
+        notices: memory.known(),
+    });
+    MarksPlan { wanted, notice, until, renew_for }
+}
+
+/// The notice that the marks are for: of all that asks for some, what is most certain to come.
 fn marked<'a>(memory: &'a Memory, drain: Option<&Target>, now: Moment) -> Option<&'a NoticeRecord> {
     let marked = memory.records.iter().filter(|record| {
         let is_drained = drain.is_some_and(|target| target.serves(&record.key.id));
@@ -253,22 +267,20 @@ fn marked<'a>(memory: &'a Memory, drain: Option<&Target>, now: Moment) -> Option
     marked.min_by_key(|record| record.precedence(drain))
 }
 
-/// Whether the marks of an earlier process stay, and for which notice they are if that is known: it is not certain
-/// yet that it is over, and nothing that is as certain to come asks for some.
-#[expect(clippy::option_option, reason = "whether they stay, and what for")]
-fn before_this_process<'a>(
-    memory: &'a Memory,
+/// Whether the marks of an earlier process stay: it is not certain yet that their notice is over, and nothing that is as
+/// certain to come asks for some.
+fn earlier_marks_stay(
+    memory: &Memory,
     marked: Option<&NoticeRecord>,
     drain: Option<&Target>,
-) -> Option<Option<&'a NoticeId>> {
+) -> bool {
     let earlier = memory.earlier.as_ref().and_then(|earlier| earlier.marked.as_ref());
-    let earlier = earlier.map(|marked| &marked.id);
-    let stay = match (marked, earlier) {
+    match (marked, earlier) {
         (None, earlier) => earlier.is_some() || !memory.is_adopted(),
-        (Some(record), Some(id)) => {
-            drain.is_none() && traits(id).uncertainty < traits(&record.key.id).uncertainty
+        (Some(record), Some(earlier)) => {
+            let certainty = |id| traits(id).uncertainty;
+            drain.is_none() && certainty(&earlier.id) < certainty(&record.key.id)
         }
         (Some(_), None) => false,
-    };
-    stay.then_some(earlier)
+    }
 }
