@@ -107,9 +107,13 @@ impl Observed {
         }
     }
 
-    /// The notices that are said, by each path that says one.
+    /// The notices that are said. Where paths differ on the time of one, what was said last counts.
     pub fn said(&self) -> impl Iterator<Item = &Said> {
-        self.paths.iter().flat_map(|path| &path.notices)
+        let all = || self.paths.iter().flat_map(|path| &path.notices);
+        let is_newer = |said: &Said, other: &Said| {
+            other.notice.id == said.notice.id && said.since < other.since
+        };
+        all().filter(move |said| !all().any(|other| is_newer(said, other)))
     }
 
     /// Whether a path says this notice.
