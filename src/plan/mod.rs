@@ -191,7 +191,8 @@ fn target(
             target.annotation_awaited_until = None;
             (record, limit)
         }
-        None if served.key == *key => (served, served.schedule.limit?),
+        // It may have come back since, and go earlier.
+        None if served.key == *key || served.done == Done::No => (served, served.schedule.limit?),
         None => return Some(target),
     };
     target.limit = running.limit.tighten(limit);

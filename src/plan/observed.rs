@@ -107,9 +107,13 @@ impl Observed {
         }
     }
 
-    /// The notices that are stated, by each path that says one.
+    /// The notices that are stated. Where paths state different times for one, what was stated last counts.
     pub fn notices(&self) -> impl Iterator<Item = &StatedNotice> {
-        self.paths.iter().flat_map(|path| &path.notices)
+        let all = || self.paths.iter().flat_map(|path| &path.notices);
+        let is_newer = |stated: &StatedNotice, other: &StatedNotice| {
+            other.notice.id == stated.notice.id && stated.since < other.since
+        };
+        all().filter(move |stated| !all().any(|other| is_newer(stated, other)))
     }
 
     /// Whether a path says this notice.
