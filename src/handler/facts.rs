@@ -5,7 +5,8 @@ use crate::notice::NoticeId;
 use crate::plan::earlier::Marked;
 use crate::plan::kinds::traits;
 use crate::plan::memory::{Done, Key, NoticeRecord};
-use crate::plan::{Plan, TELLING, Target};
+use crate::plan::observed::is_later;
+use crate::plan::{Plan, SAME, Target};
 use crate::report::fact::{Fact, Withdrawal};
 
 /// The facts that make `after` another plan than `before`, in the order of a notice's way.
@@ -65,7 +66,7 @@ fn withdrawn(before: &Plan, after: &Plan, now: Moment, facts: &mut Vec<Fact>) {
             (true, false) => Withdrawal::DrainCalledOff,
         };
         // Of an interruption whose action has changed, the other one is reported.
-        if withdrawal == Withdrawal::DrainCalledOff || !new.is_replaced(id) {
+        if withdrawal == Withdrawal::DrainCalledOff || !old.is_replaced(id) {
             facts.push(Fact::NoticeWithdrawn(id.clone(), withdrawal));
         }
     }
@@ -89,14 +90,16 @@ fn left<'a>(before: &'a Plan, after: &'a Plan) -> Option<&'a Marked> {
 
 /// A notice is there that is to be acted upon later, or was dealt with before.
 fn scheduled(before: &Plan, after: &Plan, now: Moment, facts: &mut Vec<Fact>) {
-    let serves = |plan: &Plan, record: &NoticeRecord| {
-        plan.drain.as_ref().is_some_and(|target| target.serves(&record.key.id))
+    // A drain for it that goes on, for it or for another notice, says enough.
+    let goes_on = |record: &NoticeRecord| {
+        let served = before.drain.as_ref().filter(|target| target.serves(&record.key.id));
+        served.is_some_and(|old| after.drain.as_ref().is_some_and(|new| new.drain == old.drain))
     };
     for (record, old) in pairs(before, after) {
         let moved = old.is_some_and(|old| {
             traits(&record.key.id).planned && old.notice.when != record.notice.when
         });
-        if old.is_some() && (!moved || serves(before, record) && serves(after, record)) {
+        if old.is_some() && (!moved || goes_on(record)) {
             continue;
         }
         let (notice, basis) = (Box::new(record.notice.clone()), record.schedule.basis);
@@ -136,7 +139,7 @@ fn drain(before: &Plan, after: &Plan, now: Moment, facts: &mut Vec<Fact>) {
     }
     // What was no deadline is none that moves.
     let compares = old.limit.instance_goes() || !target.limit.instance_goes();
-    if compares && target.limit.end() + TELLING <= old.limit.end() {
+    if compares && target.limit.end() + SAME <= old.limit.end() {
         facts.push(Fact::DeadlineMoved { basis, left });
     }
 }
@@ -144,9 +147,14 @@ fn drain(before: &Plan, after: &Plan, now: Moment, facts: &mut Vec<Fact>) {
 /// A notice has come beside the one that is drained for, or only marks the node.
 fn announced(before: &Plan, after: &Plan, facts: &mut Vec<Fact>) {
     for (record, old) in pairs(before, after) {
-        let is_new = old.is_none_or(|old| !old.announced || old.reissued < record.reissued);
-        let is_new = is_new && record.announced;
-        if !is_new || after.drain.as_ref().is_some_and(|target| target.is_for(&record.key)) {
+        let is_reissued = |old: &NoticeRecord| {
+            traits(&record.key.id).reissued && is_later(old.notice.when, record.notice.when)
+        };
+        let is_new = old.is_none_or(|old| !old.announced || is_reissued(old));
+        if !is_new
+            || !record.announced
+            || after.drain.as_ref().is_some_and(|target| target.is_for(&record.key))
+        {
             continue;
         }
         let (notice, basis) = (Box::new(record.notice.clone()), record.schedule.basis);
@@ -171,8 +179,8 @@ impl Plan {
                 old.key == new.key && old.done != Done::Over && ends
             }
             (None, None) => {
-                let stands = after.memory.earlier.as_ref().is_some_and(|it| it.marked.is_some());
-                left.is_some_and(|left| !left.gone && is_over(left.until)) && !stands
+                let is_over = |left: &Marked| left.id == *id && !left.gone && is_over(left.until);
+                left.is_some_and(is_over) && !after.is_marked_before(id)
             }
             (Some(_), None) | (None, Some(_)) => false,
         };
@@ -190,7 +198,13 @@ impl Plan {
         let is_served = self.drain.as_ref().is_some_and(|target| target.serves(id));
         let stands = after.memory.record(id).is_some()
             || is_served && after.memory.is_replaced(id)
-            || after.memory.earlier.as_ref().is_some_and(|it| it.marked.is_some());
+            || after.is_marked_before(id);
         (was_gone && !stands).then_some(id)
+    }
+
+    /// Whether an earlier process left marks for this notice that still stand.
+    fn is_marked_before(&self, id: &NoticeId) -> bool {
+        let marked = self.memory.earlier.as_ref().and_then(|earlier| earlier.marked.as_ref());
+        marked.is_some_and(|marked| marked.id == *id)
     }
 }

@@ -11,7 +11,7 @@ use crate::notice::{Notice, NoticeId, When};
 use crate::plan::earlier::Earlier;
 use crate::plan::kinds::{AfterBoot, Basis, Policy, Schedule, traits};
 use crate::plan::observed::{Observed, StatedNotice, WITHDRAWN_AFTER, is_later};
-use crate::plan::{Boot, Target};
+use crate::plan::{Boot, SAME, Target};
 
 /// What is known of the notices.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,9 +87,6 @@ pub enum Done {
 /// The marks of an interruption stay so long after the last answer with it, and after its drain: a metadata
 /// service may fall silent while the instance goes.
 pub const LINGERS: Duration = Duration::from_secs(30);
-
-/// Two readings of one time differ by fractions of a second.
-const SAME: Duration = Duration::from_secs(1);
 
 impl Memory {
     /// How many notices have appeared.
@@ -245,8 +242,12 @@ impl Memory {
     /// A drain for `target` is under way.
     pub(super) fn serve(&mut self, target: &Target) {
         self.drains = self.drains.max(target.drain);
-        for record in &mut self.records {
-            // Its marks are renewed with those of the drain.
+    }
+
+    /// Marks are renewed for the sake of a reissued notice only if they are for this one: whoever removes the marks of
+    /// another one knows of it.
+    pub(super) fn renew_only(&mut self, marked: Option<&NoticeId>) {
+        for record in self.records.iter_mut().filter(|record| marked != Some(&record.key.id)) {
             record.reissued = 0;
         }
     }

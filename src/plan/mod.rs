@@ -88,6 +88,14 @@ impl Target {
         self.key.as_ref().is_some_and(|key| key.id == *id)
     }
 
+    /// This limit holds, too.
+    fn tighten(&mut self, limit: Limit, basis: Basis) {
+        let tightened = self.limit.tighten(limit);
+        if tightened != self.limit {
+            (self.limit, self.basis) = (tightened, basis);
+        }
+    }
+
     /// Whether it is for this appearance of a notice.
     pub fn is_for(&self, key: &Key) -> bool {
         self.key.as_ref() == Some(key)
@@ -111,8 +119,8 @@ const ANNOTATION_WAIT: Duration = Duration::from_secs(1);
 /// A drain that is to begin so much later is not called off: it would begin again at once.
 const SHORT_WHILE: Duration = Duration::from_mins(1);
 
-/// A deadline that moves by less is not reported: two readings of one time differ by fractions of a second.
-pub const TELLING: Duration = Duration::from_secs(1);
+/// Two readings of one time differ by less: such moments are the same.
+pub const SAME: Duration = Duration::from_secs(1);
 
 /// Works out what should be.
 pub fn plan(seen: &Observed, before: &Plan, config: &PlanConfig, t: Reading) -> Plan {
@@ -177,28 +185,24 @@ fn target(
             && record.key.id != key.id
             && running.among < record.key.appearance()
     };
-    let successor = due.clone().find(|(record, _)| replaces(record));
-    let is_more_urgent = |limit: Limit| limit.urgency() < running.limit.urgency();
-    let other = successor
-        .or_else(|| first.filter(|(record, limit)| record.key != *key && is_more_urgent(*limit)));
     let mut target = running.clone();
     if memory.is_adopted() {
         target.annotation_awaited_until = None;
     }
-    let (by, limit) = match other {
-        Some((record, limit)) => {
-            (target.key, target.among) = (Some(record.key.clone()), memory.appearances());
-            target.annotation_awaited_until = None;
-            (record, limit)
-        }
-        // It may have come back since, and go earlier.
-        None if served.key == *key || served.done == Done::No => (served, served.schedule.limit?),
-        None => return Some(target),
-    };
-    target.limit = running.limit.tighten(limit);
-    if target.limit != running.limit || other.is_some() {
-        target.basis = by.schedule.basis;
+    // What it has promised holds, whichever notice takes over.
+    if let Some(limit) = served.schedule.limit.filter(|_| served.gone_until.is_none()) {
+        target.tighten(limit, served.schedule.basis);
     }
+    let successor = due.clone().find(|(record, _)| replaces(record));
+    let is_more_urgent = |limit: Limit| limit.urgency() < target.limit.urgency();
+    let other = successor
+        .or_else(|| first.filter(|(record, limit)| record.key != *key && is_more_urgent(*limit)));
+    let Some((record, limit)) = other else { return Some(target) };
+    target.tighten(limit, record.schedule.basis);
+    target.key = Some(record.key.clone());
+    target.among = memory.appearances();
+    target.basis = record.schedule.basis;
+    target.annotation_awaited_until = None;
     if successor.is_some() {
         // A third notice may be more urgent still.
         return self::target(memory, Some(&target), seen, now);
@@ -222,6 +226,7 @@ fn marks(
     config: &PlanConfig,
     now: Moment,
 ) -> MarksPlan {
+    memory.renew_only(marked(memory, drain, now).map(|record| record.key.id.clone()).as_ref());
     let marked = marked(memory, drain, now);
     let renew_for = match (drain, marked) {
         (Some(Target { drain, key, .. }), _) => {

@@ -109,11 +109,16 @@ impl Observed {
 
     /// The notices that are stated. Where paths state different times for one, what was stated last counts.
     pub fn notices(&self) -> impl Iterator<Item = &StatedNotice> {
-        let all = || self.paths.iter().flat_map(|path| &path.notices);
-        let is_newer = |stated: &StatedNotice, other: &StatedNotice| {
-            other.notice.id == stated.notice.id && stated.since < other.since
+        let all = || {
+            let paths = self.paths.iter().enumerate();
+            paths.flat_map(|(path, it)| it.notices.iter().map(move |notice| (path, notice)))
         };
-        all().filter(move |stated| !all().any(|other| is_newer(stated, other)))
+        let is_newer = |stated: &(usize, &StatedNotice), other: &(usize, &StatedNotice)| {
+            other.1.notice.id == stated.1.notice.id
+                && (stated.1.since, stated.0) < (other.1.since, other.0)
+        };
+        let newest = all().filter(move |stated| !all().any(|other| is_newer(stated, &other)));
+        newest.map(|(_, stated)| stated)
     }
 
     /// Whether a path says this notice.

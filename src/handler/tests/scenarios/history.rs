@@ -1,6 +1,6 @@
 //! What depends on more than on what is said now: on the drain under way, on an earlier process, on an operator.
 
-use crate::drain::tests::cluster::pod;
+use crate::drain::tests::cluster::{pod, secs};
 use crate::handler::tests::model::run;
 use crate::handler::tests::scenarios::are;
 use crate::handler::tests::script::{
@@ -8,7 +8,7 @@ use crate::handler::tests::script::{
 };
 use crate::notice::Action::{Hibernate, Stop, Terminate};
 use crate::notice::Code::{InstanceReboot, SystemReboot};
-use crate::notice::NoticePath::{Lifecycle, Maintenance};
+use crate::notice::NoticePath::{Lifecycle, Maintenance, Rebalance, TerminationTime};
 
 fn plans(script: Script, second: u64, planned: &[Planned]) -> Script {
     script.path_says(Maintenance, second, Says::Planned(planned.to_vec()))
@@ -149,5 +149,43 @@ fn a_node_that_cannot_be_read_for_three_seconds_delays_a_drain_by_one() {
          2.1 * empty: [a evicted]
          3.8 patch node-1: cordon, ours
          3.9 * cordon: Done",
+    );
+}
+
+#[test]
+fn a_clock_that_is_set_moves_no_deadline_though_two_paths_state_different_times() {
+    let script = script()
+        .says(10, Says::At(Terminate, 130))
+        .path_says(TerminationTime, 10, Says::At(Terminate, 131))
+        .but(|it| it.clock_set = Some((secs(30), 60)));
+    are(
+        &run(&script.pods([pod("a").covered()])).lines_with(&["notice", "deadline", "delete"]),
+        "10.0 * notice: terminate, 120 s left
+         98.0 delete a 30
+         99.0 * empty: [a deleted]
+         130.0 * deadline, nothing has changed",
+    );
+}
+
+#[test]
+fn a_recommendation_that_is_made_anew_beside_a_drain_is_reported_and_renews_no_marks_later() {
+    let script = script()
+        .path_says(Rebalance, 5, Says::RecommendedAt(1))
+        .says(20, Says::At(Terminate, 60))
+        .path_says(Rebalance, 30, Says::RecommendedAt(28))
+        .path_says(Rebalance, 80, Says::RecommendedAt(78))
+        .says(100, Says::Nothing)
+        .edit(90_000, Edit::Uncordon)
+        .but(|it| it.config.policy.rebalance_marks = secs(1000));
+    are(
+        &run(&script).lines_with(&["marks:", "notice", "cordon"]),
+        "5.0 * marks: rebalance-recommendation
+         5.1 patch node-1: cordon, ours
+         5.2 * cordon: Done
+         20.0 * notice: terminate, 40 s left
+         20.2 * cordon: Kept
+         32.0 * marks: rebalance-recommendation
+         82.0 * marks: rebalance-recommendation
+         102.0 * notice withdrawn",
     );
 }
