@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
 use crate::drain::ask::{Ask, Job};
 use crate::drain::progress::Progress;
 use crate::drain::verdict::Verdict;
@@ -20,7 +22,7 @@ pub(super) struct Run {
     pub(super) journal: Vec<(Moment, Entry)>,
     pub(super) ended: Moment,
     pub(super) node: Object,
-    pods_left: usize,
+    pods_left: Vec<String>,
 }
 
 /// One thing that went into the handler or came out of it.
@@ -46,14 +48,19 @@ impl Run {
         journal: Vec<(Moment, Entry)>,
         ended: Moment,
         node: Object,
-        pods_left: usize,
+        pods_left: Vec<String>,
     ) -> Self {
         Self { journal, ended, node, pods_left }
     }
 
     /// How many pods are still there.
     pub(super) fn pods_left(&self) -> usize {
-        self.pods_left
+        self.pods_left.len()
+    }
+
+    /// How everything is in the end: the Node, and the pods that are left.
+    pub(super) fn end(&self) -> (Value, &[String]) {
+        (self.node.what_it_is(), &self.pods_left)
     }
 
     /// Orders and facts, one line each, without what is said of single pods. Of what a pod is asked

@@ -22,7 +22,7 @@ use crate::handler::world::{News, Order, World};
 use crate::moment::{Moment, Reading};
 use crate::node::NodeAnswer;
 use crate::node::marks::Patch;
-use crate::notice::NoticePath;
+use crate::notice::{NoticePath, Polled};
 use crate::report::fact::Fact;
 
 /// Runs the loop until it returns.
@@ -37,7 +37,7 @@ pub(super) fn run(script: &Script) -> Run {
         }
     }
     assert!(model.terminated, "the process ended by itself at {:?}", model.now);
-    let pods_left = model.pods.list().len();
+    let pods_left = model.pods.list().iter().map(|pod| pod.reference.name.clone()).collect();
     Run::new(model.journal, model.now, model.node, pods_left)
 }
 
@@ -206,7 +206,11 @@ impl<'a> Model<'a> {
         match event {
             Event::Polls(path) => {
                 self.plan(self.now + INTERVAL, Event::Polls(path));
-                return Some(News::Polled(poll(self.script, path, self.now)));
+                let polled = poll(self.script, path, self.now);
+                if self.script.repeats && self.says_so_again(path, &polled) {
+                    self.plan(self.now, Event::Comes(News::Polled(polled.clone())));
+                }
+                return Some(News::Polled(polled));
             }
             Event::OthersEdit(edit) => self.node.edit(&edit),
             Event::PodArrives(index) => {
@@ -239,6 +243,21 @@ impl<'a> Model<'a> {
             }
         }
         None
+    }
+}
+
+impl Model<'_> {
+    /// Whether the path has said the same notices for as long as it takes to withdraw another.
+    fn says_so_again(&self, path: NoticePath, polled: &Polled) -> bool {
+        let ids = |polled: &Polled| {
+            let answer = polled.outcome.as_ref().ok()?;
+            Some(answer.standing.iter().map(|notice| notice.id.clone()).collect::<Vec<_>>())
+        };
+        let before = |polls: u32| poll(self.script, path, self.now - INTERVAL * polls);
+        let said = ids(polled);
+        said.as_ref().is_some_and(|ids| !ids.is_empty())
+            && self.now >= Moment::START + INTERVAL * 3
+            && (1..3).all(|polls| ids(&before(polls)) == said)
     }
 }
 

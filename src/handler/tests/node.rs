@@ -152,6 +152,17 @@ impl Object {
             && self.label() == self.others.label
     }
 
+    /// All of it but its version, with the annotation taken apart.
+    pub(super) fn what_it_is(&self) -> Value {
+        let mut json = self.json.clone();
+        json["metadata"]["resourceVersion"] = Value::Null;
+        if let Some(annotation) = self.annotation() {
+            let state: Value = serde_json::from_str(annotation).unwrap();
+            json["metadata"]["annotations"][STATE_ANNOTATION] = state;
+        }
+        json
+    }
+
     /// Whether everything that nobody here changes is as it was.
     pub(super) fn is_otherwise_untouched(&self) -> bool {
         let mut rest = self.json.clone();

@@ -1,6 +1,7 @@
 //! Random worlds: whatever the metadata service says, whoever changes the Node, whatever fails and
 //! whenever SIGTERM comes, the [laws](super::laws) hold.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,7 @@ use crate::notice::NoticePath::{
     TerminationTime,
 };
 use crate::plan::kinds::Rebalance;
+use crate::report::fact::Fact;
 
 /// The last seconds at which something new happens.
 const LONGEST: u64 = 250;
@@ -60,6 +62,34 @@ proptest! {
         let run = run(&script);
         check(&run, "what others set stands in the end", as_others_want_it(&script, &run))?;
     }
+
+    #[test]
+    fn answers_that_are_repeated_change_nothing(script in every_notice(calm())) {
+        let once = run(&script);
+        let twice = run(&script.but(|it| it.repeats = true));
+        ends_alike(&once, &twice)?;
+        prop_assert_eq!(outcomes(&once), outcomes(&twice));
+    }
+}
+
+/// With the same Node, and the same pods gone.
+fn ends_alike(one: &Run, other: &Run) -> Result<(), TestCaseError> {
+    let finding = match (one.end(), other.end()) {
+        (one, other) if one == other => Ok(()),
+        (one, other) => Err(format!("{one:#?}\n{other:#?}")),
+    };
+    let lines = one.lines().join("\n  ");
+    check(other, "the same end", finding.map_err(|why| format!("{why}\n  {lines}\n--")))
+}
+
+/// What the verdicts say.
+fn outcomes(run: &Run) -> BTreeSet<(String, &'static str)> {
+    let verdicts = run.facts().filter_map(|(_, fact)| match fact {
+        Fact::Verdict(_, verdict) => Some(verdict),
+        _ => None,
+    });
+    let rows = verdicts.flat_map(|verdict| &verdict.rows);
+    rows.map(|row| (row.pod.name.clone(), row.outcome.name())).collect()
 }
 
 fn holds(script: &Script) -> Result<(), TestCaseError> {

@@ -45,6 +45,8 @@ pub(super) struct Script {
     pub(super) own: OwnPod,
     /// From when the node's name can be found out.
     pub(super) name: Duration,
+    /// An answer of the metadata service comes twice, if the last ones have said the same notices.
+    pub(super) repeats: bool,
     /// When a process ends before its time.
     pub(super) ends: Vec<(Duration, End)>,
     /// The process is killed when it has carried out so many orders, and started anew; once.
@@ -202,6 +204,7 @@ pub(super) fn script() -> Script {
             uid: Some("handler".to_owned()),
         },
         name: Duration::ZERO,
+        repeats: false,
         ends: Vec::new(),
         killed_after: None,
         sigterm: vec![secs(300)],
