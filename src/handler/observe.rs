@@ -62,7 +62,7 @@ impl Handler {
     }
 
     fn terminate(&mut self, now: Moment, world: &mut impl World) {
-        if std::mem::replace(&mut self.observed.sigterm, true) {
+        if std::mem::replace(&mut self.is_terminated, true) {
             return;
         }
         self.is_stale = true;

@@ -82,6 +82,8 @@ pub(super) struct Handler {
     pub(super) settled: Option<LoadBalancers>,
     /// The failure to read or patch the Node that was reported last: its purpose, and whether there is no such Node.
     pub(super) node_fails: Option<(Purpose, bool)>,
+    /// SIGTERM has come: the process ends when no drain is under way.
+    pub(super) is_terminated: bool,
     pub(super) drain: Option<Box<Drain>>,
     /// Its pods are listed and followed.
     pub(super) is_following: bool,
@@ -111,6 +113,7 @@ impl Handler {
             presence: Presence::Unknown,
             settled: None,
             node_fails: None,
+            is_terminated: false,
             drain: None,
             is_following: false,
             is_connected: false,
@@ -150,7 +153,7 @@ impl Handler {
     fn has_ended(&mut self, now: Moment) -> Option<Ended> {
         let is_draining = self.drain.is_some();
         match &mut self.goal {
-            Goal::Notices if self.observed.sigterm && !is_draining => {
+            Goal::Notices if self.is_terminated && !is_draining => {
                 Some(Ended { verdict: None, success: Success::Partial })
             }
             Goal::Notices => None,
@@ -366,7 +369,7 @@ impl Handler {
         let (listed, asked) = (drain.has_listed(), drain.has_asked());
         self.observed.drain = Some(DrainStatus { ended: true, listed, asked });
         self.is_stale = true;
-        if !self.observed.sigterm {
+        if !self.is_terminated {
             self.disconnect(now, world);
         }
     }

@@ -128,8 +128,7 @@ pub fn plan(seen: &Observed, before: &Plan, config: &PlanConfig, t: Reading) -> 
     let running = before.drain.as_ref().filter(|_| seen.drain.is_none_or(|it| !it.ended));
     memory.adopt(seen, running, &config.boot, t);
     memory.take_in(seen, running, (&config.policy, &config.boot), t);
-    let ended = before.drain.as_ref().zip(seen.drain.filter(|it| it.ended));
-    if let Some((target, status)) = ended.filter(|_| !seen.sigterm) {
+    if let Some((target, status)) = before.drain.as_ref().zip(seen.drain.filter(|it| it.ended)) {
         // Pods that were never seen were not drained: another process is to try again.
         memory.drained(target, status.listed, t.now);
     }
@@ -158,9 +157,8 @@ fn target(
     });
     let first = due.clone().min_by_key(|(record, limit)| (limit.urgency(), &record.key.id));
     let Some(running) = running else {
-        // A process that must end begins no drain, and one that is being called off ends first.
-        let (record, limit) =
-            first.filter(|_| !seen.sigterm && seen.drain.is_none_or(|it| it.ended))?;
+        // One that is called off ends first.
+        let (record, limit) = first.filter(|_| seen.drain.is_none_or(|it| it.ended))?;
         let undecided = record.first_answer && !memory.is_adopted();
         return Some(Target {
             drain: memory.drains + 1,

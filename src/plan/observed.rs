@@ -16,8 +16,6 @@ pub struct Observed {
     pub node: Option<Box<Node>>,
     /// The drain under way.
     pub drain: Option<DrainStatus>,
-    /// SIGTERM has come: no further drain begins.
-    pub sigterm: bool,
 }
 
 /// What a drain under way has come to.
@@ -84,7 +82,7 @@ impl Observed {
     /// Nothing was observed yet; these paths are polled.
     pub fn new(paths: &[NoticePath]) -> Self {
         let paths = paths.iter().copied().map(Path::new).collect();
-        Self { paths, node: None, drain: None, sigterm: false }
+        Self { paths, node: None, drain: None }
     }
 
     /// A path was polled.
