@@ -62,6 +62,7 @@ pub struct Ended {
 }
 
 /// What the loop knows.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug)]
 pub(super) struct Handler {
     pub(super) goal: Goal,
