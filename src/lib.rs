@@ -23,7 +23,7 @@
 //! | [`webhook`] | webhooks as configured: addresses, proxies, headers, templates, forms | files |
 //! | [`settings`] | the operator's settings | arguments and environment, once |
 //! | [`report`] | facts, and the log, Events, webhooks, metrics and probes that report them | a thread each |
-//! | [`handler`] | the event loop; its states; the threads around it | `threads` only |
+//! | [`handler`] | the loop, and the threads around it | `threads` only |
 //! | [`command`] | the commands | |
 //!
 //! Only [`http`], [`source`], [`kube`], the threads of [`report`], [`handler::threads`] and [`command`], which

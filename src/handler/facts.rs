@@ -9,7 +9,7 @@ use crate::plan::observed::is_later;
 use crate::plan::{Plan, SAME, Target};
 use crate::report::fact::{Fact, Withdrawal};
 
-/// The facts that make `after` another plan than `before`, in the order of a notice's way.
+/// What there is to report of `after`, which follows `before`.
 pub fn facts(before: &Plan, after: &Plan, now: Moment) -> Vec<Fact> {
     let mut facts = Vec::new();
     adopted(before, after, now, &mut facts);

@@ -1,5 +1,4 @@
-//! What the handler does from its start to its end: the event loop, its states, and the world
-//! around it.
+//! The loop, what it works with, and the world around it. [`run`] is where to begin.
 
 pub mod by_hand;
 pub mod config;

@@ -11,7 +11,7 @@ use crate::notice::{Notice, NoticeId, When};
 use crate::plan::earlier::Earlier;
 use crate::plan::kinds::{AfterBoot, Basis, Policy, Schedule, traits};
 use crate::plan::observed::{Observed, StatedNotice, WITHDRAWN_AFTER, is_later};
-use crate::plan::{Boot, SAME, Target};
+use crate::plan::{Boot, PlanConfig, SAME, Target};
 
 /// What is known of the notices.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -136,12 +136,12 @@ impl Memory {
         self.earlier = Some(earlier);
     }
 
-    /// Records what the paths say, and no longer say.
+    /// Records what the paths state, and no longer state.
     pub(super) fn take_in(
         &mut self,
         seen: &Observed,
         draining: Option<&Target>,
-        (policy, boot): (&Policy, &Boot),
+        config: &PlanConfig,
         t: Reading,
     ) {
         self.drop_withdrawn(seen, draining, t.now);
@@ -151,14 +151,14 @@ impl Memory {
                 .iter_mut()
                 .find(|record| record.key.id == stated.notice.id && record.gone_until.is_none());
             match stands {
-                Some(record) => record.follow(stated, policy, t),
-                None => self.appears(stated, (policy, boot), t),
+                Some(record) => record.follow(stated, &config.policy, t),
+                None => self.appears(stated, config, t),
             }
         }
         // The calendar may have been set since a notice was read whose time is yet to come.
         for record in &mut self.records {
             if record.done == Done::No && record.schedule.begins > t.now {
-                record.reschedule(Schedule::of(&record.notice, t, policy), t);
+                record.reschedule(Schedule::of(&record.notice, t, &config.policy), t);
             }
         }
     }
@@ -198,18 +198,18 @@ impl Memory {
         }
     }
 
-    fn appears(&mut self, stated: &StatedNotice, (policy, boot): (&Policy, &Boot), t: Reading) {
+    fn appears(&mut self, stated: &StatedNotice, config: &PlanConfig, t: Reading) {
         let id = &stated.notice.id;
         self.appearances += 1;
         let key = Key { id: id.clone(), appearance: self.appearances };
-        let mut record = NoticeRecord::new(key, stated, policy, t);
+        let mut record = NoticeRecord::new(key, stated, &config.policy, t);
         if let Some(earlier) = &mut self.earlier {
             if stated.first_answer {
                 record.judge(earlier, false, t);
             }
             earlier.forget(id);
         }
-        if is_done_by_boot(&stated.notice, boot) {
+        if is_done_by_boot(&stated.notice, &config.boot) {
             record.done = Done::Over;
         }
         self.records.retain(|other| other.key.id != *id);

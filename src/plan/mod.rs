@@ -127,7 +127,7 @@ pub fn plan(seen: &Observed, before: &Plan, config: &PlanConfig, t: Reading) -> 
     let mut memory = before.memory.clone();
     let running = before.drain.as_ref().filter(|_| seen.drain.is_none_or(|it| !it.ended));
     memory.adopt(seen, running, &config.boot, t);
-    memory.take_in(seen, running, (&config.policy, &config.boot), t);
+    memory.take_in(seen, running, config, t);
     if let Some((target, status)) = before.drain.as_ref().zip(seen.drain.filter(|it| it.ended)) {
         // Pods that were never seen were not drained: another process is to try again.
         memory.drained(target, status.listed, t.now);
