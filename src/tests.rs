@@ -25,6 +25,8 @@ fn each_module_uses_only_what_stands_before_it() {
             let source = if folder.is_empty() { source } else { without_tests(file, source) };
             for (line, number) in source.lines().zip(1..) {
                 let code = line.split("//").next().unwrap();
+                let braces = concat!("use crate::", "{");
+                assert!(!code.contains(braces), "src/{file}:{number}: one module a line");
                 let mut used = code.split(&path).skip(1).map(word);
                 if used.any(|name| place(name).is_some_and(|other| other > own)) {
                     wrong.push(format!("src/{file}:{number}: {}", code.trim()));

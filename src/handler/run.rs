@@ -79,7 +79,7 @@ pub(super) struct Handler {
     pub(super) patcher: NodePatcher,
     /// Whether there is a Node of that name.
     pub(super) presence: Presence,
-    /// The Node bears the marks that were wanted last.
+    /// How the Node stood to load balancers when it last bore the marks that were wanted.
     pub(super) settled: Option<LoadBalancers>,
     /// The failure to read or patch the Node that was reported last: its purpose, and whether there is no such Node.
     pub(super) node_fails: Option<(Purpose, bool)>,

@@ -1,5 +1,6 @@
-//! What each kind of notice means: one table with a row per traits. Nothing else in the program decides by the kind
-//! of a notice; `source/` knows which path says which kind, `report/` how it is named.
+//! What each kind of notice means: one table with a row per kind. What is done about a notice is decided here; which
+//! path states which kind stands in `source/`, how a notice is written in `notice.rs` and `node/state.rs`, how it is
+//! named in `report/`.
 
 use std::time::Duration;
 
@@ -79,13 +80,14 @@ pub struct Traits {
     pub lingers: bool,
     /// The instance has one of these at a time: another one takes its place, whatever its time.
     pub exclusive: bool,
-    /// Made anew, it says a later time.
+    /// It is issued again with a later time, and is another one then.
     pub reissued: bool,
     /// What a boot of the machine says about it.
     pub after_boot: AfterBoot,
     /// Its marks end by themselves ([`Policy::rebalance_marks`]).
     marks_end: bool,
-    /// Where it does not drain the node, pods that run there go on serving.
+    /// Where it only marks the node, its pods go on serving: load balancers keep the node, and a soft taint may
+    /// take the place of the cordon ([`RebalanceMark`]).
     mild: bool,
 }
 
@@ -109,7 +111,7 @@ pub enum AfterBoot {
     StandsAnew,
     /// If its time is over.
     OverInTime,
-    /// The same, or if its drain had begun: the boot is what it stated.
+    /// The same, or if its drain had begun: the boot is what it announced.
     OverOnceBegun,
 }
 

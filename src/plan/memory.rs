@@ -48,7 +48,7 @@ impl Key {
 pub struct NoticeRecord {
     /// Which appearance of it.
     pub key: Key,
-    /// As last stated; a recommendation as made last.
+    /// As last stated. Of a recommendation that an earlier process dealt with, the time is that of the annotation.
     pub notice: Notice,
     /// It was in the first answer of its path: an earlier process may know it.
     pub first_answer: bool,

@@ -11,7 +11,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::drain::tests::cluster::{Life, ms, pod, secs};
+use crate::drain::tests::cluster::{Arrival, Life, ms, pod, secs};
 use crate::drain::tests::properties::config;
 use crate::handler::tests::journal::Run;
 use crate::handler::tests::laws::{Finding, LAWS, as_others_want_it};
@@ -69,6 +69,14 @@ proptest! {
         let twice = run(&script.but(|it| it.repeats = true));
         ends_alike(&once, &twice)?;
         prop_assert_eq!(outcomes(&once), outcomes(&twice));
+    }
+
+    #[test]
+    fn a_process_that_is_killed_ends_as_one_that_runs_through(
+        script in stands(calm()), orders in 1..40_u32,
+    ) {
+        let through = run(&script);
+        ends_alike(&through, &run(&script.but(|it| it.killed_after = Some(orders))))?;
     }
 }
 
@@ -162,6 +170,24 @@ fn interrupted(scripts: impl Strategy<Value = Script>) -> impl Strategy<Value = 
     (scripts, ends, option::weighted(0.5, 1..60_u32)).prop_map(|(mut script, ends, orders)| {
         script.ends = ends;
         script.killed_after = orders;
+        script
+    })
+}
+
+/// One interruption is stated with its time, and stands; nobody else changes the Node, and no pod is bound late. What
+/// a restart may change otherwise (docs/notices.md, "Restarts") is about notices that are gone and about an operator;
+/// and it forgets how often a controller has put pods back.
+fn stands(scripts: impl Strategy<Value = Script>) -> impl Strategy<Value = Script> {
+    let actions = select(vec![Terminate, Stop, Hibernate]);
+    (scripts, actions, 5..60_u64, 40..130_i64).prop_map(|(mut script, action, second, ahead)| {
+        let at = i64::try_from(second).unwrap() + ahead;
+        script.paths.clear();
+        script.paths.insert(InstanceAction, vec![(secs(second), Says::At(action, at))]);
+        (script.edits, script.annotation) = (Vec::new(), None);
+        for life in &mut script.pods {
+            life.arrival = Arrival::At(Duration::ZERO);
+        }
+        script.sigterm = vec![secs(400)];
         script
     })
 }
