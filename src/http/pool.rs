@@ -24,7 +24,8 @@ pub const STACK: usize = 128 * 1024;
 
 /// How many connections there are at most where exchanges share them. A second one is opened when the first is
 /// full: two take 200 requests of a kube-apiserver at a time, and more pods than that are on few nodes. Measured
-/// with 250 pods, two are hardly sooner than one (1.03 s and 1.06 s), and each costs the server a handshake.
+/// with 250 pods, two are hardly sooner than one (1.03 s and 1.06 s), and each costs the server a handshake. Where
+/// four are allowed, a third is not opened: with 250 pods two are not full.
 const MOST_SHARED: usize = 2;
 
 /// How many there are at most where each exchange has one for itself (HTTP/1.1).
