@@ -5,7 +5,7 @@ use crate::drain::limit::Limit;
 use crate::drain::verdict::Verdict;
 use crate::handler::config::Config;
 use crate::moment::Moment;
-use crate::node::marks::{Cause, MarkSet, Marks, Reason};
+use crate::node::marks::{MarkCause, MarkReason, MarkSet, Marks};
 use crate::node::state::Remembered;
 use crate::node::{FieldManager, Node};
 use crate::plan::kinds::Basis;
@@ -137,7 +137,7 @@ impl ByHand {
             Wanted::Drain(_) | Wanted::Cordon => {
                 let exclusion = self.exclude_from_load_balancers;
                 let set = MarkSet { cordon: true, taint: None, exclusion };
-                marks(FieldManager::Operator, Some(Reason { cause: Cause::ByHand, set }))
+                marks(FieldManager::Operator, Some(MarkReason { cause: MarkCause::ByHand, set }))
             }
             Wanted::Restore if self.settled == 0 => marks(FieldManager::Operator, None),
             Wanted::Restore => {

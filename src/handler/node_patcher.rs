@@ -294,9 +294,8 @@ impl NodePatcher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::node::marks::{Cause, MarkSet, Reason};
-    use crate::node::state::Remembered;
-    use crate::node::{FieldManager, Setter, Taint, TaintEffect};
+    use crate::node::marks::{MarkCause, MarkReason, MarkSet};
+    use crate::node::{FieldManager, Taint, TaintEffect};
     use crate::notice::NoticeId;
 
     fn at(milliseconds: u64) -> Moment {
@@ -344,24 +343,15 @@ mod tests {
             taint: Some(Taint::of(&NoticeId::Rebalance, TaintEffect::NoSchedule)),
             exclusion: true,
         };
-        let cause = Cause::Notice(NoticeId::Rebalance);
-        let reason = Some(Reason { cause, set });
+        let cause = MarkCause::Notice(NoticeId::Rebalance);
+        let reason = Some(MarkReason { cause, set });
         let (boot_id, notices) = (String::new(), Vec::new());
         let renewal = Renewal { drain: 1, notice: None, reissued: 0 };
         let marks = Marks { manager: FieldManager::Handler, reason, boot_id, notices };
         marker.want(at(0), Some(marks), Some(renewal));
         let mut patched = |marker: &mut NodePatcher| {
             assert_eq!(marker.next(at(0)), Some(PatcherStep::Read));
-            let node = Box::new(Node {
-                resource_version: "7".to_owned(),
-                unschedulable: false,
-                cordoned_by: Setter::Unknown,
-                taints: Vec::new(),
-                too_many_taints: false,
-                exclusion: None,
-                state: Remembered::Nothing,
-                by_hand: Remembered::Nothing,
-            });
+            let node = Box::new(Node::bare());
             marker.observe(at(0), NodeAnswer::Is(node), Duration::MAX, &mut jitter);
             match marker.next(at(0)) {
                 Some(PatcherStep::Patch(patch)) => patch,

@@ -23,6 +23,17 @@ use crate::http::tls;
 /// Long enough for any machine; a test that waits for it has failed.
 pub(crate) const LONG: Duration = Duration::from_mins(1);
 
+/// Answers that are not HTTP, each with the status that was read before that showed.
+pub(crate) const NOT_HTTP: [(&[u8], Option<u16>); 7] = [
+    (b"<html>hello</html>\r\n\r\n", None),
+    (b"HTTP/2 200 OK\r\n\r\n", None),
+    (b"HTTP/1.1 099 Odd\r\n\r\n", None),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\n", None),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", None),
+    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", Some(200)),
+    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n", Some(200)),
+];
+
 /// Short, where a time-out is what is tested.
 pub(crate) const SHORT: Duration = Duration::from_millis(50);
 

@@ -15,7 +15,7 @@ pub struct Marks {
     /// Whose marks.
     pub manager: FieldManager,
     /// Why it is marked, and how; `None`: it is to bear no marks of ours.
-    pub reason: Option<Reason>,
+    pub reason: Option<MarkReason>,
     /// The boot of this machine.
     pub boot_id: String,
     /// What is to be remembered of the notices that stand.
@@ -24,23 +24,23 @@ pub struct Marks {
 
 /// Why a Node is marked, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reason {
+pub struct MarkReason {
     /// For what.
-    pub cause: Cause,
+    pub cause: MarkCause,
     /// What is set.
     pub set: MarkSet,
 }
 
 /// What a Node is marked for. `Display` is how the annotation names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cause {
+pub enum MarkCause {
     /// A notice.
     Notice(NoticeId),
     /// An operator's command.
     ByHand,
 }
 
-impl fmt::Display for Cause {
+impl fmt::Display for MarkCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Notice(id) => id.fmt(f),
@@ -217,7 +217,7 @@ struct Drafting<'a> {
 }
 
 impl Drafting<'_> {
-    fn cordon(&mut self, reason: Option<&Reason>) {
+    fn cordon(&mut self, reason: Option<&MarkReason>) {
         let was_ours = self.before.cordoned;
         let is_ours = self.may_lift();
         match (reason.filter(|reason| reason.set.cordon), self.node.unschedulable) {
@@ -268,7 +268,7 @@ impl Drafting<'_> {
         self.manager == FieldManager::Handler && self.node.by_hand.state().is_some_and(what)
     }
 
-    fn taint(&mut self, reason: Option<&Reason>) {
+    fn taint(&mut self, reason: Option<&MarkReason>) {
         let wanted = reason.and_then(|reason| reason.set.taint.as_ref());
         if self.node.too_many_taints {
             self.state.taint.clone_from(&self.before.taint);
@@ -316,7 +316,7 @@ impl Drafting<'_> {
         }
     }
 
-    fn exclusion(&mut self, reason: Option<&Reason>) {
+    fn exclusion(&mut self, reason: Option<&MarkReason>) {
         let was_ours = self.before.excluded;
         let wanted = reason.filter(|reason| reason.set.exclusion);
         let label = || EXCLUSION_LABEL.to_owned();
@@ -350,10 +350,10 @@ impl Drafting<'_> {
     }
 
     /// Whether the marks were for this, or it was known when they were set for another.
-    fn knew(&self, cause: &Cause) -> bool {
+    fn knew(&self, cause: &MarkCause) -> bool {
         let is_it = |known: &Known| match cause {
-            Cause::Notice(id) => Occurrence::notice(&known.notice).as_ref() == Some(id),
-            Cause::ByHand => false,
+            MarkCause::Notice(id) => Occurrence::notice(&known.notice).as_ref() == Some(id),
+            MarkCause::ByHand => false,
         };
         self.before.notice == self.state.notice || self.before.notices.iter().any(is_it)
     }

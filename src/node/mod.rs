@@ -98,6 +98,23 @@ impl Node {
     }
 }
 
+#[cfg(test)]
+impl Node {
+    /// A Node without marks.
+    pub(crate) fn bare() -> Self {
+        Self {
+            resource_version: "7".to_owned(),
+            unschedulable: false,
+            cordoned_by: Setter::Unknown,
+            taints: Vec::new(),
+            too_many_taints: false,
+            exclusion: None,
+            state: Remembered::Nothing,
+            by_hand: Remembered::Nothing,
+        }
+    }
+}
+
 /// Who set a field, as the API server keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Setter {

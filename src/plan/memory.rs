@@ -239,11 +239,6 @@ impl Memory {
         }
     }
 
-    /// A drain for `target` is under way.
-    pub(super) fn serve(&mut self, target: &Target) {
-        self.drains = self.drains.max(target.drain);
-    }
-
     /// Marks are renewed for the sake of a reissued notice only if they are for this one: whoever removes the marks of
     /// another one knows of it.
     pub(super) fn renew_only(&mut self, marked: Option<&NoticeId>) {

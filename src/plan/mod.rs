@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::drain::limit::Limit;
 use crate::moment::{Moment, Reading, WallTime};
-use crate::node::marks::{Cause, Marks, Reason};
+use crate::node::marks::{MarkCause, MarkReason, Marks};
 use crate::node::{FieldManager, MarkPolicy};
 use crate::notice::NoticeId;
 use crate::plan::kinds::{Basis, Policy, mark_set, traits};
@@ -135,7 +135,7 @@ pub fn plan(seen: &Observed, before: &Plan, config: &PlanConfig, t: Reading) -> 
     let drain = target(&memory, running, seen, t.now);
     memory.expire(drain.as_ref(), t.now);
     if let Some(target) = &drain {
-        memory.serve(target);
+        memory.drains = target.drain;
     }
     announce(&mut memory, drain.as_ref(), t.now);
     let marks = marks(&mut memory, drain.as_ref(), config, t.now);
@@ -224,8 +224,9 @@ fn marks(
     config: &PlanConfig,
     now: Moment,
 ) -> MarksPlan {
-    memory.renew_only(marked(memory, drain, now).map(|record| record.key.id.clone()).as_ref());
-    let marked = marked(memory, drain, now);
+    let notice = marked(memory, drain, now).map(|record| record.key.id.clone());
+    memory.renew_only(notice.as_ref());
+    let marked = notice.as_ref().and_then(|id| memory.record(id));
     let renew_for = match (drain, marked) {
         (Some(Target { drain, key, .. }), _) => {
             let notice = key.as_ref().map(|key| key.id.clone());
@@ -245,10 +246,9 @@ fn marks(
             renew_for,
         };
     }
-    let notice = marked.map(|record| record.key.id.clone());
     let until = marked.and_then(|record| record.schedule.marks_until);
-    let reason = marked.map(|record| Reason {
-        cause: Cause::Notice(record.key.id.clone()),
+    let reason = marked.map(|record| MarkReason {
+        cause: MarkCause::Notice(record.key.id.clone()),
         set: mark_set(&record.key.id, record.schedule.limit, config.marks),
     });
     memory.touched |= reason.is_some();

@@ -121,7 +121,7 @@ impl Observed {
 
     /// Whether a path says this notice.
     pub fn says(&self, id: &NoticeId) -> bool {
-        self.notices().any(|stated| stated.notice.id == *id)
+        self.paths.iter().any(|path| path.stated(id).is_some())
     }
 
     /// Whether it is certain that no path says this notice, which an earlier process knew: each path that may has

@@ -1,6 +1,7 @@
 use ureq_proto::http::Method;
 
 use super::*;
+use crate::http::stand_in::NOT_HTTP;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
 
@@ -301,15 +302,7 @@ fn what_came_of_interim_answers_counts_for_a_head_that_is_cut() {
 
 #[test]
 fn what_is_no_http_is_named_so() {
-    for (answer, status) in [
-        (&b"<html>hello</html>\r\n\r\n"[..], None),
-        (b"HTTP/2 200 OK\r\n\r\n", None),
-        (b"HTTP/1.1 099 Odd\r\n\r\n", None),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\n", None),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", None),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", Some(200)),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n", Some(200)),
-    ] {
+    for (answer, status) in NOT_HTTP {
         let mut connection = asked();
         connection.receive(answer, Moment::START).unwrap();
         let came = Came::of(&mut connection);

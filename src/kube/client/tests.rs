@@ -3,6 +3,7 @@ use crate::clock::Clock;
 use crate::http::address::Address;
 use crate::http::connection::CHUNK;
 use crate::http::h1::HEAD_LIMIT;
+use crate::http::stand_in::NOT_HTTP;
 use crate::kube::identity::{Choice, Identity};
 use crate::kube::request::{Caller, Verb};
 use crate::kube::server::Observer;
@@ -282,15 +283,7 @@ fn a_body_until_the_end_needs_a_goodbye() {
 
 #[test]
 fn what_is_no_http_is_named_so() {
-    for (answer, status) in [
-        (&b"<html>hello</html>\r\n\r\n"[..], None),
-        (b"HTTP/2 200 OK\r\n\r\n", None),
-        (b"HTTP/1.1 099 Odd\r\n\r\n", None),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\n", None),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", None),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", Some(200)),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n", Some(200)),
-    ] {
+    for (answer, status) in NOT_HTTP {
         match answer_to(answer) {
             Err(Cause::NotHttp { status: got, .. }) => assert_eq!(got, status),
             other => panic!("{}: {other:?}", String::from_utf8_lossy(answer)),

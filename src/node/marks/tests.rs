@@ -25,7 +25,7 @@ fn marks(id: &NoticeId, policy: MarkPolicy) -> Marks {
         taint: policy.taint.map(|effect| Taint::of(id, effect)),
         exclusion: policy.exclude_from_load_balancers,
     };
-    let reason = Reason { cause: Cause::Notice(id.clone()), set };
+    let reason = MarkReason { cause: MarkCause::Notice(id.clone()), set };
     Marks { reason: Some(reason), ..none() }
 }
 
@@ -44,16 +44,7 @@ fn known(progress: Progress) -> Known {
 }
 
 fn bare() -> Node {
-    Node {
-        resource_version: "7".to_owned(),
-        unschedulable: false,
-        cordoned_by: Setter::Unknown,
-        taints: Vec::new(),
-        too_many_taints: false,
-        exclusion: None,
-        state: Remembered::Nothing,
-        by_hand: Remembered::Nothing,
-    }
+    Node::bare()
 }
 
 fn taint(key: &str, value: &str) -> Taint {
@@ -256,7 +247,7 @@ fn by_hand() -> Marks {
     let set = MarkSet { cordon: true, taint: None, exclusion: true };
     Marks {
         manager: FieldManager::Operator,
-        reason: Some(Reason { cause: Cause::ByHand, set }),
+        reason: Some(MarkReason { cause: MarkCause::ByHand, set }),
         ..none()
     }
 }
