@@ -348,9 +348,7 @@ mod tests {
         Way { gate, client, _folder: folder }
     }
 
-    async fn repeating(
-        stream: TokioIo<tokio_rustls::server::TlsStream<TcpStream>>,
-    ) -> Result<()> {
+    async fn repeating(stream: TokioIo<tokio_rustls::server::TlsStream<TcpStream>>) -> Result<()> {
         let service = service_fn(async |request: Request<Incoming>| {
             let body = request.into_body().collect().await?.to_bytes();
             hyper::Result::Ok(Response::new(Full::new(body)))
