@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use miniserde::de::{Map, Visitor};
-use miniserde::{Deserialize, make_place};
+use miniserde::Deserialize;
 
 use crate::excerpt::excerpt;
+use crate::json::{FromMembers, Members};
 use crate::kube::json::{AnyObject, Excerpt, Fold, Folded, read};
 use crate::node::state::Remembered;
 use crate::node::{FieldManager, MOST_TAINTS, Node, Setter, Taint};
@@ -169,7 +169,7 @@ pub(super) fn profile(body: &[u8]) -> Option<Profile> {
     }
     #[derive(Deserialize)]
     struct Metadata {
-        labels: Option<Labels>,
+        labels: Option<Members<Labels>>,
     }
     #[derive(Deserialize)]
     struct Spec {
@@ -178,57 +178,22 @@ pub(super) fn profile(body: &[u8]) -> Option<Profile> {
     }
     let object: Object = read(body)?;
     Some(Profile {
-        labels: object.metadata.labels.map(|Labels(labels)| labels).unwrap_or_default(),
+        labels: object.metadata.labels.map(|Members(Labels(labels))| labels).unwrap_or_default(),
         provider_id: object.spec.and_then(|spec| spec.provider_id).map(|Excerpt(text)| text),
     })
 }
 
+#[derive(Default)]
 struct Labels(BTreeMap<String, String>);
 
-make_place!(Place);
+impl FromMembers for Labels {
+    type Value = Excerpt;
 
-impl Visitor for Place<Labels> {
-    fn map(&mut self) -> miniserde::Result<Box<dyn Map + '_>> {
-        let labels = BTreeMap::new();
-        Ok(Box::new(ReadingLabels { out: &mut self.out, labels, name: None, value: None }))
-    }
-}
-
-impl Deserialize for Labels {
-    fn begin(out: &mut Option<Self>) -> &mut dyn Visitor {
-        Place::new(out)
-    }
-}
-
-struct ReadingLabels<'a> {
-    out: &'a mut Option<Labels>,
-    labels: BTreeMap<String, String>,
-    name: Option<String>,
-    value: Option<Excerpt>,
-}
-
-impl ReadingLabels<'_> {
-    fn keep(&mut self) {
-        if let (Some(name), Some(Excerpt(value))) = (self.name.take(), self.value.take()) {
-            self.labels.insert(name, value);
+    fn member(&mut self, name: &str, Excerpt(value): Excerpt) {
+        self.0.insert(excerpt(name), value);
+        if self.0.len() > MOST_LABELS {
+            self.0.pop_last();
         }
-        if self.labels.len() > MOST_LABELS {
-            self.labels.pop_last();
-        }
-    }
-}
-
-impl Map for ReadingLabels<'_> {
-    fn key(&mut self, name: &str) -> miniserde::Result<&mut dyn Visitor> {
-        self.keep();
-        self.name = Some(excerpt(name));
-        Ok(Deserialize::begin(&mut self.value))
-    }
-
-    fn finish(&mut self) -> miniserde::Result<()> {
-        self.keep();
-        *self.out = Some(Labels(std::mem::take(&mut self.labels)));
-        Ok(())
     }
 }
 

@@ -2,11 +2,10 @@
 
 use std::fmt;
 
-use miniserde::de::{Map, Visitor};
 use miniserde::json::{self, Value};
-use miniserde::{Deserialize, make_place};
 use ureq_proto::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 
+use crate::json::{FromMembers, Members};
 use crate::webhook::template::{FORM, Language};
 
 /// The limit of all of them, in bytes; a token may take a few thousand.
@@ -42,7 +41,7 @@ impl Headers {
     /// What is wrong with it, as the end of a sentence that has named the setting. It names the
     /// header, and never shows a value.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let Pairs(pairs) = json::from_str(text).map_err(|_| NO_OBJECT.to_owned())?;
+        let Members(Pairs(pairs)) = json::from_str(text).map_err(|_| NO_OBJECT.to_owned())?;
         if pairs.iter().map(|(name, _)| name.len()).sum::<usize>() > LONGEST {
             return Err(too_long());
         }
@@ -144,49 +143,15 @@ fn header(name: &str, value: Value) -> Result<(HeaderName, HeaderValue), String>
     Ok((known, value))
 }
 
-/// A JSON object with all its keys: miniserde's own keeps only one of duplicates.
+/// All members: miniserde's own map keeps one of those with the same name.
+#[derive(Default)]
 struct Pairs(Vec<(String, Value)>);
 
-make_place!(Place);
+impl FromMembers for Pairs {
+    type Value = Value;
 
-impl Visitor for Place<Pairs> {
-    fn map(&mut self) -> miniserde::Result<Box<dyn Map + '_>> {
-        Ok(Box::new(Reading { out: &mut self.out, pairs: Vec::new(), name: None, value: None }))
-    }
-}
-
-impl Deserialize for Pairs {
-    fn begin(out: &mut Option<Self>) -> &mut dyn Visitor {
-        Place::new(out)
-    }
-}
-
-struct Reading<'a> {
-    out: &'a mut Option<Pairs>,
-    pairs: Vec<(String, Value)>,
-    name: Option<String>,
-    value: Option<Value>,
-}
-
-impl Reading<'_> {
-    fn keep(&mut self) {
-        if let (Some(name), Some(value)) = (self.name.take(), self.value.take()) {
-            self.pairs.push((name, value));
-        }
-    }
-}
-
-impl Map for Reading<'_> {
-    fn key(&mut self, name: &str) -> miniserde::Result<&mut dyn Visitor> {
-        self.keep();
-        self.name = Some(name.to_owned());
-        Ok(Deserialize::begin(&mut self.value))
-    }
-
-    fn finish(&mut self) -> miniserde::Result<()> {
-        self.keep();
-        *self.out = Some(Pairs(std::mem::take(&mut self.pairs)));
-        Ok(())
+    fn member(&mut self, name: &str, value: Value) {
+        self.0.push((name.to_owned(), value));
     }
 }
 
