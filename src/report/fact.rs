@@ -12,9 +12,8 @@ use crate::node::FieldManager;
 use crate::node::marks::Change;
 use crate::notice::{Notice, NoticeId, NoticePath};
 use crate::plan::kinds::Basis;
-use crate::remark::Remark;
 
-pub use crate::remark::Level;
+pub use crate::level::Level;
 
 /// Something that an operator may want to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +21,7 @@ pub enum Fact {
     /// The program has started.
     Started(Box<Start>),
     /// Something about the settings that is no error.
-    Remark(Remark),
+    Remark(String),
     /// A setting is not valid, and the handler does without it.
     SettingUnusable(String),
     /// A file that the API server cannot be reached without is missing; read again.

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use crate::excerpt::is_hidden;
 use crate::settings::predecessors::Former;
 use crate::settings::table::{Row, row, rows};
-use crate::settings::{Command, Output, Problem, value};
+use crate::settings::{Command, Output, value};
 
 /// The command line.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub(super) struct Flags {
     /// `--print-settings`.
     pub(super) print: bool,
     /// What could not be understood, and the setting it belongs to, if that is known.
-    pub(super) problems: Vec<(Option<&'static Row>, Problem)>,
+    pub(super) problems: Vec<(Option<&'static Row>, String)>,
 }
 
 impl fmt::Debug for Flags {
@@ -89,12 +89,12 @@ impl Flags {
             self.given.push((flag, value));
         } else {
             let words = format!("--{flag} came without a value; valid is {}", row.valid);
-            self.problems.push((Some(row), Problem::new(words)));
+            self.problems.push((Some(row), words));
         }
     }
 
     fn wrong(&mut self, words: impl Into<String>) {
-        self.problems.push((None, Problem::new(words)));
+        self.problems.push((None, words.into()));
     }
 
     /// The value of another handler's flag.

@@ -4,10 +4,9 @@ use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 
-use crate::remark::Remark;
 use crate::settings::arguments::{Flags, trimmed};
 use crate::settings::predecessors::{Effect, FORMER};
-use crate::settings::problem::{Problem, Unusable};
+use crate::settings::problem::Unusable;
 use crate::settings::table::{DefaultValue, Row, Stakes, Values, row, rows};
 use crate::settings::value::{Invalid, NOT_SHOWN};
 use crate::settings::{Command, Given};
@@ -19,11 +18,11 @@ pub(super) struct Lookup<'a> {
     /// The environment is that of an operator's shell, not of a pod.
     is_shell: bool,
     /// Problems that end the program.
-    pub(super) problems: Vec<Problem>,
+    pub(super) problems: Vec<String>,
     /// Problems that do not.
     pub(super) unusable: Vec<Unusable>,
     /// Remarks for the log at start.
-    pub(super) remarks: Vec<Remark>,
+    pub(super) remarks: Vec<String>,
     /// What was set by flag or environment.
     pub(super) given: Vec<Given>,
     /// Every setting, in the order of the table.
@@ -155,7 +154,7 @@ impl<'a> Lookup<'a> {
             }
         };
         for words in problems {
-            self.wrong(row, Problem::new(words));
+            self.wrong(row, words);
         }
         let is_default = matches!(row.default, DefaultValue::Is(default) if text == default);
         let is_changed = is_given && !is_default;
@@ -163,7 +162,7 @@ impl<'a> Lookup<'a> {
     }
 
     /// Records a problem of a setting: it ends the program, or the program runs without the setting.
-    fn wrong(&mut self, row: &Row, problem: Problem) {
+    fn wrong(&mut self, row: &Row, problem: String) {
         if self.decides(row) {
             self.problems.push(problem);
             return;
@@ -189,14 +188,18 @@ impl<'a> Lookup<'a> {
     }
 
     /// Records a problem that ends nothing. `instead`: what applies in its place, as a clause.
-    pub(super) fn done_without(&mut self, problem: Problem, instead: impl Into<Cow<'static, str>>) {
-        self.unusable.push(Unusable { problem, instead: instead.into() });
+    pub(super) fn done_without(
+        &mut self,
+        problem: impl Into<String>,
+        instead: impl Into<Cow<'static, str>>,
+    ) {
+        self.unusable.push(Unusable { problem: problem.into(), instead: instead.into() });
     }
 
     /// [`wrong`](Self::wrong) for the setting with this variable.
     pub(super) fn wrong_in(&mut self, variable: &str, words: impl Into<String>) {
         if let Some(row) = row(variable) {
-            self.wrong(row, Problem::new(words));
+            self.wrong(row, words.into());
         }
     }
 
@@ -224,12 +227,12 @@ impl<'a> Lookup<'a> {
 
     /// Records that settings contradict each other.
     pub(super) fn contradiction(&mut self, words: impl Into<String>) {
-        self.problems.push(Problem::new(words));
+        self.problems.push(words.into());
     }
 
     /// Adds a remark.
     pub(super) fn remark(&mut self, words: impl Into<String>) {
-        self.remarks.push(Remark::new(words));
+        self.remarks.push(words.into());
     }
 
     /// Whether this setting's value is not valid.

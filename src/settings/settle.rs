@@ -9,10 +9,10 @@ use crate::drain::ask::Grace;
 use crate::drain::pod::{OwnPod, Rules};
 use crate::http::address::Address;
 use crate::kube::identity::Choice;
+use crate::level::Level;
 use crate::node::MarkPolicy;
 use crate::notice::Code;
 use crate::plan::kinds::{LeadTimes, Policy, Rebalance};
-use crate::remark::Level;
 use crate::settings::arguments::Flags;
 use crate::settings::compare::{compare, margin_over};
 use crate::settings::lookup::{Lookup, Origin};
@@ -20,9 +20,9 @@ use crate::settings::table::Values;
 use crate::settings::value::{GraceLimit, LivePath, written};
 use crate::settings::webhooks::webhooks;
 use crate::settings::{
-    ApiServer, BadSettings, ByHand, FactUrls, LogStyle, Metadata, Probes, Reporting, Settings,
-    Watched, WhichNode,
+    ApiServer, BadSettings, ByHand, LogStyle, Probes, Reporting, Settings, WhichNode,
 };
+use crate::source::{InstanceSource, Source, Watched};
 
 /// The settings in force.
 pub(super) fn settle(
@@ -61,17 +61,26 @@ pub(super) fn parse(lookup: &mut Lookup<'_>) -> Option<Settings> {
     let drains = v.enable_rebalance_draining?;
     Some(Settings {
         node: node?,
-        metadata: Metadata {
-            url: v.metadata_url?,
+        source: Source {
+            metadata_url: v.metadata_url.clone()?,
             notice_url: v.notice_url,
-            poll_interval: v.poll_interval?,
+            interval: v.poll_interval?,
             v1_fallback: v.imds_v1_fallback?,
+            watched: Watched {
+                interruption: v.enable_spot_interruption_draining?,
+                rebalance: drains || v.enable_rebalance_monitoring?,
+                maintenance: v.enable_scheduled_event_draining?,
+                lifecycle: v.enable_asg_lifecycle_draining?,
+            },
+            window: v.node_termination_grace_period?,
+            lifecycle_window: v.asg_lifecycle_window?,
         },
-        watched: Watched {
-            interruption: v.enable_spot_interruption_draining?,
-            rebalance: drains || v.enable_rebalance_monitoring?,
-            maintenance: v.enable_scheduled_event_draining?,
-            lifecycle: v.enable_asg_lifecycle_draining?,
+        instance: InstanceSource {
+            metadata_url: v.metadata_url?,
+            v1_fallback: v.imds_v1_fallback?,
+            zone_url: v.az_url,
+            id_url: v.instance_id_url,
+            type_url: v.instance_type_url,
         },
         policy: Policy {
             marks_only: v.cordon_only?,
@@ -85,7 +94,6 @@ pub(super) fn parse(lookup: &mut Lookup<'_>) -> Option<Settings> {
             rebalance_mark: v.rebalance_mark?,
         },
         load_balancer_hold: v.load_balancer_hold?,
-        lifecycle_window: v.asg_lifecycle_window?,
         api_server: api_server?,
         dry_run: v.dry_run?,
         rules: Rules {
@@ -97,7 +105,6 @@ pub(super) fn parse(lookup: &mut Lookup<'_>) -> Option<Settings> {
         longest_grace: longest_grace?,
         budget_override: v.budget_override?,
         safety_margin: v.safety_margin?,
-        window: v.node_termination_grace_period?,
         shutdown_grace: v.shutdown_grace_period?,
         reporting: reporting?,
         by_hand: by_hand?,
@@ -226,11 +233,6 @@ fn reporting(lookup: &mut Lookup<'_>, values: &Values) -> Option<Reporting> {
         events: values.emit_kubernetes_events?.then(|| annotations.unwrap_or_default()),
         webhooks,
         cluster: values.cluster.clone(),
-        facts: FactUrls {
-            zone: values.az_url.clone(),
-            id: values.instance_id_url.clone(),
-            kind: values.instance_type_url.clone(),
-        },
         metrics,
         probes,
     })

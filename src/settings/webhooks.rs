@@ -1,6 +1,5 @@
 //! Webhooks, from the table's values.
 
-use crate::settings::Problem;
 use crate::settings::lookup::Lookup;
 use crate::settings::table::Values;
 use crate::settings::value::FormName;
@@ -127,7 +126,7 @@ fn ready_form(
     if has_template {
         let words =
             "WEBHOOK_FORM asks for a ready form, and a template is set, too; unset one of them";
-        lookup.done_without(Problem::new(words), "the ready form is sent");
+        lookup.done_without(words, "the ready form is sent");
     }
     let key = values.webhook_routing_key.clone();
     let is_missing = key.is_none() && !lookup.is_bad("WEBHOOK_ROUTING_KEY");

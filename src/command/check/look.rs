@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::command;
 use crate::command::check::Findings;
 use crate::command::check::judge::{self, Finding, Outcome};
-use crate::command::run::{instance_source, source, wanted_pages};
+use crate::command::run::wanted_pages;
 use crate::drain::BudgetOverride;
 use crate::http::error::Error;
 use crate::instance::Instance;
@@ -28,14 +28,13 @@ use crate::webhook::headers::Headers;
 
 /// The metadata service: token, notices, instance.
 pub(super) fn metadata_service(settings: &Settings, clock: Clock, findings: &Findings) -> Instance {
-    let found = source(settings).check(clock);
+    let found = settings.source.check(clock);
     let is_closed = matches!(found.token, TokenCheck::Failed { .. });
-    findings.add("metadata service", &judge::metadata(&settings.metadata.url, found.token));
+    findings.add("metadata service", &judge::metadata(&settings.source.metadata_url, found.token));
     for (path, polled) in found.paths {
         findings.add("notices", &judge::notices(path, polled));
     }
-    let instance =
-        if is_closed { Instance::default() } else { instance_source(settings).read(clock) };
+    let instance = if is_closed { Instance::default() } else { settings.instance.read(clock) };
     findings.add("instance", &judge::instance(&instance));
     instance
 }
@@ -226,8 +225,8 @@ fn permissions(
     let (writes, evicts) = (!settings.dry_run, !settings.policy.marks_only);
     let deletes = writes && evicts;
     let disrupts = deletes && settings.budget_override == BudgetOverride::AtDeadline;
-    let soft =
-        settings.watched.rebalance && settings.marks.rebalance_mark == RebalanceMark::SoftTaint;
+    let soft = settings.source.watched.rebalance
+        && settings.marks.rebalance_mark == RebalanceMark::SoftTaint;
     let taints = writes && as_node && (soft || settings.marks.taint.is_some());
     let events = writes && settings.reporting.events.is_some();
     for (is_used, needed, by_node, verb, resource) in [

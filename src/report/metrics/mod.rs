@@ -121,7 +121,7 @@ impl Metrics {
             version,
             values: Mutex::new(Values {
                 notices: Family::new(KINDS.map(|kind| label("kind", kind))),
-                drains: outcomes(&DrainOutcome::ALL.map(DrainOutcome::word)),
+                drains: outcomes(DrainOutcome::WORDS),
                 drain_duration: Histogram::default(),
                 drain_in_progress: false,
                 drain_deadline: 0.0,
@@ -133,10 +133,12 @@ impl Metrics {
                     polled.iter().map(|&path| metadata_request(path, None)),
                 ),
                 good_polls: polled.iter().map(|&path| (path, 0.0)).collect(),
-                webhook_deliveries: outcomes(&MessageOutcome::ALL.map(MessageOutcome::word)),
-                kubernetes_events: outcomes(&EventOutcome::ALL.map(EventOutcome::word)),
+                webhook_deliveries: outcomes(MessageOutcome::WORDS),
+                kubernetes_events: outcomes(EventOutcome::WORDS),
                 log_messages_lost: Family::new([String::new()]),
-                report_faults: Family::new(FaultyPart::ALL.map(|part| label("part", part.word()))),
+                report_faults: Family::new(
+                    FaultyPart::WORDS.iter().map(|part| label("part", part)),
+                ),
                 table: CountedTable::default(),
             }),
         }

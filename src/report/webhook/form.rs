@@ -6,8 +6,8 @@
 use std::fmt;
 
 use crate::json::{Object, list};
+use crate::level::Level;
 use crate::notice::Kind;
-use crate::remark::Level;
 use crate::report::webhook::field::severity;
 use crate::report::webhook::message::{Message, Stage};
 use crate::webhook::field::{PARTS, Part};

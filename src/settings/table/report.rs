@@ -1,6 +1,6 @@
 //! Settings that decide about reports.
 
-use crate::remark::Level;
+use crate::level::Level;
 use crate::settings::table::{A_FILE, A_PORT, Group, REPORTS, Row, Secret, store, try_store};
 use crate::settings::value::{
     FormName, LivePath, annotations, flag_or_count, key, one_of, path, proxy, truth, within, words,

@@ -170,7 +170,7 @@ fn every_variable_of_the_older_scripts_starts_the_program() {
 fn a_flag_has_one_dash_or_two() {
     let values = |arguments: &[&str]| {
         let settings = good(arguments, &[]);
-        (settings.dry_run, settings.metadata.poll_interval.as_secs(), settings.rules.own.namespace)
+        (settings.dry_run, settings.source.interval.as_secs(), settings.rules.own.namespace)
     };
     let expected = (true, 7, Some("a".to_owned()));
     for arguments in [
