@@ -28,7 +28,7 @@ use crate::report::Starter;
 use crate::report::fact::Fact;
 use crate::report::log::status_line::StatusLine;
 use crate::report::reporters::Reporters;
-use crate::report::status::Status;
+use crate::report::status::DrainStatus;
 
 /// Threads, sockets, files.
 pub struct Threads {
@@ -195,11 +195,11 @@ impl World for Threads {
                         return Some(news);
                     }
                 }
-                Some(Message::Watch(generation, heard)) => {
+                Some(Message::Watch(generation, event)) => {
                     if let Some(follower) = &mut self.follower
                         && generation == self.generation
                     {
-                        self.pods.extend(follower.observe(heard).into_iter().map(News::Pods));
+                        self.pods.extend(follower.observe(event).into_iter().map(News::Pods));
                     }
                 }
                 Some(Message::MoreFree) => return None,
@@ -225,7 +225,7 @@ impl World for Threads {
     fn show(&mut self, drain: Option<&Drain>, now: Moment) {
         let Some(line) = &self.status_line else { return };
         line.show(&drain.map_or_else(String::new, |drain| {
-            Status::of(&drain.verdict(now)).in_words(now.until(drain.end()))
+            DrainStatus::of(&drain.verdict(now)).in_words(now.until(drain.end()))
         }));
     }
 
@@ -315,7 +315,7 @@ impl Threads {
 
     fn follow_pods(&mut self, node: &Arc<str>) {
         let (sender, generation) = (self.sender.clone(), self.generation);
-        let send = move |heard| sender.send_message(Message::Watch(generation, heard));
+        let send = move |event| sender.send_message(Message::Watch(generation, event));
         self.follower = Some(Follower::new(self.client.clone(), node, self.seed, send));
     }
 

@@ -9,7 +9,7 @@ use crate::notice::NoticePath;
 /// What the answers of the metadata service and the API server show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessHealth {
-    watched: Vec<PolledPath>,
+    watched: Vec<PathHealth>,
     metadata_answered: bool,
     api_answered: bool,
     /// The name of the node, where there is no such Node.
@@ -20,7 +20,7 @@ pub struct ProcessHealth {
 
 /// A path that is polled.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct PolledPath {
+struct PathHealth {
     path: NoticePath,
     interval: Duration,
     /// The last poll, good or not; before the first, the start of the process.
@@ -35,7 +35,7 @@ const SLACK: Duration = Duration::from_mins(1);
 impl ProcessHealth {
     /// At the start of the process: these paths are to be polled, each at such an interval.
     pub fn new(polled: impl IntoIterator<Item = (NoticePath, Duration)>) -> Self {
-        let watched = polled.into_iter().map(|(path, interval)| PolledPath {
+        let watched = polled.into_iter().map(|(path, interval)| PathHealth {
             path,
             interval,
             last_turn: Moment::START,
@@ -86,7 +86,7 @@ impl ProcessHealth {
     /// Whether every path is polled: a thread that hangs does not poll. A metadata service that fails
     /// is no reason to restart this process, which would not help.
     pub fn live(&self, now: Moment) -> Result<(), String> {
-        for PolledPath { path, interval, last_turn } in &self.watched {
+        for PathHealth { path, interval, last_turn } in &self.watched {
             let silent_for = now.since(*last_turn);
             if silent_for > interval.saturating_mul(TURNS).saturating_add(SLACK) {
                 return Err(format!(

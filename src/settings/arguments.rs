@@ -158,11 +158,11 @@ pub(super) fn read(arguments: impl IntoIterator<Item = OsString>) -> CommandLine
                 Some(print) => flags.print = print,
                 None => flags.wrong("--print-settings: it takes no value"),
             },
-            _ => match Known::of(&name) {
-                Some(Known::Ours(row, flag)) => {
+            _ => match KnownFlag::of(&name) {
+                Some(KnownFlag::Ours(row, flag)) => {
                     flags.set(row, flag, value_of(row.placeholder.is_none()));
                 }
-                Some(Known::Former(former)) => {
+                Some(KnownFlag::Former(former)) => {
                     let value = value_of(former.is_switch).unwrap_or_default();
                     flags.former.push((former.variable, value));
                 }
@@ -227,13 +227,13 @@ fn unexpected(position: usize, argument: &OsStr) -> String {
 const LONGEST_COMMAND: usize = 14;
 
 /// A flag that exists.
-enum Known {
+enum KnownFlag {
     /// Of a setting, and which of its names.
     Ours(&'static Row, &'static str),
     Former(&'static Former),
 }
 
-impl Known {
+impl KnownFlag {
     fn of(name: &str) -> Option<Self> {
         let mut names = rows().flat_map(|row| row.flags().map(move |flag| (row, flag)));
         let ours = names.find(|(_, flag)| *flag == name).map(|(row, flag)| Self::Ours(row, flag));

@@ -135,7 +135,7 @@ pub struct Settings {
     /// Log, Events, webhooks, metrics and probes.
     pub reporting: Reporting,
     /// Settings of `check`, `plan` and `drain` alone.
-    pub by_hand: ByHand,
+    pub by_hand: ByHandSettings,
     /// What was set by flag or environment, for the log at start.
     pub given: Vec<Given>,
     /// Remarks for the log at start.
@@ -208,7 +208,7 @@ pub struct Probes {
 
 /// Settings of `check`, `plan` and `drain` alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ByHand {
+pub struct ByHandSettings {
     /// The time for a drain; at least 1 s.
     pub deadline: Duration,
     /// Budgets are overridden at the deadline, because a flag says so.

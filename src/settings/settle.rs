@@ -20,7 +20,7 @@ use crate::settings::table::Values;
 use crate::settings::value::{GraceLimit, LivePath, written};
 use crate::settings::webhooks::webhooks;
 use crate::settings::{
-    ApiServer, BadSettings, ByHand, LogStyle, Probes, Reporting, Settings, WhichNode,
+    ApiServer, BadSettings, ByHandSettings, LogStyle, Probes, Reporting, Settings, WhichNode,
 };
 use crate::source::{InstanceSource, Source, Watched};
 
@@ -207,7 +207,7 @@ fn longest_grace(lookup: &mut Lookup<'_>, limit: GraceLimit) -> Option<Grace> {
 }
 
 /// The environment configures the handler: for an operator's drain only flags shorten or override.
-fn by_hand(lookup: &mut Lookup<'_>, values: &Values) -> Option<ByHand> {
+fn by_hand(lookup: &mut Lookup<'_>, values: &Values) -> Option<ByHandSettings> {
     let (deadline, margin) = (values.deadline, values.safety_margin);
     if let (Some(deadline), Some(margin)) = (deadline, margin)
         && let Some(words) = margin_over(margin, "deadline", deadline)
@@ -215,7 +215,7 @@ fn by_hand(lookup: &mut Lookup<'_>, values: &Values) -> Option<ByHand> {
         lookup.wrong_in("K8S_SPOT_HANDLER_DEADLINE", words);
     }
     let overrides = values.budget_override? == BudgetOverride::AtDeadline;
-    Some(ByHand {
+    Some(ByHandSettings {
         deadline: deadline.or(values.node_termination_grace_period)?,
         overrides_budgets: overrides && lookup.is_flag_given("BUDGET_OVERRIDE"),
         shortens_graces: lookup.is_flag_given("POD_TERMINATION_GRACE_PERIOD"),

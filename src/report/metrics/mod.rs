@@ -27,11 +27,11 @@ pub use crate::report::metrics::labels::{EventOutcome, FaultyPart, MessageOutcom
 #[derive(Debug)]
 pub struct Metrics {
     version: &'static str,
-    values: Mutex<Values>,
+    values: Mutex<MetricValues>,
 }
 
 #[derive(Debug)]
-struct Values {
+struct MetricValues {
     notices: Family,
     drains: Family,
     drain_duration: Histogram,
@@ -119,7 +119,7 @@ impl Metrics {
             |words: &[&str]| Family::new(words.iter().map(|word| label("outcome", word)));
         Self {
             version,
-            values: Mutex::new(Values {
+            values: Mutex::new(MetricValues {
                 notices: Family::new(KINDS.map(|kind| label("kind", kind))),
                 drains: outcomes(DrainOutcome::WORDS),
                 drain_duration: Histogram::default(),
@@ -198,7 +198,7 @@ impl Metrics {
     pub fn verdict(&self, occasion: Occasion, verdict: &Verdict, dry: bool) {
         let outcome = DrainOutcome::of(occasion, verdict, dry);
         let mut values = self.values();
-        let Values { table, drains, drain_duration, pods, .. } = &mut *values;
+        let MetricValues { table, drains, drain_duration, pods, .. } = &mut *values;
         if table.outcome.is_none()
             && matches!(outcome, DrainOutcome::Complete | DrainOutcome::Incomplete)
         {
@@ -248,7 +248,7 @@ impl Metrics {
         self.values().report_faults.add(label("part", part.word()), more);
     }
 
-    fn values(&self) -> MutexGuard<'_, Values> {
+    fn values(&self) -> MutexGuard<'_, MetricValues> {
         self.values.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -267,7 +267,7 @@ impl Metrics {
     }
 }
 
-impl Values {
+impl MetricValues {
     fn end_drain(&mut self) {
         self.drain_in_progress = false;
         self.drain_deadline = 0.0;

@@ -109,7 +109,7 @@ fn a_pod_of_the_manifest_needs_no_more_than_its_node() {
                 ca_file: "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt".into(),
                 identity: Choice::Auto,
             },
-            by_hand: ByHand {
+            by_hand: ByHandSettings {
                 deadline: Duration::from_mins(2),
                 overrides_budgets: false,
                 shortens_graces: false,
