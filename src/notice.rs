@@ -1,4 +1,4 @@
-//! What the cloud said: a notice, parsed once at the edge. What comes after it decides by the
+//! A notice of the cloud, parsed once at the edge. What comes after it decides by the
 //! notice alone.
 
 use std::fmt;

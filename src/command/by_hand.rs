@@ -82,7 +82,7 @@ pub(super) fn act(command: Command, settings: &Settings) -> Result<ExitCode, Fai
     })
 }
 
-/// By hand nobody has to go: pods keep their grace and their budgets, unless it was said that the
+/// By hand no pod has to go: each keeps its grace and its budget, unless a flag says that the
 /// instance goes at the deadline.
 fn limit(settings: &Settings, now: Moment) -> Limit {
     let end = now + settings.by_hand.deadline;

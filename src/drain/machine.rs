@@ -266,8 +266,8 @@ impl Drain {
         self.options.limit
     }
 
-    /// The drain is called off. Its last verdict, after which the drain is to be dropped: what was told to
-    /// end cannot be taken back.
+    /// The drain is called off. Its last verdict, after which the drain is to be dropped: what is
+    /// terminating cannot be taken back.
     pub fn call_off(&self, now: Moment) -> Verdict {
         self.judge(now, Some(End::CalledOff))
     }
@@ -358,7 +358,7 @@ impl Drain {
         self.sets.listed && self.records.values().all(|record| record.is_done())
     }
 
-    /// Whether nothing that was to go is left, and the verdict that said so still holds.
+    /// Whether nothing that was to go is left, and the verdict of that still holds.
     pub fn is_emptied(&self) -> bool {
         self.emptied == Emptied::Reported(self.table()) && self.is_empty()
     }

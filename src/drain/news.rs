@@ -114,7 +114,7 @@ impl Drain {
         self.progress.push_back(DrainProgress::Gone { pod, after: now.since(self.began) });
     }
 
-    /// A pod could not be read: from now on nobody can say that all are gone. One of which it is known
+    /// A pod could not be read: from now on it is not known whether all are gone. One of which it is known
     /// which it is counts once, however often it changes.
     pub(super) fn pod_unread(&mut self, pod: Option<String>, why: String) {
         // Of one that was read before, what is known stays known.
@@ -134,7 +134,7 @@ impl Drain {
     }
 
     /// Settles by whose doing a pod is leaving. Its owner is to know that it was deleted against its
-    /// budget, even if the answer that would have told was lost.
+    /// budget, even if the answer that would have shown it was lost.
     fn settle_who(&mut self, uid: &str) {
         let Some(record) = self.records.get_mut(uid) else { return };
         let pod = record.reference().clone();
@@ -147,7 +147,7 @@ impl Drain {
         }
     }
 
-    /// To which round a late pod belongs. Its predecessor may have been told to end by a request whose
+    /// To which round a late pod belongs. Its predecessor may be terminating by a request whose
     /// answer is still to come.
     fn round_of(&self, pod: &Pod) -> u32 {
         let known = self.owners.round(pod.controller.as_ref());
@@ -280,7 +280,7 @@ impl Drain {
                 (grace, DrainProgress::Evicted { pod, grace, wanted: record.grace })
             }
             Ask::Delete { grace } => match &sent.ends {
-                // Unless that was said when it was seen to end, and is now only hurried.
+                // Unless that was reported when it was seen to end, and is now only hurried.
                 Some(by @ EndedBy::Deletion(obstacle))
                     if record.accepted.is_none() && record.ended_by.as_ref() != Some(by) =>
                 {
@@ -341,7 +341,7 @@ impl Drain {
         }
     }
 
-    /// The condition `DisruptionTarget` could not be set. That matters to whoever counts a Job's
+    /// The condition `DisruptionTarget` could not be set. That matters for the count of a Job's
     /// failures; an answer that is lost is not worth a word.
     fn not_marked(&mut self, uid: &str, answer: Answer) {
         let (Answer::Forbidden(why) | Answer::Failed(why) | Answer::Busy { why, .. }) = answer

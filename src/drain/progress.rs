@@ -93,7 +93,7 @@ pub enum DrainProgress {
     Forbidden {
         /// About which pod.
         pod: Arc<PodRef>,
-        /// What it said.
+        /// Its answer.
         message: String,
         /// How long it is until that pod is deleted instead; `None`: that will not be.
         deleted_in: Option<Duration>,

@@ -65,7 +65,7 @@ pub(super) enum PodState {
     Pending,
     /// A budget has refused it.
     Blocked(Arc<Budget>),
-    /// It was told to end, and should have at that moment.
+    /// It is terminating, and should have ended at that moment.
     Ending(Moment),
     /// It is gone since.
     Gone(Moment),
@@ -100,7 +100,7 @@ pub(super) struct Sent {
     pub(super) ends: Option<EndedBy>,
     /// The budget that is being tried with it again.
     pub(super) tries: Option<Arc<Budget>>,
-    /// It is waited for no longer; that it came to nothing is still to be told.
+    /// It is waited for no longer; that it came to nothing is still to be reported.
     pub(super) given_up: bool,
 }
 
@@ -127,7 +127,7 @@ impl RequestFailure {
     }
 }
 
-/// What sort of thing passes: the first of each is said.
+/// What sort of thing passes: the first of each is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FailureKind {
     /// The server has tried, and failed.
@@ -181,13 +181,13 @@ impl Record {
             && matches!(self.state, PodState::Exempt(_) | PodState::Gone(_) | PodState::Tried(_))
     }
 
-    /// Whether it is gone or has been told to go, by whomever.
+    /// Whether it is gone or terminating, by whatever request.
     pub(super) fn is_leaving(&self) -> bool {
         matches!(self.state, PodState::Ending(_) | PodState::Gone(_))
     }
 
-    /// Whether it was told to end with more time than there is, and would end sooner if it were
-    /// told again now.
+    /// Whether it is terminating with more time than there is, and would end sooner if it were
+    /// deleted again now.
     pub(super) fn ends_too_late(&self, now: Moment, timing: &Timing) -> bool {
         matches!(self.state, PodState::Ending(ends) if timing.is_too_late(now, ends, self.grace))
     }
@@ -233,7 +233,7 @@ impl Record {
             }
             (_, Some(failure)) => {
                 let failed = failure.failed();
-                // What was said before says more than silence.
+                // An answer before says more than none.
                 let refusal = self.refusal.take().filter(|_| self.silent);
                 Obstacle::Failed(refusal.map_or_else(
                     || failed.clone(),
@@ -257,7 +257,7 @@ impl Record {
         }
     }
 
-    /// When a pod that was told to end should have: by our own count where the grace it has is no
+    /// When a terminating pod should have ended: by our own count where the grace it has is no
     /// longer than what we asked for, for then only our own clock matters; else by the server's.
     pub(super) fn expected_end(&self) -> Option<Moment> {
         let ours = self.accepted.map(|(at, grace)| (at + seconds(grace), grace.get()));
@@ -276,7 +276,7 @@ impl Record {
         open.then(who).map(|who| &*self.ended_by.insert(who))
     }
 
-    /// By whose doing it is leaving; before an answer has told, by that of the request under way.
+    /// By whose doing it is leaving; before an answer has shown it, by that of the request under way.
     fn probably_ended_by(&self) -> Option<&EndedBy> {
         let asked = self.in_flight.as_ref().and_then(|sent| sent.ends.as_ref());
         self.ended_by.as_ref().or(asked).or(self.unanswered.as_ref())

@@ -71,8 +71,8 @@ enum Rank {
 
 /// What is known of all pods together.
 struct Survey<'a> {
-    /// The tier whose turn it is: the lowest that still has somebody to go. While the first set is not
-    /// complete, nobody knows that a tier is gone.
+    /// The tier whose turn it is: the lowest that still has pods to go. While the first set is not
+    /// complete, it is not known that a tier is gone.
     tier: Tier,
     namespaces: BTreeMap<&'a str, Namespace>,
 }

@@ -39,7 +39,7 @@ pub struct Threads {
     seed: u64,
     /// The watch of the pods, while there is one.
     follower: Option<Follower>,
-    /// What it has said and nobody has taken in yet.
+    /// Its events that the loop has not taken in yet.
     pods: VecDeque<News>,
     /// Counts the drains: what comes late of an earlier one is dropped.
     generation: u32,
@@ -78,7 +78,7 @@ pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a change of the Node may take: an admission webhook has up to 30 s.
 pub(super) const PATCH_TIMEOUT: Duration = Duration::from_secs(35);
 
-/// How often somebody who watches sees how far a drain is.
+/// How often an operator who watches sees how far a drain is.
 const SHOWN_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 impl Threads {
@@ -319,7 +319,7 @@ impl Threads {
         self.follower = Some(Follower::new(self.client.clone(), node, self.seed, send));
     }
 
-    /// Gives up what this drain has asked for; nothing of it is told any more.
+    /// Gives up what this drain has asked for; nothing of it is reported any more.
     fn disconnect(&mut self) {
         self.generation = self.generation.wrapping_add(1);
         self.follower = None;

@@ -285,7 +285,7 @@ impl Occasion {
     pub fn level(self, verdict: &Verdict) -> Level {
         match self {
             _ if self.is_success(verdict) => Level::Info,
-            // Nobody dies with the instance, which stays.
+            // No pod is lost: the instance stays.
             Self::TimedOut => Level::Warn,
             _ => Level::Error,
         }

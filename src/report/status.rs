@@ -1,4 +1,4 @@
-//! How far a drain is, in less than a line: for somebody who watches.
+//! How far a drain is, in less than a line: for an operator who watches.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -75,7 +75,7 @@ pub struct Message {
     pub outcomes: Vec<(&'static str, usize)>,
     /// The node's instance.
     pub instance: Instance,
-    /// When the cloud acts, or when it gave its recommendation, if it said so.
+    /// When the cloud acts, or when it gave its recommendation, if that is stated.
     pub start_time: Option<WallTime>,
     /// When planned maintenance is to be over, if the cloud says so.
     pub end_time: Option<WallTime>,

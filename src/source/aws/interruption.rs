@@ -44,7 +44,7 @@ pub(in crate::source) fn termination_time(
 /// Reads what stands at a `NOTICE_URL` when it answers 200: a notice in any case, without a time
 /// unless it is an action document or a time.
 ///
-/// Whoever sets such an address was promised by this program's predecessors that status 200 means a
+/// This program's predecessors promise those who set such an address that status 200 means a
 /// notice. Two exceptions: nothing and HTML come from broken servers and are errors.
 pub(in crate::source) fn notice_url(body: &[u8], window: Duration) -> Result<Notice, Unreadable> {
     if let Some(notice) = termination_time(body, window)? {
