@@ -48,7 +48,7 @@ pub(super) fn run(settings: Settings) -> Result<(), Failure> {
         interruptions: config.paths.iter().any(|path| path.may_say_interruptions()),
         marks_only: config.policy.marks_only,
         dry: config.dry,
-        given: settings.given.iter().map(ToString::to_string).collect(),
+        given: settings.given.clone(),
     };
     let shown = shown(&settings.reporting, source);
     let server = Arc::new(api_server(&settings)?);

@@ -135,21 +135,25 @@ impl Shown {
 /// The outcome of a report, and what reports lack.
 pub(super) fn count_report(shown: Option<&Shown>, fact: &Fact) {
     let Some(shown) = shown else { return };
-    match fact {
-        Fact::NotListening { pages, .. } => shown.health().not_served(pages),
-        Fact::ListensAgain { pages, .. } => shown.health().served(pages),
-        _ => {}
-    }
+    let fault = match fact {
+        Fact::SettingUnusable(_) => Some((FaultyPart::Setting, 1)),
+        Fact::NotListening { pages, .. } => {
+            shown.health().not_served(pages);
+            Some((FaultyPart::Port, 1))
+        }
+        Fact::ListensAgain { pages, .. } => {
+            shown.health().served(pages);
+            Some((FaultyPart::Port, -1))
+        }
+        Fact::ReportUnready { again: false, .. } => Some((FaultyPart::Webhook, 1)),
+        Fact::ReportReady(_) => Some((FaultyPart::Webhook, -1)),
+        Fact::ThreadMissing(..) => Some((FaultyPart::Thread, 1)),
+        Fact::ThreadStarted(_) => Some((FaultyPart::Thread, -1)),
+        _ => None,
+    };
     let Some(metrics) = &shown.metrics else { return };
-    match fact {
-        Fact::SettingUnusable(_) => metrics.fault(FaultyPart::Setting, 1),
-        Fact::NotListening { .. } => metrics.fault(FaultyPart::Port, 1),
-        Fact::ListensAgain { .. } => metrics.fault(FaultyPart::Port, -1),
-        Fact::ReportUnready { again: false, .. } => metrics.fault(FaultyPart::Webhook, 1),
-        Fact::ReportReady(_) => metrics.fault(FaultyPart::Webhook, -1),
-        Fact::ThreadMissing(..) => metrics.fault(FaultyPart::Thread, 1),
-        Fact::ThreadStarted(_) => metrics.fault(FaultyPart::Thread, -1),
-        _ => {}
+    if let Some((part, more)) = fault {
+        return metrics.fault(part, more);
     }
     let (channel, delivery, written) = match fact {
         Fact::ReportSent(channel) | Fact::ReportRecovered(channel, _) => {

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 
+use crate::settings::Command;
 use crate::settings::arguments::{Flags, trimmed};
 use crate::settings::predecessors::{Effect, FORMER};
 use crate::settings::problem::Unusable;
 use crate::settings::table::{DefaultValue, Row, Stakes, Values, row, rows};
 use crate::settings::value::{Invalid, NOT_SHOWN};
-use crate::settings::{Command, Given};
 
 /// Flags and environment, and what was found in them.
 pub(super) struct Lookup<'a> {
@@ -24,7 +24,7 @@ pub(super) struct Lookup<'a> {
     /// Remarks for the log at start.
     pub(super) remarks: Vec<String>,
     /// What was set by flag or environment.
-    pub(super) given: Vec<Given>,
+    pub(super) given: Vec<String>,
     /// Every setting, in the order of the table.
     pub(super) in_force: Vec<InForce>,
     /// Names that are set and have no effect here.
@@ -140,7 +140,7 @@ impl<'a> Lookup<'a> {
         };
         let is_given = matches!(origin, Origin::Flag(_) | Origin::Variable(_));
         if is_given {
-            self.given.push(Given { given_as: given_as.clone(), value: value.clone() });
+            self.given.push(format!("{given_as}={value}"));
         }
         let fault = invalid.is_some().then_some(Fault::Bad);
         let valid = row.valid;

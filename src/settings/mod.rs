@@ -28,7 +28,6 @@ mod value;
 mod webhooks;
 
 use std::ffi::OsString;
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -136,8 +135,8 @@ pub struct Settings {
     pub reporting: Reporting,
     /// Settings of `check`, `plan` and `drain` alone.
     pub by_hand: ByHandSettings,
-    /// What was set by flag or environment, for the log at start.
-    pub given: Vec<Given>,
+    /// What was set by flag or environment, for the log at start: `POLL_INTERVAL=5s`, `--dry-run=true`.
+    pub given: Vec<String>,
     /// Remarks for the log at start.
     pub remarks: Vec<String>,
     /// Settings that are not valid, and without which the handler runs.
@@ -226,19 +225,6 @@ pub enum Output {
     Text,
     /// One JSON object.
     Json,
-}
-
-/// A setting as it was given: `POLL_INTERVAL=5s`, `--dry-run=true`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Given {
-    given_as: String,
-    value: String,
-}
-
-impl fmt::Display for Given {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}={}", self.given_as, self.value)
-    }
 }
 
 /// Reads the arguments (without the program's name), the environment (through `variable`) and the defaults.

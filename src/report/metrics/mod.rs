@@ -257,7 +257,7 @@ impl Metrics {
         let mut page = MetricsPage::new(format);
         self.values().write(&mut page);
         let version = Family(vec![(label("version", self.version), 1)]);
-        page.family(
+        page.series(
             "gauge",
             "build_info",
             "1, with the version of the program that runs",
@@ -275,15 +275,8 @@ impl MetricValues {
     }
 
     fn write(&self, page: &mut MetricsPage) {
-        page.family(
-            "counter",
-            "notices",
-            "Notices that were news, by what they are about",
-            &self.notices,
-        );
-        page.family(
-            "counter",
-            "drains",
+        page.counter("notices", "Notices that were news, by what they are about", &self.notices);
+        page.counter("drains",
             "Drains that came to their end, by how: complete (all pods that were to go had gone), \
              incomplete, called_off (the notice was withdrawn), handed_over (this process had to end \
              first), dry_run",
@@ -310,28 +303,22 @@ impl MetricValues {
             "Pods that are yet to go in the drain under way; NaN while they are not known",
             self.drain_pods_left,
         );
-        page.family(
-            "counter",
+        page.counter(
             "pods",
             "Pods by what became of them in drains, in the words of the table in the log",
             &self.pods,
         );
-        page.family(
-            "counter",
+        page.counter(
             "api_requests",
             "Requests to the API server, by verb and HTTP status; none: no answer came",
             &self.api_requests,
         );
-        page.family(
-            "counter",
-            "retries",
+        page.counter("retries",
             "Requests about pods that are sent again, by what stood in the way; budget: a disruption \
              budget refused the eviction",
             &self.retries,
         );
-        page.family(
-            "counter",
-            "metadata_requests",
+        page.counter("metadata_requests",
             "Polls of the metadata service, by path and HTTP status; none: no answer came. 404 is the \
              usual answer: there is no notice",
             &self.metadata_requests,
@@ -342,25 +329,22 @@ impl MetricValues {
              polled, the one for which that is longest ago; 0 before the first time",
             self.good_polls.iter().map(|(_, last)| *last).reduce(f64::min).unwrap_or_default(),
         );
-        page.family(
-            "counter",
+        page.counter(
             "webhook_deliveries",
             "Messages to the webhook, by what became of them; retried counts attempts",
             &self.webhook_deliveries,
         );
-        page.family(
-            "counter",
+        page.counter(
             "kubernetes_events",
             "Kubernetes Events about the node, by what became of them",
             &self.kubernetes_events,
         );
-        page.family(
-            "counter",
+        page.counter(
             "log_messages_lost",
             "Messages that the log had no room for, because nobody read it fast enough",
             &self.log_messages_lost,
         );
-        page.family(
+        page.series(
             "gauge",
             "report_faults",
             "What of the reports cannot be used or had now: settings that are not valid, ports, \
