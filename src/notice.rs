@@ -145,6 +145,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
+    #[cfg(test)]
     pub const ALL: [Self; 4] =
         [Self::SpotItn, Self::ScheduledEvent, Self::RebalanceRecommendation, Self::AsgLifecycle];
 

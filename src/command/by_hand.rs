@@ -39,7 +39,7 @@ pub(super) fn act(command: Command, settings: &Settings) -> Result<ExitCode, Fai
         config.longest_grace = None;
     }
 
-    let json = settings.reporting.log.json;
+    let json = settings.reporting.json;
     let watched = (io::stderr().is_terminal() && !json).then(StatusLine::default);
     let reporters = Reporters::new(log(settings, watched.clone())?, None);
     let own = config.rules.own.clone();
@@ -90,7 +90,7 @@ fn limit(settings: &Settings, now: Moment) -> Limit {
 }
 
 fn log(settings: &Settings, watched: Option<StatusLine>) -> io::Result<Log> {
-    let log = &settings.reporting.log;
+    let log = &settings.reporting;
     match watched {
         _ if log.json => Log::start(io::stderr(), Style::Json, log.least),
         Some(line) => Log::start(line, Style::Text { coloured: true }, log.least),

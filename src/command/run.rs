@@ -29,7 +29,7 @@ use crate::report::server::PageServer;
 use crate::report::server::endpoints::{Endpoints, Shown};
 use crate::report::webhook::{DeliveryContext, Webhooks};
 use crate::report::{FactSink, Starter};
-use crate::settings::{Probes, Reporting, Settings, WhichNode};
+use crate::settings::{Reporting, Settings, WhichNode};
 use crate::source::{Report, Source};
 
 /// Runs until the process is terminated.
@@ -91,12 +91,12 @@ fn reporters(
 ) -> (Reporters, Vec<(&'static str, Starter)>) {
     let clock = client.clock();
     let reporting = &settings.reporting;
-    let style = if reporting.log.json {
+    let style = if reporting.json {
         Style::Json
     } else {
         Style::Text { coloured: io::stderr().is_terminal() }
     };
-    let log = Log::new(reporting.log.least);
+    let log = Log::new(reporting.least);
     let mut reporters = Reporters::new(log.clone(), shown.clone());
     let mut starters: Vec<(_, Starter)> =
         vec![("the log", Box::new(move || log.write_to(io::stderr(), style)))];
@@ -137,9 +137,10 @@ fn reporters(
 /// What is served where.
 pub(super) fn wanted_pages(reporting: &Reporting) -> Vec<(SocketAddr, Endpoints)> {
     let metrics = reporting.metrics.map(|at| (at, Endpoints { metrics: true, probes: None }));
-    let probes = reporting.probes.clone().map(|Probes { address, liveness }| {
-        (address, Endpoints { metrics: false, probes: Some(liveness) })
-    });
+    let probes = reporting
+        .probes
+        .clone()
+        .map(|(address, liveness)| (address, Endpoints { metrics: false, probes: Some(liveness) }));
     metrics.into_iter().chain(probes).collect()
 }
 

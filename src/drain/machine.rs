@@ -261,11 +261,6 @@ impl Drain {
         }
     }
 
-    /// The limit that holds.
-    pub fn limit(&self) -> Limit {
-        self.options.limit
-    }
-
     /// The drain is called off. Its last verdict, after which the drain is to be dropped: what is
     /// terminating cannot be taken back.
     pub fn call_off(&self, now: Moment) -> Verdict {

@@ -158,19 +158,18 @@ pub(super) fn read(arguments: impl IntoIterator<Item = OsString>) -> CommandLine
                 Some(print) => flags.print = print,
                 None => flags.wrong("--print-settings: it takes no value"),
             },
-            _ => match KnownFlag::of(&name) {
-                Some(KnownFlag::Ours(row, flag)) => {
+            _ => {
+                let mut names = rows().flat_map(|row| row.flags().map(move |flag| (row, flag)));
+                if let Some((row, flag)) = names.find(|(_, flag)| *flag == name) {
                     flags.set(row, flag, value_of(row.placeholder.is_none()));
-                }
-                Some(KnownFlag::Former(former)) => {
+                } else if let Some(former) = Former::by_flag(&name) {
                     let value = value_of(former.is_switch).unwrap_or_default();
                     flags.former.push((former.variable, value));
-                }
-                None => {
+                } else {
                     flags.wrong(unknown(position, dashes, &name));
                     follows_unknown = value.is_none();
                 }
-            },
+            }
         }
     }
     CommandLine::Run(flags)
@@ -225,21 +224,6 @@ fn unexpected(position: usize, argument: &OsStr) -> String {
 
 /// Twice the length of a command: anything longer is no mistyped one.
 const LONGEST_COMMAND: usize = 14;
-
-/// A flag that exists.
-enum KnownFlag {
-    /// Of a setting, and which of its names.
-    Ours(&'static Row, &'static str),
-    Former(&'static Former),
-}
-
-impl KnownFlag {
-    fn of(name: &str) -> Option<Self> {
-        let mut names = rows().flat_map(|row| row.flags().map(move |flag| (row, flag)));
-        let ours = names.find(|(_, flag)| *flag == name).map(|(row, flag)| Self::Ours(row, flag));
-        ours.or_else(|| Former::by_flag(name).map(Self::Former))
-    }
-}
 
 /// The name of a flag that does not exist, if it may be printed: words joined by hyphens. Anything else
 /// may be a value, as in `-pPASSWORD`.

@@ -173,8 +173,10 @@ pub enum ApiServer {
 /// What is reported, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reporting {
-    /// The log.
-    pub log: LogStyle,
+    /// The log is JSON, one object per line; else text.
+    pub json: bool,
+    /// Facts of a lower level are left out of the log.
+    pub least: Level,
     /// The annotations of Kubernetes Events; `None`: no Events are written.
     pub events: Option<Annotations>,
     /// Webhooks.
@@ -183,26 +185,8 @@ pub struct Reporting {
     pub cluster: Option<String>,
     /// Where metrics are served; `None`: nowhere.
     pub metrics: Option<SocketAddr>,
-    /// Where probes are served; `None`: nowhere.
-    pub probes: Option<Probes>,
-}
-
-/// The format of the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LogStyle {
-    /// JSON, one object per line; else text.
-    pub json: bool,
-    /// Facts of a lower level are left out.
-    pub least: Level,
-}
-
-/// Where probes are served.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Probes {
-    /// At this address.
-    pub address: SocketAddr,
-    /// The path of the liveness probe.
-    pub liveness: LivePath,
+    /// Where probes are served, and the path of the liveness probe; `None`: nowhere.
+    pub probes: Option<(SocketAddr, LivePath)>,
 }
 
 /// Settings of `check`, `plan` and `drain` alone.

@@ -19,9 +19,7 @@ use crate::settings::lookup::{Lookup, Origin};
 use crate::settings::table::Values;
 use crate::settings::value::{GraceLimit, LivePath, written};
 use crate::settings::webhooks::webhooks;
-use crate::settings::{
-    ApiServer, BadSettings, ByHandSettings, LogStyle, Probes, Reporting, Settings, WhichNode,
-};
+use crate::settings::{ApiServer, BadSettings, ByHandSettings, Reporting, Settings, WhichNode};
 use crate::source::{InstanceSource, Source, Watched};
 
 /// The settings in force.
@@ -229,7 +227,8 @@ fn reporting(lookup: &mut Lookup<'_>, values: &Values) -> Option<Reporting> {
     let least = if values.verbose? { Level::Debug } else { values.log_level? };
     let (metrics, probes) = pages(lookup, values)?;
     Some(Reporting {
-        log: LogStyle { json: values.json_logging?, least },
+        json: values.json_logging?,
+        least,
         events: values.emit_kubernetes_events?.then(|| annotations.unwrap_or_default()),
         webhooks,
         cluster: values.cluster.clone(),
@@ -239,7 +238,10 @@ fn reporting(lookup: &mut Lookup<'_>, values: &Values) -> Option<Reporting> {
 }
 
 /// Where metrics are served, and probes.
-fn pages(lookup: &Lookup<'_>, values: &Values) -> Option<(Option<SocketAddr>, Option<Probes>)> {
+fn pages(
+    lookup: &Lookup<'_>,
+    values: &Values,
+) -> Option<(Option<SocketAddr>, Option<(SocketAddr, LivePath)>)> {
     let at = |port: Option<u16>| Some(SocketAddr::new(values.listen_address?, port?));
     // Where a liveness probe is not answered, the kubelet restarts the handler: if in doubt, serve more.
     let probes = values.enable_probes_server? || lookup.is_bad("ENABLE_PROBES_SERVER");
@@ -249,6 +251,6 @@ fn pages(lookup: &Lookup<'_>, values: &Values) -> Option<(Option<SocketAddr>, Op
     // Metrics may be meant for some addresses only: if in doubt, serve none.
     let metrics = values.enable_prometheus_server? && !lookup.is_bad("LISTEN_ADDRESS");
     let address = at(values.probes_server_port)?;
-    let probes = probes.then_some(Probes { address, liveness });
+    let probes = probes.then_some((address, liveness));
     Some((metrics.then_some(at(values.prometheus_server_port)?), probes))
 }

@@ -114,13 +114,6 @@ pub struct Watched {
     pub lifecycle: bool,
 }
 
-impl Watched {
-    /// Whether there is any.
-    pub fn any(self) -> bool {
-        self.interruption || self.rebalance || self.maintenance || self.lifecycle
-    }
-}
-
 impl Source {
     /// Which paths are polled.
     pub fn paths(&self) -> Vec<NoticePath> {

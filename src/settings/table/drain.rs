@@ -64,7 +64,7 @@ pub(super) const CLOUD: Group = Group {
             .default("http://169.254.169.254")
             .help("where the EC2 instance metadata service is")
             .secret(Secret::Query)
-            .read(|v, t| store(&mut v.metadata_url, MetadataUrl::parse(t).ok())),
+            .read(|v, t| store(&mut v.metadata_url, MetadataUrl::parse(t))),
         DECIDES
             .named("notice-url", "NOTICE_URL")
             .takes(
@@ -75,7 +75,7 @@ pub(super) const CLOUD: Group = Group {
             .unset("not polled")
             .help("polled too; status 200 with an action document or a bare time is a notice")
             .secret(Secret::Query)
-            .read(|v, t| store(&mut v.notice_url, NoticeUrl::parse(t).ok())),
+            .read(|v, t| store(&mut v.notice_url, NoticeUrl::parse(t))),
         DECIDES
             .named("poll-interval", "POLL_INTERVAL")
             .takes("DURATION", "a duration from 1s to 1h; a bare number is seconds")

@@ -196,15 +196,15 @@ pub(super) const WEBHOOKS: Group = Group {
         A_FACT
             .named("az-url", "AZ_URL")
             .help("where the availability zone stands, for messages and Events")
-            .read(|v, t| store(&mut v.az_url, NoticeUrl::parse(t).ok())),
+            .read(|v, t| store(&mut v.az_url, NoticeUrl::parse(t))),
         A_FACT
             .named("instance-id-url", "INSTANCE_ID_URL")
             .help("where the instance's id stands, for messages and Events")
-            .read(|v, t| store(&mut v.instance_id_url, NoticeUrl::parse(t).ok())),
+            .read(|v, t| store(&mut v.instance_id_url, NoticeUrl::parse(t))),
         A_FACT
             .named("instance-type-url", "INSTANCE_TYPE_URL")
             .help("where the instance's type stands, for messages and Events")
-            .read(|v, t| store(&mut v.instance_type_url, NoticeUrl::parse(t).ok())),
+            .read(|v, t| store(&mut v.instance_type_url, NoticeUrl::parse(t))),
     ],
 };
 

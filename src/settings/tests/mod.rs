@@ -127,7 +127,8 @@ fn a_pod_of_the_manifest_needs_no_more_than_its_node() {
             safety_margin: Duration::from_secs(2),
             shutdown_grace: Duration::from_secs(150),
             reporting: Reporting {
-                log: LogStyle { json: false, least: Level::Info },
+                json: false,
+                least: Level::Info,
                 events: None,
                 webhooks: Vec::new(),
                 cluster: None,

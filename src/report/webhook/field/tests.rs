@@ -89,7 +89,7 @@ LocalHostname=ip-10-0-1-17.internal
 LocalIP=10.0.1.17
 InstanceLifeCycle=spot
 Cluster=prod
-MessageStage=drain-ends
+Stage=drain-ends
 Summary=The deadline is reached: 2 evicted, 1 still there in 120 s.
 Outcomes=evicted=2, still there=1
 Severity=error
