@@ -309,7 +309,7 @@ mod tests {
     }
 
     fn problems(arguments: &[&str]) -> Vec<String> {
-        flags(arguments).problems.iter().map(|(_, problem)| problem.to_string()).collect()
+        flags(arguments).problems.iter().map(|(_, problem)| problem.clone()).collect()
     }
 
     #[test]

@@ -185,9 +185,12 @@ pub struct Reporting {
     pub cluster: Option<String>,
     /// Where metrics are served; `None`: nowhere.
     pub metrics: Option<SocketAddr>,
-    /// Where probes are served, and the path of the liveness probe; `None`: nowhere.
-    pub probes: Option<(SocketAddr, LivePath)>,
+    /// Where probes are served; `None`: nowhere.
+    pub probes: Option<Probes>,
 }
+
+/// Where probes are served, and the path of the liveness probe.
+pub type Probes = (SocketAddr, LivePath);
 
 /// Settings of `check`, `plan` and `drain` alone.
 #[derive(Clone, Debug, PartialEq, Eq)]

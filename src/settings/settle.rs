@@ -19,7 +19,9 @@ use crate::settings::lookup::{Lookup, Origin};
 use crate::settings::table::Values;
 use crate::settings::value::{GraceLimit, LivePath, written};
 use crate::settings::webhooks::webhooks;
-use crate::settings::{ApiServer, BadSettings, ByHandSettings, Reporting, Settings, WhichNode};
+use crate::settings::{
+    ApiServer, BadSettings, ByHandSettings, Probes, Reporting, Settings, WhichNode,
+};
 use crate::source::{InstanceSource, Source, Watched};
 
 /// The settings in force.
@@ -238,10 +240,7 @@ fn reporting(lookup: &mut Lookup<'_>, values: &Values) -> Option<Reporting> {
 }
 
 /// Where metrics are served, and probes.
-fn pages(
-    lookup: &Lookup<'_>,
-    values: &Values,
-) -> Option<(Option<SocketAddr>, Option<(SocketAddr, LivePath)>)> {
+fn pages(lookup: &Lookup<'_>, values: &Values) -> Option<(Option<SocketAddr>, Option<Probes>)> {
     let at = |port: Option<u16>| Some(SocketAddr::new(values.listen_address?, port?));
     // Where a liveness probe is not answered, the kubelet restarts the handler: if in doubt, serve more.
     let probes = values.enable_probes_server? || lookup.is_bad("ENABLE_PROBES_SERVER");

@@ -87,7 +87,7 @@ const GLANCE: Duration = Duration::from_millis(20);
 pub(super) fn bad(bad: &BadSettings, output: Output) -> ExitCode {
     let findings = Findings::new(output);
     for problem in &bad.0 {
-        let found = problem.to_string();
+        let found = problem.clone();
         findings.add("settings", &CheckOutcome::Setup.is(found, CORRECT));
     }
     findings.end()

@@ -60,7 +60,7 @@ fn done_without(arguments: &[&str], variables: &[(&str, &str)]) -> Vec<String> {
 }
 
 fn remarks(arguments: &[&str], variables: &[(&str, &str)]) -> Vec<String> {
-    good(arguments, variables).remarks.iter().map(ToString::to_string).collect()
+    good(arguments, variables).remarks
 }
 
 #[test]
@@ -436,7 +436,7 @@ fn a_grace_of_nought_is_one_and_that_is_said() {
     let settings = good(&["--pod-termination-grace-period=0"], &[]);
     assert_eq!(settings.longest_grace, Some(Grace::MIN));
     assert_eq!(settings.remarks.len(), 1);
-    assert!(settings.remarks[0].to_string().contains("counts as 1"));
+    assert!(settings.remarks[0].contains("counts as 1"));
 }
 
 #[test]
