@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// Every problem of the settings, each in a line: which setting, how it was given, what would be valid. The program has done nothing yet, and does not start.
+/// Every problem of the settings, each in a line: which setting, how it was given, what would be valid. The
+/// program has done nothing yet, and does not start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadSettings(pub Vec<String>);
 
