@@ -8,7 +8,7 @@ const MOST: usize = 200;
 pub fn excerpt(text: &str) -> String {
     let mut line = Line::default();
     let mut gap = false;
-    // No more is kept, or looked at, than is shown: whoever wrote it also chose its length.
+    // No more is kept, or looked at, than is shown: its author also chose its length.
     for c in text.chars().filter(|&c| c.is_whitespace() || !is_hidden(c)) {
         if c.is_whitespace() {
             gap = !line.text.is_empty();

@@ -7,7 +7,7 @@ use std::path::Path;
 /// The content of `file`, which may have at most `limit` bytes.
 ///
 /// # Errors
-/// What the system said, or that the file is longer.
+/// The system's error, or that the file is longer.
 pub fn read(file: &Path, limit: usize) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     let most = u64::try_from(limit).unwrap_or(u64::MAX);

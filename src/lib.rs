@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | [`moment`] | values of time | none |
 //! | [`excerpt`] | text from outside, made safe for the log | none |
-//! | [`remark`] | remarks for the operator, levels of the log | none |
+//! | [`level`] | levels of the log | none |
 //! | [`backoff`] | exponential backoff with jitter | none |
 //! | `json` | JSON, written part by part | none |
 //! | [`clock`] | the machine's clocks | clocks |
@@ -40,11 +40,11 @@ pub mod http;
 pub mod instance;
 pub(crate) mod json;
 pub mod kube;
+pub mod level;
 pub mod moment;
 pub mod node;
 pub mod notice;
 pub mod plan;
-pub mod remark;
 pub mod report;
 pub mod settings;
 pub mod source;

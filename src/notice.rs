@@ -1,4 +1,4 @@
-//! What the cloud said: a notice, parsed once at the edge. What comes after it decides by the
+//! A notice of the cloud, parsed once at the edge. What comes after it decides by the
 //! notice alone.
 
 use std::fmt;
@@ -145,6 +145,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
+    #[cfg(test)]
     pub const ALL: [Self; 4] =
         [Self::SpotItn, Self::ScheduledEvent, Self::RebalanceRecommendation, Self::AsgLifecycle];
 
@@ -242,12 +243,12 @@ pub struct Polled {
     /// The HTTP status, if an answer came.
     pub status: Option<u16>,
     /// What it says; else what went wrong, in words.
-    pub outcome: Result<Answer, String>,
+    pub outcome: Result<PathAnswer, String>,
 }
 
 /// What a path says. That there is nothing is an answer, too.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Answer {
+pub struct PathAnswer {
     /// The notices that stand, each identity once.
     pub standing: Vec<Notice>,
     /// The cloud's names of maintenance that it calls completed or cancelled, and of which nothing
@@ -255,7 +256,7 @@ pub struct Answer {
     pub over: Vec<Arc<str>>,
 }
 
-impl From<Option<Notice>> for Answer {
+impl From<Option<Notice>> for PathAnswer {
     fn from(notice: Option<Notice>) -> Self {
         Self { standing: notice.into_iter().collect(), over: Vec::new() }
     }

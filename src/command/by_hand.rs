@@ -39,7 +39,7 @@ pub(super) fn act(command: Command, settings: &Settings) -> Result<ExitCode, Fai
         config.longest_grace = None;
     }
 
-    let json = settings.reporting.log.json;
+    let json = settings.reporting.json;
     let watched = (io::stderr().is_terminal() && !json).then(StatusLine::default);
     let reporters = Reporters::new(log(settings, watched.clone())?, None);
     let own = config.rules.own.clone();
@@ -82,7 +82,7 @@ pub(super) fn act(command: Command, settings: &Settings) -> Result<ExitCode, Fai
     })
 }
 
-/// By hand nobody has to go: pods keep their grace and their budgets, unless it was said that the
+/// By hand no pod has to go: each keeps its grace and its budget, unless a flag says that the
 /// instance goes at the deadline.
 fn limit(settings: &Settings, now: Moment) -> Limit {
     let end = now + settings.by_hand.deadline;
@@ -90,7 +90,7 @@ fn limit(settings: &Settings, now: Moment) -> Limit {
 }
 
 fn log(settings: &Settings, watched: Option<StatusLine>) -> io::Result<Log> {
-    let log = &settings.reporting.log;
+    let log = &settings.reporting;
     match watched {
         _ if log.json => Log::start(io::stderr(), Style::Json, log.least),
         Some(line) => Log::start(line, Style::Text { coloured: true }, log.least),

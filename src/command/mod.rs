@@ -184,7 +184,7 @@ const VERSION: &str = concat!("k8s-spot-handler ", env!("CARGO_PKG_VERSION"), "\
 
 /// To standard error, in one piece: the log may be writing there, too.
 fn complain(text: &str) {
-    // If nobody reads it, there is the exit status.
+    // If it is not read, there is the exit status.
     let _ = io::stderr().write_all(text.as_bytes());
 }
 

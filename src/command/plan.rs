@@ -13,7 +13,7 @@ use crate::drain::forecast::{forecast, is_asked, rehearsal};
 use crate::drain::limit::Limit;
 use crate::drain::machine::{Drain, LoadBalancers, Presence, Step};
 use crate::drain::pod::{Pod, PodNews, Tier};
-use crate::drain::progress::Progress;
+use crate::drain::progress::DrainProgress;
 use crate::drain::verdict::Verdict;
 use crate::kube::client::{Client, PodRequests};
 use crate::kube::{reply, request, watch};
@@ -126,9 +126,9 @@ fn rehearse(client: &Client, plan: DrainOptions, pods: &[Pod]) -> Verdict {
             }
             // What fails is tried again, but not for as long as in a drain.
             Step::Tell(
-                Progress::Failing { .. }
-                | Progress::Forbidden { .. }
-                | Progress::NamespaceTerminating { .. },
+                DrainProgress::Failing { .. }
+                | DrainProgress::Forbidden { .. }
+                | DrainProgress::NamespaceTerminating { .. },
             ) => drain.stop_at(now + LONGEST_FAILING),
             Step::Tell(_) => {}
             Step::GiveUp(pod) => requests.give_up(&pod),

@@ -29,8 +29,8 @@ use crate::report::server::PageServer;
 use crate::report::server::endpoints::{Endpoints, Shown};
 use crate::report::webhook::{DeliveryContext, Webhooks};
 use crate::report::{FactSink, Starter};
-use crate::settings::{FactUrls, Probes, Reporting, Settings, WhichNode};
-use crate::source::{InstanceSource, Report, Source};
+use crate::settings::{Reporting, Settings, WhichNode};
+use crate::source::{Report, Source};
 
 /// Runs until the process is terminated.
 ///
@@ -39,7 +39,7 @@ use crate::source::{InstanceSource, Report, Source};
 /// A reporter that fails is no reason: [`Threads::start`].
 pub(super) fn run(settings: Settings) -> Result<(), Failure> {
     let clock = Clock::start();
-    let source = source(&settings);
+    let source = &settings.source;
     let config = config(&settings, source.paths(), boot(clock.read().wall));
     let start = Start {
         version: env!("CARGO_PKG_VERSION"),
@@ -48,9 +48,9 @@ pub(super) fn run(settings: Settings) -> Result<(), Failure> {
         interruptions: config.paths.iter().any(|path| path.may_say_interruptions()),
         marks_only: config.policy.marks_only,
         dry: config.dry,
-        given: settings.given.iter().map(ToString::to_string).collect(),
+        given: settings.given.clone(),
     };
-    let shown = shown(&settings.reporting, &source);
+    let shown = shown(&settings.reporting, source);
     let server = Arc::new(api_server(&settings)?);
     let client = Client::new(Arc::clone(&server), clock);
     let (reporters, starters) = reporters(&settings, &client, shown.clone(), config.seed);
@@ -91,12 +91,12 @@ fn reporters(
 ) -> (Reporters, Vec<(&'static str, Starter)>) {
     let clock = client.clock();
     let reporting = &settings.reporting;
-    let style = if reporting.log.json {
+    let style = if reporting.json {
         Style::Json
     } else {
         Style::Text { coloured: io::stderr().is_terminal() }
     };
-    let log = Log::new(reporting.log.least);
+    let log = Log::new(reporting.least);
     let mut reporters = Reporters::new(log.clone(), shown.clone());
     let mut starters: Vec<(_, Starter)> =
         vec![("the log", Box::new(move || log.write_to(io::stderr(), style)))];
@@ -109,7 +109,7 @@ fn reporters(
             }),
         ));
     }
-    let instance = Arc::new(KnownInstance::new(instance_source(settings), clock));
+    let instance = Arc::new(KnownInstance::new(settings.instance.clone(), clock));
     if !reporting.webhooks.is_empty() {
         let context = DeliveryContext {
             clock,
@@ -137,9 +137,10 @@ fn reporters(
 /// What is served where.
 pub(super) fn wanted_pages(reporting: &Reporting) -> Vec<(SocketAddr, Endpoints)> {
     let metrics = reporting.metrics.map(|at| (at, Endpoints { metrics: true, probes: None }));
-    let probes = reporting.probes.clone().map(|Probes { address, liveness }| {
-        (address, Endpoints { metrics: false, probes: Some(liveness) })
-    });
+    let probes = reporting
+        .probes
+        .clone()
+        .map(|(address, liveness)| (address, Endpoints { metrics: false, probes: Some(liveness) }));
     metrics.into_iter().chain(probes).collect()
 }
 
@@ -165,31 +166,6 @@ fn observer(reporters: &Reporters, clock: Clock, shown: Option<Shown>) -> server
             }
         }),
         identified: Box::new(move |identity| tell(Fact::ActsAs(identity))),
-    }
-}
-
-/// Where notices are looked for.
-pub(super) fn source(settings: &Settings) -> Source {
-    Source {
-        metadata_url: settings.metadata.url.clone(),
-        notice_url: settings.metadata.notice_url.clone(),
-        interval: settings.metadata.poll_interval,
-        v1_fallback: settings.metadata.v1_fallback,
-        watched: settings.watched,
-        window: settings.window,
-        lifecycle_window: settings.lifecycle_window,
-    }
-}
-
-/// Where it is read what the instance is.
-pub(super) fn instance_source(settings: &Settings) -> InstanceSource {
-    let FactUrls { zone, id, kind } = &settings.reporting.facts;
-    InstanceSource {
-        metadata_url: settings.metadata.url.clone(),
-        v1_fallback: settings.metadata.v1_fallback,
-        zone_url: zone.clone(),
-        id_url: id.clone(),
-        type_url: kind.clone(),
     }
 }
 

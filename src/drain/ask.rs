@@ -1,4 +1,4 @@
-//! The drain's own words for what it wants of a pod and what it is told. The edge turns an [`Ask`]
+//! What the drain asks about a pod, and the answers. The edge turns an [`Ask`]
 //! into a request and a reply into an [`Answer`].
 
 use std::fmt;
@@ -95,7 +95,7 @@ pub enum Answer {
 pub struct Budget {
     /// Namespace of pod and budget.
     pub namespace: String,
-    /// Its name, or, where the server does not name it, what it said.
+    /// Its name, or, where the server does not name it, its message.
     pub name: String,
 }
 

@@ -20,7 +20,7 @@ pub(super) struct Budgets {
 #[derive(Debug)]
 struct Queue {
     /// When it last refused, or let a pod go.
-    heard: Moment,
+    changed_at: Moment,
     /// How long it is left alone after that, unless there is less time.
     pause: Duration,
     /// So many times as long, for so many others are tried besides.
@@ -52,7 +52,7 @@ impl Queue {
     /// When it is tried next, where pauses are no longer than `longest` now: what was a short pause
     /// when it began may be a long one since.
     fn next(&self, longest: Duration) -> Moment {
-        self.heard + self.pause.min(longest) * self.crowd
+        self.changed_at + self.pause.min(longest) * self.crowd
     }
 }
 
@@ -91,14 +91,14 @@ impl Budgets {
         let known = self.queues.get_key_value(&budget).map(|(known, _)| Arc::clone(known));
         let budget = known.unwrap_or_else(|| Arc::new(budget));
         let queue = self.queues.entry(Arc::clone(&budget)).or_insert(Queue {
-            heard: now,
+            changed_at: now,
             pause: Duration::ZERO,
             crowd: 1,
             backoff: TRIES,
             trying: None,
         });
         if refusal.again || queue.next(refusal.longest_pause) <= now {
-            queue.heard = now;
+            queue.changed_at = now;
             queue.pause = queue.backoff.next_within(refusal.longest_pause, jitter);
             let crowd = u32::try_from(refusal.waiting / TRIES_A_SECOND).unwrap_or(u32::MAX);
             queue.crowd = crowd.max(1);
@@ -109,7 +109,7 @@ impl Budgets {
     /// `budget` has let a pod go: the next may be tried at once.
     pub(super) fn freed(&mut self, now: Moment, budget: &Budget) {
         if let Some(queue) = self.queues.get_mut(budget) {
-            queue.heard = now;
+            queue.changed_at = now;
             queue.pause = Duration::ZERO;
             queue.backoff.reset();
         }

@@ -21,7 +21,7 @@ pub struct Forecast {
     pub tier: Tier,
     /// When it would first be asked to go; `None`: it would not.
     pub asked: Option<Asked>,
-    /// The seconds it would get to end; `None`: it would not be told to.
+    /// The seconds it would get to end; `None`: it would not be evicted.
     pub grace: Option<Grace>,
     /// The seconds it would get, were there time enough: its own, or the operator's limit.
     pub whole: Grace,
@@ -32,7 +32,7 @@ pub struct Forecast {
 }
 
 /// When a pod would first be asked: not before one moment, and not after the other. They differ where
-/// it waits for the tiers before it, of which nobody knows how long they take.
+/// it waits for the tiers before it, which take an unknown time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asked {
     /// Not before.
@@ -46,11 +46,11 @@ pub struct Asked {
 pub enum Fate {
     /// It stays, as it should, and ends with the node.
     LeftAlone(Exempt),
-    /// It was told to end before, and does in time.
+    /// It is terminating already, and ends in time.
     EndingAlready,
     /// The API server lets it go.
     Evicted,
-    /// It was told to end before, with more time than is left: it gets less.
+    /// It is terminating already, with more time than is left: it gets less.
     Shortened,
     /// This keeps it from being evicted. It is deleted so long from now.
     Deleted(Obstacle, Duration),
@@ -104,7 +104,7 @@ pub fn rehearsal(options: &DrainOptions, now: Moment, end: Moment) -> DrainOptio
     }
 }
 
-/// Whether the rehearsal has to ask about this pod. One that is told to end already is let be.
+/// Whether the rehearsal has to ask about this pod. A terminating one is let be.
 pub fn is_asked(pod: &Pod) -> bool {
     pod.terminating.is_none()
 }
@@ -164,7 +164,7 @@ impl View<'_> {
                 }
                 Exempt::Unmanaged | Exempt::EmptyDir => Fate::DiesWithNode(Held::Setting(why)),
             };
-            // Nobody waits for it.
+            // It is not waited for.
             return Some((self.remarked(of(fate, None, None), pod, NEVER), Moment::START));
         }
         if let Some(terminating) = pod.terminating {
@@ -234,7 +234,7 @@ impl View<'_> {
         (self.remarked(forecast, pod, ends), gone)
     }
 
-    /// With what else is to be said of a pod that ends then.
+    /// With the other remarks on a pod that ends then.
     fn remarked(&self, mut forecast: Forecast, pod: &Pod, ends: Moment) -> Forecast {
         if matches!(forecast.fate, Fate::LeftAlone(_)) {
             return forecast;
@@ -264,7 +264,7 @@ impl View<'_> {
 
 impl Forecast {
     /// Whether something would be lost: the pod would end otherwise than by an eviction with its
-    /// whole grace, or as it was told before. This is the one place that says what a loss is.
+    /// whole grace, or as its deletion set it. This is the one place that says what a loss is.
     pub fn is_lost(&self) -> bool {
         match self.fate {
             Fate::LeftAlone(_) | Fate::EndingAlready | Fate::Unclear(_) => false,

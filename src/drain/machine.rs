@@ -11,8 +11,8 @@ use crate::drain::budgets::Budgets;
 use crate::drain::limit::Limit;
 use crate::drain::owners::{Owners, Turn};
 use crate::drain::pod::{Exempt, OwnPod};
-use crate::drain::progress::Progress;
-use crate::drain::record::{FailureKind, Record, State};
+use crate::drain::progress::DrainProgress;
+use crate::drain::record::{FailureKind, PodState, Record};
 use crate::drain::schedule::Due;
 use crate::drain::verdict::{End, EndedBy, Occasion, Row, Verdict};
 use crate::moment::Moment;
@@ -47,7 +47,7 @@ pub struct Drain {
     pub(super) disruption_target_failure_said: bool,
     emptied: Emptied,
     pub(super) jitter: fastrand::Rng,
-    pub(super) progress: VecDeque<Progress>,
+    pub(super) progress: VecDeque<DrainProgress>,
 }
 
 /// Whether there is a Node of the name by which pods are listed. Where there is none, an empty list of pods
@@ -140,7 +140,7 @@ impl Unread {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Report this.
-    Tell(Progress),
+    Tell(DrainProgress),
     /// Send this request. It is under way until [`Drain::answered`] is called for its pod.
     Ask(Job),
     /// Wait no longer for the answer to the request about this pod, and cancel it at the API server.
@@ -250,28 +250,25 @@ impl Drain {
         }
         // Pods that were left on a node that was to stay go now as any other pod.
         for record in self.records.values_mut() {
-            if matches!(record.state, State::Exempt(Exempt::Returning(_))) {
+            if matches!(record.state, PodState::Exempt(Exempt::Returning(_))) {
                 record.turn = Turn::AtOnce;
                 record.ended_by = record.pod.terminating.map(|_| EndedBy::Others);
-                record.state =
-                    record.pod.terminating.map_or(State::Pending, |it| State::Ending(it.ends));
+                record.state = record
+                    .pod
+                    .terminating
+                    .map_or(PodState::Pending, |it| PodState::Ending(it.ends));
             }
         }
     }
 
-    /// The limit that holds.
-    pub fn limit(&self) -> Limit {
-        self.options.limit
-    }
-
-    /// The drain is called off. Its last verdict, after which the drain is to be dropped: what was told to
-    /// end cannot be taken back.
+    /// The drain is called off. Its last verdict, after which the drain is to be dropped: what is
+    /// terminating cannot be taken back.
     pub fn call_off(&self, now: Moment) -> Verdict {
         self.judge(now, Some(End::CalledOff))
     }
 
     /// What is still to be reported of a drain that is called off.
-    pub fn take_progress(&mut self) -> impl Iterator<Item = Progress> {
+    pub fn take_progress(&mut self) -> impl Iterator<Item = DrainProgress> {
         std::mem::take(&mut self.progress).into_iter()
     }
 
@@ -312,8 +309,8 @@ impl Drain {
         let own = &self.options.rules.own;
         for record in self.records.values_mut().filter(|record| own.is(record.reference())) {
             grace = Some(record.pod.time_to_end());
-            if matches!(record.state, State::Pending | State::Blocked(_)) {
-                record.state = State::Exempt(Exempt::Own);
+            if matches!(record.state, PodState::Pending | PodState::Blocked(_)) {
+                record.state = PodState::Exempt(Exempt::Own);
             }
         }
         if let Some(grace) = grace {
@@ -356,7 +353,7 @@ impl Drain {
         self.sets.listed && self.records.values().all(|record| record.is_done())
     }
 
-    /// Whether nothing that was to go is left, and the verdict that said so still holds.
+    /// Whether nothing that was to go is left, and the verdict of that still holds.
     pub fn is_emptied(&self) -> bool {
         self.emptied == Emptied::Reported(self.table()) && self.is_empty()
     }

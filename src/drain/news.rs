@@ -9,8 +9,8 @@ use crate::drain::budgets::Refusal;
 use crate::drain::machine::{Drain, Unread};
 use crate::drain::owners::{Owners, Turn};
 use crate::drain::pod::{Controller, Exempt, Pod, PodNews};
-use crate::drain::progress::Progress;
-use crate::drain::record::{Failure, FailureKind, Pause, Record, Sent, State};
+use crate::drain::progress::DrainProgress;
+use crate::drain::record::{FailureKind, Pause, PodState, Record, RequestFailure, Sent};
 use crate::drain::timing::seconds;
 use crate::drain::verdict::{EndedBy, Failed};
 use crate::moment::Moment;
@@ -61,11 +61,11 @@ impl Drain {
     }
 
     fn tell_who_goes(&mut self) {
-        let stays = |record: &Record| matches!(record.state, State::Exempt(_));
+        let stays = |record: &Record| matches!(record.state, PodState::Exempt(_));
         let records = self.records.values().map(Box::as_ref);
         let (left_alone, to_go): (Vec<&Record>, Vec<&Record>) = records.partition(|one| stays(one));
         let to_go = to_go.into_iter().map(|record| record.reference().clone()).collect();
-        self.progress.push_back(Progress::Listed { to_go, left_alone: left_alone.len() });
+        self.progress.push_back(DrainProgress::Listed { to_go, left_alone: left_alone.len() });
     }
 
     /// A pod is there.
@@ -87,10 +87,12 @@ impl Drain {
         match (&record.state, record.pod.terminating) {
             // That it is gone was read from a 404 or from a set without it, and another server
             // says otherwise. To ask once more costs a request; not to may cost a pod.
-            (State::Gone(_), None) => record.state = State::Pending,
-            (State::Exempt(_) | State::Tried(_), _) | (State::Gone(_), Some(_)) | (_, None) => {}
+            (PodState::Gone(_), None) => record.state = PodState::Pending,
+            (PodState::Exempt(_) | PodState::Tried(_), _)
+            | (PodState::Gone(_), Some(_))
+            | (_, None) => {}
             (_, Some(terminating)) => {
-                record.state = State::Ending(record.expected_end().unwrap_or(terminating.ends));
+                record.state = PodState::Ending(record.expected_end().unwrap_or(terminating.ends));
                 self.settle_who(&uid);
             }
         }
@@ -100,17 +102,19 @@ impl Drain {
     pub(super) fn pod_gone(&mut self, now: Moment, uid: &str) {
         self.sets.read(uid);
         let Some(record) = self.records.get_mut(uid) else { return };
-        let runs_on = matches!(record.state, State::Exempt(Exempt::Returning(_)));
-        if !runs_on && matches!(record.state, State::Gone(_) | State::Exempt(_) | State::Tried(_)) {
+        let runs_on = matches!(record.state, PodState::Exempt(Exempt::Returning(_)));
+        if !runs_on
+            && matches!(record.state, PodState::Gone(_) | PodState::Exempt(_) | PodState::Tried(_))
+        {
             return;
         }
-        record.state = State::Gone(now);
+        record.state = PodState::Gone(now);
         let pod = record.reference().clone();
         self.settle_who(uid);
-        self.progress.push_back(Progress::Gone { pod, after: now.since(self.began) });
+        self.progress.push_back(DrainProgress::Gone { pod, after: now.since(self.began) });
     }
 
-    /// A pod could not be read: from now on nobody can say that all are gone. One of which it is known
+    /// A pod could not be read: from now on it is not known whether all are gone. One of which it is known
     /// which it is counts once, however often it changes.
     pub(super) fn pod_unread(&mut self, pod: Option<String>, why: String) {
         // Of one that was read before, what is known stays known.
@@ -120,17 +124,17 @@ impl Drain {
         }
         self.sets.current_unread.add(pod.clone());
         if self.sets.unread.add(pod) {
-            self.progress.push_back(Progress::Unread { why });
+            self.progress.push_back(DrainProgress::Unread { why });
         }
     }
 
     /// The watch was lost, and is opened again.
     pub(super) fn watch_lost(&mut self, why: String) {
-        self.progress.push_back(Progress::WatchLost { why });
+        self.progress.push_back(DrainProgress::WatchLost { why });
     }
 
     /// Settles by whose doing a pod is leaving. Its owner is to know that it was deleted against its
-    /// budget, even if the answer that would have told was lost.
+    /// budget, even if the answer that would have shown it was lost.
     fn settle_who(&mut self, uid: &str) {
         let Some(record) = self.records.get_mut(uid) else { return };
         let pod = record.reference().clone();
@@ -139,18 +143,18 @@ impl Drain {
             self.owners.told_to_end(record.pod.controller.as_ref(), record.round);
         }
         if let Some(EndedBy::Deletion(obstacle)) = who {
-            self.progress.push_back(Progress::Deleted { pod, grace: None, obstacle });
+            self.progress.push_back(DrainProgress::Deleted { pod, grace: None, obstacle });
         }
     }
 
-    /// To which round a late pod belongs. Its predecessor may have been told to end by a request whose
+    /// To which round a late pod belongs. Its predecessor may be terminating by a request whose
     /// answer is still to come.
     fn round_of(&self, pod: &Pod) -> u32 {
         let known = self.owners.round(pod.controller.as_ref());
         let counts = matches!(&pod.controller, Some(Controller::Other(uid)) if !uid.is_empty());
         let mates = self.records.values().filter(|it| it.pod.controller == pod.controller);
-        let told = mates.filter(|it| counts && it.is_leaving() && it.is_ended_by_us());
-        told.map(|it| it.round.saturating_add(1)).max().map_or(known, |round| round.max(known))
+        let ended = mates.filter(|it| counts && it.is_leaving() && it.is_ended_by_us());
+        ended.map(|it| it.round.saturating_add(1)).max().map_or(known, |round| round.max(known))
     }
 
     /// The record of a pod that was never seen before.
@@ -163,17 +167,17 @@ impl Drain {
         let exempt = self.options.rules.exempt(&pod, late);
         let exempt = exempt.or_else(|| lets_be.then_some(Exempt::Returning(round)));
         let state = if let Some(why) = exempt {
-            self.progress.push_back(Progress::LeftAlone(reference.clone(), why.clone()));
-            State::Exempt(why)
+            self.progress.push_back(DrainProgress::LeftAlone(reference.clone(), why.clone()));
+            PodState::Exempt(why)
         } else {
             let pod = reference.clone();
             match round {
                 // One may have been bound before the cordon.
-                0 | 1 if late => self.progress.push_back(Progress::Late(pod)),
+                0 | 1 if late => self.progress.push_back(DrainProgress::Late(pod)),
                 0 => {}
-                times => self.progress.push_back(Progress::Returned { pod, times }),
+                times => self.progress.push_back(DrainProgress::Returned { pod, times }),
             }
-            State::Pending
+            PodState::Pending
         };
         let mut record = Record::new(pod, grace, state);
         record.round = round;
@@ -237,7 +241,9 @@ impl Drain {
     /// found for the first time.
     fn is_doubtful(&self, uid: &str) -> bool {
         self.records.get(uid).is_some_and(|record| {
-            record.state == State::Pending && !record.not_found && record.pod.terminating.is_none()
+            record.state == PodState::Pending
+                && !record.not_found
+                && record.pod.terminating.is_none()
         })
     }
 
@@ -248,7 +254,7 @@ impl Drain {
         record.not_found = true;
         record.pause = Some(Pause { since: now, length: NOT_FOUND_PAUSE, of_deletion: false });
         let why = "the API server did not find it (404)".into();
-        record.failure = Some(Failure::Passing(Failed { answered: true, why }));
+        record.failure = Some(RequestFailure::Passing(Failed { answered: true, why }));
     }
 
     fn accepted(&mut self, now: Moment, uid: &str, sent: &Sent) {
@@ -266,22 +272,22 @@ impl Drain {
             Ask::MarkDisrupted => return,
             Ask::Evict { dry: true, .. } if record.is_leaving() => return,
             Ask::Evict { dry: true, .. } => {
-                record.state = State::Tried(None);
-                self.progress.push_back(Progress::WouldEvict(pod));
+                record.state = PodState::Tried(None);
+                self.progress.push_back(DrainProgress::WouldEvict(pod));
                 return;
             }
             Ask::Evict { grace, dry: false } => {
-                (grace, Progress::Evicted { pod, grace, wanted: record.grace })
+                (grace, DrainProgress::Evicted { pod, grace, wanted: record.grace })
             }
             Ask::Delete { grace } => match &sent.ends {
-                // Unless that was said when it was seen to end, and is now only hurried.
+                // Unless that was reported when it was seen to end, and is now only hurried.
                 Some(by @ EndedBy::Deletion(obstacle))
                     if record.accepted.is_none() && record.ended_by.as_ref() != Some(by) =>
                 {
                     let obstacle = obstacle.clone();
-                    (grace, Progress::Deleted { pod, grace: Some(grace), obstacle })
+                    (grace, DrainProgress::Deleted { pod, grace: Some(grace), obstacle })
                 }
-                _ => (grace, Progress::Shortened { pod, grace }),
+                _ => (grace, DrainProgress::Shortened { pod, grace }),
             },
         };
         record.ended_by.clone_from(&sent.ends);
@@ -291,12 +297,12 @@ impl Drain {
         record.accepted = Some((since, grace));
         let ours = since + seconds(grace);
         match (&record.state, sent.ask) {
-            (State::Gone(_), _) => {}
+            (PodState::Gone(_), _) => {}
             // An eviction leaves the grace of a pod that was ending already as it is.
             (_, Ask::Evict { .. }) => {
-                record.state = State::Ending(record.expected_end().unwrap_or(ours));
+                record.state = PodState::Ending(record.expected_end().unwrap_or(ours));
             }
-            _ => record.state = State::Ending(ours),
+            _ => record.state = PodState::Ending(ours),
         }
         self.progress.push_back(progress);
     }
@@ -304,7 +310,7 @@ impl Drain {
     fn blocked(&mut self, now: Moment, uid: &str, budget: Budget, sent: &Sent) {
         let Some(record) = self.records.get(uid) else { return };
         let holding = self.records.values().filter_map(|record| match &record.state {
-            State::Blocked(budget) => Some(budget),
+            PodState::Blocked(budget) => Some(budget),
             _ => None,
         });
         let refusal = Refusal {
@@ -323,19 +329,19 @@ impl Drain {
         }
         let pod = record.reference().clone();
         if self.options.dry {
-            record.state = State::Tried(Some(Arc::clone(&budget)));
-            self.progress.push_back(Progress::WouldBlock(pod, budget));
+            record.state = PodState::Tried(Some(Arc::clone(&budget)));
+            self.progress.push_back(DrainProgress::WouldBlock(pod, budget));
             return;
         }
-        let blocked = State::Blocked(Arc::clone(&budget));
+        let blocked = PodState::Blocked(Arc::clone(&budget));
         let known = std::mem::replace(&mut record.state, blocked);
         if known != record.state {
             let deleted_in = overridden_at.map(|moment| now.until(moment));
-            self.progress.push_back(Progress::Blocked { pod, budget, deleted_in });
+            self.progress.push_back(DrainProgress::Blocked { pod, budget, deleted_in });
         }
     }
 
-    /// The condition `DisruptionTarget` could not be set. That matters to whoever counts a Job's
+    /// The condition `DisruptionTarget` could not be set. That matters for the count of a Job's
     /// failures; an answer that is lost is not worth a word.
     fn not_marked(&mut self, uid: &str, answer: Answer) {
         let (Answer::Forbidden(why) | Answer::Failed(why) | Answer::Busy { why, .. }) = answer
@@ -345,7 +351,7 @@ impl Drain {
         let Some(record) = self.records.get(uid) else { return };
         if !std::mem::replace(&mut self.disruption_target_failure_said, true) {
             let pod = record.reference().clone();
-            self.progress.push_back(Progress::NotMarked { pod, why });
+            self.progress.push_back(DrainProgress::NotMarked { pod, why });
         }
     }
 
@@ -353,11 +359,11 @@ impl Drain {
         let deleted_in = self.deleted_in(now, uid, sent);
         let Some(record) = self.records.get_mut(uid) else { return };
         record.pause = Some(Pause::after(sent, now, NAMESPACE_PAUSE));
-        if record.failed(Failure::NamespaceTerminating, false)
-            != Some(Failure::NamespaceTerminating)
+        if record.failed(RequestFailure::NamespaceTerminating, false)
+            != Some(RequestFailure::NamespaceTerminating)
         {
             let pod = record.reference().clone();
-            self.progress.push_back(Progress::NamespaceTerminating { pod, deleted_in });
+            self.progress.push_back(DrainProgress::NamespaceTerminating { pod, deleted_in });
         }
     }
 
@@ -366,11 +372,11 @@ impl Drain {
         let Some(record) = self.records.get_mut(uid) else { return };
         record.pause = Some(Pause::after(sent, now, FORBIDDEN_PAUSE));
         let failed = Failed { answered: true, why: message.as_str().into() };
-        record.failed(Failure::Forbidden(failed), false);
+        record.failed(RequestFailure::Forbidden(failed), false);
         if !self.forbidden_said {
             self.forbidden_said = true;
             let pod = record.reference().clone();
-            self.progress.push_back(Progress::Forbidden { pod, message, deleted_in });
+            self.progress.push_back(DrainProgress::Forbidden { pod, message, deleted_in });
         }
     }
 
@@ -396,7 +402,7 @@ impl Drain {
     ) {
         let deleted_in = self.deleted_in(now, uid, sent);
         let Some(record) = self.records.get_mut(uid) else { return };
-        let known = record.failure.is_some() || matches!(record.state, State::Blocked(_));
+        let known = record.failure.is_some() || matches!(record.state, PodState::Blocked(_));
         // What the end has cut short says nothing of why the pod is still there.
         let cut_short = known && now >= self.options.limit.end();
         if cut_short || !record.is_open(now, &self.options.timing()) {
@@ -406,24 +412,24 @@ impl Drain {
         record.pause = Some(Pause::after(sent, now, pause.max(asked_pause)));
         let answered = kind == FailureKind::Failed;
         let failed = Failed { answered, why: why.as_str().into() };
-        record.failed(Failure::Passing(failed), kind == FailureKind::Broken);
+        record.failed(RequestFailure::Passing(failed), kind == FailureKind::Broken);
         self.failed_requests += 1;
         if !self.failures_said.contains(&kind) {
             self.failures_said.push(kind);
             let pod = record.reference().clone();
-            self.progress.push_back(Progress::Failing { pod, why, deleted_in });
+            self.progress.push_back(DrainProgress::Failing { pod, why, deleted_in });
         }
     }
 
     fn note_recovery(&mut self, now: Moment) {
         let failing = |record: &Record| {
-            matches!(record.failure, Some(Failure::Passing(_)))
+            matches!(record.failure, Some(RequestFailure::Passing(_)))
                 && record.is_open(now, &self.options.timing())
         };
         if self.failed_requests > 0 && !self.records.values().any(|record| failing(record)) {
             let failed = std::mem::take(&mut self.failed_requests);
             self.failures_said.clear();
-            self.progress.push_back(Progress::Recovered { failed });
+            self.progress.push_back(DrainProgress::Recovered { failed });
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::drain::pod::Controller;
 use crate::moment::Moment;
 
-/// The controllers of which pods were told to end, by UID, each with the highest round of those. The
+/// The controllers of which pods are terminating, by UID, each with the highest round of those. The
 /// pods that were there first are round 0, who is started in their place round 1, and so on.
 #[derive(Debug, Default)]
 pub(super) struct Owners(BTreeMap<Box<str>, u32>);
@@ -35,11 +35,11 @@ const LAST_AT_ONCE: u32 = 1;
 const RESTS: [Duration; 2] = [Duration::from_secs(15), Duration::from_secs(45)];
 /// The last round of which a pod is evicted that came back after its own time.
 const LAST_ROUND: u32 = 5;
-/// With less time left nobody is evicted who came back after its own time.
+/// With less time left no pod is evicted that came back after its own time.
 const LEAST_LEFT: Duration = Duration::from_secs(20);
 
 impl Owners {
-    /// A pod of this controller that belongs to `round` was told to end.
+    /// A pod of this controller that belongs to `round` is terminating.
     pub(super) fn told_to_end(&mut self, controller: Option<&Controller>, round: u32) {
         if let Some(Controller::Other(uid)) = controller
             && !uid.is_empty()

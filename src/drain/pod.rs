@@ -28,12 +28,12 @@ pub struct Pod {
     pub volume_claim: bool,
     /// The first of its finalizers, if it has any: such a pod may stay as an object.
     pub finalizer: Option<String>,
-    /// Set once somebody has deleted or evicted it (`metadata.deletionTimestamp`).
+    /// Set once it was deleted or evicted (`metadata.deletionTimestamp`).
     pub terminating: Option<Terminating>,
 }
 
 impl Pod {
-    /// How long it has from SIGTERM to SIGKILL: as it was told when it was told to end, else as its
+    /// How long it has from SIGTERM to SIGKILL: as its deletion set it, else as its
     /// spec says.
     pub fn time_to_end(&self) -> Duration {
         let grace = self.terminating.map_or(self.grace, |terminating| terminating.grace);
@@ -41,7 +41,7 @@ impl Pod {
     }
 }
 
-/// What the watch of the node's pods said.
+/// Events of the watch of the node's pods.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PodNews {
     /// A complete set of pods begins.
@@ -69,7 +69,7 @@ pub enum PodNews {
     },
 }
 
-/// A pod that was told to end.
+/// A pod that is terminating.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terminating {
     /// `metadata.deletionGracePeriodSeconds`.

@@ -9,7 +9,7 @@ use crate::drain::verdict::Obstacle;
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Progress {
+pub enum DrainProgress {
     /// The node's pods are known: the first set was read to its end.
     Listed {
         /// Those that are to go; some may be gone already.
@@ -93,12 +93,12 @@ pub enum Progress {
     Forbidden {
         /// About which pod.
         pod: Arc<PodRef>,
-        /// What it said.
+        /// Its answer.
         message: String,
         /// How long it is until that pod is deleted instead; `None`: that will not be.
         deleted_in: Option<Duration>,
     },
-    /// Requests begin to fail. Said once for each kind of failure, until [`Progress::Recovered`].
+    /// Requests begin to fail. Said once for each kind of failure, until [`DrainProgress::Recovered`].
     Failing {
         /// About which pod it was first.
         pod: Arc<PodRef>,

@@ -19,7 +19,7 @@ pub(super) struct Record {
     /// The grace it would get, were there time enough.
     pub(super) grace: Grace,
     /// Where it stands.
-    pub(super) state: State,
+    pub(super) state: PodState,
     /// The request under way, if there is one. Never two.
     pub(super) in_flight: Option<Sent>,
     /// Who brought it to its end, as far as that is known.
@@ -37,7 +37,7 @@ pub(super) struct Record {
     /// Whether there was no answer to its last request that failed.
     pub(super) silent: bool,
     /// What the last request failed for, if it did.
-    pub(super) failure: Option<Failure>,
+    pub(super) failure: Option<RequestFailure>,
     /// The pause after a request that came to nothing.
     pub(super) pause: Option<Pause>,
     /// The pauses between failed requests.
@@ -58,14 +58,14 @@ pub(super) struct Record {
 
 /// Where a pod stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum PodState {
     /// It stays.
     Exempt(Exempt),
     /// It is to be evicted.
     Pending,
     /// A budget has refused it.
     Blocked(Arc<Budget>),
-    /// It was told to end, and should have at that moment.
+    /// It is terminating, and should have ended at that moment.
     Ending(Moment),
     /// It is gone since.
     Gone(Moment),
@@ -100,13 +100,13 @@ pub(super) struct Sent {
     pub(super) ends: Option<EndedBy>,
     /// The budget that is being tried with it again.
     pub(super) tries: Option<Arc<Budget>>,
-    /// It is waited for no longer; that it came to nothing is still to be told.
+    /// It is waited for no longer; that it came to nothing is still to be reported.
     pub(super) given_up: bool,
 }
 
 /// Why the last request about a pod came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(super) enum RequestFailure {
     /// Something that passes: the server is busy, away, or has a new token for us.
     Passing(Failed),
     /// A permission is missing, or an admission policy says no.
@@ -115,7 +115,7 @@ pub(super) enum Failure {
     NamespaceTerminating,
 }
 
-impl Failure {
+impl RequestFailure {
     /// In words.
     fn failed(&self) -> Failed {
         match self {
@@ -127,7 +127,7 @@ impl Failure {
     }
 }
 
-/// What sort of thing passes: the first of each is said.
+/// What sort of thing passes: the first of each is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FailureKind {
     /// The server has tried, and failed.
@@ -145,7 +145,7 @@ const RETRIES: Backoff = Backoff::from_millis(100, 2000);
 
 impl Record {
     /// A pod seen for the first time.
-    pub(super) fn new(pod: Pod, grace: Grace, state: State) -> Self {
+    pub(super) fn new(pod: Pod, grace: Grace, state: PodState) -> Self {
         Self {
             pod,
             grace,
@@ -178,18 +178,18 @@ impl Record {
     /// Whether the drain has nothing more to do with it.
     pub(super) fn is_done(&self) -> bool {
         self.in_flight.is_none()
-            && matches!(self.state, State::Exempt(_) | State::Gone(_) | State::Tried(_))
+            && matches!(self.state, PodState::Exempt(_) | PodState::Gone(_) | PodState::Tried(_))
     }
 
-    /// Whether it is gone or has been told to go, by whomever.
+    /// Whether it is gone or terminating, by whatever request.
     pub(super) fn is_leaving(&self) -> bool {
-        matches!(self.state, State::Ending(_) | State::Gone(_))
+        matches!(self.state, PodState::Ending(_) | PodState::Gone(_))
     }
 
-    /// Whether it was told to end with more time than there is, and would end sooner if it were
-    /// told again now.
+    /// Whether it is terminating with more time than there is, and would end sooner if it were
+    /// deleted again now.
     pub(super) fn ends_too_late(&self, now: Moment, timing: &Timing) -> bool {
-        matches!(self.state, State::Ending(ends) if timing.is_too_late(now, ends, self.grace))
+        matches!(self.state, PodState::Ending(ends) if timing.is_too_late(now, ends, self.grace))
     }
 
     /// This is not asked before that.
@@ -205,7 +205,11 @@ impl Record {
 
     /// A request about it came to nothing; `silent`: there was no answer. Gives what the one before
     /// failed for, if it did.
-    pub(super) fn failed(&mut self, failure: Failure, silent: bool) -> Option<Failure> {
+    pub(super) fn failed(
+        &mut self,
+        failure: RequestFailure,
+        silent: bool,
+    ) -> Option<RequestFailure> {
         if !silent {
             self.refusal = Some(failure.failed()).filter(|failed| failed.answered);
         }
@@ -224,12 +228,12 @@ impl Record {
     /// What has kept it from being evicted. Deletions that fail after that change nothing of it.
     pub(super) fn obstacle(&mut self) -> Obstacle {
         let obstacle = self.obstacle.take().unwrap_or_else(|| match (&self.state, &self.failure) {
-            (State::Blocked(budget), _) if self.refusal.is_none() => {
+            (PodState::Blocked(budget), _) if self.refusal.is_none() => {
                 Obstacle::Budget(Arc::clone(budget))
             }
             (_, Some(failure)) => {
                 let failed = failure.failed();
-                // What was said before says more than silence.
+                // An answer before says more than none.
                 let refusal = self.refusal.take().filter(|_| self.silent);
                 Obstacle::Failed(refusal.map_or_else(
                     || failed.clone(),
@@ -247,13 +251,13 @@ impl Record {
     /// Whether something is still wanted of it.
     pub(super) fn is_open(&self, now: Moment, timing: &Timing) -> bool {
         match self.state {
-            State::Pending | State::Blocked(_) => true,
-            State::Ending(_) => self.ends_too_late(now, timing),
-            State::Exempt(_) | State::Gone(_) | State::Tried(_) => false,
+            PodState::Pending | PodState::Blocked(_) => true,
+            PodState::Ending(_) => self.ends_too_late(now, timing),
+            PodState::Exempt(_) | PodState::Gone(_) | PodState::Tried(_) => false,
         }
     }
 
-    /// When a pod that was told to end should have: by our own count where the grace it has is no
+    /// When a terminating pod should have ended: by our own count where the grace it has is no
     /// longer than what we asked for, for then only our own clock matters; else by the server's.
     pub(super) fn expected_end(&self) -> Option<Moment> {
         let ours = self.accepted.map(|(at, grace)| (at + seconds(grace), grace.get()));
@@ -272,7 +276,7 @@ impl Record {
         open.then(who).map(|who| &*self.ended_by.insert(who))
     }
 
-    /// By whose doing it is leaving; before an answer has told, by that of the request under way.
+    /// By whose doing it is leaving; before an answer has shown it, by that of the request under way.
     fn probably_ended_by(&self) -> Option<&EndedBy> {
         let asked = self.in_flight.as_ref().and_then(|sent| sent.ends.as_ref());
         self.ended_by.as_ref().or(asked).or(self.unanswered.as_ref())
@@ -290,17 +294,17 @@ impl Record {
             None => Certainty::AnswerLost,
         };
         match &self.state {
-            State::Exempt(why) => Outcome::LeftAlone(why.clone()),
-            State::Tried(None) => Outcome::WouldEvict,
-            State::Tried(Some(budget)) => Outcome::WouldBlock(budget.clone()),
-            State::Gone(_) => match self.probably_ended_by() {
+            PodState::Exempt(why) => Outcome::LeftAlone(why.clone()),
+            PodState::Tried(None) => Outcome::WouldEvict,
+            PodState::Tried(Some(budget)) => Outcome::WouldBlock(budget.clone()),
+            PodState::Gone(_) => match self.probably_ended_by() {
                 Some(EndedBy::Eviction) => Outcome::Evicted(certainty),
                 Some(EndedBy::Deletion(obstacle)) => Outcome::Deleted(obstacle.clone(), certainty),
                 Some(EndedBy::Shortening) => Outcome::Shortened,
                 Some(EndedBy::Earlier) => Outcome::EndingAlready,
                 Some(EndedBy::Others) | None => Outcome::EndedByOthers,
             },
-            State::Pending | State::Blocked(_) | State::Ending(_) => match end {
+            PodState::Pending | PodState::Blocked(_) | PodState::Ending(_) => match end {
                 Some(End::Stopped) => Outcome::HandedOver(self.reason()),
                 Some(End::CalledOff) => self.called_off(),
                 Some(End::Deadline | End::TimedOut | End::Empty) | None => {
@@ -313,10 +317,10 @@ impl Record {
     /// What the end of a drain that is called off means for a pod that is still there.
     fn called_off(&self) -> Outcome {
         // The API server may have done what it did not answer, unless it has refused since.
-        let refused = matches!(self.state, State::Blocked(_)) && self.failure.is_none();
+        let refused = matches!(self.state, PodState::Blocked(_)) && self.failure.is_none();
         let asked = self.in_flight.as_ref().is_some_and(|sent| sent.ends.is_some());
         match self.state {
-            State::Ending(_) => Outcome::ToldToEnd(self.reason()),
+            PodState::Ending(_) => Outcome::ToldToEnd(self.reason()),
             _ if asked || self.unanswered.is_some() && !refused => {
                 Outcome::ToldToEnd(Reason::Unanswered)
             }
@@ -327,19 +331,19 @@ impl Record {
     /// When it was gone, if it is.
     pub(super) fn gone_at(&self) -> Option<Moment> {
         match self.state {
-            State::Gone(at) => Some(at),
+            PodState::Gone(at) => Some(at),
             _ => None,
         }
     }
 
     fn reason(&self) -> Reason {
         match (&self.state, &self.failure) {
-            (State::Ending(_), _) => Reason::Ending {
+            (PodState::Ending(_), _) => Reason::Ending {
                 by: self.probably_ended_by().cloned(),
                 finalizer: self.pod.finalizer.clone(),
             },
             (_, Some(failure)) => Reason::Failed(failure.failed()),
-            (State::Blocked(budget), None) => Reason::Blocked(budget.clone()),
+            (PodState::Blocked(budget), None) => Reason::Blocked(budget.clone()),
             (_, None) if self.in_flight.is_some() => Reason::Unanswered,
             (_, None) if self.round > 1 => Reason::Returning(self.round),
             (_, None) => Reason::NotAsked,

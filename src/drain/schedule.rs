@@ -9,7 +9,7 @@ use crate::drain::ask::{Ask, Job, PodRef};
 use crate::drain::machine::Drain;
 use crate::drain::owners::Turn;
 use crate::drain::pod::Tier;
-use crate::drain::record::{Record, Sent, State};
+use crate::drain::record::{PodState, Record, Sent};
 use crate::drain::timing::LONG_WAIT;
 use crate::drain::verdict::EndedBy;
 use crate::moment::Moment;
@@ -71,8 +71,8 @@ enum Rank {
 
 /// What is known of all pods together.
 struct Survey<'a> {
-    /// The tier whose turn it is: the lowest that still has somebody to go. While the first set is not
-    /// complete, nobody knows that a tier is gone.
+    /// The tier whose turn it is: the lowest that still has pods to go. While the first set is not
+    /// complete, it is not known that a tier is gone.
     tier: Tier,
     namespaces: BTreeMap<&'a str, Namespace>,
 }
@@ -105,7 +105,7 @@ impl Drain {
         let mut first = None;
         let mut later: Option<Moment> = None;
         for (uid, record) in &self.records {
-            let Some((due, ask)) = self.wish(now, record, survey.tier) else { continue };
+            let Some((due, ask)) = self.next_ask(now, record, survey.tier) else { continue };
             let due = due.max(self.cordon_hold).max(record.not_before(&timing, ask));
             if due > now {
                 later = Some(later.map_or(due, |later| later.min(due)));
@@ -156,7 +156,7 @@ impl Drain {
     }
 
     /// What is wanted of a pod, and from when.
-    fn wish(&self, now: Moment, record: &Record, open: Tier) -> Option<(Moment, Ask)> {
+    fn next_ask(&self, now: Moment, record: &Record, open: Tier) -> Option<(Moment, Ask)> {
         if record.in_flight.is_some() {
             return None;
         }
@@ -164,7 +164,7 @@ impl Drain {
         let grace = timing.cut(now, record.grace);
         let evict = Ask::Evict { grace, dry: self.options.dry };
         match &record.state {
-            State::Pending | State::Blocked(_) => {
+            PodState::Pending | PodState::Blocked(_) => {
                 let next = self.next_eviction(now, record, open);
                 // Whatever keeps it: when its own time is up it is deleted, if it was asked before.
                 let deletes = record.last_asked.is_some() && !self.options.dry;
@@ -179,10 +179,12 @@ impl Drain {
                 let next = next.filter(|next| now < due && *next < due);
                 Some(next.map_or((due, instead), |next| (next, evict)))
             }
-            State::Ending(_) if record.ends_too_late(now, &timing) && !self.options.dry => {
+            PodState::Ending(_) if record.ends_too_late(now, &timing) && !self.options.dry => {
                 Some((Moment::START, Ask::Delete { grace }))
             }
-            State::Ending(_) | State::Exempt(_) | State::Gone(_) | State::Tried(_) => None,
+            PodState::Ending(_) | PodState::Exempt(_) | PodState::Gone(_) | PodState::Tried(_) => {
+                None
+            }
         }
     }
 
@@ -190,7 +192,7 @@ impl Drain {
     fn next_eviction(&self, now: Moment, record: &Record, open: Tier) -> Option<Moment> {
         let timing = self.options.timing();
         let held = self.held_until(record);
-        if let State::Blocked(budget) = &record.state {
+        if let PodState::Blocked(budget) = &record.state {
             let longest = timing.budget_pause(now, record.grace);
             return Some(self.budgets.next_try(budget, longest).max(held));
         }
@@ -214,7 +216,7 @@ impl Drain {
     pub(super) fn send(&mut self, now: Moment, uid: &str, ask: Ask) -> Option<Job> {
         let record = self.records.get_mut(uid)?;
         let blocked_by = match &record.state {
-            State::Blocked(budget) => Some(budget.clone()),
+            PodState::Blocked(budget) => Some(budget.clone()),
             _ => None,
         };
         let ends = match (ask, &blocked_by, &record.ended_by) {

@@ -51,7 +51,7 @@ impl Timing {
         grace.min(Grace::new(left).unwrap_or(Grace::MIN))
     }
 
-    /// Whether a pod that was told to end, and would at `ends`, is to be told again now: that is
+    /// Whether a terminating pod that would end at `ends` is to be deleted again now: that is
     /// later than it should be, and it would end sooner.
     pub(super) fn is_too_late(&self, now: Moment, ends: Moment, grace: Grace) -> bool {
         let Some(end_of_grace) = self.end_of_grace else { return false };
@@ -91,7 +91,7 @@ impl Timing {
 
     /// Until when the answer to an eviction that was sent at `sent` is waited for, before a pod of
     /// this grace is deleted: until its own time. Where that is over already, waiting costs grace,
-    /// and may cost a tenth of what is left. `None`: nobody is deleted.
+    /// and may cost a tenth of what is left. `None`: no pod is deleted.
     pub(super) fn last_answer(&self, sent: Moment, grace: Grace) -> Option<Moment> {
         let (end_of_grace, own_time) = (self.end_of_grace?, self.own_time(grace)?);
         let least = if own_time <= sent {
@@ -124,7 +124,7 @@ const LONGEST_LATE_PAUSE: Duration = Duration::from_secs(1);
 /// each, and an update of a budget's status that meets another one is tried for 10 s.
 pub const LONGEST_REQUEST: Duration = Duration::from_secs(62);
 
-/// A request that has gone unanswered for so long gives way: to a pod that was never asked, where nobody
+/// A request that has gone unanswered for so long gives way: to a pod that was never asked, where nothing
 /// else can ask it, and to the next pod behind the same budget. Longer than an admission webhook may
 /// take by default (`timeoutSeconds`: 10).
 pub const LONG_WAIT: Duration = Duration::from_secs(12);

@@ -92,9 +92,9 @@ pub enum Outcome {
     StillThere(Reason),
     /// It was still there when this process had to end; the next one goes on.
     HandedOver(Reason),
-    /// It was not told to end before the drain was called off, and stays.
+    /// It was not terminating before the drain was called off, and stays.
     CalledOff,
-    /// It was told to end before the drain was called off, which cannot be taken back.
+    /// It was terminating before the drain was called off, which cannot be taken back.
     ToldToEnd(Reason),
     /// It was not to go.
     LeftAlone(Exempt),
@@ -116,7 +116,7 @@ pub enum Certainty {
 /// Why a pod is still there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// It was told to end and has not yet.
+    /// It is terminating, and has not ended yet.
     Ending {
         /// By whom, as far as that is known.
         by: Option<EndedBy>,
@@ -158,7 +158,7 @@ impl Obstacle {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failed {
     /// Whether the API server has answered what was asked. Otherwise it was busy, or out of reach, and
-    /// nobody can say what it would have said.
+    /// what it would have been is not known.
     pub answered: bool,
     /// What was asked and what came, in words.
     pub why: Arc<str>,
@@ -171,11 +171,11 @@ pub enum EndedBy {
     Eviction,
     /// Our deletion, when this had kept the pod until its own time was up.
     Deletion(Obstacle),
-    /// Our deletion of a pod that somebody else had told to end too late.
+    /// Our deletion of a pod that another had deleted with too much time.
     Shortening,
-    /// Somebody else, or itself.
+    /// Another client, or the pod itself.
     Others,
-    /// It was told to end before this drain saw it: by others, or by a process of this program
+    /// It was terminating before this drain saw it: by others, or by a process of this program
     /// that was ended.
     Earlier,
 }
@@ -193,7 +193,7 @@ impl Verdict {
         row.outcome.stays() && self.end != Some(End::CalledOff)
     }
 
-    /// The rows as the table has them: what ended badly stands last, where the eye of somebody who
+    /// The rows as the table has them: what ended badly stands last, where the eye of one who
     /// reads the end of a log falls.
     pub fn in_order(&self) -> Vec<&Row> {
         let mut rows: Vec<&Row> = self.rows.iter().collect();

@@ -1,5 +1,5 @@
 //! Gives the Node the marks that are wanted: reads it, patches what was read, and begins anew when
-//! somebody changed it in between. Pure.
+//! it was changed in between. Pure.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub struct NodePatcher {
     phase: Phase,
     backoff: Backoff,
     failed: u32,
-    /// Patches that came too late: somebody had changed the Node in between.
+    /// Patches that came too late: the Node had been changed in between.
     conflicts: u32,
     /// A patch was sent that takes the node out of load balancers, and may have been accepted
     /// whatever came of its answer.
@@ -75,7 +75,7 @@ pub enum PatcherStep {
 /// What an answer has led to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PatcherEvent {
-    /// The Node was read, as told.
+    /// The Node was read, as asked.
     Read(Box<Node>),
     /// It fails, and is tried again.
     Failing(String),
@@ -83,11 +83,11 @@ pub enum PatcherEvent {
     TaintForbidden(String),
 }
 
-/// So many conflicts may be chance; more are somebody who keeps changing the Node, or refuses it.
+/// So many conflicts may be chance; more are a controller that keeps changing the Node, or refuses it.
 const CHANCE: u32 = 2;
 
 /// The longest pause after that. The server is well, and whether a change gets in between two of
-/// somebody else's is a matter of how often it is tried.
+/// another's is a matter of how often it is tried.
 const CONFLICT_PAUSE: Duration = Duration::from_secs(2);
 
 const RETRIES: Backoff = Backoff::from_millis(200, 30_000);
@@ -232,7 +232,7 @@ impl NodePatcher {
                 self.phase = Phase::ToRead(now);
                 None
             }
-            // Whoever changed the Node is done with it, as a rule.
+            // What changed the Node is done with it, as a rule.
             (NodeAnswer::Conflict, Phase::Patching(_)) if self.conflicts < CHANCE => {
                 self.conflicts += 1;
                 self.phase = Phase::ToRead(now);

@@ -301,7 +301,7 @@ impl Handler {
         true
     }
 
-    /// Whether the Node can be asked for. What is missing for the API server is said once, by what looks for it,
+    /// Whether the Node can be asked for. What is missing for the API server is reported once, by what looks for it,
     /// unless a drain or an operator cannot wait.
     fn may_mark(&self) -> bool {
         let is_asked = self.drain.is_some() || matches!(self.goal, Goal::ByHand(_));

@@ -28,7 +28,7 @@ use crate::report::Starter;
 use crate::report::fact::Fact;
 use crate::report::log::status_line::StatusLine;
 use crate::report::reporters::Reporters;
-use crate::report::status::Status;
+use crate::report::status::DrainStatus;
 
 /// Threads, sockets, files.
 pub struct Threads {
@@ -39,7 +39,7 @@ pub struct Threads {
     seed: u64,
     /// The watch of the pods, while there is one.
     follower: Option<Follower>,
-    /// What it has said and nobody has taken in yet.
+    /// Its events that the loop has not taken in yet.
     pods: VecDeque<News>,
     /// Counts the drains: what comes late of an earlier one is dropped.
     generation: u32,
@@ -78,7 +78,7 @@ pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a change of the Node may take: an admission webhook has up to 30 s.
 pub(super) const PATCH_TIMEOUT: Duration = Duration::from_secs(35);
 
-/// How often somebody who watches sees how far a drain is.
+/// How often an operator who watches sees how far a drain is.
 const SHOWN_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 impl Threads {
@@ -195,11 +195,11 @@ impl World for Threads {
                         return Some(news);
                     }
                 }
-                Some(Message::Watch(generation, heard)) => {
+                Some(Message::Watch(generation, event)) => {
                     if let Some(follower) = &mut self.follower
                         && generation == self.generation
                     {
-                        self.pods.extend(follower.observe(heard).into_iter().map(News::Pods));
+                        self.pods.extend(follower.observe(event).into_iter().map(News::Pods));
                     }
                 }
                 Some(Message::MoreFree) => return None,
@@ -225,7 +225,7 @@ impl World for Threads {
     fn show(&mut self, drain: Option<&Drain>, now: Moment) {
         let Some(line) = &self.status_line else { return };
         line.show(&drain.map_or_else(String::new, |drain| {
-            Status::of(&drain.verdict(now)).in_words(now.until(drain.end()))
+            DrainStatus::of(&drain.verdict(now)).in_words(now.until(drain.end()))
         }));
     }
 
@@ -315,11 +315,11 @@ impl Threads {
 
     fn follow_pods(&mut self, node: &Arc<str>) {
         let (sender, generation) = (self.sender.clone(), self.generation);
-        let send = move |heard| sender.send_message(Message::Watch(generation, heard));
+        let send = move |event| sender.send_message(Message::Watch(generation, event));
         self.follower = Some(Follower::new(self.client.clone(), node, self.seed, send));
     }
 
-    /// Gives up what this drain has asked for; nothing of it is told any more.
+    /// Gives up what this drain has asked for; nothing of it is reported any more.
     fn disconnect(&mut self) {
         self.generation = self.generation.wrapping_add(1);
         self.follower = None;

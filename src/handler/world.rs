@@ -18,7 +18,7 @@ pub trait World {
     fn read_clock(&self) -> Reading;
     /// The next news; `None` if there was none by `until`. Without `until`, waits for ever.
     fn wait(&mut self, until: Option<Moment>) -> Option<News>;
-    /// Shows how far the drain is to somebody who watches, before the loop waits.
+    /// Shows how far the drain is to an operator who watches, before the loop waits.
     fn show(&mut self, drain: Option<&Drain>, now: Moment);
     /// How many requests could be sent at once now.
     fn free(&self) -> usize;
@@ -74,7 +74,7 @@ pub enum News {
     NodeFound(Result<String, String>),
     /// The answer to a [`Order::ReadNode`] or [`Order::PatchNode`].
     Node(NodeAnswer),
-    /// What the watch said.
+    /// An event of the watch.
     Pods(PodNews),
     /// The answer to an [`Order::Ask`].
     Answered {

@@ -78,27 +78,27 @@ pub enum Change {
     Cordon(Cordon),
     /// It is uncordoned: we had cordoned it.
     Uncordoned,
-    /// We had cordoned it, and somebody else has cordoned it since: it stays.
+    /// We had cordoned it, and another has cordoned it since: it stays.
     CordonStays,
-    /// We had cordoned it, and somebody else has uncordoned it since.
+    /// We had cordoned it, and another has uncordoned it since.
     CordonLifted,
     /// A taint was added.
     Tainted(Taint),
-    /// Somebody else has a taint in the place of the one that was to be added: it stays.
+    /// Another manager has a taint in the place of the one that was to be added: it stays.
     TaintForeign(Taint),
     /// Our taint was taken off.
     Untainted(Taint),
-    /// Our taint was changed by somebody else to this: it stays.
+    /// Our taint was changed by another to this: it stays.
     TaintStays(Taint),
     /// There are more taints than are read: they stay as they are.
     TaintsTooMany,
     /// The label was added.
     Excluded,
-    /// Somebody else has set the label, to this value: it stays.
+    /// Another has set the label, to this value: it stays.
     ExclusionForeign(String),
     /// Our label was taken off.
     Included,
-    /// Our label was changed by somebody else to this value: it stays.
+    /// Our label was changed by another to this value: it stays.
     ExclusionStays(String),
 }
 
@@ -131,7 +131,7 @@ pub enum Cordon {
     Done,
     /// By us, earlier: for another notice, or before a restart.
     Kept,
-    /// By somebody else, before.
+    /// By another, before.
     Foreign,
 }
 
@@ -139,8 +139,8 @@ pub enum Cordon {
 const EXCLUSION_VALUE: &str = "k8s-spot-handler";
 
 impl Marks {
-    /// How `node` comes to bear these marks and no other of ours. `renew`: marks that somebody has
-    /// taken off since we set them are set again; otherwise whoever did it may have meant it.
+    /// How `node` comes to bear these marks and no other of ours. `renew`: marks that were
+    /// taken off since we set them are set again; otherwise that may have been meant.
     pub fn draft(&self, node: &Node, renew: bool) -> Draft {
         self.drafted(node, renew, true)
     }
@@ -228,7 +228,7 @@ impl Drafting<'_> {
                 let cordon = if self.state.cordoned { Cordon::Kept } else { Cordon::Foreign };
                 self.found(Change::Cordon(cordon));
             }
-            // Somebody has lifted it, and knew what it was for.
+            // It was lifted by another, who knew what it was for.
             (Some(reason), false) if was_ours && !self.renew && self.knew(&reason.cause) => {
                 self.state.cordoned = true;
             }
@@ -278,7 +278,7 @@ impl Drafting<'_> {
             return;
         }
         let mut taints = self.node.taints.clone();
-        // Whoever may write the note is not to have any taint taken off by it.
+        // A right to write the note is not to be a right to take off any taint.
         let ours = self.before.taint.as_ref().filter(|taint| taint.has_our_key());
         if let Some(ours) = ours.filter(|ours| wanted.is_none_or(|wanted| !wanted.says_same(ours)))
         {
@@ -358,7 +358,7 @@ impl Drafting<'_> {
         self.before.notice == self.state.notice || self.before.notices.iter().any(is_it)
     }
 
-    /// What is so already is told when the marks are set, and not whenever something about them is
+    /// What is so already is reported when the marks are set, and not whenever something about them is
     /// noted.
     fn found(&mut self, change: Change) {
         if self.renew || self.another {

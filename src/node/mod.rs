@@ -14,7 +14,7 @@ pub use crate::node::taint::{Taint, TaintEffect};
 pub enum FieldManager {
     /// The handler, for notices.
     Handler,
-    /// Whoever gives the commands `drain` and `restore`.
+    /// The operator who gives the commands `drain` and `restore`.
     Operator,
 }
 
@@ -118,9 +118,9 @@ impl Node {
 /// Who set a field, as the API server keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Setter {
-    /// This manager, and nobody else.
+    /// This manager alone.
     Manager(FieldManager),
-    /// Somebody else, or somebody else too.
+    /// Another manager, alone or besides.
     Others,
     /// Nothing is kept about it.
     Unknown,
@@ -131,7 +131,7 @@ pub enum Setter {
 pub enum NodeAnswer {
     /// As it is now; for a patch, as it became.
     Is(Box<Node>),
-    /// Somebody changed it in between (409).
+    /// It was changed in between (409).
     Conflict,
     /// There is no Node of this name (404), in words.
     Missing(String),

@@ -58,7 +58,7 @@ pub struct State {
     pub boot_id: String,
     /// The notice for which the Node bears marks, as [`NoticeId`] is written; `None`: it bears none.
     pub notice: Option<String>,
-    /// Whether we cordoned the node; `false`: somebody else had before, or nobody has.
+    /// Whether we cordoned the node; `false`: another had before, or it is not cordoned.
     pub cordoned: bool,
     /// The taint that we added.
     pub taint: Option<Taint>,

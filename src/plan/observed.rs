@@ -202,7 +202,7 @@ pub fn is_later(before: When, time: When) -> bool {
 mod tests {
     use super::*;
     use crate::moment::WallTime;
-    use crate::notice::{Action, Answer, Code, Event};
+    use crate::notice::{Action, Code, Event, PathAnswer};
 
     use NoticePath::{InstanceAction, Maintenance, NoticeUrl, TerminationTime};
 
@@ -227,7 +227,7 @@ mod tests {
     }
 
     impl Observed {
-        fn hears(&mut self, path: NoticePath, answer: Option<Answer>) -> Option<PathHealth> {
+        fn hears(&mut self, path: NoticePath, answer: Option<PathAnswer>) -> Option<PathHealth> {
             let reading = Reading { now: Moment::START, wall: WallTime::parse(NOON).unwrap() };
             let outcome = answer.ok_or_else(|| "no answer".to_owned());
             self.polled(reading, Polled { path, status: None, outcome })
@@ -237,7 +237,7 @@ mod tests {
         fn answers(&mut self, path: NoticePath, times: u8, notices: &[&Notice]) {
             for _ in 0..times {
                 let standing = notices.iter().map(|notice| (*notice).clone()).collect();
-                self.hears(path, Some(Answer { standing, over: Vec::new() }));
+                self.hears(path, Some(PathAnswer { standing, over: Vec::new() }));
             }
         }
 
@@ -285,7 +285,7 @@ mod tests {
         let (one, two, again) = (event("one", 0), event("two", 0), event("one", 1));
         seen.answers(Maintenance, 1, &[&one, &two, &again]);
         // What the cloud itself calls over is over at once; another may be missing for a moment.
-        let answer = Answer { standing: vec![one.clone()], over: vec![Arc::from("two")] };
+        let answer = PathAnswer { standing: vec![one.clone()], over: vec![Arc::from("two")] };
         seen.hears(Maintenance, Some(answer));
         let stand = |seen: &Observed| [&one, &two, &again].map(|it| seen.says(&it.id));
         assert_eq!(stand(&seen), [true, false, true]);
@@ -324,7 +324,7 @@ mod tests {
         assert!(!seen.denies(&stop.id, 3), "it stands");
         let two = event("two", 0);
         assert!(!seen.denies(&two.id, 1));
-        let answer = Answer { standing: Vec::new(), over: vec![Arc::from("two")] };
+        let answer = PathAnswer { standing: Vec::new(), over: vec![Arc::from("two")] };
         seen.hears(Maintenance, Some(answer));
         assert!(seen.denies(&two.id, 3), "the cloud calls it over");
     }
@@ -357,7 +357,7 @@ mod tests {
         let mut seen = observed();
         assert!(matches!(seen.hears(NoticeUrl, None), Some(PathHealth::Failing(_))));
         assert_eq!(seen.hears(NoticeUrl, None), None);
-        let answer = Some(Answer::default());
+        let answer = Some(PathAnswer::default());
         assert_eq!(seen.hears(NoticeUrl, answer), Some(PathHealth::Recovered(2)));
     }
 }

@@ -72,17 +72,8 @@ impl ChannelStatus {
 pub struct KnownInstance {
     source: InstanceSource,
     clock: Clock,
-    known: Mutex<InstanceState>,
-}
-
-#[derive(Debug)]
-enum InstanceState {
-    /// Not read yet, or in vain.
-    Nothing {
-        /// When to try again.
-        again: Moment,
-    },
-    Instance(Arc<Instance>),
+    /// Once its id is known; and when to try again until then.
+    known: Mutex<(Option<Arc<Instance>>, Moment)>,
 }
 
 /// A failed attempt may take seconds, during which reports wait.
@@ -91,24 +82,22 @@ const PAUSE: Duration = Duration::from_secs(30);
 impl KnownInstance {
     /// Reads nothing yet.
     pub fn new(source: InstanceSource, clock: Clock) -> Self {
-        let known = Mutex::new(InstanceState::Nothing { again: Moment::START });
-        Self { source, clock, known }
+        Self { source, clock, known: Mutex::new((None, Moment::START)) }
     }
 
     /// What is known of it. May block for seconds: only for threads that do nothing but report.
     pub fn instance(&self) -> Arc<Instance> {
         // Other threads wait for the same answers.
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*known {
-            InstanceState::Instance(instance) => Arc::clone(instance),
-            InstanceState::Nothing { again } if self.clock.now() < *again => Arc::default(),
-            InstanceState::Nothing { .. } => {
-                let instance = Arc::new(self.source.read(self.clock));
-                *known = match instance.instance_id {
-                    Some(_) => InstanceState::Instance(Arc::clone(&instance)),
-                    None => InstanceState::Nothing { again: self.clock.now() + PAUSE },
-                };
-                instance
+        let (instance, again) = &mut *known;
+        match instance {
+            Some(instance) => Arc::clone(instance),
+            None if self.clock.now() < *again => Arc::default(),
+            None => {
+                let read = Arc::new(self.source.read(self.clock));
+                *instance = read.instance_id.is_some().then(|| Arc::clone(&read));
+                *again = self.clock.now() + PAUSE;
+                read
             }
         }
     }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::drain::progress::Progress;
+use crate::drain::progress::DrainProgress;
 pub use crate::drain::verdict::Occasion;
 use crate::drain::verdict::Verdict;
 use crate::kube::identity::Identity;
@@ -12,9 +12,8 @@ use crate::node::FieldManager;
 use crate::node::marks::Change;
 use crate::notice::{Notice, NoticeId, NoticePath};
 use crate::plan::kinds::Basis;
-use crate::remark::Remark;
 
-pub use crate::remark::Level;
+pub use crate::level::Level;
 
 /// Something that an operator may want to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +21,7 @@ pub enum Fact {
     /// The program has started.
     Started(Box<Start>),
     /// Something about the settings that is no error.
-    Remark(Remark),
+    Remark(String),
     /// A setting is not valid, and the handler does without it.
     SettingUnusable(String),
     /// A file that the API server cannot be reached without is missing; read again.
@@ -149,7 +148,7 @@ pub enum Fact {
     /// Taints may not be changed: the node is marked without one.
     TaintForbidden(String),
     /// Something in the drain.
-    Drain(Progress),
+    Drain(DrainProgress),
     /// What became of every pod.
     Verdict(Occasion, Box<Verdict>),
     /// The deadline is reached, and nothing has changed since the table.
@@ -286,7 +285,7 @@ impl Occasion {
     pub fn level(self, verdict: &Verdict) -> Level {
         match self {
             _ if self.is_success(verdict) => Level::Info,
-            // Nobody dies with the instance, which stays.
+            // No pod is lost: the instance stays.
             Self::TimedOut => Level::Warn,
             _ => Level::Error,
         }
@@ -306,7 +305,7 @@ impl Fact {
             | Self::ReportReady(_) => Level::Error,
             Self::NodeRecovered(_)
             | Self::ReportRecovered(..)
-            | Self::Drain(Progress::Recovered { .. }) => Level::Warn,
+            | Self::Drain(DrainProgress::Recovered { .. }) => Level::Warn,
             _ => self.level(),
         }
     }
@@ -378,24 +377,24 @@ names_and_levels! {
     Self::NodeMissing { .. } => "node_missing", Error;
     Self::NodeThere(_) => "node_there", Info;
     Self::TaintForbidden(_) => "taint_forbidden", Error;
-    Self::Drain(Progress::Listed { .. }) => "pods_listed", Info;
-    Self::Drain(Progress::LeftAlone(..)) => "pod_left_alone", Info;
-    Self::Drain(Progress::Late(_)) => "pod_late", Info;
-    Self::Drain(Progress::Returned { .. }) => "pod_returned", Info;
-    Self::Drain(Progress::Evicted { .. }) => "pod_evicted", Info;
-    Self::Drain(Progress::Blocked { .. }) => "pod_blocked", Info;
-    Self::Drain(Progress::Deleted { .. }) => "pod_deleted", Warn;
-    Self::Drain(Progress::NotMarked { .. }) => "pod_not_marked", Warn;
-    Self::Drain(Progress::Shortened { .. }) => "pod_shortened", Info;
-    Self::Drain(Progress::Gone { .. }) => "pod_gone", Info;
-    Self::Drain(Progress::WouldEvict(_)) => "pod_would_be_evicted", Info;
-    Self::Drain(Progress::WouldBlock(..)) => "pod_would_be_refused", Info;
-    Self::Drain(Progress::NamespaceTerminating { .. }) => "namespace_terminating", Info;
-    Self::Drain(Progress::Forbidden { .. }) => "forbidden", Error;
-    Self::Drain(Progress::Failing { .. }) => "requests_failing", Warn;
-    Self::Drain(Progress::Recovered { .. }) => "requests_recovered", Info;
-    Self::Drain(Progress::Unread { .. }) => "pod_unread", Warn;
-    Self::Drain(Progress::WatchLost { .. }) => "watch_lost", Warn;
+    Self::Drain(DrainProgress::Listed { .. }) => "pods_listed", Info;
+    Self::Drain(DrainProgress::LeftAlone(..)) => "pod_left_alone", Info;
+    Self::Drain(DrainProgress::Late(_)) => "pod_late", Info;
+    Self::Drain(DrainProgress::Returned { .. }) => "pod_returned", Info;
+    Self::Drain(DrainProgress::Evicted { .. }) => "pod_evicted", Info;
+    Self::Drain(DrainProgress::Blocked { .. }) => "pod_blocked", Info;
+    Self::Drain(DrainProgress::Deleted { .. }) => "pod_deleted", Warn;
+    Self::Drain(DrainProgress::NotMarked { .. }) => "pod_not_marked", Warn;
+    Self::Drain(DrainProgress::Shortened { .. }) => "pod_shortened", Info;
+    Self::Drain(DrainProgress::Gone { .. }) => "pod_gone", Info;
+    Self::Drain(DrainProgress::WouldEvict(_)) => "pod_would_be_evicted", Info;
+    Self::Drain(DrainProgress::WouldBlock(..)) => "pod_would_be_refused", Info;
+    Self::Drain(DrainProgress::NamespaceTerminating { .. }) => "namespace_terminating", Info;
+    Self::Drain(DrainProgress::Forbidden { .. }) => "forbidden", Error;
+    Self::Drain(DrainProgress::Failing { .. }) => "requests_failing", Warn;
+    Self::Drain(DrainProgress::Recovered { .. }) => "requests_recovered", Info;
+    Self::Drain(DrainProgress::Unread { .. }) => "pod_unread", Warn;
+    Self::Drain(DrainProgress::WatchLost { .. }) => "watch_lost", Warn;
     Self::Verdict(occasion, verdict) => "verdict", occasion.level(verdict);
     Self::DeadlineReached => "deadline_reached", Info;
     Self::Ends { .. } | Self::EndsDrained => "ends", Info;

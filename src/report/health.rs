@@ -1,6 +1,5 @@
 //! Whether this process does its work, as the kubelet's probes ask. Pure.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use crate::notice::NoticePath;
 /// What the answers of the metadata service and the API server show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessHealth {
-    watched: Vec<PolledPath>,
+    watched: Vec<PathHealth>,
     metadata_answered: bool,
     api_answered: bool,
     /// The name of the node, where there is no such Node.
@@ -21,27 +20,11 @@ pub struct ProcessHealth {
 
 /// A path that is polled.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct PolledPath {
+struct PathHealth {
     path: NoticePath,
     interval: Duration,
     /// The last poll, good or not; before the first, the start of the process.
     last_turn: Moment,
-}
-
-/// Why this process is not live.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stuck {
-    path: NoticePath,
-    interval: Duration,
-    silent_for: Duration,
-}
-
-/// Why this process does not count as ready.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NotReady {
-    metadata_answered: bool,
-    api_answered: bool,
-    missing: Option<Arc<str>>,
 }
 
 /// A path may miss this many polls and this much time on top: polls that fail are up to half a minute
@@ -52,7 +35,7 @@ const SLACK: Duration = Duration::from_mins(1);
 impl ProcessHealth {
     /// At the start of the process: these paths are to be polled, each at such an interval.
     pub fn new(polled: impl IntoIterator<Item = (NoticePath, Duration)>) -> Self {
-        let watched = polled.into_iter().map(|(path, interval)| PolledPath {
+        let watched = polled.into_iter().map(|(path, interval)| PathHealth {
             path,
             interval,
             last_turn: Moment::START,
@@ -102,55 +85,35 @@ impl ProcessHealth {
 
     /// Whether every path is polled: a thread that hangs does not poll. A metadata service that fails
     /// is no reason to restart this process, which would not help.
-    pub fn live(&self, now: Moment) -> Result<(), Stuck> {
-        let stuck = self.watched.iter().find_map(|watched| {
-            let silent_for = now.since(watched.last_turn);
-            let allowed = watched.interval.saturating_mul(TURNS).saturating_add(SLACK);
-            let PolledPath { path, interval, .. } = *watched;
-            (silent_for > allowed).then_some(Stuck { path, interval, silent_for })
-        });
-        stuck.map_or(Ok(()), Err)
+    pub fn live(&self, now: Moment) -> Result<(), String> {
+        for PathHealth { path, interval, last_turn } in &self.watched {
+            let silent_for = now.since(*last_turn);
+            if silent_for > interval.saturating_mul(TURNS).saturating_add(SLACK) {
+                return Err(format!(
+                    "{path} was last polled {} s ago, and is to be polled every {} s",
+                    silent_for.as_secs(),
+                    interval.as_secs_f64()
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Whether the metadata service, if it is polled, and the API server have each answered once, and
     /// there is a Node of the name that is set, as far as is known: with these settings this process
     /// can do its work. The log and the metrics show what fails later.
-    pub fn ready(&self) -> Result<(), NotReady> {
-        let metadata_answered = self.metadata_answered || self.watched.is_empty();
-        let api_answered = self.api_answered;
-        let missing = self.missing.clone();
-        if metadata_answered && api_answered && missing.is_none() {
-            Ok(())
-        } else {
-            Err(NotReady { metadata_answered, api_answered, missing })
-        }
-    }
-}
-
-impl fmt::Display for Stuck {
-    /// One line.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { path, interval, silent_for } = self;
-        write!(
-            f,
-            "{path} was last polled {} s ago, and is to be polled every {} s",
-            silent_for.as_secs(),
-            interval.as_secs_f64()
-        )
-    }
-}
-
-impl fmt::Display for NotReady {
-    /// One line.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    pub fn ready(&self) -> Result<(), String> {
         if let Some(name) = &self.missing {
-            return write!(f, "there is no node named {name}");
+            return Err(format!("there is no node named {name}"));
         }
-        f.write_str(match (self.metadata_answered, self.api_answered) {
+        let metadata_answered = self.metadata_answered || self.watched.is_empty();
+        let awaited = match (metadata_answered, self.api_answered) {
+            (true, true) => return Ok(()),
             (false, true) => "the metadata service has not answered yet",
-            (true, _) => "the API server has not answered yet",
+            (true, false) => "the API server has not answered yet",
             (false, false) => "neither the metadata service nor the API server has answered yet",
-        })
+        };
+        Err(awaited.to_owned())
     }
 }
 
@@ -170,7 +133,7 @@ mod tests {
     }
 
     fn why_not_live(health: &ProcessHealth, now: u64) -> Option<String> {
-        health.live(at(now)).err().map(|stuck| stuck.to_string())
+        health.live(at(now)).err()
     }
 
     #[test]
@@ -222,7 +185,7 @@ mod tests {
 
     #[test]
     fn ready_is_who_heard_both_once() {
-        let why = |health: &ProcessHealth| health.ready().err().map(|why| why.to_string());
+        let why = |health: &ProcessHealth| health.ready().err();
         let mut health = health();
         let neither = "neither the metadata service nor the API server has answered yet";
         assert_eq!(why(&health).as_deref(), Some(neither));
@@ -246,7 +209,7 @@ mod tests {
         health.polled(ACTION, at(2), true);
         health.api_answered();
         health.node_missing(Some(Arc::from("ip-10-0-0-1.ec2.internal")));
-        let why = health.ready().map_err(|why| why.to_string());
+        let why = health.ready();
         assert_eq!(why, Err("there is no node named ip-10-0-0-1.ec2.internal".to_owned()));
         assert_eq!(why_not_live(&health, 3), None, "to start anew helps nothing");
         health.node_missing(None);

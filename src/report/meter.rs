@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::drain::progress::Progress;
+use crate::drain::progress::DrainProgress;
 use crate::kube::request::Verb;
 use crate::moment::WallTime;
 use crate::notice::{Notice, NoticeId, When};
@@ -101,11 +101,13 @@ impl Meter {
         }
     }
 
-    fn progress(&mut self, metrics: &Metrics, progress: &Progress) {
+    fn progress(&mut self, metrics: &Metrics, progress: &DrainProgress) {
         match progress {
-            Progress::Listed { to_go, .. } => self.to_go = u32::try_from(to_go.len()).ok(),
-            Progress::Late(_) => self.to_go = self.to_go.map(|to_go| to_go + 1),
-            Progress::Gone { .. } | Progress::WouldEvict(_) | Progress::WouldBlock(..) => {
+            DrainProgress::Listed { to_go, .. } => self.to_go = u32::try_from(to_go.len()).ok(),
+            DrainProgress::Late(_) => self.to_go = self.to_go.map(|to_go| to_go + 1),
+            DrainProgress::Gone { .. }
+            | DrainProgress::WouldEvict(_)
+            | DrainProgress::WouldBlock(..) => {
                 self.gone += 1;
             }
             _ => return,
@@ -133,21 +135,25 @@ impl Shown {
 /// The outcome of a report, and what reports lack.
 pub(super) fn count_report(shown: Option<&Shown>, fact: &Fact) {
     let Some(shown) = shown else { return };
-    match fact {
-        Fact::NotListening { pages, .. } => shown.health().not_served(pages),
-        Fact::ListensAgain { pages, .. } => shown.health().served(pages),
-        _ => {}
-    }
+    let fault = match fact {
+        Fact::SettingUnusable(_) => Some((FaultyPart::Setting, 1)),
+        Fact::NotListening { pages, .. } => {
+            shown.health().not_served(pages);
+            Some((FaultyPart::Port, 1))
+        }
+        Fact::ListensAgain { pages, .. } => {
+            shown.health().served(pages);
+            Some((FaultyPart::Port, -1))
+        }
+        Fact::ReportUnready { again: false, .. } => Some((FaultyPart::Webhook, 1)),
+        Fact::ReportReady(_) => Some((FaultyPart::Webhook, -1)),
+        Fact::ThreadMissing(..) => Some((FaultyPart::Thread, 1)),
+        Fact::ThreadStarted(_) => Some((FaultyPart::Thread, -1)),
+        _ => None,
+    };
     let Some(metrics) = &shown.metrics else { return };
-    match fact {
-        Fact::SettingUnusable(_) => metrics.fault(FaultyPart::Setting, 1),
-        Fact::NotListening { .. } => metrics.fault(FaultyPart::Port, 1),
-        Fact::ListensAgain { .. } => metrics.fault(FaultyPart::Port, -1),
-        Fact::ReportUnready { again: false, .. } => metrics.fault(FaultyPart::Webhook, 1),
-        Fact::ReportReady(_) => metrics.fault(FaultyPart::Webhook, -1),
-        Fact::ThreadMissing(..) => metrics.fault(FaultyPart::Thread, 1),
-        Fact::ThreadStarted(_) => metrics.fault(FaultyPart::Thread, -1),
-        _ => {}
+    if let Some((part, more)) = fault {
+        return metrics.fault(part, more);
     }
     let (channel, delivery, written) = match fact {
         Fact::ReportSent(channel) | Fact::ReportRecovered(channel, _) => {
@@ -209,9 +215,10 @@ mod tests {
 
     #[test]
     fn pods_are_left_as_soon_as_they_are_known_until_they_are_gone() {
-        let listed = Progress::Listed { to_go: vec![pod("a"), pod("b")], left_alone: 1 };
-        let gone = |name| Fact::Drain(Progress::Gone { pod: pod(name), after: Duration::ZERO });
-        let late = Fact::Drain(Progress::Late(pod("c")));
+        let listed = DrainProgress::Listed { to_go: vec![pod("a"), pod("b")], left_alone: 1 };
+        let gone =
+            |name| Fact::Drain(DrainProgress::Gone { pod: pod(name), after: Duration::ZERO });
+        let late = Fact::Drain(DrainProgress::Late(pod("c")));
         let facts =
             [seen(), gone("a"), Fact::Drain(listed), late, gone("b"), Fact::DeadlineReached];
         let left = (0..=facts.len()).map(|end| scraped("drain_pods_left", &facts[..end]));

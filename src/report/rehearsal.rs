@@ -70,7 +70,7 @@ fn object(pod: &Forecast) -> String {
             object = object.json(key, &value);
         }
     }
-    object.text("note", &note(pod)).end()
+    object.text("note", &pod.to_string()).end()
 }
 
 fn seconds(span: Duration) -> String {
@@ -84,12 +84,6 @@ fn turn(tier: Tier) -> &'static str {
         Tier::ClusterCritical => "second",
         Tier::NodeCritical => "last",
     }
-}
-
-/// Not cut: an answer of the API server stands at its end. Names and messages were made fit for one line
-/// when they were read.
-fn note(pod: &Forecast) -> String {
-    pod.to_string()
 }
 
 impl fmt::Display for Rehearsal<'_> {
@@ -170,11 +164,12 @@ fn cells(pod: &Forecast) -> [String; 6] {
         Some(grace) => format!("{grace} s"),
     };
     let budget = pod.budget().map_or_else(|| "-".to_owned(), ToString::to_string);
-    [pod.pod.to_string(), turn, grace, budget, pod.name().to_owned(), note(pod)]
+    [pod.pod.to_string(), turn, grace, budget, pod.name().to_owned(), pod.to_string()]
 }
 
 impl fmt::Display for Forecast {
-    /// The note in the table: why, and what else matters.
+    /// The note in the table: why, and what else matters. Not cut: an answer of the API server stands at its end.
+    /// Names and messages were made fit for one line when they were read.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.fate {
             Fate::LeftAlone(why) | Fate::DiesWithNode(Held::Setting(why)) => write!(f, "{why}")?,

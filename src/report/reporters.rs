@@ -164,7 +164,6 @@ mod tests {
 
     use super::*;
     use crate::moment::WallTime;
-    use crate::remark::Remark;
     use crate::report::fact::Level;
     use crate::report::health::ProcessHealth;
     use crate::report::log::Style;
@@ -196,7 +195,7 @@ mod tests {
         for (second, times, left) in
             [(1, 1, "1"), (59, 1, "1"), (60, 2, "1"), (119, 2, "1"), (120, 3, "0"), (300, 3, "0")]
         {
-            reporters.tell(at(second), Fact::Remark(Remark::new("a second is over")));
+            reporters.tell(at(second), Fact::Remark("a second is over".to_owned()));
             assert_eq!(asked.load(Ordering::Relaxed), times, "after {second} s");
             assert_eq!(missing(), left, "after {second} s");
         }
@@ -207,7 +206,7 @@ mod tests {
         let log = Log::start(writer, Style::Json, Level::Warn).unwrap();
         let mut reporters = Reporters::new(log, None);
         reporters.tell(noon(), Fact::Started(Box::new(start(Some("node-1")))));
-        reporters.tell(noon(), Fact::Remark(Remark::new("kept")));
+        reporters.tell(noon(), Fact::Remark("kept".to_owned()));
         reporters.sink(Clock::start())(Fact::SettingUnusable("kept".to_owned()));
         reporters.finish(Clock::start());
         let text = io::read_to_string(reader).unwrap();

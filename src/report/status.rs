@@ -1,4 +1,4 @@
-//! How far a drain is, in less than a line: for somebody who watches.
+//! How far a drain is, in less than a line: for an operator who watches.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -8,7 +8,7 @@ use crate::drain::verdict::{Outcome, Reason, Verdict};
 
 /// How far a drain is.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Status {
+pub struct DrainStatus {
     listed: bool,
     to_go: usize,
     gone: usize,
@@ -17,7 +17,7 @@ pub struct Status {
     held: BTreeMap<String, usize>,
 }
 
-impl Status {
+impl DrainStatus {
     /// By the verdict so far.
     pub fn of(verdict: &Verdict) -> Self {
         let mut status = Self { listed: verdict.listed, ..Self::default() };
@@ -87,7 +87,7 @@ mod tests {
         let mut verdict =
             Verdict { rows: Vec::new(), listed: false, unread: 0, took: Duration::ZERO, end: None };
         let left = Duration::from_secs(98);
-        let words = |verdict: &Verdict| Status::of(verdict).in_words(left);
+        let words = |verdict: &Verdict| DrainStatus::of(verdict).in_words(left);
         assert_eq!(words(&verdict), "the pods of the node are being read; 98 s left");
         verdict.listed = true;
         verdict.rows = vec![

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use crate::excerpt::is_hidden;
 use crate::settings::predecessors::Former;
 use crate::settings::table::{Row, row, rows};
-use crate::settings::{Command, Output, Problem, value};
+use crate::settings::{Command, Output, value};
 
 /// The command line.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub(super) struct Flags {
     /// `--print-settings`.
     pub(super) print: bool,
     /// What could not be understood, and the setting it belongs to, if that is known.
-    pub(super) problems: Vec<(Option<&'static Row>, Problem)>,
+    pub(super) problems: Vec<(Option<&'static Row>, String)>,
 }
 
 impl fmt::Debug for Flags {
@@ -89,12 +89,12 @@ impl Flags {
             self.given.push((flag, value));
         } else {
             let words = format!("--{flag} came without a value; valid is {}", row.valid);
-            self.problems.push((Some(row), Problem::new(words)));
+            self.problems.push((Some(row), words));
         }
     }
 
     fn wrong(&mut self, words: impl Into<String>) {
-        self.problems.push((None, Problem::new(words)));
+        self.problems.push((None, words.into()));
     }
 
     /// The value of another handler's flag.
@@ -158,19 +158,18 @@ pub(super) fn read(arguments: impl IntoIterator<Item = OsString>) -> CommandLine
                 Some(print) => flags.print = print,
                 None => flags.wrong("--print-settings: it takes no value"),
             },
-            _ => match Known::of(&name) {
-                Some(Known::Ours(row, flag)) => {
+            _ => {
+                let mut names = rows().flat_map(|row| row.flags().map(move |flag| (row, flag)));
+                if let Some((row, flag)) = names.find(|(_, flag)| *flag == name) {
                     flags.set(row, flag, value_of(row.placeholder.is_none()));
-                }
-                Some(Known::Former(former)) => {
+                } else if let Some(former) = Former::by_flag(&name) {
                     let value = value_of(former.is_switch).unwrap_or_default();
                     flags.former.push((former.variable, value));
-                }
-                None => {
+                } else {
                     flags.wrong(unknown(position, dashes, &name));
                     follows_unknown = value.is_none();
                 }
-            },
+            }
         }
     }
     CommandLine::Run(flags)
@@ -225,21 +224,6 @@ fn unexpected(position: usize, argument: &OsStr) -> String {
 
 /// Twice the length of a command: anything longer is no mistyped one.
 const LONGEST_COMMAND: usize = 14;
-
-/// A flag that exists.
-enum Known {
-    /// Of a setting, and which of its names.
-    Ours(&'static Row, &'static str),
-    Former(&'static Former),
-}
-
-impl Known {
-    fn of(name: &str) -> Option<Self> {
-        let mut names = rows().flat_map(|row| row.flags().map(move |flag| (row, flag)));
-        let ours = names.find(|(_, flag)| *flag == name).map(|(row, flag)| Self::Ours(row, flag));
-        ours.or_else(|| Former::by_flag(name).map(Self::Former))
-    }
-}
 
 /// The name of a flag that does not exist, if it may be printed: words joined by hyphens. Anything else
 /// may be a value, as in `-pPASSWORD`.
@@ -325,7 +309,7 @@ mod tests {
     }
 
     fn problems(arguments: &[&str]) -> Vec<String> {
-        flags(arguments).problems.iter().map(|(_, problem)| problem.to_string()).collect()
+        flags(arguments).problems.iter().map(|(_, problem)| problem.clone()).collect()
     }
 
     #[test]

@@ -165,7 +165,7 @@ fn without_effect(lookup: &mut Lookup<'_>, values: &Values) {
             off(values.exclude_from_load_balancers),
             "EXCLUDE_FROM_LOAD_BALANCERS is false",
         ),
-        ("LOAD_BALANCER_HOLD", on(marks_only), EVICTS_NOBODY),
+        ("LOAD_BALANCER_HOLD", on(marks_only), NO_EVICTIONS),
         ("REBALANCE_MARK", watches_none, NO_REBALANCE),
         (
             "REBALANCE_MARK",
@@ -174,7 +174,7 @@ fn without_effect(lookup: &mut Lookup<'_>, values: &Values) {
         ),
         ("REBALANCE_MARK_DURATION", watches_none, NO_REBALANCE),
         ("REBALANCE_PATIENCE", off(drains), "ENABLE_REBALANCE_DRAINING is false"),
-        ("REBALANCE_PATIENCE", on(marks_only), EVICTS_NOBODY),
+        ("REBALANCE_PATIENCE", on(marks_only), NO_EVICTIONS),
         (
             "ENABLE_REBALANCE_DRAINING",
             on(drains) && on(marks_only),
@@ -204,4 +204,4 @@ fn without_effect(lookup: &mut Lookup<'_>, values: &Values) {
 }
 
 const NO_REBALANCE: &str = "ENABLE_REBALANCE_MONITORING and ENABLE_REBALANCE_DRAINING are false";
-const EVICTS_NOBODY: &str = "CORDON_ONLY is true, so nobody is evicted";
+const NO_EVICTIONS: &str = "CORDON_ONLY is true, so nobody is evicted";

@@ -4,13 +4,12 @@ use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 
-use crate::remark::Remark;
+use crate::settings::Command;
 use crate::settings::arguments::{Flags, trimmed};
 use crate::settings::predecessors::{Effect, FORMER};
-use crate::settings::problem::{Problem, Unusable};
+use crate::settings::problem::Unusable;
 use crate::settings::table::{DefaultValue, Row, Stakes, Values, row, rows};
 use crate::settings::value::{Invalid, NOT_SHOWN};
-use crate::settings::{Command, Given};
 
 /// Flags and environment, and what was found in them.
 pub(super) struct Lookup<'a> {
@@ -19,13 +18,13 @@ pub(super) struct Lookup<'a> {
     /// The environment is that of an operator's shell, not of a pod.
     is_shell: bool,
     /// Problems that end the program.
-    pub(super) problems: Vec<Problem>,
+    pub(super) problems: Vec<String>,
     /// Problems that do not.
     pub(super) unusable: Vec<Unusable>,
     /// Remarks for the log at start.
-    pub(super) remarks: Vec<Remark>,
+    pub(super) remarks: Vec<String>,
     /// What was set by flag or environment.
-    pub(super) given: Vec<Given>,
+    pub(super) given: Vec<String>,
     /// Every setting, in the order of the table.
     pub(super) in_force: Vec<InForce>,
     /// Names that are set and have no effect here.
@@ -141,7 +140,7 @@ impl<'a> Lookup<'a> {
         };
         let is_given = matches!(origin, Origin::Flag(_) | Origin::Variable(_));
         if is_given {
-            self.given.push(Given { given_as: given_as.clone(), value: value.clone() });
+            self.given.push(format!("{given_as}={value}"));
         }
         let fault = invalid.is_some().then_some(Fault::Bad);
         let valid = row.valid;
@@ -155,7 +154,7 @@ impl<'a> Lookup<'a> {
             }
         };
         for words in problems {
-            self.wrong(row, Problem::new(words));
+            self.wrong(row, words);
         }
         let is_default = matches!(row.default, DefaultValue::Is(default) if text == default);
         let is_changed = is_given && !is_default;
@@ -163,7 +162,7 @@ impl<'a> Lookup<'a> {
     }
 
     /// Records a problem of a setting: it ends the program, or the program runs without the setting.
-    fn wrong(&mut self, row: &Row, problem: Problem) {
+    fn wrong(&mut self, row: &Row, problem: String) {
         if self.decides(row) {
             self.problems.push(problem);
             return;
@@ -189,14 +188,18 @@ impl<'a> Lookup<'a> {
     }
 
     /// Records a problem that ends nothing. `instead`: what applies in its place, as a clause.
-    pub(super) fn done_without(&mut self, problem: Problem, instead: impl Into<Cow<'static, str>>) {
-        self.unusable.push(Unusable { problem, instead: instead.into() });
+    pub(super) fn done_without(
+        &mut self,
+        problem: impl Into<String>,
+        instead: impl Into<Cow<'static, str>>,
+    ) {
+        self.unusable.push(Unusable { problem: problem.into(), instead: instead.into() });
     }
 
     /// [`wrong`](Self::wrong) for the setting with this variable.
     pub(super) fn wrong_in(&mut self, variable: &str, words: impl Into<String>) {
         if let Some(row) = row(variable) {
-            self.wrong(row, Problem::new(words));
+            self.wrong(row, words.into());
         }
     }
 
@@ -224,12 +227,12 @@ impl<'a> Lookup<'a> {
 
     /// Records that settings contradict each other.
     pub(super) fn contradiction(&mut self, words: impl Into<String>) {
-        self.problems.push(Problem::new(words));
+        self.problems.push(words.into());
     }
 
     /// Adds a remark.
     pub(super) fn remark(&mut self, words: impl Into<String>) {
-        self.remarks.push(Remark::new(words));
+        self.remarks.push(words.into());
     }
 
     /// Whether this setting's value is not valid.

@@ -28,7 +28,6 @@ mod value;
 mod webhooks;
 
 use std::ffi::OsString;
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -39,19 +38,18 @@ use crate::drain::pod::Rules;
 use crate::kube::identity::Choice;
 use crate::kube::request::Annotations;
 use crate::kube::server::ServerUrl;
+use crate::level::Level;
 use crate::node::MarkPolicy;
 use crate::plan::kinds::Policy;
-use crate::remark::{Level, Remark};
 use crate::settings::arguments::CommandLine;
 use crate::settings::print::overview;
 use crate::settings::settle::settle;
-use crate::source::url::{MetadataUrl, NoticeUrl};
+use crate::source::{InstanceSource, Source};
 use crate::webhook::destination::Destination;
 
 pub use crate::settings::print::{Overview, help};
-pub use crate::settings::problem::{BadSettings, Problem, Unusable};
+pub use crate::settings::problem::{BadSettings, Unusable};
 pub use crate::settings::value::{LivePath, METRICS, READY};
-pub use crate::source::Watched;
 
 /// What the program is asked to do.
 #[derive(Debug)]
@@ -109,9 +107,9 @@ pub struct Settings {
     /// The node to drain.
     pub node: WhichNode,
     /// Where notices come from.
-    pub metadata: Metadata,
-    /// Which kinds of notices are looked for.
-    pub watched: Watched,
+    pub source: Source,
+    /// Where it is read what the instance is.
+    pub instance: InstanceSource,
     /// What is done about them.
     pub policy: Policy,
     /// How the node is marked.
@@ -119,9 +117,6 @@ pub struct Settings {
     /// From the label that takes the node out of load balancers to the first eviction. It is part of
     /// the drain's time; the deadline stays.
     pub load_balancer_hold: Duration,
-    /// From the first poll that returns the target state `Terminated` to the drain's deadline; at
-    /// least 1 s.
-    pub lifecycle_window: Duration,
     /// The API server.
     pub api_server: ApiServer,
     /// Write nothing; evictions are requested with `dryRun`.
@@ -132,20 +127,18 @@ pub struct Settings {
     pub longest_grace: Option<Grace>,
     /// What happens to pods whose PodDisruptionBudget allows no eviction.
     pub budget_override: BudgetOverride,
-    /// How long before the deadline the last pod must have ended; shorter than `window`.
+    /// How long before the deadline the last pod must have ended; shorter than [`Source::window`].
     pub safety_margin: Duration,
-    /// The time for a drain if the notice states no usable time; at least 1 s.
-    pub window: Duration,
     /// The time from SIGTERM to SIGKILL, until that of this process's own pod is known; at least 1 s.
     pub shutdown_grace: Duration,
     /// Log, Events, webhooks, metrics and probes.
     pub reporting: Reporting,
     /// Settings of `check`, `plan` and `drain` alone.
-    pub by_hand: ByHand,
-    /// What was set by flag or environment, for the log at start.
-    pub given: Vec<Given>,
+    pub by_hand: ByHandSettings,
+    /// What was set by flag or environment, for the log at start: `POLL_INTERVAL=5s`, `--dry-run=true`.
+    pub given: Vec<String>,
     /// Remarks for the log at start.
-    pub remarks: Vec<Remark>,
+    pub remarks: Vec<String>,
     /// Settings that are not valid, and without which the handler runs.
     pub unusable: Vec<Unusable>,
 }
@@ -157,19 +150,6 @@ pub enum WhichNode {
     Named(String),
     /// The one that runs this process's own pod: [`Rules::own`].
     OfOwnPod,
-}
-
-/// Where notices come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Metadata {
-    /// The metadata service.
-    pub url: MetadataUrl,
-    /// Another address that is polled for notices.
-    pub notice_url: Option<NoticeUrl>,
-    /// The interval between polls; at least 1 s.
-    pub poll_interval: Duration,
-    /// Whether it is asked without a token if it offers no IMDSv2.
-    pub v1_fallback: bool,
 }
 
 /// Where the API server is, and the credentials for it.
@@ -193,54 +173,28 @@ pub enum ApiServer {
 /// What is reported, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reporting {
-    /// The log.
-    pub log: LogStyle,
+    /// The log is JSON, one object per line; else text.
+    pub json: bool,
+    /// Facts of a lower level are left out of the log.
+    pub least: Level,
     /// The annotations of Kubernetes Events; `None`: no Events are written.
     pub events: Option<Annotations>,
     /// Webhooks.
     pub webhooks: Vec<Destination>,
     /// The cluster's name in messages.
     pub cluster: Option<String>,
-    /// Addresses of facts about the instance other than the metadata service's.
-    pub facts: FactUrls,
     /// Where metrics are served; `None`: nowhere.
     pub metrics: Option<SocketAddr>,
     /// Where probes are served; `None`: nowhere.
     pub probes: Option<Probes>,
 }
 
-/// The format of the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LogStyle {
-    /// JSON, one object per line; else text.
-    pub json: bool,
-    /// Facts of a lower level are left out.
-    pub least: Level,
-}
-
-/// Addresses of facts about the instance other than the metadata service's.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FactUrls {
-    /// The availability zone.
-    pub zone: Option<NoticeUrl>,
-    /// Its id.
-    pub id: Option<NoticeUrl>,
-    /// Its type.
-    pub kind: Option<NoticeUrl>,
-}
-
-/// Where probes are served.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Probes {
-    /// At this address.
-    pub address: SocketAddr,
-    /// The path of the liveness probe.
-    pub liveness: LivePath,
-}
+/// Where probes are served, and the path of the liveness probe.
+pub type Probes = (SocketAddr, LivePath);
 
 /// Settings of `check`, `plan` and `drain` alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ByHand {
+pub struct ByHandSettings {
     /// The time for a drain; at least 1 s.
     pub deadline: Duration,
     /// Budgets are overridden at the deadline, because a flag says so.
@@ -258,19 +212,6 @@ pub enum Output {
     Text,
     /// One JSON object.
     Json,
-}
-
-/// A setting as it was given: `POLL_INTERVAL=5s`, `--dry-run=true`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Given {
-    given_as: String,
-    value: String,
-}
-
-impl fmt::Display for Given {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}={}", self.given_as, self.value)
-    }
 }
 
 /// Reads the arguments (without the program's name), the environment (through `variable`) and the defaults.

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// Every problem of the settings. The program has done nothing yet, and does not start.
+/// Every problem of the settings, each in a line: which setting, how it was given, what would be valid. The
+/// program has done nothing yet, and does not start.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadSettings(pub Vec<Problem>);
+pub struct BadSettings(pub Vec<String>);
 
 impl BadSettings {
     /// The first line.
@@ -28,7 +29,7 @@ impl fmt::Display for BadSettings {
 /// A problem with a setting that decides nothing about pods: the handler runs without it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unusable {
-    pub(super) problem: Problem,
+    pub(super) problem: String,
     /// What applies instead, as a clause.
     pub(super) instead: Cow<'static, str>,
 }
@@ -36,22 +37,5 @@ pub struct Unusable {
 impl fmt::Display for Unusable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}; {}", self.problem, self.instead)
-    }
-}
-
-/// One problem: which setting, how it was given, what would be valid.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem(String);
-
-impl Problem {
-    /// A problem in these words.
-    pub(super) fn new(words: impl Into<String>) -> Self {
-        Self(words.into())
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }

@@ -9,10 +9,10 @@ use crate::drain::ask::Grace;
 use crate::drain::pod::{OwnPod, Rules};
 use crate::http::address::Address;
 use crate::kube::identity::Choice;
+use crate::level::Level;
 use crate::node::MarkPolicy;
 use crate::notice::Code;
 use crate::plan::kinds::{LeadTimes, Policy, Rebalance};
-use crate::remark::Level;
 use crate::settings::arguments::Flags;
 use crate::settings::compare::{compare, margin_over};
 use crate::settings::lookup::{Lookup, Origin};
@@ -20,9 +20,9 @@ use crate::settings::table::Values;
 use crate::settings::value::{GraceLimit, LivePath, written};
 use crate::settings::webhooks::webhooks;
 use crate::settings::{
-    ApiServer, BadSettings, ByHand, FactUrls, LogStyle, Metadata, Probes, Reporting, Settings,
-    Watched, WhichNode,
+    ApiServer, BadSettings, ByHandSettings, Probes, Reporting, Settings, WhichNode,
 };
+use crate::source::{InstanceSource, Source, Watched};
 
 /// The settings in force.
 pub(super) fn settle(
@@ -61,17 +61,26 @@ pub(super) fn parse(lookup: &mut Lookup<'_>) -> Option<Settings> {
     let drains = v.enable_rebalance_draining?;
     Some(Settings {
         node: node?,
-        metadata: Metadata {
-            url: v.metadata_url?,
+        source: Source {
+            metadata_url: v.metadata_url.clone()?,
             notice_url: v.notice_url,
-            poll_interval: v.poll_interval?,
+            interval: v.poll_interval?,
             v1_fallback: v.imds_v1_fallback?,
+            watched: Watched {
+                interruption: v.enable_spot_interruption_draining?,
+                rebalance: drains || v.enable_rebalance_monitoring?,
+                maintenance: v.enable_scheduled_event_draining?,
+                lifecycle: v.enable_asg_lifecycle_draining?,
+            },
+            window: v.node_termination_grace_period?,
+            lifecycle_window: v.asg_lifecycle_window?,
         },
-        watched: Watched {
-            interruption: v.enable_spot_interruption_draining?,
-            rebalance: drains || v.enable_rebalance_monitoring?,
-            maintenance: v.enable_scheduled_event_draining?,
-            lifecycle: v.enable_asg_lifecycle_draining?,
+        instance: InstanceSource {
+            metadata_url: v.metadata_url?,
+            v1_fallback: v.imds_v1_fallback?,
+            zone_url: v.az_url,
+            id_url: v.instance_id_url,
+            type_url: v.instance_type_url,
         },
         policy: Policy {
             marks_only: v.cordon_only?,
@@ -85,7 +94,6 @@ pub(super) fn parse(lookup: &mut Lookup<'_>) -> Option<Settings> {
             rebalance_mark: v.rebalance_mark?,
         },
         load_balancer_hold: v.load_balancer_hold?,
-        lifecycle_window: v.asg_lifecycle_window?,
         api_server: api_server?,
         dry_run: v.dry_run?,
         rules: Rules {
@@ -97,7 +105,6 @@ pub(super) fn parse(lookup: &mut Lookup<'_>) -> Option<Settings> {
         longest_grace: longest_grace?,
         budget_override: v.budget_override?,
         safety_margin: v.safety_margin?,
-        window: v.node_termination_grace_period?,
         shutdown_grace: v.shutdown_grace_period?,
         reporting: reporting?,
         by_hand: by_hand?,
@@ -200,7 +207,7 @@ fn longest_grace(lookup: &mut Lookup<'_>, limit: GraceLimit) -> Option<Grace> {
 }
 
 /// The environment configures the handler: for an operator's drain only flags shorten or override.
-fn by_hand(lookup: &mut Lookup<'_>, values: &Values) -> Option<ByHand> {
+fn by_hand(lookup: &mut Lookup<'_>, values: &Values) -> Option<ByHandSettings> {
     let (deadline, margin) = (values.deadline, values.safety_margin);
     if let (Some(deadline), Some(margin)) = (deadline, margin)
         && let Some(words) = margin_over(margin, "deadline", deadline)
@@ -208,7 +215,7 @@ fn by_hand(lookup: &mut Lookup<'_>, values: &Values) -> Option<ByHand> {
         lookup.wrong_in("K8S_SPOT_HANDLER_DEADLINE", words);
     }
     let overrides = values.budget_override? == BudgetOverride::AtDeadline;
-    Some(ByHand {
+    Some(ByHandSettings {
         deadline: deadline.or(values.node_termination_grace_period)?,
         overrides_budgets: overrides && lookup.is_flag_given("BUDGET_OVERRIDE"),
         shortens_graces: lookup.is_flag_given("POD_TERMINATION_GRACE_PERIOD"),
@@ -222,15 +229,11 @@ fn reporting(lookup: &mut Lookup<'_>, values: &Values) -> Option<Reporting> {
     let least = if values.verbose? { Level::Debug } else { values.log_level? };
     let (metrics, probes) = pages(lookup, values)?;
     Some(Reporting {
-        log: LogStyle { json: values.json_logging?, least },
+        json: values.json_logging?,
+        least,
         events: values.emit_kubernetes_events?.then(|| annotations.unwrap_or_default()),
         webhooks,
         cluster: values.cluster.clone(),
-        facts: FactUrls {
-            zone: values.az_url.clone(),
-            id: values.instance_id_url.clone(),
-            kind: values.instance_type_url.clone(),
-        },
         metrics,
         probes,
     })
@@ -247,6 +250,6 @@ fn pages(lookup: &Lookup<'_>, values: &Values) -> Option<(Option<SocketAddr>, Op
     // Metrics may be meant for some addresses only: if in doubt, serve none.
     let metrics = values.enable_prometheus_server? && !lookup.is_bad("LISTEN_ADDRESS");
     let address = at(values.probes_server_port)?;
-    let probes = probes.then_some(Probes { address, liveness });
+    let probes = probes.then_some((address, liveness));
     Some((metrics.then_some(at(values.prometheus_server_port)?), probes))
 }

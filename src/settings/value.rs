@@ -53,6 +53,11 @@ pub(super) fn within<T: PartialOrd>(range: RangeInclusive<T>, value: Option<T>) 
     value.filter(|value| range.contains(value))
 }
 
+/// The number of a port, which is not 0.
+pub(super) fn port(text: &str) -> Option<u16> {
+    within(1..=u16::MAX, text.parse().ok())
+}
+
 /// A boolean as Go's `strconv.ParseBool` reads it.
 pub(super) fn truth(text: &str) -> Option<bool> {
     match text {

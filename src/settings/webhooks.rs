@@ -1,10 +1,9 @@
 //! Webhooks, from the table's values.
 
-use crate::settings::Problem;
 use crate::settings::lookup::Lookup;
 use crate::settings::table::Values;
 use crate::settings::value::FormName;
-use crate::webhook::destination::{Content, Destination, Roots, ValueOrFile};
+use crate::webhook::destination::{Content, Destination, ValueOrFile, WebhookRoots};
 use crate::webhook::form::Form;
 use crate::webhook::headers::Headers;
 use crate::webhook::proxy::{Named, Proxies, ProxyUrl};
@@ -99,7 +98,7 @@ fn own(lookup: &mut Lookup<'_>, values: &Values, proxies: &Proxies) -> Option<De
         (form, _) => Content::Form(ready_form(lookup, values, form, has_template)?),
     };
     // The other webhooks are services with public certificates.
-    let roots = values.webhook_ca_file.clone().map_or(Roots::Public, Roots::File);
+    let roots = values.webhook_ca_file.clone().map_or(WebhookRoots::Public, WebhookRoots::File);
     Some(Destination { url, headers, form, proxies: proxies.clone(), roots })
 }
 
@@ -127,7 +126,7 @@ fn ready_form(
     if has_template {
         let words =
             "WEBHOOK_FORM asks for a ready form, and a template is set, too; unset one of them";
-        lookup.done_without(Problem::new(words), "the ready form is sent");
+        lookup.done_without(words, "the ready form is sent");
     }
     let key = values.webhook_routing_key.clone();
     let is_missing = key.is_none() && !lookup.is_bad("WEBHOOK_ROUTING_KEY");
@@ -165,7 +164,7 @@ fn former(values: &Values, proxies: &Proxies) -> impl Iterator<Item = Destinatio
             headers: ValueOrFile::Value(Headers::default()),
             form: Content::Form(form),
             proxies: proxies.clone(),
-            roots: Roots::Public,
+            roots: WebhookRoots::Public,
         })
     })
 }

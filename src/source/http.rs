@@ -35,14 +35,14 @@ const LONGEST_STATUS_LINE: usize = 1024;
 
 /// A request, without a body.
 #[derive(Clone)]
-pub(super) struct Request {
+pub(super) struct ImdsRequest {
     pub(super) method: Method,
     pub(super) url: Url,
     /// Name and value without line breaks: minreq writes them as they are.
     pub(super) header: Option<(&'static str, String)>,
 }
 
-impl fmt::Display for Request {
+impl fmt::Display for ImdsRequest {
     /// Method and URL. Never the header: it may be the token.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.method, self.url)
@@ -51,7 +51,7 @@ impl fmt::Display for Request {
 
 /// An answer.
 #[derive(Clone)]
-pub(super) struct Reply {
+pub(super) struct ImdsReply {
     pub(super) status: u16,
     /// Names in lower case.
     pub(super) headers: Vec<(String, String)>,
@@ -59,25 +59,25 @@ pub(super) struct Reply {
     pub(super) body: Result<Vec<u8>, Error>,
 }
 
-impl Reply {
+impl ImdsReply {
     /// The last header of that name (in lower case), as a number.
     pub(super) fn number(&self, name: &str) -> Option<u64> {
         number(&self.headers, name)
     }
 }
 
-impl fmt::Debug for Reply {
+impl fmt::Debug for ImdsReply {
     /// The status only: the body may be the token.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reply").field("status", &self.status).finish_non_exhaustive()
+        f.debug_struct("ImdsReply").field("status", &self.status).finish_non_exhaustive()
     }
 }
 
 /// How a request is sent: by [`send`], or as a test says.
-pub(super) type SendFn<'a> = dyn FnMut(&Request) -> Result<Reply, Error> + 'a;
+pub(super) type SendFn<'a> = dyn FnMut(&ImdsRequest) -> Result<ImdsReply, Error> + 'a;
 
 /// Sends one request and reads its answer, within a second and the time that the resolver takes for a name.
-pub(super) fn send(request: &Request) -> Result<Reply, Error> {
+pub(super) fn send(request: &ImdsRequest) -> Result<ImdsReply, Error> {
     let party = Party { role: Role::MetadataService, address: request.url.server().clone() };
     if party.address.ip().is_some_and(|ip| ip.is_ipv6()) {
         return send_to_ipv6(request, &party);
@@ -112,10 +112,10 @@ pub(super) fn send(request: &Request) -> Result<Reply, Error> {
     }
     let (status, headers) = (answer.status_code, mem::take(&mut answer.headers));
     let body = if status == 200 { read_body(answer, &headers) } else { Ok(Vec::new()) };
-    Ok(Reply { status, headers, body: body.map_err(|cause| cause.with(&party)) })
+    Ok(ImdsReply { status, headers, body: body.map_err(|cause| cause.with(&party)) })
 }
 
-fn send_to_ipv6(request: &Request, party: &Party) -> Result<Reply, Error> {
+fn send_to_ipv6(request: &ImdsRequest, party: &Party) -> Result<ImdsReply, Error> {
     let clock = Clock::start();
     let until = clock.now() + TIMEOUT;
     let of_all = |cause| match cause {
@@ -136,10 +136,10 @@ fn send_to_ipv6(request: &Request, party: &Party) -> Result<Reply, Error> {
         200 => body.map(|body| body.kept).map_err(|cause| of_all(cause).with(party)),
         _ => Ok(Vec::new()),
     };
-    Ok(Reply { status: head.status.as_u16(), headers: headers.collect(), body })
+    Ok(ImdsReply { status: head.status.as_u16(), headers: headers.collect(), body })
 }
 
-fn as_http(request: &Request) -> Result<protocol::Request, Cause> {
+fn as_http(request: &ImdsRequest) -> Result<protocol::Request, Cause> {
     let unsendable = |why: &dyn fmt::Display| Cause::Unsendable(why.to_string());
     let mut headers = vec![(header::CONNECTION, HeaderValue::from_static("close"))];
     if let Some((name, value)) = &request.header {
@@ -216,25 +216,25 @@ mod tests {
     use crate::source::stand_in::{StandIn, until_hung_up};
     use crate::source::url::NoticeUrl;
 
-    fn get(url: &str) -> Request {
-        Request { method: Method::GET, url: NoticeUrl::parse(url).unwrap().0, header: None }
+    fn get(url: &str) -> ImdsRequest {
+        ImdsRequest { method: Method::GET, url: NoticeUrl::parse(url).unwrap().0, header: None }
     }
 
     /// What comes of a GET when the server does that.
     fn ask(
         answer: impl FnMut(&mut TcpStream) -> io::Result<()> + Send + 'static,
-    ) -> Result<Reply, Error> {
+    ) -> Result<ImdsReply, Error> {
         let mut answer = answer;
         let server = StandIn::start(move |_, stream| answer(stream));
         send(&get(&server.url("/a?b=c")))
     }
 
-    fn ask_for(answer: &'static [u8]) -> Result<Reply, Error> {
+    fn ask_for(answer: &'static [u8]) -> Result<ImdsReply, Error> {
         ask(|stream| stream.write_all(answer))
     }
 
     /// Why there is no answer, or no whole one.
-    fn failure(answer: Result<Reply, Error>) -> Cause {
+    fn failure(answer: Result<ImdsReply, Error>) -> Cause {
         answer.and_then(|reply| reply.body).unwrap_err().cause
     }
 
@@ -250,7 +250,7 @@ mod tests {
             stream.write_all(b"HTTP/1.1 200 OK\r\nX-Left: 7\r\nContent-Length: 2\r\n\r\nok")
         });
         let header = Some(("X-Name", "value".to_owned()));
-        let reply = send(&Request { header, ..get(&server.url("/a?b=c")) }).unwrap();
+        let reply = send(&ImdsRequest { header, ..get(&server.url("/a?b=c")) }).unwrap();
         assert_eq!((reply.status, reply.body.as_deref()), (200, Ok(&b"ok"[..])));
         assert_eq!((reply.number("x-left"), reply.number("x-right")), (Some(7), None));
         let head = server.heads().remove(0);
@@ -269,7 +269,7 @@ mod tests {
         });
         let url = server.url("/a?b=c");
         let header = Some(("X-Name", "value".to_owned()));
-        let put = send(&Request { method: Method::PUT, header, ..get(&url) }).unwrap();
+        let put = send(&ImdsRequest { method: Method::PUT, header, ..get(&url) }).unwrap();
         assert_eq!((put.status, put.body.as_deref()), (200, Ok(&b"ok"[..])));
         assert_eq!((put.number("x-left"), put.number("content-length")), (Some(7), Some(2)));
         let missing = send(&get(&url)).unwrap();

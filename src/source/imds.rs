@@ -11,7 +11,7 @@ use ureq_proto::http::Method;
 use crate::http::error::{Cause, Error};
 use crate::moment::Moment;
 use crate::source::aws::Unreadable;
-use crate::source::http::{Reply, Request, SendFn};
+use crate::source::http::{ImdsReply, ImdsRequest, SendFn};
 use crate::source::url::{MetadataUrl, Url};
 
 const TOKEN_PATH: &str = "/latest/api/token";
@@ -64,10 +64,10 @@ impl ImdsClient {
         target: &Url,
         now: Moment,
         send: &mut SendFn<'_>,
-    ) -> Result<Option<Vec<u8>>, Failure> {
+    ) -> Result<Option<Vec<u8>>, ImdsError> {
         if !target.is_on(&self.service) {
             let request = get(target, None);
-            return body(send(&request), None).map_err(|reason| failed(&request, reason));
+            return body(send(&request), None).map_err(|cause| failed(&request, cause));
         }
         let mut request = self.request(target, now, send)?;
         let mut answer = send(&request);
@@ -76,7 +76,7 @@ impl ImdsClient {
             request = self.request(target, now, send)?;
             answer = send(&request);
         }
-        body(answer, Some(&self.session)).map_err(|reason| failed(&request, reason))
+        body(answer, Some(&self.session)).map_err(|cause| failed(&request, cause))
     }
 
     /// The status of the token's request (404 or 405) after the first fallback to IMDSv1, once.
@@ -90,7 +90,7 @@ impl ImdsClient {
         target: &Url,
         now: Moment,
         send: &mut SendFn<'_>,
-    ) -> Result<Request, Failure> {
+    ) -> Result<ImdsRequest, ImdsError> {
         if self.session.is_due(now) {
             self.open(now, send)?;
         }
@@ -98,9 +98,9 @@ impl ImdsClient {
     }
 
     /// Asks for a token. A failure counts only if there is no other way to go on.
-    pub(super) fn open(&mut self, now: Moment, send: &mut SendFn<'_>) -> Result<(), Failure> {
+    pub(super) fn open(&mut self, now: Moment, send: &mut SendFn<'_>) -> Result<(), ImdsError> {
         let header = Some((LIFETIME_HEADER, LONGEST_LIFETIME.to_string()));
-        let request = Request { method: Method::PUT, url: self.service.at(TOKEN_PATH), header };
+        let request = ImdsRequest { method: Method::PUT, url: self.service.at(TOKEN_PATH), header };
         match (granted(send(&request)), &mut self.session) {
             (Ok((token, lifetime)), session) => {
                 let (renew_at, ends_at) = (now + lifetime * 5 / 6, now + lifetime);
@@ -110,13 +110,13 @@ impl ImdsClient {
                 *renew_at = now + RENEWAL_RETRY;
             }
             (Err(_), Session::WithoutToken { retry_at }) => *retry_at = now + FALLBACK_RETRY,
-            (Err(Reason::NoVersion2 { status }), session) if self.v1_fallback => {
+            (Err(ImdsCause::NoVersion2 { status }), session) if self.v1_fallback => {
                 *session = Session::WithoutToken { retry_at: now + FALLBACK_RETRY };
                 self.fell_back = Some(status);
             }
-            (Err(reason), session) => {
+            (Err(cause), session) => {
                 *session = Session::Unopened;
-                return Err(failed(&request, reason));
+                return Err(failed(&request, cause));
             }
         }
         Ok(())
@@ -141,13 +141,13 @@ impl Session {
     }
 }
 
-fn get(target: &Url, token: Option<&SessionToken>) -> Request {
+fn get(target: &Url, token: Option<&SessionToken>) -> ImdsRequest {
     let header = token.map(|token| (TOKEN_HEADER, token.0.clone()));
-    Request { method: Method::GET, url: target.clone(), header }
+    ImdsRequest { method: Method::GET, url: target.clone(), header }
 }
 
-fn failed(request: &Request, reason: Reason) -> Failure {
-    Failure { asked: request.to_string(), reason: Box::new(reason) }
+fn failed(request: &ImdsRequest, cause: ImdsCause) -> ImdsError {
+    ImdsError { asked: request.to_string(), cause: Box::new(cause) }
 }
 
 /// What opens the metadata service: a secret, and safe to stand in a header.
@@ -172,34 +172,34 @@ impl fmt::Debug for SessionToken {
 }
 
 /// The token in the answer to its request, and how long it holds.
-fn granted(answer: Result<Reply, Error>) -> Result<(SessionToken, Duration), Reason> {
+fn granted(answer: Result<ImdsReply, Error>) -> Result<(SessionToken, Duration), ImdsCause> {
     let reply = answer.map_err(|error| match error.cause {
-        Cause::TimedOut(_) => Reason::TokenTimedOut(error),
-        _ => Reason::NoAnswer(error),
+        Cause::TimedOut(_) => ImdsCause::TokenTimedOut(error),
+        _ => ImdsCause::NoAnswer(error),
     })?;
     match reply.status {
         200 => {}
-        status @ (404 | 405) => return Err(Reason::NoVersion2 { status }),
+        status @ (404 | 405) => return Err(ImdsCause::NoVersion2 { status }),
         _ => return Err(refusal(&reply, Some(&Session::Unopened))),
     }
     // The service says what it granted; more than was asked for is not believed.
     let lifetime = reply.number(&LIFETIME_HEADER.to_ascii_lowercase()).unwrap_or(LONGEST_LIFETIME);
     let lifetime = Duration::from_secs(lifetime.clamp(1, LONGEST_LIFETIME));
-    let body = reply.body.map_err(Reason::Incomplete)?;
+    let body = reply.body.map_err(ImdsCause::Incomplete)?;
     match SessionToken::parse(&body) {
         Some(token) => Ok((token, lifetime)),
-        None => Err(Reason::NoToken { length: body.len() }),
+        None => Err(ImdsCause::NoToken { length: body.len() }),
     }
 }
 
 /// The body in the answer to a GET; `session` is that with the service, if the service was asked.
 fn body(
-    answer: Result<Reply, Error>,
+    answer: Result<ImdsReply, Error>,
     session: Option<&Session>,
-) -> Result<Option<Vec<u8>>, Reason> {
-    let reply = answer.map_err(Reason::NoAnswer)?;
+) -> Result<Option<Vec<u8>>, ImdsCause> {
+    let reply = answer.map_err(ImdsCause::NoAnswer)?;
     match reply.status {
-        200 => reply.body.map(Some).map_err(Reason::Incomplete),
+        200 => reply.body.map(Some).map_err(ImdsCause::Incomplete),
         404 => Ok(None),
         _ => Err(refusal(&reply, session)),
     }
@@ -207,27 +207,27 @@ fn body(
 
 /// A status that neither request wants. Elsewhere than at the service, 401 and 403 have no meaning
 /// of their own.
-fn refusal(reply: &Reply, session: Option<&Session>) -> Reason {
+fn refusal(reply: &ImdsReply, session: Option<&Session>) -> ImdsCause {
     match (reply.status, session) {
-        (status @ 300..=399, _) => Reason::Redirect { status },
-        (401, Some(Session::Token { .. })) => Reason::Unauthorized,
-        (403, Some(_)) => Reason::Forbidden,
-        (status, _) => Reason::Status { status, length: reply.number("content-length") },
+        (status @ 300..=399, _) => ImdsCause::Redirect { status },
+        (401, Some(Session::Token { .. })) => ImdsCause::Unauthorized,
+        (403, Some(_)) => ImdsCause::Forbidden,
+        (status, _) => ImdsCause::Status { status, length: reply.number("content-length") },
     }
 }
 
 /// A request that did not give what it was sent for. `Display` holds nothing that differs from poll to poll while
 /// the cause stays, so that it can be logged once; and never a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Failure {
+pub(super) struct ImdsError {
     /// Method and URL.
     pub(super) asked: String,
-    pub(super) reason: Box<Reason>,
+    pub(super) cause: Box<ImdsCause>,
 }
 
 /// What came instead of the answer that was wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Reason {
+pub(super) enum ImdsCause {
     NoAnswer(Error),
     TokenTimedOut(Error),
     /// No token, and the operator forbids to go on without one.
@@ -262,24 +262,26 @@ pub(super) enum Reason {
     },
 }
 
-impl Failure {
+impl ImdsError {
     /// The status that came, if one came.
     pub(super) fn status(&self) -> Option<u16> {
-        match *self.reason {
-            Reason::NoAnswer(_) | Reason::TokenTimedOut(_) => None,
-            Reason::NoVersion2 { status }
-            | Reason::Redirect { status }
-            | Reason::Status { status, .. } => Some(status),
-            Reason::NoToken { .. } | Reason::Incomplete(_) | Reason::Unreadable { .. } => Some(200),
-            Reason::Unauthorized => Some(401),
-            Reason::Forbidden => Some(403),
+        match *self.cause {
+            ImdsCause::NoAnswer(_) | ImdsCause::TokenTimedOut(_) => None,
+            ImdsCause::NoVersion2 { status }
+            | ImdsCause::Redirect { status }
+            | ImdsCause::Status { status, .. } => Some(status),
+            ImdsCause::NoToken { .. } | ImdsCause::Incomplete(_) | ImdsCause::Unreadable { .. } => {
+                Some(200)
+            }
+            ImdsCause::Unauthorized => Some(401),
+            ImdsCause::Forbidden => Some(403),
         }
     }
 
     /// What happened, and what to do about it.
     pub(super) fn with_remedy(&self) -> (String, &'static str) {
-        match &*self.reason {
-            Reason::TokenTimedOut(error) => (format!("{}: {error}", self.asked), HOP_LIMIT),
+        match &*self.cause {
+            ImdsCause::TokenTimedOut(error) => (format!("{}: {error}", self.asked), HOP_LIMIT),
             _ => (self.to_string(), NOT_EC2),
         }
     }
@@ -294,35 +296,37 @@ const HOP_LIMIT: &str = "A token's answer passes as many network hops as the ins
     with the usual limit of 1 it never reaches a pod network. Give the pod hostNetwork: true, or raise the \
     limit: aws ec2 modify-instance-metadata-options --instance-id INSTANCE --http-put-response-hop-limit 2";
 
-impl fmt::Display for Failure {
+impl fmt::Display for ImdsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.asked)?;
-        match &*self.reason {
-            Reason::NoAnswer(error) | Reason::Incomplete(error) => write!(f, "{error}"),
-            Reason::TokenTimedOut(error) => write!(f, "{error}. {HOP_LIMIT}"),
-            Reason::NoVersion2 { status } => write!(
+        match &*self.cause {
+            ImdsCause::NoAnswer(error) | ImdsCause::Incomplete(error) => write!(f, "{error}"),
+            ImdsCause::TokenTimedOut(error) => write!(f, "{error}. {HOP_LIMIT}"),
+            ImdsCause::NoVersion2 { status } => write!(
                 f,
                 "status {status}: IMDSv2 is not offered here, and IMDS_V1_FALLBACK=false forbids \
                  to ask without a token"
             ),
-            Reason::NoToken { length } => write!(f, "status 200, {length} bytes that are no token"),
-            Reason::Unauthorized => write!(f, "status 401, also with a fresh token"),
-            Reason::Forbidden => write!(
+            ImdsCause::NoToken { length } => {
+                write!(f, "status 200, {length} bytes that are no token")
+            }
+            ImdsCause::Unauthorized => write!(f, "status 401, also with a fresh token"),
+            ImdsCause::Forbidden => write!(
                 f,
                 "status 403: the metadata service is switched off for this instance, or forbids \
                  this request. To switch it on: aws ec2 modify-instance-metadata-options \
                  --instance-id INSTANCE --http-endpoint enabled"
             ),
-            Reason::Redirect { status } => write!(
+            ImdsCause::Redirect { status } => write!(
                 f,
                 "status {status}, a redirect. It is not followed: the setting must name the place \
                  itself"
             ),
-            Reason::Status { status, length: Some(length) } => {
+            ImdsCause::Status { status, length: Some(length) } => {
                 write!(f, "status {status}, {length} bytes")
             }
-            Reason::Status { status, length: None } => write!(f, "status {status}"),
-            Reason::Unreadable { length, why } => write!(f, "status 200, {length} bytes: {why}"),
+            ImdsCause::Status { status, length: None } => write!(f, "status {status}"),
+            ImdsCause::Unreadable { length, why } => write!(f, "status 200, {length} bytes: {why}"),
         }
     }
 }
@@ -340,7 +344,7 @@ mod tests {
     /// Answers in the order given, and notes what was asked: `PUT`, `GET`, `GET one` with a token.
     #[derive(Default)]
     struct Script {
-        answers: VecDeque<Result<Reply, Error>>,
+        answers: VecDeque<Result<ImdsReply, Error>>,
         asked: Vec<String>,
     }
 
@@ -360,7 +364,7 @@ mod tests {
             &mut self,
             client: &mut ImdsClient,
             seconds: u64,
-        ) -> (Result<Option<Vec<u8>>, Reason>, String) {
+        ) -> (Result<Option<Vec<u8>>, ImdsCause>, String) {
             self.read_at(&service().at(TARGET), client, seconds)
         }
 
@@ -369,7 +373,7 @@ mod tests {
             target: &Url,
             client: &mut ImdsClient,
             seconds: u64,
-        ) -> (Result<Option<Vec<u8>>, Reason>, String) {
+        ) -> (Result<Option<Vec<u8>>, ImdsCause>, String) {
             let now = Moment::at(Duration::from_secs(seconds));
             self.asked.clear();
             let got = client.read(target, now, &mut |request| {
@@ -383,12 +387,12 @@ mod tests {
                 });
                 self.answers.pop_front().expect("no more answers")
             });
-            (got.map_err(|failure| *failure.reason), self.asked.join(", "))
+            (got.map_err(|failure| *failure.cause), self.asked.join(", "))
         }
     }
 
-    fn reply(status: u16, body: &str) -> Reply {
-        Reply { status, headers: Vec::new(), body: Ok(body.into()) }
+    fn reply(status: u16, body: &str) -> ImdsReply {
+        ImdsReply { status, headers: Vec::new(), body: Ok(body.into()) }
     }
 
     fn client(v1_fallback: bool) -> ImdsClient {
@@ -399,7 +403,7 @@ mod tests {
         MetadataUrl::parse("http://169.254.169.254").unwrap()
     }
 
-    fn asked(text: &str) -> (Result<Option<Vec<u8>>, Reason>, String) {
+    fn asked(text: &str) -> (Result<Option<Vec<u8>>, ImdsCause>, String) {
         (Ok(None), text.to_owned())
     }
 
@@ -436,7 +440,7 @@ mod tests {
         script = script.then_no_response(timed_out());
         assert_eq!(
             script.read(&mut client, 21_600),
-            (Err(Reason::TokenTimedOut(timed_out())), "PUT".to_owned())
+            (Err(ImdsCause::TokenTimedOut(timed_out())), "PUT".to_owned())
         );
         assert_eq!(client.take_fallback(), None);
     }
@@ -464,11 +468,11 @@ mod tests {
         assert_eq!(script.read(&mut client, 0), (page, "PUT, GET one, PUT, GET two".to_owned()));
 
         script = script.then(401, "").then(200, "three").then(401, "");
-        let refused = (Err(Reason::Unauthorized), "GET two, PUT, GET three".to_owned());
+        let refused = (Err(ImdsCause::Unauthorized), "GET two, PUT, GET three".to_owned());
         assert_eq!(script.read(&mut client, 1), refused);
 
         script = script.then(401, "").then(500, "");
-        let failed = Err(Reason::Status { status: 500, length: None });
+        let failed = Err(ImdsCause::Status { status: 500, length: None });
         assert_eq!(script.read(&mut client, 2), (failed, "GET three, PUT".to_owned()));
         script = script.then(200, "four").then(404, "");
         assert_eq!(script.read(&mut client, 3), asked("PUT, GET four"));
@@ -497,23 +501,23 @@ mod tests {
         let refused = error(Cause::Unanswered("refused".to_owned()));
         let too_long = error(Cause::TooLong { status: Some(200), limit: 1 });
         let cases = [
-            (Err(timed_out()), Reason::TokenTimedOut(timed_out())),
-            (Err(refused.clone()), Reason::NoAnswer(refused)),
-            (Ok(reply(400, "")), Reason::Status { status: 400, length: None }),
-            (Ok(reply(401, "")), Reason::Status { status: 401, length: None }),
-            (Ok(reply(403, "")), Reason::Forbidden),
-            (Ok(reply(302, "")), Reason::Redirect { status: 302 }),
-            (Ok(reply(503, "")), Reason::Status { status: 503, length: None }),
-            (Ok(reply(200, "")), Reason::NoToken { length: 0 }),
+            (Err(timed_out()), ImdsCause::TokenTimedOut(timed_out())),
+            (Err(refused.clone()), ImdsCause::NoAnswer(refused)),
+            (Ok(reply(400, "")), ImdsCause::Status { status: 400, length: None }),
+            (Ok(reply(401, "")), ImdsCause::Status { status: 401, length: None }),
+            (Ok(reply(403, "")), ImdsCause::Forbidden),
+            (Ok(reply(302, "")), ImdsCause::Redirect { status: 302 }),
+            (Ok(reply(503, "")), ImdsCause::Status { status: 503, length: None }),
+            (Ok(reply(200, "")), ImdsCause::NoToken { length: 0 }),
             (
-                Ok(Reply { body: Err(too_long.clone()), ..reply(200, "") }),
-                Reason::Incomplete(too_long),
+                Ok(ImdsReply { body: Err(too_long.clone()), ..reply(200, "") }),
+                ImdsCause::Incomplete(too_long),
             ),
         ];
-        for (answer, reason) in cases {
+        for (answer, cause) in cases {
             let mut script = Script { answers: [answer].into(), ..Script::default() };
             let mut client = client(true);
-            assert_eq!(script.read(&mut client, 0), (Err(reason), "PUT".to_owned()));
+            assert_eq!(script.read(&mut client, 0), (Err(cause), "PUT".to_owned()));
             assert_eq!(client.take_fallback(), None);
         }
     }
@@ -523,7 +527,7 @@ mod tests {
         let mut client = client(false);
         for seconds in 0..3 {
             let mut script = Script::default().then(405, "");
-            let refused = (Err(Reason::NoVersion2 { status: 405 }), "PUT".to_owned());
+            let refused = (Err(ImdsCause::NoVersion2 { status: 405 }), "PUT".to_owned());
             assert_eq!(script.read(&mut client, seconds), refused);
         }
     }
@@ -550,7 +554,7 @@ mod tests {
         script = script.then(404, "").then(401, "").then(403, "");
         assert_eq!(script.read_at(&elsewhere, &mut client, 0), asked("GET"));
         for status in [401, 403] {
-            let refused = (Err(Reason::Status { status, length: None }), "GET".to_owned());
+            let refused = (Err(ImdsCause::Status { status, length: None }), "GET".to_owned());
             assert_eq!(script.read_at(&elsewhere, &mut client, 1), refused);
         }
         script = script.then(404, "");
@@ -576,13 +580,16 @@ mod tests {
         let cut = error(Cause::CutShort { status: Some(200), length: 3 });
         let cases = [
             (Ok(reply(200, "x")), Ok(Some(b"x".to_vec()))),
-            (Ok(Reply { body: Err(cut.clone()), ..reply(200, "") }), Err(Reason::Incomplete(cut))),
+            (
+                Ok(ImdsReply { body: Err(cut.clone()), ..reply(200, "") }),
+                Err(ImdsCause::Incomplete(cut)),
+            ),
             (Ok(reply(404, "")), Ok(None)),
-            (Ok(reply(403, "")), Err(Reason::Forbidden)),
-            (Ok(reply(301, "")), Err(Reason::Redirect { status: 301 })),
-            (Ok(reply(204, "")), Err(Reason::Status { status: 204, length: None })),
-            (Ok(reply(40, "")), Err(Reason::Status { status: 40, length: None })),
-            (Err(timed_out()), Err(Reason::NoAnswer(timed_out()))),
+            (Ok(reply(403, "")), Err(ImdsCause::Forbidden)),
+            (Ok(reply(301, "")), Err(ImdsCause::Redirect { status: 301 })),
+            (Ok(reply(204, "")), Err(ImdsCause::Status { status: 204, length: None })),
+            (Ok(reply(40, "")), Err(ImdsCause::Status { status: 40, length: None })),
+            (Err(timed_out()), Err(ImdsCause::NoAnswer(timed_out()))),
         ];
         for (answer, expected) in cases {
             assert_eq!(body(answer, Some(&Session::Unopened)), expected);

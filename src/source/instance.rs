@@ -77,9 +77,9 @@ struct Reader<'a, 'b> {
 
 impl Reader<'_, '_> {
     /// An empty one, if there is none that can be read.
-    fn document(&mut self) -> Document {
+    fn document(&mut self) -> IdentityDocument {
         let text = self.text(&self.service.at(IDENTITY));
-        Document(text.and_then(|text| json::from_str(&text).ok()).unwrap_or_default())
+        IdentityDocument(text.and_then(|text| json::from_str(&text).ok()).unwrap_or_default())
     }
 
     /// What is known; else what the metadata service says of this fact.
@@ -108,9 +108,9 @@ impl Reader<'_, '_> {
 }
 
 /// The identity document. A key that is missing or of another type hides none of the others.
-struct Document(Object);
+struct IdentityDocument(Object);
 
-impl Document {
+impl IdentityDocument {
     fn value(&self, key: &str) -> Option<String> {
         self.0.get(key).and_then(|value| fit(string(value)))
     }

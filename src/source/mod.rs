@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`url`] | URLs that can be asked | none |
 //! | `http` | one exchange | HTTP |
-//! | `aws` | paths, and bodies → [`Answer`](crate::notice::Answer) | none |
+//! | `aws` | paths, and bodies → [`PathAnswer`](crate::notice::PathAnswer) | none |
 //! | `imds` | tokens, what a status means, what went wrong | none |
 //! | `poller` | paths, polled for ever | its thread |
 //! | `instance` | what the instance is, asked once | none |
@@ -27,7 +27,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::notice::{NoticePath, Polled};
 use crate::source::imds::ImdsClient;
-use crate::source::poller::{PolledPath, Schedule};
+use crate::source::poller::{PollSchedule, PolledPath};
 use crate::source::url::{MetadataUrl, NoticeUrl};
 
 pub use crate::source::instance::InstanceSource;
@@ -114,13 +114,6 @@ pub struct Watched {
     pub lifecycle: bool,
 }
 
-impl Watched {
-    /// Whether there is any.
-    pub fn any(self) -> bool {
-        self.interruption || self.rebalance || self.maintenance || self.lifecycle
-    }
-}
-
 impl Source {
     /// Which paths are polled.
     pub fn paths(&self) -> Vec<NoticePath> {
@@ -180,7 +173,7 @@ impl Source {
 
     /// An interruption's own path, and the operator's address.
     fn pressing(&self) -> impl Iterator<Item = PolledPath> {
-        let schedule = Schedule::new(self.interval, LONGEST_WAIT);
+        let schedule = PollSchedule::new(self.interval, LONGEST_WAIT);
         let action = self.watched.interruption.then(|| {
             let url = self.metadata_url.at(aws::INSTANCE_ACTION);
             PolledPath::new(NoticePath::InstanceAction, url, self.window, schedule.clone())
@@ -201,7 +194,7 @@ impl Source {
         let old = watched.interruption && !self.replaces_termination_time();
         let polled = |path, below, window| {
             let interval = self.interval.max(CALM_INTERVAL);
-            let schedule = Schedule::new(interval, CALM_LONGEST_WAIT);
+            let schedule = PollSchedule::new(interval, CALM_LONGEST_WAIT);
             PolledPath::new(path, self.metadata_url.at(below), window, schedule)
         };
         let all = [

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::moment::Moment;
-use crate::notice::{Answer, NoticePath, Polled};
+use crate::notice::{NoticePath, PathAnswer, Polled};
 use crate::source::Report;
 use crate::source::aws::{Unreadable, interruption, lifecycle, maintenance, rebalance};
 use crate::source::http::{self, SendFn};
-use crate::source::imds::{Failure, ImdsClient, Reason};
+use crate::source::imds::{ImdsCause, ImdsClient, ImdsError};
 use crate::source::url::Url;
 
 /// Deep enough for an exchange in a debug build; what is not touched takes no memory.
@@ -83,7 +83,7 @@ pub(super) struct PolledPath {
     url: Url,
     /// Given to each notice.
     window: Duration,
-    pub(super) schedule: Schedule,
+    pub(super) schedule: PollSchedule,
     due: Moment,
     history: Option<History>,
 }
@@ -98,7 +98,12 @@ struct History {
 
 impl PolledPath {
     /// Due at once.
-    pub(super) fn new(path: NoticePath, url: Url, window: Duration, schedule: Schedule) -> Self {
+    pub(super) fn new(
+        path: NoticePath,
+        url: Url,
+        window: Duration,
+        schedule: PollSchedule,
+    ) -> Self {
         Self { path, url, window, schedule, due: Moment::START, history: None }
     }
 
@@ -139,7 +144,7 @@ impl PolledPath {
         client: &mut ImdsClient,
         now: Moment,
         send: &mut SendFn<'_>,
-    ) -> Result<(u16, Answer), Failure> {
+    ) -> Result<(u16, PathAnswer), ImdsError> {
         let body = client.read(&self.url, now, send)?;
         let status = if body.is_some() { 200 } else { 404 };
         let answer = match (&mut self.history, &body) {
@@ -150,13 +155,13 @@ impl PolledPath {
                     maintenance::answer(scheduled, past, self.window)
                 })
             }
-            (None, None) => Ok(Answer::default()),
+            (None, None) => Ok(PathAnswer::default()),
             (None, Some(body)) => meaning(self.path, body, self.window),
         };
         answer.map(|answer| (status, answer)).map_err(|why| {
             let length = body.as_ref().map_or(0, Vec::len);
             let asked = format!("GET {}", self.url);
-            Failure { asked, reason: Box::new(Reason::Unreadable { length, why }) }
+            ImdsError { asked, cause: Box::new(ImdsCause::Unreadable { length, why }) }
         })
     }
 }
@@ -170,7 +175,7 @@ impl History {
         client: &mut ImdsClient,
         now: Moment,
         send: &mut SendFn<'_>,
-    ) -> Vec<maintenance::Entry> {
+    ) -> Vec<maintenance::ListedEvent> {
         let was_planned = std::mem::replace(&mut self.is_of_interest, is_planned);
         if !is_planned && !was_planned {
             return Vec::new();
@@ -181,7 +186,7 @@ impl History {
 }
 
 /// What a body with status 200 says.
-fn meaning(path: NoticePath, body: &[u8], window: Duration) -> Result<Answer, Unreadable> {
+fn meaning(path: NoticePath, body: &[u8], window: Duration) -> Result<PathAnswer, Unreadable> {
     let notice = match path {
         NoticePath::InstanceAction => interruption::instance_action(body, window).map(Some),
         NoticePath::TerminationTime => interruption::termination_time(body, window),
@@ -193,7 +198,7 @@ fn meaning(path: NoticePath, body: &[u8], window: Duration) -> Result<Answer, Un
             return Ok(maintenance::answer(scheduled, Vec::new(), window));
         }
     };
-    notice.map(Answer::from)
+    notice.map(PathAnswer::from)
 }
 
 /// Between polls that fail, whatever the interval.
@@ -202,14 +207,14 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 /// When the next poll begins: an interval after this one began; while polls fail, longer and
 /// longer after, from the interval to the longest wait. An interval that is longer stays.
 #[derive(Clone, Debug)]
-pub(super) struct Schedule {
+pub(super) struct PollSchedule {
     interval: Duration,
     longest_wait: Duration,
     /// After the next failure.
     wait: Duration,
 }
 
-impl Schedule {
+impl PollSchedule {
     pub(super) fn new(interval: Duration, longest_wait: Duration) -> Self {
         Self { interval, longest_wait, wait: interval.max(SHORTEST_WAIT) }
     }

@@ -30,7 +30,7 @@ pub struct Destination {
     /// The proxies.
     pub proxies: Proxies,
     /// The trusted CAs.
-    pub roots: Roots,
+    pub roots: WebhookRoots,
 }
 
 /// A configured value, or the file that contains it.
@@ -161,14 +161,14 @@ fn text_of(path: &Path) -> Result<String, String> {
 
 /// The CAs that are trusted for a webhook: the public ones or those of a file, never both.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Roots {
+pub enum WebhookRoots {
     /// Those that Mozilla's browsers trust, as of this program's release.
     Public,
     /// The certificates of this file, in PEM; read for each delivery.
     File(PathBuf),
 }
 
-impl Roots {
+impl WebhookRoots {
     /// The configuration of TLS. It takes memory, so it is made for a delivery and dropped after.
     pub fn tls(&self) -> Result<Tls, Cause> {
         let roots = match self {
@@ -212,7 +212,7 @@ mod tests {
             headers: ValueOrFile::File(folder.file("headers")),
             form: Content::TemplateFile(folder.file("template")),
             proxies: Proxies::default(),
-            roots: Roots::File(folder.file("ca.crt")),
+            roots: WebhookRoots::File(folder.file("ca.crt")),
         }
     }
 
@@ -256,7 +256,7 @@ mod tests {
     fn whoever_names_a_ca_file_believes_no_public_ca() {
         let folder = Folder::new();
         let file = folder.put("ca.crt", Identity::shared().authority.as_bytes());
-        assert_eq!(Roots::File(file).certificates().unwrap().len(), 1);
-        assert!(Roots::Public.certificates().unwrap().len() > 50);
+        assert_eq!(WebhookRoots::File(file).certificates().unwrap().len(), 1);
+        assert!(WebhookRoots::Public.certificates().unwrap().len() > 50);
     }
 }

@@ -11,69 +11,50 @@ pub(crate) enum Field {
     Json(Part),
 }
 
-/// What a field is about. The first are those of aws-node-termination-handler (its
-/// `monitor.InterruptionEvent` and `ec2metadata.NodeMetadata`), the last are this handler's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Part {
-    EventId,
-    Kind,
-    Monitor,
-    Description,
-    State,
-    NodeName,
-    NodeLabels,
-    Pods,
-    InstanceId,
-    ProviderId,
-    InstanceType,
-    StartTime,
-    EndTime,
-    AccountId,
-    AvailabilityZone,
-    Region,
-    PublicHostname,
-    PublicIp,
-    LocalHostname,
-    LocalIp,
-    InstanceLifeCycle,
-    Cluster,
-    Stage,
-    Summary,
-    Outcomes,
-    Severity,
-    Time,
+/// An enum with the names of each variant.
+macro_rules! parts {
+    ($($part:ident $name:literal $key:literal;)*) => {
+        /// What a field is about. The first are those of aws-node-termination-handler (its
+        /// `monitor.InterruptionEvent` and `ec2metadata.NodeMetadata`), the last are this handler's.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Part {
+            $($part,)*
+        }
+
+        /// Each with its name in templates and its key in JSON.
+        pub(crate) const PARTS: &[(&str, &str, Part)] = &[$(($name, $key, Part::$part)),*];
+    };
 }
 
-/// Each with its name in templates and its key in JSON.
-pub(crate) const PARTS: [(&str, &str, Part); 27] = [
-    ("EventID", "event_id", Part::EventId),
-    ("Kind", "kind", Part::Kind),
-    ("Monitor", "monitor", Part::Monitor),
-    ("Description", "description", Part::Description),
-    ("State", "state", Part::State),
-    ("NodeName", "node_name", Part::NodeName),
-    ("NodeLabels", "node_labels", Part::NodeLabels),
-    ("Pods", "pods", Part::Pods),
-    ("InstanceID", "instance_id", Part::InstanceId),
-    ("ProviderID", "provider_id", Part::ProviderId),
-    ("InstanceType", "instance_type", Part::InstanceType),
-    ("StartTime", "start_time", Part::StartTime),
-    ("EndTime", "end_time", Part::EndTime),
-    ("AccountId", "account_id", Part::AccountId),
-    ("AvailabilityZone", "availability_zone", Part::AvailabilityZone),
-    ("Region", "region", Part::Region),
-    ("PublicHostname", "public_hostname", Part::PublicHostname),
-    ("PublicIP", "public_ip", Part::PublicIp),
-    ("LocalHostname", "local_hostname", Part::LocalHostname),
-    ("LocalIP", "local_ip", Part::LocalIp),
-    ("InstanceLifeCycle", "instance_life_cycle", Part::InstanceLifeCycle),
-    ("Cluster", "cluster", Part::Cluster),
-    ("Stage", "stage", Part::Stage),
-    ("Summary", "summary", Part::Summary),
-    ("Outcomes", "outcomes", Part::Outcomes),
-    ("Severity", "severity", Part::Severity),
-    ("Time", "time", Part::Time),
-];
+parts! {
+    EventId "EventID" "event_id";
+    Kind "Kind" "kind";
+    Monitor "Monitor" "monitor";
+    Description "Description" "description";
+    State "State" "state";
+    NodeName "NodeName" "node_name";
+    NodeLabels "NodeLabels" "node_labels";
+    Pods "Pods" "pods";
+    InstanceId "InstanceID" "instance_id";
+    ProviderId "ProviderID" "provider_id";
+    InstanceType "InstanceType" "instance_type";
+    StartTime "StartTime" "start_time";
+    EndTime "EndTime" "end_time";
+    AccountId "AccountId" "account_id";
+    AvailabilityZone "AvailabilityZone" "availability_zone";
+    Region "Region" "region";
+    PublicHostname "PublicHostname" "public_hostname";
+    PublicIp "PublicIP" "public_ip";
+    LocalHostname "LocalHostname" "local_hostname";
+    LocalIp "LocalIP" "local_ip";
+    InstanceLifeCycle "InstanceLifeCycle" "instance_life_cycle";
+    Cluster "Cluster" "cluster";
+    Stage "Stage" "stage";
+    Summary "Summary" "summary";
+    Outcomes "Outcomes" "outcomes";
+    Severity "Severity" "severity";
+    Time "Time" "time";
+}
 
 /// The suffix of the name of a list or map as JSON.
 const AS_JSON: &str = "JSON";

@@ -12,7 +12,7 @@ pub enum Form {
     /// For Slack's incoming webhooks, and services that take the same (Mattermost, Rocket.Chat):
     /// <https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>. Characters with a
     /// meaning are escaped as <https://docs.slack.dev/messaging/formatting-message-text> says, so
-    /// `<!channel>` notifies nobody. Far below the 40,000 characters that Slack shows.
+    /// `<!channel>` notifies no one. Far below the 40,000 characters that Slack shows.
     Slack {
         /// `#channel` or `@user`. Slack obeys it only for webhooks of the older kind; newer ones
         /// have one channel each.
@@ -25,7 +25,7 @@ pub enum Form {
     Teams,
     /// For Discord: <https://discord.com/developers/docs/resources/webhook#execute-webhook>, with the
     /// limits of <https://discord.com/developers/docs/resources/message#embed-object-embed-limits>:
-    /// content 2000 characters, description 4096, a field 1024, an embed 6000. Nobody is mentioned.
+    /// content 2000 characters, description 4096, a field 1024, an embed 6000. No one is mentioned.
     Discord,
     /// For PagerDuty's Events API v2, at `https://events.pagerduty.com/v2/enqueue` or its like in the
     /// EU: <https://developer.pagerduty.com/docs/events-api-v2/trigger-events/>. The beginning of a
@@ -36,7 +36,7 @@ pub enum Form {
         routing_key: RoutingKey,
     },
     /// For Google Chat: <https://developers.google.com/workspace/chat/quickstart/webhooks>. At most
-    /// 32,000 bytes (reference of `spaces.messages/create`). `<users/all>` notifies nobody, and
+    /// 32,000 bytes (reference of `spaces.messages/create`). `<users/all>` notifies no one, and
     /// nothing is a link: <https://developers.google.com/workspace/chat/format-messages> has no way to
     /// escape `<`, so it is replaced by a character that looks like it.
     GoogleChat,

@@ -21,7 +21,7 @@ pub const DEFAULT_TEMPLATE: &str = r#"{"text":"[{{ .Kind }}] {{ .Summary }} Node
 #[derive(Clone, PartialEq, Eq)]
 pub struct Template {
     language: Language,
-    pieces: Vec<Piece>,
+    pieces: Vec<TemplatePiece>,
 }
 
 /// The language of a template.
@@ -36,7 +36,7 @@ pub enum Language {
 }
 
 #[derive(Clone, PartialEq, Eq)]
-enum Piece {
+enum TemplatePiece {
     Literal(String),
     Value(Field),
     /// Inside a form.
@@ -66,7 +66,7 @@ impl Template {
                     .after(literal, offset(rest))
                     .map_err(|at| format!("{}: {LINE_BREAK}", place(text, at)))?;
             }
-            pieces.push(Piece::Literal(literal.to_owned()));
+            pieces.push(TemplatePiece::Literal(literal.to_owned()));
             let Some(action) = action else { break };
             let at = place(text, offset(action) - OPEN.len());
             let (action, tail) =
@@ -74,8 +74,8 @@ impl Template {
             let here = |why: String| format!("{at}: {} {why}", shown(action));
             let field = field(action).map_err(here)?;
             pieces.push(match language {
-                Language::Form => Piece::Encoded(field),
-                Language::Plain => Piece::Value(field),
+                Language::Form => TemplatePiece::Encoded(field),
+                Language::Plain => TemplatePiece::Value(field),
                 Language::Json => json.piece(field).map_err(here)?,
             });
             rest = tail;
@@ -107,10 +107,10 @@ impl Template {
     /// Whether it contains the Node's labels or provider id.
     pub fn tells_of_the_node(&self) -> bool {
         self.pieces.iter().any(|piece| match piece {
-            Piece::Literal(_) => false,
-            Piece::Value(field) | Piece::Encoded(field) | Piece::Escaped(field) => {
-                field.is_of_the_node()
-            }
+            TemplatePiece::Literal(_) => false,
+            TemplatePiece::Value(field)
+            | TemplatePiece::Encoded(field)
+            | TemplatePiece::Escaped(field) => field.is_of_the_node(),
         })
     }
 
@@ -119,10 +119,10 @@ impl Template {
         let mut text = String::new();
         for piece in &self.pieces {
             match piece {
-                Piece::Literal(literal) => text.push_str(literal),
-                Piece::Value(field) => text.push_str(&value(*field)),
-                Piece::Encoded(field) => text.push_str(&encoded(&value(*field))),
-                Piece::Escaped(field) => text.push_str(&escaped(&value(*field))),
+                TemplatePiece::Literal(literal) => text.push_str(literal),
+                TemplatePiece::Value(field) => text.push_str(&value(*field)),
+                TemplatePiece::Encoded(field) => text.push_str(&encoded(&value(*field))),
+                TemplatePiece::Escaped(field) => text.push_str(&escaped(&value(*field))),
             }
         }
         text
@@ -210,10 +210,10 @@ impl Json {
     }
 
     /// A field at this position.
-    fn piece(self, field: Field) -> Result<Piece, String> {
+    fn piece(self, field: Field) -> Result<TemplatePiece, String> {
         match (self, field) {
-            (Self::Inside { .. }, field) => Ok(Piece::Escaped(field)),
-            (Self::Outside, Field::Json(_)) => Ok(Piece::Value(field)),
+            (Self::Inside { .. }, field) => Ok(TemplatePiece::Escaped(field)),
+            (Self::Outside, Field::Json(_)) => Ok(TemplatePiece::Value(field)),
             (Self::Outside, Field::Text(part)) => {
                 let list = Field::Json(part);
                 Err(if part.is_many() {

@@ -19,7 +19,7 @@ use crate::source::url::MetadataUrl;
 /// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Finding {
-    pub(super) outcome: Outcome,
+    pub(super) outcome: CheckOutcome,
     /// What was found.
     pub(super) found: String,
     /// What to do about it; empty if nothing is.
@@ -28,7 +28,7 @@ pub(super) struct Finding {
 
 /// How severe it is, in ascending order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Outcome {
+pub(super) enum CheckOutcome {
     /// It could not be checked, for a reason that another finding has.
     Skipped,
     Ok,
@@ -40,7 +40,7 @@ pub(super) enum Outcome {
     Setup,
 }
 
-impl Outcome {
+impl CheckOutcome {
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Skipped => "skipped",
@@ -66,11 +66,11 @@ impl Outcome {
 
 impl Finding {
     pub(super) fn ok(found: String) -> Self {
-        Outcome::Ok.is(found, "")
+        CheckOutcome::Ok.is(found, "")
     }
 
     pub(super) fn skipped(why: &str) -> Self {
-        Outcome::Skipped.is(why.to_owned(), "")
+        CheckOutcome::Skipped.is(why.to_owned(), "")
     }
 
     /// For people: one line. `check`: what was looked at.
@@ -109,8 +109,8 @@ const SLOW_TOKEN: Duration = Duration::from_millis(500);
 
 pub(super) fn metadata(url: &MetadataUrl, token: TokenCheck) -> Finding {
     match token {
-        TokenCheck::Failed { found, remedy } => Outcome::Outside.is(found, remedy),
-        TokenCheck::NotOffered(status) => Outcome::Warning.is(
+        TokenCheck::Failed { found, remedy } => CheckOutcome::Outside.is(found, remedy),
+        TokenCheck::NotOffered(status) => CheckOutcome::Warning.is(
             format!("{url} offers no IMDSv2 (status {status} for a token) and is asked without"),
             "EC2 always offers it: see what answers in its place (a proxy such as kiam, a mock)",
         ),
@@ -120,7 +120,7 @@ pub(super) fn metadata(url: &MetadataUrl, token: TokenCheck) -> Finding {
             if took < SLOW_TOKEN {
                 return Finding::ok(found);
             }
-            Outcome::Warning.is(
+            CheckOutcome::Warning.is(
                 found,
                 "ask it less: all pods of the node share its limits; after 1 s a poll is given up",
             )
@@ -133,7 +133,9 @@ pub(super) fn notices(path: NoticePath, polled: Option<Polled>) -> Finding {
         return Finding::skipped(&format!("{path} is not asked without a token"));
     };
     let answer = match outcome {
-        Err(why) => return Outcome::Outside.is(why, "try again; see what answers at this address"),
+        Err(why) => {
+            return CheckOutcome::Outside.is(why, "try again; see what answers at this address");
+        }
         Ok(answer) => answer,
     };
     if answer.standing.is_empty() {
@@ -143,7 +145,7 @@ pub(super) fn notices(path: NoticePath, polled: Option<Polled>) -> Finding {
     for notice in &answer.standing {
         let _ = write!(found, "; {}: {}", notice.id, notice.wording);
     }
-    Outcome::Warning.is(found, "none; the handler's log tells what is done about it")
+    CheckOutcome::Warning.is(found, "none; the handler's log tells what is done about it")
 }
 
 pub(super) fn instance(instance: &Instance) -> Finding {
@@ -156,7 +158,7 @@ pub(super) fn instance(instance: &Instance) -> Finding {
     if life_cycle == "spot" {
         return Finding::ok(found);
     }
-    Outcome::Warning.is(
+    CheckOutcome::Warning.is(
         found,
         "none, where it is for scheduled events or Auto Scaling; the metadata service announces interruptions of \
          spot instances, and whether it announces those of interruptible capacity reservations is not documented",
@@ -171,7 +173,7 @@ pub(super) fn belongs(provider_id: Option<&str>, instance: &Instance) -> Finding
         return Finding::skipped("the instance is not known");
     };
     let Some(provider_id) = provider_id else {
-        return Outcome::Warning.is(
+        return CheckOutcome::Warning.is(
             format!("the Node has no spec.providerID to compare with {id}"),
             "none, where no cloud provider of AWS sets it",
         );
@@ -180,7 +182,7 @@ pub(super) fn belongs(provider_id: Option<&str>, instance: &Instance) -> Finding
     if provider_id.starts_with("aws:///") && provider_id.rsplit('/').next() == Some(id) {
         return Finding::ok(format!("the Node is {provider_id}"));
     }
-    Outcome::Setup.is(
+    CheckOutcome::Setup.is(
         format!("the Node is {provider_id}, the metadata service that of {id}"),
         "set NODE_NAME from spec.nodeName and INSTANCE_METADATA_URL to the node's own: else a notice drains \
          another node",
@@ -190,18 +192,19 @@ pub(super) fn belongs(provider_id: Option<&str>, instance: &Instance) -> Finding
 /// The API server does not answer.
 pub(super) fn unanswered(error: &Error) -> Finding {
     let (outcome, remedy) = match error.cause {
-        Cause::Credentials(_) => {
-            (Outcome::Setup, "mount the ServiceAccount's token, or correct TOKEN_FILE and CA_FILE")
-        }
+        Cause::Credentials(_) => (
+            CheckOutcome::Setup,
+            "mount the ServiceAccount's token, or correct TOKEN_FILE and CA_FILE",
+        ),
         Cause::Untrusted(_) => (
-            Outcome::Setup,
+            CheckOutcome::Setup,
             "correct CA_FILE, or the address: it is another cluster's, or a proxy's",
         ),
         Cause::Certificate(_) => {
-            (Outcome::Outside, "renew it, set the node's clock, or use a name that it is for")
+            (CheckOutcome::Outside, "renew it, set the node's clock, or use a name that it is for")
         }
         _ => (
-            Outcome::Outside,
+            CheckOutcome::Outside,
             "see that it runs, that KUBERNETES_SERVICE_HOST and _PORT (or --server) lead to it, and that no \
              firewall stands between",
         ),
@@ -222,11 +225,11 @@ pub(super) fn token(place: &str, claims: &Claims, now: u64) -> Finding {
     let left = end.saturating_sub(now);
     let _ = write!(found, ", to be replaced within {} min", left / 60);
     let outcome = match () {
-        () if expires <= now => Outcome::Setup,
-        () if left < end.saturating_sub(issued) / 10 => Outcome::Warning,
+        () if expires <= now => CheckOutcome::Setup,
+        () if left < end.saturating_sub(issued) / 10 => CheckOutcome::Warning,
         () => return Finding::ok(found),
     };
-    found += if outcome == Outcome::Setup { "; it has expired" } else { "; it is late" };
+    found += if outcome == CheckOutcome::Setup { "; it has expired" } else { "; it is late" };
     outcome.is(found, "see in the kubelet's log why it is not replaced; set the clock")
 }
 
@@ -236,7 +239,7 @@ pub(super) fn bound(claims: &Claims, node: &str) -> Finding {
     let of = claims.node.as_deref();
     let found = format!("bound to pod {pod}, on node {}", of.unwrap_or("(not named)"));
     match of {
-        Some(other) if other != node => Outcome::Setup.is(found, SET_NODE_NAME),
+        Some(other) if other != node => CheckOutcome::Setup.is(found, SET_NODE_NAME),
         _ => Finding::ok(found),
     }
 }
@@ -253,8 +256,8 @@ pub(super) fn clock(before: WallTime, after: WallTime, date: Option<WallTime>) -
     };
     let found = format!("{:.0} s {which} the API server's", distance.as_secs_f64());
     let outcome = match () {
-        () if distance > FAILURE => Outcome::Outside,
-        () if distance > WARNING => Outcome::Warning,
+        () if distance > FAILURE => CheckOutcome::Outside,
+        () if distance > WARNING => CheckOutcome::Warning,
         () => return Finding::ok("that of the API server, to 2 s".to_owned()),
     };
     outcome.is(found, "synchronise it (chrony with 169.254.169.123): EC2's deadlines are times")
@@ -293,7 +296,7 @@ pub(super) fn marks(name: &str, node: &Node) -> Finding {
             return Finding::ok(format!("{name}: {cordon}; no mark of this handler"));
         }
     };
-    Outcome::Warning.is(format!("{name}: {cordon}; {left}"), remedy)
+    CheckOutcome::Warning.is(format!("{name}: {cordon}; {left}"), remedy)
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::command;
 use crate::command::check::Findings;
-use crate::command::check::judge::{self, Finding, Outcome};
-use crate::command::run::{instance_source, source, wanted_pages};
+use crate::command::check::judge::{self, CheckOutcome, Finding};
+use crate::command::run::wanted_pages;
 use crate::drain::BudgetOverride;
 use crate::http::error::Error;
 use crate::instance::Instance;
@@ -20,7 +20,7 @@ use crate::kube::server::Server;
 use crate::kube::token::Claims;
 use crate::node::{NodeAnswer, RebalanceMark};
 use crate::report::server::PageServer;
-use crate::report::webhook::post::{self, Target};
+use crate::report::webhook::post::{self, PostTarget};
 use crate::settings::{ApiServer, Settings, WhichNode};
 use crate::source::TokenCheck;
 use crate::webhook::destination::Destination;
@@ -28,14 +28,13 @@ use crate::webhook::headers::Headers;
 
 /// The metadata service: token, notices, instance.
 pub(super) fn metadata_service(settings: &Settings, clock: Clock, findings: &Findings) -> Instance {
-    let found = source(settings).check(clock);
+    let found = settings.source.check(clock);
     let is_closed = matches!(found.token, TokenCheck::Failed { .. });
-    findings.add("metadata service", &judge::metadata(&settings.metadata.url, found.token));
+    findings.add("metadata service", &judge::metadata(&settings.source.metadata_url, found.token));
     for (path, polled) in found.paths {
         findings.add("notices", &judge::notices(path, polled));
     }
-    let instance =
-        if is_closed { Instance::default() } else { instance_source(settings).read(clock) };
+    let instance = if is_closed { Instance::default() } else { settings.instance.read(clock) };
     findings.add("instance", &judge::instance(&instance));
     instance
 }
@@ -57,7 +56,7 @@ pub(super) fn api_server(
     let server = match command::api_server(settings) {
         Ok(server) => Arc::new(server),
         Err(failure) => {
-            let finding = Outcome::Setup.is(failure.to_string(), "correct KUBECONFIG");
+            let finding = CheckOutcome::Setup.is(failure.to_string(), "correct KUBECONFIG");
             return findings.add("API server", &finding);
         }
     };
@@ -89,7 +88,7 @@ pub(super) fn api_server(
     let node = found.as_deref().ok();
     let mut provider_id = None;
     let of_node = match &found {
-        Err(why) => Outcome::Setup.is(why.clone(), judge::SET_NODE_NAME),
+        Err(why) => CheckOutcome::Setup.is(why.clone(), judge::SET_NODE_NAME),
         Ok(name) => {
             let request = request::read_node(name);
             match client.ask(&request, TIME_OUT) {
@@ -99,12 +98,12 @@ pub(super) fn api_server(
                         provider_id = reply::profile(&reply).map(|profile| profile.provider_id);
                         judge::marks(name, &node)
                     }
-                    NodeAnswer::Missing(why) => Outcome::Setup.is(why, NODE_REMEDY),
+                    NodeAnswer::Missing(why) => CheckOutcome::Setup.is(why, NODE_REMEDY),
                     NodeAnswer::Forbidden(why) | NodeAnswer::Failed(why) if reply.status < 500 => {
-                        Outcome::Setup.is(why, NODE_REMEDY)
+                        CheckOutcome::Setup.is(why, NODE_REMEDY)
                     }
                     NodeAnswer::Forbidden(why) | NodeAnswer::Failed(why) => {
-                        Outcome::Outside.is(why, NODE_REMEDY)
+                        CheckOutcome::Outside.is(why, NODE_REMEDY)
                     }
                     NodeAnswer::Conflict => Finding::skipped(UNANSWERED),
                 },
@@ -159,12 +158,12 @@ fn reached(server: &Server, reply: &Reply, took: Duration) -> Finding {
         reply.status,
     );
     match reply.status {
-        401 if server.where_token_is().is_none() => Outcome::Setup.is(
+        401 if server.where_token_is().is_none() => CheckOutcome::Setup.is(
             found,
             "get a new kubeconfig: the client certificate in it is not accepted (any more)",
         ),
-        401 => Outcome::Setup.is(found, "see the token: it is not accepted (any more)"),
-        500.. => Outcome::Outside.is(found, "see its own log"),
+        401 => CheckOutcome::Setup.is(found, "see the token: it is not accepted (any more)"),
+        500.. => CheckOutcome::Outside.is(found, "see its own log"),
         _ => Finding::ok(found),
     }
 }
@@ -226,8 +225,8 @@ fn permissions(
     let (writes, evicts) = (!settings.dry_run, !settings.policy.marks_only);
     let deletes = writes && evicts;
     let disrupts = deletes && settings.budget_override == BudgetOverride::AtDeadline;
-    let soft =
-        settings.watched.rebalance && settings.marks.rebalance_mark == RebalanceMark::SoftTaint;
+    let soft = settings.source.watched.rebalance
+        && settings.marks.rebalance_mark == RebalanceMark::SoftTaint;
     let taints = writes && as_node && (soft || settings.marks.taint.is_some());
     let events = writes && settings.reporting.events.is_some();
     for (is_used, needed, by_node, verb, resource) in [
@@ -263,18 +262,18 @@ fn permissions(
             };
             let _ = write!(found, "{prefix}{verb} {resource}: {words}");
             match answer {
-                Ok(true) => break Outcome::Ok,
+                Ok(true) => break CheckOutcome::Ok,
                 // If the node has no permission, the ServiceAccount may have it.
                 _ if choice == Choice::Auto && !prefix.is_empty() => {
                     prefix = "";
                     found += "; ";
                 }
-                Ok(false) if needed => break Outcome::Setup,
-                Ok(false) | Err(_) => break Outcome::Warning,
+                Ok(false) if needed => break CheckOutcome::Setup,
+                Ok(false) | Err(_) => break CheckOutcome::Warning,
             }
         };
         let remedy = match outcome {
-            Outcome::Ok => "",
+            CheckOutcome::Ok => "",
             _ if found.ends_with("not allowed") => {
                 "grant it to the ServiceAccount, as deploy/rbac does (classic before Kubernetes 1.36)"
             }
@@ -317,7 +316,7 @@ fn ports(settings: &Settings, findings: &Findings) {
             &if missing.is_of_this_program() {
                 Finding::ok(format!("{} is served by this program", missing.address()))
             } else {
-                Outcome::Warning.is(missing.to_string(), FREE_PORT)
+                CheckOutcome::Warning.is(missing.to_string(), FREE_PORT)
             },
         );
     }
@@ -327,11 +326,11 @@ fn of_webhook(webhook: &Destination, clock: Clock) -> Vec<Finding> {
     let name = &webhook.url;
     let faults = webhook.faults().into_iter();
     let mut findings: Vec<_> =
-        faults.map(|why| Outcome::Warning.is(format!("{name}: {why}"), FILES)).collect();
+        faults.map(|why| CheckOutcome::Warning.is(format!("{name}: {why}"), FILES)).collect();
     if webhook.may_be_reached() {
         findings.push(match reach(webhook, clock) {
             Ok(how) => Finding::ok(format!("{name}: {how}; no message was sent")),
-            Err(why) => Outcome::Warning.is(format!("{name}: {why}"), WAY),
+            Err(why) => CheckOutcome::Warning.is(format!("{name}: {why}"), WAY),
         });
     }
     findings
@@ -340,7 +339,7 @@ fn of_webhook(webhook: &Destination, clock: Clock) -> Vec<Finding> {
 /// Opens a connection as for a message, but sends none. Returns what was reached.
 fn reach(webhook: &Destination, clock: Clock) -> Result<String, String> {
     let url = webhook.url.read()?;
-    let target = Target {
+    let target = PostTarget {
         proxy: webhook.proxies.of(&url)?.cloned(),
         url,
         roots: webhook.roots.clone(),

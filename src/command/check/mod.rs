@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::command::check::judge::{Finding, Outcome};
+use crate::command::check::judge::{CheckOutcome, Finding};
 use crate::command::{Failure, print};
 use crate::http::pool::STACK;
 use crate::settings::{BadSettings, Output, Settings};
@@ -28,7 +28,7 @@ pub(super) fn check(settings: Box<Settings>) -> Result<ExitCode, Failure> {
     let findings = Arc::new(Findings::new(settings.by_hand.output));
     let settings = Arc::new(*settings);
     for unusable in &settings.unusable {
-        findings.add("settings", &Outcome::Warning.is(unusable.to_string(), CORRECT));
+        findings.add("settings", &CheckOutcome::Warning.is(unusable.to_string(), CORRECT));
     }
     let (shared, of_drain) = (Arc::clone(&findings), Arc::clone(&settings));
     let look = move || {
@@ -38,13 +38,13 @@ pub(super) fn check(settings: Box<Settings>) -> Result<ExitCode, Failure> {
         look::api_server(&settings, &instance, clock, &shared);
     };
     if !done_within(LIMIT, clock, Box::new(look))? {
-        findings.add("time", &Outcome::Outside.is(TOO_LONG.to_owned(), SLOW));
+        findings.add("time", &CheckOutcome::Outside.is(TOO_LONG.to_owned(), SLOW));
     }
     // Apart from the rest: a webhook that hangs must not look like a drain that fails.
     let shared = Arc::clone(&findings);
     let look = move || look::reports(&settings, clock, &shared);
     if !done_within(REPORTS_LIMIT, clock, Box::new(look))? {
-        findings.add("webhook", &Outcome::Warning.is(WEBHOOKS_TOO_LONG.to_owned(), SLOW));
+        findings.add("webhook", &CheckOutcome::Warning.is(WEBHOOKS_TOO_LONG.to_owned(), SLOW));
     }
     Ok(findings.end())
 }
@@ -87,8 +87,8 @@ const GLANCE: Duration = Duration::from_millis(20);
 pub(super) fn bad(bad: &BadSettings, output: Output) -> ExitCode {
     let findings = Findings::new(output);
     for problem in &bad.0 {
-        let found = problem.to_string();
-        findings.add("settings", &Outcome::Setup.is(found, CORRECT));
+        let found = problem.clone();
+        findings.add("settings", &CheckOutcome::Setup.is(found, CORRECT));
     }
     findings.end()
 }
@@ -107,7 +107,7 @@ struct Totals {
     checks: usize,
     warnings: usize,
     failures: usize,
-    worst: Option<Outcome>,
+    worst: Option<CheckOutcome>,
     is_over: bool,
 }
 
@@ -131,8 +131,8 @@ impl Findings {
             totals.json += &finding.json(check);
         }
         totals.checks += 1;
-        totals.warnings += usize::from(finding.outcome == Outcome::Warning);
-        totals.failures += usize::from(finding.outcome > Outcome::Warning);
+        totals.warnings += usize::from(finding.outcome == CheckOutcome::Warning);
+        totals.failures += usize::from(finding.outcome > CheckOutcome::Warning);
         totals.worst = totals.worst.max(Some(finding.outcome));
     }
 
@@ -141,7 +141,7 @@ impl Findings {
         let mut totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
         totals.is_over = true;
         let Totals { json, checks, warnings, failures, .. } = &*totals;
-        let worst = totals.worst.unwrap_or(Outcome::Ok);
+        let worst = totals.worst.unwrap_or(CheckOutcome::Ok);
         print(&match self.output {
             Output::Text => format!("{checks} checks: {failures} failed, {warnings} warned\n"),
             Output::Json => format!("{{\"checks\":[{json}],\"outcome\":\"{}\"}}\n", worst.word()),

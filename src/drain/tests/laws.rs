@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::drain::BudgetOverride;
 use crate::drain::ask::{Answer, Ask, Budget, Grace};
 use crate::drain::pod::Tier;
-use crate::drain::progress::Progress;
+use crate::drain::progress::DrainProgress;
 use crate::drain::tests::cluster::{ms, secs};
 use crate::drain::tests::story::{Exchange, NEVER, Story, fails, pauses};
 use crate::drain::tests::trace::{Cause, Did};
@@ -772,44 +772,44 @@ fn progress_is_true(story: &Story) -> Finding {
         };
         let just = |uid: &str| last.get(uid).filter(|it| it.0 == *when).map(|it| (it.1, it.2));
         let is_so = match progress {
-            Progress::Listed { to_go, left_alone } => {
+            DrainProgress::Listed { to_go, left_alone } => {
                 listed += 1;
                 let known = story.pods.values().filter(|known| known.seen <= *when && !known.late);
                 let (stay, go): (Vec<_>, Vec<_>) =
                     known.partition(|known| story.stays(known, *when));
                 listed == 1 && to_go.len() == go.len() && *left_alone == stay.len()
             }
-            Progress::LeftAlone(pod, _) => {
+            DrainProgress::LeftAlone(pod, _) => {
                 alone.insert(&pod.uid) && story.stays(&story.pods[pod.uid.as_str()], *when)
             }
-            Progress::Late(pod) => {
+            DrainProgress::Late(pod) => {
                 let known = &story.pods[pod.uid.as_str()];
                 let is_first = known.round < 2 && !story.stays(known, *when);
                 known.late && known.seen == *when && is_first
             }
-            Progress::Returned { pod, times } => {
+            DrainProgress::Returned { pod, times } => {
                 let known = &story.pods[pod.uid.as_str()];
                 known.seen == *when && *times > 1 && *times == known.round
             }
-            Progress::Evicted { pod, grace, wanted } => {
+            DrainProgress::Evicted { pod, grace, wanted } => {
                 let evict = Ask::Evict { grace: *grace, dry: false };
                 let known = &story.pods[pod.uid.as_str()];
                 just(&pod.uid) == Some((evict, &Answer::Accepted))
                     && u64::from(wanted.get()) == story.grace(known).as_secs()
             }
-            Progress::Deleted { pod, grace: None, .. } => {
+            DrainProgress::Deleted { pod, grace: None, .. } => {
                 let asked = &story.pods[pod.uid.as_str()].asked;
                 deleted.insert(&pod.uid)
                     && asked.iter().any(|it| matches!(it.ask, Ask::Delete { .. }) && is_lost(it))
             }
-            Progress::Deleted { pod, grace: Some(grace), .. } => {
+            DrainProgress::Deleted { pod, grace: Some(grace), .. } => {
                 deleted.insert(&pod.uid)
                     && just(&pod.uid) == Some((Ask::Delete { grace: *grace }, &Answer::Accepted))
             }
-            Progress::Shortened { pod, grace } => {
+            DrainProgress::Shortened { pod, grace } => {
                 just(&pod.uid) == Some((Ask::Delete { grace: *grace }, &Answer::Accepted))
             }
-            Progress::Blocked { pod, budget, deleted_in } => {
+            DrainProgress::Blocked { pod, budget, deleted_in } => {
                 let own_time = story.own_time(&story.pods[pod.uid.as_str()], *when);
                 let never = story.limit(*when).budget_override == BudgetOverride::Never;
                 let due = (!never && own_time != NEVER).then(|| when.until(own_time));
@@ -817,36 +817,36 @@ fn progress_is_true(story: &Story) -> Finding {
                     && just(&pod.uid)
                         .is_some_and(|it| *it.1 == Answer::Blocked(Budget::clone(budget)))
             }
-            Progress::WouldBlock(pod, budget) => {
+            DrainProgress::WouldBlock(pod, budget) => {
                 just(&pod.uid).is_some_and(|it| *it.1 == Answer::Blocked(Budget::clone(budget)))
             }
-            Progress::WouldEvict(pod) => {
+            DrainProgress::WouldEvict(pod) => {
                 just(&pod.uid).is_some_and(|it| *it.1 == Answer::Accepted)
                     && story.cluster.options.dry
             }
-            Progress::Gone { pod, after } => {
+            DrainProgress::Gone { pod, after } => {
                 let gone = story.run.truth[&pod.uid].gone;
                 gone.is_some_and(|gone| gone <= *when) && Moment::START + *after == *when
             }
-            Progress::NamespaceTerminating { pod, .. } => {
+            DrainProgress::NamespaceTerminating { pod, .. } => {
                 just(&pod.uid).is_some_and(|it| *it.1 == Answer::NamespaceTerminating)
             }
-            Progress::Forbidden { pod, .. } => {
+            DrainProgress::Forbidden { pod, .. } => {
                 forbidden += 1;
                 forbidden == 1
                     && just(&pod.uid).is_some_and(|it| matches!(it.1, Answer::Forbidden(_)))
             }
-            Progress::NotMarked { pod, .. } => just(&pod.uid).is_some_and(|it| {
+            DrainProgress::NotMarked { pod, .. } => just(&pod.uid).is_some_and(|it| {
                 it.0 == Ask::MarkDisrupted
                     && matches!(
                         it.1,
                         Answer::Forbidden(_) | Answer::Failed(_) | Answer::Busy { .. }
                     )
             }),
-            Progress::Failing { .. }
-            | Progress::Recovered { .. }
-            | Progress::Unread { .. }
-            | Progress::WatchLost { .. } => true,
+            DrainProgress::Failing { .. }
+            | DrainProgress::Recovered { .. }
+            | DrainProgress::Unread { .. }
+            | DrainProgress::WatchLost { .. } => true,
         };
         hold!(is_so, "at {when:?}: {progress}");
     }
@@ -870,7 +870,7 @@ fn server_is_described_truly(story: &Story) -> Finding {
             Did::Answered { answer, .. } => {
                 last = Some((*when, fails(answer).then(|| std::mem::discriminant(answer))));
             }
-            Did::Told(Progress::Failing { .. }) => {
+            Did::Told(DrainProgress::Failing { .. }) => {
                 let Some((answered, Some(kind))) = last else {
                     return Err(format!("failing, said at {when:?} without a failure"));
                 };
@@ -878,7 +878,7 @@ fn server_is_described_truly(story: &Story) -> Finding {
                 hold!(!said.contains(&kind), "the same failure said again at {when:?}");
                 said.push(kind);
             }
-            Did::Told(Progress::Recovered { .. }) => {
+            Did::Told(DrainProgress::Recovered { .. }) => {
                 hold!(
                     !said.is_empty() && last == Some((*when, None)),
                     "recovered, said at {when:?}"

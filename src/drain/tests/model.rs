@@ -256,13 +256,13 @@ impl<'a> Model<'a> {
             }
             Event::PulledIn(deadline) => {
                 self.note(Did::PulledIn(deadline));
-                let limit = drain.limit();
+                let limit = drain.options.limit;
                 drain.retarget(limit.with_end(deadline.min(limit.end())));
             }
             Event::TakenOver(limit) => {
-                let before = drain.limit();
+                let before = drain.options.limit;
                 drain.retarget(before.tighten(limit));
-                let moved = drain.limit().end() + secs(1) <= before.end();
+                let moved = drain.options.limit.end() + secs(1) <= before.end();
                 self.note(Did::TakenOver(limit, moved));
             }
             Event::CalledOff => {

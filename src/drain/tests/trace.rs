@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::drain::ask::{Answer, Ask, Budget, Job};
 use crate::drain::limit::Limit;
-use crate::drain::progress::Progress;
+use crate::drain::progress::DrainProgress;
 use crate::drain::tests::cluster::Verb;
 use crate::drain::verdict::Verdict;
 use crate::moment::Moment;
@@ -48,7 +48,7 @@ pub(super) enum Did {
     },
     /// It waits no longer for the answer about this pod.
     GaveUp(String),
-    Told(Progress),
+    Told(DrainProgress),
     Empty(Verdict),
     /// It had nothing to do until then, though it could have sent something.
     Idle {
@@ -95,7 +95,7 @@ impl Run {
     }
 
     /// Everything that was said.
-    pub(super) fn told(&self) -> impl Iterator<Item = (Moment, &Progress)> {
+    pub(super) fn told(&self) -> impl Iterator<Item = (Moment, &DrainProgress)> {
         self.trace.iter().filter_map(|(at, did)| match did {
             Did::Told(progress) => Some((*at, progress)),
             _ => None,
@@ -133,7 +133,7 @@ impl Run {
 
     /// One line for everything that was said, `second words`, but for who is to go.
     pub(super) fn said(&self) -> Vec<String> {
-        let told = self.told().filter(|(_, it)| !matches!(it, Progress::Listed { .. }));
+        let told = self.told().filter(|(_, it)| !matches!(it, DrainProgress::Listed { .. }));
         told.map(|(at, progress)| format!("{} {progress}", second(at))).collect()
     }
 

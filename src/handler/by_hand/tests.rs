@@ -18,7 +18,7 @@ use crate::node::{MarkPolicy, NodeAnswer, RebalanceMark, Setter};
 use crate::plan::Boot;
 use crate::plan::kinds::{LeadTimes, Policy, Rebalance};
 use crate::report::fact::Fact;
-use crate::report::status::Status;
+use crate::report::status::DrainStatus;
 
 fn at(seconds: u64) -> Moment {
     Moment::at(Duration::from_secs(seconds))
@@ -127,7 +127,7 @@ impl World for Recorder {
 
     fn show(&mut self, drain: Option<&Drain>, now: Moment) {
         let words =
-            |drain: &Drain| Status::of(&drain.verdict(now)).in_words(now.until(drain.end()));
+            |drain: &Drain| DrainStatus::of(&drain.verdict(now)).in_words(now.until(drain.end()));
         self.status = drain.map_or_else(String::new, words);
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::drain::ask::{Ask, Job};
-use crate::drain::progress::Progress;
+use crate::drain::progress::DrainProgress;
 use crate::drain::verdict::Verdict;
 use crate::handler::tests::node::Object;
 use crate::handler::world::{News, Order};
@@ -247,7 +247,7 @@ fn fact_words(fact: &Fact) -> Option<String> {
         Fact::MetadataFailing(path, _) => format!("* failing: {path}"),
         Fact::MetadataRecovered(path, failed) => format!("* recovered: {path}, {failed} failed"),
         Fact::WithoutToken(status) => format!("* without token: {status}"),
-        Fact::Drain(Progress::WatchLost { why }) => format!("* watch lost: {why}"),
+        Fact::Drain(DrainProgress::WatchLost { why }) => format!("* watch lost: {why}"),
         Fact::Polled { .. } | Fact::Drain(_) => return None,
         Fact::Started(_)
         | Fact::Remark(_)

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use crate::drain::tests::cluster::secs;
 use crate::handler::tests::script::{Planned, Says, Script};
 use crate::moment::{Moment, WallTime};
-use crate::notice::{Answer, Event, Notice, NoticeId, NoticePath, Polled, When};
+use crate::notice::{Event, Notice, NoticeId, NoticePath, PathAnswer, Polled, When};
 
 /// The calendar at the start: 2026-11-23T09:00:00Z, in seconds since 1970.
 const START: u64 = 1_795_424_400;
@@ -60,12 +60,12 @@ pub(super) fn poll(script: &Script, path: NoticePath, now: Moment) -> Polled {
             });
             let over = planned.iter().filter(|planned| planned.over);
             let over = over.map(|planned| planned.event().id).collect();
-            let answer = Answer { standing: notices.collect(), over };
+            let answer = PathAnswer { standing: notices.collect(), over };
             return Polled { path, status: Some(200), outcome: Ok(answer) };
         }
     };
     let status = if standing.is_empty() { 404 } else { 200 };
-    Polled { path, status: Some(status), outcome: Ok(Answer { standing, over: Vec::new() }) }
+    Polled { path, status: Some(status), outcome: Ok(PathAnswer { standing, over: Vec::new() }) }
 }
 
 fn notice(id: NoticeId, when: When, window: Duration) -> Notice {

@@ -1,10 +1,12 @@
 //! Events as in core/v1 (Kubernetes API reference, "Event v1 core"). Requests as values.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::Resource;
 use k8s_openapi::api::core::v1::{self, Node, Pod};
-use miniserde::{Serialize, json};
 
 use crate::instance::Instance;
+use crate::json::Object;
 use crate::kube::request::Annotations;
 use crate::kube::request::{Request, create_event, patch_event};
 use crate::moment::WallTime;
@@ -30,49 +32,47 @@ pub(super) fn create(
     instance: &Instance,
 ) -> Request {
     let time = at.to_string();
-    let involved_object = match &event.regarding {
+    let (api_version, kind, of_namespace, of_name, uid) = match &event.regarding {
         // As the kubelet does: `kubectl describe node` looks for the name in place of the UID.
-        Regarding::Node => Reference {
-            api_version: Node::API_VERSION,
-            kind: Node::KIND,
-            namespace: "",
-            name: node,
-            uid: node,
-        },
-        Regarding::Pod(pod) => Reference {
-            api_version: Pod::API_VERSION,
-            kind: Pod::KIND,
-            namespace: &pod.namespace,
-            name: &pod.name,
-            uid: &pod.uid,
-        },
+        Regarding::Node => (Node::API_VERSION, Node::KIND, "", node, node),
+        Regarding::Pod(pod) => {
+            (Pod::API_VERSION, Pod::KIND, &*pod.namespace, &*pod.name, &*pod.uid)
+        }
     };
-    let body = EventBody {
-        api_version: v1::Event::API_VERSION,
-        kind: v1::Event::KIND,
-        metadata: EventMeta {
-            name,
-            namespace: namespace(event),
-            annotations: annotations(instance, &source.annotations),
-        },
-        involved_object,
-        reason: event.reason,
-        message: message(event),
-        r#type: if event.is_warning { "Warning" } else { "Normal" },
-        source: Component { component: COMPONENT, host: node },
-        first_timestamp: &time,
-        last_timestamp: &time,
-        count: 1,
-        reporting_component: COMPONENT,
-        reporting_instance: source.pod.as_deref().unwrap_or(node),
-    };
-    create_event(namespace(event), json::to_string(&body))
+    let metadata = Object::new()
+        .text("name", name)
+        .text("namespace", namespace(event))
+        .json("annotations", &annotations(instance, &source.annotations));
+    let involved_object = Object::new()
+        .text("apiVersion", api_version)
+        .text("kind", kind)
+        .text("namespace", of_namespace)
+        .text("name", of_name)
+        .text("uid", uid);
+    let body = Object::new()
+        .text("apiVersion", v1::Event::API_VERSION)
+        .text("kind", v1::Event::KIND)
+        .json("metadata", &metadata.end())
+        .json("involvedObject", &involved_object.end())
+        .text("reason", event.reason)
+        .text("message", message(event))
+        .text("type", if event.is_warning { "Warning" } else { "Normal" })
+        .json("source", &Object::new().text("component", COMPONENT).text("host", node).end())
+        .text("firstTimestamp", &time)
+        .text("lastTimestamp", &time)
+        .json("count", "1")
+        .text("reportingComponent", COMPONENT)
+        .text("reportingInstance", source.pod.as_deref().unwrap_or(node));
+    create_event(namespace(event), body.end())
 }
 
 /// Updates the count of an Event.
 pub(super) fn count(name: &str, event: &EventRecord, count: u32, at: WallTime) -> Request {
-    let patch = EventPatch { message: message(event), count, last_timestamp: at.to_string() };
-    patch_event(namespace(event), name, json::to_string(&patch))
+    let patch = Object::new()
+        .text("message", message(event))
+        .json("count", &count.to_string())
+        .text("lastTimestamp", &at.to_string());
+    patch_event(namespace(event), name, patch.end())
 }
 
 fn namespace(event: &EventRecord) -> &str {
@@ -88,7 +88,7 @@ fn message(event: &EventRecord) -> &str {
 }
 
 /// Those of aws-node-termination-handler, as far as they are known, and the operator's.
-fn annotations(instance: &Instance, more: &Annotations) -> json::Object {
+fn annotations(instance: &Instance, more: &Annotations) -> String {
     let own = [
         ("account-id", &instance.account_id),
         ("availability-zone", &instance.availability_zone),
@@ -103,63 +103,9 @@ fn annotations(instance: &Instance, more: &Annotations) -> json::Object {
     ];
     let own = own.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
     let more = more.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    own.chain(more)
-        .map(|(name, value)| (name.to_owned(), json::Value::String(value.to_owned())))
-        .collect()
-}
-
-#[derive(Serialize)]
-struct EventBody<'a> {
-    #[serde(rename = "apiVersion")]
-    api_version: &'a str,
-    kind: &'a str,
-    metadata: EventMeta<'a>,
-    #[serde(rename = "involvedObject")]
-    involved_object: Reference<'a>,
-    reason: &'a str,
-    message: &'a str,
-    r#type: &'a str,
-    source: Component<'a>,
-    #[serde(rename = "firstTimestamp")]
-    first_timestamp: &'a str,
-    #[serde(rename = "lastTimestamp")]
-    last_timestamp: &'a str,
-    count: u32,
-    #[serde(rename = "reportingComponent")]
-    reporting_component: &'a str,
-    #[serde(rename = "reportingInstance")]
-    reporting_instance: &'a str,
-}
-
-#[derive(Serialize)]
-struct EventMeta<'a> {
-    name: &'a str,
-    namespace: &'a str,
-    annotations: json::Object,
-}
-
-#[derive(Serialize)]
-struct Reference<'a> {
-    #[serde(rename = "apiVersion")]
-    api_version: &'a str,
-    kind: &'a str,
-    namespace: &'a str,
-    name: &'a str,
-    uid: &'a str,
-}
-
-#[derive(Serialize)]
-struct Component<'a> {
-    component: &'a str,
-    host: &'a str,
-}
-
-#[derive(Serialize)]
-struct EventPatch<'a> {
-    message: &'a str,
-    count: u32,
-    #[serde(rename = "lastTimestamp")]
-    last_timestamp: String,
+    // A key must not be given twice: the operator's counts.
+    let all: BTreeMap<&str, &str> = own.chain(more).collect();
+    all.iter().fold(Object::new(), |object, (name, value)| object.text(name, value)).end()
 }
 
 #[cfg(test)]

@@ -342,7 +342,7 @@ mod tests {
     #[test]
     fn a_missing_permission_is_said_once_for_all_namespaces() {
         use crate::drain::ask::{Budget, PodRef};
-        use crate::drain::progress::Progress;
+        use crate::drain::progress::DrainProgress;
         use crate::drain::verdict::Obstacle;
 
         let mut play = Play::new(&[FORBIDDEN, FORBIDDEN, FORBIDDEN]);
@@ -351,7 +351,7 @@ mod tests {
             let (namespace, name) = (namespace.to_owned(), "web".to_owned());
             let pod = Arc::new(PodRef { namespace: namespace.clone(), name, uid: "u".to_owned() });
             let obstacle = Obstacle::Budget(Arc::new(Budget { namespace, name: "budget".into() }));
-            play.tell(Fact::Drain(Progress::Deleted { pod, grace: None, obstacle }));
+            play.tell(Fact::Drain(DrainProgress::Deleted { pod, grace: None, obstacle }));
         }
         let told: Vec<Fact> = (0..3).map(|_| play.told.recv().unwrap()).collect();
         let anew = |fact: &&Fact| matches!(fact, Fact::ReportRefused { again: false, .. });

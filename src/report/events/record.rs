@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::drain::ask::PodRef;
-use crate::drain::progress::Progress;
+use crate::drain::progress::DrainProgress;
 use crate::drain::verdict::{Obstacle, Verdict};
 use crate::moment::{Moment, WallTime};
 use crate::node::marks::{Change, Cordon};
@@ -62,7 +62,7 @@ pub(super) fn record(envelope: &Envelope) -> Option<EventRecord> {
             let message = format!("{}: {}", Headline(*occasion, verdict), Summary(verdict));
             (of_verdict(*occasion, verdict), message)
         }
-        Fact::Drain(Progress::Deleted { pod, obstacle, grace }) => {
+        Fact::Drain(DrainProgress::Deleted { pod, obstacle, grace }) => {
             let drain = envelope.drain.as_deref();
             return Some(EventRecord {
                 regarding: Regarding::Pod(Arc::clone(pod)),
@@ -256,7 +256,7 @@ mod tests {
     fn deleted(grace: Option<NonZeroU32>) -> Fact {
         let budget = Arc::new(Budget { namespace: "shop".into(), name: "web".into() });
         let obstacle = Obstacle::Budget(budget);
-        Fact::Drain(Progress::Deleted { pod: pod("web-1"), grace, obstacle })
+        Fact::Drain(DrainProgress::Deleted { pod: pod("web-1"), grace, obstacle })
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::drain::ask::{Budget, PodRef};
-use crate::drain::progress::Progress;
+use crate::drain::progress::DrainProgress;
 use crate::drain::timing;
 use crate::drain::verdict::Row;
 use crate::excerpt::is_hidden;
@@ -154,10 +154,10 @@ impl<'a> FactFields<'a> {
         Self { is_of_drain: true, seconds, ..Self::default() }
     }
 
-    fn of_progress(progress: &'a Progress) -> Self {
+    fn of_progress(progress: &'a DrainProgress) -> Self {
         let (pod, budget, seconds) = match progress {
-            Progress::Blocked { pod, budget, deleted_in } => (pod, Some(budget), *deleted_in),
-            Progress::Deleted { pod, obstacle, grace } => {
+            DrainProgress::Blocked { pod, budget, deleted_in } => (pod, Some(budget), *deleted_in),
+            DrainProgress::Deleted { pod, obstacle, grace } => {
                 let budget = obstacle.budget();
                 return Self {
                     pod: Some(pod),
@@ -165,23 +165,23 @@ impl<'a> FactFields<'a> {
                     ..Self::of_drain(grace.map(timing::seconds))
                 };
             }
-            Progress::WouldBlock(pod, budget) => (pod, Some(budget), None),
-            Progress::Evicted { pod, grace, .. } | Progress::Shortened { pod, grace } => {
+            DrainProgress::WouldBlock(pod, budget) => (pod, Some(budget), None),
+            DrainProgress::Evicted { pod, grace, .. } | DrainProgress::Shortened { pod, grace } => {
                 (pod, None, Some(timing::seconds(*grace)))
             }
-            Progress::Gone { pod, after } => (pod, None, Some(*after)),
-            Progress::LeftAlone(pod, _)
-            | Progress::Late(pod)
-            | Progress::WouldEvict(pod)
-            | Progress::Returned { pod, .. }
-            | Progress::NotMarked { pod, .. } => (pod, None, None),
-            Progress::NamespaceTerminating { pod, deleted_in }
-            | Progress::Forbidden { pod, deleted_in, .. }
-            | Progress::Failing { pod, deleted_in, .. } => (pod, None, *deleted_in),
-            Progress::Listed { .. }
-            | Progress::Recovered { .. }
-            | Progress::Unread { .. }
-            | Progress::WatchLost { .. } => return Self::of_drain(None),
+            DrainProgress::Gone { pod, after } => (pod, None, Some(*after)),
+            DrainProgress::LeftAlone(pod, _)
+            | DrainProgress::Late(pod)
+            | DrainProgress::WouldEvict(pod)
+            | DrainProgress::Returned { pod, .. }
+            | DrainProgress::NotMarked { pod, .. } => (pod, None, None),
+            DrainProgress::NamespaceTerminating { pod, deleted_in }
+            | DrainProgress::Forbidden { pod, deleted_in, .. }
+            | DrainProgress::Failing { pod, deleted_in, .. } => (pod, None, *deleted_in),
+            DrainProgress::Listed { .. }
+            | DrainProgress::Recovered { .. }
+            | DrainProgress::Unread { .. }
+            | DrainProgress::WatchLost { .. } => return Self::of_drain(None),
         };
         let budget = budget.map(AsRef::as_ref);
         Self { pod: Some(pod), budget, ..Self::of_drain(seconds) }
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn what_is_said_of_a_pod_says_for_which_notice() {
-        let gone = Progress::Gone { pod: pod("web-1"), after: Duration::from_millis(2250) };
+        let gone = DrainProgress::Gone { pod: pod("web-1"), after: Duration::from_millis(2250) };
         let lines = written(&[notice(), Fact::Drain(gone)]);
         assert_eq!(
             lines[1],

@@ -162,7 +162,6 @@ mod tests {
     use super::*;
     use crate::drain::verdict::Verdict;
     use crate::notice::NoticePath;
-    use crate::remark::Remark;
     use crate::report::fact::Occasion;
     use crate::report::samples::{alone, noon};
 
@@ -170,7 +169,7 @@ mod tests {
     const LONG: Duration = Duration::from_mins(1);
 
     fn fact(words: &str) -> Fact {
-        Fact::Remark(Remark::new(words))
+        Fact::Remark(words.into())
     }
 
     fn tell(log: &Log, fact: Fact) -> bool {

@@ -18,7 +18,7 @@ impl StatusLine {
     pub fn show(&self, text: &str) {
         let mut line = self.lock();
         *line = text.chars().take(WIDTH).collect();
-        // Without a terminal there is nobody to see it.
+        // Without a terminal it is not seen.
         let _ = write!(io::stderr(), "{EMPTY}{line}");
     }
 

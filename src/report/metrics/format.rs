@@ -113,8 +113,12 @@ impl MetricsPage {
         Self { format, text: String::with_capacity(ROOM) }
     }
 
+    pub(super) fn counter(&mut self, name: &str, help: &str, family: &Family) {
+        self.series("counter", name, help, family);
+    }
+
     /// A metric with all of its series.
-    pub(super) fn family(&mut self, kind: &str, name: &str, help: &str, family: &Family) {
+    pub(super) fn series(&mut self, kind: &str, name: &str, help: &str, family: &Family) {
         self.metadata(kind, name, help);
         let suffix = if kind == "counter" { "_total" } else { "" };
         for (labels, value) in &family.0 {

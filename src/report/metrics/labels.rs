@@ -21,78 +21,77 @@ pub(super) fn code(status: Option<u16>) -> Cow<'static, str> {
     }
 }
 
-/// What became of one attempt to deliver a message to a webhook, or of a message without one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MessageOutcome {
-    /// It was taken.
-    Delivered,
-    /// It was refused, and is not sent again.
-    Refused,
-    /// It failed, and is sent again.
-    Retried,
-    /// It was given up, or found no room.
-    Lost,
+/// An enum whose variants are the values of a label.
+macro_rules! values {
+    ($(#[$doc:meta])* $vis:vis enum $name:ident {
+        $($(#[$variant_doc:meta])* $variant:ident => $word:literal,)*
+    }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        $vis enum $name {
+            $($(#[$variant_doc])* $variant,)*
+        }
+
+        impl $name {
+            pub(super) const WORDS: &[&str] = &[$($word),*];
+
+            pub(super) fn word(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)*
+                }
+            }
+        }
+    };
 }
 
-impl MessageOutcome {
-    pub(super) const ALL: [Self; 4] = [Self::Delivered, Self::Refused, Self::Retried, Self::Lost];
-
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::Delivered => "delivered",
-            Self::Refused => "refused",
-            Self::Retried => "retried",
-            Self::Lost => "lost",
-        }
+values! {
+    /// What became of one attempt to deliver a message to a webhook, or of a message without one.
+    pub enum MessageOutcome {
+        /// It was taken.
+        Delivered => "delivered",
+        /// It was refused, and is not sent again.
+        Refused => "refused",
+        /// It failed, and is sent again.
+        Retried => "retried",
+        /// It was given up, or found no room.
+        Lost => "lost",
     }
 }
 
-/// What reports may lack. No drain depends on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FaultyPart {
-    /// A setting that is not valid.
-    Setting,
-    /// A port that cannot be bound.
-    Port,
-    /// A webhook whose files are missing or bad.
-    Webhook,
-    /// A thread that cannot be started.
-    Thread,
-}
-
-impl FaultyPart {
-    pub(super) const ALL: [Self; 4] = [Self::Setting, Self::Port, Self::Webhook, Self::Thread];
-
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::Setting => "setting",
-            Self::Port => "port",
-            Self::Webhook => "webhook",
-            Self::Thread => "thread",
-        }
+values! {
+    /// What reports may lack. No drain depends on it.
+    pub enum FaultyPart {
+        /// A setting that is not valid.
+        Setting => "setting",
+        /// A port that cannot be bound.
+        Port => "port",
+        /// A webhook whose files are missing or bad.
+        Webhook => "webhook",
+        /// A thread that cannot be started.
+        Thread => "thread",
     }
 }
 
-/// What became of a Kubernetes Event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EventOutcome {
-    /// The API server has it.
-    Written,
-    /// The API server did not take it.
-    Failed,
-    /// It found no room, or no time was left for it.
-    Lost,
+values! {
+    /// What became of a Kubernetes Event.
+    pub enum EventOutcome {
+        /// The API server has it.
+        Written => "written",
+        /// The API server did not take it.
+        Failed => "failed",
+        /// It found no room, or no time was left for it.
+        Lost => "lost",
+    }
 }
 
-impl EventOutcome {
-    pub(super) const ALL: [Self; 3] = [Self::Written, Self::Failed, Self::Lost];
-
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::Written => "written",
-            Self::Failed => "failed",
-            Self::Lost => "lost",
-        }
+values! {
+    /// How a drain ended, by its verdict.
+    pub(super) enum DrainOutcome {
+        Complete => "complete",
+        Incomplete => "incomplete",
+        CalledOff => "called_off",
+        HandedOver => "handed_over",
+        DryRun => "dry_run",
     }
 }
 
@@ -110,20 +109,7 @@ pub(super) fn kind(notice: &NoticeId) -> &'static str {
     }
 }
 
-/// How a drain ended, by its verdict.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum DrainOutcome {
-    Complete,
-    Incomplete,
-    CalledOff,
-    HandedOver,
-    DryRun,
-}
-
 impl DrainOutcome {
-    pub(super) const ALL: [Self; 5] =
-        [Self::Complete, Self::Incomplete, Self::CalledOff, Self::HandedOver, Self::DryRun];
-
     pub(super) fn of(occasion: Occasion, verdict: &Verdict, dry: bool) -> Self {
         match occasion {
             _ if dry => Self::DryRun,
@@ -131,16 +117,6 @@ impl DrainOutcome {
             _ if occasion.is_success(verdict) => Self::Complete,
             Occasion::Stopped => Self::HandedOver,
             _ => Self::Incomplete,
-        }
-    }
-
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::Complete => "complete",
-            Self::Incomplete => "incomplete",
-            Self::CalledOff => "called_off",
-            Self::HandedOver => "handed_over",
-            Self::DryRun => "dry_run",
         }
     }
 }

@@ -27,11 +27,11 @@ pub use crate::report::metrics::labels::{EventOutcome, FaultyPart, MessageOutcom
 #[derive(Debug)]
 pub struct Metrics {
     version: &'static str,
-    values: Mutex<Values>,
+    values: Mutex<MetricValues>,
 }
 
 #[derive(Debug)]
-struct Values {
+struct MetricValues {
     notices: Family,
     drains: Family,
     drain_duration: Histogram,
@@ -119,9 +119,9 @@ impl Metrics {
             |words: &[&str]| Family::new(words.iter().map(|word| label("outcome", word)));
         Self {
             version,
-            values: Mutex::new(Values {
+            values: Mutex::new(MetricValues {
                 notices: Family::new(KINDS.map(|kind| label("kind", kind))),
-                drains: outcomes(&DrainOutcome::ALL.map(DrainOutcome::word)),
+                drains: outcomes(DrainOutcome::WORDS),
                 drain_duration: Histogram::default(),
                 drain_in_progress: false,
                 drain_deadline: 0.0,
@@ -133,10 +133,12 @@ impl Metrics {
                     polled.iter().map(|&path| metadata_request(path, None)),
                 ),
                 good_polls: polled.iter().map(|&path| (path, 0.0)).collect(),
-                webhook_deliveries: outcomes(&MessageOutcome::ALL.map(MessageOutcome::word)),
-                kubernetes_events: outcomes(&EventOutcome::ALL.map(EventOutcome::word)),
+                webhook_deliveries: outcomes(MessageOutcome::WORDS),
+                kubernetes_events: outcomes(EventOutcome::WORDS),
                 log_messages_lost: Family::new([String::new()]),
-                report_faults: Family::new(FaultyPart::ALL.map(|part| label("part", part.word()))),
+                report_faults: Family::new(
+                    FaultyPart::WORDS.iter().map(|part| label("part", part)),
+                ),
                 table: CountedTable::default(),
             }),
         }
@@ -196,7 +198,7 @@ impl Metrics {
     pub fn verdict(&self, occasion: Occasion, verdict: &Verdict, dry: bool) {
         let outcome = DrainOutcome::of(occasion, verdict, dry);
         let mut values = self.values();
-        let Values { table, drains, drain_duration, pods, .. } = &mut *values;
+        let MetricValues { table, drains, drain_duration, pods, .. } = &mut *values;
         if table.outcome.is_none()
             && matches!(outcome, DrainOutcome::Complete | DrainOutcome::Incomplete)
         {
@@ -246,7 +248,7 @@ impl Metrics {
         self.values().report_faults.add(label("part", part.word()), more);
     }
 
-    fn values(&self) -> MutexGuard<'_, Values> {
+    fn values(&self) -> MutexGuard<'_, MetricValues> {
         self.values.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -255,7 +257,7 @@ impl Metrics {
         let mut page = MetricsPage::new(format);
         self.values().write(&mut page);
         let version = Family(vec![(label("version", self.version), 1)]);
-        page.family(
+        page.series(
             "gauge",
             "build_info",
             "1, with the version of the program that runs",
@@ -265,7 +267,7 @@ impl Metrics {
     }
 }
 
-impl Values {
+impl MetricValues {
     fn end_drain(&mut self) {
         self.drain_in_progress = false;
         self.drain_deadline = 0.0;
@@ -273,15 +275,8 @@ impl Values {
     }
 
     fn write(&self, page: &mut MetricsPage) {
-        page.family(
-            "counter",
-            "notices",
-            "Notices that were news, by what they are about",
-            &self.notices,
-        );
-        page.family(
-            "counter",
-            "drains",
+        page.counter("notices", "Notices that were news, by what they are about", &self.notices);
+        page.counter("drains",
             "Drains that came to their end, by how: complete (all pods that were to go had gone), \
              incomplete, called_off (the notice was withdrawn), handed_over (this process had to end \
              first), dry_run",
@@ -308,28 +303,22 @@ impl Values {
             "Pods that are yet to go in the drain under way; NaN while they are not known",
             self.drain_pods_left,
         );
-        page.family(
-            "counter",
+        page.counter(
             "pods",
             "Pods by what became of them in drains, in the words of the table in the log",
             &self.pods,
         );
-        page.family(
-            "counter",
+        page.counter(
             "api_requests",
             "Requests to the API server, by verb and HTTP status; none: no answer came",
             &self.api_requests,
         );
-        page.family(
-            "counter",
-            "retries",
+        page.counter("retries",
             "Requests about pods that are sent again, by what stood in the way; budget: a disruption \
              budget refused the eviction",
             &self.retries,
         );
-        page.family(
-            "counter",
-            "metadata_requests",
+        page.counter("metadata_requests",
             "Polls of the metadata service, by path and HTTP status; none: no answer came. 404 is the \
              usual answer: there is no notice",
             &self.metadata_requests,
@@ -340,25 +329,22 @@ impl Values {
              polled, the one for which that is longest ago; 0 before the first time",
             self.good_polls.iter().map(|(_, last)| *last).reduce(f64::min).unwrap_or_default(),
         );
-        page.family(
-            "counter",
+        page.counter(
             "webhook_deliveries",
             "Messages to the webhook, by what became of them; retried counts attempts",
             &self.webhook_deliveries,
         );
-        page.family(
-            "counter",
+        page.counter(
             "kubernetes_events",
             "Kubernetes Events about the node, by what became of them",
             &self.kubernetes_events,
         );
-        page.family(
-            "counter",
+        page.counter(
             "log_messages_lost",
             "Messages that the log had no room for, because nobody read it fast enough",
             &self.log_messages_lost,
         );
-        page.family(
+        page.series(
             "gauge",
             "report_faults",
             "What of the reports cannot be used or had now: settings that are not valid, ports, \

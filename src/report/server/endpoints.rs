@@ -125,12 +125,12 @@ impl PageContent for Shown {
     }
 
     fn live(&self, now: Moment) -> Result<(), String> {
-        self.health().live(now).map_err(|stuck| stuck.to_string())
+        self.health().live(now)
     }
 
     fn ready(&self) -> Result<Option<String>, String> {
         let health = self.health();
-        health.ready().map_err(|why| why.to_string())?;
+        health.ready()?;
         Ok(health.missing_pages())
     }
 }

@@ -87,34 +87,17 @@ pub(super) struct PageResponse {
 }
 
 impl PageStatus {
-    fn line(self) -> &'static str {
+    /// The status line without its version, and the body, for people.
+    fn texts(self) -> (&'static str, &'static str) {
         match self {
-            Self::Ok => "200 OK",
-            Self::BadRequest => "400 Bad Request",
-            Self::NotFound => "404 Not Found",
-            Self::MethodNotAllowed => "405 Method Not Allowed",
-            Self::HeadTooLong => "431 Request Header Fields Too Large",
-            Self::Unavailable => "503 Service Unavailable",
-        }
-    }
-
-    /// The body, for people.
-    fn words(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::BadRequest => "this is no HTTP request",
-            Self::NotFound => "there is nothing at this path",
-            Self::MethodNotAllowed => "only GET and HEAD are answered",
-            Self::HeadTooLong => "the request line and headers are too long",
-            Self::Unavailable => "not now",
-        }
-    }
-
-    /// Headers that go with it (RFC 9110, 15.5.6: a 405 lists what is allowed).
-    fn headers(self) -> &'static str {
-        match self {
-            Self::MethodNotAllowed => "Allow: GET, HEAD\r\n",
-            _ => "",
+            Self::Ok => ("200 OK", "ok"),
+            Self::BadRequest => ("400 Bad Request", "this is no HTTP request"),
+            Self::NotFound => ("404 Not Found", "there is nothing at this path"),
+            Self::MethodNotAllowed => ("405 Method Not Allowed", "only GET and HEAD are answered"),
+            Self::HeadTooLong => {
+                ("431 Request Header Fields Too Large", "the request line and headers are too long")
+            }
+            Self::Unavailable => ("503 Service Unavailable", "not now"),
         }
     }
 }
@@ -125,7 +108,7 @@ pub(super) const SERVER: &str = "Server: k8s-spot-handler";
 impl PageResponse {
     /// This status, with its text.
     pub(super) fn of(status: PageStatus) -> Self {
-        Self::words(status, status.words())
+        Self::words(status, status.texts().1)
     }
 
     /// This status, with one line of text.
@@ -141,12 +124,14 @@ impl PageResponse {
     /// As it is sent; without its body for HEAD.
     pub(super) fn into_bytes(self, with_body: bool) -> Vec<u8> {
         let Self { status, content_type, mut body } = self;
+        // RFC 9110, 15.5.6: a 405 lists what is allowed.
+        let allow =
+            if status == PageStatus::MethodNotAllowed { "Allow: GET, HEAD\r\n" } else { "" };
         let head = format!(
-            "HTTP/1.1 {}\r\n{SERVER}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n{}Connection: \
+            "HTTP/1.1 {}\r\n{SERVER}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n{allow}Connection: \
              close\r\n\r\n",
-            status.line(),
-            body.len(),
-            status.headers()
+            status.texts().0,
+            body.len()
         );
         if !with_body {
             return head.into_bytes();

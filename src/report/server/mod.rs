@@ -226,14 +226,6 @@ struct Serving<P> {
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
-/// Which sockets are ready, in order.
-#[derive(Default)]
-struct Ready {
-    /// Empty while no connection is accepted.
-    listeners: Vec<bool>,
-    connections: Vec<bool>,
-}
-
 /// How long no connection is accepted after the system has run out of descriptors or memory. Until there
 /// are some, `accept` would fail again at once.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -245,11 +237,11 @@ impl<P: PageContent> Serving<P> {
             (self.tell)(fact);
         }
         loop {
-            let ready = self.wait();
+            let (listeners, connections) = self.wait();
             // Existing connections first: a new one may take their place.
-            self.answer(&ready.connections);
+            self.answer(&connections);
             self.connections.expire(self.clock.now());
-            self.accept(&ready.listeners);
+            self.accept(&listeners);
             self.try_again();
         }
     }
@@ -275,8 +267,9 @@ impl<P: PageContent> Serving<P> {
         self.next_try = now + self.pause;
     }
 
-    /// Waits for the next event; without a time-out, if nothing is under way.
-    fn wait(&self) -> Ready {
+    /// Waits for the next event; without a time-out, if nothing is under way. Returns which listeners are ready
+    /// (none while no connection is accepted), and which connections, in order.
+    fn wait(&self) -> (Vec<bool>, Vec<bool>) {
         let now = self.clock.now();
         let is_open = self.closed_until <= now;
         let reopens = (!is_open).then_some(self.closed_until);
@@ -300,15 +293,13 @@ impl<P: PageContent> Serving<P> {
                 let mut listeners: Vec<bool> =
                     sockets.iter().map(|socket| !socket.revents().is_empty()).collect();
                 let connections = listeners.split_off(open);
-                Ready { listeners, connections }
+                return (listeners, connections);
             }
-            Err(Errno::INTR) => Ready::default(),
-            Err(_) => {
-                // No memory. It would fail again at once.
-                self.clock.sleep_until(now + PAUSE);
-                Ready::default()
-            }
+            Err(Errno::INTR) => {}
+            // No memory. It would fail again at once.
+            Err(_) => self.clock.sleep_until(now + PAUSE),
         }
+        (Vec::new(), Vec::new())
     }
 
     /// Advances the connections that are ready.

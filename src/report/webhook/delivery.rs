@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::drain::ask::PodRef;
-use crate::drain::progress::Progress;
+use crate::drain::progress::DrainProgress;
 use crate::http::pool::STACK;
 use crate::kube::client::Client;
 use crate::kube::nodes::Profile;
@@ -25,7 +25,7 @@ use crate::report::fact::{Channel, Fact};
 use crate::report::queue::{Next, ReportQueue};
 use crate::report::webhook::message::{About, Message, Milestone};
 use crate::report::webhook::outcome::PostOutcome;
-use crate::report::webhook::post::{Target, post};
+use crate::report::webhook::post::{PostTarget, post};
 use crate::webhook::destination::Destination;
 use crate::webhook::headers::Headers;
 
@@ -168,7 +168,7 @@ impl Delivery {
                 let about = self.about(envelope, notice, *basis);
                 Some(Message::node_marked(&about, fact.level(), at))
             }
-            (Milestone::Listed, Fact::Drain(Progress::Listed { to_go, .. })) => {
+            (Milestone::Listed, Fact::Drain(DrainProgress::Listed { to_go, .. })) => {
                 self.pods = names(to_go);
                 None
             }
@@ -198,7 +198,7 @@ impl Delivery {
         self.pods.clear();
         if let Next::Item(queued) = self.queue.wait_for(LIST_WAIT) {
             match &queued.envelope.fact {
-                Fact::Drain(Progress::Listed { to_go, .. }) => self.pods = names(to_go),
+                Fact::Drain(DrainProgress::Listed { to_go, .. }) => self.pods = names(to_go),
                 _ => self.next = Some(queued),
             }
         }
@@ -273,7 +273,7 @@ impl Delivery {
         }
         let body = form.body(message);
         let url = url.read()?;
-        let target = Target {
+        let target = PostTarget {
             proxy: proxies.of(&url)?.cloned(),
             url,
             roots: roots.clone(),

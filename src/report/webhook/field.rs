@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use crate::json::{Object, list, text};
+use crate::level::Level;
 use crate::moment::WallTime;
 use crate::notice::Kind;
-use crate::remark::Level;
 use crate::report::webhook::message::Message;
 use crate::webhook::field::{Field, Part};
 use crate::webhook::template::Template;

@@ -6,39 +6,39 @@
 use std::fmt;
 
 use crate::json::{Object, list};
+use crate::level::Level;
 use crate::notice::Kind;
-use crate::remark::Level;
 use crate::report::webhook::field::severity;
-use crate::report::webhook::message::{Message, Stage};
+use crate::report::webhook::message::{Message, MessageStage};
 use crate::webhook::field::{PARTS, Part};
 use crate::webhook::form::{Form, RoutingKey};
 use crate::webhook::template::JSON;
 
 /// What is posted.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Body {
+pub struct MessageBody {
     /// What it is, unless the operator's headers say something else.
     pub content_type: &'static str,
     /// The whole of it.
     pub text: String,
 }
 
-impl fmt::Debug for Body {
+impl fmt::Debug for MessageBody {
     /// How long it is: a key may be in it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Body({}, {} bytes)", self.content_type, self.text.len())
+        write!(f, "MessageBody({}, {} bytes)", self.content_type, self.text.len())
     }
 }
 
 impl Form {
-    /// Whether it has a place for this stage. An alert for a node that is only marked would have nobody
+    /// Whether it has a place for this stage. An alert for a node that is only marked would have no event
     /// to resolve it.
-    pub fn takes(&self, stage: Stage) -> bool {
-        !(matches!(self, Self::PagerDuty { .. }) && stage == Stage::NodeMarked)
+    pub fn takes(&self, stage: MessageStage) -> bool {
+        !(matches!(self, Self::PagerDuty { .. }) && stage == MessageStage::NodeMarked)
     }
 
     /// The message in this form.
-    pub fn body(&self, message: &Message) -> Body {
+    pub fn body(&self, message: &Message) -> MessageBody {
         let (content_type, text) = match self {
             Self::Template(template) => (template.content_type(), template.fill(message)),
             Self::Slack { channel } => (JSON, slack(message, channel.as_deref())),
@@ -50,12 +50,13 @@ impl Form {
             Self::Sematext => (JSON, sematext(message)),
             Self::Json => (JSON, everything(message)),
         };
-        Body { content_type, text }
+        MessageBody { content_type, text }
     }
 }
 
 fn slack(message: &Message, channel: Option<&str>) -> String {
-    let escaped = said(message).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let escaped =
+        whole_text(message).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     let json = Object::new().text("text", &escaped);
     match channel {
         Some(channel) => json.text("channel", channel).end(),
@@ -64,7 +65,7 @@ fn slack(message: &Message, channel: Option<&str>) -> String {
 }
 
 fn google_chat(message: &Message) -> String {
-    let text = said(message).replace('<', "‹").replace('>', "›");
+    let text = whole_text(message).replace('<', "‹").replace('>', "›");
     Object::new().text("text", &text).end()
 }
 
@@ -87,7 +88,7 @@ fn teams(message: &Message) -> String {
     // It is Markdown there, in which one line break is none.
     let words = Object::new()
         .text("type", "TextBlock")
-        .text("text", &told(message).replace('\n', "\n\n"))
+        .text("text", &sentences(message).replace('\n', "\n\n"))
         .json("wrap", "true");
     let facts =
         Object::new().text("type", "FactSet").json("facts", &list(&facts.collect::<Vec<_>>()));
@@ -116,7 +117,7 @@ fn discord(message: &Message) -> String {
         Level::Error => "13574702",
     };
     let embed = Object::new()
-        .text("description", &told(message))
+        .text("description", &sentences(message))
         .json("color", color)
         .json("fields", &list(&fields.collect::<Vec<_>>()))
         .text("timestamp", &message.time.to_string());
@@ -128,7 +129,7 @@ fn discord(message: &Message) -> String {
 }
 
 fn pager_duty(message: &Message, RoutingKey(routing_key): &RoutingKey) -> String {
-    let resolves = message.stage == Stage::DrainEnds { clean: true };
+    let resolves = message.stage == MessageStage::DrainEnds { clean: true };
     let event = Object::new()
         .text("routing_key", routing_key)
         .text("event_action", if resolves { "resolve" } else { "trigger" })
@@ -137,7 +138,7 @@ fn pager_duty(message: &Message, RoutingKey(routing_key): &RoutingKey) -> String
         return event.end();
     }
     let payload = Object::new()
-        .text("summary", &cut(&said(message).replace('\n', " "), 1024, char::len_utf16))
+        .text("summary", &cut(&whole_text(message).replace('\n', " "), 1024, char::len_utf16))
         .text("source", &line(&message.node_name))
         .text("severity", severity(message.severity))
         .text("timestamp", &message.time.to_string())
@@ -156,7 +157,7 @@ fn dedup_key(message: &Message) -> String {
     if short == key { key } else { format!("{short}{:016x}", fingerprint(&key)) }
 }
 
-/// FNV-1a: a number that differs where texts differ, for keys that are too long to be told whole.
+/// FNV-1a: a number that differs where texts differ, for keys that are too long to be sent whole.
 fn fingerprint(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -164,7 +165,7 @@ fn fingerprint(text: &str) -> u64 {
 }
 
 fn wechat(message: &Message) -> String {
-    let content = cut(&said(message), 2048, char::len_utf8);
+    let content = cut(&whole_text(message), 2048, char::len_utf8);
     let text = Object::new().text("content", &content).end();
     Object::new().text("msgtype", "text").json("text", &text).end()
 }
@@ -178,7 +179,7 @@ fn sematext(message: &Message) -> String {
     };
     Object::new()
         .text("title", &line(&title(message)))
-        .text("message", &said(message))
+        .text("message", &whole_text(message))
         .text("type", kind)
         .text("host", &line(&message.node_name))
         .text("severity", severity(message.severity))
@@ -222,20 +223,20 @@ fn headline(message: &Message) -> String {
 }
 
 /// What has happened, cut; at the beginning, what the notice says, too.
-fn told(message: &Message) -> String {
+fn sentences(message: &Message) -> String {
     let Message { description, summary, .. } = message;
-    let told = match message.stage {
-        Stage::NodeMarked | Stage::DrainBegins if !description.is_empty() => {
+    let text = match message.stage {
+        MessageStage::NodeMarked | MessageStage::DrainBegins if !description.is_empty() => {
             format!("{summary}\n{description}")
         }
         _ => summary.clone(),
     };
-    cut(&told, SENTENCES, char::len_utf16)
+    cut(&text, SENTENCES, char::len_utf16)
 }
 
 /// The whole message in words, for those who show nothing but that.
-fn said(message: &Message) -> String {
-    format!("{}\n{}", line(&headline(message)), told(message))
+fn whole_text(message: &Message) -> String {
+    format!("{}\n{}", line(&headline(message)), sentences(message))
 }
 
 /// What is known besides, each with a short name.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::drain::progress::Progress;
+use crate::drain::progress::DrainProgress;
 use crate::drain::verdict::{Outcome, Verdict};
 use crate::instance::Instance;
 use crate::moment::WallTime;
@@ -35,7 +35,7 @@ pub(super) fn milestones(envelope: &Envelope) -> &'static [Milestone] {
         // Until then it may turn out that an earlier process has drained the node.
         (Fact::DrainBegins(_), Some(_)) => &[Milestone::Begins],
         (Fact::TakenOver { .. }, Some(true)) => &[Milestone::TakenOver],
-        (Fact::Drain(Progress::Listed { .. }), _) => &[Milestone::Listed],
+        (Fact::Drain(DrainProgress::Listed { .. }), _) => &[Milestone::Listed],
         (Fact::NoticeMarks { .. }, _) => &[Milestone::Marked],
         // A drain that cannot begin has an end all the same.
         (Fact::Verdict(..), Some(false)) => &[Milestone::Begins, Milestone::Ends],
@@ -48,7 +48,7 @@ pub(super) fn milestones(envelope: &Envelope) -> &'static [Milestone] {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// What has happened.
-    pub stage: Stage,
+    pub stage: MessageStage,
     /// The level of the fact.
     pub severity: Level,
     /// What the notice is about.
@@ -75,7 +75,7 @@ pub struct Message {
     pub outcomes: Vec<(&'static str, usize)>,
     /// The node's instance.
     pub instance: Instance,
-    /// When the cloud acts, or when it gave its recommendation, if it said so.
+    /// When the cloud acts, or when it gave its recommendation, if that is stated.
     pub start_time: Option<WallTime>,
     /// When planned maintenance is to be over, if the cloud says so.
     pub end_time: Option<WallTime>,
@@ -87,7 +87,7 @@ pub struct Message {
 
 /// What has happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub enum MessageStage {
     /// The node is to be marked, and its pods are left alone.
     NodeMarked,
     /// A drain begins.
@@ -99,7 +99,7 @@ pub enum Stage {
     },
 }
 
-impl Stage {
+impl MessageStage {
     /// The word for it in messages.
     pub fn name(self) -> &'static str {
         match self {
@@ -139,14 +139,14 @@ impl Message {
             about.node_name,
             if about.dry { "; this is a dry run, and nothing is marked" } else { "" }
         );
-        Self::new(about, Stage::NodeMarked, level, summary, now)
+        Self::new(about, MessageStage::NodeMarked, level, summary, now)
     }
 
     /// That the drain begins, and which pods are to go, each as `namespace/name`, as far as they are known.
     pub fn drain_begins(about: &About, pods: Vec<String>, now: WallTime) -> Self {
         let which = if about.dry { "dry run" } else { "drain" };
         let summary = format!("The {which} of {} begins.", about.node_name);
-        Self { pods, ..Self::new(about, Stage::DrainBegins, Level::Warn, summary, now) }
+        Self { pods, ..Self::new(about, MessageStage::DrainBegins, Level::Warn, summary, now) }
     }
 
     /// That another notice has taken over the drain under way.
@@ -157,7 +157,7 @@ impl Message {
 
     /// What has become of the pods.
     pub fn drain_ends(about: &About, occasion: Occasion, verdict: &Verdict, now: WallTime) -> Self {
-        let stage = Stage::DrainEnds { clean: occasion.is_success(verdict) };
+        let stage = MessageStage::DrainEnds { clean: occasion.is_success(verdict) };
         let outcomes = verdict.counts();
         let ended = has_ended(occasion, verdict, &about.node_name);
         let summary = format!("{ended}: {}.", Summary(verdict));
@@ -169,7 +169,13 @@ impl Message {
         }
     }
 
-    fn new(about: &About, stage: Stage, severity: Level, summary: String, now: WallTime) -> Self {
+    fn new(
+        about: &About,
+        stage: MessageStage,
+        severity: Level,
+        summary: String,
+        now: WallTime,
+    ) -> Self {
         let notice = &about.notice;
         let provider_id = about.provider_id.clone().or_else(|| about.instance.provider_id());
         Self {
@@ -353,7 +359,7 @@ mod tests {
              1 still there in 33.9 s."
         );
         assert_eq!(message.pods, ["shop/a", "shop/b", "shop/c"]);
-        assert_eq!(message.stage, Stage::DrainEnds { clean: false });
+        assert_eq!(message.stage, MessageStage::DrainEnds { clean: false });
         assert_eq!(message.severity, Level::Error);
     }
 
@@ -367,7 +373,7 @@ mod tests {
              list of pods was not read to its end, there may be more; 2 more could not be read and are \
              not in this table."
         );
-        assert_eq!(message.stage, Stage::DrainEnds { clean: false });
+        assert_eq!(message.stage, MessageStage::DrainEnds { clean: false });
     }
 
     #[test]
@@ -396,7 +402,7 @@ mod tests {
             let message = ends(occasion, &verdict(Vec::new()));
             assert_eq!(
                 (message.severity, message.stage),
-                (Level::Error, Stage::DrainEnds { clean: false })
+                (Level::Error, MessageStage::DrainEnds { clean: false })
             );
         }
     }

@@ -11,7 +11,7 @@ use crate::http::error::{Cause, Error, Party, Role};
 use crate::http::protocol::{BodyLimit, Request, USER_AGENT};
 use crate::moment::Moment;
 use crate::report::webhook::outcome::{PostReply, RetryAfter};
-use crate::webhook::destination::Roots;
+use crate::webhook::destination::WebhookRoots;
 use crate::webhook::headers::Headers;
 use crate::webhook::proxy::ProxyUrl;
 use crate::webhook::url::{Security, WebhookUrl};
@@ -25,13 +25,13 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A webhook as the settings describe it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub struct PostTarget {
     /// Where messages go.
     pub url: WebhookUrl,
     /// Through whom; `None`: directly.
     pub proxy: Option<ProxyUrl>,
     /// Whose certificates are believed, where the URL is one of https.
-    pub roots: Roots,
+    pub roots: WebhookRoots,
     /// What goes with each message, its content type included.
     pub headers: Headers,
 }
@@ -42,7 +42,7 @@ pub struct Target {
 /// # Errors
 /// There is no response.
 pub fn post(
-    target: &Target,
+    target: &PostTarget,
     message: &str,
     timeout: Duration,
     clock: Clock,
@@ -63,7 +63,7 @@ pub fn post(
 ///
 /// # Errors
 /// Nothing was.
-pub fn reach(target: &Target, timeout: Duration, clock: Clock) -> Result<&'static str, Error> {
+pub fn reach(target: &PostTarget, timeout: Duration, clock: Clock) -> Result<&'static str, Error> {
     Attempt::new(target, timeout, clock).open()?;
     Ok(match (target.url.security(), &target.proxy) {
         (Security::Tls, None) => "reached, and its certificate is trusted",
@@ -74,7 +74,7 @@ pub fn reach(target: &Target, timeout: Duration, clock: Clock) -> Result<&'stati
 }
 
 struct Attempt<'a> {
-    target: &'a Target,
+    target: &'a PostTarget,
     clock: Clock,
     timeout: Duration,
     until: Moment,
@@ -83,7 +83,7 @@ struct Attempt<'a> {
 }
 
 impl<'a> Attempt<'a> {
-    fn new(target: &'a Target, timeout: Duration, clock: Clock) -> Self {
+    fn new(target: &'a PostTarget, timeout: Duration, clock: Clock) -> Self {
         let party = |role, address| Party { role, address };
         let server = party(Role::Webhook, target.url.server().clone());
         let proxy = target.proxy.as_ref();
@@ -150,7 +150,7 @@ impl<'a> Attempt<'a> {
     }
 
     fn request(&self, message: &str) -> Request {
-        let Target { url, proxy, headers: own, .. } = self.target;
+        let PostTarget { url, proxy, headers: own, .. } = self.target;
         let mut headers = vec![(header::USER_AGENT, USER_AGENT), (header::CONNECTION, CLOSE)];
         let target = match (url.security(), proxy) {
             (Security::Plain, Some(proxy)) => {

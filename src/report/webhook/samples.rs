@@ -13,7 +13,7 @@ use crate::moment::WallTime;
 use crate::notice::{Action, Kind, Notice, NoticeId, When};
 use crate::plan::kinds::Basis;
 use crate::report::fact::Level;
-use crate::report::webhook::message::{About, Message, Stage};
+use crate::report::webhook::message::{About, Message, MessageStage};
 
 pub(super) fn wall(text: &str) -> WallTime {
     WallTime::parse(text).unwrap()
@@ -62,7 +62,7 @@ pub(super) fn begins() -> Message {
 /// The same drain at its end, with one pod left.
 pub(super) fn ends() -> Message {
     Message {
-        stage: Stage::DrainEnds { clean: false },
+        stage: MessageStage::DrainEnds { clean: false },
         severity: Level::Error,
         pods: vec!["shop/web-1".into(), "shop/web-2".into(), "shop/db-0".into()],
         outcomes: vec![("evicted", 2), ("still there", 1)],
@@ -128,9 +128,9 @@ pub(super) fn awkward() -> impl Strategy<Value = String> {
 pub(super) fn messages() -> impl Strategy<Value = Message> {
     let what = (
         prop_oneof![
-            Just(Stage::NodeMarked),
-            Just(Stage::DrainBegins),
-            any::<bool>().prop_map(|clean| Stage::DrainEnds { clean })
+            Just(MessageStage::NodeMarked),
+            Just(MessageStage::DrainBegins),
+            any::<bool>().prop_map(|clean| MessageStage::DrainEnds { clean })
         ],
         select(vec![Level::Info, Level::Warn, Level::Error]),
         select(Kind::ALL.to_vec()),

@@ -8,8 +8,8 @@ use crate::http::address::Address;
 use crate::http::error::{Cause, Error, Party, Role};
 use crate::http::stand_in::{Folder, Identity, LONG, Peer, SHORT, deaf_address, listen};
 use crate::report::webhook::outcome::{PostReply, RetryAfter};
-use crate::report::webhook::post::{Target, post};
-use crate::webhook::destination::{Content, Roots, ValueOrFile};
+use crate::report::webhook::post::{PostTarget, post};
+use crate::webhook::destination::{Content, ValueOrFile, WebhookRoots};
 use crate::webhook::headers::Headers;
 use crate::webhook::proxy::{NoProxy, Proxies, ProxyUrl};
 use crate::webhook::url::WebhookUrl;
@@ -23,31 +23,36 @@ const NO_CONTENT: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
 
 const DELIVERED: Result<PostReply, Error> = Ok(PostReply { status: 204, retry_after: None });
 
-fn target(scheme: &str, host: &str, port: u16) -> Target {
+fn target(scheme: &str, host: &str, port: u16) -> PostTarget {
     let headers = r#"{"Content-Type":"application/json","Authorization":"Bearer geheim"}"#;
     let headers = Headers::parse(headers).unwrap();
     let url = format!("{scheme}://{host}:{port}/services/geheim?key=geheim");
-    Target { url: WebhookUrl::parse(&url).unwrap(), proxy: None, roots: Roots::Public, headers }
+    PostTarget {
+        url: WebhookUrl::parse(&url).unwrap(),
+        proxy: None,
+        roots: WebhookRoots::Public,
+        headers,
+    }
 }
 
-fn plain(port: u16) -> Target {
+fn plain(port: u16) -> PostTarget {
     target("http", "127.0.0.1", port)
 }
 
 /// A server over TLS, and a folder with the CA that vouches for it.
-fn secure(port: u16) -> (Target, Folder) {
+fn secure(port: u16) -> (PostTarget, Folder) {
     let folder = Folder::new();
     let file = folder.put("ca.crt", Identity::shared().authority.as_bytes());
-    (Target { roots: Roots::File(file), ..target("https", "127.0.0.1", port) }, folder)
+    (PostTarget { roots: WebhookRoots::File(file), ..target("https", "127.0.0.1", port) }, folder)
 }
 
-fn by_proxy(target: Target, port: u16) -> Target {
+fn by_proxy(target: PostTarget, port: u16) -> PostTarget {
     let proxy = format!("http://user:geheim@127.0.0.1:{port}");
-    Target { proxy: Some(ProxyUrl::parse(&proxy).unwrap()), ..target }
+    PostTarget { proxy: Some(ProxyUrl::parse(&proxy).unwrap()), ..target }
 }
 
 /// What posting comes to; whatever it is, no secret is in its words.
-fn posted(target: &Target, patience: Duration) -> Result<PostReply, Error> {
+fn posted(target: &PostTarget, patience: Duration) -> Result<PostReply, Error> {
     let result = post(target, MESSAGE, patience, Clock::start());
     let words = match &result {
         Ok(reply) => format!("{reply:?} {target:?}"),
@@ -139,7 +144,7 @@ fn over_tls_nobody_else_is_believed() {
 
     let theirs = Identity::for_names(&["127.0.0.1"]).authority;
     let file = folder.put("theirs.crt", theirs.as_bytes());
-    target.roots = Roots::File(file.clone());
+    target.roots = WebhookRoots::File(file.clone());
     let result = posted(&target, LONG);
     let by = format!("a CA in {}", file.display());
     assert_eq!(result, Err(Cause::Untrusted(by).with(&server(port))));
@@ -151,7 +156,7 @@ fn over_tls_nobody_else_is_believed() {
         )
     );
 
-    target.roots = Roots::Public;
+    target.roots = WebhookRoots::Public;
     let result = posted(&target, LONG);
     assert_eq!(
         words(result),
@@ -167,7 +172,7 @@ fn over_tls_nobody_else_is_believed() {
 fn a_ca_file_that_cannot_be_used_is_named() {
     let (mut target, folder) = secure(deaf_address().port());
     let mut with = |file: PathBuf| {
-        target.roots = Roots::File(file);
+        target.roots = WebhookRoots::File(file);
         words(posted(&target, LONG))
     };
     let missing = folder.file("missing.crt");
@@ -188,7 +193,7 @@ fn the_certificate_must_be_for_the_host_of_the_url() {
     let other = Identity::for_names(&["hooks.example"]);
     let (port, _requests) = answering(Some(&other), NO_CONTENT);
     let (mut target, folder) = secure(port);
-    target.roots = Roots::File(folder.put("other.crt", other.authority.as_bytes()));
+    target.roots = WebhookRoots::File(folder.put("other.crt", other.authority.as_bytes()));
     assert_eq!(
         words(posted(&target, LONG)),
         format!(
@@ -241,7 +246,7 @@ fn through_a_proxy_tls_reaches_from_end_to_end() {
     let file = folder.put("ca.crt", identity.authority.as_bytes());
     // Nobody but the proxy has to know where that name leads.
     let mut target = by_proxy(target("https", "hooks.example", 443), between);
-    target.roots = Roots::File(file);
+    target.roots = WebhookRoots::File(file);
     assert_eq!(posted(&target, LONG), DELIVERED);
 
     let (line, headers, body) = taken_apart(&connects.recv().unwrap());
@@ -300,7 +305,7 @@ fn the_environments_proxy_is_taken_for_whom_it_is() {
         let proxies = Proxies::by_scheme(None, proxy, NoProxy::parse(no_proxy));
         let url = ValueOrFile::<WebhookUrl>::File(file.clone()).read().unwrap();
         let proxy = proxies.of(&url).unwrap().cloned();
-        posted(&Target { url, proxy, ..plain(between) }, LONG)
+        posted(&PostTarget { url, proxy, ..plain(between) }, LONG)
     };
     assert_eq!(posted_with("other.example"), DELIVERED);
     let (line, ..) = taken_apart(&requests.recv().unwrap());

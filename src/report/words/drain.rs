@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use crate::drain::ask::Grace;
 use crate::drain::pod::Exempt;
-use crate::drain::progress::Progress;
+use crate::drain::progress::DrainProgress;
 use crate::drain::verdict::{Certainty, EndedBy, Failed, Obstacle, Outcome, Reason, Verdict};
 
 /// Seconds by which a grace may be cut without mention.
 const SLIGHT_CUT: u32 = 5;
 
-impl fmt::Display for Progress {
+impl fmt::Display for DrainProgress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Listed { to_go, left_alone } => {

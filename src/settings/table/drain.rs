@@ -10,7 +10,7 @@ use crate::kube::server::ServerUrl;
 use crate::node::{RebalanceMark, TaintEffect};
 use crate::settings::table::{A_FILE, A_PORT, BY_HAND, DECIDES, Group, Secret, store, try_store};
 use crate::settings::value::{
-    any_path, duration, host, label, lead_times, one_of, output, path, pod_grace, seconds,
+    any_path, duration, host, label, lead_times, one_of, output, path, pod_grace, port, seconds,
     subdomain, truth, within,
 };
 use crate::source::url::{MetadataUrl, NoticeUrl};
@@ -33,13 +33,13 @@ pub(super) const WHO: Group = Group {
             .takes("NAME", A_SUBDOMAIN)
             .unset("that of its own pod: from the token's claims, else the pod is read")
             .help("the node that is drained: its own; one of NODE_NAME and POD_NAME is needed")
-            .read(|v, text| store(&mut v.node_name, subdomain(text))),
+            .read(|v, t| store(&mut v.node_name, subdomain(t))),
         DECIDES
             .named("pod-name", "POD_NAME")
             .takes("NAME", A_SUBDOMAIN)
             .unset("from the token's claims, if NODE_NAME is set; else it is needed")
             .help("this process's own pod: it is never evicted")
-            .read(|v, text| store(&mut v.pod_name, subdomain(text))),
+            .read(|v, t| store(&mut v.pod_name, subdomain(t))),
         DECIDES
             .named("namespace", "NAMESPACE")
             .or_flags(&["pod-namespace"])
@@ -47,7 +47,7 @@ pub(super) const WHO: Group = Group {
             .takes("NAME", "the name of a namespace: at most 63 of a-z, 0-9 and -")
             .unset("from the token's claims")
             .help("the namespace of this process's own pod")
-            .read(|v, text| store(&mut v.namespace, label(text))),
+            .read(|v, t| store(&mut v.namespace, label(t))),
     ],
 };
 
@@ -64,7 +64,7 @@ pub(super) const CLOUD: Group = Group {
             .default("http://169.254.169.254")
             .help("where the EC2 instance metadata service is")
             .secret(Secret::Query)
-            .read(|v, text| store(&mut v.metadata_url, MetadataUrl::parse(text).ok())),
+            .read(|v, t| store(&mut v.metadata_url, MetadataUrl::parse(t))),
         DECIDES
             .named("notice-url", "NOTICE_URL")
             .takes(
@@ -75,20 +75,18 @@ pub(super) const CLOUD: Group = Group {
             .unset("not polled")
             .help("polled too; status 200 with an action document or a bare time is a notice")
             .secret(Secret::Query)
-            .read(|v, text| store(&mut v.notice_url, NoticeUrl::parse(text).ok())),
+            .read(|v, t| store(&mut v.notice_url, NoticeUrl::parse(t))),
         DECIDES
             .named("poll-interval", "POLL_INTERVAL")
             .takes("DURATION", "a duration from 1s to 1h; a bare number is seconds")
             .default("1s")
             .help("how often the metadata service is asked")
-            .read(|v, text| {
-                store(&mut v.poll_interval, within(A_SECOND_TO_AN_HOUR, seconds(text)))
-            }),
+            .read(|v, t| store(&mut v.poll_interval, within(A_SECOND_TO_AN_HOUR, seconds(t)))),
         DECIDES
             .named("imds-v1-fallback", "IMDS_V1_FALLBACK")
             .default("true")
             .help("ask without a token where the metadata service plainly offers no IMDSv2")
-            .read(|v, text| store(&mut v.imds_v1_fallback, truth(text))),
+            .read(|v, t| store(&mut v.imds_v1_fallback, truth(t))),
     ],
 };
 
@@ -99,35 +97,35 @@ pub(super) const NOTICES: Group = Group {
             .named("enable-spot-interruption-draining", "ENABLE_SPOT_INTERRUPTION_DRAINING")
             .default("true")
             .help("watch for spot interruptions, and drain the node for one")
-            .read(|v, text| store(&mut v.enable_spot_interruption_draining, truth(text))),
+            .read(|v, t| store(&mut v.enable_spot_interruption_draining, truth(t))),
         DECIDES
             .named("enable-scheduled-event-draining", "ENABLE_SCHEDULED_EVENT_DRAINING")
             .default("true")
             .help("watch for scheduled maintenance events, and drain the node before one")
-            .read(|v, text| store(&mut v.enable_scheduled_event_draining, truth(text))),
+            .read(|v, t| store(&mut v.enable_scheduled_event_draining, truth(t))),
         DECIDES
             .named("enable-rebalance-monitoring", "ENABLE_REBALANCE_MONITORING")
             .help("watch for rebalance recommendations, and mark the node for one")
-            .read(|v, text| store(&mut v.enable_rebalance_monitoring, truth(text))),
+            .read(|v, t| store(&mut v.enable_rebalance_monitoring, truth(t))),
         DECIDES
             .named("enable-rebalance-draining", "ENABLE_REBALANCE_DRAINING")
             .help(
                 "watch for rebalance recommendations, and drain the node for one; wins over \
              monitoring",
             )
-            .read(|v, text| store(&mut v.enable_rebalance_draining, truth(text))),
+            .read(|v, t| store(&mut v.enable_rebalance_draining, truth(t))),
         DECIDES
             .named("enable-asg-lifecycle-draining", "ENABLE_ASG_LIFECYCLE_DRAINING")
             .help("watch the Auto Scaling target state, and drain the node when it is Terminated")
-            .read(|v, text| store(&mut v.enable_asg_lifecycle_draining, truth(text))),
+            .read(|v, t| store(&mut v.enable_asg_lifecycle_draining, truth(t))),
         DECIDES
             .named("cordon-only", "CORDON_ONLY")
             .help("mark the node and evict nobody, whatever the notice")
-            .read(|v, text| store(&mut v.cordon_only, truth(text))),
+            .read(|v, t| store(&mut v.cordon_only, truth(t))),
         DECIDES
             .named("dry-run", "DRY_RUN")
             .help("write nothing: evictions are asked for, not done")
-            .read(|v, text| store(&mut v.dry_run, truth(text))),
+            .read(|v, t| store(&mut v.dry_run, truth(t))),
         DECIDES
             .named("node-termination-grace-period", "NODE_TERMINATION_GRACE_PERIOD")
             .takes("DURATION", "a duration from 1s to 168h; a bare number is seconds")
@@ -136,11 +134,8 @@ pub(super) const NOTICES: Group = Group {
                 "the time a drain has after a notice that states no usable time; unless it is 120, \
              also the lead time of maintenance that MAINTENANCE_LEAD_TIMES does not name",
             )
-            .read(|v, text| {
-                store(
-                    &mut v.node_termination_grace_period,
-                    within(A_SECOND_TO_A_WEEK, seconds(text)),
-                )
+            .read(|v, t| {
+                store(&mut v.node_termination_grace_period, within(A_SECOND_TO_A_WEEK, seconds(t)))
             }),
         DECIDES
             .named("maintenance-lead-times", "MAINTENANCE_LEAD_TIMES")
@@ -157,15 +152,13 @@ pub(super) const NOTICES: Group = Group {
                 "how long before scheduled maintenance the drain begins; a code that is not named \
                    keeps its default",
             )
-            .read(|v, text| try_store(&mut v.maintenance_lead_times, lead_times(text))),
+            .read(|v, t| try_store(&mut v.maintenance_lead_times, lead_times(t))),
         DECIDES
             .named("rebalance-patience", "REBALANCE_PATIENCE")
             .takes("DURATION", "a duration with its unit from 1m to 168h, such as 30m")
             .default("30m")
             .help("how long a rebalance drain goes on; it never overrides a budget")
-            .read(|v, text| {
-                store(&mut v.rebalance_patience, within(A_MINUTE_TO_A_WEEK, duration(text)))
-            }),
+            .read(|v, t| store(&mut v.rebalance_patience, within(A_MINUTE_TO_A_WEEK, duration(t)))),
         DECIDES
             .named("asg-lifecycle-window", "ASG_LIFECYCLE_WINDOW")
             .takes("DURATION", "a duration with its unit from 1s to 168h, such as 25m")
@@ -174,8 +167,8 @@ pub(super) const NOTICES: Group = Group {
                 "the time a drain has from when Terminated is first seen: the time-out of the \
                    life-cycle hook, which no metadata service tells, less a margin",
             )
-            .read(|v, text| {
-                store(&mut v.asg_lifecycle_window, within(A_SECOND_TO_A_WEEK, duration(text)))
+            .read(|v, t| {
+                store(&mut v.asg_lifecycle_window, within(A_SECOND_TO_A_WEEK, duration(t)))
             }),
     ],
 };
@@ -186,41 +179,39 @@ pub(super) const MARKS: Group = Group {
         DECIDES
             .named("taint-node", "TAINT_NODE")
             .help("besides the cordon, set a taint that names the notice")
-            .read(|v, text| store(&mut v.taint_node, truth(text))),
+            .read(|v, t| store(&mut v.taint_node, truth(t))),
         DECIDES
             .named("taint-effect", "TAINT_EFFECT")
             .takes("EFFECT", "NoSchedule, PreferNoSchedule or NoExecute")
             .default("NoSchedule")
             .help("the effect of that taint; NoExecute ends pods past their budgets")
-            .read(|v, text| {
+            .read(|v, t| {
                 let words = [
                     ("NoSchedule", TaintEffect::NoSchedule),
                     ("PreferNoSchedule", TaintEffect::PreferNoSchedule),
                     ("NoExecute", TaintEffect::NoExecute),
                 ];
-                store(&mut v.taint_effect, one_of(text, words))
+                store(&mut v.taint_effect, one_of(t, words))
             }),
         DECIDES
             .named("exclude-from-load-balancers", "EXCLUDE_FROM_LOAD_BALANCERS")
             .help("set the label that takes the node out of external load balancers")
-            .read(|v, text| store(&mut v.exclude_from_load_balancers, truth(text))),
+            .read(|v, t| store(&mut v.exclude_from_load_balancers, truth(t))),
         DECIDES
             .named("load-balancer-hold", "LOAD_BALANCER_HOLD")
             .takes("DURATION", "a duration with its unit from 0s to 1h, such as 15s")
             .default("0s")
             .help("how long the first eviction waits after that label; the deadline stays")
-            .read(|v, text| {
-                store(&mut v.load_balancer_hold, within(UP_TO_AN_HOUR, duration(text)))
-            }),
+            .read(|v, t| store(&mut v.load_balancer_hold, within(UP_TO_AN_HOUR, duration(t)))),
         DECIDES
             .named("rebalance-mark", "REBALANCE_MARK")
             .takes("MARK", "cordon, or soft-taint for a taint with the effect PreferNoSchedule")
             .default("cordon")
             .help("how the node is marked for a rebalance recommendation that does not drain it")
-            .read(|v, text| {
+            .read(|v, t| {
                 let words =
                     [("cordon", RebalanceMark::Cordon), ("soft-taint", RebalanceMark::SoftTaint)];
-                store(&mut v.rebalance_mark, one_of(text, words))
+                store(&mut v.rebalance_mark, one_of(t, words))
             }),
         DECIDES
             .named("rebalance-mark-duration", "REBALANCE_MARK_DURATION")
@@ -229,8 +220,8 @@ pub(super) const MARKS: Group = Group {
             .help(
                 "when the marks for a rebalance recommendation end, unless an interruption follows",
             )
-            .read(|v, text| {
-                store(&mut v.rebalance_mark_duration, within(A_MINUTE_TO_A_WEEK, duration(text)))
+            .read(|v, t| {
+                store(&mut v.rebalance_mark_duration, within(A_MINUTE_TO_A_WEEK, duration(t)))
             }),
     ],
 };
@@ -242,17 +233,17 @@ pub(super) const DRAIN: Group = Group {
             .named("ignore-daemon-sets", "IGNORE_DAEMON_SETS")
             .default("true")
             .help("leave the pods of DaemonSets alone")
-            .read(|v, text| store(&mut v.ignore_daemon_sets, truth(text))),
+            .read(|v, t| store(&mut v.ignore_daemon_sets, truth(t))),
         DECIDES
             .named("delete-local-data", "DELETE_LOCAL_DATA")
             .default("true")
             .help("evict pods with an emptyDir volume too; its data ends with them")
-            .read(|v, text| store(&mut v.delete_local_data, truth(text))),
+            .read(|v, t| store(&mut v.delete_local_data, truth(t))),
         DECIDES
             .named("drain-unmanaged", "DRAIN_UNMANAGED")
             .default("true")
             .help("evict pods without a controller too; nothing starts them elsewhere")
-            .read(|v, text| store(&mut v.drain_unmanaged, truth(text))),
+            .read(|v, t| store(&mut v.drain_unmanaged, truth(t))),
         DECIDES
             .named("pod-termination-grace-period", "POD_TERMINATION_GRACE_PERIOD")
             .or_flags(&["grace-period"])
@@ -263,30 +254,30 @@ pub(super) const DRAIN: Group = Group {
             )
             .default("-1")
             .help("the longest grace a pod gets; it only shortens the pod's own")
-            .read(|v, text| store(&mut v.pod_termination_grace_period, pod_grace(text))),
+            .read(|v, t| store(&mut v.pod_termination_grace_period, pod_grace(t))),
         DECIDES
             .named("budget-override", "BUDGET_OVERRIDE")
             .takes("WHEN", "at-deadline or never")
             .default("at-deadline")
             .help("whether a pod that cannot be evicted is deleted in time to end cleanly")
-            .read(|v, text| {
+            .read(|v, t| {
                 let words =
                     [("at-deadline", BudgetOverride::AtDeadline), ("never", BudgetOverride::Never)];
-                store(&mut v.budget_override, one_of(text, words))
+                store(&mut v.budget_override, one_of(t, words))
             }),
         DECIDES
             .named("safety-margin", "SAFETY_MARGIN")
             .takes("DURATION", "a duration with its unit from 0s to 1h, such as 500ms or 2s")
             .default("2s")
             .help("how long before the deadline the last pod is to have ended")
-            .read(|v, text| store(&mut v.safety_margin, within(UP_TO_AN_HOUR, duration(text)))),
+            .read(|v, t| store(&mut v.safety_margin, within(UP_TO_AN_HOUR, duration(t)))),
         DECIDES
             .named("shutdown-grace-period", "SHUTDOWN_GRACE_PERIOD")
             .takes("DURATION", "a duration with its unit from 1s to 168h, such as 150s")
             .default("150s")
             .help("the time from SIGTERM to SIGKILL, until that of its own pod has been read")
-            .read(|v, text| {
-                store(&mut v.shutdown_grace_period, within(A_SECOND_TO_A_WEEK, duration(text)))
+            .read(|v, t| {
+                store(&mut v.shutdown_grace_period, within(A_SECOND_TO_A_WEEK, duration(t)))
             }),
     ],
 };
@@ -299,35 +290,33 @@ pub(super) const API_SERVER: Group = Group {
             .takes("HOST", "an IPv4 or IPv6 address or a host name, without scheme and port")
             .unset("must be given; in a pod Kubernetes sets it")
             .help("where the API server is")
-            .read(|v, text| store(&mut v.kubernetes_service_host, host(text))),
+            .read(|v, t| store(&mut v.kubernetes_service_host, host(t))),
         DECIDES
             .named("kubernetes-service-port", "KUBERNETES_SERVICE_PORT")
             .takes("PORT", A_PORT)
             .default("443")
             .help("its port")
-            .read(|v, text| {
-                store(&mut v.kubernetes_service_port, within(1..=u16::MAX, text.parse().ok()))
-            }),
+            .read(|v, t| store(&mut v.kubernetes_service_port, port(t))),
         A_FILE
             .named("token-file", "TOKEN_FILE")
             .default("/var/run/secrets/kubernetes.io/serviceaccount/token")
             .help("the ServiceAccount token; read again whenever a connection is opened")
-            .read(|v, text| store(&mut v.token_file, path(text))),
+            .read(|v, t| store(&mut v.token_file, path(t))),
         A_FILE
             .named("ca-file", "CA_FILE")
             .default("/var/run/secrets/kubernetes.io/serviceaccount/ca.crt")
             .help("certificates (PEM) that the API server's own must go back to")
-            .read(|v, text| store(&mut v.ca_file, path(text))),
+            .read(|v, t| store(&mut v.ca_file, path(t))),
         DECIDES
             .named("identity", "IDENTITY")
             .everyday()
             .takes("WHO", "auto, node or service-account")
             .default("auto")
             .help("in whose name requests are made; auto: the node's where the server lets it")
-            .read(|v, text| {
+            .read(|v, t| {
                 let choices = [Choice::Auto, Choice::Node, Choice::ServiceAccount];
                 let words = choices.map(|choice| (choice.word(), choice));
-                store(&mut v.identity, one_of(text, words))
+                store(&mut v.identity, one_of(t, words))
             }),
         DECIDES
             .named("server", "K8S_SPOT_HANDLER_SERVER")
@@ -335,7 +324,7 @@ pub(super) const API_SERVER: Group = Group {
             .unset("by the two above")
             .help("where the API server is, from outside the cluster")
             .secret(Secret::Query)
-            .read(|v, text| store(&mut v.server, ServerUrl::parse(text).ok())),
+            .read(|v, t| store(&mut v.server, ServerUrl::parse(t).ok())),
         A_FILE
             .named("kubeconfig", "KUBECONFIG")
             .valid("the path of a file, with at least one /")
@@ -344,7 +333,7 @@ pub(super) const API_SERVER: Group = Group {
                 "address, CA and credentials: kubectl config view --minify --flatten --raw -o json",
             )
             .secret(Secret::Nothing)
-            .read(|v, text| store(&mut v.kubeconfig, any_path(text))),
+            .read(|v, t| store(&mut v.kubeconfig, any_path(t))),
     ],
 };
 
@@ -356,12 +345,12 @@ pub(super) const COMMANDS: Group = Group {
             .takes("DURATION", "a duration from 1s to 168h, such as 2m")
             .unset("NODE_TERMINATION_GRACE_PERIOD")
             .help("how long drain has, or plan is to think of; those two commands only")
-            .read(|v, text| store(&mut v.deadline, within(A_SECOND_TO_A_WEEK, duration(text)))),
+            .read(|v, t| store(&mut v.deadline, within(A_SECOND_TO_A_WEEK, duration(t)))),
         BY_HAND
             .named("output", "K8S_SPOT_HANDLER_OUTPUT")
             .takes("FORM", "text or json")
             .default("text")
             .help("how check and plan print what they found")
-            .read(|v, text| store(&mut v.output, output(text))),
+            .read(|v, t| store(&mut v.output, output(t))),
     ],
 };

@@ -14,9 +14,9 @@ use crate::drain::BudgetOverride;
 use crate::kube::identity::Choice;
 use crate::kube::request::Annotations;
 use crate::kube::server::ServerUrl;
+use crate::level::Level;
 use crate::node::{RebalanceMark, TaintEffect};
 use crate::notice::Code;
-use crate::remark::Level;
 use crate::settings::Output;
 use crate::settings::value::{
     FormName, GraceLimit, Invalid, LivePath, NOT_SHOWN, path, proxy, shown, shown_url,

@@ -184,7 +184,7 @@ fn the_flags_of_those_names_and_the_prefixed_variables_are() {
     assert_eq!(settings.by_hand.deadline, Duration::from_mins(7));
     assert_eq!(settings.by_hand.output, Output::Json);
     assert_eq!(settings.reporting.cluster.as_deref(), Some("blue"));
-    assert_eq!(settings.remarks, []);
+    assert_eq!(settings.remarks, [""; 0]);
 }
 
 /// Asked in a handler's pod, it asks with the handler's settings.
@@ -194,7 +194,7 @@ fn in_a_pod_the_manifest_s_names_count_by_hand_as_for_the_handler() {
     for command in ["run", "drain", "plan", "check"] {
         let settings = good(&[command], &variables);
         assert_eq!(settings.reporting.cluster.as_deref(), Some("blue"), "{command}");
-        assert_eq!(settings.remarks, [], "{command}");
+        assert_eq!(settings.remarks, [""; 0], "{command}");
     }
     assert_eq!(problems(&["drain"], &[("IDENTITY", "nodes")]).len(), 1);
 }

@@ -148,8 +148,8 @@ fn no_name_is_passed_over_in_silence() {
     for (flag, variable, value, _) in TERMINATION_HANDLER {
         let with = good(&[&format!("-{flag}={value}")], &[]);
         let name = format!("--{flag}=");
-        let is_known = with.given.iter().any(|given| given.to_string().starts_with(&name));
-        let is_said = with.remarks.iter().any(|remark| remark.to_string().contains(variable));
+        let is_known = with.given.iter().any(|given| given.starts_with(&name));
+        let is_said = with.remarks.iter().any(|remark| remark.contains(variable));
         let is_as_here = value == "false";
         let is_former = FORMER.iter().any(|former| former.variable == variable);
         assert_ne!(is_known, is_former, "{flag}");
@@ -170,7 +170,7 @@ fn every_variable_of_the_older_scripts_starts_the_program() {
 fn a_flag_has_one_dash_or_two() {
     let values = |arguments: &[&str]| {
         let settings = good(arguments, &[]);
-        (settings.dry_run, settings.metadata.poll_interval.as_secs(), settings.rules.own.namespace)
+        (settings.dry_run, settings.source.interval.as_secs(), settings.rules.own.namespace)
     };
     let expected = (true, 7, Some("a".to_owned()));
     for arguments in [

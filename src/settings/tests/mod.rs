@@ -7,12 +7,14 @@ use super::*;
 use crate::drain::pod::OwnPod;
 use crate::http::address::Address;
 use crate::kube::identity::Choice;
+use crate::level::Level;
 use crate::node::{RebalanceMark, TaintEffect};
 use crate::notice::Code;
 use crate::plan::kinds::{LeadTimes, Rebalance};
-use crate::remark::Level;
 use crate::settings::predecessors::FORMER;
 use crate::settings::table::{DefaultValue, GROUPS, Stakes, rows};
+use crate::source::Watched;
+use crate::source::url::MetadataUrl;
 
 /// What is read from the environment.
 mod environment;
@@ -58,7 +60,7 @@ fn done_without(arguments: &[&str], variables: &[(&str, &str)]) -> Vec<String> {
 }
 
 fn remarks(arguments: &[&str], variables: &[(&str, &str)]) -> Vec<String> {
-    good(arguments, variables).remarks.iter().map(ToString::to_string).collect()
+    good(arguments, variables).remarks
 }
 
 #[test]
@@ -68,17 +70,26 @@ fn a_pod_of_the_manifest_needs_no_more_than_its_node() {
         settings,
         Settings {
             node: WhichNode::Named("node-1".into()),
-            metadata: Metadata {
-                url: MetadataUrl::parse("http://169.254.169.254").unwrap(),
+            source: Source {
+                metadata_url: MetadataUrl::parse("http://169.254.169.254").unwrap(),
                 notice_url: None,
-                poll_interval: Duration::from_secs(1),
+                interval: Duration::from_secs(1),
                 v1_fallback: true,
+                watched: Watched {
+                    interruption: true,
+                    rebalance: false,
+                    maintenance: true,
+                    lifecycle: false,
+                },
+                window: Duration::from_mins(2),
+                lifecycle_window: Duration::from_mins(5),
             },
-            watched: Watched {
-                interruption: true,
-                rebalance: false,
-                maintenance: true,
-                lifecycle: false,
+            instance: InstanceSource {
+                metadata_url: MetadataUrl::parse("http://169.254.169.254").unwrap(),
+                v1_fallback: true,
+                zone_url: None,
+                id_url: None,
+                type_url: None,
             },
             policy: Policy {
                 marks_only: false,
@@ -92,14 +103,13 @@ fn a_pod_of_the_manifest_needs_no_more_than_its_node() {
                 rebalance_mark: RebalanceMark::Cordon,
             },
             load_balancer_hold: Duration::ZERO,
-            lifecycle_window: Duration::from_mins(5),
             api_server: ApiServer::Named {
                 url: Address::parse("10.96.0.1", 443).unwrap().into(),
                 token_file: "/var/run/secrets/kubernetes.io/serviceaccount/token".into(),
                 ca_file: "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt".into(),
                 identity: Choice::Auto,
             },
-            by_hand: ByHand {
+            by_hand: ByHandSettings {
                 deadline: Duration::from_mins(2),
                 overrides_budgets: false,
                 shortens_graces: false,
@@ -115,14 +125,13 @@ fn a_pod_of_the_manifest_needs_no_more_than_its_node() {
             longest_grace: None,
             budget_override: BudgetOverride::AtDeadline,
             safety_margin: Duration::from_secs(2),
-            window: Duration::from_mins(2),
             shutdown_grace: Duration::from_secs(150),
             reporting: Reporting {
-                log: LogStyle { json: false, least: Level::Info },
+                json: false,
+                least: Level::Info,
                 events: None,
                 webhooks: Vec::new(),
                 cluster: None,
-                facts: FactUrls::default(),
                 metrics: None,
                 probes: None,
             },
@@ -193,7 +202,7 @@ fn no_name_stands_twice() {
 #[test]
 fn flag_before_environment_before_default() {
     let interval = |arguments: &[&str], variables: &[(&str, &str)]| {
-        good(arguments, variables).metadata.poll_interval.as_secs()
+        good(arguments, variables).source.interval.as_secs()
     };
     assert_eq!(interval(&["--poll-interval=3"], &[("POLL_INTERVAL", "5")]), 3);
     assert_eq!(interval(&[], &[("POLL_INTERVAL", "5")]), 5);
@@ -427,7 +436,7 @@ fn a_grace_of_nought_is_one_and_that_is_said() {
     let settings = good(&["--pod-termination-grace-period=0"], &[]);
     assert_eq!(settings.longest_grace, Some(Grace::MIN));
     assert_eq!(settings.remarks.len(), 1);
-    assert!(settings.remarks[0].to_string().contains("counts as 1"));
+    assert!(settings.remarks[0].contains("counts as 1"));
 }
 
 #[test]

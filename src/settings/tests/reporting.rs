@@ -26,7 +26,7 @@ fn forms(variables: &[(&str, &str)]) -> Vec<Form> {
 
 #[test]
 fn the_log_says_what_matters_enough() {
-    let least = |variables: &[(&str, &str)]| good(&[], variables).reporting.log.least;
+    let least = |variables: &[(&str, &str)]| good(&[], variables).reporting.least;
     assert_eq!(least(&[]), Level::Info);
     assert_eq!(least(&[("LOG_LEVEL", "ERROR")]), Level::Error);
     assert_eq!(least(&[("LOG_LEVEL", "error"), ("VERBOSE", "1")]), Level::Debug);
@@ -38,10 +38,10 @@ fn metrics_and_probes_have_ports_of_their_own() {
     let on = [("ENABLE_PROMETHEUS_SERVER", "true"), ("ENABLE_PROBES_SERVER", "true")];
     let usual = good(&[], &on).reporting;
     assert_eq!(usual.metrics, at("[::]:9092"));
-    assert_eq!(usual.probes.map(|probes| probes.address), at("[::]:8080"));
+    assert_eq!(usual.probes.map(|(address, _)| address), at("[::]:8080"));
     let reporting =
         good(&["--listen-address=127.0.0.1", "--probes-server-port=9092"], &on).reporting;
-    assert_eq!(reporting.metrics, reporting.probes.map(|probes| probes.address));
+    assert_eq!(reporting.metrics, reporting.probes.map(|(address, _)| address));
     let off = good(&["--listen-address=127.0.0.1"], &[]).reporting;
     assert_eq!((off.metrics, off.probes), (None, None));
 }
@@ -292,8 +292,8 @@ fn probes_are_served_whatever_is_wrong_with_their_settings() {
         (&[on, ("PROBES_SERVER_ENDPOINT", "healthz")], "[::]:8080", LivePath::anywhere()),
         (&[on, ("LISTEN_ADDRESS", "localhost")], "[::]:8080", LivePath::default()),
     ] {
-        let probes = good(&[], variables).reporting.probes.unwrap();
-        assert_eq!((probes.address.to_string().as_str(), probes.liveness), (at, path));
+        let (address, liveness) = good(&[], variables).reporting.probes.unwrap();
+        assert_eq!((address.to_string().as_str(), liveness), (at, path));
         assert_eq!(done_without(&[], variables).len(), 1);
     }
     // Whoever was to be kept out is.

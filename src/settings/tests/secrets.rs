@@ -123,10 +123,10 @@ fn printed((arguments, variables): &Spelling) -> String {
             }
             Ok(Invocation::Do(_, settings)) => {
                 for given in &settings.given {
-                    printed += &given.to_string();
+                    printed += given;
                 }
                 for remark in &settings.remarks {
-                    printed += &remark.to_string();
+                    printed += remark;
                 }
             }
             Ok(Invocation::CheckBad(bad, _)) | Err(bad) => printed += &bad.to_string(),

@@ -10,7 +10,7 @@ fn assert_one(found: &[String], beginning: &str) {
 
 #[test]
 fn each_kind_is_switched_by_its_own_name() {
-    let watched = |variables: &[(&str, &str)]| good(&[], variables).watched;
+    let watched = |variables: &[(&str, &str)]| good(&[], variables).source.watched;
     let usual = watched(&[]);
     assert_eq!(
         watched(&[("ENABLE_SPOT_INTERRUPTION_DRAINING", "false")]),
@@ -96,7 +96,7 @@ fn marks_are_as_the_operator_wants_them() {
     );
     assert!(settings.policy.marks_only);
     assert_eq!(settings.policy.rebalance_marks, 90 * MINUTE);
-    assert_eq!(settings.remarks, []);
+    assert_eq!(settings.remarks, [""; 0]);
     assert_eq!(good(&["--taint-node"], &[]).marks.taint, Some(TaintEffect::NoSchedule));
 }
 
@@ -273,7 +273,7 @@ fn a_hook_whose_time_was_not_set_is_not_taken_in_silence() {
     for number in ["5m are", "1800 s", "300 s", "3600 s"] {
         assert!(said.contains(number), "{said}");
     }
-    assert_eq!(good(&[on], &[]).lifecycle_window, Duration::from_mins(5));
+    assert_eq!(good(&[on], &[]).source.lifecycle_window, Duration::from_mins(5));
     for arguments in [&[on, "--asg-lifecycle-window=25m"][..], &[on, "--cordon-only"], &[]] {
         assert_eq!(remarks(arguments, &[]), [""; 0], "{arguments:?}");
     }

@@ -44,7 +44,7 @@ pub(in crate::source) fn termination_time(
 /// Reads what stands at a `NOTICE_URL` when it answers 200: a notice in any case, without a time
 /// unless it is an action document or a time.
 ///
-/// Whoever sets such an address was promised by this program's predecessors that status 200 means a
+/// This program's predecessors promise those who set such an address that status 200 means a
 /// notice. Two exceptions: nothing and HTML come from broken servers and are errors.
 pub(in crate::source) fn notice_url(body: &[u8], window: Duration) -> Result<Notice, Unreadable> {
     if let Some(notice) = termination_time(body, window)? {
@@ -56,13 +56,13 @@ pub(in crate::source) fn notice_url(body: &[u8], window: Duration) -> Result<Not
 /// The keys of the document. Values of any type are taken, so that a bad one does not hide the
 /// other.
 #[derive(Deserialize)]
-struct Document {
+struct ActionDocument {
     action: Option<Value>,
     time: Option<Value>,
 }
 
 fn document(text: &str, window: Duration) -> Result<Notice, Unreadable> {
-    let document: Document = json::from_str(text).map_err(|_| Unreadable::NotJson)?;
+    let document: ActionDocument = json::from_str(text).map_err(|_| Unreadable::NotJson)?;
     let action = document.action.as_ref().map_or("", string);
     let time = document.time.as_ref().and_then(|time| WallTime::parse(string(time)));
     let when = time.map_or(When::Unstated, When::At);

@@ -20,10 +20,10 @@ pub(in crate::source) fn lifecycle(
 ) -> Result<Option<Notice>, Unreadable> {
     let text = text(body)?;
     let action = match text {
-        // In service, and out of it by the operator's own hand.
+        // In service, and out of it because the operator took it out.
         "InService" | "Standby" | "Detached" | "Warmed:Running" => return Ok(None),
         "Terminated" | "Warmed:Terminated" => Action::Terminate,
-        // It goes to a warm pool: whatever runs on it stops for a time that nobody knows.
+        // It goes to a warm pool: whatever runs on it stops for an unknown time.
         "Warmed:Stopped" => Action::Stop,
         "Warmed:Hibernated" => Action::Hibernate,
         _ => return Err(Unreadable::NoLifecycleState(excerpt(text))),

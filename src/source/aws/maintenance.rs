@@ -11,7 +11,9 @@ use miniserde::json::{self, Array, Value};
 
 use crate::excerpt::excerpt;
 use crate::moment::WallTime;
-use crate::notice::{Answer, Code, Event, LONGEST_EVENT_ID, Notice, NoticeId, When, is_event_id};
+use crate::notice::{
+    Code, Event, LONGEST_EVENT_ID, Notice, NoticeId, PathAnswer, When, is_event_id,
+};
 use crate::source::aws::{Unreadable, string, text};
 
 /// How many events of one answer are kept, the first by their times. An instance has one or two.
@@ -19,35 +21,36 @@ const MOST: usize = 50;
 
 /// Reads what stands at [`SCHEDULED`](super::SCHEDULED). It is there all the time: nothing in it
 /// means that nothing is planned.
-pub(in crate::source) fn scheduled(body: &[u8]) -> Result<Vec<Entry>, Unreadable> {
+pub(in crate::source) fn scheduled(body: &[u8]) -> Result<Vec<ListedEvent>, Unreadable> {
     entries(body)
 }
 
 /// Reads what stands at [`HISTORY`](super::HISTORY): nothing, if it cannot be read.
-pub(in crate::source) fn history(body: &[u8]) -> Vec<Entry> {
+pub(in crate::source) fn history(body: &[u8]) -> Vec<ListedEvent> {
     let mut entries = entries(body).unwrap_or_default();
     // What stands in this list is over, unless it says itself that it is not.
-    entries.retain(|entry| entry.state != State::Open);
+    entries.retain(|entry| entry.state != EventState::Open);
     entries
 }
 
 /// What both lists say together: an event of the first stands unless it is over by its own words
 /// or by the second.
 pub(in crate::source) fn answer(
-    scheduled: Vec<Entry>,
-    history: Vec<Entry>,
+    scheduled: Vec<ListedEvent>,
+    history: Vec<ListedEvent>,
     window: Duration,
-) -> Answer {
-    let stands = |entry: &Entry| {
-        entry.state != State::Over && !history.iter().any(|past| past.is_the_event_of(entry))
+) -> PathAnswer {
+    let stands = |entry: &ListedEvent| {
+        entry.state != EventState::Over && !history.iter().any(|past| past.is_the_event_of(entry))
     };
-    let (mut standing, past): (Vec<Entry>, Vec<Entry>) = scheduled.into_iter().partition(stands);
+    let (mut standing, past): (Vec<ListedEvent>, Vec<ListedEvent>) =
+        scheduled.into_iter().partition(stands);
     standing.sort_by(|one, other| one.key().cmp(&other.key()));
     standing.dedup_by(|one, other| one.key() == other.key());
     standing.truncate(MOST);
 
     let mut over: Vec<Arc<str>> = Vec::new();
-    for Entry { id, .. } in past.into_iter().chain(history) {
+    for ListedEvent { id, .. } in past.into_iter().chain(history) {
         if !over.contains(&id) && standing.iter().all(|entry| entry.id != id) {
             over.push(id);
         }
@@ -58,23 +61,23 @@ pub(in crate::source) fn answer(
         let before = ids.iter().take(index).filter(|id| **id == entry.id).count();
         entry.notice(u8::try_from(before).unwrap_or(u8::MAX), window)
     });
-    Answer { standing: standing.collect(), over }
+    PathAnswer { standing: standing.collect(), over }
 }
 
 /// One event of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::source) struct Entry {
+pub(in crate::source) struct ListedEvent {
     code: Code,
     id: Arc<str>,
     not_before: Option<WallTime>,
     not_after: Option<WallTime>,
-    state: State,
+    state: EventState,
     wording: String,
 }
 
 /// What an entry says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum EventState {
     /// Completed or cancelled.
     Over,
     /// Anything else, such as `active`.
@@ -83,7 +86,7 @@ enum State {
     Unsaid,
 }
 
-impl Entry {
+impl ListedEvent {
     /// `None` if nothing in it describes an event. A key that is missing, null or of another type
     /// hides none of the others; unknown keys are ignored (the metadata mock of AWS adds one).
     fn read(value: &Value) -> Option<Self> {
@@ -108,7 +111,7 @@ impl Entry {
             id: if id.is_empty() { Arc::from(code.to_string()) } else { fit_id(id) },
             not_before: date(not_before),
             not_after: date(not_after),
-            state: State::read(text("State"), description),
+            state: EventState::read(text("State"), description),
             wording,
         })
     }
@@ -134,7 +137,7 @@ impl Entry {
     }
 }
 
-impl State {
+impl EventState {
     fn read(state: &str, description: &str) -> Self {
         let state = state.to_ascii_lowercase();
         let prefix = description.split_once(']').and_then(|(start, _)| start.strip_prefix('['));
@@ -152,13 +155,13 @@ fn is_over(word: &str) -> bool {
     matches!(word, "completed" | "canceled" | "cancelled")
 }
 
-fn entries(body: &[u8]) -> Result<Vec<Entry>, Unreadable> {
+fn entries(body: &[u8]) -> Result<Vec<ListedEvent>, Unreadable> {
     let text = match text(body) {
         Err(Unreadable::Empty) => return Ok(Vec::new()),
         text => text?,
     };
     let list: Array = json::from_str(text).map_err(|_| Unreadable::NotJson)?;
-    let entries: Vec<Entry> = list.iter().filter_map(Entry::read).collect();
+    let entries: Vec<ListedEvent> = list.iter().filter_map(ListedEvent::read).collect();
     if entries.is_empty() && !list.is_empty() {
         return Err(Unreadable::NoEvent);
     }

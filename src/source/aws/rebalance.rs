@@ -18,14 +18,14 @@ use crate::source::aws::{Unreadable, string, text};
 /// As the path is absent until there is a recommendation, any document says that there is one.
 pub(in crate::source) fn rebalance(body: &[u8], window: Duration) -> Result<Notice, Unreadable> {
     let text = text(body)?;
-    let document: Document = json::from_str(text).map_err(|_| Unreadable::NotJson)?;
+    let document: RebalanceDocument = json::from_str(text).map_err(|_| Unreadable::NotJson)?;
     let time = document.notice_time.as_ref().and_then(|time| WallTime::parse(string(time)));
     let when = time.map_or(When::Unstated, When::At);
     Ok(Notice { id: NoticeId::Rebalance, when, until: None, window, wording: excerpt(text) })
 }
 
 #[derive(Deserialize)]
-struct Document {
+struct RebalanceDocument {
     #[serde(rename = "noticeTime")]
     notice_time: Option<Value>,
 }

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use super::*;
-use crate::source::http::Reply;
+use crate::source::http::ImdsReply;
 use crate::source::stand_in::{StandIn, timed_out};
 use ureq_proto::http::Method;
 
@@ -45,8 +45,8 @@ impl World {
     }
 }
 
-fn reply(status: u16, body: &str) -> Reply {
-    Reply { status, headers: Vec::new(), body: Ok(body.into()) }
+fn reply(status: u16, body: &str) -> ImdsReply {
+    ImdsReply { status, headers: Vec::new(), body: Ok(body.into()) }
 }
 
 fn source() -> InstanceSource {

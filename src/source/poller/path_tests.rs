@@ -1,5 +1,5 @@
 use super::*;
-use crate::source::http::Reply;
+use crate::source::http::ImdsReply;
 use crate::source::url::MetadataUrl;
 
 const SERVICE: &str = "http://169.254.169.254";
@@ -8,7 +8,8 @@ const EVENT: &str = r#"[{"EventId": "a", "NotBefore": "2019-01-21T09:00:43Z"}]"#
 fn polled_path(path: NoticePath) -> PolledPath {
     let service = MetadataUrl::parse(SERVICE).unwrap();
     let second = Duration::from_secs(1);
-    let polled = PolledPath::new(path, service.at("/path"), second, Schedule::new(second, second));
+    let polled =
+        PolledPath::new(path, service.at("/path"), second, PollSchedule::new(second, second));
     match path {
         NoticePath::Maintenance => polled.with_history(service.at("/history")),
         _ => polled,
@@ -37,7 +38,7 @@ fn poll(
             "/history" => history,
             _ => (200, "token"),
         };
-        Ok(Reply { status, headers: Vec::new(), body: Ok(body.into()) })
+        Ok(ImdsReply { status, headers: Vec::new(), body: Ok(body.into()) })
     });
     (outcome, asked)
 }
@@ -59,7 +60,7 @@ const PATHS: [NoticePath; 6] = [
 #[test]
 fn every_path_says_nothing_with_a_404_and_only_its_own_kind_with_a_200() {
     for path in PATHS {
-        let nothing = Polled { path, status: Some(404), outcome: Ok(Answer::default()) };
+        let nothing = Polled { path, status: Some(404), outcome: Ok(PathAnswer::default()) };
         assert_eq!(poll_once(path, 404, "no"), nothing);
         for body in
             ["2015-01-05T18:02:00Z", r#"{"action": "stop"}"#, EVENT, "Terminated", "[]", "x"]
@@ -129,7 +130,7 @@ fn without_a_history_what_is_planned_stands() {
 fn failures_are_followed_by_longer_and_longer_waits_up_to_the_longest() {
     let waits = |interval: u64, longest: u64, polls: &[bool]| -> Vec<u128> {
         let mut schedule =
-            Schedule::new(Duration::from_millis(interval), Duration::from_secs(longest));
+            PollSchedule::new(Duration::from_millis(interval), Duration::from_secs(longest));
         let began = Moment::at(Duration::from_mins(1));
         polls
             .iter()

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use simulator::{Endpoint, Fault, Metadata};
 
 use super::*;
-use crate::notice::{Action, Answer, NoticeId, NoticePath, When};
-use crate::source::http::Reply;
+use crate::notice::{Action, NoticeId, NoticePath, PathAnswer, When};
+use crate::source::http::ImdsReply;
 use crate::source::stand_in::{StandIn, timed_out, until_hung_up};
 use crate::source::url::{MetadataUrl, NoticeUrl};
 use crate::source::{Source, Watched};
@@ -34,7 +34,7 @@ fn source(url: &str) -> Source {
 fn quick(source: &Source) -> Vec<Poller> {
     let mut pollers = source.pollers();
     for path in pollers.iter_mut().flat_map(|poller| &mut poller.paths) {
-        path.schedule = Schedule::new(source.interval, Duration::from_millis(100));
+        path.schedule = PollSchedule::new(source.interval, Duration::from_millis(100));
     }
     pollers
 }
@@ -129,7 +129,7 @@ fn a_poll_opens_the_service_with_a_token_and_shows_it() {
 #[test]
 fn a_404_is_no_notice() {
     let poll = poll_once(&service(404, "<html>no</html>"));
-    assert_eq!((poll.polled.status, poll.polled.outcome), (Some(404), Ok(Answer::default())));
+    assert_eq!((poll.polled.status, poll.polled.outcome), (Some(404), Ok(PathAnswer::default())));
     assert_eq!(poll.wait, ANSWERING);
 }
 
@@ -405,7 +405,7 @@ fn a_history_that_fails_or_hangs_hides_nothing_that_is_planned() {
 fn polls_until(
     thread: &mut Poller,
     last: u64,
-    answer: impl Fn(&str) -> (u64, Result<Reply, crate::http::error::Error>),
+    answer: impl Fn(&str) -> (u64, Result<ImdsReply, crate::http::error::Error>),
 ) -> Vec<String> {
     let mut now = Moment::START;
     let mut polls = Vec::new();
@@ -430,8 +430,8 @@ fn polls_until(
     }
 }
 
-fn reply(status: u16, body: &str) -> Reply {
-    Reply { status, headers: Vec::new(), body: Ok(body.into()) }
+fn reply(status: u16, body: &str) -> ImdsReply {
+    ImdsReply { status, headers: Vec::new(), body: Ok(body.into()) }
 }
 
 #[test]

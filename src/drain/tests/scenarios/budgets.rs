@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::drain::BudgetOverride;
-use crate::drain::progress::Progress;
+use crate::drain::progress::DrainProgress;
 use crate::drain::tests::cluster::{Cluster, Verb, Wrong, at, ms, pod, secs};
 use crate::drain::tests::model::run;
 use crate::drain::tests::scenarios::are;
@@ -30,7 +30,7 @@ fn a_budget_that_lets_one_go_is_tried_for_the_next_at_once() {
     let run = run(&Cluster::with(pods).budget("web", 2, Some(secs(5))));
     let evicted: Vec<Moment> = run
         .told()
-        .filter(|(_, progress)| matches!(progress, Progress::Evicted { .. }))
+        .filter(|(_, progress)| matches!(progress, DrainProgress::Evicted { .. }))
         .map(|(when, _)| when)
         .collect();
     assert_eq!(evicted[3].since(evicted[2]), ms(100), "one round trip: {evicted:?}");
@@ -41,7 +41,7 @@ fn the_pauses_of_a_budget_begin_anew_when_it_has_let_one_go() {
     let pods = ["a", "b", "c"].map(|name| pod(name).covered());
     let run = run(&Cluster::with(pods).budget("web", 1, Some(secs(5))));
     let freed =
-        run.told().filter(|(_, it)| matches!(it, Progress::Evicted { .. })).nth(1).unwrap().0;
+        run.told().filter(|(_, it)| matches!(it, DrainProgress::Evicted { .. })).nth(1).unwrap().0;
     let tried: Vec<Moment> = run.asked().map(|it| it.0).filter(|at| *at >= freed).take(2).collect();
     assert!(tried[1].since(tried[0]) <= ms(300), "a round trip and the first pause: {tried:?}");
 }

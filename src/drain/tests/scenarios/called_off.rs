@@ -4,7 +4,7 @@ use crate::drain::DrainOptions;
 use crate::drain::ask::{Answer, Budget};
 use crate::drain::machine::{Drain, Presence, Step};
 use crate::drain::pod::Tier;
-use crate::drain::progress::Progress;
+use crate::drain::progress::DrainProgress;
 use crate::drain::tests::cluster::{Cluster, Wrong, at, ms, pod, secs};
 use crate::drain::tests::model::run;
 use crate::drain::tests::scenarios::are;
@@ -65,7 +65,7 @@ fn half_way() -> Drain {
         drain.pod_seen(Moment::START, life.pod);
     }
     drain.set_complete(Moment::START);
-    assert!(matches!(drain.next(Moment::START, 2), Step::Tell(Progress::Listed { .. })));
+    assert!(matches!(drain.next(Moment::START, 2), Step::Tell(DrainProgress::Listed { .. })));
     assert!(matches!(drain.next(Moment::START, 2), Step::Ask(_)));
     assert!(matches!(drain.next(Moment::START, 1), Step::Ask(_)));
     drain.answered(at(secs(1)), "a", refused());
@@ -81,8 +81,8 @@ fn what_was_still_to_be_reported_is_not_lost() {
     let mut drain = half_way();
     let verdict = drain.call_off(at(secs(2)));
     assert_eq!((verdict.end, verdict.took), (Some(End::CalledOff), secs(2)));
-    let told: Vec<Progress> = drain.take_progress().collect();
-    assert!(matches!(told[..], [Progress::Blocked { .. }]), "{told:?}");
+    let told: Vec<DrainProgress> = drain.take_progress().collect();
+    assert!(matches!(told[..], [DrainProgress::Blocked { .. }]), "{told:?}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Nothing happens to the instance: there is time, and nobody is hurried.
 
 use crate::drain::pod::Tier;
-use crate::drain::progress::Progress;
+use crate::drain::progress::DrainProgress;
 use crate::drain::tests::cluster::{Cluster, at, ms, pod, secs};
 use crate::drain::tests::model::run;
 use crate::drain::tests::scenarios::are;
@@ -85,7 +85,7 @@ fn a_budget_is_tried_less_often_where_there_is_much_time_and_more_often_towards_
 fn a_pod_that_comes_late_goes_too_while_somebody_else_keeps_the_drain_open() {
     let run = run(&Cluster::with([pod("a").grace(60).slow(), pod("b").late(30)]).timeout(3600));
     are(&run.requests(), &["0.0 a evict 60", "30.0 b evict 30"]);
-    let late = run.told().any(|(_, progress)| matches!(progress, Progress::Late(_)));
+    let late = run.told().any(|(_, progress)| matches!(progress, DrainProgress::Late(_)));
     assert!(late && run.ended == at(ms(60_050)), "{:?}", run.ended);
 }
 

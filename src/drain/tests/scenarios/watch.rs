@@ -2,7 +2,7 @@
 
 use crate::drain::ask::Answer;
 use crate::drain::machine::{Drain, Presence, Step};
-use crate::drain::progress::Progress;
+use crate::drain::progress::DrainProgress;
 use crate::drain::tests::cluster::{Arrival, Cluster, Wrong, at, ms, pod, secs};
 use crate::drain::tests::model::run;
 use crate::drain::tests::scenarios::are;
@@ -100,7 +100,7 @@ fn a_pod_that_cannot_be_read_counts_once_however_often_it_changes() {
     assert_eq!(unread(&drain), 3);
     let mut said = 0;
     while let Step::Tell(progress) = drain.next(Moment::START, 0) {
-        said += usize::from(matches!(progress, Progress::Unread { .. }));
+        said += usize::from(matches!(progress, DrainProgress::Unread { .. }));
     }
     assert_eq!(said, 3, "each is said once");
     // One is read after all, one goes.

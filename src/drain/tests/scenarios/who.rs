@@ -2,7 +2,7 @@
 
 use crate::drain::machine::Drain;
 use crate::drain::pod::{OwnPod, Tier};
-use crate::drain::progress::Progress;
+use crate::drain::progress::DrainProgress;
 use crate::drain::tests::cluster::{Cluster, at, ms, pod, secs};
 use crate::drain::tests::model::run;
 use crate::drain::tests::scenarios::{are, special_pods};
@@ -118,7 +118,9 @@ fn who_is_to_go_is_said_once_when_the_first_set_is_complete() {
     let cluster = special_pods().but(|it| it.options.rules.drain_unmanaged = false);
     let run = run(&cluster.but(|it| it.pods.push(pod("late").late(4))));
     let listed = run.told().filter_map(|(_, progress)| match progress {
-        Progress::Listed { to_go, left_alone } => Some((to_go, *left_alone, progress.to_string())),
+        DrainProgress::Listed { to_go, left_alone } => {
+            Some((to_go, *left_alone, progress.to_string()))
+        }
         _ => None,
     });
     let listed: Vec<_> = listed.collect();

@@ -17,7 +17,7 @@ fn read(form: &Form, message: &Message) -> Oracle {
 }
 
 fn clean_end() -> Message {
-    Message { stage: Stage::DrainEnds { clean: true }, severity: Level::Info, ..ends() }
+    Message { stage: MessageStage::DrainEnds { clean: true }, severity: Level::Info, ..ends() }
 }
 
 const BEGINS: &str = "Spot Termination (prod): ip-10-0-1-17, Instance: i-0123, AZ: eu-west-1a\n\
@@ -268,7 +268,7 @@ proptest! {
 
         let pager_duty = read(&Form::PagerDuty { routing_key: routing_key() }, &message);
         prop_assert!(characters(&pager_duty["dedup_key"]) <= 255);
-        let resolves = message.stage == Stage::DrainEnds { clean: true };
+        let resolves = message.stage == MessageStage::DrainEnds { clean: true };
         prop_assert_eq!(pager_duty["event_action"] == "resolve", resolves);
         if !resolves {
             prop_assert!((1..=1024).contains(&characters(&pager_duty["payload"]["summary"])));

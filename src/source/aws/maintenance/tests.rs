@@ -20,7 +20,7 @@ fn at(time: &str) -> When {
     When::At(WallTime::parse(time).unwrap())
 }
 
-fn read(list: &str, past: &str) -> Answer {
+fn read(list: &str, past: &str) -> PathAnswer {
     answer(scheduled(list.as_bytes()).unwrap(), history(past.as_bytes()), WINDOW)
 }
 
@@ -36,12 +36,12 @@ fn list(entries: &[String]) -> String {
 }
 
 /// What stands as `code/id`, with `/nth` unless that is 0.
-fn standing(answer: &Answer) -> Vec<String> {
+fn standing(answer: &PathAnswer) -> Vec<String> {
     let ids = answer.standing.iter().map(|notice| notice.id.to_string());
     ids.map(|id| id.strip_prefix("scheduled-maintenance/").unwrap().to_owned()).collect()
 }
 
-fn over(answer: &Answer) -> Vec<&str> {
+fn over(answer: &PathAnswer) -> Vec<&str> {
     answer.over.iter().map(|id| &**id).collect()
 }
 
@@ -57,7 +57,7 @@ fn an_event_is_read_as_ec2_writes_it() {
         window: WINDOW,
         wording: wording.to_owned(),
     };
-    assert_eq!(read(GOOD, ""), Answer { standing: vec![expected], over: Vec::new() });
+    assert_eq!(read(GOOD, ""), PathAnswer { standing: vec![expected], over: Vec::new() });
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn each_code_is_known() {
 #[test]
 fn nothing_in_it_is_none() {
     for none in ["", " \n", "[]", " [ ]\n"] {
-        assert_eq!(read(none, ""), Answer::default(), "{none:?}");
+        assert_eq!(read(none, ""), PathAnswer::default(), "{none:?}");
     }
 }
 
