@@ -12,3 +12,4 @@ mod properties;
 mod scenarios;
 mod script;
 mod standing;
+mod transcript;

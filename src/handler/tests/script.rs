@@ -10,7 +10,9 @@ use crate::drain::BudgetOverride;
 use crate::drain::pod::{OwnPod, Rules};
 use crate::drain::tests::cluster::{Life, MARGIN, ms, secs};
 use crate::handler::config::Config;
+use crate::handler::tests::journal::Run;
 use crate::handler::tests::metadata::{calendar, milliseconds};
+use crate::handler::tests::model;
 use crate::moment::{Moment, Reading};
 use crate::node::{MarkPolicy, RebalanceMark};
 use crate::notice::{Action, Code, NoticePath};
@@ -310,6 +312,10 @@ impl Script {
             it.config.policy.rebalance = Rebalance::Drain { timeout: secs(patience) };
             it.config.policy.rebalance_marks = secs(marks);
         })
+    }
+
+    pub(super) fn run(&self) -> Run {
+        model::run(self)
     }
 
     /// Anything else.

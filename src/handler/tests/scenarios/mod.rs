@@ -20,11 +20,3 @@ mod recommendations;
 mod restart;
 mod several;
 mod sigterm;
-
-/// Compares with a block of lines.
-#[track_caller]
-fn are(lines: &[String], expected: &str) {
-    let expected: Vec<&str> =
-        expected.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    assert_eq!(lines, expected, "\nwas:\n  {}", lines.join("\n  "));
-}
