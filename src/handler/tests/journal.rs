@@ -54,6 +54,11 @@ impl Run {
         (self.node.what_it_is(), &self.pods_left)
     }
 
+    /// The Node is as if this handler did not exist.
+    pub(super) fn is_restored(&self) -> bool {
+        self.node.is_as_others_want_it() && self.node.annotation().is_none()
+    }
+
     pub(super) fn news(&self) -> impl Iterator<Item = (Moment, &News)> {
         self.journal.iter().filter_map(|(at, entry)| match entry {
             Entry::Came(Some(news)) => Some((*at, news)),

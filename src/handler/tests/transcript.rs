@@ -21,8 +21,10 @@ enum Topic {
     Notice,
     /// By when.
     Deadline,
-    /// What is asked about pods.
+    /// Evictions and deletions.
     Pod,
+    /// The DisruptionTarget condition before a deletion.
+    Condition,
     /// What has become of the pods.
     Verdict,
     /// What is written to the Node.
@@ -61,13 +63,6 @@ impl Run {
         self.compare(&expected, &lines);
     }
 
-    /// No line in which this stands.
-    #[track_caller]
-    pub(super) fn never_shows(&self, text: &str) {
-        let lines = self.lines();
-        assert!(!lines.iter().any(|line| line.contains(text)), "{text} in {lines:#?}");
-    }
-
     #[track_caller]
     fn compare(&self, expected: &[&str], lines: &[Line]) {
         let lines: Vec<&str> = lines.iter().map(|line| &*line.text).collect();
@@ -87,7 +82,7 @@ impl Run {
             let (topic, words) = match entry {
                 Entry::Ordered(Order::Ask(job)) => {
                     let is_first = before.insert((&job.pod, verb(job.ask)));
-                    is_first.then(|| (Topic::Pod, job_words(job)))?
+                    is_first.then(|| job_words(job))?
                 }
                 Entry::Ordered(order) => order_words(order),
                 Entry::Told(fact) => fact_words(fact)?,
@@ -104,22 +99,19 @@ impl Run {
 }
 
 fn order_words(order: &Order) -> (Topic, String) {
-    let topic = match order {
-        Order::Ask(_) | Order::GiveUp(_) => Topic::Pod,
-        Order::PatchNode(..) => Topic::Patch,
-        _ => Topic::Connection,
-    };
-    let words = match order {
-        Order::CheckCredentials => "check credentials".to_owned(),
-        Order::FindNode => "find node".to_owned(),
-        Order::ReadNode(name) => format!("read {name}"),
-        Order::PatchNode(name, patch) => format!("patch {name}: {}", patch_words(patch)),
-        Order::FollowPods(name) => format!("follow pods of {name}"),
+    let connection = |words: String| (Topic::Connection, words);
+    match order {
+        Order::CheckCredentials => connection("check credentials".to_owned()),
+        Order::FindNode => connection("find node".to_owned()),
+        Order::ReadNode(name) => connection(format!("read {name}")),
+        Order::FollowPods(name) => connection(format!("follow pods of {name}")),
+        Order::Disconnect => connection("disconnect".to_owned()),
+        Order::PatchNode(name, patch) => {
+            (Topic::Patch, format!("patch {name}: {}", patch_words(patch)))
+        }
         Order::Ask(job) => job_words(job),
-        Order::GiveUp(pod) => format!("give up {}", pod.name),
-        Order::Disconnect => "disconnect".to_owned(),
-    };
-    (topic, words)
+        Order::GiveUp(pod) => (Topic::Pod, format!("give up {}", pod.name)),
+    }
 }
 
 fn patch_words(patch: &Patch) -> String {
@@ -170,13 +162,13 @@ fn verb(ask: Ask) -> u8 {
     }
 }
 
-fn job_words(job: &Job) -> String {
+fn job_words(job: &Job) -> (Topic, String) {
     let name = &job.pod.name;
     match job.ask {
-        Ask::Evict { grace, dry: false } => format!("evict {name} {grace}"),
-        Ask::Evict { grace, dry: true } => format!("evict {name} {grace} dry"),
-        Ask::MarkDisrupted => format!("mark {name}"),
-        Ask::Delete { grace } => format!("delete {name} {grace}"),
+        Ask::Evict { grace, dry: false } => (Topic::Pod, format!("evict {name} {grace}")),
+        Ask::Evict { grace, dry: true } => (Topic::Pod, format!("evict {name} {grace} dry")),
+        Ask::MarkDisrupted => (Topic::Condition, format!("mark {name}")),
+        Ask::Delete { grace } => (Topic::Pod, format!("delete {name} {grace}")),
     }
 }
 

@@ -1,17 +1,15 @@
 //! What has to be there before anything can be drained: credentials, the node's name.
 
-use crate::drain::tests::cluster::{pod, secs};
-use crate::handler::tests::script::{Says, Script, What, With, script};
-use crate::notice::Action::Terminate;
+use crate::handler::tests::scenarios::prelude::*;
 
 /// A handler that has to ask for its node.
 fn nameless() -> Script {
-    script().but(|it| it.config.node = None)
+    a_node().but(|it| it.config.node = None)
 }
 
 #[test]
 fn missing_credentials_are_said_once_and_looked_for_again() {
-    let run = script().but(|it| it.credentials = secs(20)).sigterm(&[60]).run();
+    let run = a_node().but(|it| it.credentials = secs(20)).sigterm(&[60]).run();
     run.shows(["0.0 * credentials missing", "20.0 * credentials found", "60.0 * SIGTERM, ends"]);
     let checks = run.lines().iter().filter(|line| line.contains("check")).count();
     assert!((4..=8).contains(&checks), "{checks:?}");
@@ -19,8 +17,8 @@ fn missing_credentials_are_said_once_and_looked_for_again() {
 
 #[test]
 fn a_notice_hurries_what_is_missing() {
-    let script = script().noticed().pods([pod("a")]).but(|it| it.credentials = secs(10));
-    script.sigterm(&[60]).run().shows([
+    let script = a_node().interrupted().pods([pod("a")]).but(|it| it.credentials = secs(10));
+    script.sigterm(&[60]).shows([
         "0.0 check credentials",
         "0.8 check credentials",
         "2.4 check credentials",
@@ -35,7 +33,7 @@ fn a_notice_hurries_what_is_missing() {
 
 #[test]
 fn the_name_of_the_node_is_asked_for_at_the_start_and_no_connection_is_kept() {
-    nameless().sigterm(&[60]).run().shows([
+    nameless().sigterm(&[60]).shows([
         "0.0 check credentials",
         "0.0 find node",
         "0.1 * node found: node-1",
@@ -52,8 +50,8 @@ fn a_name_that_is_not_known_yet_is_asked_for_again_and_that_is_said_once() {
 
 #[test]
 fn the_deadline_counts_from_the_notice_not_from_the_name() {
-    let script = nameless().noticed().pods([pod("a").grace(600)]).but(|it| it.name = secs(12));
-    script.sigterm(&[60]).run().shows([
+    let script = nameless().interrupted().pods([pod("a").grace(600)]).but(|it| it.name = secs(12));
+    script.sigterm(&[60]).shows([
         "0.1 * node unknown",
         "10.0 * notice: terminate, 120 s left",
         "12.6 * node found: node-1",
@@ -63,8 +61,7 @@ fn the_deadline_counts_from_the_notice_not_from_the_name() {
 
 #[test]
 fn a_node_that_never_gets_a_name_has_a_verdict_all_the_same() {
-    let script = nameless().noticed().but(|it| it.name = secs(140));
-    script.run().shows([
+    nameless().interrupted().but(|it| it.name = secs(140)).shows([
         "0.1 * node unknown",
         "10.0 * notice: terminate, 120 s left",
         "130.0 * deadline: [] and perhaps more",
@@ -76,12 +73,10 @@ fn a_node_that_never_gets_a_name_has_a_verdict_all_the_same() {
 #[test]
 fn a_name_on_its_way_when_a_drain_ends_is_asked_for_again() {
     let script = nameless()
-        .says(10, Says::At(Terminate, 20))
-        .says(30, Says::Nothing)
-        .says(60, Says::At(Terminate, 90))
+        .says([(10, At(Terminate, 20)), (30, Nothing), (60, At(Terminate, 90))])
         .trouble(0..25, With::FindNode, What::Hangs)
         .pods([pod("a")]);
-    script.sigterm(&[100]).run().shows([
+    script.sigterm(&[100]).shows([
         "5.0 * node unknown",
         "10.0 * notice: terminate, 10 s left",
         "20.0 * deadline: [] and perhaps more",
@@ -96,9 +91,5 @@ fn a_name_on_its_way_when_a_drain_ends_is_asked_for_again() {
 #[test]
 fn a_name_is_asked_for_while_no_pod_can_be_asked() {
     let busy = secs(0)..secs(5);
-    nameless()
-        .but(|it| it.busy.push(busy))
-        .sigterm(&[60])
-        .run()
-        .shows(["0.1 * node found: node-1"]);
+    nameless().but(|it| it.busy.push(busy)).sigterm(&[60]).shows(["0.1 * node found: node-1"]);
 }

@@ -1,21 +1,17 @@
 //! The cordon, and what waits for it.
 
-use crate::drain::tests::cluster::pod;
-use crate::handler::tests::journal::Run;
-use crate::handler::tests::script::{Edit, Says, Script, What, With, script};
-use crate::notice::Action::{Stop, Terminate};
-use crate::notice::NoticePath::NoticeUrl;
+use crate::handler::tests::scenarios::prelude::*;
 
 /// A drain whose cordon is of interest.
 fn cordoned(script: Script) -> Run {
-    let run = script.noticed().pods([pod("a")]).sigterm(&[100]).run();
+    let run = script.interrupted().pods([pod("a")]).sigterm(&[100]).run();
     assert!(run.node.is_otherwise_untouched());
     run
 }
 
 #[test]
 fn the_node_is_cordoned_before_the_first_eviction() {
-    cordoned(script()).shows([
+    cordoned(a_node()).shows([
         "10.1 patch node-1: cordon, ours",
         "10.2 * cordon: Done",
         "10.2 evict a 30",
@@ -24,7 +20,7 @@ fn the_node_is_cordoned_before_the_first_eviction() {
 
 #[test]
 fn the_evictions_wait_a_second_for_a_cordon_that_hangs() {
-    cordoned(script().trouble(10..13, With::PatchNode, What::Hangs)).shows([
+    cordoned(a_node().trouble(10..13, With::PatchNode, What::Hangs)).shows([
         "10.1 patch node-1: cordon, ours",
         "11.0 evict a 30",
         "45.1 * node failing: Drain, no answer in time",
@@ -36,7 +32,7 @@ fn the_evictions_wait_a_second_for_a_cordon_that_hangs() {
 
 #[test]
 fn the_evictions_wait_a_second_for_a_node_that_cannot_be_read() {
-    cordoned(script().trouble(10..13, With::ReadNode, What::Refuses)).shows([
+    cordoned(a_node().trouble(10..13, With::ReadNode, What::Refuses)).shows([
         "10.1 * node failing: Drain, connection refused",
         "11.0 evict a 30",
         "14.1 * node answers, 5 failed",
@@ -46,7 +42,7 @@ fn the_evictions_wait_a_second_for_a_node_that_cannot_be_read() {
 
 #[test]
 fn a_cordon_that_is_refused_is_tried_beside_the_evictions_and_said_once() {
-    cordoned(script().trouble(10..16, With::PatchNode, What::Refuses)).shows([
+    cordoned(a_node().trouble(10..16, With::PatchNode, What::Refuses)).shows([
         "10.2 * node failing: Drain, connection refused",
         "11.0 evict a 30",
         "16.6 * node answers, 6 failed",
@@ -56,7 +52,7 @@ fn a_cordon_that_is_refused_is_tried_beside_the_evictions_and_said_once() {
 
 #[test]
 fn a_cordon_whose_answer_was_lost_is_ours() {
-    cordoned(script().trouble(10..11, With::PatchNode, What::LosesAnswer)).shows([
+    cordoned(a_node().trouble(10..11, With::PatchNode, What::LosesAnswer)).shows([
         "11.0 evict a 30",
         "45.1 * node failing: Drain, no answer in time",
         "45.4 * node answers, 1 failed",
@@ -66,7 +62,7 @@ fn a_cordon_whose_answer_was_lost_is_ours() {
 
 #[test]
 fn a_node_that_somebody_changed_in_between_is_read_again() {
-    cordoned(script().edit(10_120, Edit::Touch).edit(10_320, Edit::Touch)).shows([
+    cordoned(a_node().edit(10_120, Edit::Touch).edit(10_320, Edit::Touch)).shows([
         "10.1 patch node-1: cordon, ours",
         "10.3 patch node-1: cordon, ours",
         "10.5 patch node-1: cordon, ours",
@@ -77,7 +73,7 @@ fn a_node_that_somebody_changed_in_between_is_read_again() {
 
 #[test]
 fn a_node_that_somebody_cordoned_in_between_is_not_our_cordon() {
-    cordoned(script().edit(10_120, Edit::Cordon)).shows([
+    cordoned(a_node().edit(10_120, Edit::Cordon)).shows([
         "10.1 patch node-1: cordon, ours",
         "10.3 patch node-1: not ours",
         "10.4 * cordon: Foreign",
@@ -87,7 +83,7 @@ fn a_node_that_somebody_cordoned_in_between_is_not_our_cordon() {
 
 #[test]
 fn a_cordon_of_somebody_else_is_remembered_as_not_ours() {
-    cordoned(script().but(|it| it.cordoned = true)).shows([
+    cordoned(a_node().but(|it| it.cordoned = true)).shows([
         "10.1 patch node-1: not ours",
         "10.2 * cordon: Foreign",
         "10.2 evict a 30",
@@ -96,16 +92,15 @@ fn a_cordon_of_somebody_else_is_remembered_as_not_ours() {
 
 #[test]
 fn a_cordon_that_somebody_lifts_in_the_drain_stays_lifted() {
-    let script = script().noticed().edit(50_000, Edit::Uncordon);
-    let run = script.run();
+    let run = a_node().interrupted().edit(50_000, Edit::Uncordon).run();
     run.shows(["10.1 patch node-1: cordon, ours", "130.1 patch node-1: ours, drained"]);
     assert!(!run.node.is_cordoned());
 }
 
 #[test]
 fn a_dry_run_reads_and_writes_nothing() {
-    let script = script().but(|it| it.config.dry = true);
-    let script = script.noticed().pods([pod("a"), pod("b").covered(), pod("c").late(50)]);
+    let script = a_node().but(|it| it.config.dry = true);
+    let script = script.interrupted().pods([pod("a"), pod("b").covered(), pod("c").late(50)]);
     let run = script.but(|it| it.latency = 10..=10).run();
     run.transcript_is([
         "0.0 check credentials",
@@ -129,17 +124,13 @@ fn a_dry_run_reads_and_writes_nothing() {
 
 #[test]
 fn a_dry_run_on_a_cordoned_node_says_so() {
-    let script = script().but(|it| (it.config.dry, it.cordoned) = (true, true));
+    let script = a_node().but(|it| (it.config.dry, it.cordoned) = (true, true));
     cordoned(script).shows(["10.1 * cordon: Foreign", "10.1 evict a 30 dry"]);
 }
 
 #[test]
 fn a_second_drain_finds_its_own_cordon() {
-    let script = script()
-        .says(10, Says::At(Terminate, 40))
-        .says(60, Says::Nothing)
-        .says(80, Says::At(Terminate, 110));
-    script.run().shows([
+    a_node().says([(10, At(Terminate, 40)), (60, Nothing), (80, At(Terminate, 110))]).shows([
         "10.1 patch node-1: cordon, ours",
         "10.2 * cordon: Done",
         "40.1 patch node-1: ours, drained",
@@ -151,18 +142,18 @@ fn a_second_drain_finds_its_own_cordon() {
 
 #[test]
 fn a_notice_that_takes_over_while_the_cordon_is_under_way_waits_for_its_answer() {
-    let script = script()
-        .says(10, Says::At(Stop, 130))
-        .path_says(NoticeUrl, 11, Says::At(Terminate, 130))
+    let script = a_node()
+        .says([(10, At(Stop, 130))])
+        .path_says(NoticeUrl, [(11, At(Terminate, 130))])
         .sigterm(&[40]);
     let read = script.clone().but(|it| it.latency = 600..=600);
-    read.run().shows([
+    read.shows([
         "10.0 * notice: stop, 120 s left",
         "11.0 * taken over: terminate",
         "11.2 patch node-1: cordon, ours",
     ]);
     let patched = script.but(|it| it.latency = 350..=350);
-    patched.run().shows([
+    patched.shows([
         "10.0 * notice: stop, 120 s left",
         "10.7 patch node-1: cordon, ours",
         "11.0 * taken over: terminate",

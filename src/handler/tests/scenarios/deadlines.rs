@@ -1,19 +1,16 @@
 //! By when.
 
-use crate::drain::tests::cluster::{pod, secs};
-use crate::handler::tests::journal::Run;
-use crate::handler::tests::script::{Says, script};
-use crate::notice::Action::{Stop, Terminate};
+use crate::handler::tests::scenarios::prelude::*;
 
 fn deadlines(says: &[(u64, Says)]) -> Run {
     let script =
-        says.iter().fold(script(), |script, (second, says)| script.says(*second, says.clone()));
+        says.iter().fold(a_node(), |script, (second, says)| script.says([(*second, says.clone())]));
     script.pods([pod("a").grace(600)]).run()
 }
 
 #[test]
 fn the_time_that_the_notice_states() {
-    deadlines(&[(10, Says::At(Terminate, 130))]).shows([
+    deadlines(&[(10, At(Terminate, 130))]).shows([
         "10.0 * notice: terminate, 120 s left",
         "10.2 evict a 118",
         "130.0 * deadline, nothing has changed",
@@ -22,7 +19,7 @@ fn the_time_that_the_notice_states() {
 
 #[test]
 fn a_time_in_the_past_starts_the_usual_window() {
-    deadlines(&[(10, Says::At(Terminate, -3600))]).shows([
+    deadlines(&[(10, At(Terminate, -3600))]).shows([
         "10.0 * notice: terminate in the past, 120 s left",
         "130.0 * deadline, nothing has changed",
     ]);
@@ -30,7 +27,7 @@ fn a_time_in_the_past_starts_the_usual_window() {
 
 #[test]
 fn a_time_too_far_ahead_starts_the_usual_window() {
-    deadlines(&[(10, Says::At(Terminate, 86_400))]).shows([
+    deadlines(&[(10, At(Terminate, 86_400))]).shows([
         "10.0 * notice: terminate too far, 120 s left",
         "130.0 * deadline, nothing has changed",
     ]);
@@ -38,7 +35,7 @@ fn a_time_too_far_ahead_starts_the_usual_window() {
 
 #[test]
 fn no_time_starts_the_usual_window() {
-    deadlines(&[(10, Says::Soon(Terminate))]).shows([
+    deadlines(&[(10, Soon(Terminate))]).shows([
         "10.0 * notice: terminate some time, 120 s left",
         "130.0 * deadline, nothing has changed",
     ]);
@@ -46,47 +43,42 @@ fn no_time_starts_the_usual_window() {
 
 #[test]
 fn a_time_that_moves_earlier_moves_the_deadline() {
-    deadlines(&[(10, Says::At(Terminate, 130)), (20, Says::At(Terminate, 60))])
+    deadlines(&[(10, At(Terminate, 130)), (20, At(Terminate, 60))])
         .shows(["20.0 * deadline moved, 40 s left", "60.0 * deadline, nothing has changed"]);
 }
 
 #[test]
 fn a_time_that_moves_later_does_not() {
-    deadlines(&[(10, Says::At(Terminate, 130)), (20, Says::At(Terminate, 150))])
+    deadlines(&[(10, At(Terminate, 130)), (20, At(Terminate, 150))])
         .shows(["130.0 * deadline, nothing has changed"]);
 }
 
 #[test]
 fn a_time_that_moves_on_at_every_poll_is_believed_once() {
-    deadlines(&[(10, Says::In(Terminate, 120))]).shows(["130.0 * deadline, nothing has changed"]);
+    deadlines(&[(10, In(Terminate, 120))]).shows(["130.0 * deadline, nothing has changed"]);
 }
 
 #[test]
 fn a_time_that_becomes_known_later_moves_the_deadline_if_it_is_earlier() {
-    deadlines(&[(10, Says::Soon(Terminate)), (20, Says::At(Terminate, 60))])
+    deadlines(&[(10, Soon(Terminate)), (20, At(Terminate, 60))])
         .shows(["20.0 * deadline moved, 40 s left", "60.0 * deadline, nothing has changed"]);
 }
 
 #[test]
 fn a_time_that_is_no_longer_stated_changes_nothing() {
-    deadlines(&[(10, Says::At(Terminate, 130)), (20, Says::Soon(Terminate))])
+    deadlines(&[(10, At(Terminate, 130)), (20, Soon(Terminate))])
         .shows(["130.0 * deadline, nothing has changed"]);
 }
 
 #[test]
 fn a_calendar_that_is_set_back_in_a_drain_moves_nothing() {
-    let script = script().noticed().but(|it| it.clock_set = Some((secs(20), -3600)));
-    script.run().shows(["130.0 * deadline, nothing has changed"]);
+    let script = a_node().interrupted().but(|it| it.clock_set = Some((secs(20), -3600)));
+    script.shows(["130.0 * deadline, nothing has changed"]);
 }
 
 #[test]
 fn a_notice_that_takes_over_moves_the_deadline_only_if_it_is_earlier() {
-    deadlines(&[
-        (10, Says::At(Stop, 130)),
-        (20, Says::At(Terminate, 150)),
-        (30, Says::At(Stop, 100)),
-    ])
-    .shows([
+    deadlines(&[(10, At(Stop, 130)), (20, At(Terminate, 150)), (30, At(Stop, 100))]).shows([
         "10.0 * notice: stop, 120 s left",
         "20.0 * taken over: terminate",
         "30.0 * taken over: stop",

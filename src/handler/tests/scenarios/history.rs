@@ -1,29 +1,17 @@
 //! What depends on more than on what is said now: on the drain under way, on an earlier process, on an operator.
 
-use crate::drain::tests::cluster::{pod, secs};
-use crate::handler::tests::script::{
-    Edit, End, Planned, Says, Script, What, With, planned, script,
-};
-use crate::notice::Action::{Hibernate, Stop, Terminate};
-use crate::notice::Code::{InstanceReboot, SystemReboot};
-use crate::notice::NoticePath::{Lifecycle, Maintenance, Rebalance, TerminationTime};
-
-fn plans(script: Script, second: u64, planned: &[Planned]) -> Script {
-    script.path_says(Maintenance, second, Says::Planned(planned.to_vec()))
-}
+use crate::handler::tests::scenarios::prelude::*;
 
 #[test]
 fn a_hibernation_that_is_over_ends_no_pod_for_the_notice_that_stands_beside_it() {
-    let script = script()
-        .path_says(Lifecycle, 10, Says::Leaves(Terminate))
-        .says(20, Says::At(Hibernate, 130))
-        .says(60, Says::Nothing)
+    let script = a_node()
+        .path_says(Lifecycle, [(10, Leaves(Terminate))])
+        .says([(20, At(Hibernate, 130)), (60, Nothing)])
         .pods([pod("a").covered().late(30), pod("b").late(70), pod("c").covered().late(70)]);
-    script.run().shows([
+    script.shows([
         "10.0 * notice: asg-lifecycle/terminate some time, 3300 s left",
         "20.0 * taken over: hibernate",
         "30.0 evict a 1",
-        "30.1 mark a",
         "30.2 delete a 1",
         "62.0 * notice withdrawn, drain called off",
         "62.0 * notice: asg-lifecycle/terminate some time, 3248 s left",
@@ -35,12 +23,11 @@ fn a_hibernation_that_is_over_ends_no_pod_for_the_notice_that_stands_beside_it()
 #[test]
 fn of_two_planned_events_the_later_is_drained_for_by_its_own_deadline_when_the_other_is_cancelled()
 {
-    let (first, second) = (planned(SystemReboot, 200), planned(InstanceReboot, 600));
+    let (first, second) = (reboot(200), planned(InstanceReboot, 600));
     let second = Planned { name: "second", ..second };
-    let cancelled = Planned { over: true, ..first.clone() };
-    let script = plans(script(), 10, &[first, second.clone()]);
-    let script = plans(script, 60, &[cancelled, second]).pods([pod("a").covered()]);
-    script.run().shows([
+    let cancelled = first.clone().over();
+    let script = a_node().maintenance(10, [first, second.clone()]);
+    script.maintenance(60, [cancelled, second]).pods([pod("a").covered()]).shows([
         "10.0 * notice: scheduled-maintenance/system-reboot/event, 190 s left",
         "10.0 * beside: scheduled-maintenance/instance-reboot/second",
         "10.2 evict a 30",
@@ -52,13 +39,13 @@ fn of_two_planned_events_the_later_is_drained_for_by_its_own_deadline_when_the_o
 
 #[test]
 fn an_interruption_that_came_with_a_boot_is_drained_for_by_the_next_process_if_its_time_is_ahead() {
-    let script = script()
-        .says(10, Says::At(Stop, 40))
+    let script = a_node()
+        .says([(10, At(Stop, 40))])
         .ends(44, End::Rebooted)
         .ends(60, End::Killed)
-        .says(61, Says::At(Stop, 160))
+        .says([(61, At(Stop, 160))])
         .pods([pod("a").late(50)]);
-    script.run().shows([
+    script.shows([
         "10.0 * notice: stop, 30 s left",
         "46.0 * notice: stop in the past, 120 s left",
         "46.1 * drained before",
@@ -69,9 +56,8 @@ fn an_interruption_that_came_with_a_boot_is_drained_for_by_the_next_process_if_i
 
 #[test]
 fn an_event_that_was_moved_while_no_process_ran_is_drained_for_by_its_new_time() {
-    let script = plans(script(), 10, &[planned(SystemReboot, 100)]).ends(110, End::Killed);
-    let script = plans(script, 111, &[planned(SystemReboot, 900)]).pods([pod("a").late(105)]);
-    script.sigterm(&[400]).run().shows([
+    let script = a_node().maintenance(10, [reboot(100)]).ends(110, End::Killed);
+    script.maintenance(111, [reboot(900)]).pods([pod("a").late(105)]).sigterm(&[400]).shows([
         "10.0 * notice: scheduled-maintenance/system-reboot/event, 90 s left",
         "112.0 * scheduled: scheduled-maintenance/system-reboot/event in 188 s",
         "300.0 * notice: scheduled-maintenance/system-reboot/event, 600 s left",
@@ -81,13 +67,12 @@ fn an_event_that_was_moved_while_no_process_ran_is_drained_for_by_its_new_time()
 
 #[test]
 fn an_operator_who_uncordons_after_the_drain_is_not_undone_until_the_notice_appears_anew() {
-    let script = script()
-        .says(10, Says::At(Terminate, 40))
+    let script = a_node()
+        .says([(10, At(Terminate, 40))])
         .edit(50_000, Edit::Uncordon)
-        .says(90, Says::Nothing)
-        .says(100, Says::At(Terminate, 160))
+        .says([(90, Nothing), (100, At(Terminate, 160))])
         .pods([pod("a").late(60)]);
-    script.run().shows([
+    script.shows([
         "10.0 * notice: terminate, 30 s left",
         "10.2 * cordon: Done",
         "92.0 * notice withdrawn",
@@ -100,9 +85,9 @@ fn an_operator_who_uncordons_after_the_drain_is_not_undone_until_the_notice_appe
 fn of_what_one_answer_says_each_thing_is_reported() {
     let late = Planned { name: "late", ..planned(InstanceReboot, 2000) };
     let near = Planned { name: "near", ..planned(InstanceReboot, 400) };
-    let script = plans(script(), 10, &[planned(SystemReboot, 300)]);
-    let moved = [planned(SystemReboot, 200), near, late];
-    plans(script, 20, &moved).run().shows([
+    let script = a_node().maintenance(10, [reboot(300)]);
+    let moved = [reboot(200), near, late];
+    script.maintenance(20, moved).shows([
         "10.0 * notice: scheduled-maintenance/system-reboot/event, 290 s left",
         "20.0 * scheduled: scheduled-maintenance/instance-reboot/late in 1380 s",
         "20.0 * deadline moved, 180 s left",
@@ -115,19 +100,18 @@ fn of_what_one_answer_says_each_thing_is_reported() {
 #[test]
 fn a_node_that_cannot_be_read_for_three_seconds_delays_a_drain_by_one() {
     let script =
-        script().says(0, Says::At(Terminate, 100)).trouble(0..3, With::ReadNode, What::Refuses);
-    script.pods([pod("a")]).run().shows(["1.1 evict a 30", "3.9 * cordon: Done"]);
+        a_node().says([(0, At(Terminate, 100))]).trouble(0..3, With::ReadNode, What::Refuses);
+    script.pods([pod("a")]).shows(["1.1 evict a 30", "3.9 * cordon: Done"]);
 }
 
 #[test]
 fn a_clock_that_is_set_moves_no_deadline_though_two_paths_state_different_times() {
-    let script = script()
-        .says(10, Says::At(Terminate, 130))
-        .path_says(TerminationTime, 10, Says::At(Terminate, 131))
+    let script = a_node()
+        .says([(10, At(Terminate, 130))])
+        .path_says(TerminationTime, [(10, At(Terminate, 131))])
         .but(|it| it.clock_set = Some((secs(30), 60)));
-    script.pods([pod("a").covered()]).run().shows([
+    script.pods([pod("a").covered()]).shows([
         "10.2 evict a 30",
-        "97.0 mark a",
         "98.0 delete a 30",
         "130.0 * deadline, nothing has changed",
     ]);
@@ -135,15 +119,14 @@ fn a_clock_that_is_set_moves_no_deadline_though_two_paths_state_different_times(
 
 #[test]
 fn a_recommendation_that_is_made_anew_beside_a_drain_is_reported_and_renews_no_marks_later() {
-    let script = script()
-        .path_says(Rebalance, 5, Says::RecommendedAt(1))
-        .says(20, Says::At(Terminate, 60))
-        .path_says(Rebalance, 30, Says::RecommendedAt(28))
-        .path_says(Rebalance, 80, Says::RecommendedAt(78))
-        .says(100, Says::Nothing)
+    let script = a_node()
+        .path_says(Rebalance, [(5, RecommendedAt(1))])
+        .says([(20, At(Terminate, 60))])
+        .path_says(Rebalance, [(30, RecommendedAt(28)), (80, RecommendedAt(78))])
+        .says([(100, Nothing)])
         .edit(90_000, Edit::Uncordon)
         .but(|it| it.config.policy.rebalance_marks = secs(1000));
-    script.run().shows([
+    script.shows([
         "5.0 * marks: rebalance-recommendation",
         "5.2 * cordon: Done",
         "5.2 * marks last 999.8 s",

@@ -1,19 +1,15 @@
 //! The Auto Scaling group takes the instance out of service.
 
-use crate::drain::tests::cluster::pod;
-use crate::handler::tests::script::{End, Says, Script, script};
-use crate::notice::Action::{Hibernate, Stop, Terminate};
-use crate::notice::NoticePath::Lifecycle;
+use crate::handler::tests::scenarios::prelude::*;
 
 /// From 10 s on the group does that.
 fn leaves(action: crate::notice::Action) -> Script {
-    script().path_says(Lifecycle, 10, Says::Leaves(action))
+    a_node().path_says(Lifecycle, [(10, Leaves(action))])
 }
 
 #[test]
 fn the_hook_is_the_deadline_and_budgets_are_kept_to_until_then() {
-    let script = leaves(Terminate).pods([pod("a"), pod("b").covered()]).sigterm(&[3400]);
-    script.run().transcript_is([
+    leaves(Terminate).pods([pod("a"), pod("b").covered()]).sigterm(&[3400]).transcript_is([
         "0.0 check credentials",
         "0.0 read node-1",
         "0.1 disconnect",
@@ -39,7 +35,7 @@ fn the_hook_is_the_deadline_and_budgets_are_kept_to_until_then() {
 
 #[test]
 fn back_in_service_calls_the_drain_off_and_gives_the_node_back() {
-    let script = leaves(Stop).path_says(Lifecycle, 60, Says::Nothing);
+    let script = leaves(Stop).path_says(Lifecycle, [(60, Nothing)]);
     let run = script.pods([pod("a"), pod("b").covered()]).run();
     run.shows([
         "10.0 * notice: asg-lifecycle/stop some time, 3300 s left",
@@ -50,25 +46,25 @@ fn back_in_service_calls_the_drain_off_and_gives_the_node_back() {
         "62.0 * called off: [a evicted, b called off]",
         "62.1 patch node-1: uncordon, forget",
     ]);
-    assert!(run.node.is_as_others_want_it() && run.node.annotation().is_none());
+    assert!(run.is_restored());
 }
 
 #[test]
 fn an_instance_that_comes_out_of_the_warm_pool_is_given_back() {
     let script = leaves(Stop).pods([pod("a")]).ends(100, End::Rebooted);
-    let run = script.path_says(Lifecycle, 95, Says::Nothing).run();
+    let run = script.path_says(Lifecycle, [(95, Nothing)]).run();
     run.shows([
         "10.0 * notice: asg-lifecycle/stop some time, 3300 s left",
         "10.1 patch node-1: cordon, ours",
         "97.0 * notice withdrawn, drain called off",
         "97.1 patch node-1: uncordon, forget",
     ]);
-    assert!(run.node.is_as_others_want_it() && run.node.annotation().is_none());
+    assert!(run.is_restored());
 }
 
 #[test]
 fn hibernation_of_the_warm_pool_waits_for_the_hook() {
-    leaves(Hibernate).pods([pod("a").grace(600)]).run().shows([
+    leaves(Hibernate).pods([pod("a").grace(600)]).shows([
         "10.0 * notice: asg-lifecycle/hibernate some time, 3300 s left",
         "10.2 evict a 600",
     ]);

@@ -1,11 +1,10 @@
 //! There is no Node of the handler's name, or nobody can tell.
 
-use crate::drain::tests::cluster::pod;
-use crate::handler::tests::script::{End, Script, What, With, script};
+use crate::handler::tests::scenarios::prelude::*;
 
 /// The usual notice, on a node of which the API server says this when it is read or changed.
 fn asked(from: u64, to: u64, what: What) -> Script {
-    script().noticed().trouble(from..to, With::ReadNode, what).trouble(
+    a_node().interrupted().trouble(from..to, With::ReadNode, what).trouble(
         from..to,
         With::PatchNode,
         what,
@@ -14,8 +13,7 @@ fn asked(from: u64, to: u64, what: What) -> Script {
 
 #[test]
 fn a_drain_of_no_node_is_none() {
-    let run = asked(0, 1000, What::HasNoNode).sigterm(&[200]).run();
-    run.shows([
+    asked(0, 1000, What::HasNoNode).sigterm(&[200]).shows([
         "0.1 * no such node: Recall",
         "10.0 * notice: terminate, 120 s left",
         "10.1 * no such node: Drain",
@@ -28,8 +26,7 @@ fn a_drain_of_no_node_is_none() {
 
 #[test]
 fn a_node_that_comes_before_the_deadline_is_drained_after_all() {
-    let run = asked(0, 60, What::HasNoNode).pods([pod("a").late(70)]).run();
-    run.shows([
+    asked(0, 60, What::HasNoNode).pods([pod("a").late(70)]).shows([
         "0.1 * no such node: Recall",
         "10.1 * no such node: Drain",
         "10.1 * no node: []",
@@ -44,8 +41,7 @@ fn a_node_that_comes_before_the_deadline_is_drained_after_all() {
 
 #[test]
 fn a_node_without_pods_that_comes_before_the_deadline_has_nobody_to_go() {
-    let run = asked(0, 60, What::HasNoNode).run();
-    run.shows([
+    asked(0, 60, What::HasNoNode).shows([
         "10.1 * no node: []",
         "61.0 patch node-1: cordon, ours",
         "130.0 * deadline: []",
@@ -55,12 +51,11 @@ fn a_node_without_pods_that_comes_before_the_deadline_has_nobody_to_go() {
 
 #[test]
 fn a_drain_without_a_deadline_is_over_and_not_noted() {
-    let script = script()
+    let script = a_node()
         .recommended(60, 100)
         .trouble(0..50, With::ReadNode, What::HasNoNode)
         .ends(40, End::Killed);
-    let run = script.sigterm(&[100]).pods([pod("a").late(45)]).run();
-    run.shows([
+    script.sigterm(&[100]).pods([pod("a").late(45)]).shows([
         "0.1 * no such node: Recall",
         "10.1 * no such node: Drain",
         "10.1 * no node: []",
@@ -76,8 +71,7 @@ fn a_drain_without_a_deadline_is_over_and_not_noted() {
 
 #[test]
 fn nobody_on_a_node_that_could_not_be_read_is_not_taken_for_all_gone() {
-    let run = asked(0, 1000, What::Refuses).sigterm(&[200]).run();
-    run.shows([
+    asked(0, 1000, What::Refuses).sigterm(&[200]).shows([
         "0.1 * node failing: Recall, connection refused",
         "10.1 * node failing: Drain, connection refused",
         "130.0 * unknown: []",
@@ -88,8 +82,7 @@ fn nobody_on_a_node_that_could_not_be_read_is_not_taken_for_all_gone() {
 
 #[test]
 fn the_answer_of_the_node_is_waited_for_before_nobody_is_said_to_be_left() {
-    let script = script().trouble(0..22, With::ReadNode, What::Hangs).sigterm(&[150]);
-    script.noticed().run().shows([
+    a_node().trouble(0..22, With::ReadNode, What::Hangs).sigterm(&[150]).interrupted().shows([
         "5.0 * node failing: Recall, no answer in time",
         "10.2 * node failing: Drain, no answer in time",
         "27.2 * empty: []",
@@ -100,8 +93,8 @@ fn the_answer_of_the_node_is_waited_for_before_nobody_is_said_to_be_left() {
 
 #[test]
 fn so_it_is_where_nothing_but_patience_is_to_be_waited_for() {
-    let script = script().trouble(0..22, With::ReadNode, What::Hangs).sigterm(&[150]);
-    script.recommended(60, 100).run().shows([
+    let script = a_node().trouble(0..22, With::ReadNode, What::Hangs).sigterm(&[150]);
+    script.recommended(60, 100).shows([
         "5.0 * node failing: Recall, no answer in time",
         "10.2 * node failing: Drain, no answer in time",
         "27.2 * empty: []",
@@ -111,8 +104,7 @@ fn so_it_is_where_nothing_but_patience_is_to_be_waited_for() {
 
 #[test]
 fn pods_that_are_bound_to_a_node_show_that_its_name_is_right() {
-    let run = asked(0, 1000, What::Refuses).pods([pod("a")]).sigterm(&[200]).run();
-    run.shows([
+    asked(0, 1000, What::Refuses).pods([pod("a")]).sigterm(&[200]).shows([
         "0.1 * node failing: Recall, connection refused",
         "10.1 * node failing: Drain, connection refused",
         "11.0 evict a 30",
@@ -124,8 +116,7 @@ fn pods_that_are_bound_to_a_node_show_that_its_name_is_right() {
 
 #[test]
 fn a_node_that_is_deleted_in_the_middle_of_its_drain_was_drained_of_the_pods_that_it_had() {
-    let run = asked(30, 1000, What::HasNoNode).pods([pod("a")]).sigterm(&[200]).run();
-    run.shows([
+    asked(30, 1000, What::HasNoNode).pods([pod("a")]).sigterm(&[200]).shows([
         "11.2 * empty: [a evicted]",
         "130.0 * deadline, nothing has changed",
         "130.1 * no such node: Mark",

@@ -1,15 +1,10 @@
 //! Which answers of the metadata service are one notice.
 
-use crate::drain::tests::cluster::pod;
-use crate::handler::tests::script::{Says, script};
-use crate::notice::Action::{Hibernate, Stop, Terminate};
-use crate::notice::NoticePath::{InstanceAction, NoticeUrl};
-use crate::report::fact::Fact;
+use crate::handler::tests::scenarios::prelude::*;
 
 #[test]
 fn nothing_is_done_while_there_is_no_notice() {
-    let run = script().path_says(NoticeUrl, 0, Says::Nothing).run();
-    run.transcript_is([
+    a_node().path_says(NoticeUrl, [(0, Nothing)]).transcript_is([
         "0.0 check credentials",
         "0.0 read node-1",
         "0.1 disconnect",
@@ -19,8 +14,7 @@ fn nothing_is_done_while_there_is_no_notice() {
 
 #[test]
 fn a_notice_from_its_beginning_to_its_end() {
-    let run = script().noticed().pods([pod("a"), pod("b").grace(60).covered()]).run();
-    run.transcript_is([
+    a_node().interrupted().pods([pod("a"), pod("b").grace(60).covered()]).transcript_is([
         "0.0 check credentials",
         "0.0 read node-1",
         "0.1 disconnect",
@@ -46,70 +40,56 @@ fn a_notice_from_its_beginning_to_its_end() {
 
 #[test]
 fn a_notice_that_stands_on_is_drained_for_once() {
-    let run = script().noticed().sigterm(&[900]).run();
-    run.shows(["10.0 * notice: terminate, 120 s left"]);
+    a_node().interrupted().sigterm(&[900]).shows(["10.0 * notice: terminate, 120 s left"]);
 }
 
 #[test]
 fn three_answers_without_it_end_a_notice_and_the_same_again_is_a_new_one() {
-    let run = script()
-        .says(10, Says::At(Terminate, 40))
-        .says(60, Says::Nothing)
-        .says(63, Says::At(Terminate, 90))
+    a_node()
+        .says([(10, At(Terminate, 40)), (60, Nothing), (63, At(Terminate, 90))])
         .pods([pod("a"), pod("late").late(50)])
-        .run();
-    run.shows([
-        "10.0 * notice: terminate, 30 s left",
-        "10.1 patch node-1: cordon, ours",
-        "10.2 evict a 28",
-        "40.1 patch node-1: ours, drained",
-        "62.0 * notice withdrawn",
-        "62.1 patch node-1: ours",
-        "63.0 * notice: terminate, 27 s left",
-        "63.1 evict late 25",
-        "90.1 patch node-1: ours, drained",
-    ]);
+        .shows([
+            "10.0 * notice: terminate, 30 s left",
+            "10.1 patch node-1: cordon, ours",
+            "10.2 evict a 28",
+            "40.1 patch node-1: ours, drained",
+            "62.0 * notice withdrawn",
+            "62.1 patch node-1: ours",
+            "63.0 * notice: terminate, 27 s left",
+            "63.1 evict late 25",
+            "90.1 patch node-1: ours, drained",
+        ]);
 }
 
 #[test]
 fn two_answers_without_it_do_not_end_a_notice() {
-    let run = script()
-        .says(10, Says::At(Terminate, 40))
-        .says(60, Says::Nothing)
-        .says(62, Says::At(Terminate, 90))
-        .run();
-    run.shows(["10.0 * notice: terminate, 30 s left"]);
+    a_node()
+        .says([(10, At(Terminate, 40)), (60, Nothing), (62, At(Terminate, 90))])
+        .shows(["10.0 * notice: terminate, 30 s left"]);
 }
 
 #[test]
 fn failures_do_not_end_a_notice_and_are_said_once() {
-    let run = script()
-        .says(10, Says::At(Terminate, 40))
-        .says(60, Says::Nothing)
-        .says(62, Says::Fails)
-        .says(80, Says::At(Terminate, 90))
-        .run();
-    run.shows([
-        "10.0 * notice: terminate, 30 s left",
-        "62.0 * failing: spot/instance-action",
-        "80.0 * recovered: spot/instance-action, 18 failed",
-    ]);
+    a_node()
+        .says([(10, At(Terminate, 40)), (60, Nothing), (62, Fails), (80, At(Terminate, 90))])
+        .shows([
+            "10.0 * notice: terminate, 30 s left",
+            "62.0 * failing: spot/instance-action",
+            "80.0 * recovered: spot/instance-action, 18 failed",
+        ]);
 }
 
 #[test]
 fn two_paths_that_say_the_same_are_one_notice() {
-    let run = script()
-        .noticed()
-        .path_says(NoticeUrl, 10, Says::At(Terminate, 130))
-        .path_says(NoticeUrl, 140, Says::Nothing)
-        .run();
-    run.shows(["10.0 * notice: terminate, 120 s left"]);
+    a_node()
+        .interrupted()
+        .path_says(NoticeUrl, [(10, At(Terminate, 130)), (140, Nothing)])
+        .shows(["10.0 * notice: terminate, 120 s left"]);
 }
 
 #[test]
 fn two_paths_that_say_the_same_at_different_times_are_one_notice() {
-    let run = script().noticed().path_says(NoticeUrl, 12, Says::At(Terminate, 100)).run();
-    run.shows([
+    a_node().interrupted().path_says(NoticeUrl, [(12, At(Terminate, 100))]).shows([
         "10.0 * notice: terminate, 120 s left",
         "12.0 * deadline moved, 88 s left",
         "100.0 * deadline, nothing has changed",
@@ -118,104 +98,86 @@ fn two_paths_that_say_the_same_at_different_times_are_one_notice() {
 
 #[test]
 fn another_action_takes_over_a_running_drain() {
-    let run = script()
-        .says(10, Says::At(Stop, 130))
-        .says(20, Says::At(Terminate, 150))
-        .says(30, Says::At(Hibernate, 60))
+    a_node()
+        .says([(10, At(Stop, 130)), (20, At(Terminate, 150)), (30, At(Hibernate, 60))])
         .pods([pod("a"), pod("b").covered()])
-        .run();
-    run.shows([
-        "10.0 * notice: stop, 120 s left",
-        "10.2 evict a 30",
-        "10.2 evict b 30",
-        "20.0 * taken over: terminate",
-        "30.0 * taken over: hibernate",
-        "30.0 * deadline moved at once, 30 s left",
-        "30.0 mark b",
-        "30.1 delete b 1",
-        "60.0 * deadline, nothing has changed",
-    ]);
+        .shows([
+            "10.0 * notice: stop, 120 s left",
+            "10.2 evict a 30",
+            "10.2 evict b 30",
+            "20.0 * taken over: terminate",
+            "30.0 * taken over: hibernate",
+            "30.0 * deadline moved at once, 30 s left",
+            "30.1 delete b 1",
+            "60.0 * deadline, nothing has changed",
+        ]);
 }
 
 #[test]
 fn another_action_after_the_drain_is_drained_for() {
-    let run = script().says(10, Says::At(Stop, 40)).says(60, Says::At(Terminate, 90)).run();
+    let run = a_node().says([(10, At(Stop, 40)), (60, At(Terminate, 90))]).run();
     run.shows(["10.0 * notice: stop, 30 s left", "60.0 * notice: terminate, 30 s left"]);
 }
 
 #[test]
 fn two_paths_that_disagree_are_one_drain() {
-    let run = script()
-        .says(10, Says::In(Stop, 30))
-        .path_says(NoticeUrl, 10, Says::In(Terminate, 60))
+    a_node()
+        .says([(10, In(Stop, 30))])
+        .path_says(NoticeUrl, [(10, In(Terminate, 60))])
         .sigterm(&[80])
-        .run();
-    run.shows([
-        "10.0 * notice: stop, 30 s left",
-        "10.0 * taken over: terminate",
-        "40.0 * deadline, nothing has changed",
-    ]);
+        .shows([
+            "10.0 * notice: stop, 30 s left",
+            "10.0 * taken over: terminate",
+            "40.0 * deadline, nothing has changed",
+        ]);
 }
 
 #[test]
 fn a_notice_that_is_over_in_its_drain_lets_the_drain_go_on_and_makes_room_for_a_new_one() {
-    let run = script()
-        .says(10, Says::At(Terminate, 40))
-        .says(20, Says::Nothing)
-        .says(60, Says::At(Terminate, 90))
+    a_node()
+        .says([(10, At(Terminate, 40)), (20, Nothing), (60, At(Terminate, 90))])
         .pods([pod("a").covered()])
-        .run();
-    run.shows([
-        "10.0 * notice: terminate, 30 s left",
-        "10.2 evict a 28",
-        "10.3 mark a",
-        "10.4 delete a 28",
-        "22.0 * notice withdrawn, drain goes on",
-        "60.0 * notice: terminate, 30 s left",
-    ]);
+        .shows([
+            "10.0 * notice: terminate, 30 s left",
+            "10.2 evict a 28",
+            "10.4 delete a 28",
+            "22.0 * notice withdrawn, drain goes on",
+            "60.0 * notice: terminate, 30 s left",
+        ]);
 }
 
 #[test]
 fn a_notice_that_comes_back_in_its_drain_with_the_same_time_is_the_same_drain() {
-    let run = script()
-        .says(10, Says::At(Terminate, 70))
-        .says(20, Says::Nothing)
-        .says(30, Says::At(Terminate, 70))
+    a_node()
+        .says([(10, At(Terminate, 70)), (20, Nothing), (30, At(Terminate, 70))])
         .sigterm(&[100])
-        .run();
-    run.shows(["10.0 * notice: terminate, 60 s left", "22.0 * notice withdrawn, drain goes on"]);
+        .shows(["10.0 * notice: terminate, 60 s left", "22.0 * notice withdrawn, drain goes on"]);
 }
 
 #[test]
 fn a_notice_that_comes_back_in_its_drain_with_more_time_is_drained_for_after_it() {
-    let run = script()
-        .says(10, Says::In(Terminate, 60))
-        .says(20, Says::Nothing)
-        .says(30, Says::In(Terminate, 60))
+    a_node()
+        .says([(10, In(Terminate, 60)), (20, Nothing), (30, In(Terminate, 60))])
         .sigterm(&[100])
-        .run();
-    run.shows([
-        "10.0 * notice: terminate, 60 s left",
-        "22.0 * notice withdrawn, drain goes on",
-        "70.0 * notice: terminate, 20 s left",
-    ]);
+        .shows([
+            "10.0 * notice: terminate, 60 s left",
+            "22.0 * notice withdrawn, drain goes on",
+            "70.0 * notice: terminate, 20 s left",
+        ]);
 }
 
 #[test]
 fn a_path_that_repeats_what_another_says_after_the_drain_changes_nothing() {
-    let run = script()
-        .says(10, Says::At(Terminate, 40))
-        .path_says(NoticeUrl, 60, Says::At(Terminate, 40))
-        .path_says(NoticeUrl, 70, Says::Nothing)
-        .path_says(NoticeUrl, 80, Says::Soon(Terminate))
-        .run();
-    run.shows(["10.0 * notice: terminate, 30 s left"]);
+    a_node()
+        .says([(10, At(Terminate, 40))])
+        .path_says(NoticeUrl, [(60, At(Terminate, 40)), (70, Nothing), (80, Soon(Terminate))])
+        .shows(["10.0 * notice: terminate, 30 s left"]);
 }
 
 #[test]
 fn every_poll_is_told() {
     let run =
-        script().says(1, Says::Fails).path_says(NoticeUrl, 2, Says::Soon(Stop)).sigterm(&[3]).run();
+        a_node().says([(1, Fails)]).path_says(NoticeUrl, [(2, Soon(Stop))]).sigterm(&[3]).run();
     let polls = run.facts().filter_map(|(_, fact)| match fact {
         Fact::Polled { path, status, good } => Some((*path, *status, *good)),
         _ => None,

@@ -1,28 +1,22 @@
 //! The machine is started anew, the process is killed: whatever the next one finds, it goes on with
 //! what is to be done and takes back what is over.
 
-use crate::drain::tests::cluster::pod;
-use crate::handler::tests::script::{Edit, End, Planned, Says, Script, planned, script};
-use crate::node::TaintEffect;
-use crate::notice::Action::{Hibernate, Stop, Terminate};
-use crate::notice::Code::{InstanceRetirement, SystemReboot};
-use crate::notice::NoticePath::Maintenance;
+use crate::handler::tests::scenarios::prelude::*;
 
 #[test]
 fn stopped_and_started_again_the_node_is_given_back() {
     for action in [Stop, Hibernate] {
-        let script = script().says(10, Says::At(action, 40)).says(45, Says::Nothing);
+        let script = a_node().says([(10, At(action, 40)), (45, Nothing)]);
         let run = script.pods([pod("a")]).ends(44, End::Rebooted).run();
         let found = format!("46.1 * marks found of an earlier boot: spot-interruption/{action}");
         run.shows(["10.2 * cordon: Done", &found, "46.2 * the node is uncordoned"]);
-        assert!(run.node.is_as_others_want_it() && run.node.annotation().is_none());
+        assert!(run.is_restored());
     }
 }
 
 #[test]
 fn started_again_with_a_notice_that_is_over_the_node_is_given_back() {
-    let script = script().says(10, Says::At(Stop, 40)).pods([pod("a")]).ends(44, End::Rebooted);
-    let run = script.run();
+    let run = a_node().says([(10, At(Stop, 40))]).pods([pod("a")]).ends(44, End::Rebooted).run();
     run.shows([
         "10.0 * notice: stop, 30 s left",
         "10.1 patch node-1: cordon, ours",
@@ -39,16 +33,16 @@ fn started_again_with_a_notice_that_is_over_the_node_is_given_back() {
 
 #[test]
 fn started_again_with_a_notice_of_a_time_to_come_it_is_drained() {
-    let script = script().says(10, Says::In(Stop, 60)).pods([pod("a")]).ends(75, End::Rebooted);
-    script.run().shows(["10.0 * notice: stop, 60 s left", "77.0 * notice: stop, 60 s left"]);
+    let script = a_node().says([(10, In(Stop, 60))]).pods([pod("a")]).ends(75, End::Rebooted);
+    script.shows(["10.0 * notice: stop, 60 s left", "77.0 * notice: stop, 60 s left"]);
 }
 
 #[test]
 fn after_its_reboot_maintenance_is_done_while_it_is_still_listed() {
-    let over = Planned { over: true, ..planned(SystemReboot, 100) };
-    let script = script()
-        .path_says(Maintenance, 10, Says::Planned(vec![planned(SystemReboot, 100)]))
-        .path_says(Maintenance, 200, Says::Planned(vec![over]))
+    let over = reboot(100).over();
+    let script = a_node()
+        .maintenance(10, [reboot(100)])
+        .maintenance(200, [over])
         .pods([pod("a")])
         .ends(110, End::Rebooted);
     let run = script.run();
@@ -64,16 +58,13 @@ fn after_its_reboot_maintenance_is_done_while_it_is_still_listed() {
         "200.0 * notice withdrawn",
         "200.1 patch node-1: forget",
     ]);
-    assert!(run.node.is_as_others_want_it() && run.node.annotation().is_none());
+    assert!(run.is_restored());
 }
 
 #[test]
 fn a_reboot_before_its_time_is_the_one_that_was_wanted() {
-    let script = script()
-        .path_says(Maintenance, 10, Says::Planned(vec![planned(SystemReboot, 400)]))
-        .pods([pod("a")])
-        .ends(110, End::Rebooted);
-    script.sigterm(&[500]).run().shows([
+    let script = a_node().maintenance(10, [reboot(400)]).pods([pod("a")]).ends(110, End::Rebooted);
+    script.sigterm(&[500]).shows([
         "10.0 * notice: scheduled-maintenance/system-reboot/event, 390 s left",
         "10.1 patch node-1: cordon, ours",
         "112.0 * notice: scheduled-maintenance/system-reboot/event, 288 s left",
@@ -84,11 +75,11 @@ fn a_reboot_before_its_time_is_the_one_that_was_wanted() {
 
 #[test]
 fn a_reboot_before_a_retirement_is_not_the_retirement() {
-    let script = script()
-        .path_says(Maintenance, 10, Says::Planned(vec![planned(InstanceRetirement, 400)]))
+    let script = a_node()
+        .maintenance(10, [planned(InstanceRetirement, 400)])
         .pods([pod("a")])
         .ends(110, End::Rebooted);
-    script.sigterm(&[500]).run().shows([
+    script.sigterm(&[500]).shows([
         "10.0 * notice: scheduled-maintenance/instance-retirement/event, 390 s left",
         "112.0 * notice: scheduled-maintenance/instance-retirement/event, 288 s left",
     ]);
@@ -96,23 +87,22 @@ fn a_reboot_before_a_retirement_is_not_the_retirement() {
 
 #[test]
 fn a_reboot_in_the_middle_of_a_drain_gives_back_or_goes_on_as_the_notice_says() {
-    let script = script().says(10, Says::At(Terminate, 130)).pods([pod("a").covered()]);
-    script.ends(30, End::Rebooted).run().shows([
+    let script = a_node().says([(10, At(Terminate, 130))]).pods([pod("a").covered()]);
+    script.ends(30, End::Rebooted).shows([
         "10.0 * notice: terminate, 120 s left",
         "10.2 evict a 30",
         "32.0 * notice: terminate, 98 s left",
         "32.2 evict a 30",
-        "97.0 mark a",
         "98.0 delete a 30",
     ]);
 }
 
 /// A drain with every mark, which is called off, on a node to which others do things, too.
 fn eventful() -> Script {
-    let over = Planned { over: true, ..planned(SystemReboot, 60) };
-    script()
-        .path_says(Maintenance, 10, Says::Planned(vec![planned(SystemReboot, 60)]))
-        .path_says(Maintenance, 100, Says::Planned(vec![over]))
+    let over = reboot(60).over();
+    a_node()
+        .maintenance(10, [reboot(60)])
+        .maintenance(100, [over])
         .but(|it| {
             it.config.marks.taint = Some(TaintEffect::NoSchedule);
             it.config.marks.exclude_from_load_balancers = true;

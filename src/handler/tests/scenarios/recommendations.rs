@@ -1,20 +1,16 @@
 //! Rebalance recommendations: marks that end by themselves, a drain in which nobody dies.
 
-use crate::drain::tests::cluster::{pod, secs};
-use crate::handler::tests::script::{Edit, End, Says, Script, script};
-use crate::node::RebalanceMark;
-use crate::notice::Action::Terminate;
-use crate::notice::NoticePath::Rebalance;
+use crate::handler::tests::scenarios::prelude::*;
 
 /// A recommendation from 10 s on, whose marks stay for 100 s.
 fn recommended() -> Script {
-    let script = script().path_says(Rebalance, 10, Says::Recommended);
+    let script = a_node().path_says(Rebalance, [(10, Recommended)]);
     script.but(|it| it.config.policy.rebalance_marks = secs(100))
 }
 
 /// The same, with a drain of 60 s at most.
 fn drained() -> Script {
-    script().recommended(60, 100)
+    a_node().recommended(60, 100)
 }
 
 #[test]
@@ -45,18 +41,18 @@ fn a_soft_taint_by_setting() {
     let soft = RebalanceMark::SoftTaint;
     let run = recommended().but(|it| it.config.marks.rebalance_mark = soft).run();
     run.shows([
-            "10.1 patch node-1: taints [aws-node-termination-handler/rebalance-recommendation], not ours",
-            "10.2 * the node is tainted: aws-node-termination-handler/rebalance-recommendation=rebalance-recommendation:PreferNoSchedule",
-            "10.2 * marks last 99.8 s",
-            "110.1 patch node-1: taints [], remember, over rebalance-recommendation",
-            "110.2 * the taint aws-node-termination-handler/rebalance-recommendation=rebalance-recommendation:PreferNoSchedule is taken off",
-        ]);
+        "10.1 patch node-1: taints [aws-node-termination-handler/rebalance-recommendation], not ours",
+        "10.2 * the node is tainted: aws-node-termination-handler/rebalance-recommendation=rebalance-recommendation:PreferNoSchedule",
+        "10.2 * marks last 99.8 s",
+        "110.1 patch node-1: taints [], remember, over rebalance-recommendation",
+        "110.2 * the taint aws-node-termination-handler/rebalance-recommendation=rebalance-recommendation:PreferNoSchedule is taken off",
+    ]);
     assert!(run.node.is_as_others_want_it());
 }
 
 #[test]
 fn a_recommendation_that_ends_gives_the_node_back() {
-    let run = recommended().path_says(Rebalance, 30, Says::Nothing).run();
+    let run = recommended().path_says(Rebalance, [(30, Nothing)]).run();
     run.shows([
         "10.0 * marks: rebalance-recommendation",
         "10.1 patch node-1: cordon, ours",
@@ -68,8 +64,7 @@ fn a_recommendation_that_ends_gives_the_node_back() {
 
 #[test]
 fn an_interruption_follows_in_time() {
-    let script = recommended().says(60, Says::At(Terminate, 180)).pods([pod("a")]);
-    script.run().shows([
+    recommended().says([(60, At(Terminate, 180))]).pods([pod("a")]).shows([
         "10.0 * marks: rebalance-recommendation",
         "10.1 patch node-1: cordon, ours",
         "60.0 * notice: terminate, 120 s left",
@@ -82,8 +77,7 @@ fn an_interruption_follows_in_time() {
 
 #[test]
 fn an_interruption_follows_too_late() {
-    let script = recommended().says(160, Says::At(Terminate, 280)).pods([pod("a")]);
-    script.run().shows([
+    recommended().says([(160, At(Terminate, 280))]).pods([pod("a")]).shows([
         "10.0 * marks: rebalance-recommendation",
         "10.1 patch node-1: cordon, ours",
         "110.0 * marks expired: rebalance-recommendation",
@@ -128,7 +122,7 @@ fn a_drain_ends_when_nothing_is_left_and_the_marks_with_their_time() {
 
 #[test]
 fn a_budget_is_kept_to_and_nobody_dies() {
-    drained().pods([pod("a"), pod("b").covered()]).run().shows([
+    drained().pods([pod("a"), pod("b").covered()]).shows([
         "10.2 evict a 30",
         "10.2 evict b 30",
         "70.0 * patience: [a evicted, b still there]",
@@ -137,15 +131,14 @@ fn a_budget_is_kept_to_and_nobody_dies() {
 
 #[test]
 fn an_interruption_takes_over_the_drain_and_what_is_gone_stays_counted() {
-    let script = drained().says(40, Says::At(Terminate, 160));
-    script.pods([pod("a"), pod("b").covered(), pod("c").grace(600).slow()]).run().shows([
+    let script = drained().says([(40, At(Terminate, 160))]);
+    script.pods([pod("a"), pod("b").covered(), pod("c").grace(600).slow()]).shows([
         "10.0 * notice: rebalance-recommendation without a deadline, 60 s left",
         "10.2 evict c 600",
         "10.2 evict a 30",
         "10.2 evict b 30",
         "40.0 * taken over: terminate",
         "40.0 delete c 118",
-        "127.0 mark b",
         "128.0 delete b 30",
         "158.1 * empty: [a evicted, b deleted, c evicted]",
     ]);
@@ -153,8 +146,7 @@ fn an_interruption_takes_over_the_drain_and_what_is_gone_stays_counted() {
 
 #[test]
 fn an_interruption_after_the_drain_is_drained_for() {
-    let script = drained().says(90, Says::At(Terminate, 210)).pods([pod("a"), pod("b").covered()]);
-    script.run().shows([
+    drained().says([(90, At(Terminate, 210))]).pods([pod("a"), pod("b").covered()]).shows([
         "10.0 * notice: rebalance-recommendation without a deadline, 60 s left",
         "70.0 * patience: [a evicted, b still there]",
         "90.0 * notice: terminate, 120 s left",
@@ -164,8 +156,7 @@ fn an_interruption_after_the_drain_is_drained_for() {
 
 #[test]
 fn both_at_once_are_one_drain() {
-    let script = drained().says(10, Says::At(Terminate, 130)).pods([pod("a")]);
-    script.run().shows([
+    drained().says([(10, At(Terminate, 130))]).pods([pod("a")]).shows([
         "10.0 * notice: terminate, 120 s left",
         "10.0 * beside: rebalance-recommendation",
         "130.0 * deadline, nothing has changed",
@@ -204,7 +195,7 @@ fn a_restart_after_their_time_does_not_set_them_again() {
 
 #[test]
 fn a_setting_that_is_gone_at_the_restart_takes_the_marks_with_it() {
-    let script = script().but(|it| {
+    let script = a_node().but(|it| {
         it.cordoned = true;
         it.annotation = Some(
             r#"{"version":1,"bootId":"boot-1","notice":"rebalance-recommendation","cordoned":true,"taint":null,"excluded":false,"notices":[]}"#
@@ -217,21 +208,19 @@ fn a_setting_that_is_gone_at_the_restart_takes_the_marks_with_it() {
         "0.1 patch node-1: uncordon, forget",
         "0.2 * the node is uncordoned",
     ]);
-    assert!(run.node.is_as_others_want_it() && run.node.annotation().is_none());
+    assert!(run.is_restored());
 }
 
 /// A recommendation of 5 s, marks for 100 s; then one of 180 s.
 fn again(script: Script) -> Script {
     script
-        .path_says(Rebalance, 10, Says::RecommendedAt(5))
-        .path_says(Rebalance, 182, Says::RecommendedAt(180))
+        .path_says(Rebalance, [(10, RecommendedAt(5)), (182, RecommendedAt(180))])
         .but(|it| it.config.policy.rebalance_marks = secs(100))
 }
 
 #[test]
 fn a_newer_recommendation_marks_anew() {
-    let run = again(script()).run();
-    run.shows([
+    again(a_node()).shows([
         "10.0 * marks: rebalance-recommendation",
         "10.1 patch node-1: cordon, ours",
         "110.0 * marks expired: rebalance-recommendation",
@@ -245,10 +234,10 @@ fn a_newer_recommendation_marks_anew() {
 
 #[test]
 fn a_newer_recommendation_drains_anew() {
-    let script = again(script()).but(|it| {
+    let script = again(a_node()).but(|it| {
         it.config.policy.rebalance = crate::plan::kinds::Rebalance::Drain { timeout: secs(60) };
     });
-    script.pods([pod("a"), pod("b").late(150)]).run().shows([
+    script.pods([pod("a"), pod("b").late(150)]).shows([
         "10.0 * notice: rebalance-recommendation without a deadline, 60 s left",
         "10.2 evict a 30",
         "110.0 * marks expired: rebalance-recommendation",
@@ -260,12 +249,11 @@ fn a_newer_recommendation_drains_anew() {
 
 #[test]
 fn a_newer_recommendation_while_the_marks_stand_lets_them_stand_for_longer() {
-    let script = script()
-        .path_says(Rebalance, 10, Says::RecommendedAt(5))
-        .path_says(Rebalance, 58, Says::RecommendedAt(55))
+    let script = a_node()
+        .path_says(Rebalance, [(10, RecommendedAt(5)), (58, RecommendedAt(55))])
         .edit(50_000, Edit::Uncordon)
         .but(|it| it.config.policy.rebalance_marks = secs(100));
-    script.run().shows([
+    script.shows([
         "10.0 * marks: rebalance-recommendation",
         "10.1 patch node-1: cordon, ours",
         "60.0 * marks: rebalance-recommendation",
@@ -277,8 +265,7 @@ fn a_newer_recommendation_while_the_marks_stand_lets_them_stand_for_longer() {
 
 #[test]
 fn a_newer_recommendation_that_a_process_finds_when_it_starts_marks_anew() {
-    let script = again(script()).ends(181, End::Killed);
-    script.sigterm(&[250]).run().shows([
+    again(a_node()).ends(181, End::Killed).sigterm(&[250]).shows([
         "10.0 * marks: rebalance-recommendation",
         "10.1 patch node-1: cordon, ours",
         "110.0 * marks expired: rebalance-recommendation",
@@ -293,11 +280,11 @@ fn a_newer_recommendation_that_a_process_finds_when_it_starts_marks_anew() {
 /// Some stand-ins for the metadata service do so.
 #[test]
 fn a_recommendation_that_is_of_the_moment_whenever_it_is_asked_for_is_one() {
-    let script = script()
-        .path_says(Rebalance, 10, Says::RecommendedNow)
+    let script = a_node()
+        .path_says(Rebalance, [(10, RecommendedNow)])
         .but(|it| it.config.policy.rebalance_marks = secs(100))
         .ends(150, End::Killed);
-    script.run().shows([
+    script.shows([
         "10.0 * marks: rebalance-recommendation",
         "10.1 patch node-1: cordon, ours",
         "110.0 * marks expired: rebalance-recommendation",

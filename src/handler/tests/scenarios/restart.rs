@@ -1,21 +1,15 @@
 //! A process that finds a notice which stood there before it.
 
-use crate::drain::tests::cluster::{pod, secs};
-use crate::handler::tests::journal::Run;
-use crate::handler::tests::script::{BOOT, Edit, End, Says, Script, What, With, planned, script};
-use crate::node::RebalanceMark;
-use crate::notice::Action::{Stop, Terminate};
-use crate::notice::Code::InstanceRetirement;
-use crate::notice::NoticePath::{Lifecycle, Maintenance, Rebalance};
+use crate::handler::tests::scenarios::prelude::*;
 
 /// Restarted at 0 s, in the middle or after the end of a drain; the instance goes at 40 s.
 fn restarted(script: Script) -> Run {
-    script.says(0, Says::At(Terminate, 40)).pods([pod("a")]).sigterm(&[100]).run()
+    script.says([(0, At(Terminate, 40))]).pods([pod("a")]).sigterm(&[100]).run()
 }
 
 #[test]
 fn in_the_middle_of_a_drain_it_is_gone_on_with() {
-    restarted(script().remembers(BOOT, true, false)).transcript_is([
+    restarted(a_node().remembers(BOOT, true, false)).transcript_is([
         "0.0 check credentials",
         "0.0 * notice: terminate, 40 s left",
         "0.0 read node-1",
@@ -36,7 +30,7 @@ fn in_the_middle_of_a_drain_it_is_gone_on_with() {
 
 #[test]
 fn in_the_middle_with_a_foreign_cordon_it_stays_foreign() {
-    restarted(script().remembers(BOOT, false, false)).shows([
+    restarted(a_node().remembers(BOOT, false, false)).shows([
         "0.1 * marks found: spot-interruption/terminate",
         "0.1 * cordon: Foreign",
         "0.2 evict a 30",
@@ -46,7 +40,7 @@ fn in_the_middle_with_a_foreign_cordon_it_stays_foreign() {
 
 #[test]
 fn after_the_end_nothing_is_done() {
-    restarted(script().remembers(BOOT, true, true)).transcript_is([
+    restarted(a_node().remembers(BOOT, true, true)).transcript_is([
         "0.0 check credentials",
         "0.0 * notice: terminate, 40 s left",
         "0.0 read node-1",
@@ -59,13 +53,13 @@ fn after_the_end_nothing_is_done() {
 
 #[test]
 fn after_the_end_a_node_that_was_uncordoned_since_is_in_use_and_drained() {
-    let uncordoned = script().remembers(BOOT, true, true).but(|script| script.cordoned = false);
+    let uncordoned = a_node().remembers(BOOT, true, true).but(|script| script.cordoned = false);
     restarted(uncordoned).shows(["0.2 evict a 30"]);
 }
 
 #[test]
 fn after_the_end_in_another_boot_it_is_drained() {
-    restarted(script().remembers("boot-0", true, true)).shows([
+    restarted(a_node().remembers("boot-0", true, true)).shows([
         "0.1 * marks found of an earlier boot: spot-interruption/terminate",
         "0.2 * cordon: Kept",
         "0.2 evict a 30",
@@ -74,8 +68,7 @@ fn after_the_end_in_another_boot_it_is_drained() {
 
 #[test]
 fn after_the_end_of_another_notice_it_is_drained() {
-    let script = script().remembers(BOOT, true, true).says(0, Says::At(Stop, 40)).sigterm(&[100]);
-    script.run().shows([
+    a_node().remembers(BOOT, true, true).says([(0, At(Stop, 40))]).sigterm(&[100]).shows([
         "0.0 * notice: stop, 40 s left",
         "0.1 * marks found: spot-interruption/terminate",
         "0.1 patch node-1: ours, drained spot-interruption/terminate",
@@ -87,8 +80,7 @@ fn after_the_end_of_another_notice_it_is_drained() {
 
 #[test]
 fn the_same_notice_once_more_after_it_was_absent_is_drained() {
-    let script = script().remembers(BOOT, true, true).says(1, Says::At(Terminate, 40));
-    script.sigterm(&[100]).run().shows([
+    a_node().remembers(BOOT, true, true).says([(1, At(Terminate, 40))]).sigterm(&[100]).shows([
         "0.1 * marks found: spot-interruption/terminate",
         "1.0 * notice: terminate, 39 s left",
         "1.1 patch node-1: ours",
@@ -99,7 +91,7 @@ fn the_same_notice_once_more_after_it_was_absent_is_drained() {
 
 #[test]
 fn an_annotation_that_cannot_be_read_is_none() {
-    let script = script().but(|it| it.annotation = Some("{}".to_owned()));
+    let script = a_node().but(|it| it.annotation = Some("{}".to_owned()));
     restarted(script).shows([
         "0.1 * marks unreadable",
         "0.1 patch node-1: cordon, ours",
@@ -111,12 +103,12 @@ fn an_annotation_that_cannot_be_read_is_none() {
 
 #[test]
 fn what_was_drained_before_may_be_noticed_anew() {
-    let script = script()
-        .remembers(BOOT, true, true)
-        .says(0, Says::At(Terminate, -5))
-        .says(20, Says::Nothing)
-        .says(30, Says::At(Terminate, 60));
-    script.sigterm(&[100]).run().shows([
+    let script = a_node().remembers(BOOT, true, true).says([
+        (0, At(Terminate, -5)),
+        (20, Nothing),
+        (30, At(Terminate, 60)),
+    ]);
+    script.sigterm(&[100]).shows([
         "0.0 * notice: terminate in the past, 120 s left",
         "0.1 * marks found: spot-interruption/terminate",
         "0.1 * drained before",
@@ -130,9 +122,8 @@ fn what_was_drained_before_may_be_noticed_anew() {
 
 #[test]
 fn a_drain_that_has_begun_before_the_node_could_be_read_goes_on() {
-    let script = script().remembers(BOOT, true, true).trouble(0..4, With::ReadNode, What::Refuses);
-    let script = script.says(0, Says::At(Terminate, 40)).pods([pod("a")]).sigterm(&[100]);
-    script.run().shows([
+    let script = a_node().remembers(BOOT, true, true).trouble(0..4, With::ReadNode, What::Refuses);
+    script.says([(0, At(Terminate, 40))]).pods([pod("a")]).sigterm(&[100]).shows([
         "0.1 * node failing: Drain, connection refused",
         "1.1 evict a 30",
         "5.7 * marks found: spot-interruption/terminate",
@@ -143,7 +134,7 @@ fn a_drain_that_has_begun_before_the_node_could_be_read_goes_on() {
 
 #[test]
 fn after_the_end_in_a_dry_run_nothing_is_done() {
-    let script = script().remembers(BOOT, true, true).but(|it| it.config.dry = true);
+    let script = a_node().remembers(BOOT, true, true).but(|it| it.config.dry = true);
     restarted(script).shows([
         "0.0 * notice: terminate, 40 s left",
         "0.1 * marks found: spot-interruption/terminate",
@@ -153,12 +144,12 @@ fn after_the_end_in_a_dry_run_nothing_is_done() {
 
 #[test]
 fn the_end_that_was_taken_for_granted_is_not_put_off() {
-    let script = script()
-        .path_says(Lifecycle, 10, Says::Leaves(Terminate))
+    let script = a_node()
+        .path_says(Lifecycle, [(10, Leaves(Terminate))])
         .ends(2000, End::Killed)
         .ends(2500, End::Killed)
         .sigterm(&[4000]);
-    script.pods([pod("a"), pod("b").covered()]).run().shows([
+    script.pods([pod("a"), pod("b").covered()]).shows([
         "10.0 * notice: asg-lifecycle/terminate some time, 3300 s left",
         "10.2 evict a 30",
         "10.2 evict b 30",
@@ -168,7 +159,6 @@ fn the_end_that_was_taken_for_granted_is_not_put_off() {
         "2502.0 * notice: asg-lifecycle/terminate some time, 3300 s left",
         "2502.1 * deadline moved as before, 807.9 s left",
         "2502.2 evict b 30",
-        "3277.0 mark b",
         "3278.1 delete b 30",
         "3310.0 * deadline, nothing has changed",
     ]);
@@ -176,8 +166,8 @@ fn the_end_that_was_taken_for_granted_is_not_put_off() {
 
 #[test]
 fn patience_is_not_begun_anew() {
-    let script = script().recommended(60, 200).ends(40, End::Killed).ends(80, End::Killed);
-    script.pods([pod("a"), pod("b").covered()]).run().shows([
+    let script = a_node().recommended(60, 200).ends(40, End::Killed).ends(80, End::Killed);
+    script.pods([pod("a"), pod("b").covered()]).shows([
         "10.0 * notice: rebalance-recommendation without a deadline, 60 s left",
         "42.0 * notice: rebalance-recommendation without a deadline, 60 s left",
         "42.1 * deadline moved without a deadline, 27.9 s left",
@@ -190,8 +180,8 @@ fn patience_is_not_begun_anew() {
 
 #[test]
 fn a_node_that_was_drained_and_uncordoned_since_stays_uncordoned() {
-    let script = script().recommended(60, 200).edit(60_000, Edit::Uncordon).ends(80, End::Killed);
-    script.pods([pod("a")]).run().shows([
+    let script = a_node().recommended(60, 200).edit(60_000, Edit::Uncordon).ends(80, End::Killed);
+    script.pods([pod("a")]).shows([
         "10.0 * notice: rebalance-recommendation without a deadline, 60 s left",
         "10.1 patch node-1: cordon, ours",
         "11.3 patch node-1: ours, drained",
@@ -204,19 +194,18 @@ fn a_node_that_was_drained_and_uncordoned_since_stays_uncordoned() {
 
 #[test]
 fn the_end_that_was_assumed_holds_though_the_drain_began_before_it_could_be_read() {
-    let script = script()
-        .path_says(Lifecycle, 10, Says::Leaves(Terminate))
+    let script = a_node()
+        .path_says(Lifecycle, [(10, Leaves(Terminate))])
         .ends(2000, End::Killed)
         .trouble(2000..2010, With::ReadNode, What::Refuses)
         .sigterm(&[4000]);
-    script.pods([pod("a"), pod("b").covered()]).run().shows([
+    script.pods([pod("a"), pod("b").covered()]).shows([
         "10.0 * notice: asg-lifecycle/terminate some time, 3300 s left",
         "10.2 evict a 30",
         "10.2 evict b 30",
         "2002.0 * notice: asg-lifecycle/terminate some time, 3300 s left",
         "2003.1 evict b 30",
         "2011.5 * deadline moved as before, 1298.469 s left",
-        "3277.1 mark b",
         "3278.0 delete b 30",
         "3310.0 * deadline, nothing has changed",
     ]);
@@ -225,11 +214,9 @@ fn the_end_that_was_assumed_holds_though_the_drain_began_before_it_could_be_read
 #[test]
 fn what_is_less_certain_does_not_take_the_marks_of_what_was_not_heard_of_yet() {
     let event = Says::Planned(vec![planned(InstanceRetirement, 40)]);
-    let script = script()
-        .path_says(Maintenance, 10, event.clone())
-        .path_says(Maintenance, 60, Says::Fails)
-        .path_says(Maintenance, 100, event)
-        .path_says(Rebalance, 50, Says::Recommended)
+    let script = a_node()
+        .path_says(Maintenance, [(10, event.clone()), (60, Fails), (100, event)])
+        .path_says(Rebalance, [(50, Recommended)])
         .ends(70, End::Killed);
     let script = script.but(|it| {
         it.config.policy.rebalance_marks = secs(1000);
@@ -251,14 +238,13 @@ fn what_is_less_certain_does_not_take_the_marks_of_what_was_not_heard_of_yet() {
 
 #[test]
 fn an_interruption_that_had_come_with_the_boot_is_drained_for_when_it_is_announced_anew() {
-    let script = script()
-        .says(10, Says::At(Stop, 40))
+    let script = a_node()
+        .says([(10, At(Stop, 40))])
         .ends(44, End::Rebooted)
-        .says(100, Says::At(Stop, 160))
+        .says([(100, At(Stop, 160))])
         .ends(99, End::Killed)
         .pods([pod("a"), pod("b").late(50)]);
-    let run = script.run();
-    run.shows([
+    script.shows([
         "10.0 * notice: stop, 30 s left",
         "10.2 evict a 28",
         "46.0 * notice: stop in the past, 120 s left",
@@ -270,14 +256,14 @@ fn an_interruption_that_had_come_with_the_boot_is_drained_for_when_it_is_announc
 
 #[test]
 fn what_an_earlier_boot_had_drained_for_is_not_passed_on_as_drained_in_this_one() {
-    let script = script()
+    let script = a_node()
         .remembers("boot-0", true, true)
-        .says(0, Says::Fails)
-        .path_says(Maintenance, 2, Says::Planned(vec![planned(InstanceRetirement, 200)]))
+        .says([(0, Fails)])
+        .maintenance(2, [planned(InstanceRetirement, 200)])
         .ends(10, End::Killed)
-        .says(11, Says::At(Terminate, 60))
+        .says([(11, At(Terminate, 60))])
         .pods([pod("a").late(11)]);
-    script.run().shows([
+    script.shows([
             "2.0 * notice: scheduled-maintenance/instance-retirement/event, 198 s left",
             "2.1 patch node-1: ours",
             "12.0 * notice: terminate, 48 s left",

@@ -1,36 +1,29 @@
 //! Several notices at once, and one after the other.
 
-use crate::drain::tests::cluster::pod;
-use crate::handler::tests::script::{Edit, End, Planned, Says, planned, script};
-use crate::node::TaintEffect;
-use crate::notice::Action::{Hibernate, Terminate};
-use crate::notice::Code::{InstanceRetirement, SystemReboot};
-use crate::notice::NoticePath::{Lifecycle, Maintenance};
+use crate::handler::tests::scenarios::prelude::*;
 
 #[test]
 fn sigterm_does_not_keep_an_interruption_from_taking_over() {
-    let script = script().recommended(800, 1000).says(30, Says::At(Terminate, 60)).sigterm(&[20]);
-    script.pods([pod("a"), pod("b").covered()]).run().shows([
+    let script = a_node().recommended(800, 1000).says([(30, At(Terminate, 60))]).sigterm(&[20]);
+    script.pods([pod("a"), pod("b").covered()]).shows([
         "10.0 * notice: rebalance-recommendation without a deadline, 800 s left",
         "10.2 evict a 30",
         "10.2 evict b 30",
         "20.0 * SIGTERM, ends within 148 s",
         "30.0 * taken over: terminate",
         "30.0 * SIGTERM, ends within 30 s",
-        "30.0 mark b",
         "30.1 delete b 28",
     ]);
 }
 
 #[test]
 fn the_drain_of_an_instance_that_is_going_is_not_taken_over_by_a_deadline() {
-    let script = script().says(10, Says::At(Hibernate, 130));
-    let script = script.path_says(Lifecycle, 20, Says::Leaves(Terminate));
-    script.pods([pod("a"), pod("b").covered()]).run().shows([
+    let script = a_node().says([(10, At(Hibernate, 130))]);
+    let script = script.path_says(Lifecycle, [(20, Leaves(Terminate))]);
+    script.pods([pod("a"), pod("b").covered()]).shows([
         "10.0 * notice: hibernate at once, 120 s left",
         "10.2 evict a 1",
         "10.2 evict b 1",
-        "10.3 mark b",
         "10.4 delete b 1",
         "20.0 * beside: asg-lifecycle/terminate",
         "130.0 * notice: asg-lifecycle/terminate some time, 3190 s left",
@@ -39,8 +32,7 @@ fn the_drain_of_an_instance_that_is_going_is_not_taken_over_by_a_deadline() {
 
 #[test]
 fn the_machine_is_back_when_no_path_says_hibernation_any_more() {
-    let script = script().says(10, Says::At(Hibernate, 130)).says(60, Says::Nothing);
-    let run = script.pods([pod("a")]).run();
+    let run = a_node().says([(10, At(Hibernate, 130)), (60, Nothing)]).pods([pod("a")]).run();
     run.transcript_is([
         "0.0 check credentials",
         "0.0 read node-1",
@@ -61,16 +53,16 @@ fn the_machine_is_back_when_no_path_says_hibernation_any_more() {
         "62.2 disconnect",
         "300.0 * SIGTERM, ends",
     ]);
-    assert!(run.node.is_as_others_want_it() && run.node.annotation().is_none());
+    assert!(run.is_restored());
 }
 
 #[test]
 fn a_drain_without_a_deadline_taints_without_ending_anybody_until_one_has() {
-    let script = script()
+    let script = a_node()
         .recommended(800, 1000)
-        .says(30, Says::At(Terminate, 60))
+        .says([(30, At(Terminate, 60))])
         .but(|it| it.config.marks.taint = Some(TaintEffect::NoExecute));
-    script.run().shows([
+    script.shows([
             "10.1 patch node-1: cordon, taints [aws-node-termination-handler/rebalance-recommendation], ours",
             "10.2 patch node-1: ours, drained",
             "10.3 * cordon: Kept",
@@ -85,9 +77,8 @@ fn a_drain_without_a_deadline_taints_without_ending_anybody_until_one_has() {
 
 #[test]
 fn a_drain_with_a_deadline_is_one_for_a_recommendation_too() {
-    let script =
-        script().recommended(800, 1000).says(20, Says::At(Terminate, 60)).says(70, Says::Nothing);
-    script.pods([pod("a")]).run().shows([
+    let script = a_node().recommended(800, 1000).says([(20, At(Terminate, 60)), (70, Nothing)]);
+    script.pods([pod("a")]).shows([
         "10.0 * notice: rebalance-recommendation without a deadline, 800 s left",
         "10.1 patch node-1: cordon, ours",
         "11.3 patch node-1: ours, drained",
@@ -103,12 +94,12 @@ fn a_drain_with_a_deadline_is_one_for_a_recommendation_too() {
 
 #[test]
 fn what_was_drained_for_keeps_its_marks_when_another_is_cancelled() {
-    let one = Planned { name: "one", ..planned(SystemReboot, 100) };
+    let one = Planned { name: "one", ..reboot(100) };
     let two = Planned { name: "two", ..planned(InstanceRetirement, 100) };
-    let over = Planned { over: true, ..one.clone() };
-    let script = script()
-        .path_says(Maintenance, 10, Says::Planned(vec![one, two.clone()]))
-        .path_says(Maintenance, 200, Says::Planned(vec![over, two]))
+    let over = one.clone().over();
+    let script = a_node()
+        .maintenance(10, [one, two.clone()])
+        .maintenance(200, [over, two])
         .ends(150, End::Killed);
     let run = script.pods([pod("a")]).run();
     run.shows([
@@ -128,11 +119,11 @@ fn what_was_drained_for_keeps_its_marks_when_another_is_cancelled() {
 
 #[test]
 fn what_somebody_uncordons_after_the_drain_stays_so_for_what_is_left() {
-    let script = script()
-        .path_says(Maintenance, 10, Says::Planned(vec![planned(SystemReboot, 40)]))
-        .says(10, Says::At(Terminate, 40))
+    let script = a_node()
+        .maintenance(10, [reboot(40)])
+        .says([(10, At(Terminate, 40))])
         .edit(60_000, Edit::Uncordon)
-        .says(80, Says::Nothing);
+        .says([(80, Nothing)]);
     let run = script.run();
     run.shows([
         "10.0 * notice: terminate, 30 s left",
@@ -149,11 +140,8 @@ fn what_somebody_uncordons_after_the_drain_stays_so_for_what_is_left() {
 
 #[test]
 fn a_time_that_moves_by_seconds_does_not_call_the_drain_off() {
-    let script = script()
-        .path_says(Maintenance, 10, Says::Planned(vec![planned(SystemReboot, 620)]))
-        .path_says(Maintenance, 22, Says::Planned(vec![planned(SystemReboot, 630)]));
-    let script = script.pods([pod("a"), pod("b").covered()]).sigterm(&[700]);
-    script.run().shows([
+    let script = a_node().maintenance(10, [reboot(620)]).maintenance(22, [reboot(630)]);
+    script.pods([pod("a"), pod("b").covered()]).sigterm(&[700]).shows([
         "10.0 * scheduled: scheduled-maintenance/system-reboot/event in 10 s",
         "20.0 * notice: scheduled-maintenance/system-reboot/event, 600 s left",
         "589.0 * empty: [a evicted, b deleted]",
