@@ -14,6 +14,8 @@ pub(super) struct Run {
     pub(super) ended: Moment,
     pub(super) node: Object,
     pods_left: Vec<String>,
+    /// The transcript begins here.
+    pub(super) shown_since: Moment,
 }
 
 /// One thing that went into the handler or came out of it.
@@ -41,7 +43,7 @@ impl Run {
         node: Object,
         pods_left: Vec<String>,
     ) -> Self {
-        Self { journal, ended, node, pods_left }
+        Self { journal, ended, node, pods_left, shown_since: Moment::START }
     }
 
     /// How many pods are still there.

@@ -227,6 +227,11 @@ pub(super) fn a_node() -> Script {
     }
 }
 
+/// These pods on a node with the usual notice.
+pub(super) fn interrupted_node<const N: usize>(pods: [Life; N]) -> Script {
+    a_node().interrupted().pods(pods)
+}
+
 /// Reboots and maintenance ten minutes ahead, the rest an hour; recommendations mark for an hour.
 fn policy() -> Policy {
     let (reboot, rest) = (secs(600), secs(3600));
@@ -264,7 +269,7 @@ impl Script {
 
     /// From that second on, just these are planned.
     pub(super) fn maintenance<const N: usize>(self, second: u64, planned: [Planned; N]) -> Self {
-        self.path_says(NoticePath::Maintenance, [(second, Says::Planned(planned.to_vec()))])
+        self.path_says(NoticePath::Maintenance, [(second, Says::Planned(planned.into()))])
     }
 
     /// That path is polled, too.
@@ -338,6 +343,13 @@ impl Script {
 
     pub(super) fn run(&self) -> Run {
         model::run(self)
+    }
+
+    /// Its run, of which only what happens from that second on is shown.
+    pub(super) fn since(&self, second: u64) -> Run {
+        let mut run = self.run();
+        run.shown_since = Moment::at(secs(second));
+        run
     }
 
     /// [`Run::shows`] of its run.

@@ -23,7 +23,7 @@ enum Topic {
     Deadline,
     /// Evictions and deletions.
     Pod,
-    /// The DisruptionTarget condition before a deletion.
+    /// The `DisruptionTarget` condition before a deletion.
     Condition,
     /// What has become of the pods.
     Verdict,
@@ -92,7 +92,8 @@ impl Run {
             if matches!(entry, Entry::Told(Fact::NoticeSeen { .. })) {
                 before.clear();
             }
-            Some(Line { topic, text: format!("{} {words}", second(*at)) })
+            (*at >= self.shown_since)
+                .then(|| Line { topic, text: format!("{} {words}", second(*at)) })
         });
         lines.collect()
     }

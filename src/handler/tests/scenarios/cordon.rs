@@ -130,14 +130,14 @@ fn a_dry_run_on_a_cordoned_node_says_so() {
 
 #[test]
 fn a_second_drain_finds_its_own_cordon() {
-    a_node().says([(10, At(Terminate, 40)), (60, Nothing), (80, At(Terminate, 110))]).shows([
-        "10.1 patch node-1: cordon, ours",
-        "10.2 * cordon: Done",
-        "40.1 patch node-1: ours, drained",
-        "62.1 patch node-1: ours",
-        "80.1 * cordon: Kept",
-        "110.1 patch node-1: ours, drained",
-    ]);
+    a_node()
+        .says([(10, At(Terminate, 40)), (60, Nothing), (80, At(Terminate, 110))])
+        .since(60)
+        .shows([
+            "62.1 patch node-1: ours",
+            "80.1 * cordon: Kept",
+            "110.1 patch node-1: ours, drained",
+        ]);
 }
 
 #[test]

@@ -4,13 +4,13 @@ use crate::handler::tests::scenarios::prelude::*;
 
 #[test]
 fn nothing_left_is_said_once_and_the_deadline_adds_nothing() {
-    let run = a_node().interrupted().pods([pod("a")]).run();
+    let run = interrupted_node([pod("a")]).run();
     run.shows(["11.2 * empty: [a evicted]", "130.0 * deadline, nothing has changed"]);
 }
 
 #[test]
 fn a_late_pod_is_in_the_table_at_the_deadline() {
-    let run = a_node().interrupted().pods([pod("a"), pod("late").late(50)]).run();
+    let run = interrupted_node([pod("a"), pod("late").late(50)]).run();
     run.shows(["11.2 * empty: [a evicted]", "130.0 * deadline: [a evicted, late evicted]"]);
 }
 
@@ -21,20 +21,17 @@ fn an_empty_node_is_empty() {
 
 #[test]
 fn what_is_still_there_at_the_deadline_is_in_the_table() {
-    a_node()
-        .interrupted()
-        .pods([pod("a"), pod("b").grace(600).but(|pod| pod.finalizer = Some("x".to_owned()))])
-        .trouble(10..131, With::Pods, What::Refuses)
-        .shows(["130.0 * deadline: [] and perhaps more"]);
+    interrupted_node([
+        pod("a"),
+        pod("b").grace(600).but(|pod| pod.finalizer = Some("x".to_owned())),
+    ])
+    .trouble(10..131, With::Pods, What::Refuses)
+    .shows(["130.0 * deadline: [] and perhaps more"]);
 }
 
 #[test]
 fn pods_that_were_never_seen_are_not_called_drained() {
-    let run = a_node()
-        .interrupted()
-        .pods([pod("a")])
-        .trouble(10..131, With::Everything, What::Refuses)
-        .run();
+    let run = interrupted_node([pod("a")]).trouble(10..131, With::Everything, What::Refuses).run();
     run.shows(["130.0 * deadline: [] and perhaps more", "131.2 patch node-1: cordon, ours"]);
 }
 
@@ -53,14 +50,13 @@ fn the_end_is_noted_on_the_node_and_nothing_else_is_changed() {
 
 #[test]
 fn an_end_that_cannot_be_noted_at_once_is_noted_later() {
-    let run = a_node().interrupted().trouble(130..140, With::PatchNode, What::Refuses).run();
+    let run = a_node().interrupted().trouble(130..140, With::PatchNode, What::Refuses).since(130);
     run.shows(["130.2 * node failing: Mark, connection refused", "141.1 * node answers, 6 failed"]);
 }
 
 #[test]
 fn an_end_that_cannot_be_noted_is_said_once_and_noted_when_it_can_be() {
-    a_node().interrupted().trouble(130..200, With::Everything, What::Hangs).shows([
-        "10.1 patch node-1: cordon, ours",
+    a_node().interrupted().trouble(130..200, With::Everything, What::Hangs).since(130).shows([
         "135.0 * node failing: Mark, no answer in time",
         "214.8 patch node-1: ours, drained",
         "214.9 * node answers, 8 failed",
@@ -70,7 +66,7 @@ fn an_end_that_cannot_be_noted_is_said_once_and_noted_when_it_can_be() {
 #[test]
 fn while_no_pod_can_be_asked_the_node_is() {
     let busy = secs(10)..secs(13);
-    let run = a_node().interrupted().pods([pod("a")]).but(|it| it.busy.push(busy)).run();
+    let run = interrupted_node([pod("a")]).but(|it| it.busy.push(busy)).run();
     run.shows(["10.2 * cordon: Done", "13.0 evict a 30"]);
 }
 

@@ -27,10 +27,7 @@ fn of_two_planned_events_the_later_is_drained_for_by_its_own_deadline_when_the_o
     let second = Planned { name: "second", ..second };
     let cancelled = first.clone().over();
     let script = a_node().maintenance(10, [first, second.clone()]);
-    script.maintenance(60, [cancelled, second]).pods([pod("a").covered()]).shows([
-        "10.0 * notice: scheduled-maintenance/system-reboot/event, 190 s left",
-        "10.0 * beside: scheduled-maintenance/instance-reboot/second",
-        "10.2 evict a 30",
+    script.maintenance(60, [cancelled, second]).pods([pod("a").covered()]).since(60).shows([
         "60.0 * notice withdrawn, drain called off",
         "60.0 * notice: scheduled-maintenance/instance-reboot/second, 540 s left",
         "60.2 evict a 30",
@@ -45,8 +42,7 @@ fn an_interruption_that_came_with_a_boot_is_drained_for_by_the_next_process_if_i
         .ends(60, End::Killed)
         .says([(61, At(Stop, 160))])
         .pods([pod("a").late(50)]);
-    script.shows([
-        "10.0 * notice: stop, 30 s left",
+    script.since(44).shows([
         "46.0 * notice: stop in the past, 120 s left",
         "46.1 * drained before",
         "62.0 * notice: stop, 98 s left",
@@ -57,12 +53,16 @@ fn an_interruption_that_came_with_a_boot_is_drained_for_by_the_next_process_if_i
 #[test]
 fn an_event_that_was_moved_while_no_process_ran_is_drained_for_by_its_new_time() {
     let script = a_node().maintenance(10, [reboot(100)]).ends(110, End::Killed);
-    script.maintenance(111, [reboot(900)]).pods([pod("a").late(105)]).sigterm(&[400]).shows([
-        "10.0 * notice: scheduled-maintenance/system-reboot/event, 90 s left",
-        "112.0 * scheduled: scheduled-maintenance/system-reboot/event in 188 s",
-        "300.0 * notice: scheduled-maintenance/system-reboot/event, 600 s left",
-        "300.2 evict a 30",
-    ]);
+    script
+        .maintenance(111, [reboot(900)])
+        .pods([pod("a").late(105)])
+        .sigterm(&[400])
+        .since(110)
+        .shows([
+            "112.0 * scheduled: scheduled-maintenance/system-reboot/event in 188 s",
+            "300.0 * notice: scheduled-maintenance/system-reboot/event, 600 s left",
+            "300.2 evict a 30",
+        ]);
 }
 
 #[test]
@@ -72,9 +72,7 @@ fn an_operator_who_uncordons_after_the_drain_is_not_undone_until_the_notice_appe
         .edit(50_000, Edit::Uncordon)
         .says([(90, Nothing), (100, At(Terminate, 160))])
         .pods([pod("a").late(60)]);
-    script.shows([
-        "10.0 * notice: terminate, 30 s left",
-        "10.2 * cordon: Done",
+    script.since(50).shows([
         "92.0 * notice withdrawn",
         "100.0 * notice: terminate, 60 s left",
         "100.2 * cordon: Done",
@@ -126,12 +124,7 @@ fn a_recommendation_that_is_made_anew_beside_a_drain_is_reported_and_renews_no_m
         .says([(100, Nothing)])
         .edit(90_000, Edit::Uncordon)
         .but(|it| it.config.policy.rebalance_marks = secs(1000));
-    script.shows([
-        "5.0 * marks: rebalance-recommendation",
-        "5.2 * cordon: Done",
-        "5.2 * marks last 999.8 s",
-        "20.0 * notice: terminate, 40 s left",
-        "20.2 * cordon: Kept",
+    script.since(30).shows([
         "32.0 * marks: rebalance-recommendation",
         "82.0 * marks: rebalance-recommendation",
         "102.0 * notice withdrawn",

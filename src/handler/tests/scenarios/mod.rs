@@ -17,7 +17,8 @@ mod prelude {
         At, Fails, In, Leaves, Nothing, Recommended, RecommendedAt, RecommendedNow, Soon,
     };
     pub(super) use crate::handler::tests::script::{
-        BOOT, Edit, End, Planned, Says, Script, What, With, a_node, planned, reboot,
+        BOOT, Edit, End, Planned, Says, Script, What, With, a_node, interrupted_node, planned,
+        reboot,
     };
     pub(super) use crate::node::{RebalanceMark, TaintEffect};
     pub(super) use crate::notice::Action::{Hibernate, Stop, Terminate};

@@ -35,9 +35,7 @@ fn at_once_while_the_end_is_being_noted() {
 
 #[test]
 fn in_a_drain_it_goes_on_until_the_deadline_if_that_comes_first() {
-    a_node().interrupted().pods([pod("a"), pod("b").covered()]).sigterm(&[20]).shows([
-        "10.2 evict a 30",
-        "10.2 evict b 30",
+    interrupted_node([pod("a"), pod("b").covered()]).sigterm(&[20]).since(20).shows([
         "20.0 * SIGTERM, ends within 110 s",
         "98.0 delete b 30",
         "99.0 * empty: [a evicted, b deleted]",
@@ -46,12 +44,8 @@ fn in_a_drain_it_goes_on_until_the_deadline_if_that_comes_first() {
 
 #[test]
 fn in_a_drain_it_goes_on_until_its_own_grace_is_nearly_over() {
-    let script =
-        a_node().interrupted().pods([own(30), pod("a"), pod("b").covered(), pod("c").slow()]);
-    script.sigterm(&[20, 25]).shows([
-        "10.2 evict a 30",
-        "10.2 evict b 30",
-        "10.2 evict c 30",
+    let script = interrupted_node([own(30), pod("a"), pod("b").covered(), pod("c").slow()]);
+    script.sigterm(&[20, 25]).since(20).shows([
         "20.0 * SIGTERM, ends within 28 s",
         "48.0 * stopped: [a evicted, b handed over, c evicted, handler left alone]",
     ]);
@@ -59,16 +53,17 @@ fn in_a_drain_it_goes_on_until_its_own_grace_is_nearly_over() {
 
 #[test]
 fn the_setting_counts_while_the_own_pod_was_not_seen() {
-    let script = a_node().interrupted().pods([pod("b").covered()]);
+    let script = interrupted_node([pod("b").covered()]);
     script
         .but(|it| it.config.shutdown_grace = ms(20_000))
         .sigterm(&[20])
+        .since(20)
         .shows(["20.0 * SIGTERM, ends within 18 s", "38.0 * stopped: [b handed over]"]);
 }
 
 #[test]
 fn with_less_grace_than_it_takes_to_say_so_it_ends_at_once() {
-    a_node().interrupted().pods([own(1), pod("b").covered()]).sigterm(&[20]).shows([
+    interrupted_node([own(1), pod("b").covered()]).sigterm(&[20]).shows([
         "20.0 * SIGTERM, ends within 0 s",
         "20.0 * stopped: [b handed over, handler left alone]",
     ]);
@@ -81,8 +76,7 @@ fn the_deadline_moves_neither_by_it_nor_after_it() {
         .says([(30, At(Terminate, 60))])
         .pods([pod("b").covered()])
         .sigterm(&[20]);
-    script.shows([
-        "10.2 evict b 30",
+    script.since(20).shows([
         "20.0 * SIGTERM, ends within 110 s",
         "30.0 * deadline moved, 30 s left",
         "30.1 delete b 28",
@@ -91,24 +85,20 @@ fn the_deadline_moves_neither_by_it_nor_after_it() {
 
 #[test]
 fn it_ends_as_soon_as_nothing_is_left() {
-    let script = a_node().interrupted().pods([pod("a").slow()]).sigterm(&[20]);
+    let script = interrupted_node([pod("a").slow()]).sigterm(&[20]);
     script.shows(["20.0 * SIGTERM, ends within 110 s", "40.2 * empty: [a evicted]"]);
 }
 
 #[test]
 fn it_ends_at_once_when_nothing_is_left() {
-    a_node()
-        .interrupted()
-        .pods([pod("a")])
+    interrupted_node([pod("a")])
         .sigterm(&[20])
         .shows(["11.2 * empty: [a evicted]", "20.0 * SIGTERM, ends"]);
 }
 
 #[test]
 fn a_late_pod_after_nothing_was_left_is_gone_on_with() {
-    a_node().interrupted().pods([pod("a"), pod("late").late(20).slow()]).sigterm(&[25]).shows([
-        "10.2 evict a 30",
-        "11.2 * empty: [a evicted]",
+    interrupted_node([pod("a"), pod("late").late(20).slow()]).sigterm(&[25]).since(20).shows([
         "20.0 evict late 30",
         "25.0 * SIGTERM, ends within 105 s",
         "50.0 * stopped: [a evicted, late evicted]",
@@ -117,9 +107,7 @@ fn a_late_pod_after_nothing_was_left_is_gone_on_with() {
 
 #[test]
 fn a_cordon_that_is_tried_again_is_not_tried_when_the_end_has_come() {
-    let script = a_node()
-        .interrupted()
-        .pods([own(12), pod("b").covered()])
+    let script = interrupted_node([own(12), pod("b").covered()])
         .trouble(10..60, With::PatchNode, What::Refuses)
         .trouble(10..60, With::ReadNode, What::Refuses);
     let run = script.but(|it| it.oversleep = 400).sigterm(&[20]).run();
