@@ -13,12 +13,12 @@ use proptest::sample::select;
 
 use crate::drain::tests::cluster::{Arrival, Life, ms, pod, secs};
 use crate::drain::tests::properties::config;
-use crate::handler::tests::journal::Run;
 use crate::handler::tests::laws::{Finding, LAWS, as_others_want_it};
 use crate::handler::tests::model::run;
 use crate::handler::tests::script::{
     BOOT, Edit, End, Planned, Says, Script, Trouble, What, With, a_node, annotation,
 };
+use crate::handler::tests::timeline::Run;
 use crate::node::{RebalanceMark, TaintEffect};
 use crate::notice::Action::{Hibernate, Stop, Terminate};
 use crate::notice::Code;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::drain::ask::{Ask, Job};
 use crate::drain::progress::Progress;
 use crate::drain::verdict::Verdict;
-use crate::handler::tests::journal::{Entry, Run};
+use crate::handler::tests::timeline::{Entry, Run};
 use crate::handler::world::Order;
 use crate::moment::Moment;
 use crate::node::marks::{Change, Cordon, Patch};
@@ -78,7 +78,7 @@ impl Run {
     /// in one drain, only the first time.
     fn transcript(&self) -> Vec<Line> {
         let mut before = BTreeSet::new();
-        let lines = self.journal.iter().filter_map(|(at, entry)| {
+        let lines = self.timeline.iter().filter_map(|(at, entry)| {
             let (topic, words) = match entry {
                 Entry::Ordered(Order::Ask(job)) => {
                     let is_first = before.insert((&job.pod, verb(job.ask)));

@@ -11,7 +11,6 @@ mod prelude {
     pub(super) use std::sync::Arc;
 
     pub(super) use crate::drain::tests::cluster::{Life, at, ms, pod, secs};
-    pub(super) use crate::handler::tests::journal::Run;
     pub(super) use crate::handler::tests::metadata::calendar;
     pub(super) use crate::handler::tests::script::Says::{
         At, Fails, In, Leaves, Nothing, Recommended, RecommendedAt, RecommendedNow, Soon,
@@ -20,6 +19,7 @@ mod prelude {
         BOOT, Edit, End, Planned, Says, Script, What, With, a_node, interrupted_node, planned,
         reboot,
     };
+    pub(super) use crate::handler::tests::timeline::Run;
     pub(super) use crate::node::{RebalanceMark, TaintEffect};
     pub(super) use crate::notice::Action::{Hibernate, Stop, Terminate};
     pub(super) use crate::notice::Code::{InstanceReboot, InstanceRetirement, SystemMaintenance};

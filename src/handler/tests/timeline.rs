@@ -10,7 +10,7 @@ use crate::report::fact::Fact;
 /// One run, from the start of the process to its end.
 #[derive(Debug)]
 pub(super) struct Run {
-    pub(super) journal: Vec<(Moment, Entry)>,
+    pub(super) timeline: Vec<(Moment, Entry)>,
     pub(super) ended: Moment,
     pub(super) node: Object,
     pods_left: Vec<String>,
@@ -38,12 +38,12 @@ pub(super) enum Entry {
 
 impl Run {
     pub(super) fn new(
-        journal: Vec<(Moment, Entry)>,
+        timeline: Vec<(Moment, Entry)>,
         ended: Moment,
         node: Object,
         pods_left: Vec<String>,
     ) -> Self {
-        Self { journal, ended, node, pods_left, shown_since: Moment::START }
+        Self { timeline, ended, node, pods_left, shown_since: Moment::START }
     }
 
     /// How many pods are still there.
@@ -62,21 +62,21 @@ impl Run {
     }
 
     pub(super) fn news(&self) -> impl Iterator<Item = (Moment, &News)> {
-        self.journal.iter().filter_map(|(at, entry)| match entry {
+        self.timeline.iter().filter_map(|(at, entry)| match entry {
             Entry::Came(Some(news)) => Some((*at, news)),
             _ => None,
         })
     }
 
     pub(super) fn facts(&self) -> impl Iterator<Item = (Moment, &Fact)> {
-        self.journal.iter().filter_map(|(at, entry)| match entry {
+        self.timeline.iter().filter_map(|(at, entry)| match entry {
             Entry::Told(fact) => Some((*at, fact)),
             _ => None,
         })
     }
 
     pub(super) fn orders(&self) -> impl Iterator<Item = (Moment, &Order)> {
-        self.journal.iter().filter_map(|(at, entry)| match entry {
+        self.timeline.iter().filter_map(|(at, entry)| match entry {
             Entry::Ordered(order) => Some((*at, order)),
             _ => None,
         })
