@@ -332,11 +332,10 @@ impl Script {
         troubles.chain(self.busy.iter().map(|busy| busy.end)).max().unwrap_or_default()
     }
 
-    /// From 10 s on a recommendation, drained for with so many seconds' patience; its marks stay for
-    /// so many seconds.
-    pub(super) fn recommended(self, patience: u64, marks: u64) -> Self {
+    /// From 10 s on a recommendation; its drain times out and its marks expire after so many seconds.
+    pub(super) fn recommended(self, timeout: u64, marks: u64) -> Self {
         self.path_says(NoticePath::Rebalance, [(10, Says::Recommended)]).but(|it| {
-            it.config.policy.rebalance = Rebalance::Drain { timeout: secs(patience) };
+            it.config.policy.rebalance = Rebalance::Drain { timeout: secs(timeout) };
             it.config.policy.rebalance_marks = secs(marks);
         })
     }

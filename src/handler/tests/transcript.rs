@@ -220,7 +220,7 @@ fn fact_words(fact: &Fact) -> Option<(Topic, String)> {
         Fact::Verdict(Occasion::Rehearsed, verdict) => format!("* rehearsed: {}", rows(verdict)),
         Fact::Verdict(Occasion::Empty, verdict) => format!("* empty: {}", rows(verdict)),
         Fact::Verdict(Occasion::Deadline, verdict) => format!("* deadline: {}", rows(verdict)),
-        Fact::Verdict(Occasion::TimedOut, verdict) => format!("* patience: {}", rows(verdict)),
+        Fact::Verdict(Occasion::TimedOut, verdict) => format!("* timed out: {}", rows(verdict)),
         Fact::Verdict(Occasion::CalledOff, verdict) => format!("* called off: {}", rows(verdict)),
         Fact::Verdict(Occasion::NoNode, verdict) => format!("* no node: {}", rows(verdict)),
         Fact::Verdict(Occasion::NodeUnknown, verdict) => format!("* unknown: {}", rows(verdict)),

@@ -8,7 +8,7 @@ fn nameless() -> Script {
 }
 
 #[test]
-fn missing_credentials_are_said_once_and_looked_for_again() {
+fn missing_credentials_are_reported_once_and_looked_for_again() {
     let run = a_node().but(|it| it.credentials = secs(20)).sigterm(&[60]).run();
     run.shows(["0.0 * credentials missing", "20.0 * credentials found", "60.0 * SIGTERM, ends"]);
     let checks = run.lines().iter().filter(|line| line.contains("check")).count();
@@ -42,7 +42,7 @@ fn the_name_of_the_node_is_asked_for_at_the_start_and_no_connection_is_kept() {
 }
 
 #[test]
-fn a_name_that_is_not_known_yet_is_asked_for_again_and_that_is_said_once() {
+fn a_name_that_is_not_known_yet_is_asked_for_again_and_reported_once() {
     let run = nameless().but(|it| it.name = secs(20)).sigterm(&[100]).run();
     run.shows(["0.1 * node unknown", "20.6 * node found: node-1"]);
 }

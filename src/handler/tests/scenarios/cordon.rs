@@ -41,7 +41,7 @@ fn the_evictions_wait_a_second_for_a_node_that_cannot_be_read() {
 }
 
 #[test]
-fn a_cordon_that_is_refused_is_tried_beside_the_evictions_and_said_once() {
+fn a_cordon_that_fails_is_retried_beside_the_evictions_and_reported_once() {
     cordoned(a_node().trouble(10..16, With::PatchNode, What::Refuses)).shows([
         "10.2 * node failing: Drain, connection refused",
         "11.0 evict a 30",
@@ -61,7 +61,7 @@ fn a_cordon_whose_answer_was_lost_is_ours() {
 }
 
 #[test]
-fn a_node_that_somebody_changed_in_between_is_read_again() {
+fn a_node_that_changed_in_between_is_read_again() {
     cordoned(a_node().edit(10_120, Edit::Touch).edit(10_320, Edit::Touch)).shows([
         "10.1 patch node-1: cordon, ours",
         "10.3 patch node-1: cordon, ours",
@@ -72,7 +72,7 @@ fn a_node_that_somebody_changed_in_between_is_read_again() {
 }
 
 #[test]
-fn a_node_that_somebody_cordoned_in_between_is_not_our_cordon() {
+fn a_cordon_that_others_set_in_between_is_not_ours() {
     cordoned(a_node().edit(10_120, Edit::Cordon)).shows([
         "10.1 patch node-1: cordon, ours",
         "10.3 patch node-1: not ours",
@@ -82,7 +82,7 @@ fn a_node_that_somebody_cordoned_in_between_is_not_our_cordon() {
 }
 
 #[test]
-fn a_cordon_of_somebody_else_is_remembered_as_not_ours() {
+fn a_cordon_of_others_is_remembered_as_not_ours() {
     cordoned(a_node().but(|it| it.cordoned = true)).shows([
         "10.1 patch node-1: not ours",
         "10.2 * cordon: Foreign",
@@ -91,7 +91,7 @@ fn a_cordon_of_somebody_else_is_remembered_as_not_ours() {
 }
 
 #[test]
-fn a_cordon_that_somebody_lifts_in_the_drain_stays_lifted() {
+fn a_node_that_others_uncordon_in_the_drain_stays_uncordoned() {
     let run = a_node().interrupted().edit(50_000, Edit::Uncordon).run();
     run.shows(["10.1 patch node-1: cordon, ours", "130.1 patch node-1: ours, drained"]);
     assert!(!run.node.is_cordoned());
@@ -123,7 +123,7 @@ fn a_dry_run_reads_and_writes_nothing() {
 }
 
 #[test]
-fn a_dry_run_on_a_cordoned_node_says_so() {
+fn a_dry_run_on_a_cordoned_node_reports_it() {
     let script = a_node().but(|it| (it.config.dry, it.cordoned) = (true, true));
     cordoned(script).shows(["10.1 * cordon: Foreign", "10.1 evict a 30 dry"]);
 }

@@ -1,9 +1,9 @@
-//! What is said at the end of a drain, and what remains.
+//! What is reported at the end of a drain, and what remains.
 
 use crate::handler::tests::scenarios::prelude::*;
 
 #[test]
-fn nothing_left_is_said_once_and_the_deadline_adds_nothing() {
+fn an_empty_node_is_reported_once_and_the_deadline_adds_nothing() {
     let run = interrupted_node([pod("a")]).run();
     run.shows(["11.2 * empty: [a evicted]", "130.0 * deadline, nothing has changed"]);
 }
@@ -55,7 +55,7 @@ fn an_end_that_cannot_be_noted_at_once_is_noted_later() {
 }
 
 #[test]
-fn an_end_that_cannot_be_noted_is_said_once_and_noted_when_it_can_be() {
+fn an_end_that_cannot_be_noted_is_reported_once_and_noted_when_it_can_be() {
     a_node().interrupted().trouble(130..200, With::Everything, What::Hangs).since(130).shows([
         "135.0 * node failing: Mark, no answer in time",
         "214.8 patch node-1: ours, drained",

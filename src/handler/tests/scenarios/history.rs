@@ -1,4 +1,4 @@
-//! What depends on more than on what is said now: on the drain under way, on an earlier process, on an operator.
+//! What depends on more than the current answers: on the drain under way, an earlier process, an operator.
 
 use crate::handler::tests::scenarios::prelude::*;
 
@@ -124,7 +124,9 @@ fn a_recommendation_that_is_made_anew_beside_a_drain_is_reported_and_renews_no_m
         .says([(100, Nothing)])
         .edit(90_000, Edit::Uncordon)
         .but(|it| it.config.policy.rebalance_marks = secs(1000));
-    script.since(30).shows([
+    script.since(20).shows([
+        "20.0 * notice: terminate, 40 s left",
+        "20.2 * cordon: Kept",
         "32.0 * marks: rebalance-recommendation",
         "82.0 * marks: rebalance-recommendation",
         "102.0 * notice withdrawn",

@@ -57,7 +57,7 @@ fn a_foreign_taint_that_arrives_in_between_survives() {
 }
 
 #[test]
-fn what_others_change_stays_and_is_said() {
+fn what_others_change_stays_and_is_reported() {
     let script = marked()
         .edit(20_000, Edit::Taint("aws-node-termination-handler/spot-itn", "mine", "NoSchedule"))
         .edit(20_001, Edit::Label(Some("true")))
@@ -123,8 +123,13 @@ fn falls_silent() -> Script {
 
 #[test]
 fn a_metadata_service_that_falls_silent_for_a_moment_does_not_reopen_the_node() {
-    let run = falls_silent().says([(24, At(Terminate, 130))]).since(20);
-    run.shows(["22.0 * notice withdrawn", "24.0 * marks: terminate"]);
+    let run = falls_silent().says([(24, At(Terminate, 130))]).since(10);
+    run.shows([
+        "10.0 * marks: terminate",
+        "10.1 patch node-1: cordon, ours",
+        "22.0 * notice withdrawn",
+        "24.0 * marks: terminate",
+    ]);
     assert!(run.node.is_cordoned());
 }
 
@@ -163,7 +168,7 @@ fn what_was_noticed_beside_a_drain_that_is_called_off_keeps_the_node_closed() {
 }
 
 #[test]
-fn a_dry_run_says_each_and_sets_none() {
+fn a_dry_run_reports_each_and_sets_none() {
     marked().but(|it| it.config.dry = true).shows([
             "10.1 * cordon: Would",
             "10.1 * would: the node is tainted: aws-node-termination-handler/spot-itn=terminate:NoSchedule",

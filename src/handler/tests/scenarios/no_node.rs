@@ -1,8 +1,8 @@
-//! There is no Node of the handler's name, or nobody can tell.
+//! There is no Node of the handler's name, or it cannot be read.
 
 use crate::handler::tests::scenarios::prelude::*;
 
-/// The usual notice, on a node of which the API server says this when it is read or changed.
+/// The usual notice, on a node that the API server answers so for when it is read or patched.
 fn asked(from: u64, to: u64, what: What) -> Script {
     a_node().interrupted().trouble(from..to, With::ReadNode, what).trouble(
         from..to,
@@ -37,7 +37,7 @@ fn a_node_that_comes_before_the_deadline_is_drained_after_all() {
 }
 
 #[test]
-fn a_node_without_pods_that_comes_before_the_deadline_has_nobody_to_go() {
+fn a_node_without_pods_that_comes_before_the_deadline_is_empty() {
     asked(0, 60, What::HasNoNode).since(60).shows([
         "61.0 patch node-1: cordon, ours",
         "130.0 * deadline: []",
@@ -66,7 +66,7 @@ fn a_drain_without_a_deadline_is_over_and_not_noted() {
 }
 
 #[test]
-fn nobody_on_a_node_that_could_not_be_read_is_not_taken_for_all_gone() {
+fn no_pods_on_a_node_that_could_not_be_read_are_not_a_drained_node() {
     asked(0, 1000, What::Refuses).sigterm(&[200]).shows([
         "0.1 * node failing: Recall, connection refused",
         "10.1 * node failing: Drain, connection refused",
@@ -77,7 +77,7 @@ fn nobody_on_a_node_that_could_not_be_read_is_not_taken_for_all_gone() {
 }
 
 #[test]
-fn the_answer_of_the_node_is_waited_for_before_nobody_is_said_to_be_left() {
+fn a_node_is_not_reported_as_empty_before_it_was_read() {
     a_node().trouble(0..22, With::ReadNode, What::Hangs).sigterm(&[150]).interrupted().shows([
         "5.0 * node failing: Recall, no answer in time",
         "10.2 * node failing: Drain, no answer in time",
@@ -88,7 +88,7 @@ fn the_answer_of_the_node_is_waited_for_before_nobody_is_said_to_be_left() {
 }
 
 #[test]
-fn so_it_is_where_nothing_but_patience_is_to_be_waited_for() {
+fn a_node_is_not_reported_as_empty_before_it_was_read_in_a_drain_without_a_deadline() {
     let script = a_node().trouble(0..22, With::ReadNode, What::Hangs).sigterm(&[150]);
     script.recommended(60, 100).shows([
         "5.0 * node failing: Recall, no answer in time",

@@ -66,11 +66,12 @@ fn two_answers_without_it_do_not_end_a_notice() {
 }
 
 #[test]
-fn failures_do_not_end_a_notice_and_are_said_once() {
+fn failures_do_not_end_a_notice_and_are_reported_once() {
     a_node()
         .says([(10, At(Terminate, 40)), (60, Nothing), (62, Fails), (80, At(Terminate, 90))])
-        .since(60)
+        .run()
         .shows([
+            "10.0 * notice: terminate, 30 s left",
             "62.0 * failing: spot/instance-action",
             "80.0 * recovered: spot/instance-action, 18 failed",
         ]);
@@ -163,7 +164,7 @@ fn a_path_that_repeats_what_another_says_after_the_drain_changes_nothing() {
 }
 
 #[test]
-fn every_poll_is_told() {
+fn every_poll_is_reported() {
     let run =
         a_node().says([(1, Fails)]).path_says(NoticeUrl, [(2, Soon(Stop))]).sigterm(&[3]).run();
     let polls = run.facts().filter_map(|(_, fact)| match fact {

@@ -1,4 +1,4 @@
-//! Rebalance recommendations: marks that end by themselves, a drain in which nobody dies.
+//! Rebalance recommendations: marks that expire, and a drain that evicts only.
 
 use crate::handler::tests::scenarios::prelude::*;
 
@@ -14,7 +14,7 @@ fn drained() -> Script {
 }
 
 #[test]
-fn the_node_is_cordoned_and_given_back_by_itself() {
+fn the_node_is_cordoned_and_restored_when_the_marks_expire() {
     let run = recommended().pods([pod("a")]).run();
     run.transcript_is([
         "0.0 check credentials",
@@ -51,7 +51,7 @@ fn a_soft_taint_by_setting() {
 }
 
 #[test]
-fn a_recommendation_that_ends_gives_the_node_back() {
+fn a_recommendation_that_ends_restores_the_node() {
     let run = recommended().path_says(Rebalance, [(30, Nothing)]).since(30);
     run.shows(["32.0 * notice withdrawn", "32.1 patch node-1: uncordon, forget"]);
     assert!(run.node.annotation().is_none());
@@ -112,11 +112,11 @@ fn a_drain_ends_when_nothing_is_left_and_the_marks_with_their_time() {
 }
 
 #[test]
-fn a_budget_is_kept_to_and_nobody_dies() {
+fn a_drain_for_a_recommendation_respects_the_pdb_until_its_timeout() {
     drained().pods([pod("a"), pod("b").covered()]).shows([
         "10.2 evict a 30",
         "10.2 evict b 30",
-        "70.0 * patience: [a evicted, b still there]",
+        "70.0 * timed out: [a evicted, b still there]",
     ]);
 }
 
@@ -138,7 +138,7 @@ fn an_interruption_after_the_drain_is_drained_for() {
         .pods([pod("a"), pod("b").covered()])
         .since(70)
         .shows([
-            "70.0 * patience: [a evicted, b still there]",
+            "70.0 * timed out: [a evicted, b still there]",
             "90.0 * notice: terminate, 120 s left",
             "179.1 * empty: [b deleted]",
         ]);
@@ -168,8 +168,13 @@ fn a_restart_does_not_begin_the_time_of_the_marks_anew() {
 
 #[test]
 fn a_restart_after_their_time_does_not_set_them_again() {
-    let run = recommended().ends(150, End::Killed).since(150);
-    run.shows(["152.0 * marks: rebalance-recommendation", "152.1 * drained before"]);
+    let run = recommended().ends(150, End::Killed).since(110);
+    run.shows([
+        "110.0 * marks expired: rebalance-recommendation",
+        "110.1 patch node-1: uncordon, remember, over rebalance-recommendation",
+        "152.0 * marks: rebalance-recommendation",
+        "152.1 * drained before",
+    ]);
     assert!(run.node.is_as_others_want_it());
 }
 
@@ -251,5 +256,10 @@ fn a_recommendation_that_is_of_the_moment_whenever_it_is_asked_for_is_one() {
         .path_says(Rebalance, [(10, RecommendedNow)])
         .but(|it| it.config.policy.rebalance_marks = secs(100))
         .ends(150, End::Killed);
-    script.since(150).shows(["152.0 * marks: rebalance-recommendation", "152.1 * drained before"]);
+    script.since(110).shows([
+        "110.0 * marks expired: rebalance-recommendation",
+        "110.1 patch node-1: uncordon, remember, over rebalance-recommendation",
+        "152.0 * marks: rebalance-recommendation",
+        "152.1 * drained before",
+    ]);
 }

@@ -140,7 +140,7 @@ fn after_the_end_in_a_dry_run_nothing_is_done() {
 }
 
 #[test]
-fn the_end_that_was_taken_for_granted_is_not_put_off() {
+fn a_restart_does_not_put_off_an_assumed_deadline() {
     let script = a_node()
         .path_says(Lifecycle, [(10, Leaves(Terminate))])
         .ends(2000, End::Killed)
@@ -159,12 +159,12 @@ fn the_end_that_was_taken_for_granted_is_not_put_off() {
 }
 
 #[test]
-fn patience_is_not_begun_anew() {
+fn a_restart_does_not_begin_the_timeout_anew() {
     let script = a_node().recommended(60, 200).ends(40, End::Killed).ends(80, End::Killed);
     script.pods([pod("a"), pod("b").covered()]).since(40).shows([
         "42.0 * notice: rebalance-recommendation without a deadline, 60 s left",
         "42.1 * deadline moved without a deadline, 27.9 s left",
-        "70.0 * patience: [b still there]",
+        "70.0 * timed out: [b still there]",
         "82.0 * notice: rebalance-recommendation without a deadline, 60 s left",
         "82.1 * drained before",
         "210.0 * marks expired: rebalance-recommendation",
@@ -183,7 +183,7 @@ fn a_node_that_was_drained_and_uncordoned_since_stays_uncordoned() {
 }
 
 #[test]
-fn the_end_that_was_assumed_holds_though_the_drain_began_before_it_could_be_read() {
+fn an_assumed_deadline_holds_though_the_drain_began_before_it_could_be_read() {
     let script = a_node()
         .path_says(Lifecycle, [(10, Leaves(Terminate))])
         .ends(2000, End::Killed)
@@ -199,7 +199,7 @@ fn the_end_that_was_assumed_holds_though_the_drain_began_before_it_could_be_read
 }
 
 #[test]
-fn what_is_less_certain_does_not_take_the_marks_of_what_was_not_heard_of_yet() {
+fn a_recommendation_does_not_take_the_marks_of_a_notice_that_was_not_polled_yet() {
     let event = Says::Planned(vec![planned(InstanceRetirement, 40)]);
     let script = a_node()
         .path_says(Maintenance, [(10, event.clone()), (60, Fails), (100, event)])

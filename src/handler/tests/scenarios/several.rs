@@ -50,7 +50,7 @@ fn the_machine_is_back_when_no_path_says_hibernation_any_more() {
 }
 
 #[test]
-fn a_drain_without_a_deadline_taints_without_ending_anybody_until_one_has() {
+fn a_drain_without_a_deadline_taints_with_no_schedule_until_there_is_one() {
     let script = a_node()
         .recommended(800, 1000)
         .says([(30, At(Terminate, 60))])
@@ -104,7 +104,7 @@ fn what_was_drained_for_keeps_its_marks_when_another_is_cancelled() {
 }
 
 #[test]
-fn what_somebody_uncordons_after_the_drain_stays_so_for_what_is_left() {
+fn a_node_that_others_uncordon_after_the_drain_stays_uncordoned_for_what_is_left() {
     let script = a_node()
         .maintenance(10, [reboot(40)])
         .says([(10, At(Terminate, 40))])

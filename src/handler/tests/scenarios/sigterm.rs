@@ -62,7 +62,7 @@ fn the_setting_counts_while_the_own_pod_was_not_seen() {
 }
 
 #[test]
-fn with_less_grace_than_it_takes_to_say_so_it_ends_at_once() {
+fn with_less_grace_than_it_takes_to_report_it_ends_at_once() {
     interrupted_node([own(1), pod("b").covered()]).sigterm(&[20]).shows([
         "20.0 * SIGTERM, ends within 0 s",
         "20.0 * stopped: [b handed over, handler left alone]",
