@@ -126,8 +126,11 @@ fn an_interruption_takes_over_the_drain_and_what_is_gone_stays_counted() {
     script.pods([pod("a"), pod("b").covered(), pod("c").grace(600).slow()]).since(40).shows([
         "40.0 * taken over: terminate",
         "40.0 delete c 118",
+        "40.1 patch node-1: ours",
+        "110.1 patch node-1: ours, over rebalance-recommendation",
         "128.0 delete b 30",
         "158.1 * empty: [a evicted, b deleted, c evicted]",
+        "160.1 patch node-1: ours, over rebalance-recommendation, drained",
     ]);
 }
 

@@ -176,9 +176,12 @@ fn a_node_that_was_drained_and_uncordoned_since_stays_uncordoned() {
     let script = a_node().recommended(60, 200).edit(60_000, Edit::Uncordon).ends(80, End::Killed);
     script.pods([pod("a")]).since(80).shows([
         "82.0 * notice: rebalance-recommendation without a deadline, 60 s left",
+        "82.1 * marks found: rebalance-recommendation",
         "82.1 * drained before",
+        "82.1 * marks last 127.9 s",
         "210.0 * marks expired: rebalance-recommendation",
         "210.1 patch node-1: remember, over rebalance-recommendation",
+        "210.2 * the node is cordoned no longer: somebody else has uncordoned it",
     ]);
 }
 
