@@ -1,4 +1,4 @@
-//! What holds in every run, whatever happens. Worked out from the journal, and from nothing of the
+//! What holds in every run, whatever happens. Worked out from the timeline, and from nothing of the
 //! handler's own.
 
 use serde_json::Value;
@@ -10,11 +10,11 @@ use crate::drain::limit::Limit;
 use crate::drain::pod::PodNews;
 use crate::drain::tests::cluster::{ms, secs};
 use crate::drain::verdict::{self, Verdict};
-use crate::handler::tests::chapter::{Chapter, Chapters};
-use crate::handler::tests::course::{Course, Turn};
-use crate::handler::tests::journal::{Entry, Run};
+use crate::handler::tests::drains::{DrainSpan, DrainSpans};
+use crate::handler::tests::expected_notices::ExpectedNotices;
+use crate::handler::tests::reported::{Reported, Transition};
 use crate::handler::tests::script::{BOOT, End, Script};
-use crate::handler::tests::standing::Standing;
+use crate::handler::tests::timeline::{Entry, Run};
 use crate::handler::world::{News, Order};
 use crate::moment::Moment;
 use crate::node::NodeAnswer;
@@ -71,16 +71,16 @@ pub(super) fn as_others_want_it(script: &Script, run: &Run) -> Finding {
 }
 
 fn spoken_of(script: &Script, run: &Run) -> Finding {
-    let mut standing = Standing::new(script);
+    let mut standing = ExpectedNotices::new(script);
     // What has appeared and was not spoken of yet.
     let mut fresh = BTreeSet::new();
-    let mut course = Course::default();
-    for (at, entry) in &run.journal {
-        course.observe(*at, entry);
+    let mut reported = Reported::default();
+    for (at, entry) in &run.timeline {
+        reported.observe(*at, entry);
         match entry {
             Entry::Came(news) => {
-                fresh.retain(|id| standing.stands(id) && course.draining.as_ref() != Some(id));
-                hold!(course.ending || fresh.is_empty(), "{fresh:?} not spoken of by {at:?}");
+                fresh.retain(|id| standing.stands(id) && reported.draining.as_ref() != Some(id));
+                hold!(reported.ending || fresh.is_empty(), "{fresh:?} not spoken of by {at:?}");
                 let Some(News::Polled(polled)) = news else { continue };
                 fresh.extend(standing.observe(*at, polled));
             }
@@ -97,7 +97,7 @@ fn spoken_of(script: &Script, run: &Run) -> Finding {
                 }
             }
             Entry::BeginsAnew { .. } => {
-                standing = Standing::new(script);
+                standing = ExpectedNotices::new(script);
                 fresh.clear();
             }
             Entry::Ordered(_) | Entry::NodeIs { .. } => {}
@@ -123,14 +123,14 @@ fn drained_for_in_time(script: &Script, run: &Run) -> Finding {
         // When its time has come is then another question at every poll.
         return Ok(());
     }
-    let mut standing = Standing::new(script);
-    let mut course = Course::default();
+    let mut standing = ExpectedNotices::new(script);
+    let mut reported = Reported::default();
     // Dealt with, each in the appearance and for the end that it had then.
     let mut done: BTreeMap<NoticeId, (u32, Option<Moment>)> = BTreeMap::new();
-    for (at, entry) in &run.journal {
-        let (deadline, end, drained) = (course.deadline, course.end, course.draining.clone());
-        let turn = course.observe(*at, entry);
-        if course.ending {
+    for (at, entry) in &run.timeline {
+        let (deadline, end, drained) = (reported.deadline, reported.end, reported.draining.clone());
+        let transition = reported.observe(*at, entry);
+        if reported.ending {
             return Ok(());
         }
         match entry {
@@ -143,7 +143,7 @@ fn drained_for_in_time(script: &Script, run: &Run) -> Finding {
                     let before = done.get(id).filter(|(number, _)| *number == seen.appearance);
                     let served = before.is_some_and(|(_, before)| !is_later(id, end, *before));
                     hold!(
-                        !due || served || course.draining.is_some(),
+                        !due || served || reported.draining.is_some(),
                         "{id} is not drained for at {at:?}"
                     );
                 }
@@ -163,7 +163,7 @@ fn drained_for_in_time(script: &Script, run: &Run) -> Finding {
                 done.extend(named.map(|(id, seen)| (id.clone(), (seen.appearance, seen.end))));
                 // What was over with a drain was drained for by it, and so was what it was for.
                 let called_off = matches!(fact, Fact::Verdict(Occasion::CalledOff, _));
-                if turn == Some(Turn::Ends) && !called_off {
+                if transition == Some(Transition::Ends) && !called_off {
                     let over = standing.all().filter(|(id, seen)| {
                         let covered = match seen.limit {
                             // What was only a wish, a drain for an instance that goes has granted.
@@ -192,13 +192,14 @@ fn is_later(id: &NoticeId, end: Moment, before: Option<Moment>) -> bool {
 
 fn deadlines_are_kept(script: &Script, run: &Run) -> Finding {
     let late = ms(script.oversleep);
-    let mut course = Course::default();
-    for (at, entry) in &run.journal {
-        let (deadline, end) = (course.deadline, course.end);
-        let turn = course.observe(*at, entry);
+    let mut reported = Reported::default();
+    for (at, entry) in &run.timeline {
+        let (deadline, end) = (reported.deadline, reported.end);
+        let transition = reported.observe(*at, entry);
         let Entry::Told(fact) = entry else { continue };
-        if matches!(fact, Fact::DeadlineMoved { .. }) || turn == Some(Turn::IsTakenOver) {
-            let earlier = course.deadline <= deadline.map(|before| before + secs(1));
+        if matches!(fact, Fact::DeadlineMoved { .. }) || transition == Some(Transition::IsTakenOver)
+        {
+            let earlier = reported.deadline <= deadline.map(|before| before + secs(1));
             hold!(deadline.is_none() || earlier, "moved later at {at:?}: {fact}");
         }
         let due = match fact {
@@ -223,22 +224,22 @@ fn deadlines_are_kept(script: &Script, run: &Run) -> Finding {
         // It moves by fractions of a second without a word: two readings of one time differ.
         hold!(due <= *at + secs(1) && *at <= due + late, "due at {due:?}, said at {at:?}");
     }
-    hold!(course.end.is_none_or(|due| run.ended <= due + late), "ended after the deadline");
+    hold!(reported.end.is_none_or(|due| run.ended <= due + late), "ended after the deadline");
     Ok(())
 }
 
 fn nothing_after_the_end(_: &Script, run: &Run) -> Finding {
-    let mut course = Course::default();
+    let mut reported = Reported::default();
     let mut stop: Option<Moment> = None;
-    for (at, entry) in &run.journal {
-        course.observe(*at, entry);
+    for (at, entry) in &run.timeline {
+        reported.observe(*at, entry);
         match entry {
             Entry::Told(Fact::EndsAfterDrain(left)) => stop = Some(*at + *left),
             Entry::Told(Fact::Ends { .. } | Fact::EndsDrained) => stop = Some(*at),
             Entry::BeginsAnew { .. } => stop = None,
             Entry::Ordered(Order::Disconnect) => {}
             Entry::Ordered(order) => {
-                let end = course.end;
+                let end = reported.end;
                 hold!(end.is_none_or(|end| *at < end), "{order:?} at {at:?}, after the end");
                 hold!(stop.is_none_or(|stop| *at < stop), "{order:?} at {at:?}, after the stop");
             }
@@ -249,16 +250,16 @@ fn nothing_after_the_end(_: &Script, run: &Run) -> Finding {
 }
 
 fn one_last_word(_: &Script, run: &Run) -> Finding {
-    let mut course = Course::default();
+    let mut reported = Reported::default();
     let mut emptied = false;
-    for (at, entry) in &run.journal {
-        let before = course.draining.clone();
-        let turn = course.observe(*at, entry);
+    for (at, entry) in &run.timeline {
+        let before = reported.draining.clone();
+        let transition = reported.observe(*at, entry);
         let Entry::Told(fact) = entry else {
             emptied &= !matches!(entry, Entry::BeginsAnew { .. });
             continue;
         };
-        if turn == Some(Turn::Begins) {
+        if transition == Some(Transition::Begins) {
             hold!(before.is_none(), "a drain in a drain at {at:?}");
             emptied = false;
         }
@@ -280,7 +281,7 @@ fn one_last_word(_: &Script, run: &Run) -> Finding {
             _ => {}
         }
     }
-    hold!(course.draining.is_none() || emptied && course.ending, "a drain without a last word");
+    hold!(reported.draining.is_none() || emptied && reported.ending, "a drain without a last word");
     Ok(())
 }
 
@@ -309,7 +310,7 @@ fn ends_by_sigterm(script: &Script, run: &Run) -> Finding {
 
 fn no_busy_loop(_: &Script, run: &Run) -> Finding {
     let mut woken: BTreeMap<u64, u32> = BTreeMap::new();
-    for (at, entry) in &run.journal {
+    for (at, entry) in &run.timeline {
         if let Entry::Came(None) = entry {
             let count = woken.entry(at.since(Moment::START).as_secs()).or_default();
             *count += 1;
@@ -321,16 +322,16 @@ fn no_busy_loop(_: &Script, run: &Run) -> Finding {
 
 fn pods_are_followed(_: &Script, run: &Run) -> Finding {
     let mut followed: Option<BTreeSet<String>> = None;
-    let mut course = Course::default();
+    let mut reported = Reported::default();
     let mut starts = 0;
-    for (at, entry) in &run.journal {
-        if course.observe(*at, entry) == Some(Turn::Begins) {
+    for (at, entry) in &run.timeline {
+        if reported.observe(*at, entry) == Some(Transition::Begins) {
             starts = 0;
         }
         match entry {
             Entry::Ordered(Order::FollowPods(_)) => {
                 starts += 1;
-                hold!(course.draining.is_some(), "followed without a drain at {at:?}");
+                hold!(reported.draining.is_some(), "followed without a drain at {at:?}");
                 hold!(starts <= 1, "followed twice at {at:?}");
                 followed.get_or_insert_default();
             }
@@ -350,22 +351,22 @@ fn pods_are_followed(_: &Script, run: &Run) -> Finding {
 }
 
 fn nobody_dies(script: &Script, run: &Run) -> Finding {
-    let mut course = Course::default();
-    for (at, entry) in &run.journal {
-        course.observe(*at, entry);
+    let mut reported = Reported::default();
+    for (at, entry) in &run.timeline {
+        reported.observe(*at, entry);
         let Entry::Ordered(Order::Ask(job)) = entry else { continue };
         hold!(!script.config.policy.marks_only, "{job:?} at {at:?}");
         let evicts = matches!(job.ask, Ask::Evict { .. });
-        hold!(evicts || course.deadline.is_some(), "{job:?} at {at:?}, without a deadline");
+        hold!(evicts || reported.deadline.is_some(), "{job:?} at {at:?}, without a deadline");
     }
     Ok(())
 }
 
 fn patches_are_ours(_: &Script, run: &Run) -> Finding {
     let mut version = None;
-    let mut course = Course::default();
-    for (at, entry) in &run.journal {
-        course.observe(*at, entry);
+    let mut reported = Reported::default();
+    for (at, entry) in &run.timeline {
+        reported.observe(*at, entry);
         match entry {
             Entry::Came(Some(News::Node(NodeAnswer::Is(node)))) => {
                 version = Some(node.resource_version.clone());
@@ -381,9 +382,9 @@ fn patches_are_ours(_: &Script, run: &Run) -> Finding {
                 let cordons = patch["spec"]["unschedulable"] == true;
                 hold!(!cordons || notice.is_some(), "{patch} at {at:?}, for no notice");
                 hold!(
-                    is_for_drain(notice.as_ref(), &course),
+                    is_for_drain(notice.as_ref(), &reported),
                     "{patch} at {at:?} is not for {:?}",
-                    course.draining
+                    reported.draining
                 );
             }
             _ => {}
@@ -394,15 +395,15 @@ fn patches_are_ours(_: &Script, run: &Run) -> Finding {
 }
 
 fn marks_stay(script: &Script, run: &Run) -> Finding {
-    let mut standing = Standing::new(script);
-    let mut course = Course::default();
+    let mut standing = ExpectedNotices::new(script);
+    let mut reported = Reported::default();
     let mut drained: BTreeSet<NoticeId> = BTreeSet::new();
     // By an earlier process, and this one has not heard of it yet.
     let mut before: BTreeSet<NoticeId> = BTreeSet::new();
     let reboots = script.ends.iter().any(|(_, end)| *end != End::Killed);
-    for (at, entry) in &run.journal {
-        let (was_for, kept) = (course.draining.clone(), course.deadline.is_some());
-        let turn = course.observe(*at, entry);
+    for (at, entry) in &run.timeline {
+        let (was_for, kept) = (reported.draining.clone(), reported.deadline.is_some());
+        let transition = reported.observe(*at, entry);
         match entry {
             Entry::Came(Some(News::Polled(polled))) => {
                 standing.observe(*at, polled);
@@ -410,7 +411,7 @@ fn marks_stay(script: &Script, run: &Run) -> Finding {
                 drained.retain(|id| standing.stands(id));
             }
             Entry::Told(Fact::Verdict(Occasion::Deadline, _) | Fact::DeadlineReached)
-                if turn == Some(Turn::Ends) && kept =>
+                if transition == Some(Transition::Ends) && kept =>
             {
                 drained.extend(was_for.filter(|id| standing.stands(id)));
             }
@@ -441,13 +442,13 @@ const A_WHILE: Duration = secs(30);
 fn dying_stay_closed(script: &Script, run: &Run) -> Finding {
     let outlives =
         |id: &NoticeId| matches!(id, NoticeId::Interruption(Action::Terminate | Action::Stop));
-    let mut standing = Standing::new(script);
+    let mut standing = ExpectedNotices::new(script);
     let mut said: BTreeMap<NoticeId, Moment> = BTreeMap::new();
     // For what the Node bears marks, as it was last seen.
     let mut noted: Option<NoticeId> = None;
     // What is over in a new boot has come with that.
     let mut booted = script.annotation.as_deref().is_some_and(|it| it.contains("boot-0"));
-    for (at, entry) in &run.journal {
+    for (at, entry) in &run.timeline {
         match entry {
             Entry::Came(Some(News::Polled(polled))) => {
                 standing.observe(*at, polled);
@@ -488,8 +489,8 @@ fn dying_stay_closed(script: &Script, run: &Run) -> Finding {
 }
 
 fn dealt_with(script: &Script, run: &Run) -> Finding {
-    let mut standing = Standing::new(script);
-    let mut course = Course::default();
+    let mut standing = ExpectedNotices::new(script);
+    let mut reported = Reported::default();
     let mut drained: BTreeSet<NoticeId> = BTreeSet::new();
     let before = script.annotation.as_deref().filter(|it| it.contains(BOOT));
     drained.extend(
@@ -497,10 +498,10 @@ fn dealt_with(script: &Script, run: &Run) -> Finding {
             .filter(|it| it.contains("drained"))
             .map(|_| NoticeId::Interruption(Action::Terminate)),
     );
-    for (at, entry) in &run.journal {
+    for (at, entry) in &run.timeline {
         let called_off = matches!(entry, Entry::Told(Fact::Verdict(Occasion::CalledOff, _)));
-        let was_for = course.draining.clone();
-        if course.observe(*at, entry) == Some(Turn::Ends) && !called_off {
+        let was_for = reported.draining.clone();
+        if reported.observe(*at, entry) == Some(Transition::Ends) && !called_off {
             drained.extend(was_for);
             drained.extend(standing.all().map(|(id, _)| id.clone()));
         }
@@ -525,14 +526,14 @@ fn dealt_with(script: &Script, run: &Run) -> Finding {
 }
 
 /// Whether the marks are for what the node is drained for, or for what is more certain to come.
-fn is_for_drain(marked: Option<&NoticeId>, course: &Course) -> bool {
+fn is_for_drain(marked: Option<&NoticeId>, reported: &Reported) -> bool {
     let doubt = |id: &NoticeId| match id {
         NoticeId::Interruption(_) => 0,
         NoticeId::Lifecycle(_) => 1,
         NoticeId::Maintenance(_) => 2,
         NoticeId::Rebalance => 3,
     };
-    let Some(drained) = &course.draining else { return true };
+    let Some(drained) = &reported.draining else { return true };
     marked.is_some_and(|id| id == drained || doubt(id) < doubt(drained))
 }
 
@@ -549,10 +550,10 @@ fn a_dry_run_writes_nothing(script: &Script, run: &Run) -> Finding {
 }
 
 fn evictions_wait_for_the_cordon(_: &Script, run: &Run) -> Finding {
-    let mut course = Course::default();
+    let mut reported = Reported::default();
     let mut from: Option<Moment> = None;
-    for (at, entry) in &run.journal {
-        if course.observe(*at, entry) == Some(Turn::Begins) {
+    for (at, entry) in &run.timeline {
+        if reported.observe(*at, entry) == Some(Transition::Begins) {
             from = Some(*at + secs(1));
         }
         match entry {
@@ -569,10 +570,10 @@ fn evictions_wait_for_the_cordon(_: &Script, run: &Run) -> Finding {
 }
 
 fn cordon_is_true(script: &Script, run: &Run) -> Finding {
-    let mut course = Course::default();
-    for pair in run.journal.windows(2) {
+    let mut reported = Reported::default();
+    for pair in run.timeline.windows(2) {
         let (at, entry) = &pair[0];
-        course.observe(*at, entry);
+        reported.observe(*at, entry);
         let Entry::Told(Fact::Marks { change, dry: false, .. }) = entry else { continue };
         let (Change::Cordon(cordon), (_, Entry::NodeIs { annotation })) = (&**change, &pair[1])
         else {
@@ -585,7 +586,7 @@ fn cordon_is_true(script: &Script, run: &Run) -> Finding {
         hold!(
             state["cordoned"] == ours
                 && state["bootId"].as_str().is_some_and(|boot| boot.starts_with(BOOT))
-                && is_for_drain(notice.as_ref(), &course),
+                && is_for_drain(notice.as_ref(), &reported),
             "{cordon:?} at {at:?}, and the Node says {state}"
         );
         hold!(!script.config.dry, "{cordon:?} at {at:?} in a dry run");
@@ -594,7 +595,7 @@ fn cordon_is_true(script: &Script, run: &Run) -> Finding {
 }
 
 fn tables_are_complete(_: &Script, run: &Run) -> Finding {
-    for Chapter { seen, last_table, ended } in Chapters::of(run) {
+    for DrainSpan { seen, last_table, ended } in DrainSpans::of(run) {
         let Some(Verdict { rows, .. }) = last_table else { continue };
         let told: BTreeSet<&str> = rows.iter().map(|row| row.pod.uid.as_str()).collect();
         hold!(told == seen, "{told:?} were told of at {ended:?}, seen were {seen:?}");
@@ -622,7 +623,7 @@ fn what_is_missing_is_found(script: &Script, run: &Run) -> Finding {
 
 fn what_was_not_seen_is_no_success(_: &Script, run: &Run) -> Finding {
     let mut seen = false;
-    for (at, entry) in &run.journal {
+    for (at, entry) in &run.timeline {
         match entry {
             Entry::Came(Some(News::Node(NodeAnswer::Is(_)))) => seen = true,
             Entry::Told(Fact::Verdict(occasion, verdict)) => {
@@ -638,11 +639,11 @@ fn what_was_not_seen_is_no_success(_: &Script, run: &Run) -> Finding {
 }
 
 fn idle_is_idle(_: &Script, run: &Run) -> Finding {
-    let mut course = Course::default();
+    let mut reported = Reported::default();
     // When something was last asked over the connection that is open.
     let mut open: Option<Moment> = None;
-    for (at, entry) in &run.journal {
-        course.observe(*at, entry);
+    for (at, entry) in &run.timeline {
+        reported.observe(*at, entry);
         match entry {
             Entry::Ordered(Order::Disconnect) | Entry::BeginsAnew { .. } => open = None,
             Entry::Ordered(Order::CheckCredentials) => {}
@@ -650,7 +651,7 @@ fn idle_is_idle(_: &Script, run: &Run) -> Finding {
             Entry::Came(_) => {
                 // What failed is tried again after 30 s at most, and a request takes 35 s at most.
                 let idle = open.is_some_and(|since| at.since(since) > secs(30 + 35 + 1));
-                hold!(course.draining.is_some() || !idle, "still connected at {at:?}");
+                hold!(reported.draining.is_some() || !idle, "still connected at {at:?}");
             }
             _ => {}
         }

@@ -1,14 +1,15 @@
 //! Tests of the handler in virtual time: scenarios by name, and laws that random worlds must keep.
 
-mod chapter;
-mod course;
-mod journal;
+mod drains;
+mod expected_notices;
 mod laws;
 mod metadata;
 mod model;
 mod node;
 mod pods;
 mod properties;
+mod reported;
 mod scenarios;
 mod script;
-mod standing;
+mod timeline;
+mod transcript;

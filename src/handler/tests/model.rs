@@ -12,11 +12,11 @@ use crate::drain::pod::PodNews;
 use crate::drain::tests::cluster::{Arrival, ms, secs};
 use crate::handler::config::Config;
 use crate::handler::run::{self, Goal};
-use crate::handler::tests::journal::{Entry, Run};
 use crate::handler::tests::metadata::{INTERVAL, poll};
 use crate::handler::tests::node::Object;
 use crate::handler::tests::pods::Pods;
 use crate::handler::tests::script::{Edit, End, NODE, Script, What, With};
+use crate::handler::tests::timeline::{Entry, Run};
 use crate::handler::threads::{PATCH_TIMEOUT, READ_TIMEOUT};
 use crate::handler::world::{News, Order, World};
 use crate::moment::{Moment, Reading};
@@ -38,7 +38,7 @@ pub(super) fn run(script: &Script) -> Run {
     }
     assert!(model.terminated, "the process ended by itself at {:?}", model.now);
     let pods_left = model.pods.list().iter().map(|pod| pod.reference.name.clone()).collect();
-    Run::new(model.journal, model.now, model.node, pods_left)
+    Run::new(model.timeline, model.now, model.node, pods_left)
 }
 
 /// Runs one process. A process that is killed between two steps leaves the loop by unwinding.
@@ -116,7 +116,7 @@ struct Model<'a> {
     /// Since time last went on.
     steps: std::cell::Cell<u32>,
     random: fastrand::Rng,
-    journal: Vec<(Moment, Entry)>,
+    timeline: Vec<(Moment, Entry)>,
 }
 
 impl<'a> Model<'a> {
@@ -136,7 +136,7 @@ impl<'a> Model<'a> {
             orders: 0,
             steps: std::cell::Cell::new(0),
             random: fastrand::Rng::with_seed(script.seed),
-            journal: Vec::new(),
+            timeline: Vec::new(),
         };
         for path in script.paths.keys() {
             model.plan(Moment::START, Event::Polls(*path));
@@ -191,7 +191,7 @@ impl<'a> Model<'a> {
     }
 
     fn note(&mut self, entry: Entry) {
-        self.journal.push((self.now, entry));
+        self.timeline.push((self.now, entry));
     }
 
     fn go_on(&mut self, to: Moment) {

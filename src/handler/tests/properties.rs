@@ -13,12 +13,12 @@ use proptest::sample::select;
 
 use crate::drain::tests::cluster::{Arrival, Life, ms, pod, secs};
 use crate::drain::tests::properties::config;
-use crate::handler::tests::journal::Run;
 use crate::handler::tests::laws::{Finding, LAWS, as_others_want_it};
 use crate::handler::tests::model::run;
 use crate::handler::tests::script::{
-    BOOT, Edit, End, Planned, Says, Script, Trouble, What, With, annotation, script,
+    BOOT, Edit, End, Planned, Says, Script, Trouble, What, With, a_node, annotation,
 };
+use crate::handler::tests::timeline::Run;
 use crate::node::{RebalanceMark, TaintEffect};
 use crate::notice::Action::{Hibernate, Stop, Terminate};
 use crate::notice::Code;
@@ -289,7 +289,7 @@ fn calm() -> impl Strategy<Value = Script> {
     let sigterm = vec(span(2 * LONGEST * 1000), 1..3);
     (notices, vec(lives(), 0..6), node, settings, around, sigterm).prop_map(
         |(notices, lives, node, (dry, nameless, grace), around, sigterm)| {
-            let mut script = script();
+            let mut script = a_node();
             script.paths.insert(InstanceAction, in_order(notices.0));
             if let Some(notices) = notices.1 {
                 script.polls(NoticeUrl);

@@ -11,6 +11,8 @@ use crate::drain::pod::{OwnPod, Rules};
 use crate::drain::tests::cluster::{Life, MARGIN, ms, secs};
 use crate::handler::config::Config;
 use crate::handler::tests::metadata::{calendar, milliseconds};
+use crate::handler::tests::model;
+use crate::handler::tests::timeline::Run;
 use crate::moment::{Moment, Reading};
 use crate::node::{MarkPolicy, RebalanceMark};
 use crate::notice::{Action, Code, NoticePath};
@@ -101,6 +103,18 @@ pub(super) fn planned(code: Code, at: i64) -> Planned {
     Planned { code, name: "event", nth: 0, at, over: false }
 }
 
+/// A reboot of the host, so many seconds after the start.
+pub(super) fn reboot(at: i64) -> Planned {
+    planned(Code::SystemReboot, at)
+}
+
+impl Planned {
+    /// The same, completed or cancelled.
+    pub(super) fn over(self) -> Self {
+        Self { over: true, ..self }
+    }
+}
+
 /// How a process ends before its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
@@ -160,7 +174,7 @@ pub(super) const NODE: &str = "node-1";
 pub(super) const BOOT: &str = "boot-1";
 
 /// A handler on its node, SIGTERM after five minutes, 0.1 s for each answer.
-pub(super) fn script() -> Script {
+pub(super) fn a_node() -> Script {
     let rules = Rules {
         own: OwnPod { namespace: None, name: None, uid: None },
         ignore_daemon_sets: true,
@@ -213,6 +227,11 @@ pub(super) fn script() -> Script {
     }
 }
 
+/// These pods on a node with the usual notice.
+pub(super) fn interrupted_node<const N: usize>(pods: [Life; N]) -> Script {
+    a_node().interrupted().pods(pods)
+}
+
 /// Reboots and maintenance ten minutes ahead, the rest an hour; recommendations mark for an hour.
 fn policy() -> Policy {
     let (reboot, rest) = (secs(600), secs(3600));
@@ -231,16 +250,26 @@ fn policy() -> Policy {
 }
 
 impl Script {
-    /// From that second on, `spot/instance-action` says this.
-    pub(super) fn says(self, second: u64, says: Says) -> Self {
-        self.path_says(NoticePath::InstanceAction, second, says)
+    /// From these seconds on, `spot/instance-action` says this.
+    pub(super) fn says<const N: usize>(self, says: [(u64, Says); N]) -> Self {
+        self.path_says(NoticePath::InstanceAction, says)
     }
 
-    /// From that second on, that path says this.
-    pub(super) fn path_says(mut self, path: NoticePath, second: u64, says: Says) -> Self {
+    /// From these seconds on, that path says this.
+    pub(super) fn path_says<const N: usize>(
+        mut self,
+        path: NoticePath,
+        says: [(u64, Says); N],
+    ) -> Self {
         self.polls(path);
-        self.paths.entry(path).or_default().push((secs(second), says));
+        let says = says.map(|(second, says)| (secs(second), says));
+        self.paths.entry(path).or_default().extend(says);
         self
+    }
+
+    /// From that second on, just these are planned.
+    pub(super) fn maintenance<const N: usize>(self, second: u64, planned: [Planned; N]) -> Self {
+        self.path_says(NoticePath::Maintenance, [(second, Says::Planned(planned.into()))])
     }
 
     /// That path is polled, too.
@@ -257,9 +286,9 @@ impl Script {
         self
     }
 
-    /// The usual notice: seen at 10 s, the instance goes at 130 s.
-    pub(super) fn noticed(self) -> Self {
-        self.says(10, Says::At(Action::Terminate, 130))
+    /// The usual spot interruption: seen at 10 s, the instance is terminated at 130 s.
+    pub(super) fn interrupted(self) -> Self {
+        self.says([(10, Says::At(Action::Terminate, 130))])
     }
 
     pub(super) fn pods(mut self, pods: impl IntoIterator<Item = Life>) -> Self {
@@ -303,13 +332,35 @@ impl Script {
         troubles.chain(self.busy.iter().map(|busy| busy.end)).max().unwrap_or_default()
     }
 
-    /// From 10 s on a recommendation, drained for with so many seconds' patience; its marks stay for
-    /// so many seconds.
-    pub(super) fn recommended(self, patience: u64, marks: u64) -> Self {
-        self.path_says(NoticePath::Rebalance, 10, Says::Recommended).but(|it| {
-            it.config.policy.rebalance = Rebalance::Drain { timeout: secs(patience) };
+    /// From 10 s on a recommendation; its drain times out and its marks expire after so many seconds.
+    pub(super) fn recommended(self, timeout: u64, marks: u64) -> Self {
+        self.path_says(NoticePath::Rebalance, [(10, Says::Recommended)]).but(|it| {
+            it.config.policy.rebalance = Rebalance::Drain { timeout: secs(timeout) };
             it.config.policy.rebalance_marks = secs(marks);
         })
+    }
+
+    pub(super) fn run(&self) -> Run {
+        model::run(self)
+    }
+
+    /// Its run, of which only what happens from that second on is shown.
+    pub(super) fn since(&self, second: u64) -> Run {
+        let mut run = self.run();
+        run.shown_since = Moment::at(secs(second));
+        run
+    }
+
+    /// [`Run::shows`] of its run.
+    #[track_caller]
+    pub(super) fn shows<const N: usize>(&self, expected: [&str; N]) {
+        self.run().shows(expected);
+    }
+
+    /// [`Run::transcript_is`] of its run.
+    #[track_caller]
+    pub(super) fn transcript_is<const N: usize>(&self, expected: [&str; N]) {
+        self.run().transcript_is(expected);
     }
 
     /// Anything else.

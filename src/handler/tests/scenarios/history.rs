@@ -1,191 +1,135 @@
-//! What depends on more than on what is said now: on the drain under way, on an earlier process, on an operator.
+//! What depends on more than the current answers: on the drain under way, an earlier process, an operator.
 
-use crate::drain::tests::cluster::{pod, secs};
-use crate::handler::tests::model::run;
-use crate::handler::tests::scenarios::are;
-use crate::handler::tests::script::{
-    Edit, End, Planned, Says, Script, What, With, planned, script,
-};
-use crate::notice::Action::{Hibernate, Stop, Terminate};
-use crate::notice::Code::{InstanceReboot, SystemReboot};
-use crate::notice::NoticePath::{Lifecycle, Maintenance, Rebalance, TerminationTime};
-
-fn plans(script: Script, second: u64, planned: &[Planned]) -> Script {
-    script.path_says(Maintenance, second, Says::Planned(planned.to_vec()))
-}
+use crate::handler::tests::scenarios::prelude::*;
 
 #[test]
 fn a_hibernation_that_is_over_ends_no_pod_for_the_notice_that_stands_beside_it() {
-    let script = script()
-        .path_says(Lifecycle, 10, Says::Leaves(Terminate))
-        .says(20, Says::At(Hibernate, 130))
-        .says(60, Says::Nothing)
+    let script = a_node()
+        .path_says(Lifecycle, [(10, Leaves(Terminate))])
+        .says([(20, At(Hibernate, 130)), (60, Nothing)])
         .pods([pod("a").covered().late(30), pod("b").late(70), pod("c").covered().late(70)]);
-    are(
-        &run(&script).lines_with(&["notice", "taken", "called", "evict", "mark", "delete"]),
-        "10.0 * notice: asg-lifecycle/terminate some time, 3300 s left
-         20.0 * taken over: hibernate
-         30.0 evict a 1
-         30.1 mark a
-         30.2 delete a 1
-         62.0 * notice withdrawn, drain called off
-         62.0 * called off: [a deleted]
-         62.0 * notice: asg-lifecycle/terminate some time, 3248 s left
-         70.0 evict b 30
-         70.0 evict c 30
-         448.0 * stopped: [b evicted, c handed over]",
-    );
+    script.shows([
+        "10.0 * notice: asg-lifecycle/terminate some time, 3300 s left",
+        "20.0 * taken over: hibernate",
+        "30.0 evict a 1",
+        "30.2 delete a 1",
+        "62.0 * notice withdrawn, drain called off",
+        "62.0 * notice: asg-lifecycle/terminate some time, 3248 s left",
+        "70.0 evict b 30",
+        "70.0 evict c 30",
+    ]);
 }
 
 #[test]
 fn of_two_planned_events_the_later_is_drained_for_by_its_own_deadline_when_the_other_is_cancelled()
 {
-    let (first, second) = (planned(SystemReboot, 200), planned(InstanceReboot, 600));
+    let (first, second) = (reboot(200), planned(InstanceReboot, 600));
     let second = Planned { name: "second", ..second };
-    let cancelled = Planned { over: true, ..first.clone() };
-    let script = plans(script(), 10, &[first, second.clone()]);
-    let script = plans(script, 60, &[cancelled, second]).pods([pod("a").covered()]);
-    are(
-        &run(&script).lines_with(&["notice", "called", "evict", "mark", "delete"]),
-        "10.0 * notice: scheduled-maintenance/system-reboot/event, 190 s left
-         10.2 evict a 30
-         60.0 * notice withdrawn, drain called off
-         60.0 * called off: [a called off]
-         60.0 * notice: scheduled-maintenance/instance-reboot/second, 540 s left
-         60.2 evict a 30",
-    );
+    let cancelled = first.clone().over();
+    let script = a_node().maintenance(10, [first, second.clone()]);
+    script.maintenance(60, [cancelled, second]).pods([pod("a").covered()]).since(60).shows([
+        "60.0 * notice withdrawn, drain called off",
+        "60.0 * notice: scheduled-maintenance/instance-reboot/second, 540 s left",
+        "60.2 evict a 30",
+    ]);
 }
 
 #[test]
 fn an_interruption_that_came_with_a_boot_is_drained_for_by_the_next_process_if_its_time_is_ahead() {
-    let script = script()
-        .says(10, Says::At(Stop, 40))
+    let script = a_node()
+        .says([(10, At(Stop, 40))])
         .ends(44, End::Rebooted)
         .ends(60, End::Killed)
-        .says(61, Says::At(Stop, 160))
+        .says([(61, At(Stop, 160))])
         .pods([pod("a").late(50)]);
-    are(
-        &run(&script).lines_with(&["notice", "another", "drained before", "evict"]),
-        "10.0 * notice: stop, 30 s left
-         44.0 - another process begins
-         46.0 * notice: stop in the past, 120 s left
-         46.1 * drained before
-         60.0 - another process begins
-         62.0 * notice: stop, 98 s left
-         62.2 evict a 30
-         63.2 * empty: [a evicted]",
-    );
+    script.since(44).shows([
+        "46.0 * notice: stop in the past, 120 s left",
+        "46.1 * drained before",
+        "62.0 * notice: stop, 98 s left",
+        "62.2 evict a 30",
+    ]);
 }
 
 #[test]
 fn an_event_that_was_moved_while_no_process_ran_is_drained_for_by_its_new_time() {
-    let script = plans(script(), 10, &[planned(SystemReboot, 100)]).ends(110, End::Killed);
-    let script = plans(script, 111, &[planned(SystemReboot, 900)]).pods([pod("a").late(105)]);
-    are(
-        &run(&script.sigterm(&[400])).lines_with(&[
-            "notice",
-            "scheduled:",
-            "another",
-            "before",
-            "evict",
-            "reached",
-        ]),
-        "10.0 * notice: scheduled-maintenance/system-reboot/event, 90 s left
-         110.0 - another process begins
-         112.0 * scheduled: scheduled-maintenance/system-reboot/event in 188 s
-         300.0 * notice: scheduled-maintenance/system-reboot/event, 600 s left
-         300.2 evict a 30
-         301.2 * empty: [a evicted]",
-    );
+    let script = a_node().maintenance(10, [reboot(100)]).ends(110, End::Killed);
+    script
+        .maintenance(111, [reboot(900)])
+        .pods([pod("a").late(105)])
+        .sigterm(&[400])
+        .since(110)
+        .shows([
+            "112.0 * scheduled: scheduled-maintenance/system-reboot/event in 188 s",
+            "300.0 * notice: scheduled-maintenance/system-reboot/event, 600 s left",
+            "300.2 evict a 30",
+        ]);
 }
 
 #[test]
 fn an_operator_who_uncordons_after_the_drain_is_not_undone_until_the_notice_appears_anew() {
-    let script = script()
-        .says(10, Says::At(Terminate, 40))
+    let script = a_node()
+        .says([(10, At(Terminate, 40))])
         .edit(50_000, Edit::Uncordon)
-        .says(90, Says::Nothing)
-        .says(100, Says::At(Terminate, 160))
+        .says([(90, Nothing), (100, At(Terminate, 160))])
         .pods([pod("a").late(60)]);
-    are(
-        &run(&script).lines_with(&["notice", "cordon", "evict"]),
-        "10.0 * notice: terminate, 30 s left
-         10.1 patch node-1: cordon, ours
-         10.2 * cordon: Done
-         92.0 * notice withdrawn
-         100.0 * notice: terminate, 60 s left
-         100.1 patch node-1: cordon, ours
-         100.2 * cordon: Done
-         100.2 evict a 30
-         101.2 * empty: [a evicted]",
-    );
+    script.since(50).shows([
+        "92.0 * notice withdrawn",
+        "100.0 * notice: terminate, 60 s left",
+        "100.2 * cordon: Done",
+    ]);
 }
 
 #[test]
 fn of_what_one_answer_says_each_thing_is_reported() {
     let late = Planned { name: "late", ..planned(InstanceReboot, 2000) };
     let near = Planned { name: "near", ..planned(InstanceReboot, 400) };
-    let script = plans(script(), 10, &[planned(SystemReboot, 300)]);
-    let moved = [planned(SystemReboot, 200), near, late];
-    are(
-        &run(&plans(script, 20, &moved)).lines_with(&["notice", "moved", "beside", "scheduled:"]),
-        "10.0 * notice: scheduled-maintenance/system-reboot/event, 290 s left
-         20.0 * scheduled: scheduled-maintenance/instance-reboot/late in 1380 s
-         20.0 * deadline moved, 180 s left
-         20.0 * beside: scheduled-maintenance/instance-reboot/near
-         200.0 * notice: scheduled-maintenance/instance-reboot/near, 200 s left",
-    );
+    let script = a_node().maintenance(10, [reboot(300)]);
+    let moved = [reboot(200), near, late];
+    script.maintenance(20, moved).shows([
+        "10.0 * notice: scheduled-maintenance/system-reboot/event, 290 s left",
+        "20.0 * scheduled: scheduled-maintenance/instance-reboot/late in 1380 s",
+        "20.0 * deadline moved, 180 s left",
+        "20.0 * beside: scheduled-maintenance/instance-reboot/near",
+        "200.0 * deadline, nothing has changed",
+        "200.0 * notice: scheduled-maintenance/instance-reboot/near, 200 s left",
+    ]);
 }
 
 #[test]
 fn a_node_that_cannot_be_read_for_three_seconds_delays_a_drain_by_one() {
     let script =
-        script().says(0, Says::At(Terminate, 100)).trouble(0..3, With::ReadNode, What::Refuses);
-    are(
-        &run(&script.pods([pod("a")])).lines_with(&["notice", "begins", "cordon", "evict"]),
-        "0.0 * notice: terminate, 100 s left
-         1.0 * drain of node-1 begins
-         1.1 evict a 30
-         2.1 * empty: [a evicted]
-         3.8 patch node-1: cordon, ours
-         3.9 * cordon: Done",
-    );
+        a_node().says([(0, At(Terminate, 100))]).trouble(0..3, With::ReadNode, What::Refuses);
+    script.pods([pod("a")]).shows(["1.1 evict a 30", "3.9 * cordon: Done"]);
 }
 
 #[test]
 fn a_clock_that_is_set_moves_no_deadline_though_two_paths_state_different_times() {
-    let script = script()
-        .says(10, Says::At(Terminate, 130))
-        .path_says(TerminationTime, 10, Says::At(Terminate, 131))
+    let script = a_node()
+        .says([(10, At(Terminate, 130))])
+        .path_says(TerminationTime, [(10, At(Terminate, 131))])
         .but(|it| it.clock_set = Some((secs(30), 60)));
-    are(
-        &run(&script.pods([pod("a").covered()])).lines_with(&["notice", "deadline", "delete"]),
-        "10.0 * notice: terminate, 120 s left
-         98.0 delete a 30
-         99.0 * empty: [a deleted]
-         130.0 * deadline, nothing has changed",
-    );
+    script.pods([pod("a").covered()]).shows([
+        "10.2 evict a 30",
+        "98.0 delete a 30",
+        "130.0 * deadline, nothing has changed",
+    ]);
 }
 
 #[test]
 fn a_recommendation_that_is_made_anew_beside_a_drain_is_reported_and_renews_no_marks_later() {
-    let script = script()
-        .path_says(Rebalance, 5, Says::RecommendedAt(1))
-        .says(20, Says::At(Terminate, 60))
-        .path_says(Rebalance, 30, Says::RecommendedAt(28))
-        .path_says(Rebalance, 80, Says::RecommendedAt(78))
-        .says(100, Says::Nothing)
+    let script = a_node()
+        .path_says(Rebalance, [(5, RecommendedAt(1))])
+        .says([(20, At(Terminate, 60))])
+        .path_says(Rebalance, [(30, RecommendedAt(28)), (80, RecommendedAt(78))])
+        .says([(100, Nothing)])
         .edit(90_000, Edit::Uncordon)
         .but(|it| it.config.policy.rebalance_marks = secs(1000));
-    are(
-        &run(&script).lines_with(&["marks:", "notice", "cordon"]),
-        "5.0 * marks: rebalance-recommendation
-         5.1 patch node-1: cordon, ours
-         5.2 * cordon: Done
-         20.0 * notice: terminate, 40 s left
-         20.2 * cordon: Kept
-         32.0 * marks: rebalance-recommendation
-         82.0 * marks: rebalance-recommendation
-         102.0 * notice withdrawn",
-    );
+    script.since(20).shows([
+        "20.0 * notice: terminate, 40 s left",
+        "20.2 * cordon: Kept",
+        "32.0 * marks: rebalance-recommendation",
+        "82.0 * marks: rebalance-recommendation",
+        "102.0 * notice withdrawn",
+        "132.0 * stays withdrawn: terminate",
+    ]);
 }

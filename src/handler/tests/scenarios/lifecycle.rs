@@ -1,101 +1,62 @@
 //! The Auto Scaling group takes the instance out of service.
 
-use crate::drain::tests::cluster::pod;
-use crate::handler::tests::model::run;
-use crate::handler::tests::scenarios::are;
-use crate::handler::tests::script::{End, Says, Script, script};
-use crate::notice::Action::{Hibernate, Stop, Terminate};
-use crate::notice::NoticePath::Lifecycle;
+use crate::handler::tests::scenarios::prelude::*;
 
 /// From 10 s on the group does that.
 fn leaves(action: crate::notice::Action) -> Script {
-    script().path_says(Lifecycle, 10, Says::Leaves(action))
+    a_node().path_says(Lifecycle, [(10, Leaves(action))])
 }
 
 #[test]
 fn the_hook_is_the_deadline_and_budgets_are_kept_to_until_then() {
-    let script = leaves(Terminate).pods([pod("a"), pod("b").covered()]).sigterm(&[3400]);
-    are(
-        &run(&script).lines(),
-        "0.0 check credentials
-         0.0 read node-1
-         0.1 disconnect
-         10.0 * notice: asg-lifecycle/terminate some time, 3300 s left
-         10.0 read node-1
-         10.0 * drain of node-1 begins
-         10.0 follow pods of node-1
-         10.1 patch node-1: cordon, ours
-         10.2 * cordon: Done
-         10.2 evict a 30
-         10.2 evict b 30
-         3277.0 mark b
-         3278.0 delete b 30
-         3279.1 * empty: [a evicted, b deleted]
-         3310.0 * deadline, nothing has changed
-         3310.0 disconnect
-         3310.0 read node-1
-         3310.1 patch node-1: ours, drained
-         3310.2 disconnect
-         3400.0 * SIGTERM, ends",
-    );
+    leaves(Terminate).pods([pod("a"), pod("b").covered()]).sigterm(&[3400]).transcript_is([
+        "0.0 check credentials",
+        "0.0 read node-1",
+        "0.1 disconnect",
+        "10.0 * notice: asg-lifecycle/terminate some time, 3300 s left",
+        "10.0 read node-1",
+        "10.0 * drain of node-1 begins",
+        "10.0 follow pods of node-1",
+        "10.1 patch node-1: cordon, ours",
+        "10.2 * cordon: Done",
+        "10.2 evict a 30",
+        "10.2 evict b 30",
+        "3277.0 mark b",
+        "3278.0 delete b 30",
+        "3279.1 * empty: [a evicted, b deleted]",
+        "3310.0 * deadline, nothing has changed",
+        "3310.0 disconnect",
+        "3310.0 read node-1",
+        "3310.1 patch node-1: ours, drained",
+        "3310.2 disconnect",
+        "3400.0 * SIGTERM, ends",
+    ]);
 }
 
 #[test]
 fn back_in_service_calls_the_drain_off_and_gives_the_node_back() {
-    let script = leaves(Stop).path_says(Lifecycle, 60, Says::Nothing);
-    let run = run(&script.pods([pod("a"), pod("b").covered()]));
-    are(
-        &run.lines(),
-        "0.0 check credentials
-         0.0 read node-1
-         0.1 disconnect
-         10.0 * notice: asg-lifecycle/stop some time, 3300 s left
-         10.0 read node-1
-         10.0 * drain of node-1 begins
-         10.0 follow pods of node-1
-         10.1 patch node-1: cordon, ours
-         10.2 * cordon: Done
-         10.2 evict a 30
-         10.2 evict b 30
-         62.0 * notice withdrawn, drain called off
-         62.0 * called off: [a evicted, b called off]
-         62.0 disconnect
-         62.0 read node-1
-         62.1 patch node-1: uncordon, forget
-         62.2 * the node is uncordoned
-         62.2 disconnect
-         300.0 * SIGTERM, ends",
-    );
-    assert!(run.node.is_as_others_want_it() && run.node.annotation().is_none());
+    let script = leaves(Stop).path_says(Lifecycle, [(60, Nothing)]);
+    let run = script.pods([pod("a"), pod("b").covered()]).since(60);
+    run.shows([
+        "62.0 * notice withdrawn, drain called off",
+        "62.0 * called off: [a evicted, b called off]",
+        "62.1 patch node-1: uncordon, forget",
+    ]);
+    assert!(run.is_restored());
 }
 
 #[test]
 fn an_instance_that_comes_out_of_the_warm_pool_is_given_back() {
     let script = leaves(Stop).pods([pod("a")]).ends(100, End::Rebooted);
-    let run = run(&script.path_says(Lifecycle, 95, Says::Nothing));
-    are(
-        &run.lines_with(&["another", "found", "node-1", "uncordoned", "withdrawn"]),
-        "0.0 read node-1
-         10.0 read node-1
-         10.0 * drain of node-1 begins
-         10.0 follow pods of node-1
-         10.1 patch node-1: cordon, ours
-         97.0 * notice withdrawn, drain called off
-         97.0 read node-1
-         97.1 patch node-1: uncordon, forget
-         97.2 * the node is uncordoned
-         100.0 - another process begins
-         102.0 read node-1",
-    );
-    assert!(run.node.is_as_others_want_it() && run.node.annotation().is_none());
+    let run = script.path_says(Lifecycle, [(95, Nothing)]).since(95);
+    run.shows(["97.0 * notice withdrawn, drain called off", "97.1 patch node-1: uncordon, forget"]);
+    assert!(run.is_restored());
 }
 
 #[test]
 fn hibernation_of_the_warm_pool_waits_for_the_hook() {
-    are(
-        &run(&leaves(Hibernate).pods([pod("a").grace(600)])).lines_with(&["notice", "evict"]),
-        "10.0 * notice: asg-lifecycle/hibernate some time, 3300 s left
-         10.2 evict a 600
-         11.2 * empty: [a evicted]",
-    );
+    leaves(Hibernate).pods([pod("a").grace(600)]).shows([
+        "10.0 * notice: asg-lifecycle/hibernate some time, 3300 s left",
+        "10.2 evict a 600",
+    ]);
 }

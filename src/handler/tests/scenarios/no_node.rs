@@ -1,13 +1,10 @@
-//! There is no Node of the handler's name, or nobody can tell.
+//! There is no Node of the handler's name, or it cannot be read.
 
-use crate::drain::tests::cluster::pod;
-use crate::handler::tests::model::run;
-use crate::handler::tests::scenarios::are;
-use crate::handler::tests::script::{End, Script, What, With, script};
+use crate::handler::tests::scenarios::prelude::*;
 
-/// The usual notice, on a node of which the API server says this when it is read or changed.
+/// The usual notice, on a node that the API server answers so for when it is read or patched.
 fn asked(from: u64, to: u64, what: What) -> Script {
-    script().noticed().trouble(from..to, With::ReadNode, what).trouble(
+    a_node().interrupted().trouble(from..to, With::ReadNode, what).trouble(
         from..to,
         With::PatchNode,
         what,
@@ -16,182 +13,115 @@ fn asked(from: u64, to: u64, what: What) -> Script {
 
 #[test]
 fn a_drain_of_no_node_is_none() {
-    let run = run(&asked(0, 1000, What::HasNoNode).sigterm(&[200]));
-    are(
-        &run.lines_with(&["*"]),
-        "0.1 * no such node: Recall
-         10.0 * notice: terminate, 120 s left
-         10.0 * drain of node-1 begins
-         10.1 * no such node: Drain
-         10.1 * no node: []
-         130.0 * deadline, nothing has changed
-         131.0 * no such node: Mark
-         200.0 * SIGTERM, ends with unsettled marks",
-    );
+    asked(0, 1000, What::HasNoNode).sigterm(&[200]).shows([
+        "0.1 * no such node: Recall",
+        "10.0 * notice: terminate, 120 s left",
+        "10.1 * no such node: Drain",
+        "10.1 * no node: []",
+        "130.0 * deadline, nothing has changed",
+        "131.0 * no such node: Mark",
+        "200.0 * SIGTERM, ends with unsettled marks",
+    ]);
 }
 
 #[test]
 fn a_node_that_comes_before_the_deadline_is_drained_after_all() {
-    let run = run(&asked(0, 60, What::HasNoNode).pods([pod("a").late(70)]));
-    are(
-        &run.lines_with(&["*", "patch", "evict"]),
-        "0.1 * no such node: Recall
-         10.0 * notice: terminate, 120 s left
-         10.0 * drain of node-1 begins
-         10.1 * no such node: Drain
-         10.1 * no node: []
-         61.0 * there is node-1
-         61.0 patch node-1: cordon, ours
-         61.1 * node answers, 42 failed
-         61.1 * cordon: Done
-         70.0 evict a 30
-         130.0 * deadline: [a evicted]
-         130.1 patch node-1: ours, drained
-         300.0 * SIGTERM, ends",
-    );
+    asked(0, 60, What::HasNoNode).pods([pod("a").late(70)]).since(60).shows([
+        "61.0 * there is node-1",
+        "61.0 patch node-1: cordon, ours",
+        "61.1 * node answers, 42 failed",
+        "70.0 evict a 30",
+        "130.0 * deadline: [a evicted]",
+        "130.1 patch node-1: ours, drained",
+    ]);
 }
 
 #[test]
-fn a_node_without_pods_that_comes_before_the_deadline_has_nobody_to_go() {
-    let run = run(&asked(0, 60, What::HasNoNode));
-    are(
-        &run.lines_with(&["*", "patch", "evict"]),
-        "0.1 * no such node: Recall
-         10.0 * notice: terminate, 120 s left
-         10.0 * drain of node-1 begins
-         10.1 * no such node: Drain
-         10.1 * no node: []
-         61.0 * there is node-1
-         61.0 patch node-1: cordon, ours
-         61.1 * node answers, 42 failed
-         61.1 * cordon: Done
-         130.0 * deadline: []
-         130.1 patch node-1: ours, drained
-         300.0 * SIGTERM, ends",
-    );
+fn a_node_without_pods_that_comes_before_the_deadline_is_empty() {
+    asked(0, 60, What::HasNoNode).since(60).shows([
+        "61.0 patch node-1: cordon, ours",
+        "130.0 * deadline: []",
+        "130.1 patch node-1: ours, drained",
+    ]);
 }
 
 #[test]
 fn a_drain_without_a_deadline_is_over_and_not_noted() {
-    let script = script()
+    let script = a_node()
         .recommended(60, 100)
         .trouble(0..50, With::ReadNode, What::HasNoNode)
         .ends(40, End::Killed);
-    let run = run(&script.sigterm(&[100]).pods([pod("a").late(45)]));
-    are(
-        &run.lines_with(&["*", "another", "patch", "evict"]),
-        "0.1 * no such node: Recall
-         10.0 * notice: rebalance-recommendation without a deadline, 60 s left
-         10.0 * drain of node-1 begins
-         10.1 * no such node: Drain
-         10.1 * no node: []
-         10.4 * no such node: Mark
-         40.0 - another process begins
-         42.0 * notice: rebalance-recommendation without a deadline, 60 s left
-         42.1 * no such node: Drain
-         43.0 * drain of node-1 begins
-         43.1 * no node: []
-         43.2 * no such node: Recall
-         54.4 * there is node-1
-         54.4 * marks last 87.6 s
-         54.4 patch node-1: cordon, ours
-         54.5 * node answers, 9 failed
-         54.5 * cordon: Done
-         54.5 * marks last 87.5 s
-         100.0 * SIGTERM, ends",
-    );
+    script.sigterm(&[100]).pods([pod("a").late(45)]).shows([
+        "0.1 * no such node: Recall",
+        "10.1 * no such node: Drain",
+        "10.1 * no node: []",
+        "10.4 * no such node: Mark",
+        "42.1 * no such node: Drain",
+        "43.1 * no node: []",
+        "43.2 * no such node: Recall",
+        "54.4 * there is node-1",
+        "54.4 patch node-1: cordon, ours",
+        "54.5 * node answers, 9 failed",
+    ]);
 }
 
 #[test]
-fn nobody_on_a_node_that_could_not_be_read_is_not_taken_for_all_gone() {
-    let run = run(&asked(0, 1000, What::Refuses).sigterm(&[200]));
-    are(
-        &run.lines_with(&["*"]),
-        "0.1 * node failing: Recall, connection refused
-         10.0 * notice: terminate, 120 s left
-         10.0 * drain of node-1 begins
-         10.1 * node failing: Drain, connection refused
-         130.0 * unknown: []
-         131.0 * node failing: Mark, connection refused
-         200.0 * SIGTERM, ends with unsettled marks",
-    );
+fn no_pods_on_a_node_that_could_not_be_read_are_not_a_drained_node() {
+    asked(0, 1000, What::Refuses).sigterm(&[200]).shows([
+        "0.1 * node failing: Recall, connection refused",
+        "10.1 * node failing: Drain, connection refused",
+        "130.0 * unknown: []",
+        "131.0 * node failing: Mark, connection refused",
+        "200.0 * SIGTERM, ends with unsettled marks",
+    ]);
 }
 
 #[test]
-fn the_answer_of_the_node_is_waited_for_before_nobody_is_said_to_be_left() {
-    let script = script().trouble(0..22, With::ReadNode, What::Hangs).sigterm(&[150]);
-    are(
-        &run(&script.noticed()).lines_with(&["*"]),
-        "5.0 * node failing: Recall, no answer in time
-         10.0 * notice: terminate, 120 s left
-         10.0 * drain of node-1 begins
-         10.2 * node failing: Drain, no answer in time
-         27.2 * empty: []
-         27.3 * node answers, 5 failed
-         27.3 * cordon: Done
-         130.0 * deadline, nothing has changed
-         150.0 * SIGTERM, ends",
-    );
+fn a_node_is_not_reported_as_empty_before_it_was_read() {
+    a_node().trouble(0..22, With::ReadNode, What::Hangs).sigterm(&[150]).interrupted().shows([
+        "5.0 * node failing: Recall, no answer in time",
+        "10.2 * node failing: Drain, no answer in time",
+        "27.2 * empty: []",
+        "27.3 * node answers, 5 failed",
+        "27.3 * cordon: Done",
+    ]);
 }
 
 #[test]
-fn so_it_is_where_nothing_but_patience_is_to_be_waited_for() {
-    let script = script().trouble(0..22, With::ReadNode, What::Hangs).sigterm(&[150]);
-    are(
-        &run(&script.recommended(60, 100)).lines_with(&["*"]),
-        "5.0 * node failing: Recall, no answer in time
-         10.0 * notice: rebalance-recommendation without a deadline, 60 s left
-         10.0 * drain of node-1 begins
-         10.2 * node failing: Drain, no answer in time
-         27.2 * empty: []
-         27.4 * node answers, 5 failed
-         27.4 * cordon: Kept
-         27.4 * marks last 82.6 s
-         110.0 * marks expired: rebalance-recommendation
-         110.2 * the node is uncordoned
-         150.0 * SIGTERM, ends",
-    );
+fn a_node_is_not_reported_as_empty_before_it_was_read_in_a_drain_without_a_deadline() {
+    let script = a_node().trouble(0..22, With::ReadNode, What::Hangs).sigterm(&[150]);
+    script.recommended(60, 100).shows([
+        "5.0 * node failing: Recall, no answer in time",
+        "10.2 * node failing: Drain, no answer in time",
+        "27.2 * empty: []",
+        "27.4 * node answers, 5 failed",
+    ]);
 }
 
 #[test]
 fn pods_that_are_bound_to_a_node_show_that_its_name_is_right() {
-    let run = run(&asked(0, 1000, What::Refuses).pods([pod("a")]).sigterm(&[200]));
-    are(
-        &run.lines_with(&["*", "evict"]),
-        "0.1 * node failing: Recall, connection refused
-         10.0 * notice: terminate, 120 s left
-         10.0 * drain of node-1 begins
-         10.1 * node failing: Drain, connection refused
-         11.0 evict a 30
-         12.1 * empty: [a evicted]
-         130.0 * deadline, nothing has changed
-         130.1 * node failing: Mark, connection refused
-         200.0 * SIGTERM, ends with unsettled marks",
-    );
+    asked(0, 1000, What::Refuses).pods([pod("a")]).sigterm(&[200]).shows([
+        "0.1 * node failing: Recall, connection refused",
+        "10.1 * node failing: Drain, connection refused",
+        "11.0 evict a 30",
+        "12.1 * empty: [a evicted]",
+        "130.0 * deadline, nothing has changed",
+        "130.1 * node failing: Mark, connection refused",
+    ]);
 }
 
 #[test]
 fn a_node_that_is_deleted_in_the_middle_of_its_drain_was_drained_of_the_pods_that_it_had() {
-    let run = run(&asked(30, 1000, What::HasNoNode).pods([pod("a")]).sigterm(&[200]));
-    are(
-        &run.lines_with(&["*", "evict"]),
-        "10.0 * notice: terminate, 120 s left
-         10.0 * drain of node-1 begins
-         10.2 * cordon: Done
-         10.2 evict a 30
-         11.2 * empty: [a evicted]
-         130.0 * deadline, nothing has changed
-         130.1 * no such node: Mark
-         200.0 * SIGTERM, ends with unsettled marks",
-    );
+    asked(30, 1000, What::HasNoNode).pods([pod("a")]).sigterm(&[200]).shows([
+        "11.2 * empty: [a evicted]",
+        "130.0 * deadline, nothing has changed",
+        "130.1 * no such node: Mark",
+        "200.0 * SIGTERM, ends with unsettled marks",
+    ]);
 }
 
 #[test]
 fn a_process_that_ends_in_a_drain_of_no_node_has_not_drained_it() {
-    let run = run(&asked(0, 1000, What::HasNoNode).sigterm(&[50]));
-    are(
-        &run.lines_with(&["SIGTERM", "no node", "stopped"]),
-        "10.1 * no node: []
-         50.0 * SIGTERM, ends with unsettled marks",
-    );
+    let run = asked(0, 1000, What::HasNoNode).sigterm(&[50]).run();
+    run.shows(["10.1 * no node: []", "50.0 * SIGTERM, ends with unsettled marks"]);
 }

@@ -1,447 +1,268 @@
-//! Rebalance recommendations: marks that end by themselves, a drain in which nobody dies.
+//! Rebalance recommendations: marks that expire, and a drain that evicts only.
 
-use crate::drain::tests::cluster::{pod, secs};
-use crate::handler::tests::model::run;
-use crate::handler::tests::scenarios::are;
-use crate::handler::tests::script::{Edit, End, Says, Script, script};
-use crate::node::RebalanceMark;
-use crate::notice::Action::Terminate;
-use crate::notice::NoticePath::Rebalance;
+use crate::handler::tests::scenarios::prelude::*;
 
 /// A recommendation from 10 s on, whose marks stay for 100 s.
 fn recommended() -> Script {
-    let script = script().path_says(Rebalance, 10, Says::Recommended);
+    let script = a_node().path_says(Rebalance, [(10, Recommended)]);
     script.but(|it| it.config.policy.rebalance_marks = secs(100))
 }
 
 /// The same, with a drain of 60 s at most.
 fn drained() -> Script {
-    script().recommended(60, 100)
+    a_node().recommended(60, 100)
 }
 
 #[test]
-fn the_node_is_cordoned_and_given_back_by_itself() {
-    let run = run(&recommended().pods([pod("a")]));
-    are(
-        &run.lines(),
-        "0.0 check credentials
-         0.0 read node-1
-         0.1 disconnect
-         10.0 * marks: rebalance-recommendation
-         10.0 read node-1
-         10.1 patch node-1: cordon, ours
-         10.2 * cordon: Done
-         10.2 * marks last 99.8 s
-         10.2 disconnect
-         110.0 * marks expired: rebalance-recommendation
-         110.0 read node-1
-         110.1 patch node-1: uncordon, remember, over rebalance-recommendation
-         110.2 * the node is uncordoned
-         110.2 disconnect
-         300.0 * SIGTERM, ends",
-    );
+fn the_node_is_cordoned_and_restored_when_the_marks_expire() {
+    let run = recommended().pods([pod("a")]).run();
+    run.transcript_is([
+        "0.0 check credentials",
+        "0.0 read node-1",
+        "0.1 disconnect",
+        "10.0 * marks: rebalance-recommendation",
+        "10.0 read node-1",
+        "10.1 patch node-1: cordon, ours",
+        "10.2 * cordon: Done",
+        "10.2 * marks last 99.8 s",
+        "10.2 disconnect",
+        "110.0 * marks expired: rebalance-recommendation",
+        "110.0 read node-1",
+        "110.1 patch node-1: uncordon, remember, over rebalance-recommendation",
+        "110.2 * the node is uncordoned",
+        "110.2 disconnect",
+        "300.0 * SIGTERM, ends",
+    ]);
     assert!(run.node.is_as_others_want_it());
 }
 
 #[test]
 fn a_soft_taint_by_setting() {
     let soft = RebalanceMark::SoftTaint;
-    let run = run(&recommended().but(|it| it.config.marks.rebalance_mark = soft));
-    are(&run.lines(), "0.0 check credentials
-         0.0 read node-1
-         0.1 disconnect
-         10.0 * marks: rebalance-recommendation
-         10.0 read node-1
-         10.1 patch node-1: taints [aws-node-termination-handler/rebalance-recommendation], not ours
-         10.2 * the node is tainted: aws-node-termination-handler/rebalance-recommendation=rebalance-recommendation:PreferNoSchedule
-         10.2 * marks last 99.8 s
-         10.2 disconnect
-         110.0 * marks expired: rebalance-recommendation
-         110.0 read node-1
-         110.1 patch node-1: taints [], remember, over rebalance-recommendation
-         110.2 * the taint aws-node-termination-handler/rebalance-recommendation=rebalance-recommendation:PreferNoSchedule is taken off
-         110.2 disconnect
-         300.0 * SIGTERM, ends");
+    let run = recommended().but(|it| it.config.marks.rebalance_mark = soft).run();
+    run.shows([
+        "10.1 patch node-1: taints [aws-node-termination-handler/rebalance-recommendation], not ours",
+        "10.2 * the node is tainted: aws-node-termination-handler/rebalance-recommendation=rebalance-recommendation:PreferNoSchedule",
+        "10.2 * marks last 99.8 s",
+        "110.1 patch node-1: taints [], remember, over rebalance-recommendation",
+        "110.2 * the taint aws-node-termination-handler/rebalance-recommendation=rebalance-recommendation:PreferNoSchedule is taken off",
+    ]);
     assert!(run.node.is_as_others_want_it());
 }
 
 #[test]
-fn a_recommendation_that_ends_gives_the_node_back() {
-    let run = run(&recommended().path_says(Rebalance, 30, Says::Nothing));
-    are(
-        &run.lines_with(&["marks", "withdrawn", "node-1", "uncordoned"]),
-        "0.0 read node-1
-         10.0 * marks: rebalance-recommendation
-         10.0 read node-1
-         10.1 patch node-1: cordon, ours
-         10.2 * marks last 99.8 s
-         32.0 * notice withdrawn
-         32.0 read node-1
-         32.1 patch node-1: uncordon, forget
-         32.2 * the node is uncordoned",
-    );
+fn a_recommendation_that_ends_restores_the_node() {
+    let run = recommended().path_says(Rebalance, [(30, Nothing)]).since(30);
+    run.shows(["32.0 * notice withdrawn", "32.1 patch node-1: uncordon, forget"]);
     assert!(run.node.annotation().is_none());
 }
 
 #[test]
 fn an_interruption_follows_in_time() {
-    let script = recommended().says(60, Says::At(Terminate, 180)).pods([pod("a")]);
-    are(
-        &run(&script).lines(),
-        "0.0 check credentials
-         0.0 read node-1
-         0.1 disconnect
-         10.0 * marks: rebalance-recommendation
-         10.0 read node-1
-         10.1 patch node-1: cordon, ours
-         10.2 * cordon: Done
-         10.2 * marks last 99.8 s
-         10.2 disconnect
-         60.0 * notice: terminate, 120 s left
-         60.0 read node-1
-         60.0 * drain of node-1 begins
-         60.0 follow pods of node-1
-         60.1 patch node-1: ours
-         60.2 * cordon: Kept
-         60.2 evict a 30
-         61.2 * empty: [a evicted]
-         110.0 read node-1
-         110.1 patch node-1: ours, over rebalance-recommendation
-         180.0 * deadline, nothing has changed
-         180.0 disconnect
-         180.0 read node-1
-         180.1 patch node-1: ours, over rebalance-recommendation, drained
-         180.2 disconnect
-         300.0 * SIGTERM, ends",
-    );
+    recommended().says([(60, At(Terminate, 180))]).pods([pod("a")]).since(60).shows([
+        "60.0 * notice: terminate, 120 s left",
+        "60.1 patch node-1: ours",
+        "60.2 evict a 30",
+        "110.1 patch node-1: ours, over rebalance-recommendation",
+        "180.1 patch node-1: ours, over rebalance-recommendation, drained",
+    ]);
 }
 
 #[test]
 fn an_interruption_follows_too_late() {
-    let script = recommended().says(160, Says::At(Terminate, 280)).pods([pod("a")]);
-    are(
-        &run(&script).lines_with(&["marks", "notice", "cordon", "evict"]),
-        "10.0 * marks: rebalance-recommendation
-         10.1 patch node-1: cordon, ours
-         10.2 * cordon: Done
-         10.2 * marks last 99.8 s
-         110.0 * marks expired: rebalance-recommendation
-         110.1 patch node-1: uncordon, remember, over rebalance-recommendation
-         110.2 * the node is uncordoned
-         160.0 * notice: terminate, 120 s left
-         160.1 patch node-1: cordon, ours, over rebalance-recommendation
-         160.2 * cordon: Done
-         160.2 evict a 30
-         161.2 * empty: [a evicted]",
-    );
+    recommended().says([(160, At(Terminate, 280))]).pods([pod("a")]).since(110).shows([
+        "110.0 * marks expired: rebalance-recommendation",
+        "110.1 patch node-1: uncordon, remember, over rebalance-recommendation",
+        "160.0 * notice: terminate, 120 s left",
+        "160.1 patch node-1: cordon, ours, over rebalance-recommendation",
+        "160.2 evict a 30",
+        "280.1 patch node-1: ours, over rebalance-recommendation, drained",
+    ]);
 }
 
 #[test]
 fn a_drain_ends_when_nothing_is_left_and_the_marks_with_their_time() {
-    let run = run(&drained().pods([pod("a"), pod("b").grace(600)]));
-    are(
-        &run.lines(),
-        "0.0 check credentials
-         0.0 read node-1
-         0.1 disconnect
-         10.0 * notice: rebalance-recommendation without a deadline, 60 s left
-         10.0 read node-1
-         10.0 * drain of node-1 begins
-         10.0 follow pods of node-1
-         10.1 patch node-1: cordon, ours
-         10.2 * cordon: Done
-         10.2 * marks last 99.8 s
-         10.2 evict b 600
-         10.2 evict a 30
-         11.2 * empty: [a evicted, b evicted]
-         11.2 disconnect
-         11.2 read node-1
-         11.3 patch node-1: ours, drained
-         11.4 disconnect
-         110.0 * marks expired: rebalance-recommendation
-         110.0 read node-1
-         110.1 patch node-1: uncordon, remember, over rebalance-recommendation
-         110.2 * the node is uncordoned
-         110.2 disconnect
-         300.0 * SIGTERM, ends",
-    );
+    let run = drained().pods([pod("a"), pod("b").grace(600)]).run();
+    run.transcript_is([
+        "0.0 check credentials",
+        "0.0 read node-1",
+        "0.1 disconnect",
+        "10.0 * notice: rebalance-recommendation without a deadline, 60 s left",
+        "10.0 read node-1",
+        "10.0 * drain of node-1 begins",
+        "10.0 follow pods of node-1",
+        "10.1 patch node-1: cordon, ours",
+        "10.2 * cordon: Done",
+        "10.2 * marks last 99.8 s",
+        "10.2 evict b 600",
+        "10.2 evict a 30",
+        "11.2 * empty: [a evicted, b evicted]",
+        "11.2 disconnect",
+        "11.2 read node-1",
+        "11.3 patch node-1: ours, drained",
+        "11.4 disconnect",
+        "110.0 * marks expired: rebalance-recommendation",
+        "110.0 read node-1",
+        "110.1 patch node-1: uncordon, remember, over rebalance-recommendation",
+        "110.2 * the node is uncordoned",
+        "110.2 disconnect",
+        "300.0 * SIGTERM, ends",
+    ]);
     assert!(run.node.is_as_others_want_it());
 }
 
 #[test]
-fn a_budget_is_kept_to_and_nobody_dies() {
-    are(
-        &run(&drained().pods([pod("a"), pod("b").covered()])).lines(),
-        "0.0 check credentials
-         0.0 read node-1
-         0.1 disconnect
-         10.0 * notice: rebalance-recommendation without a deadline, 60 s left
-         10.0 read node-1
-         10.0 * drain of node-1 begins
-         10.0 follow pods of node-1
-         10.1 patch node-1: cordon, ours
-         10.2 * cordon: Done
-         10.2 * marks last 99.8 s
-         10.2 evict a 30
-         10.2 evict b 30
-         70.0 * patience: [a evicted, b still there]
-         70.0 disconnect
-         70.0 read node-1
-         70.1 patch node-1: ours, drained
-         70.2 disconnect
-         110.0 * marks expired: rebalance-recommendation
-         110.0 read node-1
-         110.1 patch node-1: uncordon, remember, over rebalance-recommendation
-         110.2 * the node is uncordoned
-         110.2 disconnect
-         300.0 * SIGTERM, ends",
-    );
+fn a_drain_for_a_recommendation_respects_the_pdb_until_its_timeout() {
+    drained().pods([pod("a"), pod("b").covered()]).shows([
+        "10.2 evict a 30",
+        "10.2 evict b 30",
+        "70.0 * timed out: [a evicted, b still there]",
+    ]);
 }
 
 #[test]
 fn an_interruption_takes_over_the_drain_and_what_is_gone_stays_counted() {
-    let script = drained().says(40, Says::At(Terminate, 160));
-    are(
-        &run(&script.pods([pod("a"), pod("b").covered(), pod("c").grace(600).slow()])).lines(),
-        "0.0 check credentials
-         0.0 read node-1
-         0.1 disconnect
-         10.0 * notice: rebalance-recommendation without a deadline, 60 s left
-         10.0 read node-1
-         10.0 * drain of node-1 begins
-         10.0 follow pods of node-1
-         10.1 patch node-1: cordon, ours
-         10.2 * cordon: Done
-         10.2 * marks last 99.8 s
-         10.2 evict c 600
-         10.2 evict a 30
-         10.2 evict b 30
-         40.0 * taken over: terminate
-         40.0 read node-1
-         40.0 delete c 118
-         40.1 patch node-1: ours
-         40.2 * cordon: Kept
-         110.0 read node-1
-         110.1 patch node-1: ours, over rebalance-recommendation
-         127.0 mark b
-         128.0 delete b 30
-         158.1 * empty: [a evicted, b deleted, c evicted]
-         160.0 * deadline, nothing has changed
-         160.0 disconnect
-         160.0 read node-1
-         160.1 patch node-1: ours, over rebalance-recommendation, drained
-         160.2 disconnect
-         300.0 * SIGTERM, ends",
-    );
+    let script = drained().says([(40, At(Terminate, 160))]);
+    script.pods([pod("a"), pod("b").covered(), pod("c").grace(600).slow()]).since(40).shows([
+        "40.0 * taken over: terminate",
+        "40.0 delete c 118",
+        "40.1 patch node-1: ours",
+        "110.1 patch node-1: ours, over rebalance-recommendation",
+        "128.0 delete b 30",
+        "158.1 * empty: [a evicted, b deleted, c evicted]",
+        "160.1 patch node-1: ours, over rebalance-recommendation, drained",
+    ]);
 }
 
 #[test]
 fn an_interruption_after_the_drain_is_drained_for() {
-    let script = drained().says(90, Says::At(Terminate, 210)).pods([pod("a"), pod("b").covered()]);
-    are(
-        &run(&script).lines_with(&["notice", "patience", "empty", "delete", "deadline"]),
-        "10.0 * notice: rebalance-recommendation without a deadline, 60 s left
-         70.0 * patience: [a evicted, b still there]
-         90.0 * notice: terminate, 120 s left
-         178.0 delete b 30
-         179.1 * empty: [b deleted]
-         210.0 * deadline, nothing has changed",
-    );
+    drained()
+        .says([(90, At(Terminate, 210))])
+        .pods([pod("a"), pod("b").covered()])
+        .since(70)
+        .shows([
+            "70.0 * timed out: [a evicted, b still there]",
+            "90.0 * notice: terminate, 120 s left",
+            "179.1 * empty: [b deleted]",
+        ]);
 }
 
 #[test]
 fn both_at_once_are_one_drain() {
-    let script = drained().says(10, Says::At(Terminate, 130)).pods([pod("a")]);
-    are(
-        &run(&script).lines_with(&["notice", "taken", "beside", "empty", "deadline"]),
-        "10.0 * notice: terminate, 120 s left
-         10.0 * beside: rebalance-recommendation
-         11.2 * empty: [a evicted]
-         130.0 * deadline, nothing has changed",
-    );
+    drained().says([(10, At(Terminate, 130))]).pods([pod("a")]).shows([
+        "10.0 * notice: terminate, 120 s left",
+        "10.0 * beside: rebalance-recommendation",
+        "130.0 * deadline, nothing has changed",
+    ]);
 }
 
 #[test]
 fn a_restart_does_not_begin_the_time_of_the_marks_anew() {
-    let run = run(&recommended().ends(60, End::Killed));
-    are(
-        &run.lines(),
-        "0.0 check credentials
-         0.0 read node-1
-         0.1 disconnect
-         10.0 * marks: rebalance-recommendation
-         10.0 read node-1
-         10.1 patch node-1: cordon, ours
-         10.2 * cordon: Done
-         10.2 * marks last 99.8 s
-         10.2 disconnect
-         60.0 - another process begins
-         62.0 check credentials
-         62.0 * marks: rebalance-recommendation
-         62.0 read node-1
-         62.1 * marks found: rebalance-recommendation
-         62.1 * marks last 47.9 s
-         62.1 disconnect
-         110.0 * marks expired: rebalance-recommendation
-         110.0 read node-1
-         110.1 patch node-1: uncordon, remember, over rebalance-recommendation
-         110.2 * the node is uncordoned
-         110.2 disconnect
-         300.0 * SIGTERM, ends",
-    );
+    let run = recommended().ends(60, End::Killed).since(60);
+    run.shows([
+        "62.0 * marks: rebalance-recommendation",
+        "62.1 * marks found: rebalance-recommendation",
+        "62.1 * marks last 47.9 s",
+        "110.0 * marks expired: rebalance-recommendation",
+        "110.2 * the node is uncordoned",
+    ]);
     assert!(run.node.is_as_others_want_it());
 }
 
 #[test]
 fn a_restart_after_their_time_does_not_set_them_again() {
-    let run = run(&recommended().ends(150, End::Killed));
-    are(
-        &run.lines_with(&["marks", "another", "before", "node-1", "cordon"]),
-        "0.0 read node-1
-         10.0 * marks: rebalance-recommendation
-         10.0 read node-1
-         10.1 patch node-1: cordon, ours
-         10.2 * cordon: Done
-         10.2 * marks last 99.8 s
-         110.0 * marks expired: rebalance-recommendation
-         110.0 read node-1
-         110.1 patch node-1: uncordon, remember, over rebalance-recommendation
-         110.2 * the node is uncordoned
-         150.0 - another process begins
-         152.0 * marks: rebalance-recommendation
-         152.0 read node-1
-         152.1 * drained before",
-    );
+    let run = recommended().ends(150, End::Killed).since(110);
+    run.shows([
+        "110.0 * marks expired: rebalance-recommendation",
+        "110.1 patch node-1: uncordon, remember, over rebalance-recommendation",
+        "152.0 * marks: rebalance-recommendation",
+        "152.1 * drained before",
+    ]);
     assert!(run.node.is_as_others_want_it());
 }
 
 #[test]
 fn a_setting_that_is_gone_at_the_restart_takes_the_marks_with_it() {
-    let script = script().but(|it| {
+    let script = a_node().but(|it| {
         it.cordoned = true;
         it.annotation = Some(
             r#"{"version":1,"bootId":"boot-1","notice":"rebalance-recommendation","cordoned":true,"taint":null,"excluded":false,"notices":[]}"#
                 .to_owned(),
         );
     });
-    let run = run(&script);
-    are(
-        &run.lines(),
-        "0.0 check credentials
-         0.0 read node-1
-         0.1 * marks found: rebalance-recommendation
-         0.1 patch node-1: uncordon, forget
-         0.2 * the node is uncordoned
-         0.2 disconnect
-         300.0 * SIGTERM, ends",
-    );
-    assert!(run.node.is_as_others_want_it() && run.node.annotation().is_none());
+    let run = script.run();
+    run.shows([
+        "0.1 * marks found: rebalance-recommendation",
+        "0.1 patch node-1: uncordon, forget",
+        "0.2 * the node is uncordoned",
+    ]);
+    assert!(run.is_restored());
 }
 
 /// A recommendation of 5 s, marks for 100 s; then one of 180 s.
 fn again(script: Script) -> Script {
     script
-        .path_says(Rebalance, 10, Says::RecommendedAt(5))
-        .path_says(Rebalance, 182, Says::RecommendedAt(180))
+        .path_says(Rebalance, [(10, RecommendedAt(5)), (182, RecommendedAt(180))])
         .but(|it| it.config.policy.rebalance_marks = secs(100))
 }
 
 #[test]
 fn a_newer_recommendation_marks_anew() {
-    let run = run(&again(script()));
-    are(
-        &run.lines_with(&["marks", "patch", "cordon"]),
-        "10.0 * marks: rebalance-recommendation
-         10.1 patch node-1: cordon, ours
-         10.2 * cordon: Done
-         10.2 * marks last 99.8 s
-         110.0 * marks expired: rebalance-recommendation
-         110.1 patch node-1: uncordon, remember, over rebalance-recommendation
-         110.2 * the node is uncordoned
-         184.0 * marks: rebalance-recommendation
-         184.1 patch node-1: cordon, ours
-         184.2 * cordon: Done
-         184.2 * marks last 99.8 s
-         284.0 * marks expired: rebalance-recommendation
-         284.1 patch node-1: uncordon, remember, over rebalance-recommendation
-         284.2 * the node is uncordoned",
-    );
+    again(a_node()).since(182).shows([
+        "184.0 * marks: rebalance-recommendation",
+        "184.1 patch node-1: cordon, ours",
+        "284.0 * marks expired: rebalance-recommendation",
+        "284.1 patch node-1: uncordon, remember, over rebalance-recommendation",
+    ]);
 }
 
 #[test]
 fn a_newer_recommendation_drains_anew() {
-    let script = again(script()).but(|it| {
+    let script = again(a_node()).but(|it| {
         it.config.policy.rebalance = crate::plan::kinds::Rebalance::Drain { timeout: secs(60) };
     });
-    are(
-        &run(&script.pods([pod("a"), pod("b").late(150)])).lines_with(&["notice", "evict"]),
-        "10.0 * notice: rebalance-recommendation without a deadline, 60 s left
-         10.2 evict a 30
-         11.2 * empty: [a evicted]
-         184.0 * notice: rebalance-recommendation without a deadline, 60 s left
-         184.2 evict b 30
-         185.2 * empty: [b evicted]",
-    );
+    script.pods([pod("a"), pod("b").late(150)]).since(182).shows([
+        "184.0 * notice: rebalance-recommendation without a deadline, 60 s left",
+        "184.2 evict b 30",
+        "284.0 * marks expired: rebalance-recommendation",
+    ]);
 }
 
 #[test]
 fn a_newer_recommendation_while_the_marks_stand_lets_them_stand_for_longer() {
-    let script = script()
-        .path_says(Rebalance, 10, Says::RecommendedAt(5))
-        .path_says(Rebalance, 58, Says::RecommendedAt(55))
+    let script = a_node()
+        .path_says(Rebalance, [(10, RecommendedAt(5)), (58, RecommendedAt(55))])
         .edit(50_000, Edit::Uncordon)
         .but(|it| it.config.policy.rebalance_marks = secs(100));
-    are(
-        &run(&script).lines_with(&["marks", "patch", "cordon"]),
-        "10.0 * marks: rebalance-recommendation
-         10.1 patch node-1: cordon, ours
-         10.2 * cordon: Done
-         10.2 * marks last 99.8 s
-         60.0 * marks: rebalance-recommendation
-         60.1 patch node-1: cordon, ours
-         60.2 * cordon: Done
-         60.2 * marks last 99.8 s
-         160.0 * marks expired: rebalance-recommendation
-         160.1 patch node-1: uncordon, remember, over rebalance-recommendation
-         160.2 * the node is uncordoned",
-    );
+    script.since(50).shows([
+        "60.0 * marks: rebalance-recommendation",
+        "60.1 patch node-1: cordon, ours",
+        "160.0 * marks expired: rebalance-recommendation",
+        "160.1 patch node-1: uncordon, remember, over rebalance-recommendation",
+    ]);
 }
 
 #[test]
 fn a_newer_recommendation_that_a_process_finds_when_it_starts_marks_anew() {
-    let script = again(script()).ends(181, End::Killed);
-    are(
-        &run(&script.sigterm(&[250])).lines_with(&["another", "before", "marks", "patch"]),
-        "10.0 * marks: rebalance-recommendation
-         10.1 patch node-1: cordon, ours
-         10.2 * marks last 99.8 s
-         110.0 * marks expired: rebalance-recommendation
-         110.1 patch node-1: uncordon, remember, over rebalance-recommendation
-         181.0 - another process begins
-         183.0 * marks: rebalance-recommendation
-         183.1 * drained before
-         185.0 * marks: rebalance-recommendation
-         185.1 patch node-1: cordon, ours
-         185.2 * marks last 99.8 s",
-    );
+    again(a_node()).ends(181, End::Killed).sigterm(&[250]).since(181).shows([
+        "183.0 * marks: rebalance-recommendation",
+        "183.1 * drained before",
+        "185.0 * marks: rebalance-recommendation",
+        "185.1 patch node-1: cordon, ours",
+    ]);
 }
 
 /// Some stand-ins for the metadata service do so.
 #[test]
 fn a_recommendation_that_is_of_the_moment_whenever_it_is_asked_for_is_one() {
-    let script = script()
-        .path_says(Rebalance, 10, Says::RecommendedNow)
+    let script = a_node()
+        .path_says(Rebalance, [(10, RecommendedNow)])
         .but(|it| it.config.policy.rebalance_marks = secs(100))
         .ends(150, End::Killed);
-    are(
-        &run(&script).lines_with(&["another", "marks", "patch", "before"]),
-        "10.0 * marks: rebalance-recommendation
-         10.1 patch node-1: cordon, ours
-         10.2 * marks last 99.8 s
-         110.0 * marks expired: rebalance-recommendation
-         110.1 patch node-1: uncordon, remember, over rebalance-recommendation
-         150.0 - another process begins
-         152.0 * marks: rebalance-recommendation
-         152.1 * drained before",
-    );
+    script.since(110).shows([
+        "110.0 * marks expired: rebalance-recommendation",
+        "110.1 patch node-1: uncordon, remember, over rebalance-recommendation",
+        "152.0 * marks: rebalance-recommendation",
+        "152.1 * drained before",
+    ]);
 }

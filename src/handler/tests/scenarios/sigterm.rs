@@ -1,12 +1,6 @@
 //! SIGTERM, whenever it comes.
 
-use std::sync::Arc;
-
-use crate::drain::tests::cluster::{Life, at, ms, pod};
-use crate::handler::tests::model::run;
-use crate::handler::tests::scenarios::are;
-use crate::handler::tests::script::{BOOT, Says, What, With, script};
-use crate::notice::Action::Terminate;
+use crate::handler::tests::scenarios::prelude::*;
 
 /// The handler's own pod, with this grace.
 fn own(grace: u32) -> Life {
@@ -19,228 +13,115 @@ fn own(grace: u32) -> Life {
 
 #[test]
 fn at_once_when_it_comes_first() {
-    are(
-        &run(&script().sigterm(&[0])).lines(),
-        "0.0 check credentials
-         0.0 * SIGTERM, ends",
-    );
+    a_node().sigterm(&[0]).transcript_is(["0.0 check credentials", "0.0 * SIGTERM, ends"]);
 }
 
 #[test]
 fn at_once_when_nothing_is_under_way() {
-    are(
-        &run(&script().sigterm(&[7, 8])).lines(),
-        "0.0 check credentials
-         0.0 read node-1
-         0.1 disconnect
-         7.0 * SIGTERM, ends",
-    );
+    a_node().sigterm(&[7, 8]).transcript_is([
+        "0.0 check credentials",
+        "0.0 read node-1",
+        "0.1 disconnect",
+        "7.0 * SIGTERM, ends",
+    ]);
 }
 
 #[test]
 fn at_once_while_the_end_is_being_noted() {
     let script =
-        script().says(10, Says::At(Terminate, 40)).trouble(40..60, With::Everything, What::Hangs);
-    are(
-        &run(&script.sigterm(&[43])).lines_with(&["node-1", "SIGTERM"]),
-        "0.0 read node-1
-         10.0 read node-1
-         10.0 * drain of node-1 begins
-         10.0 follow pods of node-1
-         10.1 patch node-1: cordon, ours
-         40.0 read node-1
-         43.0 * SIGTERM, ends with unsettled marks",
-    );
+        a_node().says([(10, At(Terminate, 40))]).trouble(40..60, With::Everything, What::Hangs);
+    script.sigterm(&[43]).shows(["43.0 * SIGTERM, ends with unsettled marks"]);
 }
 
 #[test]
 fn in_a_drain_it_goes_on_until_the_deadline_if_that_comes_first() {
-    let run = run(&script().noticed().pods([pod("a"), pod("b").covered()]).sigterm(&[20]));
-    are(
-        &run.lines(),
-        "0.0 check credentials
-         0.0 read node-1
-         0.1 disconnect
-         10.0 * notice: terminate, 120 s left
-         10.0 read node-1
-         10.0 * drain of node-1 begins
-         10.0 follow pods of node-1
-         10.1 patch node-1: cordon, ours
-         10.2 * cordon: Done
-         10.2 evict a 30
-         10.2 evict b 30
-         20.0 * SIGTERM, ends within 110 s
-         97.0 mark b
-         98.0 delete b 30
-         99.0 * empty: [a evicted, b deleted]",
-    );
+    interrupted_node([pod("a"), pod("b").covered()]).sigterm(&[20]).since(20).shows([
+        "20.0 * SIGTERM, ends within 110 s",
+        "98.0 delete b 30",
+        "99.0 * empty: [a evicted, b deleted]",
+    ]);
 }
 
 #[test]
 fn in_a_drain_it_goes_on_until_its_own_grace_is_nearly_over() {
-    let script = script().noticed().pods([own(30), pod("a"), pod("b").covered(), pod("c").slow()]);
-    are(
-        &run(&script.sigterm(&[20, 25])).lines(),
-        "0.0 check credentials
-         0.0 read node-1
-         0.1 disconnect
-         10.0 * notice: terminate, 120 s left
-         10.0 read node-1
-         10.0 * drain of node-1 begins
-         10.0 follow pods of node-1
-         10.1 patch node-1: cordon, ours
-         10.2 * cordon: Done
-         10.2 evict a 30
-         10.2 evict b 30
-         10.2 evict c 30
-         20.0 * SIGTERM, ends within 28 s
-         48.0 * stopped: [a evicted, b handed over, c evicted, handler left alone]",
-    );
+    let script = interrupted_node([own(30), pod("a"), pod("b").covered(), pod("c").slow()]);
+    script.sigterm(&[20, 25]).since(20).shows([
+        "20.0 * SIGTERM, ends within 28 s",
+        "48.0 * stopped: [a evicted, b handed over, c evicted, handler left alone]",
+    ]);
 }
 
 #[test]
 fn the_setting_counts_while_the_own_pod_was_not_seen() {
-    let script = script().noticed().pods([pod("b").covered()]);
-    are(
-        &run(&script.but(|it| it.config.shutdown_grace = ms(20_000)).sigterm(&[20])).lines(),
-        "0.0 check credentials
-         0.0 read node-1
-         0.1 disconnect
-         10.0 * notice: terminate, 120 s left
-         10.0 read node-1
-         10.0 * drain of node-1 begins
-         10.0 follow pods of node-1
-         10.1 patch node-1: cordon, ours
-         10.2 * cordon: Done
-         10.2 evict b 30
-         20.0 * SIGTERM, ends within 18 s
-         38.0 * stopped: [b handed over]",
-    );
+    let script = interrupted_node([pod("b").covered()]);
+    script
+        .but(|it| it.config.shutdown_grace = ms(20_000))
+        .sigterm(&[20])
+        .since(20)
+        .shows(["20.0 * SIGTERM, ends within 18 s", "38.0 * stopped: [b handed over]"]);
 }
 
 #[test]
-fn with_less_grace_than_it_takes_to_say_so_it_ends_at_once() {
-    let script = script().noticed().pods([own(1), pod("b").covered()]).sigterm(&[20]);
-    are(
-        &run(&script).lines_with(&["SIGTERM", "stopped"]),
-        "20.0 * SIGTERM, ends within 0 s
-         20.0 * stopped: [b handed over, handler left alone]",
-    );
+fn with_less_grace_than_it_takes_to_report_it_ends_at_once() {
+    interrupted_node([own(1), pod("b").covered()]).sigterm(&[20]).shows([
+        "20.0 * SIGTERM, ends within 0 s",
+        "20.0 * stopped: [b handed over, handler left alone]",
+    ]);
 }
 
 #[test]
 fn the_deadline_moves_neither_by_it_nor_after_it() {
-    let script = script()
-        .noticed()
-        .says(30, Says::At(Terminate, 60))
+    let script = a_node()
+        .interrupted()
+        .says([(30, At(Terminate, 60))])
         .pods([pod("b").covered()])
         .sigterm(&[20]);
-    are(
-        &run(&script).lines(),
-        "0.0 check credentials
-         0.0 read node-1
-         0.1 disconnect
-         10.0 * notice: terminate, 120 s left
-         10.0 read node-1
-         10.0 * drain of node-1 begins
-         10.0 follow pods of node-1
-         10.1 patch node-1: cordon, ours
-         10.2 * cordon: Done
-         10.2 evict b 30
-         20.0 * SIGTERM, ends within 110 s
-         30.0 * deadline moved, 30 s left
-         30.0 mark b
-         30.1 delete b 28
-         31.1 * empty: [b deleted]",
-    );
+    script.since(20).shows([
+        "20.0 * SIGTERM, ends within 110 s",
+        "30.0 * deadline moved, 30 s left",
+        "30.1 delete b 28",
+    ]);
 }
 
 #[test]
 fn it_ends_as_soon_as_nothing_is_left() {
-    let script = script().noticed().pods([pod("a").slow()]).sigterm(&[20]);
-    are(
-        &run(&script).lines(),
-        "0.0 check credentials
-         0.0 read node-1
-         0.1 disconnect
-         10.0 * notice: terminate, 120 s left
-         10.0 read node-1
-         10.0 * drain of node-1 begins
-         10.0 follow pods of node-1
-         10.1 patch node-1: cordon, ours
-         10.2 * cordon: Done
-         10.2 evict a 30
-         20.0 * SIGTERM, ends within 110 s
-         40.2 * empty: [a evicted]",
-    );
+    let script = interrupted_node([pod("a").slow()]).sigterm(&[20]);
+    script.shows(["20.0 * SIGTERM, ends within 110 s", "40.2 * empty: [a evicted]"]);
 }
 
 #[test]
 fn it_ends_at_once_when_nothing_is_left() {
-    are(
-        &run(&script().noticed().pods([pod("a")]).sigterm(&[20])).lines(),
-        "0.0 check credentials
-         0.0 read node-1
-         0.1 disconnect
-         10.0 * notice: terminate, 120 s left
-         10.0 read node-1
-         10.0 * drain of node-1 begins
-         10.0 follow pods of node-1
-         10.1 patch node-1: cordon, ours
-         10.2 * cordon: Done
-         10.2 evict a 30
-         11.2 * empty: [a evicted]
-         20.0 * SIGTERM, ends",
-    );
+    interrupted_node([pod("a")])
+        .sigterm(&[20])
+        .shows(["11.2 * empty: [a evicted]", "20.0 * SIGTERM, ends"]);
 }
 
 #[test]
 fn a_late_pod_after_nothing_was_left_is_gone_on_with() {
-    let script = script().noticed().pods([pod("a"), pod("late").late(20).slow()]);
-    are(
-        &run(&script.sigterm(&[25])).lines(),
-        "0.0 check credentials
-         0.0 read node-1
-         0.1 disconnect
-         10.0 * notice: terminate, 120 s left
-         10.0 read node-1
-         10.0 * drain of node-1 begins
-         10.0 follow pods of node-1
-         10.1 patch node-1: cordon, ours
-         10.2 * cordon: Done
-         10.2 evict a 30
-         11.2 * empty: [a evicted]
-         20.0 evict late 30
-         25.0 * SIGTERM, ends within 105 s
-         50.0 * stopped: [a evicted, late evicted]",
-    );
+    interrupted_node([pod("a"), pod("late").late(20).slow()]).sigterm(&[25]).since(20).shows([
+        "20.0 evict late 30",
+        "25.0 * SIGTERM, ends within 105 s",
+        "50.0 * stopped: [a evicted, late evicted]",
+    ]);
 }
 
 #[test]
 fn a_cordon_that_is_tried_again_is_not_tried_when_the_end_has_come() {
-    let script = script()
-        .noticed()
-        .pods([own(12), pod("b").covered()])
+    let script = interrupted_node([own(12), pod("b").covered()])
         .trouble(10..60, With::PatchNode, What::Refuses)
         .trouble(10..60, With::ReadNode, What::Refuses);
-    let run = run(&script.but(|it| it.oversleep = 400).sigterm(&[20]));
+    let run = script.but(|it| it.oversleep = 400).sigterm(&[20]).run();
     let (last, order) = run.orders().last().unwrap();
     assert!(last < at(ms(30_000)), "{order:?} at {last:?}");
 }
 
 #[test]
 fn a_node_whose_drain_turns_out_to_be_done_lets_it_end() {
-    let script = script().says(0, Says::At(Terminate, 40)).pods([pod("a")]);
-    let script = script.remembers(BOOT, true, true);
-    let run = run(&script.but(|it| it.sigterm = vec![ms(50)]));
-    are(
-        &run.lines(),
-        "0.0 check credentials
-         0.0 * notice: terminate, 40 s left
-         0.0 read node-1
-         0.1 * SIGTERM, ends within 39.95 s
-         0.1 * marks found: spot-interruption/terminate
-         0.1 * drained before
-         0.1 disconnect",
-    );
+    let script = a_node().says([(0, At(Terminate, 40))]).pods([pod("a")]);
+    script.remembers(BOOT, true, true).but(|it| it.sigterm = vec![ms(50)]).shows([
+        "0.0 * notice: terminate, 40 s left",
+        "0.1 * SIGTERM, ends within 39.95 s",
+        "0.1 * marks found: spot-interruption/terminate",
+        "0.1 * drained before",
+    ]);
 }

@@ -1,6 +1,6 @@
 //! What the handler has said that it is doing.
 
-use crate::handler::tests::journal::Entry;
+use crate::handler::tests::timeline::Entry;
 use crate::handler::world::Order;
 use crate::moment::Moment;
 use crate::notice::NoticeId;
@@ -9,7 +9,7 @@ use crate::report::fact::{Fact, Occasion, Withdrawal};
 
 /// The drain that is under way, by what was told.
 #[derive(Debug, Default)]
-pub(super) struct Course {
+pub(super) struct Reported {
     /// For which notice.
     pub(super) draining: Option<NoticeId>,
     /// When its instance goes; `None`: it does not.
@@ -24,20 +24,20 @@ pub(super) struct Course {
     called_off: bool,
 }
 
-/// What an entry of the journal has changed.
+/// What an entry of the timeline has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(super) enum Transition {
     Begins,
     IsTakenOver,
     Ends,
 }
 
-impl Course {
-    pub(super) fn observe(&mut self, at: Moment, entry: &Entry) -> Option<Turn> {
+impl Reported {
+    pub(super) fn observe(&mut self, at: Moment, entry: &Entry) -> Option<Transition> {
         let fact = match entry {
             Entry::Told(fact) => fact,
             Entry::BeginsAnew { .. } => {
-                let ends = self.draining.is_some().then_some(Turn::Ends);
+                let ends = self.draining.is_some().then_some(Transition::Ends);
                 *self = Self::default();
                 return ends;
             }
@@ -54,7 +54,7 @@ impl Course {
                 self.deadline = self.end.filter(|_| *basis != Basis::NoDeadline);
                 let begins = matches!(fact, Fact::NoticeSeen { .. });
                 self.emptied &= !begins;
-                return Some(if begins { Turn::Begins } else { Turn::IsTakenOver });
+                return Some(if begins { Transition::Begins } else { Transition::IsTakenOver });
             }
             Fact::DeadlineMoved { basis, left } => {
                 self.end = Some(at + *left);
@@ -77,8 +77,8 @@ impl Course {
         if ends { self.ends() } else { None }
     }
 
-    fn ends(&mut self) -> Option<Turn> {
+    fn ends(&mut self) -> Option<Transition> {
         (self.deadline, self.end, self.called_off) = (None, None, false);
-        self.draining.take().map(|_| Turn::Ends)
+        self.draining.take().map(|_| Transition::Ends)
     }
 }

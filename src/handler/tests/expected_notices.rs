@@ -12,7 +12,7 @@ use crate::notice::{Action, Code, Notice, NoticeId, NoticePath, Polled, When};
 use crate::plan::kinds::{Policy, Rebalance};
 
 /// The notices that stand.
-pub(super) struct Standing<'a> {
+pub(super) struct ExpectedNotices<'a> {
     script: &'a Script,
     paths: BTreeMap<NoticePath, BTreeMap<NoticeId, u8>>,
     seen: BTreeMap<NoticeId, Seen>,
@@ -35,7 +35,7 @@ pub(super) struct Seen {
     pub(super) appearance: u32,
 }
 
-impl<'a> Standing<'a> {
+impl<'a> ExpectedNotices<'a> {
     pub(super) fn new(script: &'a Script) -> Self {
         Self {
             script,

@@ -1,14 +1,12 @@
-//! What the handler ordered, said and was told, with times, and how a scenario writes it down.
+//! A run as text: a line for each order and each fact (`*`), with its second; how scenarios compare it.
 
 use std::collections::BTreeSet;
-
-use serde_json::Value;
 
 use crate::drain::ask::{Ask, Job};
 use crate::drain::progress::DrainProgress;
 use crate::drain::verdict::Verdict;
-use crate::handler::tests::node::Object;
-use crate::handler::world::{News, Order};
+use crate::handler::tests::timeline::{Entry, Run};
+use crate::handler::world::Order;
 use crate::moment::Moment;
 use crate::node::marks::{Change, Cordon, Patch};
 use crate::node::state::STATE_ANNOTATION;
@@ -16,113 +14,104 @@ use crate::notice::NoticeId;
 use crate::plan::kinds::Basis;
 use crate::report::fact::{Fact, Occasion, Withdrawal};
 
-/// One run, from the start of the process to its end.
-#[derive(Debug)]
-pub(super) struct Run {
-    pub(super) journal: Vec<(Moment, Entry)>,
-    pub(super) ended: Moment,
-    pub(super) node: Object,
-    pods_left: Vec<String>,
+/// What a line is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Topic {
+    /// Which notices there are, from when and until when.
+    Notice,
+    /// By when.
+    Deadline,
+    /// Evictions and deletions.
+    Pod,
+    /// The `DisruptionTarget` condition before a deletion.
+    Condition,
+    /// What has become of the pods.
+    Verdict,
+    /// What is written to the Node.
+    Patch,
+    /// Which marks the Node bears.
+    Marks,
+    /// Credentials, the Node and the watch: asked for, connected and disconnected.
+    Connection,
+    /// What fails, and that it works again.
+    Failure,
+    /// SIGTERM.
+    Sigterm,
+    /// Another process begins.
+    Restart,
 }
 
-/// One thing that went into the handler or came out of it.
-#[derive(Clone, Debug)]
-pub(super) enum Entry {
-    /// It waited and this came; `None`: nothing, until the moment it had named.
-    Came(Option<News>),
-    Ordered(Order),
-    Told(Fact),
-    /// Beside what was told: our annotation at the API server at that moment.
-    NodeIs {
-        annotation: Option<String>,
-    },
-    /// The process has ended before its time, and another one begins.
-    BeginsAnew {
-        /// In another boot of the machine.
-        rebooted: bool,
-    },
+struct Line {
+    topic: Topic,
+    text: String,
 }
 
 impl Run {
-    pub(super) fn new(
-        journal: Vec<(Moment, Entry)>,
-        ended: Moment,
-        node: Object,
-        pods_left: Vec<String>,
-    ) -> Self {
-        Self { journal, ended, node, pods_left }
+    /// The whole transcript.
+    #[track_caller]
+    pub(super) fn transcript_is<const N: usize>(&self, expected: [&str; N]) {
+        self.compare(&expected, &self.transcript());
     }
 
-    /// How many pods are still there.
-    pub(super) fn pods_left(&self) -> usize {
-        self.pods_left.len()
+    /// These lines, and no others on the topics of these lines.
+    #[track_caller]
+    pub(super) fn shows<const N: usize>(&self, expected: [&str; N]) {
+        let mut lines = self.transcript();
+        let shown = lines.iter().filter(|line| expected.contains(&&*line.text));
+        let topics: BTreeSet<Topic> = shown.map(|line| line.topic).collect();
+        lines.retain(|line| topics.contains(&line.topic));
+        self.compare(&expected, &lines);
     }
 
-    /// How everything is in the end: the Node, and the pods that are left.
-    pub(super) fn end(&self) -> (Value, &[String]) {
-        (self.node.what_it_is(), &self.pods_left)
+    #[track_caller]
+    fn compare(&self, expected: &[&str], lines: &[Line]) {
+        let lines: Vec<&str> = lines.iter().map(|line| &*line.text).collect();
+        let whole = self.lines().join("\n  ");
+        assert_eq!(lines, expected, "\nof the whole transcript:\n  {whole}");
     }
 
-    /// Orders and facts, one line each, without what is said of single pods. Of what a pod is asked
-    /// again and again in one drain, only the first time.
     pub(super) fn lines(&self) -> Vec<String> {
+        self.transcript().into_iter().map(|line| line.text).collect()
+    }
+
+    /// Orders and facts, but for what is reported of single pods. Of what a pod is asked again and again
+    /// in one drain, only the first time.
+    fn transcript(&self) -> Vec<Line> {
         let mut before = BTreeSet::new();
-        let words = self.journal.iter().filter_map(|(at, entry)| {
-            let words = match entry {
+        let lines = self.timeline.iter().filter_map(|(at, entry)| {
+            let (topic, words) = match entry {
                 Entry::Ordered(Order::Ask(job)) => {
-                    before.insert((&job.pod, verb(job.ask))).then(|| job_words(job))?
+                    let is_first = before.insert((&job.pod, verb(job.ask)));
+                    is_first.then(|| job_words(job))?
                 }
                 Entry::Ordered(order) => order_words(order),
                 Entry::Told(fact) => fact_words(fact)?,
-                Entry::BeginsAnew { .. } => "- another process begins".to_owned(),
+                Entry::BeginsAnew { .. } => (Topic::Restart, "- another process begins".to_owned()),
                 Entry::Came(_) | Entry::NodeIs { .. } => return None,
             };
             if matches!(entry, Entry::Told(Fact::NoticeSeen { .. })) {
                 before.clear();
             }
-            Some(format!("{} {words}", second(*at)))
+            (*at >= self.shown_since)
+                .then(|| Line { topic, text: format!("{} {words}", second(*at)) })
         });
-        words.collect()
-    }
-
-    /// Of these, those in which one of these words stands.
-    pub(super) fn lines_with(&self, words: &[&str]) -> Vec<String> {
-        let lines = self.lines().into_iter();
-        lines.filter(|line| words.iter().any(|word| line.contains(word))).collect()
-    }
-
-    pub(super) fn news(&self) -> impl Iterator<Item = (Moment, &News)> {
-        self.journal.iter().filter_map(|(at, entry)| match entry {
-            Entry::Came(Some(news)) => Some((*at, news)),
-            _ => None,
-        })
-    }
-
-    pub(super) fn facts(&self) -> impl Iterator<Item = (Moment, &Fact)> {
-        self.journal.iter().filter_map(|(at, entry)| match entry {
-            Entry::Told(fact) => Some((*at, fact)),
-            _ => None,
-        })
-    }
-
-    pub(super) fn orders(&self) -> impl Iterator<Item = (Moment, &Order)> {
-        self.journal.iter().filter_map(|(at, entry)| match entry {
-            Entry::Ordered(order) => Some((*at, order)),
-            _ => None,
-        })
+        lines.collect()
     }
 }
 
-fn order_words(order: &Order) -> String {
+fn order_words(order: &Order) -> (Topic, String) {
+    let connection = |words: String| (Topic::Connection, words);
     match order {
-        Order::CheckCredentials => "check credentials".to_owned(),
-        Order::FindNode => "find node".to_owned(),
-        Order::ReadNode(name) => format!("read {name}"),
-        Order::PatchNode(name, patch) => format!("patch {name}: {}", patch_words(patch)),
-        Order::FollowPods(name) => format!("follow pods of {name}"),
+        Order::CheckCredentials => connection("check credentials".to_owned()),
+        Order::FindNode => connection("find node".to_owned()),
+        Order::ReadNode(name) => connection(format!("read {name}")),
+        Order::FollowPods(name) => connection(format!("follow pods of {name}")),
+        Order::Disconnect => connection("disconnect".to_owned()),
+        Order::PatchNode(name, patch) => {
+            (Topic::Patch, format!("patch {name}: {}", patch_words(patch)))
+        }
         Order::Ask(job) => job_words(job),
-        Order::GiveUp(pod) => format!("give up {}", pod.name),
-        Order::Disconnect => "disconnect".to_owned(),
+        Order::GiveUp(pod) => (Topic::Pod, format!("give up {}", pod.name)),
     }
 }
 
@@ -174,18 +163,18 @@ fn verb(ask: Ask) -> u8 {
     }
 }
 
-fn job_words(job: &Job) -> String {
+fn job_words(job: &Job) -> (Topic, String) {
     let name = &job.pod.name;
     match job.ask {
-        Ask::Evict { grace, dry: false } => format!("evict {name} {grace}"),
-        Ask::Evict { grace, dry: true } => format!("evict {name} {grace} dry"),
-        Ask::MarkDisrupted => format!("mark {name}"),
-        Ask::Delete { grace } => format!("delete {name} {grace}"),
+        Ask::Evict { grace, dry: false } => (Topic::Pod, format!("evict {name} {grace}")),
+        Ask::Evict { grace, dry: true } => (Topic::Pod, format!("evict {name} {grace} dry")),
+        Ask::MarkDisrupted => (Topic::Condition, format!("mark {name}")),
+        Ask::Delete { grace } => (Topic::Pod, format!("delete {name} {grace}")),
     }
 }
 
-fn fact_words(fact: &Fact) -> Option<String> {
-    Some(match fact {
+fn fact_words(fact: &Fact) -> Option<(Topic, String)> {
+    let words = match fact {
         Fact::NoticeSeen { notice, basis, left } => {
             let basis = basis_words(*basis);
             format!("* notice: {}{basis}, {} s left", short(&notice.id), left.as_secs_f64())
@@ -231,7 +220,7 @@ fn fact_words(fact: &Fact) -> Option<String> {
         Fact::Verdict(Occasion::Rehearsed, verdict) => format!("* rehearsed: {}", rows(verdict)),
         Fact::Verdict(Occasion::Empty, verdict) => format!("* empty: {}", rows(verdict)),
         Fact::Verdict(Occasion::Deadline, verdict) => format!("* deadline: {}", rows(verdict)),
-        Fact::Verdict(Occasion::TimedOut, verdict) => format!("* patience: {}", rows(verdict)),
+        Fact::Verdict(Occasion::TimedOut, verdict) => format!("* timed out: {}", rows(verdict)),
         Fact::Verdict(Occasion::CalledOff, verdict) => format!("* called off: {}", rows(verdict)),
         Fact::Verdict(Occasion::NoNode, verdict) => format!("* no node: {}", rows(verdict)),
         Fact::Verdict(Occasion::NodeUnknown, verdict) => format!("* unknown: {}", rows(verdict)),
@@ -266,7 +255,35 @@ fn fact_words(fact: &Fact) -> Option<String> {
         | Fact::ReportRefused { .. }
         | Fact::ReportLost { .. }
         | Fact::ActsAs(_) => panic!("said by others than the handler: {fact}"),
-    })
+    };
+    Some((fact_topic(fact), words))
+}
+
+fn fact_topic(fact: &Fact) -> Topic {
+    match fact {
+        Fact::Verdict(..) => Topic::Verdict,
+        Fact::Marks { .. }
+        | Fact::MarksFound { .. }
+        | Fact::MarksUnreadable
+        | Fact::MarksLast(_)
+        | Fact::TaintForbidden(_) => Topic::Marks,
+        Fact::NodeFailing(..)
+        | Fact::NodeRecovered(_)
+        | Fact::NodeMissing { .. }
+        | Fact::NodeThere(_)
+        | Fact::CredentialsMissing(_)
+        | Fact::CredentialsFound
+        | Fact::NodeUnknown(_)
+        | Fact::NodeFound(_)
+        | Fact::MetadataFailing(..)
+        | Fact::MetadataRecovered(..)
+        | Fact::WithoutToken(_)
+        | Fact::Drain(_) => Topic::Failure,
+        Fact::DeadlineMoved { .. } | Fact::DeadlineReached => Topic::Deadline,
+        Fact::DrainBegins(_) => Topic::Connection,
+        Fact::Ends { .. } | Fact::EndsDrained | Fact::EndsAfterDrain(_) => Topic::Sigterm,
+        _ => Topic::Notice,
+    }
 }
 
 /// An interruption by its action, anything else by all that names it.

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use crate::drain::pod::PodNews;
 use crate::drain::verdict::Verdict;
-use crate::handler::tests::journal::{Entry, Run};
+use crate::handler::tests::timeline::{Entry, Run};
 use crate::handler::world::News;
 use crate::moment::Moment;
 use crate::report::fact::Fact;
 
 /// One drain.
 #[derive(Debug, Default)]
-pub(super) struct Chapter<'a> {
+pub(super) struct DrainSpan<'a> {
     /// UIDs of the pods that the watch has told of.
     pub(super) seen: BTreeSet<&'a str>,
     /// The table that was told last.
@@ -20,34 +20,34 @@ pub(super) struct Chapter<'a> {
 }
 
 /// All drains of a run, in order.
-pub(super) struct Chapters;
+pub(super) struct DrainSpans;
 
-impl Chapters {
-    pub(super) fn of(run: &Run) -> Vec<Chapter<'_>> {
-        let mut chapters = Vec::new();
-        for (at, entry) in &run.journal {
+impl DrainSpans {
+    pub(super) fn of(run: &Run) -> Vec<DrainSpan<'_>> {
+        let mut drains = Vec::new();
+        for (at, entry) in &run.timeline {
             if let Entry::Told(Fact::NoticeSeen { .. }) = entry {
-                chapters.push(Chapter::default());
+                drains.push(DrainSpan::default());
             }
-            let Some(chapter) = chapters.last_mut() else { continue };
+            let Some(drain) = drains.last_mut() else { continue };
             match entry {
                 Entry::Came(Some(News::Pods(PodNews::Seen(pod)))) => {
-                    chapter.seen.insert(pod.reference.uid.as_str());
+                    drain.seen.insert(pod.reference.uid.as_str());
                 }
                 Entry::Told(Fact::Verdict(_, verdict)) => {
-                    chapter.last_table = Some(verdict);
-                    chapter.ended = Some(*at);
+                    drain.last_table = Some(verdict);
+                    drain.ended = Some(*at);
                 }
                 // Then nothing need be told of the pods.
-                Entry::Told(Fact::DrainedBefore(_)) if chapter.seen.is_empty() => {
-                    chapter.last_table = None;
+                Entry::Told(Fact::DrainedBefore(_)) if drain.seen.is_empty() => {
+                    drain.last_table = None;
                 }
                 Entry::BeginsAnew { .. } => {
-                    chapter.last_table = chapter.last_table.filter(|table| table.end.is_some());
+                    drain.last_table = drain.last_table.filter(|table| table.end.is_some());
                 }
                 _ => {}
             }
         }
-        chapters
+        drains
     }
 }
