@@ -10,5 +10,6 @@ mod node;
 mod pods;
 mod properties;
 mod scenarios;
+mod same_end;
 mod script;
 mod standing;
