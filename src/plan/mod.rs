@@ -6,6 +6,8 @@ pub mod earlier;
 pub mod kinds;
 pub mod memory;
 pub mod observed;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -157,8 +159,7 @@ fn target(
     });
     let first = due.clone().min_by_key(|(record, limit)| (limit.urgency(), &record.key.id));
     let Some(running) = running else {
-        // One that is called off ends first.
-        let (record, limit) = first.filter(|_| seen.drain.is_none_or(|it| it.ended))?;
+        let (record, limit) = first?;
         let undecided = record.first_answer && !memory.is_adopted();
         return Some(Target {
             drain: memory.drains + 1,
