@@ -136,12 +136,8 @@ const INTERRUPTION: Traits = Traits {
 /// Hibernation begins with its notice (EC2 user guide): when that is gone, the machine is back.
 const HIBERNATION: Traits = Traits { limit: Ends::AtOnce, lingers: false, ..INTERRUPTION };
 
-const LIFECYCLE: Traits = Traits {
-    uncertainty: 1,
-    lingers: false,
-    exclusive: false,
-    ..INTERRUPTION
-};
+const LIFECYCLE: Traits =
+    Traits { uncertainty: 1, lingers: false, exclusive: false, ..INTERRUPTION };
 
 const MAINTENANCE: Traits = Traits {
     uncertainty: 2,
@@ -362,11 +358,9 @@ mod tests {
     #[test]
     fn hibernation_begins_with_its_notice() {
         let hibernate = NoticeId::Interruption(Action::Hibernate);
-        for (when, end) in [
-            ("2026-11-23T09:01:40Z", 1100),
-            ("2026-11-23T09:10:00Z", 1120),
-            ("soon", 1120),
-        ] {
+        for (when, end) in
+            [("2026-11-23T09:01:40Z", 1100), ("2026-11-23T09:10:00Z", 1120), ("soon", 1120)]
+        {
             let schedule = schedule(hibernate.clone(), when);
             assert_eq!(schedule.limit, Some(Limit::AtOnce { since: at(1000), until: at(end) }));
             assert_eq!(schedule.basis, Basis::AtOnce);

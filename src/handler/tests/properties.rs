@@ -75,7 +75,9 @@ pub(super) fn check(run: &Run, name: &str, finding: Finding) -> Result<(), TestC
 }
 
 /// Notices of every kind, and all that is set about them.
-pub(super) fn every_notice(scripts: impl Strategy<Value = Script>) -> impl Strategy<Value = Script> {
+pub(super) fn every_notice(
+    scripts: impl Strategy<Value = Script>,
+) -> impl Strategy<Value = Script> {
     let others = (
         option::weighted(0.6, vec(events(), 0..6)),
         option::weighted(0.6, vec(recommends(), 0..4)),

@@ -77,6 +77,11 @@ fn ends_alike(one: &Run, other: &Run) -> Result<(), TestCaseError> {
     let is_called_off =
         |run: &Run| run.facts().any(|(_, it)| matches!(it, Fact::Verdict(Occasion::CalledOff, _)));
     let ((mut node, pods), (mut other_node, other_pods)) = (one.end(), other.end());
+    for node in [&mut node, &mut other_node] {
+        if let Some(taints) = node["spec"]["taints"].as_array_mut() {
+            taints.sort_by_key(Value::to_string);
+        }
+    }
     let nodes = are_near(&times(&mut node), &times(&mut other_node)) && node == other_node;
     let pods = pods == other_pods || is_called_off(one) || is_called_off(other);
     let finding = if nodes && pods {
@@ -126,8 +131,8 @@ fn silence() -> impl Strategy<Value = Range<Duration>> {
 }
 
 /// Notices of every kind, several at once, each of which stands for longer than a restart or a silence takes. An
-/// interruption is not withdrawn, nobody cordons or uncordons the node, and no pod is bound late: there a restart
-/// makes a difference (docs/notices.md, "Restarts").
+/// interruption is not withdrawn, others leave our marks alone, and no pod is bound late: there a restart makes a
+/// difference (docs/notices.md, "Restarts"), and so does what comes first.
 fn lasting() -> impl Strategy<Value = Script> {
     let until = || option::of(80..200_u64);
     let interruption =
@@ -144,7 +149,11 @@ fn lasting() -> impl Strategy<Value = Script> {
         let (interruption, events, leaves, recommends) = others;
         script.paths.clear();
         script.annotation = None;
-        script.edits.retain(|(_, edit)| !matches!(edit, Edit::Cordon | Edit::Uncordon));
+        script.edits.retain(|(_, edit)| match edit {
+            Edit::Touch => true,
+            Edit::Taint(key, ..) | Edit::Untaint(key) => *key == "dedicated",
+            Edit::Cordon | Edit::Uncordon | Edit::Label(_) => false,
+        });
         for life in &mut script.pods {
             life.arrival = Arrival::At(Duration::ZERO);
         }
