@@ -120,12 +120,7 @@ impl NoticeRecord {
         let marked = earlier.is_marked_for(&self.key.id);
         let after_boot = traits(&self.key.id).after_boot;
         if !earlier.same_boot && after_boot != AfterBoot::SameInstance {
-            let begun = marked || known.is_some_and(|known| known.progress != Progress::Open);
-            let is_over = match after_boot {
-                AfterBoot::OverInTime => self.notice.when.is_over(t),
-                AfterBoot::OverOnceBegun => self.notice.when.is_over(t) || begun,
-                AfterBoot::StandsAnew | AfterBoot::SameInstance => false,
-            };
+            let is_over = after_boot == AfterBoot::OverOnceBegun || self.notice.when.is_over(t);
             if is_over && (marked || known.is_some()) && !is_served {
                 self.done = Done::Over;
             }

@@ -107,11 +107,9 @@ enum Ends {
 pub enum AfterBoot {
     /// Never: the notice is for the instance, and what is known of it holds in every boot.
     SameInstance,
-    /// No: it stands anew.
-    StandsAnew,
-    /// If its time is over.
+    /// If it states a time, and that is over.
     OverInTime,
-    /// The same, or if its drain had begun: the boot is what it announced.
+    /// Whatever its time: the boot is what it announced.
     OverOnceBegun,
 }
 
@@ -138,14 +136,8 @@ const INTERRUPTION: Traits = Traits {
 /// Hibernation begins with its notice (EC2 user guide): when that is gone, the machine is back.
 const HIBERNATION: Traits = Traits { limit: Ends::AtOnce, lingers: false, ..INTERRUPTION };
 
-const LIFECYCLE: Traits = Traits {
-    uncertainty: 1,
-    farthest: None,
-    lingers: false,
-    exclusive: false,
-    after_boot: AfterBoot::StandsAnew,
-    ..INTERRUPTION
-};
+const LIFECYCLE: Traits =
+    Traits { uncertainty: 1, lingers: false, exclusive: false, ..INTERRUPTION };
 
 const MAINTENANCE: Traits = Traits {
     uncertainty: 2,
@@ -366,7 +358,9 @@ mod tests {
     #[test]
     fn hibernation_begins_with_its_notice() {
         let hibernate = NoticeId::Interruption(Action::Hibernate);
-        for (when, end) in [("2026-11-23T09:01:40Z", 1100), ("soon", 1120)] {
+        for (when, end) in
+            [("2026-11-23T09:01:40Z", 1100), ("2026-11-23T09:10:00Z", 1120), ("soon", 1120)]
+        {
             let schedule = schedule(hibernate.clone(), when);
             assert_eq!(schedule.limit, Some(Limit::AtOnce { since: at(1000), until: at(end) }));
             assert_eq!(schedule.basis, Basis::AtOnce);

@@ -278,10 +278,8 @@ impl Memory {
     pub(super) fn next(&self, now: Moment) -> Option<Moment> {
         let records = self.records.iter().flat_map(|record| {
             let schedule = &record.schedule;
-            let begins = Some(schedule.begins).filter(|_| record.done == Done::No);
-            let missed = schedule.limit.map(Limit::end).filter(|_| record.done == Done::No);
-            let marks_end = schedule.marks_until.filter(|_| record.done != Done::Over);
-            [begins, missed, marks_end, record.gone_until]
+            let end = schedule.limit.map(Limit::end);
+            [Some(schedule.begins), end, schedule.marks_until, record.gone_until]
         });
         let marked = self.earlier.as_ref().and_then(|earlier| earlier.marked.as_ref());
         let moments = records.chain([marked.and_then(|marked| marked.until)]).flatten();

@@ -6,6 +6,8 @@ pub mod earlier;
 pub mod kinds;
 pub mod memory;
 pub mod observed;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -132,7 +134,7 @@ pub fn plan(seen: &Observed, before: &Plan, config: &PlanConfig, t: Reading) -> 
         // Pods that were never seen were not drained: another process is to try again.
         memory.drained(target, status.listed, t.now);
     }
-    let drain = target(&memory, running, seen, t.now);
+    let drain = target(&memory, running, t.now);
     memory.expire(drain.as_ref(), t.now);
     if let Some(target) = &drain {
         memory.drains = target.drain;
@@ -145,20 +147,14 @@ pub fn plan(seen: &Observed, before: &Plan, config: &PlanConfig, t: Reading) -> 
 }
 
 /// The drain that is to be under way. `running`: what the one under way is for.
-fn target(
-    memory: &Memory,
-    running: Option<&Target>,
-    seen: &Observed,
-    now: Moment,
-) -> Option<Target> {
+fn target(memory: &Memory, running: Option<&Target>, now: Moment) -> Option<Target> {
     let due = memory.records.iter().filter_map(|record| {
         let limit = record.schedule.limit.filter(|limit| now < limit.end())?;
         record.has_come(now).then_some((record, limit))
     });
     let first = due.clone().min_by_key(|(record, limit)| (limit.urgency(), &record.key.id));
     let Some(running) = running else {
-        // One that is called off ends first.
-        let (record, limit) = first.filter(|_| seen.drain.is_none_or(|it| it.ended))?;
+        let (record, limit) = first?;
         let undecided = record.first_answer && !memory.is_adopted();
         return Some(Target {
             drain: memory.drains + 1,
@@ -203,7 +199,7 @@ fn target(
     target.annotation_awaited_until = None;
     if successor.is_some() {
         // A third notice may be more urgent still.
-        return self::target(memory, Some(&target), seen, now);
+        return self::target(memory, Some(&target), now);
     }
     Some(target)
 }

@@ -29,10 +29,12 @@ pub(super) fn milliseconds(now: Moment) -> i64 {
 /// What comes of a poll.
 pub(super) fn poll(script: &Script, path: NoticePath, now: Moment) -> Polled {
     let since_start = now.since(Moment::START);
+    let is_silent = script.silent.iter().any(|silent| silent.contains(&since_start));
     let said = script.paths[&path].iter().rev().find(|(from, _)| *from <= since_start);
+    let said = if is_silent { &Says::Fails } else { said.map_or(&Says::Nothing, |(_, says)| says) };
     let at = |second: i64| When::At(calendar(second * 1000));
     let interruption = |action, when| vec![notice(NoticeId::Interruption(action), when, WINDOW)];
-    let standing = match said.map_or(&Says::Nothing, |(_, says)| says) {
+    let standing = match said {
         Says::Nothing => Vec::new(),
         Says::Fails => {
             return Polled { path, status: None, outcome: Err("no answer".to_owned()) };

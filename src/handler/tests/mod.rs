@@ -10,6 +10,7 @@ mod pods;
 mod properties;
 mod reported;
 mod scenarios;
+mod same_end;
 mod script;
 mod timeline;
 mod transcript;

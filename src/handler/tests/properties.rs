@@ -1,7 +1,6 @@
 //! Random worlds: whatever the metadata service says, whoever changes the Node, whatever fails and
 //! whenever SIGTERM comes, the [laws](super::laws) hold.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +10,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::drain::tests::cluster::{Arrival, Life, ms, pod, secs};
+use crate::drain::tests::cluster::{Life, ms, pod, secs};
 use crate::drain::tests::properties::config;
 use crate::handler::tests::laws::{Finding, LAWS, as_others_want_it};
 use crate::handler::tests::model::run;
@@ -27,7 +26,6 @@ use crate::notice::NoticePath::{
     TerminationTime,
 };
 use crate::plan::kinds::Rebalance;
-use crate::report::fact::Fact;
 
 /// The last seconds at which something new happens.
 const LONGEST: u64 = 250;
@@ -62,42 +60,6 @@ proptest! {
         let run = run(&script);
         check(&run, "what others set stands in the end", as_others_want_it(&script, &run))?;
     }
-
-    #[test]
-    fn answers_that_are_repeated_change_nothing(script in every_notice(calm())) {
-        let once = run(&script);
-        let twice = run(&script.but(|it| it.repeats = true));
-        ends_alike(&once, &twice)?;
-        prop_assert_eq!(outcomes(&once), outcomes(&twice));
-    }
-
-    #[test]
-    fn a_process_that_is_killed_ends_as_one_that_runs_through(
-        script in stands(calm()), orders in 1..40_u32,
-    ) {
-        let through = run(&script);
-        ends_alike(&through, &run(&script.but(|it| it.killed_after = Some(orders))))?;
-    }
-}
-
-/// With the same Node, and the same pods gone.
-fn ends_alike(one: &Run, other: &Run) -> Result<(), TestCaseError> {
-    let finding = match (one.end(), other.end()) {
-        (one, other) if one == other => Ok(()),
-        (one, other) => Err(format!("{one:#?}\n{other:#?}")),
-    };
-    let lines = one.lines().join("\n  ");
-    check(other, "the same end", finding.map_err(|why| format!("{why}\n  {lines}\n--")))
-}
-
-/// What the verdicts say.
-fn outcomes(run: &Run) -> BTreeSet<(String, &'static str)> {
-    let verdicts = run.facts().filter_map(|(_, fact)| match fact {
-        Fact::Verdict(_, verdict) => Some(verdict),
-        _ => None,
-    });
-    let rows = verdicts.flat_map(|verdict| &verdict.rows);
-    rows.map(|row| (row.pod.name.clone(), row.outcome.name())).collect()
 }
 
 fn holds(script: &Script) -> Result<(), TestCaseError> {
@@ -105,7 +67,7 @@ fn holds(script: &Script) -> Result<(), TestCaseError> {
     LAWS.iter().try_for_each(|(name, law)| check(&run, name, law(script, &run)))
 }
 
-fn check(run: &Run, name: &str, finding: Finding) -> Result<(), TestCaseError> {
+pub(super) fn check(run: &Run, name: &str, finding: Finding) -> Result<(), TestCaseError> {
     finding.map_err(|found| {
         let lines = run.lines().join("\n  ");
         TestCaseError::fail(format!("{name}: {found}\n  {lines}"))
@@ -113,7 +75,9 @@ fn check(run: &Run, name: &str, finding: Finding) -> Result<(), TestCaseError> {
 }
 
 /// Notices of every kind, and all that is set about them.
-fn every_notice(scripts: impl Strategy<Value = Script>) -> impl Strategy<Value = Script> {
+pub(super) fn every_notice(
+    scripts: impl Strategy<Value = Script>,
+) -> impl Strategy<Value = Script> {
     let others = (
         option::weighted(0.6, vec(events(), 0..6)),
         option::weighted(0.6, vec(recommends(), 0..4)),
@@ -170,24 +134,6 @@ fn interrupted(scripts: impl Strategy<Value = Script>) -> impl Strategy<Value = 
     (scripts, ends, option::weighted(0.5, 1..60_u32)).prop_map(|(mut script, ends, orders)| {
         script.ends = ends;
         script.killed_after = orders;
-        script
-    })
-}
-
-/// One interruption is stated with its time, and stands; nobody else changes the Node, and no pod is bound late. What
-/// a restart may change otherwise (docs/notices.md, "Restarts") is about notices that are gone and about an operator;
-/// and it forgets how often a controller has put pods back.
-fn stands(scripts: impl Strategy<Value = Script>) -> impl Strategy<Value = Script> {
-    let actions = select(vec![Terminate, Stop, Hibernate]);
-    (scripts, actions, 5..60_u64, 40..130_i64).prop_map(|(mut script, action, second, ahead)| {
-        let at = i64::try_from(second).unwrap() + ahead;
-        script.paths.clear();
-        script.paths.insert(InstanceAction, vec![(secs(second), Says::At(action, at))]);
-        (script.edits, script.annotation) = (Vec::new(), None);
-        for life in &mut script.pods {
-            life.arrival = Arrival::At(Duration::ZERO);
-        }
-        script.sigterm = vec![secs(400)];
         script
     })
 }
@@ -277,7 +223,7 @@ fn edits_of_marks() -> impl Strategy<Value = Edit> {
 }
 
 /// Notices, pods, others at the Node, an earlier process, SIGTERM.
-fn calm() -> impl Strategy<Value = Script> {
+pub(super) fn calm() -> impl Strategy<Value = Script> {
     let notices = (vec(says(), 0..6), option::of(vec(says(), 0..5)));
     let node = (
         any::<bool>(),

@@ -49,6 +49,8 @@ pub(super) struct Script {
     pub(super) name: Duration,
     /// An answer of the metadata service comes twice, if the last ones have said the same notices.
     pub(super) repeats: bool,
+    /// No answer of the metadata service comes at these times.
+    pub(super) silent: Vec<Range<Duration>>,
     /// When a process ends before its time.
     pub(super) ends: Vec<(Duration, End)>,
     /// The process is killed when it has carried out so many orders, and started anew; once.
@@ -219,6 +221,7 @@ pub(super) fn a_node() -> Script {
         },
         name: Duration::ZERO,
         repeats: false,
+        silent: Vec::new(),
         ends: Vec::new(),
         killed_after: None,
         sigterm: vec![secs(300)],
