@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::moment::{Moment, Reading, WallTime};
 use crate::node::state::{Known, Occurrence, Progress, Remembered, State};
 use crate::node::{MarkPolicy, Node, RebalanceMark};
-use crate::notice::{Action, Answer, Code, Event, Notice, NoticeId, NoticePath, Polled, When};
+use crate::notice::{Action, Code, Event, Notice, NoticeId, NoticePath, PathAnswer, Polled, When};
 use crate::plan::kinds::{LeadTimes, Policy, Rebalance};
 use crate::plan::memory::Done;
 use crate::plan::observed::{DrainStatus, Observed};
@@ -78,7 +78,7 @@ impl Course {
         let wall = wall + Duration::from_secs(self.second);
         let reading = Reading { now: at(BEGIN + self.second), wall };
         let standing = standing.iter().map(|notice| (*notice).clone()).collect();
-        let outcome = Ok(Answer { standing, over: Vec::new() });
+        let outcome = Ok(PathAnswer { standing, over: Vec::new() });
         self.seen.polled(reading, Polled { path, status: None, outcome });
         self.plan = plan(&self.seen, &self.plan, &self.config, reading);
         self.seen.drain = self.plan.drain.as_ref().map(|_| DrainStatus {

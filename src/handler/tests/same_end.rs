@@ -13,10 +13,10 @@ use serde_json::Value;
 
 use crate::drain::tests::cluster::{Arrival, secs};
 use crate::drain::tests::properties::config;
-use crate::handler::tests::journal::Run;
 use crate::handler::tests::model::run;
 use crate::handler::tests::properties::{calm, check, every_notice};
 use crate::handler::tests::script::{Edit, Planned, Says, Script};
+use crate::handler::tests::timeline::Run;
 use crate::moment::WallTime;
 use crate::node::state::STATE_ANNOTATION;
 use crate::notice::Action::{Hibernate, Stop, Terminate};
@@ -172,12 +172,12 @@ fn lasting() -> impl Strategy<Value = Script> {
             *timeout = (*timeout).max(LEAST);
         }
         script.sigterm = vec![secs(550)];
-        let mut script = script.path_says(InstanceAction, 0, Says::Nothing);
+        let mut script = script.path_says(InstanceAction, [(0, Says::Nothing)]);
         if let Some((action, second, ahead, twice)) = interruption {
             let at = i64::try_from(second).unwrap() + ahead;
-            script = script.says(second, Says::At(action, at));
+            script = script.says([(second, Says::At(action, at))]);
             if twice {
-                script = script.path_says(NoticeUrl, second + 3, Says::At(action, at));
+                script = script.path_says(NoticeUrl, [(second + 3, Says::At(action, at))]);
             }
         }
         if !events.is_empty() {
@@ -191,19 +191,20 @@ fn lasting() -> impl Strategy<Value = Script> {
                     let planned = Planned { code: *code, name, nth: 0, at: *at, over };
                     (*from <= moment && (!over || *is_said)).then_some(planned)
                 });
-                script = script.path_says(Maintenance, moment, Says::Planned(planned.collect()));
+                script =
+                    script.path_says(Maintenance, [(moment, Says::Planned(planned.collect()))]);
             }
         }
         if let Some((action, from, until)) = leaves {
-            script = script.path_says(Lifecycle, from, Says::Leaves(action));
+            script = script.path_says(Lifecycle, [(from, Says::Leaves(action))]);
             if let Some(until) = until {
-                script = script.path_says(Lifecycle, until, Says::Nothing);
+                script = script.path_says(Lifecycle, [(until, Says::Nothing)]);
             }
         }
         if let Some((says, from, until)) = recommends {
-            script = script.path_says(Recommendations, from, says);
+            script = script.path_says(Recommendations, [(from, says)]);
             if let Some(until) = until {
-                script = script.path_says(Recommendations, until, Says::Nothing);
+                script = script.path_says(Recommendations, [(until, Says::Nothing)]);
             }
         }
         script
