@@ -183,6 +183,7 @@ pub(super) fn script() -> Script {
             longest_grace: None,
             budget_override: BudgetOverride::AtDeadline,
             margin: MARGIN,
+            node_shutdown: Duration::ZERO,
             shutdown_grace: secs(150),
             dry: false,
             seed: 1,
