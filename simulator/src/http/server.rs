@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_reuseaddr;
-use rustix::net::{AddressFamily, SocketType, bind, socket};
+use rustix::net::{self, AddressFamily, SocketType, bind, socket};
 use rustls::ServerConfig;
 
 use super::{Request, Wire};
@@ -167,6 +167,9 @@ impl Shared {
     fn accept(self: Arc<Self>, listener: &TcpListener) {
         for socket in listener.incoming() {
             if self.stopping.load(Ordering::SeqCst) {
+                // A child process that is being started still has a copy of the listener until it executes its
+                // program: to close ours would not end it.
+                let _ = net::shutdown(listener, net::Shutdown::Both);
                 return;
             }
             let Ok(socket) = socket else { continue };
