@@ -84,14 +84,17 @@ impl Timing {
         (SHORTEST_BUDGET_PAUSE + growth).min(LONGEST_BUDGET_PAUSE)
     }
 
-    /// How long one request may take: as long as the API server gives itself, less when less is left;
-    /// one second for what is only best effort and holds up a deletion.
+    /// How long one request may take: as long as the API server gives itself, less when less is left, and so much
+    /// less that another can follow where it hangs; one second for what is only best effort and holds up a
+    /// deletion.
     pub(super) fn time_to_answer(&self, now: Moment, ask: Ask) -> Duration {
         let longest = match ask {
             Ask::MarkDisrupted => LONGEST_MARKING,
             Ask::Evict { .. } | Ask::Delete { .. } => LONGEST_REQUEST,
         };
-        now.until(self.end).min(longest)
+        let left = now.until(self.end);
+        let and_another = left.saturating_sub(LAST_TRY);
+        if and_another < LEAST_WAIT { left } else { and_another }.min(longest)
     }
 
     /// Until when the answer to an eviction that was sent at `sent` is waited for, before a pod of
@@ -136,6 +139,9 @@ pub const LONG_WAIT: Duration = Duration::from_secs(12);
 
 /// An eviction has at least so long to be answered.
 const LEAST_WAIT: Duration = Duration::from_secs(2);
+
+/// So long before the end what has no answer is given up and asked for the last time.
+const LAST_TRY: Duration = Duration::from_secs(4);
 
 /// The condition `DisruptionTarget` is worth no more of a pod's grace.
 const LONGEST_MARKING: Duration = Duration::from_secs(1);
@@ -241,6 +247,9 @@ mod tests {
     fn no_answer_is_awaited_beyond_the_end() {
         let delete = Ask::Delete { grace: grace(30) };
         assert_eq!(timing().time_to_answer(at(0), delete), LONGEST_REQUEST);
+        assert_eq!(timing().time_to_answer(at(80), delete), Duration::from_secs(36));
+        assert_eq!(timing().time_to_answer(at(114), delete), Duration::from_secs(2));
+        assert_eq!(timing().time_to_answer(at(115), delete), Duration::from_secs(5));
         assert_eq!(timing().time_to_answer(at(118), delete), Duration::from_secs(2));
         assert_eq!(timing().time_to_answer(at(121), delete), Duration::ZERO);
         assert_eq!(timing().time_to_answer(at(0), Ask::MarkDisrupted), Duration::from_secs(1));

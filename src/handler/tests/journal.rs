@@ -8,6 +8,7 @@ use crate::drain::ask::{Ask, Job};
 use crate::drain::progress::Progress;
 use crate::drain::verdict::Verdict;
 use crate::handler::tests::node::Object;
+use crate::handler::tests::pods::Pods;
 use crate::handler::world::{News, Order};
 use crate::moment::Moment;
 use crate::node::marks::{Change, Cordon, Patch};
@@ -22,6 +23,8 @@ pub(super) struct Run {
     pub(super) journal: Vec<(Moment, Entry)>,
     pub(super) ended: Moment,
     pub(super) node: Object,
+    /// The pods as they are in the end.
+    pub(super) pods: Pods,
     pods_left: Vec<String>,
 }
 
@@ -48,9 +51,10 @@ impl Run {
         journal: Vec<(Moment, Entry)>,
         ended: Moment,
         node: Object,
-        pods_left: Vec<String>,
+        pods: Pods,
     ) -> Self {
-        Self { journal, ended, node, pods_left }
+        let pods_left = pods.list().iter().map(|pod| pod.reference.name.clone()).collect();
+        Self { journal, ended, node, pods, pods_left }
     }
 
     /// How many pods are still there.

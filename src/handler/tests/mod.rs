@@ -2,6 +2,7 @@
 
 mod chapter;
 mod course;
+mod exhaustive;
 mod journal;
 mod laws;
 mod metadata;
