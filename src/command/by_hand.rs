@@ -35,6 +35,8 @@ pub(super) fn act(command: Command, settings: &Settings) -> Result<ExitCode, Fai
     let name = node(settings, &server.claims().unwrap_or_default())?;
     let boot = Boot { id: String::new(), began: None };
     let mut config: Config = run::config(settings, Vec::new(), boot);
+    // The machine goes on running.
+    config.node_shutdown = Duration::ZERO;
     if !settings.by_hand.shortens_graces {
         config.longest_grace = None;
     }

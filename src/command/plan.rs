@@ -49,10 +49,12 @@ pub(super) fn plan(settings: &Settings) -> Result<ExitCode, Failure> {
 
     let now = clock.now();
     let (deadline, margin) = (settings.by_hand.deadline, settings.safety_margin);
+    let node_shutdown = settings.node_shutdown_grace;
     let excludes = settings.marks.exclude_from_load_balancers;
     let plan = DrainOptions {
         limit: Limit::Deadline(now + deadline),
         margin,
+        node_shutdown,
         rules,
         longest_grace: settings.longest_grace,
         budget_override: settings.budget_override,
@@ -63,7 +65,7 @@ pub(super) fn plan(settings: &Settings) -> Result<ExitCode, Failure> {
     let rehearsed = rehearse(&client, rehearsal(&plan, now, now + LONGEST), &pods);
     let pods = forecast(&plan, now, &pods, &rehearsed);
 
-    let found = Rehearsal { node: &node, deadline, margin, pods: &pods, unread };
+    let found = Rehearsal { node: &node, deadline, margin, node_shutdown, pods: &pods, unread };
     print(&match settings.by_hand.output {
         Output::Text => found.to_string(),
         Output::Json => found.json() + "\n",

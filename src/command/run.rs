@@ -192,6 +192,7 @@ pub(super) fn config(settings: &Settings, paths: Vec<NoticePath>, boot: Boot) ->
         longest_grace: settings.longest_grace,
         budget_override: settings.budget_override,
         margin: settings.safety_margin,
+        node_shutdown: settings.node_shutdown_grace,
         shutdown_grace: settings.shutdown_grace,
         dry: settings.dry_run,
         // Randomly keyed in every process: nodes that start together do not retry together.

@@ -251,7 +251,7 @@ impl View<'_> {
         if pod.empty_dir && !kept {
             remarks.push(Remark::EmptyDir);
         }
-        let left = ends.until(self.options.limit.end());
+        let left = ends.until(self.options.limit.end() + self.options.node_shutdown);
         if pod.volume_claim && left < DETACHING {
             remarks.push(Remark::Detaching(left));
         }

@@ -480,6 +480,7 @@ impl Drain {
             unread: self.sets.unread.count(),
             took: now.since(self.began),
             end,
+            node_shutdown: self.options.node_shutdown,
         }
     }
 }

@@ -33,6 +33,8 @@ pub struct DrainOptions {
     pub limit: Limit,
     /// How long before a deadline every pod is to have ended.
     pub margin: Duration,
+    /// How long after a deadline the kubelet lets pods end, while it shuts the node down gracefully.
+    pub node_shutdown: Duration,
     /// Who goes.
     pub rules: Rules,
     /// The longest grace any pod gets; `None`: each pod's own.
@@ -50,7 +52,7 @@ pub struct DrainOptions {
 
 impl DrainOptions {
     fn timing(&self) -> Timing {
-        Timing::of(self.limit, self.margin)
+        Timing::of(self.limit, self.margin, self.node_shutdown)
     }
 
     /// The grace period of a pod that asks for so many seconds, if there is time enough.

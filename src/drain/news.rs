@@ -182,7 +182,7 @@ impl Drain {
         let mut record = Record::new(pod, grace, state);
         record.round = round;
         let timing = self.options.timing();
-        record.turn = Turn::of(now, round, timing.own_time(grace), timing.end_of_grace());
+        record.turn = Turn::of(now, round, timing.own_time(grace), timing.last_own_time());
         record.ended_by = record.pod.terminating.map(|_| EndedBy::Earlier);
         record
     }

@@ -70,18 +70,18 @@ fn rest(round: u32) -> Option<Duration> {
 }
 
 impl Turn {
-    /// Of a pod of this round that comes now. Its own time comes at `own_time`, and all pods should
-    /// have ended at `end_of_grace`; `None`: nothing happens to the instance.
+    /// Of a pod of this round that comes now. Its own time comes at `own_time`, and the last own
+    /// time of all pods is `last_own_time`; `None`: nothing happens to the instance.
     pub(super) fn of(
         now: Moment,
         round: u32,
         own_time: Option<Moment>,
-        end_of_grace: Option<Moment>,
+        last_own_time: Option<Moment>,
     ) -> Self {
         if round <= LAST_AT_ONCE {
             return Self::AtOnce;
         }
-        let left = end_of_grace.map_or(Duration::ZERO, |end| now.until(end));
+        let left = last_own_time.map_or(Duration::ZERO, |end| now.until(end));
         if own_time.is_none_or(|own_time| now < own_time) {
             rest(round).map_or(Self::OwnTime, |rest| Self::Rests(now + rest))
         } else if round <= LAST_ROUND && left >= LEAST_LEFT {

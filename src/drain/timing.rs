@@ -13,32 +13,37 @@ pub use crate::backoff::Backoff;
 pub(super) struct Timing {
     /// No new request at or after it.
     end: Moment,
-    /// When the last pod should have ended: D − m, or at once; `None`: nothing happens to the instance,
-    /// and every pod has all the time that it wants.
+    /// When the last pod should have ended: D − m, later by the time of a graceful node shutdown, or at once;
+    /// `None`: nothing happens to the instance, and every pod has all the time that it wants.
     end_of_grace: Option<Moment>,
+    /// No pod's own time comes later: D − m, or at once.
+    last_own_time: Moment,
 }
 
 impl Timing {
-    /// What follows from this limit, where every pod is to have ended `margin` before a deadline.
-    pub(super) fn of(limit: Limit, margin: Duration) -> Self {
-        let end_of_grace = match limit {
+    /// What follows from this limit, where every pod is to have ended `margin` before a deadline, or before the end
+    /// of a `shutdown` that begins at the deadline.
+    pub(super) fn of(limit: Limit, margin: Duration, shutdown: Duration) -> Self {
+        let end = limit.end();
+        let (end_of_grace, last_own_time) = match limit {
             // Every pod's own time is over, and it gets the least grace there is.
-            Limit::AtOnce { since, .. } => Some(since),
-            Limit::Deadline(at) => Some(at - margin),
-            Limit::Timeout(_) => None,
+            Limit::AtOnce { since, .. } => (Some(since), since),
+            Limit::Deadline(at) => (Some(at - margin + shutdown), at - margin),
+            Limit::Timeout(_) => (None, end),
         };
-        Self { end: limit.end(), end_of_grace }
-    }
-
-    /// When the last pod should have ended; `None`: nothing happens to the instance.
-    pub(super) fn end_of_grace(&self) -> Option<Moment> {
-        self.end_of_grace
+        Self { end, end_of_grace, last_own_time }
     }
 
     /// D − m − g: the last moment at which a pod with this grace can be asked and still have it
-    /// all. Its "own time": budgets and tiers hold it up no longer. `None`: it never comes.
+    /// all, or D − m where a graceful node shutdown leaves it more. Its "own time": budgets and tiers hold it up no
+    /// longer. `None`: it never comes.
     pub(super) fn own_time(&self, grace: Grace) -> Option<Moment> {
-        self.end_of_grace.map(|end| end - seconds(grace))
+        self.end_of_grace.map(|end| (end - seconds(grace)).min(self.last_own_time))
+    }
+
+    /// When the last pod should have been asked that is to have any grace; `None`: nothing happens to the instance.
+    pub(super) fn last_own_time(&self) -> Option<Moment> {
+        self.end_of_grace.map(|_| self.last_own_time)
     }
 
     /// The grace to ask for now: the pod's own, cut to what is left, at least one second. Rounded
@@ -79,14 +84,17 @@ impl Timing {
         (SHORTEST_BUDGET_PAUSE + growth).min(LONGEST_BUDGET_PAUSE)
     }
 
-    /// How long one request may take: as long as the API server gives itself, less when less is left;
-    /// one second for what is only best effort and holds up a deletion.
+    /// How long one request may take: as long as the API server gives itself, less when less is left, and so much
+    /// less that another can follow where it hangs; one second for what is only best effort and holds up a
+    /// deletion.
     pub(super) fn time_to_answer(&self, now: Moment, ask: Ask) -> Duration {
         let longest = match ask {
             Ask::MarkDisrupted => LONGEST_MARKING,
             Ask::Evict { .. } | Ask::Delete { .. } => LONGEST_REQUEST,
         };
-        now.until(self.end).min(longest)
+        let left = now.until(self.end);
+        let and_another = left.saturating_sub(LAST_TRY);
+        if and_another < LEAST_WAIT { left } else { and_another }.min(longest)
     }
 
     /// Until when the answer to an eviction that was sent at `sent` is waited for, before a pod of
@@ -132,6 +140,9 @@ pub const LONG_WAIT: Duration = Duration::from_secs(12);
 /// An eviction has at least so long to be answered.
 const LEAST_WAIT: Duration = Duration::from_secs(2);
 
+/// So long before the end what has no answer is given up and asked for the last time.
+const LAST_TRY: Duration = Duration::from_secs(4);
+
 /// The condition `DisruptionTarget` is worth no more of a pod's grace.
 const LONGEST_MARKING: Duration = Duration::from_secs(1);
 
@@ -145,13 +156,15 @@ mod tests {
     use super::*;
 
     const D: Moment = Moment::at(Duration::from_mins(2));
+    const MARGIN: Duration = Duration::from_secs(2);
+    const SHUTDOWN: Duration = Duration::from_mins(2);
 
     fn timing() -> Timing {
-        Timing::of(Limit::Deadline(D), Duration::from_secs(2))
+        Timing::of(Limit::Deadline(D), MARGIN, Duration::ZERO)
     }
 
     fn timeout() -> Timing {
-        Timing::of(Limit::Timeout(at(3600)), Duration::from_secs(2))
+        Timing::of(Limit::Timeout(at(3600)), MARGIN, SHUTDOWN)
     }
 
     fn grace(seconds: u32) -> Grace {
@@ -169,9 +182,25 @@ mod tests {
     }
 
     #[test]
+    fn a_graceful_node_shutdown_gives_grace_after_the_deadline_and_no_request() {
+        let timing = Timing::of(Limit::Deadline(D), MARGIN, SHUTDOWN);
+        // Ends at 238 s; nothing is asked after 118 s.
+        assert_eq!(timing.own_time(grace(30)), Some(at(118)));
+        assert_eq!(timing.own_time(grace(120)), Some(at(118)));
+        assert_eq!(timing.own_time(grace(150)), Some(at(88)));
+        assert_eq!(timing.own_time(grace(300)), Some(Moment::START));
+        assert_eq!(timing.cut(at(0), grace(300)), grace(238));
+        assert_eq!(timing.cut(at(118), grace(300)), grace(120));
+        assert!(!timing.is_too_late(at(0), at(238), grace(300)));
+        assert!(timing.is_too_late(at(0), at(240), grace(300)));
+        assert_eq!(timing.time_to_answer(at(119), Ask::MarkDisrupted), Duration::from_secs(1));
+        assert_eq!(timing.time_to_answer(at(120), Ask::MarkDisrupted), Duration::ZERO);
+    }
+
+    #[test]
     fn at_once_every_own_time_is_over_and_every_grace_the_least() {
         let limit = Limit::AtOnce { since: at(50), until: at(110) };
-        let timing = Timing::of(limit, Duration::from_secs(2));
+        let timing = Timing::of(limit, MARGIN, SHUTDOWN);
         assert!(timing.own_time(Grace::MIN).is_some_and(|own_time| own_time < at(50)));
         assert_eq!(timing.cut(at(50), grace(300)), Grace::MIN);
         assert_eq!(timing.end, at(110));
@@ -205,7 +234,7 @@ mod tests {
 
     #[test]
     fn the_pauses_of_a_budget_grow_with_the_time_that_is_left() {
-        let timing = Timing::of(Limit::Deadline(at(602)), Duration::from_secs(2));
+        let timing = Timing::of(Limit::Deadline(at(602)), MARGIN, Duration::ZERO);
         let pause = |now| timing.budget_pause(at(now), grace(100)).as_millis();
         // Its own time is up at 500 s.
         assert_eq!([0, 199, 200].map(pause), [5000, 5000, 5000]);
@@ -218,6 +247,9 @@ mod tests {
     fn no_answer_is_awaited_beyond_the_end() {
         let delete = Ask::Delete { grace: grace(30) };
         assert_eq!(timing().time_to_answer(at(0), delete), LONGEST_REQUEST);
+        assert_eq!(timing().time_to_answer(at(80), delete), Duration::from_secs(36));
+        assert_eq!(timing().time_to_answer(at(114), delete), Duration::from_secs(2));
+        assert_eq!(timing().time_to_answer(at(115), delete), Duration::from_secs(5));
         assert_eq!(timing().time_to_answer(at(118), delete), Duration::from_secs(2));
         assert_eq!(timing().time_to_answer(at(121), delete), Duration::ZERO);
         assert_eq!(timing().time_to_answer(at(0), Ask::MarkDisrupted), Duration::from_secs(1));

@@ -19,6 +19,8 @@ pub struct Verdict {
     pub took: Duration,
     /// How the drain ended; `None`: it goes on.
     pub end: Option<End>,
+    /// How long after a deadline the kubelet lets pods end, while it shuts the node down gracefully.
+    pub node_shutdown: Duration,
 }
 
 /// How a drain ends.

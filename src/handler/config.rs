@@ -36,6 +36,8 @@ pub struct Config {
     pub budget_override: BudgetOverride,
     /// How long before the deadline every pod is to have ended.
     pub margin: Duration,
+    /// How long after the deadline the kubelet lets pods end, while it shuts the node down gracefully.
+    pub node_shutdown: Duration,
     /// How long this process has after SIGTERM, until its own pod was seen.
     pub shutdown_grace: Duration,
     /// Nothing is written.
@@ -51,6 +53,7 @@ impl Config {
         DrainOptions {
             limit,
             margin: self.margin,
+            node_shutdown: self.node_shutdown,
             rules: self.rules.clone(),
             longest_grace: self.longest_grace,
             budget_override: self.budget_override,

@@ -85,6 +85,7 @@ mod tests {
         STOP, TERMINATE, begins, in_envelopes, last_of, moved, noon, notice, seen, start,
         taken_over,
     };
+    use std::time::Duration;
 
     fn context(facts: &[Fact]) -> DrainContext {
         (*last_of(facts).drain.unwrap()).clone()
@@ -130,7 +131,14 @@ mod tests {
     fn a_drain_has_begun_after_its_beginning_or_its_table_and_another_has_not() {
         let rows = Vec::new();
         let took = std::time::Duration::ZERO;
-        let verdict = Verdict { rows, listed: false, unread: 0, took, end: None };
+        let verdict = Verdict {
+            rows,
+            listed: false,
+            unread: 0,
+            took,
+            end: None,
+            node_shutdown: Duration::ZERO,
+        };
         let ends = || Fact::Verdict(Occasion::Deadline, Box::new(verdict.clone()));
         assert!(!context(&[seen(STOP), begins()]).begun);
         assert!(context(&[seen(STOP), begins(), ends()]).begun);

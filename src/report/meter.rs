@@ -262,7 +262,14 @@ mod tests {
     #[test]
     fn a_drain_whose_notice_moves_away_after_its_table_is_under_way_no_more() {
         let rows = Vec::new();
-        let verdict = Verdict { rows, listed: true, unread: 0, took: Duration::ZERO, end: None };
+        let verdict = Verdict {
+            rows,
+            listed: true,
+            unread: 0,
+            took: Duration::ZERO,
+            end: None,
+            node_shutdown: Duration::ZERO,
+        };
         let emptied = Fact::Verdict(Occasion::Empty, Box::new(verdict));
         let ahead = Duration::from_hours(2);
         let basis = Basis::NoDeadline;

@@ -17,6 +17,8 @@ pub struct Rehearsal<'a> {
     pub deadline: Duration,
     /// How long before that the last pod should have ended.
     pub margin: Duration,
+    /// How long after the instance's end has begun the kubelet lets pods end.
+    pub node_shutdown: Duration,
     /// What would become of each pod, the worst last.
     pub pods: &'a [Forecast],
     /// How many pods could not be read.
@@ -41,6 +43,7 @@ impl Rehearsal<'_> {
             .text("node", self.node)
             .json("deadline_seconds", &seconds(self.deadline))
             .json("safety_margin_seconds", &seconds(self.margin))
+            .json("node_shutdown_grace_seconds", &seconds(self.node_shutdown))
             .json("lost", &self.lost().to_string())
             .json("unclear", &self.unclear().to_string())
             .json("pods", &list(&pods))
@@ -91,8 +94,11 @@ impl fmt::Display for Rehearsal<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "If {} got its notice now, {:?} before its end, with a safety margin of {:?}:\n",
-            self.node, self.deadline, self.margin
+            "If {} got its notice now, {:?} before its end, with a safety margin of {:?}{}:\n",
+            self.node,
+            self.deadline,
+            self.margin,
+            AndShutdown(self.node_shutdown)
         )?;
         let head = ["POD", "TURN", "GRACE", "BUDGET", "FATE", "NOTE"].map(str::to_owned);
         let mut rows = vec![head];
@@ -114,6 +120,18 @@ impl fmt::Display for Rehearsal<'_> {
             writeln!(f, "{}", line.trim_end())?;
         }
         self.sum(f)
+    }
+}
+
+/// The time of a graceful node shutdown, if there is any.
+struct AndShutdown(Duration);
+
+impl fmt::Display for AndShutdown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Duration::ZERO => Ok(()),
+            time => write!(f, ", and a graceful node shutdown of {time:?} after it"),
+        }
     }
 }
 

@@ -84,8 +84,14 @@ mod tests {
             let budget = Budget { namespace: "shop".to_owned(), name: budget.to_owned() };
             Outcome::StillThere(Reason::Blocked(Arc::new(budget)))
         };
-        let mut verdict =
-            Verdict { rows: Vec::new(), listed: false, unread: 0, took: Duration::ZERO, end: None };
+        let mut verdict = Verdict {
+            rows: Vec::new(),
+            listed: false,
+            unread: 0,
+            took: Duration::ZERO,
+            end: None,
+            node_shutdown: Duration::ZERO,
+        };
         let left = Duration::from_secs(98);
         let words = |verdict: &Verdict| DrainStatus::of(verdict).in_words(left);
         assert_eq!(words(&verdict), "the pods of the node are being read; 98 s left");

@@ -251,6 +251,14 @@ impl fmt::Display for Headline<'_> {
             }
             Occasion::Empty => "the drain is done: nothing is left that was to go",
             Occasion::Rehearsed => "dry run: what would become of every pod; nothing was done",
+            Occasion::Deadline if !self.1.node_shutdown.is_zero() && !self.1.is_clean() => {
+                let left = self.1.node_shutdown.as_secs();
+                return write!(
+                    f,
+                    "the deadline is reached; the kubelet's graceful node shutdown may let pods end for {left} s \
+                     more: what became of every pod"
+                );
+            }
             Occasion::Deadline => "the deadline is reached: what became of every pod",
             Occasion::TimedOut => {
                 "the time for this drain is over, and the instance stays: what became of every pod"

@@ -19,7 +19,13 @@ pub(super) fn compare(lookup: &mut Lookup<'_>, values: &Values, lead_times: Opti
         lookup.contradiction(contradiction);
     }
     let hook = unknown_hook(lookup, values);
-    let others = [hook, long_interval(values), unwritten_events(values), ended_by_taint(values)];
+    let others = [
+        hook,
+        node_shutdown(values),
+        long_interval(values),
+        unwritten_events(values),
+        ended_by_taint(values),
+    ];
     for remark in others.into_iter().flatten() {
         lookup.remark(remark);
     }
@@ -119,6 +125,17 @@ fn unknown_hook(lookup: &Lookup<'_>, values: &Values) -> Option<String> {
              life-cycle hook, less a margin: EKS sets 1800 s for its managed node groups, the usual \
              recipe is 300 s, and 3600 s are the default of the Auto Scaling API.",
             written(window)
+        )
+    })
+}
+
+fn node_shutdown(values: &Values) -> Option<String> {
+    let time = values.node_shutdown_grace_period?;
+    (!time.is_zero()).then(|| {
+        format!(
+            "NODE_SHUTDOWN_GRACE_PERIOD: pods may end up to {} after the deadline. That holds only where the \
+             kubelet shuts the node down gracefully for as long, and EC2 promises no time after its notice.",
+            written(time)
         )
     })
 }

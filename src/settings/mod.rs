@@ -129,6 +129,9 @@ pub struct Settings {
     pub budget_override: BudgetOverride,
     /// How long before the deadline the last pod must have ended; shorter than [`Source::window`].
     pub safety_margin: Duration,
+    /// How long after the deadline the kubelet lets pods end, while it shuts the node down gracefully; at most 10
+    /// minutes.
+    pub node_shutdown_grace: Duration,
     /// The time from SIGTERM to SIGKILL, until that of this process's own pod is known; at least 1 s.
     pub shutdown_grace: Duration,
     /// Log, Events, webhooks, metrics and probes.

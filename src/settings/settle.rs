@@ -105,6 +105,7 @@ pub(super) fn parse(lookup: &mut Lookup<'_>) -> Option<Settings> {
         longest_grace: longest_grace?,
         budget_override: v.budget_override?,
         safety_margin: v.safety_margin?,
+        node_shutdown_grace: v.node_shutdown_grace_period?,
         shutdown_grace: v.shutdown_grace_period?,
         reporting: reporting?,
         by_hand: by_hand?,

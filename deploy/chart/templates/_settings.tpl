@@ -29,6 +29,7 @@ drainUnmanaged: DRAIN_UNMANAGED
 podTerminationGracePeriod: POD_TERMINATION_GRACE_PERIOD
 budgetOverride: BUDGET_OVERRIDE
 safetyMargin: SAFETY_MARGIN
+nodeShutdownGracePeriod: NODE_SHUTDOWN_GRACE_PERIOD
 shutdownGracePeriod: SHUTDOWN_GRACE_PERIOD
 kubernetesServiceHost: KUBERNETES_SERVICE_HOST
 kubernetesServicePort: KUBERNETES_SERVICE_PORT

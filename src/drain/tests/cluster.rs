@@ -167,6 +167,7 @@ impl Cluster {
             options: DrainOptions {
                 limit: Limit::Deadline(at(secs(120))),
                 margin: MARGIN,
+                node_shutdown: Duration::ZERO,
                 rules: Rules {
                     own,
                     ignore_daemon_sets: true,

@@ -270,7 +270,7 @@ fn who_comes_back_is_not_hunted(story: &Story) -> Finding {
         }
         let then = story.limit(known.seen);
         let is_late = story.own_time(known, known.seen) <= known.seen;
-        let left = known.seen.until(then.end_of_grace);
+        let left = known.seen.until(then.last_own_time);
         let rest = RESTS.get(known.round as usize - 2).map(|rest| known.seen + secs(*rest));
         let due = |at: Moment| match rest {
             _ if is_late => (known.round <= 5 && left >= secs(20)).then(|| known.seen + left / 2),

@@ -170,6 +170,7 @@ pub(super) fn calm_clusters() -> impl Strategy<Value = Cluster> {
         option::weighted(0.2, 1..100_u32),
         overrides(),
         any::<[bool; 3]>(),
+        option::weighted(0.3, span(300_000)),
     );
     let around =
         (option::weighted(0.9, span(2_000)), 1..250_u64, select(vec![1, 2, 5, 32]), any::<u64>());
@@ -194,6 +195,7 @@ pub(super) fn calm_clusters() -> impl Strategy<Value = Cluster> {
             cluster.options.budget_override = options.2;
             let rules = &mut cluster.options.rules;
             [rules.ignore_daemon_sets, rules.delete_local_data, rules.drain_unmanaged] = options.3;
+            cluster.options.node_shutdown = options.4.unwrap_or_default();
             cluster.options.seed = seed;
             cluster.seed = seed;
             cluster.cordoned = cordoned;

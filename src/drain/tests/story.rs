@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::drain::BudgetOverride;
 use crate::drain::ask::{Answer, Ask};
 use crate::drain::limit;
 use crate::drain::pod::{Controller, Tier};
 use crate::drain::tests::cluster::{Cluster, Life, MARGIN, ms, secs};
 use crate::drain::tests::trace::{Did, Run};
+use crate::drain::{BudgetOverride, DrainOptions};
 use crate::moment::Moment;
 
 /// A run, worked out.
@@ -40,8 +40,10 @@ pub(super) struct Story<'a> {
 pub(super) struct Limit {
     pub(super) since: Moment,
     pub(super) end: Moment,
-    /// D − m; at once: when that was known. `NEVER` with a timeout.
+    /// D − m, and the time of a graceful node shutdown; at once: when that was known. `NEVER` with a timeout.
     pub(super) end_of_grace: Moment,
+    /// D − m, also where a graceful node shutdown lets pods end after D.
+    pub(super) last_own_time: Moment,
     pub(super) budget_override: BudgetOverride,
 }
 
@@ -49,13 +51,18 @@ pub(super) struct Limit {
 pub(super) const NEVER: Moment = Moment::at(Duration::MAX);
 
 impl Limit {
-    fn of(since: Moment, limit: limit::Limit, budget_override: BudgetOverride) -> Self {
-        let end_of_grace = match limit {
+    fn of(since: Moment, limit: limit::Limit, options: &DrainOptions) -> Self {
+        let last_own_time = match limit {
             limit::Limit::AtOnce { since, .. } => since,
             limit::Limit::Deadline(at) => at - MARGIN,
             limit::Limit::Timeout(_) => NEVER,
         };
-        Self { since, end: limit.end(), end_of_grace, budget_override }
+        let end_of_grace = match limit {
+            limit::Limit::Deadline(_) => last_own_time + options.node_shutdown,
+            _ => last_own_time,
+        };
+        let budget_override = options.budget_override;
+        Self { since, end: limit.end(), end_of_grace, last_own_time, budget_override }
     }
 
     pub(super) fn is_timeout(&self) -> bool {
@@ -76,9 +83,9 @@ impl Limit {
         }
     }
 
-    /// D − m − g.
+    /// D − m − g, later by a graceful node shutdown, but never after D − m.
     fn own_time(&self, grace: Duration) -> Moment {
-        if self.is_timeout() { NEVER } else { self.end_of_grace - grace }
+        if self.is_timeout() { NEVER } else { (self.end_of_grace - grace).min(self.last_own_time) }
     }
 }
 
@@ -122,11 +129,7 @@ impl<'a> Story<'a> {
             pods: BTreeMap::new(),
             listed: None,
             released: Moment::at(secs(1)),
-            limits: vec![Limit::of(
-                Moment::START,
-                cluster.options.limit,
-                cluster.options.budget_override,
-            )],
+            limits: vec![Limit::of(Moment::START, cluster.options.limit, &cluster.options)],
             called_off: None,
             balanced: None,
             stop: None,
@@ -186,15 +189,15 @@ impl<'a> Story<'a> {
             Did::PulledIn(deadline) => {
                 let before = self.limit(when);
                 let end = before.end.min(*deadline);
-                let end_of_grace = if before.is_timeout() {
-                    NEVER
-                } else {
-                    before.end_of_grace - before.end.since(end)
+                let earlier = |moment: Moment| {
+                    if before.is_timeout() { NEVER } else { moment - before.end.since(end) }
                 };
-                self.limits.push(Limit { since: when, end, end_of_grace, ..before });
+                let end_of_grace = earlier(before.end_of_grace);
+                let last_own_time = earlier(before.last_own_time);
+                self.limits.push(Limit { since: when, end, end_of_grace, last_own_time, ..before });
             }
             Did::TakenOver(limit, _) => {
-                let next = Limit::of(when, *limit, self.cluster.options.budget_override);
+                let next = Limit::of(when, *limit, &self.cluster.options);
                 self.limits.push(next.after(self.limit(when)));
             }
             Did::CalledOff => self.called_off = Some(when),

@@ -56,6 +56,7 @@ fn config() -> Config {
         },
         longest_grace: None,
         budget_override: BudgetOverride::AtDeadline,
+        node_shutdown: Duration::ZERO,
         margin: Duration::from_secs(2),
         shutdown_grace: Duration::from_secs(30),
         dry: false,

@@ -1,6 +1,7 @@
 //! Tests of the handler in virtual time: scenarios by name, and laws that random worlds must keep.
 
 mod drains;
+mod exhaustive;
 mod expected_notices;
 mod laws;
 mod metadata;

@@ -37,8 +37,7 @@ pub(super) fn run(script: &Script) -> Run {
         }
     }
     assert!(model.terminated, "the process ended by itself at {:?}", model.now);
-    let pods_left = model.pods.list().iter().map(|pod| pod.reference.name.clone()).collect();
-    Run::new(model.timeline, model.now, model.node, pods_left)
+    Run::new(model.timeline, model.now, model.node, model.pods)
 }
 
 /// Runs one process. A process that is killed between two steps leaves the loop by unwinding.
@@ -113,6 +112,8 @@ struct Model<'a> {
     /// The process has ended before its time, so that its next step is another's.
     killed: Option<End>,
     orders: u32,
+    /// Those that have reached the API server.
+    requests: u32,
     /// Since time last went on.
     steps: std::cell::Cell<u32>,
     random: fastrand::Rng,
@@ -127,13 +128,14 @@ impl<'a> Model<'a> {
             queue: BTreeMap::new(),
             queued: 0,
             node: Object::new(script),
-            pods: Pods::new(&script.pods),
+            pods: Pods::new(&script.pods, script.budgets_free),
             generation: 0,
             under_way: 0,
             watching: None,
             terminated: false,
             killed: None,
             orders: 0,
+            requests: 0,
             steps: std::cell::Cell::new(0),
             random: fastrand::Rng::with_seed(script.seed),
             timeline: Vec::new(),
@@ -391,6 +393,7 @@ impl Model<'_> {
     }
 
     fn serve(&mut self, sent: &Sent) {
+        self.requests += 1;
         let trouble = self.trouble(With::of(&sent.request));
         let silence = "no answer in time";
         let (when, news) = match trouble {
@@ -421,6 +424,11 @@ impl Model<'_> {
     }
 
     fn trouble(&self, with: With) -> Option<What> {
+        if let Some((number, what)) = self.script.request_meets
+            && number == self.requests
+        {
+            return Some(what);
+        }
         let since_start = self.now.since(Moment::START);
         let trouble = self.script.troubles.iter().find(|trouble| {
             trouble.when.contains(&since_start)
@@ -490,6 +498,7 @@ impl Model<'_> {
 
     fn watch_opens(&mut self) -> News {
         assert_eq!(self.watching, None, "two watches at {:?}", self.now);
+        self.requests += 1;
         if self.trouble(With::Pods).is_some() {
             self.plan(self.now + WATCH_AGAIN, Event::WatchOpens(self.generation));
             return News::Pods(PodNews::Lost { why: "connection refused".to_owned() });

@@ -1,7 +1,8 @@
 //! The pods at the API server, as far as the handler's tests need them: an eviction is accepted
-//! unless a budget covers the pod, and then never.
+//! unless a budget covers the pod, and then from one moment on, if at all.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::drain::ask::{Answer, Ask, Budget, Job, PodRef};
 use crate::drain::pod::{Pod, Terminating};
@@ -13,6 +14,7 @@ use crate::moment::Moment;
 pub(super) struct Pods {
     lives: Vec<Life>,
     objects: Vec<Object>,
+    budgets_free: Option<Moment>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -23,9 +25,30 @@ struct Object {
     ends: Option<Moment>,
 }
 
+/// What became of a pod.
+#[derive(Clone, Debug)]
+pub(super) struct Fate {
+    pub(super) life: Life,
+    /// The least grace that it was given, if it was told to end.
+    pub(super) grace: Option<u32>,
+    /// When it had ended.
+    pub(super) ended: Option<Moment>,
+}
+
 impl Pods {
-    pub(super) fn new(lives: &[Life]) -> Self {
-        Self { lives: lives.to_vec(), objects: vec![Object::default(); lives.len()] }
+    pub(super) fn new(lives: &[Life], budgets_free: Option<Duration>) -> Self {
+        let objects = vec![Object::default(); lives.len()];
+        Self { lives: lives.to_vec(), objects, budgets_free: budgets_free.map(Moment::at) }
+    }
+
+    /// What has become of each until now.
+    pub(super) fn fates(&self) -> Vec<Fate> {
+        let fate = |(life, object): (&Life, &Object)| Fate {
+            life: life.clone(),
+            grace: object.terminating.map(|it| it.grace),
+            ended: object.ends.filter(|_| !object.there),
+        };
+        self.lives.iter().zip(&self.objects).map(fate).collect()
     }
 
     /// Those that are there.
@@ -45,7 +68,9 @@ impl Pods {
         };
         match job.ask {
             Ask::Evict { dry, .. } => {
-                if self.lives[index].budget.is_some() && self.objects[index].ends.is_none() {
+                let is_free = self.budgets_free.is_some_and(|free| free <= now);
+                let is_covered = self.lives[index].budget.is_some() && !is_free;
+                if is_covered && self.objects[index].ends.is_none() {
                     let namespace = job.pod.namespace.clone();
                     return Answer::Blocked(Budget { namespace, name: "pdb".to_owned() });
                 }

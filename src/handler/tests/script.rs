@@ -33,6 +33,10 @@ pub(super) struct Script {
     /// What others do to the Node.
     pub(super) edits: Vec<(Duration, Edit)>,
     pub(super) troubles: Vec<Trouble>,
+    /// What the request of this number meets, counted from 1, together with those that open the watch.
+    pub(super) request_meets: Option<(u32, What)>,
+    /// From when the budgets let pods go.
+    pub(super) budgets_free: Option<Duration>,
     /// Milliseconds to the API server, and as many again back.
     pub(super) latency: RangeInclusive<u64>,
     /// A wait for a moment may end so many milliseconds after it.
@@ -199,6 +203,7 @@ pub(super) fn a_node() -> Script {
             longest_grace: None,
             budget_override: BudgetOverride::AtDeadline,
             margin: MARGIN,
+            node_shutdown: Duration::ZERO,
             shutdown_grace: secs(150),
             dry: false,
             seed: 1,
@@ -209,6 +214,8 @@ pub(super) fn a_node() -> Script {
         annotation: None,
         edits: Vec::new(),
         troubles: Vec::new(),
+        request_meets: None,
+        budgets_free: None,
         latency: 50..=50,
         oversleep: 0,
         free: 32,

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::handler::tests::node::Object;
+use crate::handler::tests::pods::Pods;
 use crate::handler::world::{News, Order};
 use crate::moment::Moment;
 use crate::report::fact::Fact;
@@ -13,6 +14,8 @@ pub(super) struct Run {
     pub(super) timeline: Vec<(Moment, Entry)>,
     pub(super) ended: Moment,
     pub(super) node: Object,
+    /// As they are in the end.
+    pub(super) pods: Pods,
     pods_left: Vec<String>,
     /// The transcript begins here.
     pub(super) shown_since: Moment,
@@ -41,9 +44,10 @@ impl Run {
         timeline: Vec<(Moment, Entry)>,
         ended: Moment,
         node: Object,
-        pods_left: Vec<String>,
+        pods: Pods,
     ) -> Self {
-        Self { timeline, ended, node, pods_left, shown_since: Moment::START }
+        let pods_left = pods.list().iter().map(|pod| pod.reference.name.clone()).collect();
+        Self { timeline, ended, node, pods, pods_left, shown_since: Moment::START }
     }
 
     /// How many pods are still there.

@@ -199,7 +199,14 @@ mod tests {
     fn verdict(outcome: Outcome) -> Fact {
         let row = Row { pod: pod("web-1"), outcome, gone_after: None };
         let took = Duration::from_secs(7);
-        let verdict = Verdict { rows: vec![row], listed: true, unread: 0, took, end: None };
+        let verdict = Verdict {
+            rows: vec![row],
+            listed: true,
+            unread: 0,
+            took,
+            end: None,
+            node_shutdown: Duration::ZERO,
+        };
         Fact::Verdict(Occasion::Deadline, Box::new(verdict))
     }
 
@@ -238,7 +245,14 @@ mod tests {
     #[test]
     fn a_drain_that_found_no_node_is_an_error() {
         let (rows, took) = (Vec::new(), Duration::from_secs(7));
-        let verdict = Verdict { rows, listed: true, unread: 0, took, end: None };
+        let verdict = Verdict {
+            rows,
+            listed: true,
+            unread: 0,
+            took,
+            end: None,
+            node_shutdown: Duration::ZERO,
+        };
         for occasion in [Occasion::NoNode, Occasion::NodeUnknown] {
             let event = event(&Fact::Verdict(occasion, Box::new(verdict.clone()))).unwrap();
             assert_eq!((event.reason, event.is_warning), ("CordonAndDrainError", true));

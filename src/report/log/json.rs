@@ -271,7 +271,14 @@ mod tests {
             row("a", Outcome::EndedByOthers),
         ];
         let took = Duration::from_secs(3);
-        let verdict = Verdict { rows, listed: true, unread: 0, took, end: None };
+        let verdict = Verdict {
+            rows,
+            listed: true,
+            unread: 0,
+            took,
+            end: None,
+            node_shutdown: Duration::ZERO,
+        };
         let lines = written(&[notice(), Fact::Verdict(Occasion::Deadline, Box::new(verdict))]);
         assert_eq!(lines.len(), 4);
         assert_eq!(
@@ -296,7 +303,14 @@ mod tests {
     #[test]
     fn nobody_says_that_nothing_is_left_where_a_pod_could_not_be_read() {
         let took = Duration::from_secs(3);
-        let verdict = Verdict { rows: vec![], listed: true, unread: 1, took, end: None };
+        let verdict = Verdict {
+            rows: vec![],
+            listed: true,
+            unread: 1,
+            took,
+            end: None,
+            node_shutdown: Duration::ZERO,
+        };
         let lines = written(&[Fact::Verdict(Occasion::Empty, Box::new(verdict))]);
         let message = lines[0]["message"].as_str().unwrap();
         assert!(!message.contains("nothing is left"), "{message}");

@@ -276,8 +276,14 @@ mod tests {
         arrival.recv().unwrap();
         allow.send(()).unwrap();
         arrival.recv().unwrap();
-        let verdict =
-            Verdict { rows: vec![], listed: true, unread: 0, took: Duration::ZERO, end: None };
+        let verdict = Verdict {
+            rows: vec![],
+            listed: true,
+            unread: 0,
+            took: Duration::ZERO,
+            end: None,
+            node_shutdown: Duration::ZERO,
+        };
         tell(&log, fact("after the gap"));
         for n in 0..CAPACITY {
             tell(&log, fact(&format!("queued again {n}")));

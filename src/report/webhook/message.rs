@@ -282,7 +282,14 @@ mod tests {
     #[test]
     fn a_drain_that_could_not_begin_is_told_of_with_its_end() {
         let took = Duration::from_secs(1);
-        let verdict = Verdict { rows: vec![], listed: false, unread: 0, took, end: None };
+        let verdict = Verdict {
+            rows: vec![],
+            listed: false,
+            unread: 0,
+            took,
+            end: None,
+            node_shutdown: Duration::ZERO,
+        };
         let ends = Fact::Verdict(Occasion::Deadline, Box::new(verdict));
         let told = milestones_of(&[seen(STOP), ends.clone(), ends.clone()]);
         let of = |milestone| (milestone, STOP);
@@ -297,7 +304,14 @@ mod tests {
     }
 
     fn verdict(rows: Vec<Row>) -> Verdict {
-        Verdict { rows, listed: true, unread: 0, took: Duration::from_millis(33_900), end: None }
+        Verdict {
+            rows,
+            listed: true,
+            unread: 0,
+            took: Duration::from_millis(33_900),
+            end: None,
+            node_shutdown: Duration::ZERO,
+        }
     }
 
     fn ends(occasion: Occasion, verdict: &Verdict) -> Message {

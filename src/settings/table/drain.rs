@@ -19,6 +19,7 @@ const ONE_SECOND: Duration = Duration::from_secs(1);
 const ONE_HOUR: Duration = Duration::from_hours(1);
 const ONE_WEEK: Duration = Duration::from_hours(7 * 24);
 const UP_TO_AN_HOUR: RangeInclusive<Duration> = Duration::ZERO..=ONE_HOUR;
+const UP_TO_TEN_MINUTES: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_mins(10);
 const A_SECOND_TO_AN_HOUR: RangeInclusive<Duration> = ONE_SECOND..=ONE_HOUR;
 const A_SECOND_TO_A_WEEK: RangeInclusive<Duration> = ONE_SECOND..=ONE_WEEK;
 const A_MINUTE_TO_A_WEEK: RangeInclusive<Duration> = Duration::from_mins(1)..=ONE_WEEK;
@@ -271,6 +272,16 @@ pub(super) const DRAIN: Group = Group {
             .default("2s")
             .help("how long before the deadline the last pod is to have ended")
             .read(|v, t| store(&mut v.safety_margin, within(UP_TO_AN_HOUR, duration(t)))),
+        DECIDES
+            .named("node-shutdown-grace-period", "NODE_SHUTDOWN_GRACE_PERIOD")
+            .takes("DURATION", "a duration with its unit from 0s to 10m, such as 120s")
+            .default("0s")
+            .help(
+                "how long pods may go on ending after the deadline, while the kubelet shuts the node down gracefully",
+            )
+            .read(|v, text| {
+                store(&mut v.node_shutdown_grace_period, within(UP_TO_TEN_MINUTES, duration(text)))
+            }),
         DECIDES
             .named("shutdown-grace-period", "SHUTDOWN_GRACE_PERIOD")
             .takes("DURATION", "a duration with its unit from 1s to 168h, such as 150s")

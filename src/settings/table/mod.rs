@@ -90,6 +90,7 @@ pub(super) struct Values {
     pub(super) pod_termination_grace_period: Option<GraceLimit>,
     pub(super) budget_override: Option<BudgetOverride>,
     pub(super) safety_margin: Option<Duration>,
+    pub(super) node_shutdown_grace_period: Option<Duration>,
     pub(super) shutdown_grace_period: Option<Duration>,
     // The API server.
     pub(super) kubernetes_service_host: Option<String>,

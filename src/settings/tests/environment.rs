@@ -14,7 +14,10 @@ fn sample(row: &Row) -> &'static str {
         "REBALANCE_PATIENCE" => "20m",
         "ASG_LIFECYCLE_WINDOW" | "REBALANCE_MARK_DURATION" => "40m",
         "TAINT_EFFECT" => "NoExecute",
-        "LOAD_BALANCER_HOLD" | "SAFETY_MARGIN" | "SHUTDOWN_GRACE_PERIOD" => "5s",
+        "LOAD_BALANCER_HOLD"
+        | "NODE_SHUTDOWN_GRACE_PERIOD"
+        | "SAFETY_MARGIN"
+        | "SHUTDOWN_GRACE_PERIOD" => "5s",
         "REBALANCE_MARK" => "soft-taint",
         "POD_TERMINATION_GRACE_PERIOD" => "30",
         "BUDGET_OVERRIDE" => "never",

@@ -125,6 +125,7 @@ fn a_pod_of_the_manifest_needs_no_more_than_its_node() {
             longest_grace: None,
             budget_override: BudgetOverride::AtDeadline,
             safety_margin: Duration::from_secs(2),
+            node_shutdown_grace: Duration::ZERO,
             shutdown_grace: Duration::from_secs(150),
             reporting: Reporting {
                 json: false,

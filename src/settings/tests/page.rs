@@ -217,6 +217,15 @@ Who goes is as with `kubectl drain`. A pod that cannot be evicted, because of it
 for any other reason, is retried until the last moment at which it still gets its whole grace period before the deadline, less `SAFETY_MARGIN`;
 `BUDGET_OVERRIDE` says what happens then.
 
+`NODE_SHUTDOWN_GRACE_PERIOD` is for nodes on which the kubelet does a [graceful node
+shutdown](https://kubernetes.io/docs/concepts/cluster-administration/node-shutdown/): when the instance shuts down, at
+the time that the notice states, the kubelet delays that and lets running pods end. Grace periods are then cut, and
+budgets overridden, against the deadline plus this time. Requests end at the deadline all the same. Set it to the
+kubelet's `shutdownGracePeriod` less its `shutdownGracePeriodCriticalPods`, at most. The images of EKS for Kubernetes
+1.34 and later (Amazon Linux 2023) and of Bottlerocket have 150 s and 30 s, so it is `120s` there. EC2 promises no time
+after a notice's: try it with an interruption of your own before you rely on it. On nodes without graceful node
+shutdown leave it at `0s`, or pods lose grace that they could have had.
+
 ",
     ),
     (

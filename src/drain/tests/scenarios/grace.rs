@@ -16,6 +16,25 @@ fn a_grace_longer_than_the_time_left_is_cut() {
 }
 
 #[test]
+fn a_graceful_node_shutdown_gives_more_grace_and_budgets_more_time() {
+    let pods = [pod("a").grace(300).slow(), pod("b").covered().slow()];
+    let cluster = Cluster::with(pods).budget("web", 0, None);
+    let run = run(&cluster.but(|it| it.options.node_shutdown = secs(120)));
+    let b = ["117.1 b evict 30", "118.0 b delete 30"];
+    are(
+        &[&run.requests()[..1], &run.requests()[run.requests().len() - 2..]].concat(),
+        &[&["0.0 a evict 238"][..], &b].concat(),
+    );
+    are(
+        &run.outcomes(),
+        &[
+            "a still there, evicted, has not ended",
+            "b still there, deleted against disruption budget shop/web, has not ended",
+        ],
+    );
+}
+
+#[test]
 fn a_late_pod_gets_what_is_left_and_never_less_than_a_second() {
     let run = run(&Cluster::with([pod("a").late(100), pod("b").late(119)]));
     are(&run.requests(), &["100.0 a evict 18", "119.0 b evict 1"]);

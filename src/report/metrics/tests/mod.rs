@@ -87,7 +87,14 @@ fn verdict(outcomes: impl IntoIterator<Item = Outcome>, end: Option<End>) -> Ver
         gone_after: None,
     };
     let rows = outcomes.into_iter().enumerate().map(row).collect();
-    Verdict { rows, listed: true, unread: 0, took: Duration::from_secs(42), end }
+    Verdict {
+        rows,
+        listed: true,
+        unread: 0,
+        took: Duration::from_secs(42),
+        end,
+        node_shutdown: Duration::ZERO,
+    }
 }
 
 /// As much as can happen has happened.
