@@ -12,6 +12,7 @@ pub mod handler;
 pub mod law;
 pub mod manifest;
 pub mod metadata;
+pub mod node;
 pub mod observers;
 pub mod options;
 pub mod page;

@@ -11,6 +11,8 @@ use super::{SOON, Scene, label};
 use crate::cluster::GLANCE;
 use crate::cluster::audit::{self, Exchange};
 use crate::lock;
+use crate::manifest::NAME;
+use crate::node::PodLog;
 use crate::witness::Sighting;
 
 impl Scene {
@@ -78,6 +80,9 @@ impl Scene {
     /// # Errors
     /// One cannot be read.
     pub fn logs(&self) -> Result<Vec<String>> {
+        if let Some(machine) = &self.machine {
+            return machine.logs.all(NAME)?.iter().map(PodLog::read).collect();
+        }
         let paths = (1..=self.handlers).map(|n| self.folder.join(format!("handler-{n}.log")));
         paths.map(|path| fs::read_to_string(path).context("reading the handler's log")).collect()
     }

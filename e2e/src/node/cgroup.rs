@@ -1,0 +1,202 @@
+//! The control group below which all pods of a real node run, in version 1 or 2.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+/// One group, with a folder in each hierarchy.
+#[derive(Debug)]
+pub struct Group {
+    name: String,
+    folders: Vec<PathBuf>,
+}
+
+/// What is charged to a group, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// Now.
+    pub now: u64,
+    /// The most that it ever was.
+    pub peak: u64,
+    /// Of that of now, what the kernel can take back: pages of files.
+    pub files: u64,
+    /// The most that it may be.
+    pub limit: u64,
+}
+
+/// Where groups are made: `/sys/fs/cgroup`, or a folder of it for each controller.
+#[must_use]
+pub fn hierarchies() -> Vec<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let of_type = |wanted: &'static str| {
+        mounts.lines().filter_map(move |line| {
+            let mut words = line.split(' ');
+            let (folder, kind) = (words.nth(1)?, words.next()?);
+            let writable = words.next()?.split(',').any(|option| option == "rw");
+            (kind == wanted && writable).then(|| PathBuf::from(folder))
+        })
+    };
+    let first: Vec<_> = of_type("cgroup").collect();
+    let is_there = |name: &str| first.iter().any(|folder| folder.ends_with(name));
+    if is_there("memory") && is_there("pids") {
+        return first;
+    }
+    of_type("cgroup2").filter(|folder| folder == Path::new("/sys/fs/cgroup")).collect()
+}
+
+impl Group {
+    /// Makes a group of that name, with room for others in it.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn create(name: &str) -> Result<Self> {
+        let group = Self::named(name);
+        for (hierarchy, folder) in hierarchies().iter().zip(&group.folders) {
+            fs::create_dir_all(folder)
+                .with_context(|| format!("making the control group {}", folder.display()))?;
+            // Without these nothing may run in it. Version 2 has what its parent has.
+            for file in ["cpuset.cpus", "cpuset.mems"] {
+                if hierarchy.join(file).exists() {
+                    fs::write(folder.join(file), fs::read(hierarchy.join(file))?)?;
+                }
+            }
+        }
+        Ok(group)
+    }
+
+    pub(super) fn named(name: &str) -> Self {
+        let folders = hierarchies().iter().map(|hierarchy| hierarchy.join(name)).collect();
+        Self { name: name.to_owned(), folders }
+    }
+
+    /// As the kubelet calls it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What the pod of that UID is charged.
+    ///
+    /// # Errors
+    /// It has no group.
+    pub fn of_pod(&self, uid: &str) -> Result<Memory> {
+        let wanted = format!("pod{uid}");
+        let memory = self.memory_folder()?;
+        let all = below(&memory)?;
+        let pod = all.iter().find(|folder| folder.ends_with(&wanted));
+        let pod = pod.with_context(|| format!("no control group of the pod {uid}"))?;
+        Memory::read(pod)
+    }
+
+    fn memory_folder(&self) -> Result<PathBuf> {
+        let version1 = self.folders.iter().find(|folder| folder.ends_with(Path::new("memory").join(&self.name)));
+        version1.or(self.folders.first()).cloned().context("no control group for memory")
+    }
+
+    /// The processes in it and below.
+    ///
+    /// # Errors
+    /// The kernel does not say.
+    pub fn processes(&self) -> Result<Vec<i32>> {
+        let mut processes = Vec::new();
+        for folder in &self.folders {
+            for folder in below(folder)? {
+                let list = gone_is_empty(fs::read_to_string(folder.join("cgroup.procs")))?;
+                processes.extend(list.lines().filter_map(|line| line.parse::<i32>().ok()));
+            }
+        }
+        processes.sort_unstable();
+        processes.dedup();
+        Ok(processes)
+    }
+
+    /// Takes it away, with all below it.
+    ///
+    /// # Errors
+    /// Something still runs in it.
+    pub fn remove(&self) -> Result<()> {
+        for folder in &self.folders {
+            // What is deepest first.
+            for folder in below(folder)?.iter().rev() {
+                remove(folder)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Memory {
+    fn read(folder: &Path) -> Result<Self> {
+        let number = |names: [&str; 2]| {
+            let text = names.iter().find_map(|name| fs::read_to_string(folder.join(name)).ok());
+            let text = text.with_context(|| format!("no {names:?} in {}", folder.display()))?;
+            // `max` is as much as there is.
+            Ok::<u64, anyhow::Error>(text.trim().parse().unwrap_or(u64::MAX))
+        };
+        let stat = fs::read_to_string(folder.join("memory.stat"))?;
+        let part = |names: [&str; 2]| {
+            let find = |name: &str| {
+                stat.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+            };
+            names.iter().find_map(|name| find(name)).unwrap_or(0)
+        };
+        Ok(Self {
+            now: number(["memory.usage_in_bytes", "memory.current"])?,
+            peak: number(["memory.max_usage_in_bytes", "memory.peak"])?,
+            limit: number(["memory.limit_in_bytes", "memory.max"])?,
+            files: part(["total_cache", "file"]),
+        })
+    }
+}
+
+/// The folder and all below it, a parent before its children.
+fn below(folder: &Path) -> Result<Vec<PathBuf>> {
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let mut all = vec![folder.to_owned()];
+    let mut next = 0;
+    while let Some(folder) = all.get(next).cloned() {
+        next += 1;
+        match fs::read_dir(&folder) {
+            Ok(entries) => {
+                for entry in entries.flatten() {
+                    if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                        all.push(entry.path());
+                    }
+                }
+            }
+            Err(error) => ensure!(error.kind() == ErrorKind::NotFound, "{}: {error}", folder.display()),
+        }
+    }
+    Ok(all)
+}
+
+/// Processes that have just ended keep it for a moment.
+fn remove(folder: &Path) -> Result<()> {
+    let start = Instant::now();
+    loop {
+        match fs::remove_dir(folder) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) if start.elapsed() > Duration::from_secs(5) => {
+                return Err(error).with_context(|| format!("removing {}", folder.display()));
+            }
+            Err(_) => sleep(Duration::from_millis(20)),
+        }
+    }
+}
+
+fn gone_is_empty(list: io::Result<String>) -> io::Result<String> {
+    match list {
+        // ENODEV: it was removed while it was read.
+        Err(error) if error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(19) => {
+            Ok(String::new())
+        }
+        list => list,
+    }
+}
