@@ -19,9 +19,9 @@ use kube::Client;
 use tokio::process::Command;
 use tokio::sync::{Mutex, MutexGuard};
 
-use kubeconfig::MASTERS;
 pub use api_server::{ApiServer, Startup};
 pub use binaries::{Binaries, Release};
+use kubeconfig::MASTERS;
 pub use link::Link;
 pub use pki::{Identity, Pki};
 pub use process::Process;

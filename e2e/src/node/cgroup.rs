@@ -28,24 +28,30 @@ pub struct Memory {
     pub limit: u64,
 }
 
+/// The mounted hierarchies of that version.
+fn mounted(version: &str) -> Vec<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let of_line = |line: &str| {
+        let mut words = line.split(' ');
+        let (folder, kind) = (words.nth(1)?, words.next()?);
+        let writable = words.next()?.split(',').any(|option| option == "rw");
+        (kind == version && writable).then(|| PathBuf::from(folder))
+    };
+    mounts.lines().filter_map(of_line).collect()
+}
+
 /// Where groups are made: `/sys/fs/cgroup`, or a folder of it for each controller.
 #[must_use]
 pub fn hierarchies() -> Vec<PathBuf> {
-    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let of_type = |wanted: &'static str| {
-        mounts.lines().filter_map(move |line| {
-            let mut words = line.split(' ');
-            let (folder, kind) = (words.nth(1)?, words.next()?);
-            let writable = words.next()?.split(',').any(|option| option == "rw");
-            (kind == wanted && writable).then(|| PathBuf::from(folder))
-        })
-    };
-    let first: Vec<_> = of_type("cgroup").collect();
+    let first = mounted("cgroup");
     let is_there = |name: &str| first.iter().any(|folder| folder.ends_with(name));
+    let mut second = mounted("cgroup2");
     if is_there("memory") && is_there("pids") {
-        return first;
+        // The kubelet makes one in version 2, too, if it is there.
+        return first.into_iter().chain(second).collect();
     }
-    of_type("cgroup2").filter(|folder| folder == Path::new("/sys/fs/cgroup")).collect()
+    second.retain(|folder| folder == Path::new("/sys/fs/cgroup"));
+    second
 }
 
 impl Group {
@@ -84,16 +90,42 @@ impl Group {
     /// # Errors
     /// It has no group.
     pub fn of_pod(&self, uid: &str) -> Result<Memory> {
+        Memory::read(&self.pod_folder(uid)?)
+    }
+
+    /// Makes what a pod is charged now the most that it ever was, where the kernel lets that be done
+    /// (version 1).
+    ///
+    /// # Errors
+    /// The pod has no group.
+    pub fn reset_peak(&self, uid: &str) -> Result<()> {
+        let peak = self.pod_folder(uid)?.join("memory.max_usage_in_bytes");
+        if peak.exists() {
+            fs::write(peak, "0")?;
+        }
+        Ok(())
+    }
+
+    /// The processes of a pod.
+    ///
+    /// # Errors
+    /// It has no group.
+    pub fn processes_of(&self, uid: &str) -> Result<Vec<i32>> {
+        processes_below(&self.pod_folder(uid)?)
+    }
+
+    fn pod_folder(&self, uid: &str) -> Result<PathBuf> {
         let wanted = format!("pod{uid}");
-        let memory = self.memory_folder()?;
-        let all = below(&memory)?;
-        let pod = all.iter().find(|folder| folder.ends_with(&wanted));
-        let pod = pod.with_context(|| format!("no control group of the pod {uid}"))?;
-        Memory::read(pod)
+        let all = below(&self.memory_folder()?)?;
+        let pod = all.into_iter().find(|folder| folder.ends_with(&wanted));
+        pod.with_context(|| format!("no control group of the pod {uid}"))
     }
 
     fn memory_folder(&self) -> Result<PathBuf> {
-        let version1 = self.folders.iter().find(|folder| folder.ends_with(Path::new("memory").join(&self.name)));
+        let version1 = self
+            .folders
+            .iter()
+            .find(|folder| folder.ends_with(Path::new("memory").join(&self.name)));
         version1.or(self.folders.first()).cloned().context("no control group for memory")
     }
 
@@ -104,10 +136,7 @@ impl Group {
     pub fn processes(&self) -> Result<Vec<i32>> {
         let mut processes = Vec::new();
         for folder in &self.folders {
-            for folder in below(folder)? {
-                let list = gone_is_empty(fs::read_to_string(folder.join("cgroup.procs")))?;
-                processes.extend(list.lines().filter_map(|line| line.parse::<i32>().ok()));
-            }
+            processes.extend(processes_below(folder)?);
         }
         processes.sort_unstable();
         processes.dedup();
@@ -140,7 +169,8 @@ impl Memory {
         let stat = fs::read_to_string(folder.join("memory.stat"))?;
         let part = |names: [&str; 2]| {
             let find = |name: &str| {
-                stat.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+                stat.lines()
+                    .find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
             };
             names.iter().find_map(|name| find(name)).unwrap_or(0)
         };
@@ -151,6 +181,15 @@ impl Memory {
             files: part(["total_cache", "file"]),
         })
     }
+}
+
+fn processes_below(folder: &Path) -> Result<Vec<i32>> {
+    let mut processes = Vec::new();
+    for folder in below(folder)? {
+        let list = gone_is_empty(fs::read_to_string(folder.join("cgroup.procs")))?;
+        processes.extend(list.lines().filter_map(|line| line.parse::<i32>().ok()));
+    }
+    Ok(processes)
 }
 
 /// The folder and all below it, a parent before its children.
@@ -170,7 +209,9 @@ fn below(folder: &Path) -> Result<Vec<PathBuf>> {
                     }
                 }
             }
-            Err(error) => ensure!(error.kind() == ErrorKind::NotFound, "{}: {error}", folder.display()),
+            Err(error) => {
+                ensure!(error.kind() == ErrorKind::NotFound, "{}: {error}", folder.display())
+            }
         }
     }
     Ok(all)

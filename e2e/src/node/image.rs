@@ -56,7 +56,9 @@ async fn handler(program: &Path, folder: &Path) -> Result<PathBuf> {
     fs::create_dir_all(&target)?;
     fs::copy(program, target.join("k8s-spot-handler"))?;
     fs::create_dir_all(tree.join("release"))?;
-    for file in ["Cargo.toml", "Dockerfile.scratch", "release/images", "release/common", "release/origin"] {
+    for file in
+        ["Cargo.toml", "Dockerfile.scratch", "release/images", "release/common", "release/origin"]
+    {
         fs::copy(root.join(file), tree.join(file)).with_context(|| format!("copying {file}"))?;
     }
     let mut command = Command::new(tree.join("release/images"));
@@ -75,7 +77,15 @@ async fn container(folder: &Path) -> Result<PathBuf> {
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
     let mut cargo = Command::new("cargo");
     cargo
-        .args(["build", "--quiet", "--release", "--locked", "--package=container", "--target", TARGET])
+        .args([
+            "build",
+            "--quiet",
+            "--release",
+            "--locked",
+            "--package=container",
+            "--target",
+            TARGET,
+        ])
         .arg("--target-dir")
         .arg(&target)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -90,7 +100,11 @@ async fn container(folder: &Path) -> Result<PathBuf> {
     let archive = folder.join("container.tar");
     let buildah = || {
         let mut command = Command::new("buildah");
-        command.arg("--root").arg(context.join("storage")).arg("--runroot").arg(context.join("run"));
+        command
+            .arg("--root")
+            .arg(context.join("storage"))
+            .arg("--runroot")
+            .arg(context.join("run"));
         command.args(["--storage-driver", "vfs"]);
         command
     };

@@ -57,7 +57,12 @@ impl RealNode {
     ///
     /// # Errors
     /// It does not start.
-    pub async fn prepare(cluster: &Cluster, name: &str, kept: &Path, images: Images) -> Result<Self> {
+    pub async fn prepare(
+        cluster: &Cluster,
+        name: &str,
+        kept: &Path,
+        images: Images,
+    ) -> Result<Self> {
         sweep::leftovers()?;
         let folder = sweep::folder();
         fs::create_dir_all(&folder)?;
@@ -169,6 +174,28 @@ impl RealNode {
         self.group.of_pod(pod.metadata.uid.as_deref().unwrap_or_default())
     }
 
+    /// See [`Group::reset_peak`].
+    ///
+    /// # Errors
+    /// The pod has no control group.
+    pub fn reset_peak(&self, pod: &Pod) -> Result<()> {
+        self.group.reset_peak(pod.metadata.uid.as_deref().unwrap_or_default())
+    }
+
+    /// The process of that name in a pod, as `/proc` has it.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn process(&self, pod: &Pod, name: &str) -> Result<PathBuf> {
+        let all = self.group.processes_of(pod.metadata.uid.as_deref().unwrap_or_default())?;
+        let folders = all.into_iter().map(|id| Path::new("/proc").join(id.to_string()));
+        let is_it = |folder: &PathBuf| {
+            let program = fs::read_link(folder.join("exe"));
+            program.is_ok_and(|path| path.ends_with(name))
+        };
+        folders.into_iter().find(is_it).with_context(|| format!("no process {name} in the pod"))
+    }
+
     /// What the kubelet gives to a pod: its volumes.
     #[must_use]
     pub fn volumes(&self, pod: &Pod) -> PathBuf {
@@ -205,8 +232,9 @@ impl RealNode {
         sweep::remove(&self.folder, &self.group)
     }
 
-    /// Deletes the pods of the node, and the Node before, so that no DaemonSet brings others.
+    /// Deletes the pods of the node, and before them the DaemonSets, which would bring others.
     async fn end_pods(&mut self, cluster: &Cluster) -> Result<()> {
+        cluster.run_kubectl(&["delete", "daemonsets", "--all", "--all-namespaces"]).await?;
         let pods: Api<Pod> = Api::all(cluster.client());
         let here = ListParams::default().fields(&format!("spec.nodeName={}", self.name));
         let waiting = async {
@@ -218,7 +246,8 @@ impl RealNode {
                 }
                 for pod in left {
                     let metadata = pod.metadata;
-                    let at_once = metadata.deletion_grace_period_seconds.is_some_and(|left| left <= 1);
+                    let at_once =
+                        metadata.deletion_grace_period_seconds.is_some_and(|left| left <= 1);
                     if at_once && metadata.deletion_timestamp.is_some() {
                         continue;
                     }
@@ -250,15 +279,16 @@ fn is_ready(node: &Node, since: jiff::Timestamp) -> bool {
     let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
     let ready = conditions.is_some_and(|all| {
         all.iter().any(|one| {
-            let fresh = one.last_heartbeat_time.as_ref().is_some_and(|time| {
-                time.0.as_second() >= since.as_second()
-            });
+            let fresh = one
+                .last_heartbeat_time
+                .as_ref()
+                .is_some_and(|time| time.0.as_second() >= since.as_second());
             one.type_ == "Ready" && one.status == "True" && fresh
         })
     });
     let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_ref());
-    let tainted = taints
-        .is_some_and(|all| all.iter().any(|one| one.key == "node.kubernetes.io/not-ready"));
+    let tainted =
+        taints.is_some_and(|all| all.iter().any(|one| one.key == "node.kubernetes.io/not-ready"));
     ready && !tainted
 }
 

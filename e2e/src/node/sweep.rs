@@ -66,7 +66,9 @@ pub fn remove(folder: &Path, group: &Group) -> Result<()> {
     let mounts = fs::read_to_string("/proc/self/mounts")?;
     let within = mounts.lines().filter_map(|line| line.split(' ').nth(1));
     // What was mounted last lies above.
-    for mount in within.filter(|path| Path::new(path).starts_with(folder)).collect::<Vec<_>>().iter().rev() {
+    for mount in
+        within.filter(|path| Path::new(path).starts_with(folder)).collect::<Vec<_>>().iter().rev()
+    {
         unmount(*mount, UnmountFlags::DETACH).with_context(|| format!("unmounting {mount}"))?;
     }
     group.remove()?;

@@ -337,7 +337,8 @@ const ALL: &[Scenario] = &[
         attackers::confined_where_it_is_not_known(scene).boxed()
     }),
     on(MAIN, "attacker-token-without-a-pod", |scene| attackers::token_without_a_pod(scene).boxed()),
-    on(REAL, "node-ready", |scene| real::ready(scene).boxed()),
+    on(REAL, "node-ready", |scene| real::ready::ready(scene).boxed()),
+    on(REAL, "node-drain", |scene| real::drain::sixty(scene).boxed()),
 ];
 
 /// All of them, and one for each grant of the roles in `deploy`.

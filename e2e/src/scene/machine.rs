@@ -2,22 +2,25 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
 
-use super::Scene;
+use super::{Ground, Scene};
 use crate::cluster::Cluster;
 use crate::manifest::{self, NAME, NAMESPACE};
 use crate::node::{Images, PodLog, RealNode};
 
-/// The node, once the DaemonSet knows where the services are that a node in EC2 finds by itself.
+/// A node, once the DaemonSet knows where the services are that a node in EC2 finds by itself.
 pub(super) async fn start(
-    cluster: &Cluster,
+    ground: &Ground,
+    images: &Images,
     name: &str,
     folder: &Path,
-    images: &Images,
     metadata: &str,
 ) -> Result<RealNode> {
+    let cluster = &ground.cluster;
+    // The node before took it along.
+    manifest::apply(cluster, &ground.deploy).await?;
     let set = format!("daemonset/{NAME}");
     let variables = [
         "KUBERNETES_SERVICE_HOST=127.0.0.1".to_owned(),
@@ -75,6 +78,14 @@ impl Scene {
     /// Something is left of it.
     pub async fn close(&mut self) -> Result<()> {
         let Some(machine) = &mut self.machine else { return Ok(()) };
-        machine.stop(&self.ground.cluster).await.context("stopping the node")
+        let cluster = &self.ground.cluster;
+        machine.stop(cluster).await.context("stopping the node")?;
+        // What was installed on it goes with it: the next node begins anew.
+        let mut helm = cluster.helm();
+        helm.args(["uninstall", NAME, "--namespace", NAMESPACE, "--ignore-not-found"]);
+        let output = helm.output().await?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "helm uninstall: {said}");
+        Ok(())
     }
 }

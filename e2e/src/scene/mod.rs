@@ -95,7 +95,7 @@ impl Scene {
         let metadata = MetadataMock::start(&ground.binaries, &folder).await?;
         let machine = match &ground.images {
             Some(images) => {
-                Some(machine::start(&ground.cluster, name, &folder, images, &metadata.url()).await?)
+                Some(machine::start(ground, images, name, &folder, &metadata.url()).await?)
             }
             None => {
                 create_node(&ground.cluster, &node::node(name, name)?).await?;
@@ -149,6 +149,11 @@ impl Scene {
     #[must_use]
     pub fn expects_refusals(&self) -> bool {
         self.refusals_expected
+    }
+
+    /// From now on `check` may ask what it asks, in the handler's name.
+    pub fn expect_check(&mut self) {
+        self.checked = true;
     }
 
     /// Whether `check` was run.

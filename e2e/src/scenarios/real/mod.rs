@@ -1,0 +1,61 @@
+//! On a real node: a kubelet, containerd and real containers, and the handler as the pod that ships.
+
+pub mod drain;
+pub mod ready;
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use serde_json::{Value, json};
+
+use crate::node::{CONTAINER, Memory};
+use crate::scene::{SOON, Scene};
+use crate::workload::{Shape, deployment};
+
+/// A pod of our own containers, which ends at once.
+fn shape() -> Shape {
+    Shape { image: CONTAINER, grace: 30, ..Shape::default() }
+}
+
+/// One that ends only when it is killed.
+fn stubborn(grace: u32) -> Shape {
+    Shape { arguments: &["never"], grace, ..shape() }
+}
+
+/// Waits until the handler polls.
+async fn polling(scene: &Scene) -> Result<()> {
+    scene.handler_log(0)?.says(&["Polling"], SOON).await.map(drop)
+}
+
+/// A Deployment of pods that are more than one container.
+async fn deploy(scene: &Scene, app: &str, replicas: usize, template: &Value) -> Result<()> {
+    scene.create(&deployment(app, replicas, template)?).await?;
+    scene.ready(app, replicas).await
+}
+
+/// A preStop hook that takes so many seconds.
+fn pre_stop(seconds: u32) -> Value {
+    json!({"preStop": {"exec": {"command": ["/container", "hook", seconds.to_string()]}}})
+}
+
+fn status<'a>(pod: &'a Pod, container: &str) -> Result<&'a ContainerStatus> {
+    let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
+    let mut statuses = statuses.into_iter().flatten();
+    statuses.find(|status| status.name == container).context("no status of the container")
+}
+
+/// How a container ended.
+fn exit_code(pod: &Pod, container: &str) -> Option<i32> {
+    Some(status(pod, container).ok()?.state.as_ref()?.terminated.as_ref()?.exit_code)
+}
+
+/// Says what the handler's pod is charged.
+fn say_memory(when: &str, memory: Memory) {
+    let Memory { now, peak, files, .. } = memory;
+    let kilobytes = |bytes: u64| bytes / 1000;
+    println!(
+        "memory of the handler's pod {when}: {} kB ({} kB of them files), peak {} kB",
+        kilobytes(now),
+        kilobytes(files),
+        kilobytes(peak)
+    );
+}
