@@ -22,8 +22,6 @@ pub struct Memory {
     pub now: u64,
     /// The most that it ever was.
     pub peak: u64,
-    /// Of that of now, what the kernel can take back: pages of files.
-    pub files: u64,
     /// The most that it may be.
     pub limit: u64,
 }
@@ -99,9 +97,11 @@ impl Group {
     /// # Errors
     /// The pod has no group.
     pub fn reset_peak(&self, uid: &str) -> Result<()> {
-        let peak = self.pod_folder(uid)?.join("memory.max_usage_in_bytes");
-        if peak.exists() {
-            fs::write(peak, "0")?;
+        for folder in below(&self.pod_folder(uid)?)? {
+            let peak = folder.join("memory.max_usage_in_bytes");
+            if peak.exists() {
+                fs::write(peak, "0")?;
+            }
         }
         Ok(())
     }
@@ -112,6 +112,20 @@ impl Group {
     /// It has no group.
     pub fn processes_of(&self, uid: &str) -> Result<Vec<i32>> {
         processes_below(&self.pod_folder(uid)?)
+    }
+
+    /// What the container is charged that a process is in.
+    ///
+    /// # Errors
+    /// The process is in none.
+    pub fn of_container(&self, uid: &str, process: i32) -> Result<Memory> {
+        for folder in below(&self.pod_folder(uid)?)? {
+            let list = fs::read_to_string(folder.join("cgroup.procs"))?;
+            if list.lines().any(|line| line.parse() == Ok(process)) {
+                return Memory::read(&folder);
+            }
+        }
+        anyhow::bail!("the process {process} is in none of the pod's containers")
     }
 
     fn pod_folder(&self, uid: &str) -> Result<PathBuf> {
@@ -166,19 +180,10 @@ impl Memory {
             // `max` is as much as there is.
             Ok::<u64, anyhow::Error>(text.trim().parse().unwrap_or(u64::MAX))
         };
-        let stat = fs::read_to_string(folder.join("memory.stat"))?;
-        let part = |names: [&str; 2]| {
-            let find = |name: &str| {
-                stat.lines()
-                    .find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
-            };
-            names.iter().find_map(|name| find(name)).unwrap_or(0)
-        };
         Ok(Self {
             now: number(["memory.usage_in_bytes", "memory.current"])?,
             peak: number(["memory.max_usage_in_bytes", "memory.peak"])?,
             limit: number(["memory.limit_in_bytes", "memory.max"])?,
-            files: part(["total_cache", "file"]),
         })
     }
 }

@@ -20,6 +20,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{Api, DeleteParams, ListParams};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{sleep, timeout};
 
 use crate::cluster::{Cluster, GLANCE, Process};
@@ -104,6 +105,14 @@ impl RealNode {
         self.shutdown = Some(shutdown);
     }
 
+    /// Starts a logind for it.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub async fn logind(&self) -> Result<Logind> {
+        Logind::start(&self.folder.join("bus"), &self.kept).await
+    }
+
     /// Starts the kubelet, and waits until its Node is ready.
     ///
     /// # Errors
@@ -154,6 +163,14 @@ impl RealNode {
         Ok(())
     }
 
+    /// What the kubelet wrote.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn kubelet_said(&self) -> Result<String> {
+        self.kubelet.as_ref().context("the kubelet does not run")?.said()
+    }
+
     /// Its containers' runtime.
     #[must_use]
     pub fn runtime(&self) -> &Runtime {
@@ -172,6 +189,28 @@ impl RealNode {
     /// It has no control group.
     pub fn memory(&self, pod: &Pod) -> Result<Memory> {
         self.group.of_pod(pod.metadata.uid.as_deref().unwrap_or_default())
+    }
+
+    /// What the container of a pod is charged in which that program runs.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn container_memory(&self, pod: &Pod, program: &str) -> Result<Memory> {
+        let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+        let process = self.process(pod, program)?;
+        let id = process.file_name().and_then(|name| name.to_str()?.parse().ok());
+        self.group.of_container(uid, id.context("no process id")?)
+    }
+
+    /// Ends that program in a pod with SIGKILL.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn kill(&self, pod: &Pod, program: &str) -> Result<()> {
+        let process = self.process(pod, program)?;
+        let id = process.file_name().and_then(|name| name.to_str()?.parse().ok());
+        let id = id.and_then(Pid::from_raw).context("no process id")?;
+        kill_process(id, Signal::KILL).context("SIGKILL")
     }
 
     /// See [`Group::reset_peak`].

@@ -339,6 +339,8 @@ const ALL: &[Scenario] = &[
     on(MAIN, "attacker-token-without-a-pod", |scene| attackers::token_without_a_pod(scene).boxed()),
     on(REAL, "node-ready", |scene| real::ready::ready(scene).boxed()),
     on(REAL, "node-drain", |scene| real::drain::sixty(scene).boxed()),
+    on(REAL, "node-replaced", |scene| real::replaced::replaced(scene).boxed()),
+    on(REAL, "node-shutdown", |scene| real::shutdown::graceful(scene).boxed()),
 ];
 
 /// All of them, and one for each grant of the roles in `deploy`.

@@ -62,17 +62,17 @@ pub async fn sixty(scene: &mut Scene) -> Result<()> {
     println!("{} pods run after {:.1} s", count(), seconds_since(start));
 
     let handler = scene.handler_pod().clone();
-    say_memory("before the drain", scene.machine()?.memory(&handler)?);
+    say_memory(scene, "before the drain")?;
     scene.machine()?.reset_peak(&handler)?;
     let start = Timestamp::now();
     scene.announce(AHEAD).await?;
     let gone = scene.emptied().await?;
     println!("{} pods are gone after {:.1} s", gone.len(), seconds_since(start));
-    say_memory("in the drain", scene.machine()?.memory(&handler)?);
+    say_memory(scene, "in the drain")?;
     let table = scene.handler_log(0)?.verdicts(1, SOON).await?;
     sleep(Duration::from_secs(2)).await;
     scene.machine()?.reset_peak(&handler)?;
-    say_memory("after the drain", scene.machine()?.memory(&handler)?);
+    say_memory(scene, "after the drain")?;
 
     for kind in KINDS {
         let pods = scene.of(kind.app);
@@ -101,7 +101,7 @@ async fn fill(scene: &Scene) -> Result<()> {
     scratch["spec"]["containers"][0]["volumeMounts"] =
         json!([{"name": "scratch", "mountPath": "/scratch"}]);
     scratch["spec"]["securityContext"] = json!({"fsGroup": 65532});
-    let held = Shape { grace: 10, ..slow.clone() };
+    let held = Shape { grace: 20, ..slow.clone() };
     let shapes = [
         ("quick", &shape()),
         ("slow", &slow),

@@ -2,12 +2,15 @@
 
 pub mod drain;
 pub mod ready;
+pub mod replaced;
+pub mod shutdown;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use serde_json::{Value, json};
 
-use crate::node::{CONTAINER, Memory};
+use crate::manifest::NAME;
+use crate::node::CONTAINER;
 use crate::scene::{SOON, Scene};
 use crate::workload::{Shape, deployment};
 
@@ -48,14 +51,18 @@ fn exit_code(pod: &Pod, container: &str) -> Option<i32> {
     Some(status(pod, container).ok()?.state.as_ref()?.terminated.as_ref()?.exit_code)
 }
 
-/// Says what the handler's pod is charged.
-fn say_memory(when: &str, memory: Memory) {
-    let Memory { now, peak, files, .. } = memory;
-    let kilobytes = |bytes: u64| bytes / 1000;
+/// Says what the handler's pod is charged, and of that its own container: the other one holds the pod's
+/// network.
+fn say_memory(scene: &mut Scene, when: &str) -> Result<()> {
+    let pod = scene.handler_pod().clone();
+    let machine = scene.machine()?;
+    let (all, own) = (machine.memory(&pod)?, machine.container_memory(&pod, NAME)?);
     println!(
-        "memory of the handler's pod {when}: {} kB ({} kB of them files), peak {} kB",
-        kilobytes(now),
-        kilobytes(files),
-        kilobytes(peak)
+        "memory {when}: pod {} kB, peak {} kB; its container {} kB, peak {} kB",
+        all.now / 1000,
+        all.peak / 1000,
+        own.now / 1000,
+        own.peak / 1000
     );
+    Ok(())
 }

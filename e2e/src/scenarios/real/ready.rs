@@ -115,8 +115,7 @@ async fn idle(scene: &mut Scene) -> Result<()> {
     let pod = scene.handler_pod().clone();
     scene.machine()?.reset_peak(&pod)?;
     sleep(Duration::from_secs(3)).await;
-    say_memory("idle", scene.machine()?.memory(&pod)?);
-    Ok(())
+    say_memory(scene, "idle")
 }
 
 /// The chart takes the place of the kustomization. The kubelet asks the probes, and a scraper is answered.
@@ -145,8 +144,7 @@ async fn by_the_chart(scene: &mut Scene) -> Result<()> {
     let pod = scene.find_handler_pod().await?;
     let after = super::status(&pod, NAME)?;
     ensure!(after.ready && after.restart_count == before, "the probes are not content: {after:?}");
-    let pod = scene.handler_pod().clone();
-    say_memory("idle, with metrics and probes", scene.machine()?.memory(&pod)?);
+    say_memory(scene, "idle, with metrics and probes")?;
     helm(scene.cluster(), NAMESPACE, &["uninstall", NAME, "--wait"]).await?;
     Ok(())
 }
