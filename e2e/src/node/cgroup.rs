@@ -215,7 +215,7 @@ fn below(folder: &Path) -> Result<Vec<PathBuf>> {
                 }
             }
             Err(error) => {
-                ensure!(error.kind() == ErrorKind::NotFound, "{}: {error}", folder.display())
+                ensure!(error.kind() == ErrorKind::NotFound, "{}: {error}", folder.display());
             }
         }
     }

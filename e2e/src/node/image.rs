@@ -11,7 +11,7 @@ use tokio::process::Command;
 const TARGET: &str = "x86_64-unknown-linux-musl";
 
 /// The image of our own containers; it holds a pod's network, too.
-pub const CONTAINER: &str = "e2e-container:1";
+pub const CONTAINER: &str = "docker.io/library/e2e-container:1";
 
 /// Archives of the images.
 #[derive(Clone, Debug)]
@@ -26,26 +26,15 @@ impl Images {
     /// # Errors
     /// A build fails.
     pub async fn build(program: &Path, folder: &Path) -> Result<Self> {
-        let images = Self {
+        Ok(Self {
             handler: handler(program, folder).await.context("building the image that ships")?,
             container: container(folder).await.context("building the containers' image")?,
-        };
-        Ok(images)
+        })
     }
 
     pub(super) fn archives(&self) -> [&Path; 2] {
         [&self.handler, &self.container]
     }
-
-    pub(super) fn container_name(&self) -> String {
-        full(CONTAINER)
-    }
-}
-
-/// As the runtime calls an image without a registry.
-#[must_use]
-pub fn full(name: &str) -> String {
-    format!("docker.io/library/{name}")
 }
 
 /// The program under test in the place of the release's, everything else as it is.
@@ -112,7 +101,7 @@ async fn container(folder: &Path) -> Result<PathBuf> {
     build.args(["bud", "--quiet", "--isolation=chroot", "--tag", CONTAINER]).arg(&context);
     run(build).await?;
     let mut push = buildah();
-    let to = format!("docker-archive:{}:docker.io/library/{CONTAINER}", archive.display());
+    let to = format!("docker-archive:{}:{CONTAINER}", archive.display());
     push.args(["push", "--quiet", CONTAINER, &to]);
     run(push).await?;
     Ok(archive)

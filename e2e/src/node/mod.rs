@@ -74,7 +74,7 @@ impl RealNode {
         let mut node = Self {
             name: name.to_owned(),
             address: own_address()?,
-            runtime: Runtime::start(cluster.binaries(), &folder, kept, &images.container_name())
+            runtime: Runtime::start(cluster.binaries(), &folder, kept, CONTAINER)
                 .await
                 .context("starting containerd")?,
             folder,
@@ -177,12 +177,6 @@ impl RealNode {
         &self.runtime
     }
 
-    /// The images that it was given.
-    #[must_use]
-    pub fn images(&self) -> &Images {
-        &self.images
-    }
-
     /// What a pod is charged.
     ///
     /// # Errors
@@ -271,7 +265,7 @@ impl RealNode {
         sweep::remove(&self.folder, &self.group)
     }
 
-    /// Deletes the pods of the node, and before them the DaemonSets, which would bring others.
+    /// Deletes the pods of the node, and before them the sets that would bring others.
     async fn end_pods(&mut self, cluster: &Cluster) -> Result<()> {
         cluster.run_kubectl(&["delete", "daemonsets", "--all", "--all-namespaces"]).await?;
         let pods: Api<Pod> = Api::all(cluster.client());

@@ -1,6 +1,7 @@
 //! The scene whose node is a real one: the handler is the pod of its DaemonSet.
 
 use std::path::Path;
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
@@ -18,7 +19,7 @@ pub(super) async fn start(
     folder: &Path,
     metadata: &str,
 ) -> Result<RealNode> {
-    let cluster = &ground.cluster;
+    let (start, cluster) = (Instant::now(), &ground.cluster);
     // The node before took it along.
     manifest::apply(cluster, &ground.deploy).await?;
     let set = format!("daemonset/{NAME}");
@@ -32,6 +33,7 @@ pub(super) async fn start(
     cluster.run_kubectl(&words).await?;
     let mut node = RealNode::prepare(cluster, name, folder, images.clone()).await?;
     node.start_kubelet(cluster).await?;
+    println!("{name}: the node is ready after {:.1} s", start.elapsed().as_secs_f64());
     Ok(node)
 }
 
@@ -78,7 +80,7 @@ impl Scene {
     /// Something is left of it.
     pub async fn close(&mut self) -> Result<()> {
         let Some(machine) = &mut self.machine else { return Ok(()) };
-        let cluster = &self.ground.cluster;
+        let (start, cluster) = (Instant::now(), &self.ground.cluster);
         machine.stop(cluster).await.context("stopping the node")?;
         // What was installed on it goes with it: the next node begins anew.
         let mut helm = cluster.helm();
@@ -86,6 +88,8 @@ impl Scene {
         let output = helm.output().await?;
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "helm uninstall: {said}");
+        let took = start.elapsed().as_secs_f64();
+        println!("{}: the node is cleared away after {took:.1} s", self.name);
         Ok(())
     }
 }

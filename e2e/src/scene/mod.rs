@@ -93,14 +93,11 @@ impl Scene {
         fs::create_dir_all(&folder)?;
         node::create_namespace(&ground.cluster, name).await?;
         let metadata = MetadataMock::start(&ground.binaries, &folder).await?;
-        let machine = match &ground.images {
-            Some(images) => {
-                Some(machine::start(ground, images, name, &folder, &metadata.url()).await?)
-            }
-            None => {
-                create_node(&ground.cluster, &node::node(name, name)?).await?;
-                None
-            }
+        let machine = if let Some(images) = &ground.images {
+            Some(machine::start(ground, images, name, &folder, &metadata.url()).await?)
+        } else {
+            create_node(&ground.cluster, &node::node(name, name)?).await?;
+            None
         };
         let witness = Witness::start(ground.cluster.client(), name);
         let handler_pod = manifest::handler_pod(&ground.cluster, name).await?;

@@ -9,16 +9,16 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::Api;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
-use super::{deploy, exit_code, polling, pre_stop, say_memory, shape, stubborn};
+use super::{exit_code, polling, pre_stop, say_memory, shape, stubborn};
 use crate::cluster::GLANCE;
 use crate::node::Happened;
 use crate::scene::{SOON, Scene};
 use crate::verdicts::Verdicts;
 use crate::witness::Sighting;
-use crate::workload::{Shape, typed};
+use crate::workload::{Shape, deployment, typed};
 
 /// How far ahead the notice lies.
 const AHEAD: u32 = 60;
@@ -89,7 +89,6 @@ pub async fn sixty(scene: &mut Scene) -> Result<()> {
 async fn fill(scene: &Scene) -> Result<()> {
     let name = scene.name();
     let slow = Shape { arguments: &["after", "5"], ..shape() };
-    // All begin at once: most of the time is the kubelet's.
     let mut hooked = shape().template(name, "hooked");
     hooked["spec"]["containers"][0]["lifecycle"] = pre_stop(HOOK);
     let mut sidecar = Shape { arguments: &["after", "2"], ..shape() }.template(name, "sidecar");
@@ -110,33 +109,29 @@ async fn fill(scene: &Scene) -> Result<()> {
         ("pair", &shape()),
         ("held", &held),
     ];
-    tokio::try_join!(
-        async {
-            for (app, shape) in shapes {
-                scene.create(&shape.deployment(name, app, pods_of(app))?).await?;
-            }
-            for (app, _) in shapes {
-                scene.ready(app, pods_of(app)).await?;
-            }
-            anyhow::Ok(())
-        },
-        deploy(scene, "hooked", pods_of("hooked"), &hooked),
-        deploy(scene, "sidecar", pods_of("sidecar"), &sidecar),
-        deploy(scene, "scratch", pods_of("scratch"), &scratch),
-        job(scene, &slow),
-        set(scene),
-    )?;
+    for (app, shape) in shapes {
+        scene.create(&shape.deployment(name, app, pods_of(app))?).await?;
+    }
+    for (app, template) in [("hooked", hooked), ("sidecar", sidecar), ("scratch", scratch)] {
+        scene.create(&deployment(app, pods_of(app), &template)?).await?;
+    }
+    scene.create(&job(&slow.template(name, "work"))?).await?;
+    scene.create(&set(&shape().template(name, "set"))?).await?;
+    for kind in KINDS {
+        scene.ready(kind.app, kind.pods).await?;
+    }
     scene.budget("by-one", json!({"maxUnavailable": 1})).await?;
     scene.budget("pair", json!({"minAvailable": 1})).await?;
     scene.budget("quick", json!({"maxUnavailable": "50%"})).await?;
     scene.budget("held", json!({"minAvailable": "100%"})).await
 }
 
-async fn job(scene: &Scene, shape: &Shape) -> Result<()> {
-    let mut template = shape.template(scene.name(), "work");
+/// Pods that are disrupted are no failures of it.
+fn job(template: &Value) -> Result<Job> {
+    let mut template = template.clone();
     template["spec"]["restartPolicy"] = "Never".into();
     let pods = pods_of("work");
-    let job: Job = typed(json!({
+    typed(json!({
         "metadata": {"name": "work"},
         "spec": {
             "backoffLimit": 0,
@@ -148,24 +143,20 @@ async fn job(scene: &Scene, shape: &Shape) -> Result<()> {
             }]},
             "template": template,
         },
-    }))?;
-    scene.create(&job).await?;
-    scene.ready("work", pods).await
+    }))
 }
 
-async fn set(scene: &Scene) -> Result<()> {
-    let set: StatefulSet = typed(json!({
+fn set(template: &Value) -> Result<StatefulSet> {
+    typed(json!({
         "metadata": {"name": "set"},
         "spec": {
             "replicas": pods_of("set"),
             "serviceName": "set",
             "podManagementPolicy": "Parallel",
             "selector": {"matchLabels": {"app": "set"}},
-            "template": shape().template(scene.name(), "set"),
+            "template": template,
         },
-    }))?;
-    scene.create(&set).await?;
-    scene.ready("set", pods_of("set")).await
+    }))
 }
 
 fn pods_of(app: &str) -> usize {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::manifest::NAME;
 use crate::node::CONTAINER;
 use crate::scene::{SOON, Scene};
-use crate::workload::{Shape, deployment};
+use crate::workload::Shape;
 
 /// A pod of our own containers, which ends at once.
 fn shape() -> Shape {
@@ -27,12 +27,6 @@ fn stubborn(grace: u32) -> Shape {
 /// Waits until the handler polls.
 async fn polling(scene: &Scene) -> Result<()> {
     scene.handler_log(0)?.says(&["Polling"], SOON).await.map(drop)
-}
-
-/// A Deployment of pods that are more than one container.
-async fn deploy(scene: &Scene, app: &str, replicas: usize, template: &Value) -> Result<()> {
-    scene.create(&deployment(app, replicas, template)?).await?;
-    scene.ready(app, replicas).await
 }
 
 /// A preStop hook that takes so many seconds.
