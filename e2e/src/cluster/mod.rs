@@ -1,5 +1,6 @@
 //! A real control plane on loopback: etcd, kube-apiserver, and, where asked
-//! for, controller-manager and scheduler; kwok plays the kubelets.
+//! for, controller-manager and scheduler; kwok plays the kubelets, where there
+//! are no real ones.
 
 mod api_server;
 pub mod audit;

@@ -17,6 +17,7 @@ pub fn missing() -> Vec<String> {
         ("containernetworking-plugins", &["/usr/lib/cni/ptp"]),
         ("buildah", &["/usr/bin/buildah"]),
         ("dbus-daemon", &["/usr/bin/dbus-daemon"]),
+        ("dbus-bin", &["/usr/bin/dbus-send"]),
         ("python3-dbusmock", &["/usr/lib/python3/dist-packages/dbusmock"]),
     ];
     for (package, paths) in files {

@@ -158,8 +158,11 @@ disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.tracing.processor
     )
 }
 
-/// A network of pairs, of addresses that are kept for examples (RFC 2544).
+/// A network of pairs, of addresses that are kept for such things (RFC 2544); two runs at once have
+/// different ones.
 fn network(folder: &Path) -> String {
+    let id = std::process::id();
+    let subnet = format!("198.{}.{}.0/24", 18 + (id >> 8) % 2, id % 256);
     serde_json::json!({
         "cniVersion": "0.4.0",
         "name": "e2e",
@@ -169,7 +172,7 @@ fn network(folder: &Path) -> String {
             "ipam": {
                 "type": "host-local",
                 "dataDir": folder.join("addresses"),
-                "ranges": [[{"subnet": "198.18.77.0/24"}]],
+                "ranges": [[{"subnet": subnet}]],
             },
         }],
     })

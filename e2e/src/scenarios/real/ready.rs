@@ -79,7 +79,7 @@ fn confined(scene: &mut Scene) -> Result<()> {
 async fn limited(scene: &mut Scene) -> Result<()> {
     let pod = scene.handler_pod().clone();
     let memory = scene.machine()?.memory(&pod)?;
-    ensure!(memory.limit == LIMIT, "{memory:?}");
+    ensure!(memory.limit == LIMIT, "its limit is {} bytes", memory.limit);
     let hoard = Shape { arguments: &["hoard", "20000000"], ..shape() };
     let mut pod = hoard.pod(scene.name(), "hoard", scene.name())?;
     let spec = pod.spec.get_or_insert_default();

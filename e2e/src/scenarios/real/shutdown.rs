@@ -217,11 +217,11 @@ fn fates(scene: &mut Scene, end: Timestamp) -> Result<Vec<Fate>> {
         let logs = &scene.machine()?.logs;
         let told = pods.iter().find_map(|pod| {
             let record = logs.of(&pod.uid(), "main", 0).happened().ok()?;
-            let term = record.into_iter().find(|one| one.what == "SIGTERM")?.at;
-            Some((pod, term))
+            let at = |what: &str| record.iter().find(|one| one.what == what).map(|one| one.at);
+            Some((pod, at("SIGTERM")?, at("ends")))
         });
-        let (pod, term) = told.with_context(|| format!("{} got no SIGTERM", kind.app))?;
-        fates.push(fate(kind.what, &pod.pod, pod.gone.is_some(), "main", since(term), since)?);
+        let (pod, term, end) = told.with_context(|| format!("{} got no SIGTERM", kind.app))?;
+        fates.push(fate(kind.what, &pod.pod, pod.gone.is_some(), "main", since(term), end, since)?);
     }
     let uid = scene.handler_pod().metadata.uid.clone().unwrap_or_default();
     let handler = scene.witness.pods().into_iter().find(|pod| pod.uid() == uid);
@@ -229,7 +229,15 @@ fn fates(scene: &mut Scene, end: Timestamp) -> Result<Vec<Fate>> {
     let log = scene.handler_log(0)?.read()?;
     let line = log.lines().find(|line| line.contains("SIGTERM")).context("it got no SIGTERM")?;
     let term = line.split(' ').next().unwrap_or_default().parse()?;
-    fates.push(fate(HANDLER, &handler.pod, handler.gone.is_some(), NAME, since(term), since)?);
+    fates.push(fate(
+        HANDLER,
+        &handler.pod,
+        handler.gone.is_some(),
+        NAME,
+        since(term),
+        None,
+        since,
+    )?);
     Ok(fates)
 }
 
@@ -239,17 +247,19 @@ fn fate(
     gone: bool,
     container: &str,
     term: f64,
+    end: Option<Timestamp>,
     since: impl Fn(Timestamp) -> f64,
 ) -> Result<Fate> {
     let phase = pod.status.as_ref().and_then(|status| status.phase.clone()).unwrap_or_default();
     let terminated =
         super::status(pod, container)?.state.clone().and_then(|state| state.terminated);
     let terminated = terminated.with_context(|| format!("{what}: its end is not known"))?;
-    let end = terminated.finished_at.context("no time of its end")?;
+    // Its own record is finer; one that is killed writes none.
+    let end = end.or(terminated.finished_at.map(|time| time.0)).context("no time of its end")?;
     Ok(Fate {
         what: what.to_owned(),
         term,
-        end: since(end.0),
+        end: since(end),
         code: exit_code(pod, container),
         phase: if gone { "gone".to_owned() } else { phase },
     })
