@@ -28,9 +28,9 @@ pub struct Shape {
     pub tolerant: bool,
     /// Further annotations.
     pub annotations: Value,
-    /// The container's image. Where nodes are played nobody looks for it.
+    /// The container's image; where nodes are played it does not matter.
     pub image: &'static str,
-    /// What its program is told.
+    /// The arguments of its program.
     pub arguments: &'static [&'static str],
 }
 

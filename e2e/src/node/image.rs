@@ -109,7 +109,7 @@ async fn container(folder: &Path) -> Result<PathBuf> {
 
 async fn run(mut command: Command) -> Result<()> {
     let output = command.kill_on_drop(true).output().await.context("starting it")?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{:?}: {said}", command.as_std());
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{:?}: {stderr}", command.as_std());
     Ok(())
 }

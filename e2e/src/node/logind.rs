@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 
-use super::PATIENCE;
+use super::TIMEOUT;
 use crate::cluster::{GLANCE, Process};
 
 /// A bus, and the mock on it.
@@ -38,7 +38,7 @@ impl Logind {
             }
             anyhow::Ok(())
         };
-        timeout(PATIENCE, waiting).await.context("the bus does not come up")??;
+        timeout(TIMEOUT, waiting).await.context("the bus does not come up")??;
         // Debian's own: the mock is one of its packages.
         let mut command = Command::new("/usr/bin/python3");
         command.args(["-m", "dbusmock", "--system", "--template", "logind"]);
@@ -58,7 +58,7 @@ impl Logind {
             }
             anyhow::Ok(())
         };
-        timeout(PATIENCE, waiting).await.context("the mock does not answer")??;
+        timeout(TIMEOUT, waiting).await.context("the mock does not answer")??;
         Ok(logind)
     }
 
@@ -73,7 +73,15 @@ impl Logind {
     /// # Errors
     /// The mock does not.
     pub async fn prepare_for_shutdown(&self) -> Result<()> {
-        self.emit().await
+        // An array of variants: dbus-send cannot write one.
+        let script = "import dbus, sys\n\
+            bus = dbus.bus.BusConnection(sys.argv[1])\n\
+            mock = bus.get_object('org.freedesktop.login1', '/org/freedesktop/login1')\n\
+            mock.EmitSignal('org.freedesktop.login1.Manager', 'PrepareForShutdown', 'b', [True],\n\
+                dbus_interface='org.freedesktop.DBus.Mock')\n";
+        let mut command = Command::new("/usr/bin/python3");
+        command.args(["-c", script, &self.address]);
+        run(command).await
     }
 
     /// Ends both.
@@ -85,18 +93,6 @@ impl Logind {
         self.bus.kill().await
     }
 
-    async fn emit(&self) -> Result<()> {
-        // An array of variants: dbus-send cannot write one.
-        let script = "import dbus, sys\n\
-            bus = dbus.bus.BusConnection(sys.argv[1])\n\
-            mock = bus.get_object('org.freedesktop.login1', '/org/freedesktop/login1')\n\
-            mock.EmitSignal('org.freedesktop.login1.Manager', 'PrepareForShutdown', 'b', [True],\n\
-                dbus_interface='org.freedesktop.DBus.Mock')\n";
-        let mut command = Command::new("/usr/bin/python3");
-        command.args(["-c", script, &self.address]);
-        said(command).await
-    }
-
     async fn send(&self, words: &[&str]) -> Result<()> {
         let mut command = Command::new("dbus-send");
         command.arg(format!("--bus={}", self.address)).args([
@@ -105,14 +101,14 @@ impl Logind {
             "/org/freedesktop/login1",
         ]);
         command.args(words);
-        said(command).await
+        run(command).await
     }
 }
 
-async fn said(mut command: Command) -> Result<()> {
+async fn run(mut command: Command) -> Result<()> {
     let output = command.kill_on_drop(true).output().await?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{:?}: {said}", command.as_std());
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{:?}: {stderr}", command.as_std());
     Ok(())
 }
 

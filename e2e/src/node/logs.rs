@@ -116,28 +116,28 @@ impl PodLog {
     /// Waits until it holds `words` on one line, and gives that line.
     ///
     /// # Errors
-    /// It does not within `patience`.
-    pub async fn says(&self, words: &[&str], patience: Duration) -> Result<String> {
+    /// It does not within `limit`.
+    pub async fn says(&self, words: &[&str], limit: Duration) -> Result<String> {
         let has = |text: &str| {
             let mut lines = text.lines();
             lines.find(|line| words.iter().all(|word| line.contains(word))).map(str::to_owned)
         };
-        self.until(&format!("{words:?}"), patience, has).await
+        self.until(&format!("{words:?}"), limit, has).await
     }
 
     /// Waits for the table of verdicts with this number (the first is 1).
     ///
     /// # Errors
-    /// It does not come within `patience`.
-    pub async fn verdicts(&self, number: usize, patience: Duration) -> Result<Verdicts> {
+    /// It does not come within `limit`.
+    pub async fn verdicts(&self, number: usize, limit: Duration) -> Result<Verdicts> {
         let has = |text: &str| Verdicts::all(text).get(number - 1).cloned();
-        self.until("a table of verdicts", patience, has).await
+        self.until("a table of verdicts", limit, has).await
     }
 
     async fn until<T>(
         &self,
         what: &str,
-        patience: Duration,
+        limit: Duration,
         has: impl Fn(&str) -> Option<T>,
     ) -> Result<T> {
         let waiting = async {
@@ -148,9 +148,9 @@ impl PodLog {
                 sleep(GLANCE).await;
             }
         };
-        match timeout(patience, waiting).await {
+        match timeout(limit, waiting).await {
             Ok(found) => Ok(found),
-            Err(_) => bail!("not within {patience:?} in {}: {what}", self.path.display()),
+            Err(_) => bail!("not within {limit:?} in {}: {what}", self.path.display()),
         }
     }
 }

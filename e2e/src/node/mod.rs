@@ -34,7 +34,7 @@ pub use needs::missing;
 pub use runtime::Runtime;
 
 /// From a start to an answer, on a machine with other work.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// See the module.
 pub struct RealNode {
@@ -140,7 +140,7 @@ impl RealNode {
                 sleep(GLANCE).await;
             }
         };
-        timeout(PATIENCE, waiting).await.context("the kubelet's node is not ready")?
+        timeout(TIMEOUT, waiting).await.context("the kubelet's node is not ready")?
     }
 
     /// Fails if one of its parts has ended by itself.
@@ -159,7 +159,7 @@ impl RealNode {
     pub async fn stop_kubelet(&mut self) -> Result<()> {
         let Some(mut kubelet) = self.kubelet.take() else { return Ok(()) };
         kubelet.signal_term()?;
-        kubelet.wait(PATIENCE).await?;
+        kubelet.wait(TIMEOUT).await?;
         Ok(())
     }
 
@@ -167,7 +167,7 @@ impl RealNode {
     ///
     /// # Errors
     /// It does not run.
-    pub fn kubelet_said(&self) -> Result<String> {
+    pub fn kubelet_log(&self) -> Result<String> {
         self.kubelet.as_ref().context("the kubelet does not run")?.said()
     }
 
@@ -293,7 +293,7 @@ impl RealNode {
                 sleep(GLANCE).await;
             }
         };
-        timeout(PATIENCE, waiting).await.context("the node's pods do not end")?
+        timeout(TIMEOUT, waiting).await.context("the node's pods do not end")?
     }
 }
 

@@ -12,6 +12,9 @@ pub fn missing() -> Vec<String> {
     if super::cgroup::hierarchies().is_empty() {
         missing.push("control groups that can be written, with memory and pids".to_owned());
     }
+    if super::own_address().is_err() {
+        missing.push("an address besides those of loopback".to_owned());
+    }
     let files = [
         ("runc", &["/usr/sbin/runc", "/usr/bin/runc"][..]),
         ("containernetworking-plugins", &["/usr/lib/cni/ptp"]),

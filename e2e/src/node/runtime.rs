@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 
-use super::PATIENCE;
+use super::TIMEOUT;
 use crate::cluster::{Binaries, GLANCE, Process};
 
 /// A running containerd, with a configuration, a network and a state of its own.
@@ -51,7 +51,7 @@ impl Runtime {
             }
             anyhow::Ok(())
         };
-        timeout(PATIENCE, waiting).await.context("it does not answer")??;
+        timeout(TIMEOUT, waiting).await.context("it does not answer")??;
         Ok(runtime)
     }
 
@@ -90,8 +90,8 @@ impl Runtime {
         let mut command = Command::new(&self.ctr);
         command.arg("--address").arg(&self.socket).args(["--namespace", "k8s.io"]).args(arguments);
         let output = command.kill_on_drop(true).output().await?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "ctr {arguments:?}: {said}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "ctr {arguments:?}: {stderr}");
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
@@ -110,7 +110,7 @@ impl Runtime {
     pub async fn stop(&mut self) -> Result<()> {
         let Some(mut process) = self.process.take() else { return Ok(()) };
         process.signal_term()?;
-        process.wait(PATIENCE).await?;
+        process.wait(TIMEOUT).await?;
         Ok(())
     }
 

@@ -86,8 +86,8 @@ impl Scene {
         let mut helm = cluster.helm();
         helm.args(["uninstall", NAME, "--namespace", NAMESPACE, "--ignore-not-found"]);
         let output = helm.output().await?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "helm uninstall: {said}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "helm uninstall: {stderr}");
         let took = start.elapsed().as_secs_f64();
         println!("{}: the node is cleared away after {took:.1} s", self.name);
         Ok(())

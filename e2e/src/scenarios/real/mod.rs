@@ -45,9 +45,9 @@ fn exit_code(pod: &Pod, container: &str) -> Option<i32> {
     Some(status(pod, container).ok()?.state.as_ref()?.terminated.as_ref()?.exit_code)
 }
 
-/// Says what the handler's pod is charged, and of that its own container: the other one holds the pod's
+/// Prints what the handler's pod is charged, and of that its own container: the other one holds the pod's
 /// network.
-fn say_memory(scene: &mut Scene, when: &str) -> Result<()> {
+fn print_memory(scene: &mut Scene, when: &str) -> Result<()> {
     let pod = scene.handler_pod().clone();
     let machine = scene.machine()?;
     let (all, own) = (machine.memory(&pod)?, machine.container_memory(&pod, NAME)?);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tokio::time::sleep;
 
-use super::{exit_code, polling, say_memory, shape};
+use super::{exit_code, polling, print_memory, shape};
 use crate::cluster::port;
 use crate::manifest::{NAME, NAMESPACE};
 use crate::observers::check_metrics;
@@ -68,7 +68,7 @@ fn confined(scene: &mut Scene) -> Result<()> {
     let own = network(Path::new("/proc/self"))?;
     ensure!(network(&process)? == own, "it is not on the host's network");
 
-    // Its own, and nobody else's.
+    // Its own, and no other user's.
     let token = fs::metadata(machine.token(&pod)?)?;
     let (user, group, mode) = (token.uid(), token.gid(), token.mode() & 0o777);
     ensure!((user, group, mode) == (USER, USER, 0o640), "the token is of {user}:{group}, {mode:o}");
@@ -103,10 +103,10 @@ async fn commands(scene: &mut Scene) -> Result<()> {
     scene.expect_check();
     let pod = scene.handler_pod().metadata.name.clone().unwrap_or_default();
     let exec = format!("exec --namespace {NAMESPACE} {pod} -- /{NAME}");
-    let said = scene.kubectl_says(&format!("{exec} check")).await.context("check")?;
-    ensure!(said.contains(" checks: 0 failed"), "{said}");
-    let said = scene.kubectl_says(&format!("{exec} plan")).await.context("plan")?;
-    ensure!(said.contains("node-ready"), "{said}");
+    let output = scene.kubectl_says(&format!("{exec} check")).await.context("check")?;
+    ensure!(output.contains(" checks: 0 failed"), "{output}");
+    let output = scene.kubectl_says(&format!("{exec} plan")).await.context("plan")?;
+    ensure!(output.contains("node-ready"), "{output}");
     Ok(())
 }
 
@@ -115,7 +115,7 @@ async fn idle(scene: &mut Scene) -> Result<()> {
     let pod = scene.handler_pod().clone();
     scene.machine()?.reset_peak(&pod)?;
     sleep(Duration::from_secs(3)).await;
-    say_memory(scene, "idle")
+    print_memory(scene, "idle")
 }
 
 /// The chart takes the place of the kustomization. The kubelet asks the probes, and a scraper is answered.
@@ -131,7 +131,7 @@ async fn by_the_chart(scene: &mut Scene) -> Result<()> {
         scene.metadata.url(),
         scene.cluster().port()
     );
-    // It waits until every pod is ready, which is what the kubelet heard from the probe.
+    // It waits until every pod is ready, by what the probe answered to the kubelet.
     let install = ["install", NAME, "CHART", "--wait", "--timeout=60s", "--set", &set];
     helm(scene.cluster(), NAMESPACE, &install).await?;
     scene.find_handler_pod().await?;
@@ -144,7 +144,7 @@ async fn by_the_chart(scene: &mut Scene) -> Result<()> {
     let pod = scene.find_handler_pod().await?;
     let after = super::status(&pod, NAME)?;
     ensure!(after.ready && after.restart_count == before, "the probes are not content: {after:?}");
-    say_memory(scene, "idle, with metrics and probes")?;
+    print_memory(scene, "idle, with metrics and probes")?;
     helm(scene.cluster(), NAMESPACE, &["uninstall", NAME, "--wait"]).await?;
     Ok(())
 }

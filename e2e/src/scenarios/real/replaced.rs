@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams};
@@ -141,9 +141,11 @@ async fn ended_draining(scene: &mut Scene) -> Result<()> {
 
 fn with_the_new_token(scene: &Scene, before: &BTreeSet<String>) -> Result<()> {
     let exchanges = scene.exchanges()?;
-    let old = exchanges.iter().find(|one| one.is_eviction() && before.contains(&one.credential));
-    ensure!(old.is_none(), "asked with the token of before: {old:?}");
-    Ok(())
+    let mut evictions = exchanges.iter().filter(|one| one.is_eviction());
+    match evictions.find(|one| before.contains(&one.credential)) {
+        Some(old) => bail!("asked with the token of before: {old}"),
+        None => Ok(()),
+    }
 }
 
 /// The DaemonSet's next pod cannot start without an image; with it, it finds nothing left to do.
@@ -182,10 +184,10 @@ async fn delete(scene: &Scene) -> Result<Pod> {
     Ok(pod)
 }
 
-async fn gone(scene: &Scene, pod: &Pod, patience: Duration) -> Result<Timestamp> {
+async fn gone(scene: &Scene, pod: &Pod, limit: Duration) -> Result<Timestamp> {
     let uid = pod.metadata.uid.clone().unwrap_or_default();
     let is_gone = |all: &[Sighting]| all.iter().any(|one| one.uid() == uid && one.gone.is_some());
-    scene.witness.until("the handler's pod is gone", patience, is_gone).await?;
+    scene.witness.until("the handler's pod is gone", limit, is_gone).await?;
     sighting(scene, pod)?.gone.context("it is not gone")
 }
 

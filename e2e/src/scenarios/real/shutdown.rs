@@ -1,4 +1,4 @@
-//! The machine goes down and its kubelet is told so (KEP-2000): what becomes of the pods, with a drain
+//! The machine goes down and its kubelet learns of it (KEP-2000): what becomes of the pods, with a drain
 //! before it and without.
 
 use std::time::Duration;
@@ -77,8 +77,8 @@ async fn both(scene: &mut Scene, logind: &Logind) -> Result<()> {
     clear(scene).await?;
     begin_anew(scene).await?;
     let (with, took_with) = with(scene, logind).await.context("with a drain")?;
-    say("without a drain", &without, took_without);
-    say("with a drain", &with, took_with);
+    print("without a drain", &without, took_without);
+    print("with a drain", &with, took_with);
 
     // Nothing that can end is running at D: the drain has ended it in time.
     for fate in with.iter().filter(|fate| fate.what != AGENT && fate.what != HANDLER) {
@@ -120,7 +120,7 @@ async fn without(scene: &mut Scene, logind: &Logind) -> Result<(Vec<Fate>, f64)>
     );
     let ending = of("was deleted before D, needs 10 s")?;
     ensure!(ending.code == Some(143), "what was ending is cut off: {:?}", ending.code);
-    // Critical pods, ours among them, are told when the others have had their time.
+    // Critical pods, ours among them, get SIGTERM when the others have had their time.
     let handler = of(HANDLER)?;
     for other in &fates {
         let critical = other.what == HANDLER || other.what.starts_with("critical");
@@ -191,10 +191,10 @@ async fn clear(scene: &mut Scene) -> Result<()> {
 async fn over(scene: &mut Scene, end: Timestamp) -> Result<f64> {
     let waiting = async {
         loop {
-            let said = scene.machine()?.kubelet_said()?;
+            let log = scene.machine()?.kubelet_log()?;
             // The log goes on where the one of the kubelet before ended.
-            let begun = said.rfind("Effective KubeletConfiguration").unwrap_or_default();
-            if said.get(begun..).is_some_and(|said| said.contains(OVER)) {
+            let begun = log.rfind("Effective KubeletConfiguration").unwrap_or_default();
+            if log.get(begun..).is_some_and(|log| log.contains(OVER)) {
                 return anyhow::Ok(Timestamp::now());
             }
             sleep(GLANCE).await;
@@ -215,12 +215,12 @@ fn fates(scene: &mut Scene, end: Timestamp) -> Result<Vec<Fate>> {
         let mut pods = scene.of(kind.app);
         pods.sort_by_key(|pod| std::cmp::Reverse(pod.seen));
         let logs = &scene.machine()?.logs;
-        let told = pods.iter().find_map(|pod| {
+        let found = pods.iter().find_map(|pod| {
             let record = logs.of(&pod.uid(), "main", 0).happened().ok()?;
             let at = |what: &str| record.iter().find(|one| one.what == what).map(|one| one.at);
             Some((pod, at("SIGTERM")?, at("ends")))
         });
-        let (pod, term, end) = told.with_context(|| format!("{} got no SIGTERM", kind.app))?;
+        let (pod, term, end) = found.with_context(|| format!("{} got no SIGTERM", kind.app))?;
         fates.push(fate(kind.what, &pod.pod, pod.gone.is_some(), "main", since(term), end, since)?);
     }
     let uid = scene.handler_pod().metadata.uid.clone().unwrap_or_default();
@@ -265,7 +265,7 @@ fn fate(
     })
 }
 
-fn say(title: &str, fates: &[Fate], took: f64) {
+fn print(title: &str, fates: &[Fate], took: f64) {
     println!("graceful shutdown {title}: the kubelet is done {took:.1} s after D");
     for Fate { what, term, end, code, phase } in fates {
         let code = code.map_or("-".to_owned(), |code| code.to_string());
