@@ -63,6 +63,10 @@ pub fn force(folder: &Path, group: &Group) -> Result<()> {
 
 /// Takes away what no process uses any more.
 pub fn remove(folder: &Path, group: &Group) -> Result<()> {
+    for path in strays(folder) {
+        // What the runtime has taken away itself is gone.
+        drop(fs::remove_file(path));
+    }
     let mounts = fs::read_to_string("/proc/self/mounts")?;
     let within = mounts.lines().filter_map(|line| line.split(' ').nth(1));
     // What was mounted last lies above.
@@ -76,6 +80,26 @@ pub fn remove(folder: &Path, group: &Group) -> Result<()> {
         Err(error) if folder.exists() => Err(error).context("removing the node's folder"),
         _ => Ok(()),
     }
+}
+
+/// Files elsewhere, where containerd and its network plugins have them in any case: the sockets of shims,
+/// and the addresses that each container got.
+fn strays(folder: &Path) -> Vec<PathBuf> {
+    let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
+    let containers = folder.join("containerd-state/io.containerd.runtime.v2.task/k8s.io");
+    let containers: Vec<PathBuf> = entries(&containers).map(|entry| entry.path()).collect();
+    let socket = |container: &PathBuf| {
+        let shim = fs::read_to_string(container.join("bootstrap.json")).ok()?;
+        let address = shim.split_once("unix://")?.1.split('"').next()?;
+        Some(PathBuf::from(address))
+    };
+    let of_container = |path: &PathBuf| {
+        let path = path.to_string_lossy();
+        let mut ids = containers.iter().filter_map(|container| container.file_name()?.to_str());
+        ids.any(|id| path.contains(id))
+    };
+    let results = entries(Path::new("/var/lib/cni/results")).map(|entry| entry.path());
+    containers.iter().filter_map(socket).chain(results.filter(of_container)).collect()
 }
 
 /// The processes that were started with a path in that folder: kubelet, runtime, and the shims, which are

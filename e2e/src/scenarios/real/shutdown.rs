@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams};
@@ -25,6 +25,9 @@ const CRITICAL: u32 = 10;
 
 /// How far ahead the notice lies where there is a drain.
 const AHEAD: u32 = 30;
+
+/// The longest until all that the kubelet knows is at the API server.
+const SETTLED: SignedDuration = SignedDuration::from_secs(20);
 
 /// The kubelet's word at the end of its part.
 const OVER: &str = "Shutdown manager completed processing shutdown event";
@@ -106,7 +109,7 @@ async fn without(scene: &mut Scene, logind: &Logind) -> Result<(Vec<Fate>, f64)>
     let end = Timestamp::now();
     logind.prepare_for_shutdown().await?;
     let took = over(scene, end).await?;
-    let fates = fates(scene, end)?;
+    let fates = fates(scene, end).await?;
 
     let of = |what: &str| fates.iter().find(|fate| fate.what == what).context("no such pod");
     let (stubborn, slow) = (of("ignores SIGTERM, grace 60")?, of("needs 5 s")?);
@@ -142,7 +145,7 @@ async fn with(scene: &mut Scene, logind: &Logind) -> Result<(Vec<Fate>, f64)> {
     sleep(left).await;
     logind.prepare_for_shutdown().await?;
     let took = over(scene, end).await?;
-    Ok((fates(scene, end)?, took))
+    Ok((fates(scene, end).await?, took))
 }
 
 /// The kubelet takes part from its start on.
@@ -201,12 +204,22 @@ async fn over(scene: &mut Scene, end: Timestamp) -> Result<f64> {
         }
     };
     let at = timeout(SOON, waiting).await.context("the kubelet does not let it go down")??;
-    // What the kubelet knows of the last containers comes a little later.
-    sleep(Duration::from_secs(2)).await;
     Ok(at.duration_since(end).as_secs_f64())
 }
 
-fn fates(scene: &mut Scene, end: Timestamp) -> Result<Vec<Fate>> {
+/// What became of each. Of the last containers the kubelet writes a little later.
+async fn fates(scene: &mut Scene, end: Timestamp) -> Result<Vec<Fate>> {
+    let start = Timestamp::now();
+    loop {
+        let fates = known_fates(scene, end);
+        if fates.is_ok() || Timestamp::now().duration_since(start) > SETTLED {
+            return fates;
+        }
+        sleep(GLANCE).await;
+    }
+}
+
+fn known_fates(scene: &mut Scene, end: Timestamp) -> Result<Vec<Fate>> {
     let mut fates = Vec::new();
     let since = |at: Timestamp| at.duration_since(end).as_secs_f64();
     let agent = Kind { app: "agent", what: AGENT, shape };
