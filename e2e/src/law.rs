@@ -304,6 +304,7 @@ mod tests {
             namespace: "ns".into(),
             name: "web".into(),
             uri: String::new(),
+            credential: String::new(),
             node: "node".into(),
             acting_as: None,
             code,

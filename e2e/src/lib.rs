@@ -1,5 +1,6 @@
 //! Tests of `k8s-spot-handler` against real parts: a control plane built from
-//! its Go modules, the EC2 metadata mock, and the release binary.
+//! its Go modules, a real node or ones that are played, the EC2 metadata mock,
+//! and the release binary.
 //!
 //! `cluster` stands for itself and can be used by other measurements.
 
@@ -12,6 +13,7 @@ pub mod handler;
 pub mod law;
 pub mod manifest;
 pub mod metadata;
+pub mod node;
 pub mod observers;
 pub mod options;
 pub mod page;

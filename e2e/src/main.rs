@@ -19,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 #[tokio::main]
 async fn main() -> ExitCode {
     match perform().await {
-        Ok(Tally { passed: 1.., failed: 0 }) => ExitCode::SUCCESS,
+        Ok(Tally { passed: 1.., failed: 0, .. }) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("{error:#}");
@@ -39,7 +39,7 @@ async fn perform() -> Result<Tally> {
         }
         Task::Run(ref chosen) => return run(&options, chosen.clone()).await,
     }
-    Ok(Tally { passed: 1, failed: 0 })
+    Ok(Tally { passed: 1, ..Tally::default() })
 }
 
 async fn run(options: &Options, chosen: Vec<Scenario>) -> Result<Tally> {
@@ -52,12 +52,9 @@ async fn run(options: &Options, chosen: Vec<Scenario>) -> Result<Tally> {
     println!("built in {:.1} s", start.elapsed().as_secs_f64());
 
     let folder = run_folder()?;
-    let runner = Arc::new(Runner::new(
-        binaries,
-        program,
-        fs::canonicalize(&options.deploy)?,
-        folder.clone(),
-    ));
+    let deploy = fs::canonicalize(&options.deploy)?;
+    let runner = Runner::new(binaries, program, deploy, folder.clone());
+    let runner = Arc::new(runner.complete(options.complete));
     let start = Instant::now();
     // Dropping the run drops its tasks, and with them every child.
     let tally = tokio::select! {
@@ -73,7 +70,7 @@ async fn run(options: &Options, chosen: Vec<Scenario>) -> Result<Tally> {
     }
     stopped?;
     let tally = tally?;
-    println!("{} passed, {} failed", tally.passed, tally.failed);
+    println!("{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped);
     Ok(tally)
 }
 

@@ -9,7 +9,7 @@ use crate::scenarios::{self, Scenario};
 
 /// Said to `--help`.
 pub const HELP: &str = "\
-cargo e2e [--handler PATH] [--deploy FOLDER] [--keep] [--list] [SCENARIO…]
+cargo e2e [--handler PATH] [--deploy FOLDER] [--keep] [--complete] [--list] [SCENARIO…]
 
 Runs the scenarios, all of them by default, against a control plane on
 loopback. Builds what is missing.
@@ -17,6 +17,7 @@ loopback. Builds what is missing.
   --handler PATH    the program under test, instead of building it
   --deploy FOLDER   what is applied with kubectl, instead of deploy/
   --keep            keep all logs, not only those of a run that failed
+  --complete        fail where this machine lacks what a scenario needs
   --list            name the scenarios and end
 ";
 
@@ -28,6 +29,8 @@ pub struct Options {
     pub deploy: PathBuf,
     /// Keep the logs of a run that passed.
     pub keep: bool,
+    /// What this machine cannot play has failed.
+    pub complete: bool,
     /// What to do.
     pub task: Task,
 }
@@ -52,6 +55,7 @@ impl Options {
             handler: None,
             deploy: Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy"),
             keep: false,
+            complete: false,
             task: Task::Run(Vec::new()),
         };
         let mut chosen = Vec::new();
@@ -62,6 +66,7 @@ impl Options {
                 Some("--handler") => options.handler = Some(path()?),
                 Some("--deploy") => options.deploy = path()?,
                 Some("--keep") => options.keep = true,
+                Some("--complete") => options.complete = true,
                 Some("--list") => options.task = Task::List,
                 Some("--help") => options.task = Task::Help,
                 name => chosen.push(name.unwrap_or_default().to_owned()),

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use crate::cluster::{Binaries, Cluster};
 use crate::law::{self, Evidence};
 use crate::manifest;
+use crate::node::{self, Images};
 use crate::scenarios::Scenario;
 use crate::scene::{Ground, SOON, Scene};
 use crate::truth;
@@ -26,13 +27,22 @@ const SIDE_BY_SIDE: usize = 12;
 /// No scenario takes longer; one that does has hung.
 const PATIENCE: Duration = Duration::from_mins(5);
 
-/// How many passed and failed.
+/// How many passed and failed, and how many this machine cannot play.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tally {
     /// Passed.
     pub passed: usize,
     /// Failed.
     pub failed: usize,
+    /// Left out.
+    pub skipped: usize,
+}
+
+/// How one went.
+enum Outcome {
+    Passed,
+    Failed,
+    Skipped,
 }
 
 /// What all scenarios share.
@@ -41,6 +51,10 @@ pub struct Runner {
     handler: PathBuf,
     deploy: PathBuf,
     folder: PathBuf,
+    /// Whether what cannot be played has failed.
+    complete: bool,
+    /// Built when the first scenario wants them.
+    images: OnceCell<Images>,
     /// Started when the first scenario wants them.
     clusters: Mutex<BTreeMap<&'static str, Arc<OnceCell<Arc<Cluster>>>>>,
 }
@@ -49,11 +63,37 @@ impl Runner {
     /// Prepares a run whose logs go to `folder`.
     #[must_use]
     pub fn new(binaries: Binaries, handler: PathBuf, deploy: PathBuf, folder: PathBuf) -> Self {
-        Self { binaries, handler, deploy, folder, clusters: Mutex::default() }
+        Self {
+            binaries,
+            handler,
+            deploy,
+            folder,
+            complete: false,
+            images: OnceCell::new(),
+            clusters: Mutex::default(),
+        }
     }
 
-    /// Runs them, the first ones first, and prints a line for each.
+    /// What this machine cannot play is then a failure.
+    #[must_use]
+    pub fn complete(mut self, complete: bool) -> Self {
+        self.complete = complete;
+        self
+    }
+
+    /// Runs them, the first ones first, and prints a line for each. Those with a real node come last, one
+    /// after the other: what they measure is time and memory.
     pub async fn run(self: Arc<Self>, scenarios: Vec<Scenario>) -> Tally {
+        let (real, played): (Vec<_>, Vec<_>) =
+            scenarios.into_iter().partition(|scenario| scenario.plan.kubelets);
+        let mut tally = Arc::clone(&self).run_side_by_side(played).await;
+        for scenario in real {
+            tally.count(&Arc::clone(&self).report(scenario).await);
+        }
+        tally
+    }
+
+    async fn run_side_by_side(self: Arc<Self>, scenarios: Vec<Scenario>) -> Tally {
         let places = Arc::new(Semaphore::new(SIDE_BY_SIDE));
         let mut tasks = JoinSet::new();
         for scenario in scenarios {
@@ -65,15 +105,20 @@ impl Runner {
             });
         }
         let mut tally = Tally::default();
-        for passed in tasks.join_all().await {
-            *if passed { &mut tally.passed } else { &mut tally.failed } += 1;
+        for outcome in tasks.join_all().await {
+            tally.count(&outcome);
         }
         tally
     }
 
-    /// Plays one scenario and says how it went; whether it passed.
-    async fn report(self: Arc<Self>, scenario: Scenario) -> bool {
+    /// Plays one scenario and says how it went.
+    async fn report(self: Arc<Self>, scenario: Scenario) -> Outcome {
         let start = Instant::now();
+        let missing = if scenario.plan.kubelets { node::missing() } else { Vec::new() };
+        if !missing.is_empty() && !self.complete {
+            println!("skipped {:<44} missing here: {}", scenario.name, missing.join(", "));
+            return Outcome::Skipped;
+        }
         // A task of its own: a panic is then this scenario's failure.
         let mut task = JoinSet::new();
         task.spawn(async move { self.play(scenario).await });
@@ -87,16 +132,19 @@ impl Runner {
             Ok(()) => println!("passed  {name:<44} {seconds:6.1} s"),
             Err(error) => println!("FAILED  {name:<44} {seconds:6.1} s\n{}", indented(error)),
         }
-        result.is_ok()
+        if result.is_ok() { Outcome::Passed } else { Outcome::Failed }
     }
 
     async fn play(&self, scenario: Scenario) -> Result<()> {
+        let missing = if scenario.plan.kubelets { node::missing() } else { Vec::new() };
+        ensure!(missing.is_empty(), "missing here: {}", missing.join(", "));
         let ground = Ground {
             cluster: self.cluster(scenario).await?,
             binaries: self.binaries.clone(),
             handler: self.handler.clone(),
             deploy: self.deploy.clone(),
             folder: self.folder.join("scenarios"),
+            images: if scenario.plan.kubelets { Some(self.images().await?) } else { None },
         };
         let mut scene = Scene::open(&ground, scenario.name).await.context("setting the scene")?;
         let result = match timeout(PATIENCE, (scenario.run)(&mut scene)).await {
@@ -104,10 +152,21 @@ impl Runner {
             Err(_) => Err(anyhow!("not over after {PATIENCE:?}")),
         };
         let judged = judge(&scene).await;
-        match (result, judged) {
+        let closed = scene.close().await;
+        match (result, judged.and(closed)) {
             (Err(error), Err(judged)) => Err(error.context(format!("and {judged:#}"))),
             (result, judged) => result.and(judged),
         }
+    }
+
+    async fn images(&self) -> Result<Images> {
+        let build = || async {
+            let start = Instant::now();
+            let images = Images::build(&self.handler, &self.folder.join("images")).await?;
+            println!("images for the real node in {:.1} s", start.elapsed().as_secs_f64());
+            anyhow::Ok(images)
+        };
+        self.images.get_or_try_init(build).await.cloned()
     }
 
     async fn cluster(&self, scenario: Scenario) -> Result<Arc<Cluster>> {
@@ -134,6 +193,16 @@ impl Runner {
             }
         }
         Ok(())
+    }
+}
+
+impl Tally {
+    fn count(&mut self, outcome: &Outcome) {
+        *match outcome {
+            Outcome::Passed => &mut self.passed,
+            Outcome::Failed => &mut self.failed,
+            Outcome::Skipped => &mut self.skipped,
+        } += 1;
     }
 }
 

@@ -28,6 +28,10 @@ pub struct Shape {
     pub tolerant: bool,
     /// Further annotations.
     pub annotations: Value,
+    /// The container's image; where nodes are played it does not matter.
+    pub image: &'static str,
+    /// The arguments of its program.
+    pub arguments: &'static [&'static str],
 }
 
 impl Default for Shape {
@@ -41,6 +45,8 @@ impl Default for Shape {
             volume_claim: false,
             tolerant: false,
             annotations: json!({}),
+            image: "none",
+            arguments: &[],
         }
     }
 }
@@ -70,7 +76,7 @@ impl Shape {
                 "tolerations": if self.tolerant { json!([{"operator": "Exists"}]) } else { json!([]) },
                 "volumes": volumes,
                 "containers": [{
-                    "name": "main", "image": "none",
+                    "name": "main", "image": self.image, "args": self.arguments,
                     "env": [{"name": "PASSWORD", "value": SECRET}],
                 }],
             },
@@ -98,15 +104,23 @@ impl Shape {
         name: &str,
         replicas: usize,
     ) -> anyhow::Result<Deployment> {
-        typed(json!({
-            "metadata": {"name": name},
-            "spec": {
-                "replicas": replicas,
-                "selector": {"matchLabels": {"app": name}},
-                "template": self.template(scene, name),
-            },
-        }))
+        deployment(name, replicas, &self.template(scene, name))
     }
+}
+
+/// A Deployment of pods that are labelled `app: NAME`.
+///
+/// # Errors
+/// The template is none.
+pub fn deployment(name: &str, replicas: usize, template: &Value) -> anyhow::Result<Deployment> {
+    typed(json!({
+        "metadata": {"name": name},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": name}},
+            "template": template,
+        },
+    }))
 }
 
 /// A budget over the pods labelled `app: APP`; `limit` is such as

@@ -10,6 +10,7 @@ use kube::Client;
 use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 
+use super::kubeconfig::MASTERS;
 use super::pki::Pki;
 use super::{Binaries, GLANCE, Plan, Process, port};
 
@@ -50,11 +51,16 @@ impl ApiServer {
     ) -> Result<Self> {
         let port = port::free()?;
         let server = pki.server("kube-apiserver")?;
+        // As which it asks kubelets for logs, and has them run commands.
+        let client = pki.client("kube-apiserver-kubelet-client", Some(MASTERS))?;
         let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("controlplane/audit-policy.yaml");
-        let files: [(&str, &Path); 8] = [
+        let files: [(&str, &Path); 11] = [
             ("tls-cert-file", &server.certificate),
             ("tls-private-key-file", &server.key),
             ("client-ca-file", &pki.authority()),
+            ("kubelet-client-certificate", &client.certificate),
+            ("kubelet-client-key", &client.key),
+            ("kubelet-certificate-authority", &pki.authority()),
             ("service-account-key-file", &pki.token_public_key()),
             ("service-account-signing-key-file", &pki.token_key()),
             ("audit-policy-file", &policy),
@@ -77,6 +83,8 @@ impl ApiServer {
             ("service-account-issuer", "https://kubernetes.default.svc"),
             ("authorization-mode", "Node,RBAC"),
             ("enable-admission-plugins", "NodeRestriction"),
+            // Names of nodes are names of scenes, and stand in no name service.
+            ("kubelet-preferred-address-types", "InternalIP"),
         ];
         for (flag, value) in values {
             arguments.push(format!("--{flag}={value}").into());

@@ -24,6 +24,8 @@ pub struct Exchange {
     pub uri: String,
     /// The node to which the asker's token is bound.
     pub node: String,
+    /// Which token it was asked with: its id.
+    pub credential: String,
     /// As whom it was asked, if not in the asker's own name.
     pub acting_as: Option<String>,
     /// HTTP status of the answer.
@@ -218,8 +220,13 @@ struct Status {
 impl From<Event> for Exchange {
     fn from(event: Event) -> Self {
         let object = event.object_ref;
-        let node = &event.user.extra["authentication.kubernetes.io/node-name"][0];
+        let extra = |name: &str| {
+            let value = &event.user.extra[format!("authentication.kubernetes.io/{name}")][0];
+            value.as_str().unwrap_or_default().to_owned()
+        };
         Self {
+            node: extra("node-name"),
+            credential: extra("credential-id"),
             verb: event.verb,
             resource: if object.subresource.is_empty() {
                 object.resource
@@ -229,7 +236,6 @@ impl From<Event> for Exchange {
             namespace: object.namespace,
             name: object.name,
             uri: event.request_uri,
-            node: node.as_str().unwrap_or_default().to_owned(),
             acting_as: event.impersonated_user.username,
             code: event.response_status.code,
             reason: event.response_status.reason,

@@ -33,7 +33,7 @@ struct Part {
     kubernetes: bool,
 }
 
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
     Part { folder: "etcd", packages: &["go.etcd.io/etcd/server/v3"], kubernetes: false },
     Part {
         folder: "kubernetes",
@@ -42,6 +42,7 @@ const PARTS: [Part; 6] = [
             "k8s.io/kubernetes/cmd/kube-controller-manager",
             "k8s.io/kubernetes/cmd/kube-scheduler",
             "k8s.io/kubernetes/cmd/kubectl",
+            "k8s.io/kubernetes/cmd/kubelet",
         ],
         kubernetes: true,
     },
@@ -57,6 +58,15 @@ const PARTS: [Part; 6] = [
         kubernetes: false,
     },
     Part { folder: "helm", packages: &["helm.sh/helm/v3/cmd/helm"], kubernetes: false },
+    Part {
+        folder: "containerd",
+        packages: &[
+            "github.com/containerd/containerd/v2/cmd/containerd",
+            "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
+            "github.com/containerd/containerd/v2/cmd/ctr",
+        ],
+        kubernetes: false,
+    },
 ];
 
 impl Binaries {
@@ -110,6 +120,18 @@ impl Binaries {
     #[must_use]
     pub fn kubectl(&self) -> PathBuf {
         self.folder.join("kubernetes/kubectl")
+    }
+
+    /// The kubelet of a real node.
+    #[must_use]
+    pub fn kubelet(&self) -> PathBuf {
+        self.folder.join("kubernetes/kubelet")
+    }
+
+    /// containerd, `ctr` and the shim: all in one folder.
+    #[must_use]
+    pub fn containerd(&self) -> PathBuf {
+        self.folder.join("containerd")
     }
 
     /// kwok, in the kubelets' place.

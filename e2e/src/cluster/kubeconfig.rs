@@ -10,15 +10,18 @@ use serde_json::json;
 
 use super::pki::Pki;
 
-/// Writes the file for `user`, with a certificate made for it.
+/// The group that may do everything.
+pub const MASTERS: &str = "system:masters";
+
+/// Writes the file for `user`, with a certificate made for it and perhaps its group.
 pub fn write(
     folder: &Path,
     pki: &Pki,
     port: u16,
     user: &str,
-    all_powerful: bool,
+    group: Option<&str>,
 ) -> Result<PathBuf> {
-    let identity = pki.client(user, all_powerful.then_some("system:masters"))?;
+    let identity = pki.client(user, group)?;
     let config = json!({
         "apiVersion": "v1",
         "kind": "Config",

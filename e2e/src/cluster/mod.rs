@@ -1,5 +1,6 @@
 //! A real control plane on loopback: etcd, kube-apiserver, and, where asked
-//! for, controller-manager and scheduler; kwok plays the kubelets.
+//! for, controller-manager and scheduler; kwok plays the kubelets, where there
+//! are no real ones.
 
 mod api_server;
 pub mod audit;
@@ -21,6 +22,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 pub use api_server::{ApiServer, Startup};
 pub use binaries::{Binaries, Release};
+use kubeconfig::MASTERS;
 pub use link::Link;
 pub use pki::{Identity, Pki};
 pub use process::Process;
@@ -39,7 +41,13 @@ pub struct Plan {
     /// Whether it has a controller manager and a scheduler. Without them pods
     /// are created on their node, and budgets get their status by hand.
     pub controllers: bool,
+    /// Whether its scenes are nodes of their own, with a kubelet, and kwok has only those that are marked
+    /// as its own.
+    pub kubelets: bool,
 }
+
+/// The annotation of a node that kwok plays where there are others.
+pub const PLAYED: (&str, &str) = ("kwok.x-k8s.io/node", "fake");
 
 /// A running control plane. Dropping it ends its processes.
 pub struct Cluster {
@@ -85,7 +93,7 @@ impl Cluster {
         api_server.start()?;
 
         // The tests themselves: an identity of their own, beyond all limits.
-        let kubeconfig = kubeconfig::write(&folder, &pki, api_server.port(), "e2e", true)?;
+        let kubeconfig = kubeconfig::write(&folder, &pki, api_server.port(), "e2e", Some(MASTERS))?;
         let client = kubeconfig::client(&kubeconfig).await?;
         api_server.wait_until_ready(&client).await?;
 
@@ -157,6 +165,14 @@ impl Cluster {
     /// Its files cannot be written.
     pub fn server_identity(&self, name: &str) -> Result<Identity> {
         self.pki.server(name)
+    }
+
+    /// A certificate for a server at these names and addresses.
+    ///
+    /// # Errors
+    /// Its files cannot be written.
+    pub fn server_identity_at(&self, name: &str, at: &[&str]) -> Result<Identity> {
+        self.pki.server_at(name, at)
     }
 
     /// The audit log: what the handler asked and what it was told.
@@ -238,10 +254,15 @@ impl Cluster {
         let mut command = Command::new(self.binaries.kwok());
         command
             .arg("--kubeconfig")
-            .arg(self.identity("kwok", true)?)
+            .arg(self.identity("kwok", Some(MASTERS))?)
             .arg("--config")
             .arg(config)
             .env("HOME", &self.folder);
+        if self.plan.kubelets {
+            let (label, value) = PLAYED;
+            command.arg("--manage-all-nodes=false");
+            command.arg(format!("--manage-nodes-with-annotation-selector={label}={value}"));
+        }
         self.keep("kwok", command)
     }
 
@@ -249,7 +270,7 @@ impl Cluster {
         let mut command = Command::new(self.binaries.controller_manager());
         command
             .arg("--kubeconfig")
-            .arg(self.identity("system:kube-controller-manager", false)?)
+            .arg(self.identity("system:kube-controller-manager", None)?)
             .arg("--service-account-private-key-file")
             .arg(self.pki.token_key())
             .arg("--root-ca-file")
@@ -267,7 +288,7 @@ impl Cluster {
 
     fn start_scheduler(&mut self) -> Result<()> {
         let mut command = Command::new(self.binaries.scheduler());
-        command.arg("--kubeconfig").arg(self.identity("system:kube-scheduler", false)?).args([
+        command.arg("--kubeconfig").arg(self.identity("system:kube-scheduler", None)?).args([
             "--leader-elect=false",
             "--secure-port=0",
             "--kube-api-qps=500",
@@ -276,8 +297,12 @@ impl Cluster {
         self.keep("kube-scheduler", command)
     }
 
-    fn identity(&self, user: &str, all_powerful: bool) -> Result<PathBuf> {
-        kubeconfig::write(&self.folder, &self.pki, self.port(), user, all_powerful)
+    /// A kubeconfig for that user, perhaps in a group, with a certificate of its own.
+    ///
+    /// # Errors
+    /// Its files cannot be written.
+    pub fn identity(&self, user: &str, group: Option<&str>) -> Result<PathBuf> {
+        kubeconfig::write(&self.folder, &self.pki, self.port(), user, group)
     }
 
     fn keep(&mut self, name: &str, command: Command) -> Result<()> {

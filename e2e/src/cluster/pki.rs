@@ -75,8 +75,16 @@ impl Pki {
     /// # Errors
     /// The files cannot be written.
     pub fn server(&self, name: &str) -> Result<Identity> {
-        let names = ["127.0.0.1", "::1", "localhost", "kubernetes.default.svc"];
-        let mut params = CertificateParams::new(names.map(str::to_owned).to_vec())?;
+        self.server_at(name, &["127.0.0.1", "::1", "localhost", "kubernetes.default.svc"])
+    }
+
+    /// The certificate of a server at these names and addresses.
+    ///
+    /// # Errors
+    /// The files cannot be written.
+    pub fn server_at(&self, name: &str, at: &[&str]) -> Result<Identity> {
+        let names: Vec<_> = at.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names)?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.issue(name, params)
     }

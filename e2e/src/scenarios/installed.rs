@@ -196,7 +196,7 @@ async fn probed(probe: &Value) -> Result<()> {
 }
 
 /// Runs helm on the chart, for which `CHART` stands, and gives what it printed.
-async fn helm(cluster: &Cluster, namespace: &str, arguments: &[&str]) -> Result<String> {
+pub(super) async fn helm(cluster: &Cluster, namespace: &str, arguments: &[&str]) -> Result<String> {
     let chart = deploy()?.join("chart").display().to_string();
     let arguments: Vec<_> =
         arguments.iter().map(|word| if *word == "CHART" { chart.as_str() } else { word }).collect();

@@ -22,6 +22,7 @@ mod nobody;
 mod notices;
 mod outage;
 mod plans;
+mod real;
 mod rebalance;
 mod reboot;
 mod reports;
@@ -82,6 +83,7 @@ const MAIN: Plan = Plan {
     flags: &[],
     etcd_distance: Duration::ZERO,
     controllers: true,
+    kubelets: false,
 };
 
 /// Its API server cannot begin a watch with what is there.
@@ -127,6 +129,9 @@ const CHART: Plan = Plan { name: "chart", controllers: false, ..MAIN };
 
 /// The same on the oldest API server.
 const CHART_OLDEST: Plan = Plan { name: "chart-oldest", ..OLDEST };
+
+/// Its scenes are real nodes, one after the other.
+const REAL: Plan = Plan { name: "real", kubelets: true, ..MAIN };
 
 /// Those that need no reading; the longest first, since they run side by side.
 const ALL: &[Scenario] = &[
@@ -332,6 +337,10 @@ const ALL: &[Scenario] = &[
         attackers::confined_where_it_is_not_known(scene).boxed()
     }),
     on(MAIN, "attacker-token-without-a-pod", |scene| attackers::token_without_a_pod(scene).boxed()),
+    on(REAL, "node-ready", |scene| real::ready::ready(scene).boxed()),
+    on(REAL, "node-drain", |scene| real::drain::sixty(scene).boxed()),
+    on(REAL, "node-replaced", |scene| real::replaced::replaced(scene).boxed()),
+    on(REAL, "node-shutdown", |scene| real::shutdown::graceful(scene).boxed()),
 ];
 
 /// All of them, and one for each grant of the roles in `deploy`.

@@ -136,6 +136,6 @@ pub(super) async fn get(port: u16, path: &str) -> Result<String> {
     timeout(Duration::from_secs(20), asking).await.with_context(|| format!("no {path}"))?
 }
 
-fn body(page: &str) -> &str {
+pub(super) fn body(page: &str) -> &str {
     page.split_once("\r\n\r\n").map_or("", |(_, body)| body)
 }

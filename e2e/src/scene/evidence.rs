@@ -11,6 +11,8 @@ use super::{SOON, Scene, label};
 use crate::cluster::GLANCE;
 use crate::cluster::audit::{self, Exchange};
 use crate::lock;
+use crate::manifest::NAME;
+use crate::node::PodLog;
 use crate::witness::Sighting;
 
 impl Scene {
@@ -43,6 +45,17 @@ impl Scene {
             })
             .await?;
         Ok(all.into_iter().filter(|pod| pod.namespace() == self.name).collect())
+    }
+
+    /// Waits until all pods of the scene are gone but those of these apps.
+    ///
+    /// # Errors
+    /// They are not by the deadline.
+    pub async fn emptied_of_all_but(&self, apps: &[&str]) -> Result<()> {
+        let stays = |pod: &Sighting| label(pod, "app").is_some_and(|app| apps.contains(&app));
+        let own = |pod: &&Sighting| pod.namespace() == self.name && !stays(pod);
+        let emptied = |all: &[Sighting]| all.iter().filter(own).all(|pod| pod.gone.is_some());
+        self.witness.until("the other pods are gone", self.time_left(), emptied).await.map(drop)
     }
 
     /// From now to the deadline.
@@ -78,6 +91,9 @@ impl Scene {
     /// # Errors
     /// One cannot be read.
     pub fn logs(&self) -> Result<Vec<String>> {
+        if let Some(machine) = &self.machine {
+            return machine.logs.all(NAME)?.iter().map(PodLog::read).collect();
+        }
         let paths = (1..=self.handlers).map(|n| self.folder.join(format!("handler-{n}.log")));
         paths.map(|path| fs::read_to_string(path).context("reading the handler's log")).collect()
     }

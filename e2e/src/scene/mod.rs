@@ -4,6 +4,7 @@
 mod admission;
 mod elsewhere;
 mod evidence;
+mod machine;
 mod node;
 mod service;
 mod work;
@@ -23,6 +24,7 @@ use crate::handler::Boot;
 use crate::lock;
 use crate::manifest;
 use crate::metadata::MetadataMock;
+use crate::node::{Images, RealNode};
 use crate::witness::{Sighting, Witness};
 use crate::workload;
 
@@ -45,6 +47,8 @@ pub struct Ground {
     pub deploy: PathBuf,
     /// Where the scenes' folders go.
     pub folder: PathBuf,
+    /// What a real node runs; `None` where the nodes are played.
+    pub images: Option<Images>,
 }
 
 /// See the module.
@@ -69,6 +73,8 @@ pub struct Scene {
     checked: bool,
     /// `None`: that of the machine that the tests run on.
     boot: Option<Boot>,
+    /// The node, where it is a real one.
+    machine: Option<RealNode>,
     /// The metadata service.
     pub metadata: MetadataMock,
     /// What really happens on the node.
@@ -86,7 +92,13 @@ impl Scene {
         let folder = ground.folder.join(name);
         fs::create_dir_all(&folder)?;
         node::create_namespace(&ground.cluster, name).await?;
-        create_node(&ground.cluster, &node::node(name, name)?).await?;
+        let metadata = MetadataMock::start(&ground.binaries, &folder).await?;
+        let machine = if let Some(images) = &ground.images {
+            Some(machine::start(ground, images, name, &folder, &metadata.url()).await?)
+        } else {
+            create_node(&ground.cluster, &node::node(name, name)?).await?;
+            None
+        };
         let witness = Witness::start(ground.cluster.client(), name);
         let handler_pod = manifest::handler_pod(&ground.cluster, name).await?;
         let scene = Self {
@@ -100,7 +112,8 @@ impl Scene {
             earliest_deadline: None,
             announced: None,
             denials: Mutex::default(),
-            metadata: MetadataMock::start(&ground.binaries, &folder).await?,
+            machine,
+            metadata,
             witness,
             diary: Diary::start(ground.cluster.client(), name),
             refusals_expected: false,
@@ -133,6 +146,11 @@ impl Scene {
     #[must_use]
     pub fn expects_refusals(&self) -> bool {
         self.refusals_expected
+    }
+
+    /// From now on `check` may ask what it asks, in the handler's name.
+    pub fn expect_check(&mut self) {
+        self.checked = true;
     }
 
     /// Whether `check` was run.

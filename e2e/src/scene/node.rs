@@ -7,15 +7,19 @@ use serde_json::json;
 use tokio::time::{sleep, timeout};
 
 use super::SOON;
-use crate::cluster::{Cluster, GLANCE};
+use crate::cluster::{Cluster, GLANCE, PLAYED};
 use crate::workload::typed;
 
 /// A Linux node on which the scene's pods may run.
 pub(super) fn node(name: &str, scene: &str) -> Result<Node> {
     typed(json!({
-        "metadata": {"name": name, "labels": {
-            "e2e/scene": scene, "kubernetes.io/os": "linux", "kubernetes.io/hostname": name,
-        }},
+        "metadata": {
+            "name": name,
+            "labels": {
+                "e2e/scene": scene, "kubernetes.io/os": "linux", "kubernetes.io/hostname": name,
+            },
+            "annotations": {PLAYED.0: PLAYED.1},
+        },
     }))
 }
 
