@@ -37,7 +37,7 @@ use crate::source::{InstanceSource, Report, Source};
 /// # Errors
 /// Nothing was done: the system gives no socket pair and signals to wait with, or no thread that polls.
 /// A reporter that fails is no reason: [`Threads::start`].
-pub(super) fn run(settings: Settings) -> Result<(), Failure> {
+pub fn run(settings: Settings) -> Result<(), Failure> {
     let clock = Clock::start();
     let source = source(&settings);
     let config = config(&settings, source.paths(), boot(clock.read().wall));
@@ -174,6 +174,7 @@ pub(super) fn source(settings: &Settings) -> Source {
         metadata_url: settings.metadata.url.clone(),
         notice_url: settings.metadata.notice_url.clone(),
         interval: settings.metadata.poll_interval,
+        calm_interval: settings.metadata.calm_poll_interval,
         v1_fallback: settings.metadata.v1_fallback,
         watched: settings.watched,
         window: settings.window,

@@ -166,8 +166,10 @@ pub struct Metadata {
     pub url: MetadataUrl,
     /// Another address that is polled for notices.
     pub notice_url: Option<NoticeUrl>,
-    /// The interval between polls; at least 1 s.
+    /// The interval between polls of an interruption; at least 1 s.
     pub poll_interval: Duration,
+    /// The interval between polls of everything else: 5 s, or `poll_interval`, if that is longer.
+    pub calm_poll_interval: Duration,
     /// Whether it is asked without a token if it offers no IMDSv2.
     pub v1_fallback: bool,
 }

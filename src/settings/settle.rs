@@ -24,6 +24,10 @@ use crate::settings::{
     Watched, WhichNode,
 };
 
+/// Between polls of paths that are not in a hurry; AWS advises it (EC2 user guide, "EC2 instance
+/// rebalance recommendations").
+const CALM_POLL_INTERVAL: Duration = Duration::from_secs(5);
+
 /// The settings in force.
 pub(super) fn settle(
     flags: Flags,
@@ -65,6 +69,7 @@ pub(super) fn parse(lookup: &mut Lookup<'_>) -> Option<Settings> {
             url: v.metadata_url?,
             notice_url: v.notice_url,
             poll_interval: v.poll_interval?,
+            calm_poll_interval: v.poll_interval?.max(CALM_POLL_INTERVAL),
             v1_fallback: v.imds_v1_fallback?,
         },
         watched: Watched {

@@ -72,6 +72,7 @@ fn a_pod_of_the_manifest_needs_no_more_than_its_node() {
                 url: MetadataUrl::parse("http://169.254.169.254").unwrap(),
                 notice_url: None,
                 poll_interval: Duration::from_secs(1),
+                calm_poll_interval: Duration::from_secs(5),
                 v1_fallback: true,
             },
             watched: Watched {
@@ -188,6 +189,15 @@ fn no_name_stands_twice() {
         .chain(FORMER.iter().map(|former| &former.variable))
         .collect();
     assert_eq!(variables.iter().collect::<BTreeSet<_>>().len(), variables.len());
+}
+
+#[test]
+fn nothing_is_polled_more_often_than_the_setting_says() {
+    for (interval, calm) in [("1", 5), ("5", 5), ("6", 6), ("20", 20)] {
+        let metadata = good(&["--poll-interval", interval], &[]).metadata;
+        assert_eq!(metadata.poll_interval.as_secs().to_string(), interval);
+        assert_eq!(metadata.calm_poll_interval.as_secs(), calm);
+    }
 }
 
 #[test]
