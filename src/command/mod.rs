@@ -4,7 +4,7 @@ mod by_hand;
 mod check;
 
 mod plan;
-mod run;
+pub mod run;
 
 use std::ffi::OsString;
 use std::fmt;

@@ -37,7 +37,7 @@ use crate::source::{Report, Source};
 /// # Errors
 /// Nothing was done: the system gives no socket pair and signals to wait with, or no thread that polls.
 /// A reporter that fails is no reason: [`Threads::start`].
-pub(super) fn run(settings: Settings) -> Result<(), Failure> {
+pub fn run(settings: Settings) -> Result<(), Failure> {
     let clock = Clock::start();
     let source = &settings.source;
     let config = config(&settings, source.paths(), boot(clock.read().wall));

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Capacity that an empty queue keeps.
-const QUIET: usize = 16;
+/// Capacity that an empty queue keeps: facts come one at a time while nothing happens.
+const QUIET: usize = 4;
 
 /// A bounded queue with one receiver.
 #[derive(Debug)]

@@ -24,6 +24,10 @@ use crate::settings::{
 };
 use crate::source::{InstanceSource, Source, Watched};
 
+/// Between polls of paths that are not in a hurry; AWS advises it (EC2 user guide, "EC2 instance
+/// rebalance recommendations").
+const CALM_POLL_INTERVAL: Duration = Duration::from_secs(5);
+
 /// The settings in force.
 pub(super) fn settle(
     flags: Flags,
@@ -65,6 +69,7 @@ pub(super) fn parse(lookup: &mut Lookup<'_>) -> Option<Settings> {
             metadata_url: v.metadata_url.clone()?,
             notice_url: v.notice_url,
             interval: v.poll_interval?,
+            calm_interval: v.poll_interval?.max(CALM_POLL_INTERVAL),
             v1_fallback: v.imds_v1_fallback?,
             watched: Watched {
                 interruption: v.enable_spot_interruption_draining?,

@@ -33,9 +33,6 @@ use crate::source::url::{MetadataUrl, NoticeUrl};
 pub use crate::source::instance::InstanceSource;
 pub use crate::source::poller::Poller;
 
-/// Between polls of paths that are not in a hurry; AWS advises it (EC2 user guide, "EC2 instance
-/// rebalance recommendations").
-const CALM_INTERVAL: Duration = Duration::from_secs(5);
 /// Between polls that fail, of paths that are not in a hurry.
 const CALM_LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// Between polls that fail, of the others. An interruption may be announced at any moment, and gives two
@@ -62,9 +59,10 @@ pub struct Source {
     /// One more address that is polled. Gets a token if it is on the metadata service. If its path
     /// is that of EC2's `spot/termination-time`, it is polled in place of that, and read as that.
     pub notice_url: Option<NoticeUrl>,
-    /// From the start of one poll of an interruption's path to the start of the next. The other
-    /// paths are polled every 5 s, or as seldom as this, if that is longer.
+    /// From the start of one poll of an interruption's path to the start of the next.
     pub interval: Duration,
+    /// The same of the paths that are not in a hurry.
+    pub calm_interval: Duration,
     /// Whether to ask without a token where none is offered (IMDSv1).
     pub v1_fallback: bool,
     /// Which kinds of notices are looked for.
@@ -193,8 +191,7 @@ impl Source {
         let watched = self.watched;
         let old = watched.interruption && !self.replaces_termination_time();
         let polled = |path, below, window| {
-            let interval = self.interval.max(CALM_INTERVAL);
-            let schedule = PollSchedule::new(interval, CALM_LONGEST_WAIT);
+            let schedule = PollSchedule::new(self.calm_interval, CALM_LONGEST_WAIT);
             PolledPath::new(path, self.metadata_url.at(below), window, schedule)
         };
         let all = [

@@ -15,6 +15,7 @@ fn source(watched: Watched, notice_url: Option<&str>, seconds: u64) -> Source {
         metadata_url: MetadataUrl::parse(SERVICE).unwrap(),
         notice_url: notice_url.map(|url| NoticeUrl::parse(url).unwrap()),
         interval: Duration::from_secs(seconds),
+        calm_interval: Duration::from_secs(5),
         v1_fallback: true,
         watched,
         window: Duration::from_mins(2),
@@ -57,16 +58,16 @@ fn what_is_watched_is_polled_each_at_its_interval() {
 }
 
 #[test]
-fn nothing_is_polled_more_often_than_the_setting_says() {
+fn the_operators_address_is_polled_as_often_as_an_interruption() {
     assert_eq!(
-        addresses(&source(ALL, Some("http://notices.example/a?b"), 20)),
+        addresses(&source(ALL, Some("http://notices.example/a?b"), 2)),
         [
-            "spot/instance-action 20",
-            "http://notices.example/a?… 20",
-            "spot/termination-time 20",
-            "events/maintenance/scheduled 20",
-            "events/recommendations/rebalance 20",
-            "autoscaling/target-lifecycle-state 20",
+            "spot/instance-action 2",
+            "http://notices.example/a?… 2",
+            "spot/termination-time 5",
+            "events/maintenance/scheduled 5",
+            "events/recommendations/rebalance 5",
+            "autoscaling/target-lifecycle-state 5",
         ]
     );
 }

@@ -114,7 +114,7 @@ fn a_deletion_that_fails_is_asked_again() {
 
 #[test]
 fn with_hardly_any_file_descriptors_every_pod_goes_all_the_same() {
-    at_once(&[("11", 11), ("12", 12), ("14", 14), ("20", 20)], |descriptors| {
+    at_once(&[("11", 11), ("12", 12), ("14", 14), ("20", 20), ("24", 24)], |descriptors| {
         let stage = Stage::with(quick_pods(40));
         stage.cloud.announce_in(FAR);
         let handler = stage.handler().descriptors(*descriptors).start();

@@ -263,6 +263,16 @@ impl ApiServer {
         self.api.credentials.issue()
     }
 
+    /// Presents a certificate of a new authority to new connections. The authority in PEM; the file stays as it is.
+    ///
+    /// # Errors
+    /// No certificate could be made.
+    pub fn renew_authority(&self) -> io::Result<String> {
+        let identity = Identity::generate()?;
+        self.server.present(identity.config);
+        Ok(identity.authority)
+    }
+
     /// Accepts this text as a token beside those it issued: one without claims,
     /// say. The file stays as it is.
     pub fn accept_token(&self, token: &str) {

@@ -49,7 +49,7 @@ enum State {
 
 struct Shared {
     service: Arc<dyn Service>,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Mutex<Option<Arc<ServerConfig>>>,
     open: Mutex<BTreeMap<u64, TcpStream>>,
     opened: AtomicU64,
     most_open: AtomicUsize,
@@ -69,7 +69,7 @@ impl Server {
             address: listener.local_addr()?,
             shared: Arc::new(Shared {
                 service,
-                tls,
+                tls: Mutex::new(tls),
                 open: Mutex::default(),
                 opened: AtomicU64::new(0),
                 most_open: AtomicUsize::new(0),
@@ -113,6 +113,11 @@ impl Server {
         self.shared.stopping.store(false, Ordering::SeqCst);
         *state = self.accept_on(listener)?;
         Ok(())
+    }
+
+    /// Presents another certificate to new connections.
+    pub(crate) fn present(&self, tls: Arc<ServerConfig>) {
+        *lock(&self.shared.tls) = Some(tls);
     }
 
     /// Cuts the connections that are open now; new ones are welcome.
@@ -199,7 +204,8 @@ impl Shared {
             Wire::new(number, socket, None)?.hang();
             return Ok(());
         }
-        let mut wire = Wire::new(number, socket, self.tls.as_ref())?;
+        let tls = lock(&self.tls).clone();
+        let mut wire = Wire::new(number, socket, tls.as_ref())?;
         let mut pending = Vec::new();
         while let Some(request) = Request::read(&mut wire, &mut pending)? {
             let asked_to_close =

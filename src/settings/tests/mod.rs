@@ -74,6 +74,7 @@ fn a_pod_of_the_manifest_needs_no_more_than_its_node() {
                 metadata_url: MetadataUrl::parse("http://169.254.169.254").unwrap(),
                 notice_url: None,
                 interval: Duration::from_secs(1),
+                calm_interval: Duration::from_secs(5),
                 v1_fallback: true,
                 watched: Watched {
                     interruption: true,
@@ -198,6 +199,15 @@ fn no_name_stands_twice() {
         .chain(FORMER.iter().map(|former| &former.variable))
         .collect();
     assert_eq!(variables.iter().collect::<BTreeSet<_>>().len(), variables.len());
+}
+
+#[test]
+fn nothing_is_polled_more_often_than_the_setting_says() {
+    for (interval, calm) in [("1", 5), ("5", 5), ("6", 6), ("20", 20)] {
+        let source = good(&["--poll-interval", interval], &[]).source;
+        assert_eq!(source.interval.as_secs().to_string(), interval);
+        assert_eq!(source.calm_interval.as_secs(), calm);
+    }
 }
 
 #[test]
