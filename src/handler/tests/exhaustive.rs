@@ -15,6 +15,14 @@ use crate::notice::Action;
 /// The instance goes, so many seconds after the start. The notice is seen at 1 s.
 const GOES: i64 = 31;
 
+/// When the budget lets its pod go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Budget {
+    None,
+    Never,
+    From(Duration),
+}
+
 /// What becomes of a request: `None`, or it is answered.
 const FAILURES: [What; 3] = [What::Refuses, What::Hangs, What::LosesAnswer];
 
@@ -24,13 +32,13 @@ const LOST_AT_MOST: u32 = 5;
 
 #[test]
 fn no_pod_is_lost_where_one_request_fails_and_the_process_is_killed_once() {
-    let budgets = [None, Some(None), Some(Some(secs(9)))];
+    let budgets = [Budget::None, Budget::Never, Budget::From(secs(9))];
     let runs: usize = budgets.into_iter().map(explore).sum();
     assert!(runs > 4_000, "{runs} runs");
 }
 
-/// Runs all worlds with this budget: none, one that lets nobody go, or only from that moment on. How many they are.
-fn explore(budget: Option<Option<Duration>>) -> usize {
+/// Runs all worlds with this budget. How many they are.
+fn explore(budget: Budget) -> usize {
     let world = world(budget);
     let through = run(&world);
     saves_all(&world, &through);
@@ -54,15 +62,15 @@ fn reaches(order: &Order) -> bool {
     !matches!(order, Order::CheckCredentials | Order::GiveUp(_) | Order::Disconnect)
 }
 
-fn world(budget: Option<Option<Duration>>) -> Script {
+fn world(budget: Budget) -> Script {
     let mut pods = [pod("a"), pod("b")];
     pods[0].pod.grace = 6;
     pods[0].takes = secs(6);
     pods[1].pod.grace = 12;
     pods[1].takes = secs(12);
-    pods[1].budget = budget.map(|_| 0);
+    pods[1].budget = (budget != Budget::None).then_some(0);
     a_node().says([(1, Says::At(Action::Terminate, GOES))]).pods(pods).sigterm(&[40]).but(|it| {
-        it.budgets_free = budget.flatten();
+        it.budgets_free = if let Budget::From(when) = budget { Some(when) } else { None };
     })
 }
 
