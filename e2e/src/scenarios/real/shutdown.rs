@@ -139,8 +139,6 @@ async fn with(scene: &mut Scene, logind: &Logind) -> Result<(Vec<Fate>, f64)> {
     scene.budget("stubborn", json!({"minAvailable": 1})).await?;
     scene.open_spare().await?;
     let end = scene.announce(AHEAD).await?;
-    sleep(Duration::from_secs(3)).await;
-    scene.emptied_of_all_but(&["agent"]).await?;
     let left = Duration::try_from(end.duration_since(Timestamp::now())).unwrap_or_default();
     sleep(left).await;
     logind.prepare_for_shutdown().await?;
