@@ -47,17 +47,6 @@ impl Scene {
         Ok(all.into_iter().filter(|pod| pod.namespace() == self.name).collect())
     }
 
-    /// Waits until all pods of the scene are gone but those of these apps.
-    ///
-    /// # Errors
-    /// They are not by the deadline.
-    pub async fn emptied_of_all_but(&self, apps: &[&str]) -> Result<()> {
-        let stays = |pod: &Sighting| label(pod, "app").is_some_and(|app| apps.contains(&app));
-        let own = |pod: &&Sighting| pod.namespace() == self.name && !stays(pod);
-        let emptied = |all: &[Sighting]| all.iter().filter(own).all(|pod| pod.gone.is_some());
-        self.witness.until("the other pods are gone", self.time_left(), emptied).await.map(drop)
-    }
-
     /// From now to the deadline.
     #[must_use]
     pub fn time_left(&self) -> Duration {

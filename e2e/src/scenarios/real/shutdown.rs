@@ -43,11 +43,7 @@ const KINDS: &[Kind] = &[
     Kind { app: "quick", what: "ends at once", shape },
     Kind { app: "slow", what: "needs 5 s", shape: || after(&["after", "5"]) },
     Kind { app: "stubborn", what: "ignores SIGTERM, grace 60", shape: || stubborn(60) },
-    Kind {
-        app: "ending",
-        what: "was deleted before D, needs 10 s",
-        shape: || after(&["after", "10"]),
-    },
+    Kind { app: "ending", what: "needs 10 s, deleted before D", shape: || after(&["after", "10"]) },
     Kind { app: "critical", what: "critical, ends at once", shape: critical },
 ];
 
@@ -121,7 +117,7 @@ async fn without(scene: &mut Scene, logind: &Logind) -> Result<(Vec<Fate>, f64)>
         stubborn.end,
         stubborn.code
     );
-    let ending = of("was deleted before D, needs 10 s")?;
+    let ending = of("needs 10 s, deleted before D")?;
     ensure!(ending.code == Some(143), "what was ending is cut off: {:?}", ending.code);
     // Critical pods, ours among them, get SIGTERM when the others have had their time.
     let handler = of(HANDLER)?;
@@ -139,8 +135,6 @@ async fn with(scene: &mut Scene, logind: &Logind) -> Result<(Vec<Fate>, f64)> {
     scene.budget("stubborn", json!({"minAvailable": 1})).await?;
     scene.open_spare().await?;
     let end = scene.announce(AHEAD).await?;
-    sleep(Duration::from_secs(3)).await;
-    scene.emptied_of_all_but(&["agent"]).await?;
     let left = Duration::try_from(end.duration_since(Timestamp::now())).unwrap_or_default();
     sleep(left).await;
     logind.prepare_for_shutdown().await?;
