@@ -3,8 +3,10 @@
 use crate::drain::tests::cluster::{pod, secs};
 use crate::handler::tests::model::run;
 use crate::handler::tests::scenarios::are;
-use crate::handler::tests::script::{Says, script};
-use crate::notice::Action::{Stop, Terminate};
+use crate::handler::tests::script::{Says, planned, script};
+use crate::notice::Action::{Hibernate, Stop, Terminate};
+use crate::notice::Code::InstanceStop;
+use crate::notice::NoticePath::{Lifecycle, Maintenance, TerminationTime};
 
 /// What is said of deadlines.
 const DEADLINES: [&str; 4] = ["notice", "deadline", "taken over", "evict"];
@@ -142,4 +144,31 @@ fn a_notice_that_takes_over_moves_the_deadline_only_if_it_is_earlier() {
          30.0 * deadline moved, 70 s left
          100.0 * deadline, nothing has changed",
     );
+}
+
+#[test]
+fn a_calendar_that_is_set_an_hour_ahead_or_back_in_a_drain_changes_nothing_of_it() {
+    let notices = [
+        script().says(10, Says::At(Terminate, 130)),
+        script().says(10, Says::At(Terminate, 130)).path_says(
+            TerminationTime,
+            10,
+            Says::At(Terminate, 131),
+        ),
+        script().says(10, Says::Soon(Stop)),
+        script().says(10, Says::At(Hibernate, 130)),
+        script().path_says(Lifecycle, 10, Says::Leaves(Terminate)),
+        script().path_says(Maintenance, 10, Says::Planned(vec![planned(InstanceStop, 500)])),
+    ];
+    for script in notices {
+        let script = script.pods([pod("a").grace(20), pod("b").covered(), pod("c").grace(300)]);
+        let lines = run(&script).lines();
+        assert!(lines.iter().any(|line| line.contains("evict a")), "{lines:#?}");
+        for (second, by) in
+            [12, 15, 60, 128].into_iter().flat_map(|second| [(second, 3600), (second, -3600)])
+        {
+            let set = script.clone().but(|it| it.clock_set = Some((secs(second), by)));
+            assert_eq!(run(&set).lines(), lines, "by {by} s at {second} s");
+        }
+    }
 }
