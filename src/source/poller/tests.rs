@@ -23,7 +23,7 @@ fn source(url: &str) -> Source {
         metadata_url: MetadataUrl::parse(url).unwrap(),
         notice_url: None,
         interval: Duration::from_millis(10),
-        calm_interval: Duration::from_millis(10),
+        calm_interval: Duration::from_secs(5),
         v1_fallback: true,
         watched: ALL,
         window: Duration::from_mins(2),

@@ -86,3 +86,26 @@ fn a_notice_that_takes_over_moves_the_deadline_only_if_it_is_earlier() {
         "100.0 * deadline, nothing has changed",
     ]);
 }
+
+#[test]
+fn a_calendar_that_is_set_an_hour_ahead_or_back_in_a_drain_changes_nothing_of_it() {
+    let notices = [
+        a_node().interrupted(),
+        a_node().interrupted().path_says(TerminationTime, [(10, At(Terminate, 131))]),
+        a_node().says([(10, Soon(Stop))]),
+        a_node().says([(10, At(Hibernate, 130))]),
+        a_node().path_says(Lifecycle, [(10, Leaves(Terminate))]),
+        a_node().maintenance(10, [planned(InstanceRetirement, 500)]),
+    ];
+    for script in notices {
+        let script = script.pods([pod("a").grace(20), pod("b").covered(), pod("c").grace(300)]);
+        let lines = script.run().lines();
+        assert!(lines.iter().any(|line| line.contains("evict a")), "{lines:#?}");
+        for (second, by) in
+            [12, 15, 60, 128].into_iter().flat_map(|second| [(second, 3600), (second, -3600)])
+        {
+            let set = script.clone().but(|it| it.clock_set = Some((secs(second), by)));
+            assert_eq!(set.run().lines(), lines, "by {by} s at {second} s");
+        }
+    }
+}
