@@ -52,7 +52,7 @@ fn notices(metadata_url: MetadataUrl) {
     for polled in check.paths.into_iter().filter_map(|(_, polled)| polled) {
         match polled.outcome {
             Ok(answer) => {
-                answer.standing.iter().for_each(|notice| fuzz::is_one_line(&notice.wording))
+                fuzz::are_lines(answer.standing.iter().map(|notice| notice.wording.as_str()));
             }
             Err(why) => fuzz::is_one_line(&why),
         }

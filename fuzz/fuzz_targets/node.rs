@@ -6,9 +6,10 @@ use k8s_spot_handler::kube::reply::{KnownBy, Reply, node, profile};
 use k8s_spot_handler::kube::request::read_node;
 use k8s_spot_handler::node::marks::{MarkCause, MarkReason, MarkSet, Marks};
 use k8s_spot_handler::node::state::{Known, Progress, Remembered};
-use k8s_spot_handler::node::{FieldManager, Node, NodeAnswer, Taint, TaintEffect};
+use k8s_spot_handler::node::{FieldManager, Node, NodeAnswer, Setter, Taint, TaintEffect};
 use k8s_spot_handler::notice::{Action, NoticeId};
 use libfuzzer_sys::fuzz_target;
+use miniserde::json;
 use serde_json::{Map, Value};
 
 fuzz_target!(|input: &[u8]| {
@@ -21,9 +22,12 @@ fuzz_target!(|input: &[u8]| {
     let (Some(node), Ok(mut json)) = (read, serde_json::from_slice::<Value>(body)) else { return };
     annotation_is_read_as_written(&node);
     let before = json["spec"].clone();
-    let is_foreign = !matches!(node.state, Remembered::State(_))
-        && !matches!(node.by_hand, Remembered::State(_));
     let manager = if mode & 1 == 0 { FieldManager::Handler } else { FieldManager::Operator };
+    // An operator takes back what the handler has done, too.
+    let is_taken_over = manager == FieldManager::Operator
+        && node.cordoned_by == Setter::Manager(FieldManager::Handler);
+    let is_foreign =
+        node.state.state().is_none() && node.by_hand.state().is_none() && !is_taken_over;
     let marked = apply(&mut json, &marks(mode, manager), node);
     let Some(marked) = marked else { return };
     let unmarked = apply(
@@ -58,16 +62,12 @@ fn read(body: &[u8]) -> Option<Node> {
 fn annotation_is_read_as_written(node: &Node) {
     for remembered in [&node.state, &node.by_hand] {
         let Some(state) = remembered.state() else { continue };
-        // It may have grown by being escaped.
-        let written = miniserde_text(state);
+        // It may have grown: what is escaped is longer.
+        let written = json::to_string(state);
         if written.len() <= 32 * 1024 {
             assert_eq!(Remembered::parse(Some(&written)), *remembered);
         }
     }
-}
-
-fn miniserde_text(state: &k8s_spot_handler::node::state::State) -> String {
-    miniserde::json::to_string(state)
 }
 
 fn marks(mode: u8, manager: FieldManager) -> Marks {

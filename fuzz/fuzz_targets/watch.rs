@@ -72,7 +72,7 @@ fn check(news: &PodNews, at: Reading) {
         PodNews::Seen(pod) => check_pod(pod, at),
         PodNews::Gone { uid } => is_uid(uid),
         PodNews::Unread { pod, why } => {
-            fuzz::are_lines(pod.iter().chain([why]).map(String::as_str))
+            fuzz::are_lines(pod.iter().chain([why]).map(String::as_str));
         }
         PodNews::Lost { why } => is_one_line(why),
     }
