@@ -698,5 +698,8 @@ impl From<Unread> for PodNews {
     }
 }
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@
 //! | `imds` | tokens, what a status means, what went wrong | none |
 //! | `poller` | paths, polled for ever | its thread |
 //! | `instance` | what the instance is, asked once | none |
+//! | `fuzzing` | polls without a connection, for `fuzz/` alone | none |
 //!
 //! Each uses only what stands before it.
 
@@ -17,6 +18,9 @@ mod aws;
 mod imds;
 mod poller;
 mod instance;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(test)]
 mod stand_in;
 
