@@ -64,9 +64,11 @@ pub struct Exodus {
     pub deleted: usize,
     /// How many pods went without having been told to by their handler.
     pub lost: usize,
-    /// How many requests of nodes the API server refused for want of a seat.
+    /// How many requests of nodes had a seat.
+    pub seated: f64,
+    /// How many the API server refused for want of one.
     pub rejected: f64,
-    /// How long those that it carried out had waited for one, in milliseconds, the mean.
+    /// How long the others had waited for it, in milliseconds, the mean.
     pub waited: f64,
     /// The most seats that nodes had at once, of those seen once a second, and the most that they could have had.
     pub seats: f64,
@@ -198,6 +200,7 @@ impl Crowd {
         Ok(Exodus {
             deleted,
             lost: leaving.len().saturating_sub(accepted.len() + deleted),
+            seated: fair_after.requests - fair.requests,
             rejected: fair_after.rejected - fair.rejected,
             waited: fair_after.mean_wait_since(&fair),
             seats,

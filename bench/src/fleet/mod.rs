@@ -9,7 +9,6 @@ mod random;
 mod seats;
 mod setup;
 
-pub use client::OWN_TIME;
 pub use level::Shape;
 pub use model::{Outcome, simulate};
 pub use seats::Configured;

@@ -59,16 +59,17 @@ pub async fn measure(crowd: &mut Crowd, options: &Options) -> Result<Vec<Goal>> 
         "\nRequests of nodes, as the API server's own metrics have them (priority level `system`):\n"
     );
     println!(
-        "| | pods deleted / lost | refused for want of a seat | wait for a seat, ms: mean \
+        "| | pods deleted / lost | requests with a seat | refused for want of a seat | wait for a seat, ms: mean \
          | seats in use at most, seen once a second | seats at most |"
     );
-    println!("|---|---:|---:|---:|---:|---:|");
+    println!("|---|---:|---:|---:|---:|---:|---:|");
     for (tool, row) in &rows {
         let series = |of: &dyn Fn(&Exodus) -> f64| -> Series { row.iter().map(of).collect() };
         println!(
-            "| {tool} | {} / {} | {} | {:.1} | {} | {} |",
+            "| {tool} | {} / {} | {} | {} | {:.1} | {} | {} |",
             series(&|one| one.deleted as f64),
             series(&|one| one.lost as f64),
+            series(&|one| one.seated),
             series(&|one| one.rejected),
             series(&|one| one.waited),
             series(&|one| one.seats),
