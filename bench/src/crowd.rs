@@ -1,6 +1,7 @@
 //! Many nodes that get the same notice: each with a Deployment of its own, which moves to a second
 //! node and with the next notice back.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,6 +20,7 @@ use tokio::time::sleep;
 
 use crate::cpu;
 use crate::drain::is_cordon;
+use crate::fairness::Fairness;
 use crate::seat::Seat;
 use crate::stage::{NAMESPACE, NEAR, audited_since, control_plane, until};
 use crate::tool::{Programs, Running, Start, Tool};
@@ -29,7 +31,17 @@ pub struct Crowd {
     programs: Programs,
     folder: PathBuf,
     places: Vec<Place>,
+    size: Size,
     drains: usize,
+}
+
+/// How many nodes there are, and how many pods on each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Nodes with pods; there are as many without.
+    pub nodes: usize,
+    /// On each.
+    pub pods: usize,
 }
 
 struct Place {
@@ -48,6 +60,20 @@ pub struct Exodus {
     pub requests: usize,
     /// How many of them were told to come later.
     pub put_off: usize,
+    /// How many pods were deleted and not evicted.
+    pub deleted: usize,
+    /// How many pods went without having been told to by their handler.
+    pub lost: usize,
+    /// How many requests of nodes had a seat.
+    pub seated: f64,
+    /// How many the API server refused for want of one.
+    pub rejected: f64,
+    /// How long the others had waited for it, in milliseconds, the mean.
+    pub waited: f64,
+    /// The most seats that nodes had at once, of those seen once a second, and the most that they could have had.
+    pub seats: f64,
+    /// The same.
+    pub limit: f64,
     /// The most connections to the API server that all had together.
     pub connections: u64,
     /// What the API server used from the notice until all nodes were empty, in seconds.
@@ -60,10 +86,10 @@ pub struct Exodus {
     pub charged: Option<u64>,
 }
 
-/// How many nodes.
-pub const NODES: usize = 40;
-/// On each.
-pub const PODS: usize = 25;
+impl Size {
+    /// The one whose figures are compared with those of earlier states.
+    pub const DEFAULT: Self = Self { nodes: 40, pods: 25 };
+}
 
 const PLAN: Plan = Plan { name: "bench-crowd", ..NEAR };
 
@@ -79,15 +105,22 @@ impl Crowd {
     ///
     /// # Errors
     /// A part does not come up.
-    pub async fn open(binaries: &Binaries, programs: Programs, folder: &Path) -> Result<Self> {
+    pub async fn open(
+        size: Size,
+        binaries: &Binaries,
+        programs: Programs,
+        folder: &Path,
+    ) -> Result<Self> {
         let folder = &folder.join(PLAN.name);
         let cluster = control_plane(PLAN, binaries, folder).await?;
-        let places = try_join_all((0..NODES).map(|n| Place::take(&cluster, n, folder))).await?;
-        let crowd = Self { cluster, programs, folder: folder.to_owned(), places, drains: 0 };
+        let places =
+            try_join_all((0..size.nodes).map(|n| Place::take(&cluster, n, folder))).await?;
+        let folder = folder.to_owned();
+        let crowd = Self { cluster, programs, folder, places, size, drains: 0 };
         crowd.schedulable(1, false).await?;
         let deployments: Api<Deployment> = Api::namespaced(crowd.cluster.client(), NAMESPACE);
         for place in &crowd.places {
-            let deployment = Shape::default().deployment(&place.app, &place.app, PODS)?;
+            let deployment = Shape::default().deployment(&place.app, &place.app, size.pods)?;
             deployments.create(&PostParams::default(), &deployment).await?;
         }
         crowd.settle(0).await?;
@@ -129,16 +162,22 @@ impl Crowd {
         let connections = watch_connections(ids, self.cluster.port(), EACH);
         let server = self.cluster.api_server().await.id().context("the API server has ended")?;
 
+        let client = self.cluster.client();
+        let fair = Fairness::now(&client).await?;
+        let (mut seats, mut limit) = (0.0_f64, 0.0_f64);
         let used = cpu::used(server)?;
         for (_, metadata) in &all {
             metadata.announce_in(AHEAD);
         }
         until("all nodes are empty", GLANCE, async || {
+            let fair = Fairness::now(&client).await?;
+            (seats, limit) = (seats.max(fair.seats), limit.max(fair.limit));
             let now = self.pods().await?;
             Ok(!leaving.iter().any(|pod| now.contains(pod)))
         })
         .await?;
         let used = cpu::used(server)? - used;
+        let fair_after = Fairness::now(&client).await?;
 
         let (mut anonymous, mut peak) = (0, 0);
         for (running, _) in &all {
@@ -152,10 +191,20 @@ impl Crowd {
         exchanges.retain(|one| self.places.iter().any(|place| place.seats[0].node == one.node));
         let first = exchanges.iter().filter(|one| is_cordon(one)).map(|one| one.answered).min();
         let accepted = exchanges.iter().filter(|one| one.is_eviction() && one.accepted());
-        let accepted: Vec<Timestamp> = accepted.map(|one| one.answered).collect();
-        ensure!(accepted.len() == leaving.len(), "{} of {} evicted", accepted.len(), leaving.len());
-        let last = accepted.into_iter().max().context("no evictions")?;
+        let accepted: BTreeMap<&str, Timestamp> =
+            accepted.map(|one| (one.name.as_str(), one.answered)).collect();
+        let deletions = exchanges.iter().filter(|one| one.is_deletion() && one.accepted());
+        let deleted: BTreeSet<&str> = deletions.map(|one| one.name.as_str()).collect();
+        let deleted = deleted.iter().filter(|name| !accepted.contains_key(*name)).count();
+        let last = accepted.values().max().context("no evictions")?;
         Ok(Exodus {
+            deleted,
+            lost: leaving.len().saturating_sub(accepted.len() + deleted),
+            seated: fair_after.requests - fair.requests,
+            rejected: fair_after.rejected - fair.rejected,
+            waited: fair_after.mean_wait_since(&fair),
+            seats,
+            limit,
             evicting: last.duration_since(first.context("no cordon")?).as_secs_f64(),
             requests: exchanges.len(),
             put_off: exchanges.iter().filter(|one| one.code == 429).count(),
@@ -198,19 +247,19 @@ impl Crowd {
         let client = self.cluster.client();
         let deployments: Api<Deployment> = Api::namespaced(client.clone(), NAMESPACE);
         let pods: Api<Pod> = Api::namespaced(client, NAMESPACE);
-        let wanted = i32::try_from(PODS)?;
+        let wanted = i32::try_from(self.size.pods)?;
         until("all pods run on the other nodes", GLANCE, async || {
             let ready = deployments.list(&ListParams::default()).await?.items.iter().all(|one| {
                 one.status.as_ref().is_some_and(|status| status.ready_replicas == Some(wanted))
             });
-            Ok(ready && self.pods().await?.len() == NODES * PODS)
+            Ok(ready && self.pods().await?.len() == self.size.nodes * self.size.pods)
         })
         .await?;
         for place in &self.places {
             let node = &place.seats[seat].node;
             let there = ListParams::default().match_any().fields(&format!("spec.nodeName={node}"));
             let count = pods.list_metadata(&there).await?.items.len();
-            ensure!(count == PODS, "{count} pods on {node}");
+            ensure!(count == self.size.pods, "{count} pods on {node}");
         }
         // The controllers' last words.
         sleep(GLANCE).await;
@@ -226,7 +275,7 @@ impl Crowd {
 
 impl Place {
     async fn take(cluster: &Cluster, number: usize, folder: &Path) -> Result<Self> {
-        let app = format!("crowd-{number:02}");
+        let app = format!("crowd-{number:03}");
         let [a, b] = ["a", "b"].map(|seat| format!("{app}-{seat}"));
         let seats = [
             Seat::take(cluster, &app, &a, folder).await?,

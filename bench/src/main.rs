@@ -6,6 +6,8 @@ mod cpu;
 mod crowd;
 mod drain;
 mod evictor;
+mod fairness;
+mod fleet;
 mod goal;
 mod group;
 mod machine;
@@ -32,7 +34,7 @@ use tokio::signal::ctrl_c;
 use crate::crowd::Crowd;
 use crate::goal::Goal;
 use crate::options::{HELP, Options, Part};
-use crate::parts::{budget, crowded, footprint, sizes, speed};
+use crate::parts::{budget, crowded, fleets, footprint, sizes, speed};
 use crate::stage::{FAR, NEAR, Stage};
 use crate::tool::Programs;
 
@@ -68,6 +70,12 @@ fn perform() -> Result<()> {
 
 async fn run(options: &Options) -> Result<()> {
     let begin = Instant::now();
+    if options.parts.contains(&Part::Fleet) {
+        fleets::print();
+    }
+    if options.parts == [Part::Fleet] {
+        return Ok(());
+    }
     let binaries = Binaries::build()?;
     let programs = Programs {
         handler: fs::canonicalize(&options.handler)?,
@@ -133,7 +141,7 @@ async fn measure(
         }
     }
     if wanted(Part::Crowd) {
-        let mut crowd = Crowd::open(binaries, programs, folder).await?;
+        let mut crowd = Crowd::open(options.crowd, binaries, programs, folder).await?;
         goals.extend(crowded::measure(&mut crowd, options).await?);
         crowd.close().await?;
     }

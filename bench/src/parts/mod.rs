@@ -3,6 +3,7 @@
 pub mod budget;
 mod compared;
 pub mod crowded;
+pub mod fleets;
 pub mod footprint;
 pub mod sizes;
 pub mod speed;
