@@ -6,7 +6,7 @@ use crate::http::error::{Cause, Party, Role};
 use crate::moment::Moment;
 use crate::notice::Polled;
 use crate::source::Source;
-use crate::source::http::{Reply, Request};
+use crate::source::http::{ImdsReply, ImdsRequest};
 use crate::source::imds::ImdsClient;
 
 /// What the metadata service answers to one request.
@@ -27,13 +27,13 @@ pub fn polls(
     pause: Duration,
     mut answer: impl FnMut(&str) -> Option<Exchange>,
 ) -> Vec<Polled> {
-    let mut send = |request: &Request| {
+    let mut send = |request: &ImdsRequest| {
         let party = Party { role: Role::MetadataService, address: request.url.server().clone() };
         let came = answer(&request.to_string());
         let came = came.ok_or_else(|| Cause::TimedOut(Duration::from_secs(1)).with(&party))?;
         let Exchange { status, headers, body } = came;
         let body = if status == 200 { body } else { Vec::new() };
-        Ok(Reply { status, headers, body: Ok(body) })
+        Ok(ImdsReply { status, headers, body: Ok(body) })
     };
     let mut client = ImdsClient::new(source.metadata_url.clone(), source.v1_fallback);
     let mut paths: Vec<_> = source.polled().collect();
