@@ -49,10 +49,10 @@ fuzz_target!(|input: &[u8]| {
 
 /// What the rest of the program relies on.
 fn hold(settings: &Settings) {
-    assert!(settings.safety_margin < settings.window);
+    assert!(settings.safety_margin < settings.source.window);
     let second = std::time::Duration::from_secs(1);
-    assert!(settings.window >= second && settings.lifecycle_window >= second);
-    assert!(settings.metadata.poll_interval >= second && settings.shutdown_grace >= second);
+    assert!(settings.source.window >= second && settings.source.lifecycle_window >= second);
+    assert!(settings.source.interval >= second && settings.shutdown_grace >= second);
     assert!(settings.by_hand.deadline >= second);
 }
 
