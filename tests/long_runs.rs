@@ -9,6 +9,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
 #![expect(clippy::panic, reason = "a test that panics has failed, as it should")]
+#![expect(clippy::indexing_slicing, reason = "a test that panics has failed, as it should")]
 #![expect(clippy::disallowed_methods, reason = "a test waits and reads files for real")]
 #![expect(clippy::disallowed_macros, reason = "what was measured is printed")]
 
@@ -157,7 +158,7 @@ fn figures() -> Figures {
 }
 
 /// Everything that is waited for comes within this time, or never.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The handler, and the world around it.
 struct Stage {
@@ -223,7 +224,7 @@ impl Stage {
     /// What the handler has when nothing happens any more: a thread may take a while to end. What is `expected` is
     /// waited for.
     fn measure(&mut self, when: &str, expected: Option<Figures>) -> Figures {
-        let until = Instant::now() + PATIENCE / 4;
+        let until = Instant::now() + TIMEOUT / 4;
         let figures = loop {
             writeln!(self.stdin).unwrap();
             let line = self.stdout.next().unwrap().unwrap();
@@ -255,7 +256,7 @@ impl Stage {
             if polls(self) != before {
                 (before, since) = (polls(self), Instant::now());
             }
-            assert!(since.elapsed() < PATIENCE, "it polls no more after {before:?}");
+            assert!(since.elapsed() < TIMEOUT, "it polls no more after {before:?}");
         }
     }
 
@@ -299,12 +300,12 @@ impl Stage {
                 _ => self.cloud.target_lifecycle_state("InService"),
             }
             self.says("the node is uncordoned");
-            self.messages.recv_timeout(PATIENCE).unwrap();
+            self.messages.recv_timeout(TIMEOUT).unwrap();
             self.scrape();
             self.count_polls();
         }
         let quiet = |cluster: &ApiServer| cluster.open_connections() == 0;
-        assert!(self.cluster.wait_until(PATIENCE, quiet), "it stays connected");
+        assert!(self.cluster.wait_until(TIMEOUT, quiet), "it stays connected");
     }
 
     fn next_id(&mut self) -> String {
@@ -324,7 +325,7 @@ impl Stage {
     /// Waits for a line of the log with these words.
     fn says(&self, words: &str) {
         loop {
-            let line = self.log.recv_timeout(PATIENCE);
+            let line = self.log.recv_timeout(TIMEOUT);
             let line = line.unwrap_or_else(|_| panic!("it does not say `{words}`"));
             if line.contains(words) {
                 return;

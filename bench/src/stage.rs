@@ -72,6 +72,7 @@ pub const NEAR: Plan = Plan {
     flags: &[],
     etcd_distance: Duration::ZERO,
     controllers: true,
+    kubelets: false,
 };
 
 /// The same with etcd 20 ms away, there and back.

@@ -40,6 +40,7 @@ fn notices(metadata_url: MetadataUrl) {
         metadata_url,
         notice_url: None,
         interval: Duration::from_secs(2),
+        calm_interval: Duration::from_secs(2),
         v1_fallback: true,
         watched,
         window: Duration::from_mins(2),

@@ -77,6 +77,7 @@ fn source(mode: u8) -> Source {
         metadata_url: MetadataUrl::parse("http://169.254.169.254").expect("it is one"),
         notice_url: notice_url.map(|url| NoticeUrl::parse(url).expect("it is one")),
         interval: Duration::from_secs(2),
+        calm_interval: Duration::from_secs(5),
         v1_fallback: mode & 16 == 0,
         watched,
         window: Duration::from_mins(2),

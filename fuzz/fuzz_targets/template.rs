@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 
 use k8s_spot_handler::instance::Instance;
+use k8s_spot_handler::level::Level;
 use k8s_spot_handler::notice::Kind;
-use k8s_spot_handler::remark::Level;
-use k8s_spot_handler::report::webhook::message::{Message, Stage};
+use k8s_spot_handler::report::webhook::message::{Message, MessageStage};
 use k8s_spot_handler::webhook::form::Form;
 use k8s_spot_handler::webhook::headers::Headers;
 use k8s_spot_handler::webhook::template::{Language, Template};
@@ -53,7 +53,7 @@ fn is_a_limit(error: &serde_json::Error) -> bool {
 fn message(text: &str) -> Message {
     let some = || Some(text.to_owned());
     Message {
-        stage: Stage::DrainBegins,
+        stage: MessageStage::DrainBegins,
         severity: Level::Warn,
         kind: Kind::SpotItn,
         event_id: text.to_owned(),
