@@ -9,6 +9,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
 #![expect(clippy::panic, reason = "a test that panics has failed, as it should")]
+#![expect(clippy::indexing_slicing, reason = "a test that panics has failed, as it should")]
 #![expect(clippy::disallowed_methods, reason = "a test waits and reads files for real")]
 #![expect(clippy::disallowed_macros, reason = "what was measured is printed")]
 
@@ -157,7 +158,7 @@ fn figures() -> Figures {
 }
 
 /// Everything that is waited for comes within this time, or never.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The handler, and the world around it.
 struct Stage {
