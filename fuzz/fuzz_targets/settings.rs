@@ -25,7 +25,7 @@ fuzz_target!(|input: &[u8]| {
     };
     let is_bad = |bad: &BadSettings| {
         is_plain(&bad.to_string());
-        bad.0.iter().for_each(|problem| fuzz::is_one_line(&problem.to_string()));
+        bad.0.iter().for_each(|problem| fuzz::is_one_line(problem));
     };
     match read {
         Ok(Invocation::Help | Invocation::Version) => {}
@@ -34,8 +34,8 @@ fuzz_target!(|input: &[u8]| {
             overview.bad.iter().for_each(is_bad);
         }
         Ok(Invocation::Do(_, settings)) => {
-            settings.given.iter().for_each(|given| is_plain(&given.to_string()));
-            settings.remarks.iter().for_each(|remark| is_plain(&remark.to_string()));
+            settings.given.iter().for_each(|given| is_plain(given));
+            settings.remarks.iter().for_each(|remark| is_plain(remark));
             settings.unusable.iter().for_each(|unusable| is_plain(&unusable.to_string()));
             assert!(
                 secret.is_none() || !format!("{settings:?}").contains("geheim"),
