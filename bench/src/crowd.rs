@@ -64,13 +64,13 @@ pub struct Exodus {
     pub deleted: usize,
     /// How many pods went without having been told to by their handler.
     pub lost: usize,
-    /// How many requests of nodes had a seat.
+    /// How many requests of handlers, and of others like them, had a seat.
     pub seated: f64,
     /// How many the API server refused for want of one.
     pub rejected: f64,
     /// How long the others had waited for it, in milliseconds, the mean.
     pub waited: f64,
-    /// The most seats that nodes had at once, of those seen once a second, and the most that they could have had.
+    /// The most seats that they had at once, seen once a second, and the most that nodes could have had.
     pub seats: f64,
     /// The same.
     pub limit: f64,

@@ -1,13 +1,16 @@
-//! What the API server's own metrics tell of a priority level of API priority and fairness.
+//! What the API server's own metrics tell of the requests of handlers, by API priority and fairness.
 
 use anyhow::{Context, Result};
 use http::Request;
 use kube::Client;
 
-/// Where requests are that bear the name of a node.
+/// Of requests in the name of a node, and in that of a `ServiceAccount` of kube-system.
+const SCHEMAS: [&str; 2] =
+    ["flow_schema=\"system-nodes\"", "flow_schema=\"kube-system-service-accounts\""];
+/// Where the first ones are.
 const LEVEL: &str = "priority_level=\"system\"";
 
-/// Of that level, since the API server was started but for `seats` and `limit`, which are of the moment.
+/// Since the API server was started, but for `seats` and `limit`, which are of the moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Fairness {
     /// Requests that were refused (429) for want of a seat.
@@ -18,7 +21,7 @@ pub struct Fairness {
     pub waited: f64,
     /// Seats in use.
     pub seats: f64,
-    /// Seats that there are.
+    /// Seats that nodes may have.
     pub limit: f64,
 }
 
@@ -42,20 +45,21 @@ impl Fairness {
     }
 
     fn read(page: &str) -> Self {
-        let sum = |name: &str, besides: &str| -> f64 {
+        let sum = |name: &str, wanted: &[&str], besides: &str| -> f64 {
             let lines = page.lines().filter_map(|line| line.strip_prefix(name));
             let lines = lines.filter(|rest| {
-                rest.starts_with('{') && rest.contains(LEVEL) && rest.contains(besides)
+                let is_wanted = wanted.iter().any(|wanted| rest.contains(wanted));
+                rest.starts_with('{') && is_wanted && rest.contains(besides)
             });
             lines.filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok()).sum()
         };
         let wait = "apiserver_flowcontrol_request_wait_duration_seconds";
         Self {
-            rejected: sum("apiserver_flowcontrol_rejected_requests_total", ""),
-            requests: sum(&format!("{wait}_count"), "execute=\"true\""),
-            waited: sum(&format!("{wait}_sum"), "execute=\"true\""),
-            seats: sum("apiserver_flowcontrol_current_executing_seats", ""),
-            limit: sum("apiserver_flowcontrol_current_limit_seats", ""),
+            rejected: sum("apiserver_flowcontrol_rejected_requests_total", &SCHEMAS, ""),
+            requests: sum("apiserver_flowcontrol_dispatched_requests_total", &SCHEMAS, ""),
+            waited: sum(&format!("{wait}_sum"), &SCHEMAS, "execute=\"true\""),
+            seats: sum("apiserver_flowcontrol_current_executing_seats", &SCHEMAS, ""),
+            limit: sum("apiserver_flowcontrol_current_limit_seats", &[LEVEL], ""),
         }
     }
 }
@@ -65,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_level_of_nodes_is_read_from_a_page() {
+    fn what_handlers_have_is_read_from_a_page() {
         // As kube-apiserver 1.37 writes it.
         let page = "\
 # TYPE apiserver_flowcontrol_current_limit_seats gauge
@@ -77,7 +81,7 @@ apiserver_flowcontrol_rejected_requests_total{flow_schema=\"system-nodes\",prior
 apiserver_flowcontrol_request_wait_duration_seconds_bucket{execute=\"true\",flow_schema=\"system-nodes\",priority_level=\"system\",le=\"0.1\"} 9
 apiserver_flowcontrol_request_wait_duration_seconds_sum{execute=\"true\",flow_schema=\"system-nodes\",priority_level=\"system\"} 0.5
 apiserver_flowcontrol_request_wait_duration_seconds_sum{execute=\"false\",flow_schema=\"system-nodes\",priority_level=\"system\"} 15
-apiserver_flowcontrol_request_wait_duration_seconds_count{execute=\"true\",flow_schema=\"system-nodes\",priority_level=\"system\"} 10
+apiserver_flowcontrol_dispatched_requests_total{flow_schema=\"system-nodes\",priority_level=\"system\"} 10
 ";
         let fairness = Fairness::read(page);
         let wanted =

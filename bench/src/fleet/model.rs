@@ -236,7 +236,11 @@ impl Simulation {
                 self.nodes[node].cordoned = true;
                 self.evict(node);
             }
-            Event::Again(node, kind) => self.send(kind, node, 0),
+            Event::Again(node, kind) => {
+                if self.now < DEADLINE {
+                    self.send(kind, node, 0);
+                }
+            }
             Event::AskAgain(pod) => self.ask_again(pod),
             Event::Tick => {
                 for id in std::mem::take(&mut self.ticking) {

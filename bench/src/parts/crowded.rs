@@ -56,11 +56,11 @@ pub async fn measure(crowd: &mut Crowd, options: &Options) -> Result<Vec<Goal>> 
     }
 
     println!(
-        "\nRequests of nodes, as the API server's own metrics have them (priority level `system`):\n"
+        "\nIn the API server's own metrics (FlowSchemas `system-nodes` and `kube-system-service-accounts`):\n"
     );
     println!(
         "| | pods deleted / lost | requests with a seat | refused for want of a seat | wait for a seat, ms: mean \
-         | seats in use at most, seen once a second | seats at most |"
+         | seats in use at most, seen once a second | seats of `system` at most |"
     );
     println!("|---|---:|---:|---:|---:|---:|---:|");
     for (tool, row) in &rows {
