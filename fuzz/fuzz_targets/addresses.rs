@@ -1,4 +1,4 @@
-//! URLs of every kind, and NO_PROXY. What is shown of one is an address of the same server, and no path, query or
+//! URLs of every kind, and `NO_PROXY`. What is shown of one is an address of the same server, and no path, query or
 //! password is shown where it may be a secret.
 #![no_main]
 
