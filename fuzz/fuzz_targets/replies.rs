@@ -33,7 +33,7 @@ fn check(reply: &Reply) {
     }
     match node("n", &read_node("n"), reply) {
         NodeAnswer::Is(node) => {
-            assert!(matches!(reply.status, 200 | 201) && !node.resource_version.is_empty())
+            assert!(matches!(reply.status, 200 | 201) && !node.resource_version.is_empty());
         }
         NodeAnswer::Conflict => assert_eq!(reply.status, 409),
         NodeAnswer::Missing(why) => {
@@ -83,7 +83,7 @@ fn check_answer(reply: &Reply, ask: Ask) {
             fuzz::is_one_line(&why);
         }
         Answer::Failed(why) | Answer::Forbidden(why) | Answer::Broken(why) => {
-            fuzz::is_one_line(&why)
+            fuzz::is_one_line(&why);
         }
     }
 }

@@ -108,7 +108,7 @@ const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
 /// The largest frame that is taken, in bytes: the least that RFC 9113 lets one announce.
 const LARGEST_FRAME: u32 = 16_384;
 
-/// Of one header block so many bytes are taken; an API server's are below 1 kB.
+/// Of one header block so many bytes are taken, and so many it may be unpacked to; an API server's are below 1 kB.
 const BLOCK_LIMIT: usize = 64 * 1024;
 
 /// And so many frames: those may be empty.
@@ -689,6 +689,11 @@ fn begins_well(header: &FrameHeader, bytes: &[u8]) -> Result<(), H2Error> {
 
 /// The head that these fields make; else what is wrong with them (RFC 9113, 8.2 and 8.3).
 fn head_of(fields: Vec<HeaderField>) -> Result<Head, String> {
+    // A block names what stands in the table, a byte each time: unpacked it may be a thousand times as long.
+    if fields.iter().map(|field| field.name.len() + field.value.len()).sum::<usize>() > BLOCK_LIMIT
+    {
+        return Err(format!("its head is longer than {BLOCK_LIMIT} bytes"));
+    }
     let mut status = None;
     let mut headers = HeaderMap::new();
     for HeaderField { name, value } in fields {

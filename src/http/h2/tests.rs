@@ -630,6 +630,28 @@ fn a_header_block_that_does_not_end_ends_the_connection_before_64_kib_and_64_fra
     assert_eq!(code, ErrorCode::EnhanceYourCalm);
 }
 
+/// A name of one byte and a value of 4000, which goes into the table, and then as often as there is room for.
+#[test]
+fn a_block_that_is_unpacked_to_far_more_is_no_head() {
+    let value = "v".repeat(4000);
+    let length: &[u8] = &[0x7f, 0xa1, 0x1e];
+    let entry = [&[0x88, 0x40, 1, b'a'][..], length, value.as_bytes()].concat();
+    let most = BLOCK_LIMIT / (value.len() + 1);
+    for (times, fits) in [(most - 1, true), (most, false), (200, false)] {
+        let mut pair = Pair::with_streams(1);
+        let named = vec![0xbe; times];
+        let flags = FLAG_END_HEADERS | FLAG_END_STREAM;
+        let head = frame(FRAME_HEADERS, flags, 1, &[&entry[..], &named].concat());
+        if fits {
+            pair.says(&head);
+            assert_eq!(pair.told(), ["1: 200", "1 ends"]);
+        } else {
+            let why = format!("its head is longer than {BLOCK_LIMIT} bytes");
+            pair.stream_fails(&head, &why, ErrorCode::ProtocolError);
+        }
+    }
+}
+
 #[test]
 fn a_short_header_block_is_not_an_endless_answer() {
     // An index of one byte each, to a field of 3 kB.
