@@ -81,7 +81,7 @@ fn play(sizes: &Sizes) {
         run(&mut stage, count);
         let took = began.elapsed().as_secs();
         let now = stage.measure(&format!("after {count} {what} in {took} s"), Some(first));
-        assert_eq!(now.kept(), first.kept(), "bytes on the heap, threads and descriptors");
+        assert!(!now.has_grown(first), "it has grown: {now} after {first}");
     }
     for (endpoint, count) in &stage.polled {
         println!("{count:>7} polls of {endpoint:?}");
@@ -99,11 +99,20 @@ struct Figures {
 }
 
 impl Figures {
-    /// What may not grow. What is resident is decided by the allocator, too.
+    /// What should be the same. What is resident is decided by the allocator, too.
     fn kept(self) -> [usize; 3] {
         [self.heap, self.threads, self.descriptors]
     }
+
+    fn has_grown(self, since: Self) -> bool {
+        self.heap > since.heap + IN_WORDS
+            || self.threads > since.threads
+            || self.descriptors > since.descriptors
+    }
 }
+
+/// What is kept of the last drain has in words what went wrong in it, on a busy machine.
+const IN_WORDS: usize = 256;
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
