@@ -5,7 +5,8 @@
 //! This executable starts itself again as the handler, with nothing else in it: the loop, the threads and the reports
 //! of the product, all of them switched on. A second between polls is a millisecond there.
 //!
-//! `cargo test` plays a short run. `cargo test --release --test long_runs -- --full` plays all of it.
+//! `cargo test` plays a short run, `cargo test --target x86_64-unknown-linux-musl --test long_runs -- --full` all of it,
+//! with the allocator of the released binary.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
 #![expect(clippy::panic, reason = "a test that panics has failed, as it should")]
