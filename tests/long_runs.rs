@@ -5,7 +5,8 @@
 //! This executable starts itself again as the handler, with nothing else in it: the loop, the threads and the reports
 //! of the product, all of them switched on. A second between polls is a millisecond there.
 //!
-//! `cargo test` plays a short run. `cargo test --release --test long_runs -- --full` plays all of it.
+//! `cargo test` plays a short run, `cargo test --target x86_64-unknown-linux-musl --test long_runs -- --full` all of it,
+//! with the allocator of the released binary.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
 #![expect(clippy::panic, reason = "a test that panics has failed, as it should")]
@@ -81,7 +82,7 @@ fn play(sizes: &Sizes) {
         run(&mut stage, count);
         let took = began.elapsed().as_secs();
         let now = stage.measure(&format!("after {count} {what} in {took} s"), Some(first));
-        assert_eq!(now.kept(), first.kept(), "bytes on the heap, threads and descriptors");
+        assert!(!now.has_grown(first), "it has grown: {now} after {first}");
     }
     for (endpoint, count) in &stage.polled {
         println!("{count:>7} polls of {endpoint:?}");
@@ -99,11 +100,20 @@ struct Figures {
 }
 
 impl Figures {
-    /// What may not grow. What is resident is decided by the allocator, too.
+    /// What should be the same. What is resident is decided by the allocator, too.
     fn kept(self) -> [usize; 3] {
         [self.heap, self.threads, self.descriptors]
     }
+
+    fn has_grown(self, since: Self) -> bool {
+        self.heap > since.heap + IN_WORDS
+            || self.threads > since.threads
+            || self.descriptors > since.descriptors
+    }
 }
+
+/// What is kept of the last drain has in words what went wrong in it, on a busy machine.
+const IN_WORDS: usize = 256;
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
