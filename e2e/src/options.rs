@@ -5,14 +5,20 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use crate::matrix::Selection;
 use crate::scenarios::{self, Scenario};
 
 /// Said to `--help`.
 pub const HELP: &str = "\
 cargo e2e [--handler PATH] [--deploy FOLDER] [--keep] [--list] [SCENARIO…]
+cargo e2e [--handler PATH] [--deploy FOLDER] [--keep] matrix|matrix-smoke
+cargo e2e [--handler PATH] [--deploy FOLDER] [--keep] matrix WORDS…
 
 Runs the scenarios, all of them by default, against a control plane on
 loopback. Builds what is missing.
+
+matrix instead runs the matrix of faults (docs/reliability.md): all of it, a
+few of its cells, or those whose name has one of the WORDS in it.
 
   --handler PATH    the program under test, instead of building it
   --deploy FOLDER   what is applied with kubectl, instead of deploy/
@@ -40,6 +46,8 @@ pub enum Task {
     List,
     /// Run these.
     Run(Vec<Scenario>),
+    /// Run the matrix of faults.
+    Matrix(Selection),
 }
 
 impl Options {
@@ -65,6 +73,14 @@ impl Options {
                 Some("--list") => options.task = Task::List,
                 Some("--help") => options.task = Task::Help,
                 name => chosen.push(name.unwrap_or_default().to_owned()),
+            }
+        }
+        if let (Task::Run(_), Some((first, words))) = (&options.task, chosen.split_first()) {
+            match (first.as_str(), words) {
+                ("matrix", []) => options.task = Task::Matrix(Selection::All),
+                ("matrix", words) => options.task = Task::Matrix(Selection::Named(words.to_vec())),
+                ("matrix-smoke", []) => options.task = Task::Matrix(Selection::Smoke),
+                _ => {}
             }
         }
         if let Task::Run(run) = &mut options.task {

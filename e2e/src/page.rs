@@ -1,5 +1,5 @@
-//! The table on the security page: written by the tests, and held to what the
-//! API server answers.
+//! Tables on pages of `docs/`: written by the tests, and held to what they see. That on the security page stands
+//! here.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,35 +26,63 @@ pub struct Row {
 /// The columns of the table, in order. Each belongs to one scenario.
 pub const COLUMNS: [&str; 4] = ["confined", "confined, taints", "classic", "classic, 1.34"];
 
-const BEGIN: &str = "<!-- attempts, written by the tests -->\n";
-const END: &str = "<!-- end of attempts -->\n";
+const PAGE: Page = Page { file: "security.md", table: "attempts" };
 
-/// Scenarios end side by side, and write one file.
-static PAGE: Mutex<()> = Mutex::new(());
+/// A page of `docs/` of which the tests write a table, between two comments that name it.
+pub struct Page {
+    /// Its file.
+    pub file: &'static str,
+    /// The name of the table.
+    pub table: &'static str,
+}
+
+/// Tests end side by side, and write the same files.
+static PAGES: Mutex<()> = Mutex::new(());
 
 /// Holds one column of the table to these rows, or writes it.
 ///
 /// # Errors
 /// The page has no table, or its column says something else.
 pub fn settle(column: &str, rows: &[Row]) -> Result<()> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/security.md");
-    let _alone = lock(&PAGE);
-    let page = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    let (head, rest) = page.split_once(BEGIN).context("docs/security.md has no place for it")?;
-    let (before, tail) = rest.split_once(END).context("the table has no end")?;
-    let after = table(&cells(before), column, rows);
-    if before == after {
-        return Ok(());
+    PAGE.settle(|before| table(&cells(before), column, rows))
+}
+
+impl Page {
+    /// Holds the table to what is made of it, or writes that.
+    ///
+    /// # Errors
+    /// The page has no such table, or it says something else.
+    pub fn settle(&self, made: impl FnOnce(&str) -> String) -> Result<()> {
+        let Self { file, table } = self;
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(file);
+        let begin = format!("<!-- {table}, written by the tests -->\n");
+        let end = format!("<!-- end of {table} -->\n");
+        let _alone = lock(&PAGES);
+        let page =
+            fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        let place = || format!("docs/{file} has no place for {table}");
+        let (head, rest) = page.split_once(&begin).with_context(place)?;
+        let (before, tail) = rest.split_once(&end).with_context(place)?;
+        let after = made(before);
+        if before == after {
+            return Ok(());
+        }
+        if std::env::var_os(UPDATE).is_some() {
+            fs::write(&path, format!("{head}{begin}{after}{end}{tail}"))?;
+            return Ok(());
+        }
+        let lines = differences(before, &after).join("\n");
+        bail!("docs/{file} says something else ({UPDATE}=1 writes it):\n{lines}")
     }
-    if std::env::var_os(UPDATE).is_some() {
-        fs::write(&path, format!("{head}{BEGIN}{after}{END}{tail}"))?;
-        return Ok(());
-    }
-    let differing = |other: &str, line: &&str| !other.lines().any(|known| known == *line);
-    let old = before.lines().filter(|line| differing(&after, line)).map(|line| format!("- {line}"));
-    let new = after.lines().filter(|line| differing(before, line)).map(|line| format!("+ {line}"));
-    let lines: Vec<_> = old.chain(new).collect();
-    bail!("docs/security.md says something else ({UPDATE}=1 writes it):\n{}", lines.join("\n"))
+}
+
+/// The lines that only one of two texts has.
+pub(crate) fn differences(before: &str, after: &str) -> Vec<String> {
+    let only = |text: &str, other: &str, sign: &str| -> Vec<String> {
+        let only = text.lines().filter(|line| !other.lines().any(|known| known == *line));
+        only.map(|line| format!("{sign} {line}")).collect()
+    };
+    [only(before, after, "-"), only(after, before, "+")].concat()
 }
 
 type Cells = BTreeMap<(String, String), Vec<String>>;

@@ -110,7 +110,9 @@ impl Exchange {
         self.is_eviction() && !self.accepted() && self.code != 409 && budget
     }
 
-    fn refuses_the_node(&self) -> bool {
+    /// Whether the asker was not let act as its node.
+    #[must_use]
+    pub fn refuses_the_node(&self) -> bool {
         self.code == 403 && self.message.contains("\" cannot impersonate")
     }
 

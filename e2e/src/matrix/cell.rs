@@ -1,0 +1,277 @@
+//! One cell: a node with pods, a handler behind relays, a notice, and a fault on the way.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use serde_json::json;
+use simulator::Metadata;
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+
+use super::table::{Cell, Step};
+use crate::cluster::{Cluster, GLANCE};
+use crate::diary::{Diary, is_cordoned, is_given_back};
+use crate::handler::Handler;
+use crate::manifest;
+use crate::metadata::whole_seconds;
+use crate::relay::fault::{Lasting, Trouble};
+use crate::relay::journal::Entry;
+use crate::relay::{Ends, Relay, Rules};
+use crate::scene::{SOON, create_namespace, create_node};
+use crate::witness::{Sighting, Witness};
+use crate::workload::{Shape, budget, typed};
+
+/// What all cells share.
+pub struct Ground {
+    /// The control plane.
+    pub cluster: Cluster,
+    /// The handler.
+    pub program: PathBuf,
+    /// A folder for each.
+    pub folder: PathBuf,
+    /// Before the API server.
+    pub ends: Ends,
+    /// How many are set up at a time.
+    pub builders: Semaphore,
+}
+
+/// What has happened.
+pub struct Played {
+    /// Where.
+    pub cell: Cell,
+    /// The announced end.
+    pub deadline: Timestamp,
+    /// When it was announced.
+    pub announced: Timestamp,
+    /// The UID of the handler's own pod.
+    pub own_uid: String,
+    /// The handler's log.
+    pub log: String,
+    /// What it asked of the API server.
+    pub asked: Vec<Entry>,
+    /// What became of the pods.
+    pub sightings: Vec<Sighting>,
+    /// Whether the node was ever cordoned.
+    pub cordoned: bool,
+    /// Whether nothing of the handler's is left on it.
+    pub given_back: bool,
+    /// How many requests have met the fault.
+    pub met: usize,
+    /// Whether the process has lived, and ended well when it was told to.
+    pub lived: Result<()>,
+}
+
+/// Pods that nothing stands in the way of.
+const FREE: [&str; 2] = ["web-0", "web-1"];
+
+/// A pod whose budget allows nothing.
+pub const GUARDED: &str = "guarded";
+
+/// The marks of an interruption stay so long after it was withdrawn.
+const LINGERS: Duration = Duration::from_secs(30);
+
+/// It was withdrawn when it was denied three times.
+const SOON_AFTER: Duration = Duration::from_secs(10);
+
+/// A patch of the Node that hangs is given up after 35 seconds.
+const AFTER_A_TIMEOUT: Duration = Duration::from_secs(55);
+
+impl Played {
+    /// The pods of the cell.
+    pub fn pods(&self) -> impl Iterator<Item = &Sighting> {
+        let name = self.cell.name();
+        self.sightings.iter().filter(move |pod| pod.namespace() == name)
+    }
+}
+
+/// Plays it.
+///
+/// # Errors
+/// It could not be set up.
+pub async fn play(ground: &Ground, cell: Cell) -> Result<Played> {
+    let builder = ground.builders.acquire().await?;
+    let stage = Stage::open(ground, cell).await.context("setting it up")?;
+    drop(builder);
+
+    let announced = Timestamp::now();
+    stage.trouble.arm();
+    if cell.step == Step::ImdsToken {
+        stage.metadata.expire_tokens();
+    }
+    let end = announced.checked_add(Duration::from_millis(500) + cell.ahead())?;
+    let deadline = Timestamp::from_second(end.as_second())?;
+    stage.metadata.announce("stop", &whole_seconds(deadline));
+    sleep(left(deadline, Duration::from_secs(1))).await;
+    stage.metadata.clear();
+    let late = if cell.lasting == Lasting::ForEver { SOON_AFTER } else { AFTER_A_TIMEOUT };
+    sleep(left(deadline, LINGERS)).await;
+    let given_back = stage.given_back(left(deadline, LINGERS + late)).await;
+
+    stage.witness.catch_up(SOON).await?;
+    let played = Played {
+        cell,
+        deadline,
+        announced,
+        own_uid: stage.handler_pod.metadata.uid.clone().unwrap_or_default(),
+        log: stage.handler.log()?,
+        asked: stage.relay.journal().entries(),
+        sightings: stage.witness.pods(),
+        cordoned: stage.diary.versions().iter().any(is_cordoned),
+        given_back,
+        met: stage.trouble.met(),
+        lived: Ok(()),
+    };
+    stage.trouble.end();
+    let lived = stage.close(ground).await;
+    Ok(Played { lived, ..played })
+}
+
+/// From now to so long after that.
+fn left(time: Timestamp, after: Duration) -> Duration {
+    let until = time.checked_add(after).unwrap_or(time);
+    Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or_default()
+}
+
+struct Stage {
+    name: String,
+    metadata: Metadata,
+    trouble: Arc<Trouble>,
+    relay: Relay,
+    /// Before the metadata service.
+    _metadata_relay: Relay,
+    witness: Witness,
+    diary: Diary,
+    handler_pod: Pod,
+    handler: Handler,
+}
+
+/// Nothing goes wrong.
+struct AllIsWell;
+
+impl Rules for AllIsWell {
+    fn course(&self, _: &crate::relay::Passing) -> crate::relay::Course {
+        crate::relay::Course::Pass
+    }
+}
+
+impl Stage {
+    async fn open(ground: &Ground, cell: Cell) -> Result<Self> {
+        let (cluster, name) = (&ground.cluster, cell.name());
+        let folder = ground.folder.join(&name);
+        fs::create_dir_all(&folder)?;
+        create_namespace(cluster, &name).await?;
+        create_node(cluster, &node(&name)?).await?;
+        let client = cluster.client();
+        let (witness, diary) =
+            (Witness::start(client.clone(), &name), Diary::start(client, &name));
+        let handler_pod = manifest::handler_pod(cluster, &name).await?;
+        let token = folder.join("token");
+        fs::write(&token, manifest::token(cluster.client(), &handler_pod).await?)?;
+        workload(cluster, &name, cell).await?;
+        let ready = |pod: &&Sighting| pod.namespace() == name && pod.is_ready();
+        let all = |pods: &[Sighting]| pods.iter().filter(ready).count() == FREE.len() + 1;
+        witness.until("the pods run", SOON, all).await?;
+
+        let metadata = Metadata::start()?;
+        let trouble =
+            Arc::new(Trouble::new(cell.fault, cell.lasting, move |it| cell.step.is(it)));
+        let rules = Arc::clone(&trouble) as Arc<dyn Rules>;
+        let well = Arc::new(AllIsWell) as Arc<dyn Rules>;
+        let [for_server, for_metadata] =
+            if cell.step.is_at_metadata() { [well, rules] } else { [rules, well] };
+        let relay = Relay::open(ground.ends.clone(), for_server).await?;
+        let port = metadata.url().rsplit(':').next().context("no port")?.parse()?;
+        let metadata_relay = Relay::open(Ends::plain(port), for_metadata).await?;
+
+        let mut environment = manifest::environment(&handler_pod)?;
+        for (key, value) in [
+            ("KUBERNETES_SERVICE_HOST", "127.0.0.1".to_owned()),
+            ("KUBERNETES_SERVICE_PORT", relay.port().to_string()),
+            ("TOKEN_FILE", token.display().to_string()),
+            ("CA_FILE", cluster.authority().display().to_string()),
+            ("INSTANCE_METADATA_URL", format!("http://127.0.0.1:{}", metadata_relay.port())),
+            ("EMIT_KUBERNETES_EVENTS", "true".to_owned()),
+        ] {
+            environment.retain(|(known, _)| known != key);
+            environment.push((key.to_owned(), value));
+        }
+        let mut handler = Handler::start(&ground.program, &environment, None, &folder, "handler")?;
+        handler.says(&["Polling"], SOON).await?;
+        let journal = relay.journal().clone();
+        let stage = Self {
+            name,
+            metadata,
+            trouble,
+            relay,
+            _metadata_relay: metadata_relay,
+            witness,
+            diary,
+            handler_pod,
+            handler,
+        };
+        let read = |entry: &Entry| Step::ReadNode.is(&entry.request) && entry.answered.is_some();
+        let waiting = async {
+            while !journal.entries().iter().any(read) {
+                sleep(GLANCE).await;
+            }
+        };
+        timeout(SOON, waiting).await.context("the handler does not read its Node")?;
+        Ok(stage)
+    }
+
+    /// Whether nothing of the handler's is left on the node within that time.
+    async fn given_back(&self, time: Duration) -> bool {
+        let waiting = async {
+            while !self.diary.versions().last().is_some_and(is_given_back) {
+                sleep(GLANCE).await;
+            }
+        };
+        timeout(time, waiting).await.is_ok()
+    }
+
+    /// Ends the handler, and takes the node away: kwok has enough of them.
+    async fn close(self, ground: &Ground) -> Result<()> {
+        let ended = self.handler.stop(Duration::from_secs(20)).await;
+        let client = ground.cluster.client();
+        let nodes: Api<Node> = Api::all(client.clone());
+        nodes.delete(&self.name, &DeleteParams::default()).await?;
+        let pods: Api<Pod> = Api::namespaced(client, manifest::NAMESPACE);
+        let own = self.handler_pod.metadata.name.unwrap_or_default();
+        pods.delete(&own, &DeleteParams::default().grace_period(0)).await?;
+        ended
+    }
+}
+
+fn node(name: &str) -> Result<Node> {
+    typed(json!({"metadata": {"name": name, "labels": {
+        "kubernetes.io/os": "linux", "kubernetes.io/hostname": name,
+    }}}))
+}
+
+/// Two pods that may be evicted, and one whose time is up half-way.
+async fn workload(cluster: &Cluster, name: &str, cell: Cell) -> Result<()> {
+    let pods: Api<Pod> = Api::namespaced(cluster.client(), name);
+    let free = Shape { grace: 3, exits_after: 1, ..Shape::default() };
+    let guarded = Shape { grace: cell.guarded_grace(), ..free.clone() };
+    for (pod, shape) in FREE.map(|pod| (pod, &free)).into_iter().chain([(GUARDED, &guarded)]) {
+        pods.create(&PostParams::default(), &shape.pod(name, pod, name)?).await?;
+    }
+    let budgets: Api<PodDisruptionBudget> = Api::namespaced(cluster.client(), name);
+    let none = budget(GUARDED, &json!({"maxUnavailable": 0}))?;
+    let created = budgets.create(&PostParams::default(), &none).await?;
+    // There is no disruption controller.
+    let status = json!({"status": {
+        "observedGeneration": created.metadata.generation, "disruptionsAllowed": 0,
+        "currentHealthy": 1, "desiredHealthy": 1, "expectedPods": 1,
+    }});
+    budgets.patch_status(GUARDED, &PatchParams::default(), &Patch::Merge(status)).await?;
+    ensure!(!cluster.plan().controllers, "a controller would look after the budget");
+    Ok(())
+}
