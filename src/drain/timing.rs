@@ -80,13 +80,16 @@ impl Timing {
     }
 
     /// How long one request may take: as long as the API server gives itself, less when less is left;
-    /// one second for what is only best effort and holds up a deletion.
+    /// one second for what is only best effort and holds up a deletion. A deletion without an answer is
+    /// given up half-way to the end, so that another one can follow: nothing else ends the pod in time.
     pub(super) fn time_to_answer(&self, now: Moment, ask: Ask) -> Duration {
+        let left = now.until(self.end);
         let longest = match ask {
             Ask::MarkDisrupted => LONGEST_MARKING,
+            Ask::Delete { .. } if self.end_of_grace.is_some() => (left / 2).max(LEAST_WAIT),
             Ask::Evict { .. } | Ask::Delete { .. } => LONGEST_REQUEST,
         };
-        now.until(self.end).min(longest)
+        left.min(longest)
     }
 
     /// Until when the answer to an eviction that was sent at `sent` is waited for, before a pod of
@@ -129,7 +132,7 @@ pub const LONGEST_REQUEST: Duration = Duration::from_secs(62);
 /// take by default (`timeoutSeconds`: 10).
 pub const LONG_WAIT: Duration = Duration::from_secs(12);
 
-/// An eviction has at least so long to be answered.
+/// An eviction or a deletion has at least so long to be answered.
 const LEAST_WAIT: Duration = Duration::from_secs(2);
 
 /// The condition `DisruptionTarget` is worth no more of a pod's grace.
@@ -215,9 +218,19 @@ mod tests {
     }
 
     #[test]
+    fn half_of_what_is_left_after_a_deletion_is_left_for_another_one() {
+        let delete = Ask::Delete { grace: grace(30) };
+        let of = |timing: Timing, now| timing.time_to_answer(at(now), delete).as_secs();
+        assert_eq!([0, 88, 104, 117].map(|now| of(timing(), now)), [60, 16, 8, 2]);
+        assert_eq!(of(timeout(), 0), LONGEST_REQUEST.as_secs(), "nothing ends the pod");
+    }
+
+    #[test]
     fn no_answer_is_awaited_beyond_the_end() {
         let delete = Ask::Delete { grace: grace(30) };
-        assert_eq!(timing().time_to_answer(at(0), delete), LONGEST_REQUEST);
+        let evict = Ask::Evict { grace: grace(30), dry: false };
+        assert_eq!(timing().time_to_answer(at(0), evict), LONGEST_REQUEST);
+        assert_eq!(timing().time_to_answer(at(118), evict), Duration::from_secs(2));
         assert_eq!(timing().time_to_answer(at(118), delete), Duration::from_secs(2));
         assert_eq!(timing().time_to_answer(at(121), delete), Duration::ZERO);
         assert_eq!(timing().time_to_answer(at(0), Ask::MarkDisrupted), Duration::from_secs(1));

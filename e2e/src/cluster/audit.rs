@@ -72,6 +72,12 @@ impl Exchange {
         self.verb == "delete" && self.resource == "pods"
     }
 
+    /// Whether it is about pods, or what belongs to one.
+    #[must_use]
+    pub fn is_about_pods(&self) -> bool {
+        self.resource == "pods" || self.resource.starts_with("pods/")
+    }
+
     /// Whether it changes the Node.
     #[must_use]
     pub fn is_node_patch(&self) -> bool {

@@ -15,7 +15,7 @@ use simulator::Metadata;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
-use super::table::{Cell, Step};
+use super::table::{Cell, GUARDED, Step};
 use crate::cluster::{Cluster, GLANCE};
 use crate::diary::{Diary, is_cordoned, is_given_back};
 use crate::handler::Handler;
@@ -71,17 +71,20 @@ pub struct Played {
 /// Pods that nothing stands in the way of.
 const FREE: [&str; 2] = ["web-0", "web-1"];
 
-/// A pod whose budget allows nothing.
-pub const GUARDED: &str = "guarded";
-
 /// The marks of an interruption stay so long after it was withdrawn.
 const LINGERS: Duration = Duration::from_secs(30);
 
-/// It was withdrawn when it was denied three times.
-const SOON_AFTER: Duration = Duration::from_secs(10);
+/// The longest until they are taken back after that, where nothing goes wrong.
+const AT_ONCE: Duration = Duration::from_secs(5);
 
-/// A patch of the Node that hangs is given up after 35 seconds.
+/// The same where a patch of the Node hangs, which is given up after 35 seconds.
 const AFTER_A_TIMEOUT: Duration = Duration::from_secs(55);
+
+/// What the handler says when it begins to.
+const TAKES_BACK: &str = "what was done for it is taken back";
+
+/// For an answer to get from the relay to the handler.
+const SETTLED: Duration = Duration::from_millis(300);
 
 impl Played {
     /// The pods of the cell.
@@ -110,9 +113,9 @@ pub async fn play(ground: &Ground, cell: Cell) -> Result<Played> {
     stage.metadata.announce("stop", &whole_seconds(deadline));
     sleep(left(deadline, Duration::from_secs(1))).await;
     stage.metadata.clear();
-    let late = if cell.lasting == Lasting::ForEver { SOON_AFTER } else { AFTER_A_TIMEOUT };
+    let late = if cell.lasting == Lasting::ForEver { AT_ONCE } else { AFTER_A_TIMEOUT };
     sleep(left(deadline, LINGERS)).await;
-    let given_back = stage.given_back(left(deadline, LINGERS + late)).await;
+    let given_back = stage.given_back(late).await?;
 
     stage.witness.catch_up(SOON).await?;
     let played = Played {
@@ -169,8 +172,7 @@ impl Stage {
         create_namespace(cluster, &name).await?;
         create_node(cluster, &node(&name)?).await?;
         let client = cluster.client();
-        let (witness, diary) =
-            (Witness::start(client.clone(), &name), Diary::start(client, &name));
+        let (witness, diary) = (Witness::start(client.clone(), &name), Diary::start(client, &name));
         let handler_pod = manifest::handler_pod(cluster, &name).await?;
         let token = folder.join("token");
         fs::write(&token, manifest::token(cluster.client(), &handler_pod).await?)?;
@@ -180,8 +182,7 @@ impl Stage {
         witness.until("the pods run", SOON, all).await?;
 
         let metadata = Metadata::start()?;
-        let trouble =
-            Arc::new(Trouble::new(cell.fault, cell.lasting, move |it| cell.step.is(it)));
+        let trouble = Arc::new(Trouble::new(cell.fault, cell.lasting, move |it| cell.step.is(it)));
         let rules = Arc::clone(&trouble) as Arc<dyn Rules>;
         let well = Arc::new(AllIsWell) as Arc<dyn Rules>;
         let [for_server, for_metadata] =
@@ -216,24 +217,36 @@ impl Stage {
             handler_pod,
             handler,
         };
-        let read = |entry: &Entry| Step::ReadNode.is(&entry.request) && entry.answered.is_some();
+        let read = |entry: &Entry| Step::ReadNode.is(&entry.request) && entry.status == Some(200);
         let waiting = async {
             while !journal.entries().iter().any(read) {
                 sleep(GLANCE).await;
             }
         };
         timeout(SOON, waiting).await.context("the handler does not read its Node")?;
+        // And has the answer.
+        sleep(SETTLED).await;
         Ok(stage)
     }
 
-    /// Whether nothing of the handler's is left on the node within that time.
-    async fn given_back(&self, time: Duration) -> bool {
+    /// Whether nothing of the handler's is left on the node within that time after it began to take it back.
+    async fn given_back(&self, time: Duration) -> Result<bool> {
+        let is_given_back = || self.diary.versions().last().is_some_and(is_given_back);
+        let begun = async {
+            while !is_given_back() && !self.handler.log()?.contains(TAKES_BACK) {
+                sleep(GLANCE).await;
+            }
+            anyhow::Ok(())
+        };
+        timeout(SOON, begun)
+            .await
+            .context("the handler does not see that the notice is over")??;
         let waiting = async {
-            while !self.diary.versions().last().is_some_and(is_given_back) {
+            while !is_given_back() {
                 sleep(GLANCE).await;
             }
         };
-        timeout(time, waiting).await.is_ok()
+        Ok(timeout(time, waiting).await.is_ok())
     }
 
     /// Ends the handler, and takes the node away: kwok has enough of them.

@@ -81,7 +81,8 @@ pub async fn run(
 ) -> Result<Tally> {
     let cluster = Cluster::start(PLAN, binaries, &folder.join("clusters")).await?;
     manifest::apply(&cluster, deploy).await.context("applying the manifests")?;
-    let stranger = Pki::create(&folder.join("stranger"), "another-authority")?.server("stranger")?;
+    let stranger =
+        Pki::create(&folder.join("stranger"), "another-authority")?.server("stranger")?;
     let identity = cluster.server_identity("relay")?;
     let ends = Ends::secure(&identity, &cluster.authority(), cluster.port())?;
     let ground = Arc::new(Ground {
@@ -112,7 +113,11 @@ pub async fn run(
             Ok(()) => tally.passed += 1,
             Err(error) => {
                 tally.failed += 1;
-                println!("FAILED  {}\n  {}", cell.name(), format!("{error:#}").replace('\n', "\n  "));
+                println!(
+                    "FAILED  {}\n  {}",
+                    cell.name(),
+                    format!("{error:#}").replace('\n', "\n  ")
+                );
             }
         }
     }
@@ -154,10 +159,16 @@ fn keep(folder: &Path, played: &Played, audit: &[Exchange], outcome: &str) -> Re
         let status = one.status.map_or("-".to_owned(), |code| code.to_string());
         let until = one.answered.map_or("open".to_owned(), |at| at.to_string());
         let fault = if one.met_fault { " fault" } else { "" };
-        format!("{} {} → {status} {until}{fault} {}", one.received, one.request.line, one.request.body)
+        format!(
+            "{} {} → {status} {until}{fault} {}",
+            one.received, one.request.line, one.request.body
+        )
     });
     std::fs::write(folder.join("asked.txt"), lines(asked.collect()))?;
-    std::fs::write(folder.join("audit.txt"), lines(audit.iter().map(ToString::to_string).collect()))?;
+    std::fs::write(
+        folder.join("audit.txt"),
+        lines(audit.iter().map(ToString::to_string).collect()),
+    )?;
     let seen = lines(played.sightings.iter().map(ToString::to_string).collect());
     let end = format!("{seen}\nannounced end: {}\noutcome: {outcome}\n", played.deadline);
     std::fs::write(folder.join("seen.txt"), end)?;

@@ -21,8 +21,8 @@ use super::socket::{Control, Flow};
 /// Of an answer.
 pub struct Body {
     pieces: BoxStream<'static, Result<Bytes>>,
-    /// Of a request that is open until its answer is.
-    _open: Option<Open>,
+    /// Of a request that is open until all of its answer is on its way.
+    open: Option<(Open, usize)>,
 }
 
 /// How long a trickle pauses between bytes.
@@ -34,18 +34,19 @@ const LASTS: Duration = Duration::from_millis(500);
 impl Body {
     /// As it comes.
     pub fn streamed(body: Incoming) -> Self {
-        Self { pieces: pieces(body), _open: None }
+        Self { pieces: pieces(body), open: None }
     }
 
     /// Of these bytes.
     pub fn whole(bytes: Bytes, fault: Option<Fault>, flow: Control, open: Open) -> Self {
+        let length = bytes.len();
         let whole = futures::stream::iter([Ok(bytes)]).boxed();
-        Self { pieces: failing(whole, fault, flow), _open: Some(open) }
+        Self { pieces: failing(whole, fault, flow), open: Some((open, length)) }
     }
 
     /// Of a watch.
     pub fn watch(body: Incoming, fault: Option<Fault>, flow: Control) -> Self {
-        Self { pieces: failing(pieces(body), fault, flow), _open: None }
+        Self { pieces: failing(pieces(body), fault, flow), open: None }
     }
 }
 
@@ -57,7 +58,16 @@ impl hyper::body::Body for Body {
         mut self: Pin<&mut Self>,
         context: &mut task::Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>>>> {
-        self.pieces.as_mut().poll_next(context).map(|piece| Some(piece?.map(Frame::data)))
+        let next = self.pieces.as_mut().poll_next(context);
+        if let Poll::Ready(Some(Ok(piece))) = &next
+            && let Some((_, left)) = &mut self.open
+        {
+            *left = left.saturating_sub(piece.len());
+            if *left == 0 {
+                self.open = None;
+            }
+        }
+        next.map(|piece| Some(piece?.map(Frame::data)))
     }
 }
 
@@ -144,7 +154,9 @@ fn doubled(line: Bytes) -> Bytes {
 
 /// What is there at first comes in any order: in the reverse of the server's, here. What changes after that has an
 /// order that the API promises, and keeps it.
-fn reordered(lines: impl Stream<Item = Result<Bytes>> + Send + 'static) -> impl Stream<Item = Result<Bytes>> {
+fn reordered(
+    lines: impl Stream<Item = Result<Bytes>> + Send + 'static,
+) -> impl Stream<Item = Result<Bytes>> {
     let begin = (lines.boxed(), VecDeque::new(), true);
     unfold(begin, async |(mut lines, mut kept, mut first)| {
         loop {
@@ -175,12 +187,13 @@ mod tests {
     fn watch(lines: &[&str]) -> BoxStream<'static, Result<Bytes>> {
         let text = lines.concat();
         // In pieces that are none of the lines.
-        let pieces: Vec<_> = text.as_bytes().chunks(7).map(Bytes::copy_from_slice).map(Ok).collect();
+        let pieces: Vec<_> =
+            text.as_bytes().chunks(7).map(Bytes::copy_from_slice).map(Ok).collect();
         futures::stream::iter(pieces).boxed()
     }
 
     async fn read(pieces: BoxStream<'static, Result<Bytes>>, fault: Fault) -> String {
-        let flow = crate::relay::socket::Control::detached();
+        let flow = crate::relay::socket::Control::new();
         let all: Vec<_> = failing(pieces, Some(fault), flow).collect().await;
         all.into_iter().map(|piece| String::from_utf8(piece.unwrap().to_vec()).unwrap()).collect()
     }

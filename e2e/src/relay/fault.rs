@@ -174,7 +174,8 @@ impl Trouble {
 }
 
 /// A watch that has expired, as the API server says it.
-pub(super) const EXPIRED: &[u8] = b"{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"apiVersion\":\"v1\",\
+pub(super) const EXPIRED: &[u8] =
+    b"{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"apiVersion\":\"v1\",\
     \"metadata\":{},\"status\":\"Failure\",\"message\":\"too old resource version: 1 (2)\",\
     \"reason\":\"Expired\",\"code\":410}}\n";
 

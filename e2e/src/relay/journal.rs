@@ -25,6 +25,8 @@ pub struct Entry {
     pub passed_on: bool,
     /// Whether it met a fault.
     pub met_fault: bool,
+    /// It came on a connection that had been frozen, some time after it was sent.
+    pub thawed: bool,
 }
 
 /// All of them. Clones share it.
@@ -38,7 +40,7 @@ impl Journal {
         lock(&self.0).clone()
     }
 
-    pub(super) fn open(&self, request: Passing, met_fault: bool) -> Open {
+    pub(super) fn open(&self, request: Passing, met_fault: bool, thawed: bool) -> Open {
         let mut entries = lock(&self.0);
         entries.push(Entry {
             request,
@@ -48,6 +50,7 @@ impl Journal {
             answer: String::new(),
             passed_on: false,
             met_fault,
+            thawed,
         });
         Open { journal: self.clone(), index: entries.len() - 1 }
     }

@@ -294,7 +294,8 @@ impl Passage {
         let passing = Passing { line, body: String::from_utf8_lossy(&body).into_owned() };
         let course = self.rules.course(&passing);
         let watches = passing.watches();
-        let open = self.journal.open(passing, matches!(course, Course::Fault(_)));
+        let open =
+            self.journal.open(passing, matches!(course, Course::Fault(_)), self.flow.was_frozen());
         let request = Request::from_parts(head, Full::new(body));
         match course {
             Course::Pass => self.answer(request, watches, open, None).await,

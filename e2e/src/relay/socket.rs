@@ -1,6 +1,9 @@
 //! The bytes of one connection of the program's, on their way to and from the relay: they can be held, garbled, or
 //! end.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use anyhow::Result;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex, split};
 use tokio::net::TcpStream;
@@ -33,12 +36,15 @@ pub struct Socket {
 
 /// Says how the bytes of a connection go.
 #[derive(Clone)]
-pub struct Control(watch::Sender<Flow>);
+pub struct Control {
+    flow: watch::Sender<Flow>,
+    was_frozen: Arc<AtomicBool>,
+}
 
 impl Socket {
     pub fn new(stream: TcpStream) -> Result<Self> {
         stream.set_nodelay(true)?;
-        Ok(Self { stream: Some(stream), control: Control(watch::Sender::new(Flow::Free)) })
+        Ok(Self { stream: Some(stream), control: Control::new() })
     }
 
     pub fn flow(&self) -> Control {
@@ -64,19 +70,24 @@ impl Socket {
 }
 
 impl Control {
-    /// Of no connection.
-    #[cfg(test)]
-    pub fn detached() -> Self {
-        Self(watch::Sender::new(Flow::Free))
+    /// Of a connection that is to be.
+    pub fn new() -> Self {
+        Self { flow: watch::Sender::new(Flow::Free), was_frozen: Arc::default() }
     }
 
     /// From now on.
     pub fn set(&self, flow: Flow) {
-        self.0.send_replace(flow);
+        self.flow.send_replace(flow);
+    }
+
+    /// Whether it ever was.
+    pub fn was_frozen(&self) -> bool {
+        self.was_frozen.load(Ordering::Relaxed)
     }
 
     /// Until then, or for good.
     pub fn freeze(&self, until: Option<Instant>) {
+        self.was_frozen.store(true, Ordering::Relaxed);
         self.set(Flow::Frozen);
         if let Some(until) = until {
             let control = self.clone();
@@ -89,7 +100,7 @@ impl Control {
 
     /// Comes back when the connection is to end.
     pub async fn ended(&self) {
-        let mut flow = self.0.subscribe();
+        let mut flow = self.flow.subscribe();
         // It fails only without a sender, and there is one.
         let _ = flow.wait_for(|flow| matches!(flow, Flow::Ended | Flow::Reset)).await;
     }
@@ -107,7 +118,7 @@ async fn carry_both(mut stream: TcpStream, theirs: DuplexStream, control: Contro
             )
         } => {}
     }
-    if *control.0.borrow() == Flow::Reset {
+    if *control.flow.borrow() == Flow::Reset {
         let _ = stream.set_zero_linger();
     }
 }
@@ -119,7 +130,7 @@ async fn carry(
     control: &Control,
     may_be_garbled: bool,
 ) -> Result<()> {
-    let mut flow = control.0.subscribe();
+    let mut flow = control.flow.subscribe();
     let mut bytes = vec![0; 16 * 1024];
     loop {
         let count = from.read(&mut bytes).await?;
