@@ -13,8 +13,9 @@ use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 use simulator::Metadata;
 use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
+use super::pace::Pace;
 use super::table::{Cell, GUARDED, Step};
 use crate::cluster::{Cluster, GLANCE};
 use crate::diary::{Diary, is_cordoned, is_given_back};
@@ -40,12 +41,16 @@ pub struct Ground {
     pub ends: Ends,
     /// How many are set up at a time.
     pub builders: Semaphore,
+    /// Of the control plane.
+    pub pace: Pace,
 }
 
 /// What has happened.
 pub struct Played {
-    /// Where.
+    /// Which cell.
     pub cell: Cell,
+    /// Of node, namespace and folder.
+    pub name: String,
     /// The announced end.
     pub deadline: Timestamp,
     /// When it was announced.
@@ -75,7 +80,7 @@ const FREE: [&str; 2] = ["web-0", "web-1"];
 const LINGERS: Duration = Duration::from_secs(30);
 
 /// The longest until they are taken back after that, where nothing goes wrong.
-const AT_ONCE: Duration = Duration::from_secs(5);
+const AT_ONCE: Duration = Duration::from_secs(6);
 
 /// The same where a patch of the Node hangs, which is given up after 35 seconds.
 const AFTER_A_TIMEOUT: Duration = Duration::from_secs(55);
@@ -89,21 +94,21 @@ const SETTLED: Duration = Duration::from_millis(300);
 impl Played {
     /// The pods of the cell.
     pub fn pods(&self) -> impl Iterator<Item = &Sighting> {
-        let name = self.cell.name();
-        self.sightings.iter().filter(move |pod| pod.namespace() == name)
+        self.sightings.iter().filter(|pod| pod.namespace() == self.name)
     }
 }
 
-/// Plays it.
+/// Plays it. `None`: the control plane was slow meanwhile.
 ///
 /// # Errors
 /// It could not be set up.
-pub async fn play(ground: &Ground, cell: Cell) -> Result<Played> {
+pub async fn play(ground: &Ground, cell: Cell, name: String) -> Result<Option<Played>> {
     let builder = ground.builders.acquire().await?;
-    let stage = Stage::open(ground, cell).await.context("setting it up")?;
+    ground.pace.quick().await;
+    let stage = Stage::open(ground, cell, name).await.context("setting it up")?;
     drop(builder);
 
-    let announced = Timestamp::now();
+    let (announced, since) = (Timestamp::now(), Instant::now());
     stage.trouble.arm();
     if cell.step == Step::ImdsToken {
         stage.metadata.expire_tokens();
@@ -118,8 +123,10 @@ pub async fn play(ground: &Ground, cell: Cell) -> Result<Played> {
     let given_back = stage.given_back(late).await?;
 
     stage.witness.catch_up(SOON).await?;
+    let was_slow = ground.pace.was_slow(since);
     let played = Played {
         cell,
+        name: stage.name.clone(),
         deadline,
         announced,
         own_uid: stage.handler_pod.metadata.uid.clone().unwrap_or_default(),
@@ -133,7 +140,7 @@ pub async fn play(ground: &Ground, cell: Cell) -> Result<Played> {
     };
     stage.trouble.end();
     let lived = stage.close(ground).await;
-    Ok(Played { lived, ..played })
+    Ok((!was_slow).then_some(Played { lived, ..played }))
 }
 
 /// From now to so long after that.
@@ -165,8 +172,8 @@ impl Rules for AllIsWell {
 }
 
 impl Stage {
-    async fn open(ground: &Ground, cell: Cell) -> Result<Self> {
-        let (cluster, name) = (&ground.cluster, cell.name());
+    async fn open(ground: &Ground, cell: Cell, name: String) -> Result<Self> {
+        let cluster = &ground.cluster;
         let folder = ground.folder.join(&name);
         fs::create_dir_all(&folder)?;
         create_namespace(cluster, &name).await?;

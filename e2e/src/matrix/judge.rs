@@ -63,7 +63,7 @@ pub fn check(played: &Played, audit: &[Exchange]) -> Result<()> {
         breaches.push("the handler panicked".to_owned());
     }
     breaches.extend(kept(played, audit));
-    let name = played.cell.name();
+    let name = played.name.clone();
     // About pods as the handler sees it, about all else as the server does.
     let of_pods = played.asked.iter().filter(|entry| !entry.thawed);
     let of_pods = of_pods.filter_map(|it| exchange(it, &name)).filter(Exchange::is_about_pods);

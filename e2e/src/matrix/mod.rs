@@ -4,6 +4,7 @@
 
 mod cell;
 mod judge;
+mod pace;
 pub mod page;
 pub mod table;
 
@@ -12,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, bail};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -23,6 +24,7 @@ use crate::manifest;
 use crate::relay::Ends;
 use crate::run::Tally;
 use cell::{Ground, Played};
+use pace::Pace;
 use table::Cell;
 
 /// Where it plays.
@@ -39,6 +41,9 @@ const SIDE_BY_SIDE: usize = 150;
 
 /// How many of them are set up at a time: it is then that they cost something.
 const BUILDERS: usize = 8;
+
+/// How often a cell is played at most: again, where the control plane was slow meanwhile.
+const MOST_TRIES: u32 = 5;
 
 /// No cell takes longer.
 const LONGEST: Duration = Duration::from_mins(4);
@@ -90,6 +95,7 @@ pub async fn run(
         program: program.to_owned(),
         folder: folder.join("cells"),
         builders: Semaphore::new(BUILDERS),
+        pace: Pace::start(cluster.client()).await?,
         cluster,
     });
     let played = play(&ground, selection.cells()).await;
@@ -100,10 +106,10 @@ pub async fn run(
 
     let mut tally = Tally::default();
     let mut outcomes = Vec::new();
+    let none = Vec::new();
     for (cell, played) in played {
-        let none = Vec::new();
-        let audit = audit.get(&cell.name()).unwrap_or(&none);
         let judged = played.and_then(|played| {
+            let audit = audit.get(&played.name).unwrap_or(&none);
             let outcome = judge::outcome(&played, audit);
             keep(&ground.folder, &played, audit, &outcome)?;
             outcomes.push((cell, outcome));
@@ -136,11 +142,23 @@ async fn play(ground: &Arc<Ground>, cells: Vec<Cell>) -> Vec<(Cell, Result<Playe
         let (ground, place) = (Arc::clone(ground), Arc::clone(&places).acquire_owned().await);
         tasks.spawn(async move {
             let _place = place;
-            let played = timeout(LONGEST, cell::play(&ground, cell)).await;
-            (cell, played.unwrap_or_else(|_| Err(anyhow!("not over after {LONGEST:?}"))))
+            let played = try_to_play(&ground, cell).await;
+            (cell, played)
         });
     }
     tasks.join_all().await
+}
+
+async fn try_to_play(ground: &Ground, cell: Cell) -> Result<Played> {
+    for number in 1..=MOST_TRIES {
+        let name = cell.name();
+        let name = if number == 1 { name } else { format!("{name}-{number}") };
+        let played = timeout(LONGEST, cell::play(ground, cell, name)).await;
+        if let Some(played) = played.with_context(|| format!("not over after {LONGEST:?}"))?? {
+            return Ok(played);
+        }
+    }
+    bail!("played {MOST_TRIES} times, and the control plane was slow each time")
 }
 
 fn by_node(exchanges: Vec<Exchange>) -> BTreeMap<String, Vec<Exchange>> {
@@ -153,7 +171,7 @@ fn by_node(exchanges: Vec<Exchange>) -> BTreeMap<String, Vec<Exchange>> {
 
 /// Writes down what was seen, beside the handler's log.
 fn keep(folder: &Path, played: &Played, audit: &[Exchange], outcome: &str) -> Result<()> {
-    let folder = folder.join(played.cell.name());
+    let folder = folder.join(&played.name);
     let lines = |all: Vec<String>| all.join("\n");
     let asked = played.asked.iter().map(|one| {
         let status = one.status.map_or("-".to_owned(), |code| code.to_string());

@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn every_cell_has_a_name_of_its_own_that_a_node_may_have() {
         let names: Vec<String> = cells().iter().map(Cell::name).collect();
-        assert!(names.iter().all(|name| name.len() <= 63), "{names:?}");
+        assert!(names.iter().all(|name| name.len() <= 61), "{names:?}");
         assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
         assert!(names.contains(&"eviction-503-retry-after-3-once".to_owned()), "{names:?}");
     }
