@@ -61,7 +61,8 @@ async fn run(options: &Options) -> Result<Tally> {
         match &options.task {
             Task::Run(chosen) => Ok(Arc::clone(&runner).run(chosen.clone()).await),
             Task::Matrix(selection) => {
-                matrix::run(selection, &binaries, &program, &deploy, &folder).await
+                let programs = (program.as_path(), options.peer.as_deref());
+                matrix::run(selection, &binaries, programs, &deploy, &folder).await
             }
             Task::Help | Task::List => Ok(Tally::default()),
         }

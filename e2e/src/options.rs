@@ -22,6 +22,10 @@ few of its cells, or those whose name has one of the WORDS in it.
 
   --handler PATH    the program under test, instead of building it
   --deploy FOLDER   what is applied with kubectl, instead of deploy/
+  --peer PATH       a program that takes aws-node-termination-handler's
+                    environment: goes through the cells of the matrix that
+                    make sense for it, and what comes of it is printed
+                    beside the handler's; needs root
   --keep            keep all logs, not only those of a run that failed
   --list            name the scenarios and end
 ";
@@ -30,6 +34,8 @@ few of its cells, or those whose name has one of the WORDS in it.
 pub struct Options {
     /// The program under test; `None`: build it.
     pub handler: Option<PathBuf>,
+    /// A peer, for the matrix.
+    pub peer: Option<PathBuf>,
     /// The manifests.
     pub deploy: PathBuf,
     /// Keep the logs of a run that passed.
@@ -58,6 +64,7 @@ impl Options {
     pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self> {
         let mut options = Self {
             handler: None,
+            peer: None,
             deploy: Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy"),
             keep: false,
             task: Task::Run(Vec::new()),
@@ -68,6 +75,7 @@ impl Options {
             let mut path = || arguments.next().map(PathBuf::from).context("a path is missing");
             match argument.to_str() {
                 Some("--handler") => options.handler = Some(path()?),
+                Some("--peer") => options.peer = Some(path()?),
                 Some("--deploy") => options.deploy = path()?,
                 Some("--keep") => options.keep = true,
                 Some("--list") => options.task = Task::List,

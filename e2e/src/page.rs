@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use anyhow::{Context, Result, bail};
@@ -48,31 +48,48 @@ pub fn settle(column: &str, rows: &[Row]) -> Result<()> {
 }
 
 impl Page {
+    /// The table as it is.
+    ///
+    /// # Errors
+    /// The page has none.
+    pub fn read(&self) -> Result<String> {
+        let _alone = lock(&PAGES);
+        Ok(self.parts()?.1)
+    }
+
     /// Holds the table to what is made of it, or writes that.
     ///
     /// # Errors
     /// The page has no such table, or it says something else.
     pub fn settle(&self, made: impl FnOnce(&str) -> String) -> Result<()> {
-        let Self { file, table } = self;
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(file);
-        let begin = format!("<!-- {table}, written by the tests -->\n");
-        let end = format!("<!-- end of {table} -->\n");
         let _alone = lock(&PAGES);
-        let page =
-            fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-        let place = || format!("docs/{file} has no place for {table}");
-        let (head, rest) = page.split_once(&begin).with_context(place)?;
-        let (before, tail) = rest.split_once(&end).with_context(place)?;
-        let after = made(before);
+        let (head, before, tail) = self.parts()?;
+        let after = made(&before);
         if before == after {
             return Ok(());
         }
         if std::env::var_os(UPDATE).is_some() {
-            fs::write(&path, format!("{head}{begin}{after}{end}{tail}"))?;
+            fs::write(self.path(), format!("{head}{after}{tail}"))?;
             return Ok(());
         }
-        let lines = differences(before, &after).join("\n");
-        bail!("docs/{file} says something else ({UPDATE}=1 writes it):\n{lines}")
+        let lines = differences(&before, &after).join("\n");
+        bail!("docs/{} says something else ({UPDATE}=1 writes it):\n{lines}", self.file)
+    }
+
+    fn path(&self) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(self.file)
+    }
+
+    /// What stands before the table, the table, and what follows.
+    fn parts(&self) -> Result<(String, String, String)> {
+        let Self { file, table } = self;
+        let begin = format!("<!-- {table}, written by the tests -->\n");
+        let end = format!("<!-- end of {table} -->\n");
+        let page = fs::read_to_string(self.path()).with_context(|| format!("reading {file}"))?;
+        let place = || format!("docs/{file} has no place for {table}");
+        let (head, rest) = page.split_once(&begin).with_context(place)?;
+        let (table, tail) = rest.split_once(&end).with_context(place)?;
+        Ok((format!("{head}{begin}"), table.to_owned(), format!("{end}{tail}")))
     }
 }
 

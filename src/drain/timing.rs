@@ -81,12 +81,14 @@ impl Timing {
 
     /// How long one request may take: as long as the API server gives itself, less when less is left;
     /// one second for what is only best effort and holds up a deletion. A deletion without an answer is
-    /// given up half-way to the end, so that another one can follow: nothing else ends the pod in time.
+    /// given up when a third of what was left is left, so that another one can follow: nothing else ends the pod.
     pub(super) fn time_to_answer(&self, now: Moment, ask: Ask) -> Duration {
         let left = now.until(self.end);
         let longest = match ask {
             Ask::MarkDisrupted => LONGEST_MARKING,
-            Ask::Delete { .. } if self.end_of_grace.is_some() => (left / 2).max(LEAST_WAIT),
+            Ask::Delete { .. } if self.end_of_grace.is_some() => {
+                (left * 2 / 3).clamp(LEAST_WAIT, LONGEST_REQUEST)
+            }
             Ask::Evict { .. } | Ask::Delete { .. } => LONGEST_REQUEST,
         };
         left.min(longest)
@@ -218,10 +220,10 @@ mod tests {
     }
 
     #[test]
-    fn half_of_what_is_left_after_a_deletion_is_left_for_another_one() {
+    fn a_third_of_what_is_left_is_kept_for_another_deletion() {
         let delete = Ask::Delete { grace: grace(30) };
         let of = |timing: Timing, now| timing.time_to_answer(at(now), delete).as_secs();
-        assert_eq!([0, 88, 104, 117].map(|now| of(timing(), now)), [60, 16, 8, 2]);
+        assert_eq!([0, 88, 108, 118].map(|now| of(timing(), now)), [62, 21, 8, 2]);
         assert_eq!(of(timeout(), 0), LONGEST_REQUEST.as_secs(), "nothing ends the pod");
     }
 

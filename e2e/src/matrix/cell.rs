@@ -1,8 +1,9 @@
 //! One cell: a node with pods, a handler behind relays, a notice, and a fault on the way.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -11,15 +12,17 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
-use simulator::Metadata;
+use simulator::{Endpoint, Metadata};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::pace::Pace;
 use super::table::{Cell, GUARDED, Step};
+use crate::cluster::audit::{Exchange, Follower};
 use crate::cluster::{Cluster, GLANCE};
 use crate::diary::{Diary, is_cordoned, is_given_back};
 use crate::handler::Handler;
+use crate::lock;
 use crate::manifest;
 use crate::metadata::whole_seconds;
 use crate::relay::fault::{Lasting, Trouble};
@@ -35,6 +38,8 @@ pub struct Ground {
     pub cluster: Cluster,
     /// The handler.
     pub program: PathBuf,
+    /// A peer, if one is to be looked at, too.
+    pub peer: Option<PathBuf>,
     /// A folder for each.
     pub folder: PathBuf,
     /// Before the API server.
@@ -43,6 +48,41 @@ pub struct Ground {
     pub builders: Semaphore,
     /// Of the control plane.
     pub pace: Pace,
+    /// What the API server was asked.
+    pub audit: AuditLog,
+}
+
+/// The API server's log, each line of it read once.
+pub struct AuditLog(Mutex<(Follower, BTreeMap<String, Vec<Exchange>>)>);
+
+impl AuditLog {
+    /// That in this file.
+    #[must_use]
+    pub fn of(path: &Path) -> Self {
+        Self(Mutex::new((Follower::of(path), BTreeMap::new())))
+    }
+
+    /// What was asked from that node until now; only once.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn of_node(&self, node: &str) -> Result<Vec<Exchange>> {
+        let mut log = lock(&self.0);
+        let (follower, by_node) = &mut *log;
+        for exchange in follower.more()?.into_iter().filter(|one| !one.refuses_the_node()) {
+            by_node.entry(exchange.node.clone()).or_default().push(exchange);
+        }
+        Ok(by_node.remove(node).unwrap_or_default())
+    }
+}
+
+/// Who drains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// The handler.
+    Handler,
+    /// The peer.
+    Peer,
 }
 
 /// What has happened.
@@ -71,6 +111,8 @@ pub struct Played {
     pub met: usize,
     /// Whether the process has lived, and ended well when it was told to.
     pub lived: Result<()>,
+    /// Whether the control plane was slow meanwhile.
+    pub was_slow: bool,
 }
 
 /// Pods that nothing stands in the way of.
@@ -98,14 +140,14 @@ impl Played {
     }
 }
 
-/// Plays it. `None`: the control plane was slow meanwhile.
+/// Plays it.
 ///
 /// # Errors
 /// It could not be set up.
-pub async fn play(ground: &Ground, cell: Cell, name: String) -> Result<Option<Played>> {
+pub async fn play(ground: &Ground, who: Who, cell: Cell, name: String) -> Result<Played> {
     let builder = ground.builders.acquire().await?;
     ground.pace.quick().await;
-    let stage = Stage::open(ground, cell, name).await.context("setting it up")?;
+    let stage = Stage::open(ground, who, cell, name).await.context("setting it up")?;
     drop(builder);
 
     let (announced, since) = (Timestamp::now(), Instant::now());
@@ -119,11 +161,15 @@ pub async fn play(ground: &Ground, cell: Cell, name: String) -> Result<Option<Pl
     sleep(left(deadline, Duration::from_secs(1))).await;
     stage.metadata.clear();
     let late = if cell.lasting == Lasting::ForEver { AT_ONCE } else { AFTER_A_TIMEOUT };
-    sleep(left(deadline, LINGERS)).await;
-    let given_back = stage.given_back(late).await?;
+    let given_back = match who {
+        Who::Handler => {
+            sleep(left(deadline, LINGERS)).await;
+            stage.given_back(late).await?
+        }
+        Who::Peer => false,
+    };
 
     stage.witness.catch_up(SOON).await?;
-    let was_slow = ground.pace.was_slow(since);
     let played = Played {
         cell,
         name: stage.name.clone(),
@@ -137,10 +183,11 @@ pub async fn play(ground: &Ground, cell: Cell, name: String) -> Result<Option<Pl
         given_back,
         met: stage.trouble.met(),
         lived: Ok(()),
+        was_slow: ground.pace.was_slow(since),
     };
     stage.trouble.end();
-    let lived = stage.close(ground).await;
-    Ok((!was_slow).then_some(Played { lived, ..played }))
+    let lived = stage.close(ground, who).await;
+    Ok(Played { lived, ..played })
 }
 
 /// From now to so long after that.
@@ -172,7 +219,7 @@ impl Rules for AllIsWell {
 }
 
 impl Stage {
-    async fn open(ground: &Ground, cell: Cell, name: String) -> Result<Self> {
+    async fn open(ground: &Ground, who: Who, cell: Cell, name: String) -> Result<Self> {
         let cluster = &ground.cluster;
         let folder = ground.folder.join(&name);
         fs::create_dir_all(&folder)?;
@@ -210,10 +257,14 @@ impl Stage {
             environment.retain(|(known, _)| known != key);
             environment.push((key.to_owned(), value));
         }
-        let mut handler = Handler::start(&ground.program, &environment, None, &folder, "handler")?;
-        handler.says(&["Polling"], SOON).await?;
-        let journal = relay.journal().clone();
-        let stage = Self {
+        let handler = match (who, &ground.peer) {
+            (Who::Peer, Some(peer)) => {
+                let credentials = [token.as_path(), &cluster.authority()];
+                Handler::start_peer(peer, &environment, credentials, &folder)?
+            }
+            _ => Handler::start(&ground.program, &environment, None, &folder, "handler")?,
+        };
+        let mut stage = Self {
             name,
             metadata,
             trouble,
@@ -224,16 +275,27 @@ impl Stage {
             handler_pod,
             handler,
         };
+        stage.started(who).await?;
+        Ok(stage)
+    }
+
+    /// Waits until it polls, and has read its Node.
+    async fn started(&mut self, who: Who) -> Result<()> {
+        let (polls, asked) = (self.metadata.journal(), self.relay.journal());
         let read = |entry: &Entry| Step::ReadNode.is(&entry.request) && entry.status == Some(200);
         let waiting = async {
-            while !journal.entries().iter().any(read) {
+            while polls.count(Endpoint::InstanceAction) == 0
+                || who == Who::Handler && !asked.entries().iter().any(read)
+            {
+                self.handler.check_running()?;
                 sleep(GLANCE).await;
             }
+            anyhow::Ok(())
         };
-        timeout(SOON, waiting).await.context("the handler does not read its Node")?;
+        timeout(SOON, waiting).await.context("it does not poll, or not read its Node")??;
         // And has the answer.
         sleep(SETTLED).await;
-        Ok(stage)
+        Ok(())
     }
 
     /// Whether nothing of the handler's is left on the node within that time after it began to take it back.
@@ -257,8 +319,15 @@ impl Stage {
     }
 
     /// Ends the handler, and takes the node away: kwok has enough of them.
-    async fn close(self, ground: &Ground) -> Result<()> {
-        let ended = self.handler.stop(Duration::from_secs(20)).await;
+    async fn close(mut self, ground: &Ground, who: Who) -> Result<()> {
+        let ended = match who {
+            Who::Handler => self.handler.stop(Duration::from_secs(20)).await,
+            Who::Peer => {
+                let lives = self.handler.check_running();
+                self.handler.kill().await?;
+                lives
+            }
+        };
         let client = ground.cluster.client();
         let nodes: Api<Node> = Api::all(client.clone());
         nodes.delete(&self.name, &DeleteParams::default()).await?;

@@ -47,6 +47,21 @@ pub fn outcome(played: &Played, audit: &[Exchange]) -> String {
     if parts.is_empty() { SAME.to_owned() } else { parts.join(", ") }
 }
 
+/// The same for any program that drains: what has become of the pods that nothing stood in the way of.
+#[must_use]
+pub fn plain_outcome(played: &Played) -> String {
+    let free = || played.pods().filter(|pod| pod.name() != GUARDED);
+    let lost = free().filter(|pod| is_lost(played, pod)).count();
+    let mut parts = vec![if lost == 0 { "drained".to_owned() } else { format!("{lost} lost") }];
+    if !played.cordoned {
+        parts.push("not cordoned".to_owned());
+    }
+    if played.lived.is_err() {
+        parts.push("the process has ended".to_owned());
+    }
+    parts.join(", ")
+}
+
 /// What must hold in every cell.
 ///
 /// # Errors

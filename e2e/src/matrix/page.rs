@@ -32,6 +32,14 @@ pub fn settle(outcomes: &Outcomes) -> Result<()> {
     })
 }
 
+/// Whether the page says this of a cell.
+#[must_use]
+pub fn knows(cell: &Cell, outcome: &str) -> bool {
+    let known = PAGE.read().map(|table| read(&table)).unwrap_or_default();
+    let at = (cell.what.to_owned(), cell.step, place(cell));
+    known.get(&at).is_some_and(|known| known == outcome)
+}
+
 /// How many cells have come to what.
 #[must_use]
 pub fn summary(outcomes: &Outcomes) -> String {

@@ -104,6 +104,8 @@ pub struct Cell {
     pub fault: Fault,
     /// How long.
     pub lasting: Lasting,
+    /// In less time: enough where no connection is frozen, which takes nine seconds to find out.
+    pub brief: bool,
 }
 
 /// The name of the pod whose budget allows nothing.
@@ -116,13 +118,33 @@ pub fn cells() -> Vec<Cell> {
     // Long ones and short ones side by side, and steps mixed: no part of the control plane gets all at once.
     for (what, fault) in FAULTS {
         for step in STEPS.into_iter().filter(|step| left_out(*step, fault).is_none()) {
-            all.extend(LASTING.map(|lasting| Cell { step, what, fault, lasting }));
+            all.extend(LASTING.map(|lasting| Cell { step, what, fault, lasting, brief: false }));
         }
     }
     all
 }
 
-/// Few that have one of each in them, each once, and those that last for what hurts most.
+/// Whether a cell says something about any program that drains, as kubectl does: it lists pods once, evicts them, and
+/// has nothing of the rest.
+#[must_use]
+pub fn is_for_peers(cell: &Cell) -> bool {
+    let steps = [
+        Step::ImdsToken,
+        Step::Notice,
+        Step::ReadNode,
+        Step::Cordon,
+        Step::Watch,
+        Step::Eviction,
+        Step::EveryRequest,
+    ];
+    let of_events = matches!(
+        cell.fault,
+        Fault::WatchEnds | Fault::WatchExpires | Fault::Doubled | Fault::Reordered
+    );
+    steps.contains(&cell.step) && !of_events
+}
+
+/// A few of each sort.
 #[must_use]
 pub fn is_smoke(cell: &Cell) -> bool {
     let faults = ["connections reset (RST)", "hangs after it was passed on", "503, Retry-After: 3"];
@@ -232,6 +254,7 @@ impl Cell {
     pub fn ahead(&self) -> Duration {
         match self.lasting {
             Lasting::For(time) => Duration::from_secs(18) + time,
+            Lasting::Once | Lasting::ForEver if self.brief => Duration::from_secs(14),
             Lasting::Once | Lasting::ForEver => Duration::from_secs(24),
         }
     }
@@ -242,6 +265,7 @@ impl Cell {
     pub fn guarded_grace(&self) -> u32 {
         match self.lasting {
             Lasting::For(_) => 13,
+            Lasting::Once | Lasting::ForEver if self.brief => 5,
             Lasting::Once | Lasting::ForEver => 11,
         }
     }
