@@ -52,6 +52,14 @@ impl Diary {
     }
 }
 
+impl Diary {
+    /// Every version of it that was seen so far, in order.
+    #[must_use]
+    pub fn versions(&self) -> Vec<Node> {
+        lock(&self.versions).clone()
+    }
+}
+
 impl Drop for Diary {
     fn drop(&mut self) {
         self.task.abort();

@@ -3,46 +3,25 @@
 //! it or before the handler sees the answer. It speaks HTTP/2 with a handler that
 //! does, and then with the server, too; else HTTP/1.1.
 
-use std::future::pending;
-use std::path::Path;
-use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use futures::FutureExt;
-use futures::future::BoxFuture;
-use http::uri::PathAndQuery;
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
-use hyper::client::conn as client;
-use hyper::service::service_fn;
-use hyper::{Request, Response};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, oneshot};
-use tokio::task::{JoinHandle, JoinSet};
+use futures::future::ready;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
-use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use crate::cluster::{Cluster, Identity};
+use crate::cluster::Cluster;
+use crate::lock;
+use crate::relay::{Course, Ends, Relay, Rules};
 use crate::scene::SOON;
-use crate::{lock, tls};
 
-/// As many at once as the API server allows on a connection.
-const STREAMS: u32 = 100;
-
-/// For the last answers of a server that is gone.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+pub use crate::relay::Passing;
 
 /// Runs until it is dropped; its connections end with it.
 pub struct Gate {
-    port: u16,
-    orders: Orders,
-    task: JoinHandle<()>,
+    relay: Relay,
+    orders: Arc<Orders>,
 }
 
 /// Where a request is stopped.
@@ -54,15 +33,6 @@ pub enum Side {
     After,
 }
 
-/// A request, as far as it is of interest.
-#[derive(Clone, Debug)]
-pub struct Passing {
-    /// `GET /api/v1/nodes/x`.
-    pub line: String,
-    /// Its body.
-    pub body: String,
-}
-
 /// A request that is to be stopped, or is.
 #[must_use]
 pub struct Held {
@@ -70,7 +40,8 @@ pub struct Held {
     release: oneshot::Sender<()>,
 }
 
-type Orders = Arc<Mutex<Vec<Order>>>;
+#[derive(Default)]
+struct Orders(Mutex<Vec<Order>>);
 
 struct Order {
     wanted: Box<dyn Fn(&Passing) -> bool + Send>,
@@ -93,19 +64,20 @@ impl Gate {
     /// # Errors
     /// No port or no certificate is to be had.
     pub async fn open(cluster: &Cluster, name: &str) -> Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let port = listener.local_addr()?.port();
         let identity = cluster.server_identity(&format!("gate-{name}"))?;
-        let ways = Ways::new(&identity, &cluster.authority(), cluster.port())?;
-        let orders = Orders::default();
-        let task = tokio::spawn(serve(listener, ways, Arc::clone(&orders)));
-        Ok(Self { port, orders, task })
+        Self::before(Ends::secure(&identity, &cluster.authority(), cluster.port())?).await
+    }
+
+    async fn before(ends: Ends) -> Result<Self> {
+        let orders = Arc::new(Orders::default());
+        let rules = Arc::clone(&orders) as Arc<dyn Rules>;
+        Ok(Self { relay: Relay::open(ends, rules).await?, orders })
     }
 
     /// Its port on 127.0.0.1, for `KUBERNETES_SERVICE_PORT`.
     #[must_use]
     pub fn port(&self) -> String {
-        self.port.to_string()
+        self.relay.port().to_string()
     }
 
     /// Stops the next request that is `wanted`.
@@ -124,14 +96,8 @@ impl Gate {
         let (reached, on_reached) = oneshot::channel();
         let (release, on_release) = oneshot::channel();
         let stop = Stop { reached, release: on_release };
-        lock(&self.orders).push(Order { wanted: Box::new(wanted), skip, side, stop });
+        lock(&self.orders.0).push(Order { wanted: Box::new(wanted), skip, side, stop });
         Held { reached: Some(on_reached), release }
-    }
-}
-
-impl Drop for Gate {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 
@@ -160,143 +126,49 @@ impl Stop {
     }
 }
 
-/// How to speak to both sides.
-#[derive(Clone)]
-struct Ways {
-    acceptor: TlsAcceptor,
-    /// In the version that the handler has chosen.
-    connectors: [TlsConnector; 2],
-    port: u16,
-}
-
-impl Ways {
-    fn new(identity: &Identity, authority: &Path, port: u16) -> Result<Self> {
-        let [second, first] = tls::BOTH.map(|protocol| tls::connector(authority, &[protocol]));
-        let acceptor = tls::acceptor(identity, &tls::BOTH)?;
-        Ok(Self { acceptor, connectors: [second?, first?], port })
-    }
-}
-
-async fn serve(listener: TcpListener, ways: Ways, orders: Orders) {
-    let mut connections = JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
-        connections.spawn(connection(stream, ways.clone(), Arc::clone(&orders)));
-        while connections.try_join_next().is_some() {}
-    }
-}
-
-/// One connection of the handler's, and one to the server for it alone.
-async fn connection(stream: TcpStream, ways: Ways, orders: Orders) -> Result<()> {
-    stream.set_nodelay(true)?;
-    let handler = ways.acceptor.accept(stream).await?;
-    let second = handler.get_ref().1.alpn_protocol() == Some(b"h2");
-    let [for_second, for_first] = ways.connectors;
-    let connector = if second { for_second } else { for_first };
-    let server = TcpStream::connect(("127.0.0.1", ways.port)).await?;
-    server.set_nodelay(true)?;
-    let server = connector.connect(ServerName::try_from("127.0.0.1")?, server).await?;
-    let (server, link) = Server::meet(TokioIo::new(server), second).await?;
-
-    let passage = Arc::new(Passage { server, orders, cut: Notify::new() });
-    let service = service_fn(|request| Arc::clone(&passage).pass(request));
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http2().max_concurrent_streams(STREAMS);
-    let mut serving = pin!(builder.serve_connection(TokioIo::new(handler), service));
-    tokio::select! {
-        done = serving.as_mut() => return done.map_err(|e| anyhow!(e)),
-        () = passage.cut.notified() => return Ok(()),
-        // The server's end is the handler's: what was answered before still gets there.
-        () = link => serving.as_mut().graceful_shutdown(),
-    }
-    timeout(LAST_WORDS, serving).await?.map_err(|e| anyhow!(e))
-}
-
-/// The way of the requests of one connection.
-struct Passage {
-    server: Server,
-    orders: Orders,
-    cut: Notify,
-}
-
-impl Passage {
-    /// Passes one request on, and its answer back, unless it is to be stopped.
-    async fn pass(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Incoming>> {
-        let (head, body) = request.into_parts();
-        let body = body.collect().await?.to_bytes();
-        let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
-        let line = format!("{} {target}", head.method);
-        let passing = Passing { line, body: String::from_utf8_lossy(&body).into_owned() };
-        let (before, after) = match matching(&self.orders, &passing) {
-            Some((Side::Before, stop)) => (Some(stop), None),
-            Some((Side::After, stop)) => (None, Some(stop)),
-            None => (None, None),
-        };
-        self.stopped(before).await;
-        let answer = self.server.ask(Request::from_parts(head, Full::new(body))).await?;
-        self.stopped(after).await;
-        Ok(answer)
-    }
-
-    /// Comes back when it may go on. If it may not, its connection is cut, with all that is on it.
-    async fn stopped(&self, stop: Option<Stop>) {
-        if let Some(stop) = stop
-            && !stop.pass().await
-        {
-            self.cut.notify_one();
-            pending::<()>().await;
+impl Rules for Orders {
+    fn course(&self, passing: &Passing) -> Course {
+        match self.matching(passing) {
+            None => Course::Pass,
+            Some((Side::Before, stop)) => Course::Stop(stop.pass().boxed(), ready(true).boxed()),
+            Some((Side::After, stop)) => Course::Stop(ready(true).boxed(), stop.pass().boxed()),
         }
     }
 }
 
-/// The server, as one connection has it.
-enum Server {
-    First(tokio::sync::Mutex<client::http1::SendRequest<Full<Bytes>>>),
-    Second(client::http2::SendRequest<Full<Bytes>>),
-}
-
-impl Server {
-    /// Gives what carries the connection to its end, too.
-    async fn meet(
-        stream: TokioIo<TlsStream<TcpStream>>,
-        second: bool,
-    ) -> Result<(Self, BoxFuture<'static, ()>)> {
-        if second {
-            let (sender, link) = client::http2::handshake(TokioExecutor::new(), stream).await?;
-            return Ok((Self::Second(sender), link.map(drop).boxed()));
+impl Orders {
+    /// The order that this request is waited for with.
+    fn matching(&self, passing: &Passing) -> Option<(Side, Stop)> {
+        let mut orders = lock(&self.0);
+        let index = orders.iter().position(|order| (order.wanted)(passing))?;
+        let order = orders.get_mut(index)?;
+        if order.skip > 0 {
+            order.skip -= 1;
+            return None;
         }
-        let (sender, link) = client::http1::handshake(stream).await?;
-        Ok((Self::First(tokio::sync::Mutex::new(sender)), link.map(drop).boxed()))
+        let order = orders.remove(index);
+        Some((order.side, order.stop))
     }
-
-    async fn ask(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>> {
-        Ok(match self {
-            Self::First(sender) => {
-                let mut sender = sender.lock().await;
-                sender.ready().await?;
-                sender.send_request(request).await?
-            }
-            Self::Second(sender) => sender.clone().send_request(request).await?,
-        })
-    }
-}
-
-/// The order that this request is waited for with.
-fn matching(orders: &Orders, passing: &Passing) -> Option<(Side, Stop)> {
-    let mut orders = lock(orders);
-    let index = orders.iter().position(|order| (order.wanted)(passing))?;
-    let order = orders.get_mut(index)?;
-    if order.skip > 0 {
-        order.skip -= 1;
-        return None;
-    }
-    let order = orders.remove(index);
-    Some((order.side, order.stop))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
+    use anyhow::anyhow;
+    use http_body_util::{BodyExt, Full};
+    use hyper::body::{Bytes, Incoming};
+    use hyper::service::service_fn;
+    use hyper::{Request, Response};
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    use hyper_util::server::conn::auto;
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio_rustls::rustls::pki_types::ServerName;
+
     use super::*;
     use crate::cluster::Pki;
+    use crate::relay::Server;
+    use crate::tls;
 
     /// A client behind a gate, which is before a server that repeats what it is sent.
     struct Way {
@@ -331,16 +203,12 @@ mod tests {
             }
         });
 
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let port_of_gate = listener.local_addr().unwrap().port();
-        let ways = Ways::new(&identity, &pki.authority(), port).unwrap();
-        let orders = Orders::default();
-        let task = tokio::spawn(serve(listener, ways, Arc::clone(&orders)));
-        let gate = Gate { port: port_of_gate, orders, task };
+        let ends = Ends::secure(&identity, &pki.authority(), port).unwrap();
+        let gate = Gate::before(ends).await.unwrap();
 
         let protocol = if second { "h2" } else { "http/1.1" };
         let connector = tls::connector(&pki.authority(), &[protocol]).unwrap();
-        let stream = TcpStream::connect(("127.0.0.1", port_of_gate)).await.unwrap();
+        let stream = TcpStream::connect(("127.0.0.1", gate.relay.port())).await.unwrap();
         let name = ServerName::try_from("127.0.0.1").unwrap();
         let stream = TokioIo::new(connector.connect(name, stream).await.unwrap());
         let (client, link) = Server::meet(stream, second).await.unwrap();

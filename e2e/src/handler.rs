@@ -34,6 +34,18 @@ pub fn build() -> Result<PathBuf> {
     Ok(folder.join(TARGET).join("release/k8s-spot-handler"))
 }
 
+/// Where a pod finds its ServiceAccount.
+const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/// What a peer is told besides: to do what the handler does by default.
+const PEER: [(&str, &str); 5] = [
+    ("ENABLE_SPOT_INTERRUPTION_DRAINING", "true"),
+    ("ENABLE_SCHEDULED_EVENT_DRAINING", "false"),
+    ("DELETE_LOCAL_DATA", "true"),
+    ("IGNORE_DAEMON_SETS", "true"),
+    ("POD_TERMINATION_GRACE_PERIOD", "-1"),
+];
+
 /// What the kernel tells of one boot of the machine, in files of the tests'
 /// making.
 #[derive(Clone, Debug)]
@@ -92,6 +104,31 @@ impl Handler {
             None => plainly(program, environment),
         };
         Ok(Self { process: Process::start(name, command, folder)? })
+    }
+
+    /// Starts another program that takes aws-node-termination-handler's environment. It looks for its credentials
+    /// where a pod has them: a mount namespace of its own puts them there without a trace on this machine.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start_peer(
+        program: &Path,
+        environment: &[(String, String)],
+        credentials: [&Path; 2],
+        folder: &Path,
+    ) -> Result<Self> {
+        let script = format!(
+            "run=$(readlink -f /var/run) && mount -t tmpfs none \"$run\" && mkdir -p {ACCOUNT} && \
+             cp \"$1\" {ACCOUNT}/token && cp \"$2\" {ACCOUNT}/ca.crt && exec \"$3\""
+        );
+        let mut command = Command::new("unshare");
+        command
+            .args(["--mount", "--propagation", "private", "sh", "-c", &script, "peer"])
+            .args(credentials)
+            .arg(program)
+            .envs(environment.iter().map(|(name, value)| (name, value)))
+            .envs(PEER);
+        Ok(Self { process: Process::start("peer", command, folder)? })
     }
 
     /// All that it has said so far.

@@ -11,9 +11,10 @@ use std::time::Instant;
 use anyhow::Result;
 use e2e::cluster::Binaries;
 use e2e::handler;
+use e2e::matrix;
 use e2e::options::{HELP, Options, Task};
 use e2e::run::{Runner, Tally};
-use e2e::scenarios::{self, Scenario};
+use e2e::scenarios;
 use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
@@ -37,12 +38,12 @@ async fn perform() -> Result<Tally> {
                 .iter()
                 .for_each(|scenario| println!("{}", scenario.name));
         }
-        Task::Run(ref chosen) => return run(&options, chosen.clone()).await,
+        Task::Run(_) | Task::Matrix(_) => return run(&options).await,
     }
     Ok(Tally { passed: 1, ..Tally::default() })
 }
 
-async fn run(options: &Options, chosen: Vec<Scenario>) -> Result<Tally> {
+async fn run(options: &Options) -> Result<Tally> {
     let start = Instant::now();
     let binaries = Binaries::build()?;
     let program = match &options.handler {
@@ -53,12 +54,22 @@ async fn run(options: &Options, chosen: Vec<Scenario>) -> Result<Tally> {
 
     let folder = run_folder()?;
     let deploy = fs::canonicalize(&options.deploy)?;
-    let runner = Runner::new(binaries, program, deploy, folder.clone());
+    let runner = Runner::new(binaries.clone(), program.clone(), deploy.clone(), folder.clone());
     let runner = Arc::new(runner.complete(options.complete));
     let start = Instant::now();
+    let running = async {
+        match &options.task {
+            Task::Run(chosen) => Ok(Arc::clone(&runner).run(chosen.clone()).await),
+            Task::Matrix(selection) => {
+                let programs = (program.as_path(), options.peer.as_deref());
+                matrix::run(selection, &binaries, programs, &deploy, &folder).await
+            }
+            Task::Help | Task::List => Ok(Tally::default()),
+        }
+    };
     // Dropping the run drops its tasks, and with them every child.
     let tally = tokio::select! {
-        tally = Arc::clone(&runner).run(chosen) => Ok(tally),
+        tally = running => tally,
         interrupted = interruption() => Err(interrupted),
     };
     let stopped = runner.stop().await;

@@ -5,17 +5,27 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use crate::matrix::Selection;
 use crate::scenarios::{self, Scenario};
 
 /// Said to `--help`.
 pub const HELP: &str = "\
 cargo e2e [--handler PATH] [--deploy FOLDER] [--keep] [--complete] [--list] [SCENARIO…]
+cargo e2e [--handler PATH] [--deploy FOLDER] [--keep] matrix|matrix-smoke
+cargo e2e [--handler PATH] [--deploy FOLDER] [--keep] matrix WORDS…
 
 Runs the scenarios, all of them by default, against a control plane on
 loopback. Builds what is missing.
 
+matrix instead runs the matrix of faults (docs/reliability.md): all of it, a
+few of its cells, or those whose name has one of the WORDS in it.
+
   --handler PATH    the program under test, instead of building it
   --deploy FOLDER   what is applied with kubectl, instead of deploy/
+  --peer PATH       a program that takes aws-node-termination-handler's
+                    environment: goes through the cells of the matrix that
+                    make sense for it, and what comes of it is printed
+                    beside the handler's; needs root
   --keep            keep all logs, not only those of a run that failed
   --complete        fail where this machine lacks what a scenario needs
   --list            name the scenarios and end
@@ -25,6 +35,8 @@ loopback. Builds what is missing.
 pub struct Options {
     /// The program under test; `None`: build it.
     pub handler: Option<PathBuf>,
+    /// A peer, for the matrix.
+    pub peer: Option<PathBuf>,
     /// The manifests.
     pub deploy: PathBuf,
     /// Keep the logs of a run that passed.
@@ -43,6 +55,8 @@ pub enum Task {
     List,
     /// Run these.
     Run(Vec<Scenario>),
+    /// Run the matrix of faults.
+    Matrix(Selection),
 }
 
 impl Options {
@@ -53,6 +67,7 @@ impl Options {
     pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self> {
         let mut options = Self {
             handler: None,
+            peer: None,
             deploy: Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy"),
             keep: false,
             complete: false,
@@ -64,12 +79,21 @@ impl Options {
             let mut path = || arguments.next().map(PathBuf::from).context("a path is missing");
             match argument.to_str() {
                 Some("--handler") => options.handler = Some(path()?),
+                Some("--peer") => options.peer = Some(path()?),
                 Some("--deploy") => options.deploy = path()?,
                 Some("--keep") => options.keep = true,
                 Some("--complete") => options.complete = true,
                 Some("--list") => options.task = Task::List,
                 Some("--help") => options.task = Task::Help,
                 name => chosen.push(name.unwrap_or_default().to_owned()),
+            }
+        }
+        if let (Task::Run(_), Some((first, words))) = (&options.task, chosen.split_first()) {
+            match (first.as_str(), words) {
+                ("matrix", []) => options.task = Task::Matrix(Selection::All),
+                ("matrix", words) => options.task = Task::Matrix(Selection::Named(words.to_vec())),
+                ("matrix-smoke", []) => options.task = Task::Matrix(Selection::Smoke),
+                _ => {}
             }
         }
         if let Task::Run(run) = &mut options.task {

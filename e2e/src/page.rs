@@ -1,9 +1,9 @@
-//! The table on the security page: written by the tests, and held to what the
-//! API server answers.
+//! Tables on pages of `docs/`: written by the tests, and held to what they see. That on the security page stands
+//! here.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use anyhow::{Context, Result, bail};
@@ -26,35 +26,80 @@ pub struct Row {
 /// The columns of the table, in order. Each belongs to one scenario.
 pub const COLUMNS: [&str; 4] = ["confined", "confined, taints", "classic", "classic, 1.34"];
 
-const BEGIN: &str = "<!-- attempts, written by the tests -->\n";
-const END: &str = "<!-- end of attempts -->\n";
+const PAGE: Page = Page { file: "security.md", table: "attempts" };
 
-/// Scenarios end side by side, and write one file.
-static PAGE: Mutex<()> = Mutex::new(());
+/// A page of `docs/` of which the tests write a table, between two comments that name it.
+pub struct Page {
+    /// Its file.
+    pub file: &'static str,
+    /// The name of the table.
+    pub table: &'static str,
+}
+
+/// Tests end side by side, and write the same files.
+static PAGES: Mutex<()> = Mutex::new(());
 
 /// Holds one column of the table to these rows, or writes it.
 ///
 /// # Errors
 /// The page has no table, or its column says something else.
 pub fn settle(column: &str, rows: &[Row]) -> Result<()> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/security.md");
-    let _alone = lock(&PAGE);
-    let page = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    let (head, rest) = page.split_once(BEGIN).context("docs/security.md has no place for it")?;
-    let (before, tail) = rest.split_once(END).context("the table has no end")?;
-    let after = table(&cells(before), column, rows);
-    if before == after {
-        return Ok(());
+    PAGE.settle(|before| table(&cells(before), column, rows))
+}
+
+impl Page {
+    /// The table as it is.
+    ///
+    /// # Errors
+    /// The page has none.
+    pub fn read(&self) -> Result<String> {
+        let _alone = lock(&PAGES);
+        Ok(self.parts()?.1)
     }
-    if std::env::var_os(UPDATE).is_some() {
-        fs::write(&path, format!("{head}{BEGIN}{after}{END}{tail}"))?;
-        return Ok(());
+
+    /// Holds the table to what is made of it, or writes that.
+    ///
+    /// # Errors
+    /// The page has no such table, or it says something else.
+    pub fn settle(&self, made: impl FnOnce(&str) -> String) -> Result<()> {
+        let _alone = lock(&PAGES);
+        let (head, before, tail) = self.parts()?;
+        let after = made(&before);
+        if before == after {
+            return Ok(());
+        }
+        if std::env::var_os(UPDATE).is_some() {
+            fs::write(self.path(), format!("{head}{after}{tail}"))?;
+            return Ok(());
+        }
+        let lines = differences(&before, &after).join("\n");
+        bail!("docs/{} says something else ({UPDATE}=1 writes it):\n{lines}", self.file)
     }
-    let differing = |other: &str, line: &&str| !other.lines().any(|known| known == *line);
-    let old = before.lines().filter(|line| differing(&after, line)).map(|line| format!("- {line}"));
-    let new = after.lines().filter(|line| differing(before, line)).map(|line| format!("+ {line}"));
-    let lines: Vec<_> = old.chain(new).collect();
-    bail!("docs/security.md says something else ({UPDATE}=1 writes it):\n{}", lines.join("\n"))
+
+    fn path(&self) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(self.file)
+    }
+
+    /// What stands before the table, the table, and what follows.
+    fn parts(&self) -> Result<(String, String, String)> {
+        let Self { file, table } = self;
+        let begin = format!("<!-- {table}, written by the tests -->\n");
+        let end = format!("<!-- end of {table} -->\n");
+        let page = fs::read_to_string(self.path()).with_context(|| format!("reading {file}"))?;
+        let place = || format!("docs/{file} has no place for {table}");
+        let (head, rest) = page.split_once(&begin).with_context(place)?;
+        let (table, tail) = rest.split_once(&end).with_context(place)?;
+        Ok((format!("{head}{begin}"), table.to_owned(), format!("{end}{tail}")))
+    }
+}
+
+/// The lines that only one of two texts has.
+pub(crate) fn differences(before: &str, after: &str) -> Vec<String> {
+    let only = |text: &str, other: &str, sign: &str| -> Vec<String> {
+        let only = text.lines().filter(|line| !other.lines().any(|known| known == *line));
+        only.map(|line| format!("{sign} {line}")).collect()
+    };
+    [only(before, after, "-"), only(after, before, "+")].concat()
 }
 
 type Cells = BTreeMap<(String, String), Vec<String>>;

@@ -85,16 +85,21 @@ impl Timing {
     }
 
     /// How long one request may take: as long as the API server gives itself, less when less is left, and so much
-    /// less that another can follow where it hangs; one second for what is only best effort and holds up a
-    /// deletion.
+    /// less that another can follow where it hangs. A deletion leaves a third of the time to another one, for
+    /// nothing else ends the pod, but waits for an admission webhook. One second for what is only best effort and
+    /// holds up a deletion.
     pub(super) fn time_to_answer(&self, now: Moment, ask: Ask) -> Duration {
-        let longest = match ask {
-            Ask::MarkDisrupted => LONGEST_MARKING,
-            Ask::Evict { .. } | Ask::Delete { .. } => LONGEST_REQUEST,
-        };
         let left = now.until(self.end);
         let and_another = left.saturating_sub(LAST_TRY);
-        if and_another < LEAST_WAIT { left } else { and_another }.min(longest)
+        let latest = if and_another < LEAST_WAIT { left } else { and_another };
+        let longest = match ask {
+            Ask::MarkDisrupted => LONGEST_MARKING,
+            Ask::Delete { .. } if self.end_of_grace.is_some() => {
+                (left * 2 / 3).clamp(LONG_WAIT, LONGEST_REQUEST)
+            }
+            Ask::Evict { .. } | Ask::Delete { .. } => LONGEST_REQUEST,
+        };
+        latest.min(longest)
     }
 
     /// Until when the answer to an eviction that was sent at `sent` is waited for, before a pod of
@@ -134,14 +139,14 @@ pub const LONGEST_REQUEST: Duration = Duration::from_secs(62);
 
 /// A request that has gone unanswered for so long gives way: to a pod that was never asked, where nothing
 /// else can ask it, and to the next pod behind the same budget. Longer than an admission webhook may
-/// take by default (`timeoutSeconds`: 10).
+/// take by default (`timeoutSeconds`: 10). A deletion is waited for as long, where so much is left.
 pub const LONG_WAIT: Duration = Duration::from_secs(12);
 
-/// An eviction has at least so long to be answered.
+/// An eviction or a deletion has at least so long to be answered.
 const LEAST_WAIT: Duration = Duration::from_secs(2);
 
 /// So long before the end what has no answer is given up and asked for the last time.
-const LAST_TRY: Duration = Duration::from_secs(4);
+const LAST_TRY: Duration = Duration::from_secs(3);
 
 /// The condition `DisruptionTarget` is worth no more of a pod's grace.
 const LONGEST_MARKING: Duration = Duration::from_secs(1);
@@ -244,12 +249,21 @@ mod tests {
     }
 
     #[test]
+    fn a_third_of_what_is_left_is_kept_for_another_deletion() {
+        let delete = Ask::Delete { grace: grace(30) };
+        let of = |timing: Timing, now| timing.time_to_answer(at(now), delete).as_secs();
+        assert_eq!([0, 88, 108, 118].map(|now| of(timing(), now)), [62, 21, 9, 2]);
+        assert_eq!(of(timeout(), 0), LONGEST_REQUEST.as_secs(), "nothing ends the pod");
+    }
+
+    #[test]
     fn no_answer_is_awaited_beyond_the_end() {
         let delete = Ask::Delete { grace: grace(30) };
-        assert_eq!(timing().time_to_answer(at(0), delete), LONGEST_REQUEST);
-        assert_eq!(timing().time_to_answer(at(80), delete), Duration::from_secs(36));
-        assert_eq!(timing().time_to_answer(at(114), delete), Duration::from_secs(2));
-        assert_eq!(timing().time_to_answer(at(115), delete), Duration::from_secs(5));
+        let evict = Ask::Evict { grace: grace(30), dry: false };
+        assert_eq!(timing().time_to_answer(at(0), evict), LONGEST_REQUEST);
+        assert_eq!(timing().time_to_answer(at(114), evict), Duration::from_secs(3));
+        assert_eq!(timing().time_to_answer(at(116), evict), Duration::from_secs(4));
+        assert_eq!(timing().time_to_answer(at(118), evict), Duration::from_secs(2));
         assert_eq!(timing().time_to_answer(at(118), delete), Duration::from_secs(2));
         assert_eq!(timing().time_to_answer(at(121), delete), Duration::ZERO);
         assert_eq!(timing().time_to_answer(at(0), Ask::MarkDisrupted), Duration::from_secs(1));

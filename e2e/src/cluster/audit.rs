@@ -2,7 +2,9 @@
 //! down.
 
 use std::fmt;
-use std::path::Path;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use jiff::Timestamp;
@@ -74,6 +76,12 @@ impl Exchange {
         self.verb == "delete" && self.resource == "pods"
     }
 
+    /// Whether it is about pods, or what belongs to one.
+    #[must_use]
+    pub fn is_about_pods(&self) -> bool {
+        self.resource == "pods" || self.resource.starts_with("pods/")
+    }
+
     /// Whether it changes the Node.
     #[must_use]
     pub fn is_node_patch(&self) -> bool {
@@ -112,7 +120,9 @@ impl Exchange {
         self.is_eviction() && !self.accepted() && self.code != 409 && budget
     }
 
-    fn refuses_the_node(&self) -> bool {
+    /// Whether the asker was not let act as its node.
+    #[must_use]
+    pub fn refuses_the_node(&self) -> bool {
         self.code == 403 && self.message.contains("\" cannot impersonate")
     }
 
@@ -156,20 +166,48 @@ pub fn read(path: &Path) -> Result<Vec<Exchange>> {
 /// # Errors
 /// The file cannot be read, or a line is not an audit event.
 pub fn read_all(path: &Path) -> Result<Vec<Exchange>> {
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    // The last line may be half written.
-    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-    let mut exchanges = Vec::new();
-    for line in whole.lines() {
-        let event: Event =
-            serde_json::from_str(line).with_context(|| format!("audit event {line}"))?;
-        let watch_ended = event.verb == "watch" && event.stage == "ResponseComplete";
-        if !watch_ended {
-            exchanges.push(event.into());
-        }
+    Follower::of(path).more()
+}
+
+/// Reads a log that grows.
+pub struct Follower {
+    path: PathBuf,
+    read: u64,
+}
+
+impl Follower {
+    /// From its beginning.
+    #[must_use]
+    pub fn of(path: &Path) -> Self {
+        Self { path: path.to_owned(), read: 0 }
     }
-    Ok(exchanges)
+
+    /// What has been added, as [`read_all`] gives it.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a line is not an audit event.
+    pub fn more(&mut self) -> Result<Vec<Exchange>> {
+        let reading = || format!("reading {}", self.path.display());
+        let mut file = File::open(&self.path).with_context(reading)?;
+        file.seek(SeekFrom::Start(self.read))?;
+        let mut text = Vec::new();
+        file.read_to_end(&mut text).with_context(reading)?;
+        // The last line may be half written.
+        let end = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        text.truncate(end);
+        self.read += u64::try_from(end)?;
+        let text = String::from_utf8(text)?;
+        let mut exchanges = Vec::new();
+        for line in text.lines() {
+            let event: Event =
+                serde_json::from_str(line).with_context(|| format!("audit event {line}"))?;
+            let watch_ended = event.verb == "watch" && event.stage == "ResponseComplete";
+            if !watch_ended {
+                exchanges.push(event.into());
+            }
+        }
+        Ok(exchanges)
+    }
 }
 
 #[derive(Deserialize)]

@@ -1,7 +1,7 @@
 //! What fails, and what is then said.
 
 use crate::drain::limit::Limit;
-use crate::drain::tests::cluster::{Cluster, Wrong, at, pod, secs};
+use crate::drain::tests::cluster::{Cluster, Verb, Wrong, at, pod, secs};
 use crate::drain::tests::model::run;
 use crate::drain::tests::scenarios::are;
 use crate::drain::tests::trace::Run;
@@ -150,6 +150,17 @@ fn a_pod_that_ends_before_the_last_answer_is_told_as_such() {
         &run.outcomes(),
         &["a evicted, the answer was lost", "b handed over, evicted, has not ended"],
     );
+}
+
+#[test]
+fn a_deletion_that_hangs_is_followed_by_another_in_time() {
+    let cluster = Cluster::with([pod("a").covered()]).budget("web", 0, None);
+    let hangs = Wrong::Silent { carried_out: false };
+    let run = run(&cluster.fault(85..=90, hangs).only(None, Some(Verb::Delete)));
+    let mut deletions = run.requests();
+    deletions.retain(|request| request.contains("delete"));
+    are(&deletions, &["88.0 a delete 30", "109.4 a delete 9"]);
+    are(&run.outcomes(), &["a deleted, against disruption budget shop/web"]);
 }
 
 #[test]

@@ -112,7 +112,7 @@ fn where_nobody_is_deleted_an_answer_is_waited_for_beyond_the_pods_own_time() {
     let silent = Wrong::Silent { carried_out: false };
     let cluster = Cluster::with([pod("a")]).fault(0..=120, silent);
     let run = run(&cluster.but(|it| it.options.budget_override = BudgetOverride::Never));
-    are(&run.requests(), &["0.0 a evict 30", "62.1 a evict 30", "116.2 a evict 2"]);
+    are(&run.requests(), &["0.0 a evict 30", "62.1 a evict 30", "117.2 a evict 1"]);
     are(&run.outcomes(), &["a still there, no answer in time"]);
 }
 
