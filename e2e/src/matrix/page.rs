@@ -1,6 +1,7 @@
 //! The table in docs/reliability.md.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use anyhow::Result;
 
@@ -49,7 +50,8 @@ pub fn summary(outcomes: &Outcomes) -> String {
     }
     let mut counts: Vec<_> = counts.into_iter().collect();
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    counts.iter().map(|(outcome, count)| format!("{count:5}  {outcome}\n")).collect()
+    let lines: Vec<_> = counts.iter().map(|(what, count)| format!("{count:5}  {what}\n")).collect();
+    lines.concat()
 }
 
 type Known = BTreeMap<(String, Step, usize), String>;
@@ -78,7 +80,7 @@ fn read(table: &str) -> Known {
 fn written(known: &Known) -> String {
     let mut text = format!("{} cells: what goes wrong, at which step.\n\n", table::cells().len());
     let steps: Vec<String> = STEPS.iter().map(ToString::to_string).collect();
-    text += &format!("| | {} |\n|---{}|\n", steps.join(" | "), "|---".repeat(STEPS.len()));
+    let _ = writeln!(text, "| | {} |\n|---{}|", steps.join(" | "), "|---".repeat(STEPS.len()));
     for (what, fault) in FAULTS {
         let cells = STEPS.map(|step| {
             if left_out(step, fault).is_some() {
@@ -90,7 +92,7 @@ fn written(known: &Known) -> String {
             let same = all.iter().all(|outcome| Some(outcome) == all.first());
             if same { all.first().copied().unwrap_or_default().to_owned() } else { all.join(" / ") }
         });
-        text += &format!("| {what} | {} |\n", cells.join(" | "));
+        let _ = writeln!(text, "| {what} | {} |", cells.join(" | "));
     }
     text
 }
