@@ -38,7 +38,7 @@ pub fn outcome(played: &Played, audit: &[Exchange]) -> String {
     if guarded.is_some_and(|pod| !is_lost(played, pod) && pod.disruption().is_none()) {
         parts.push("no condition".to_owned());
     }
-    if !played.asked.iter().any(|one| is_written_event(one)) {
+    if !played.asked.iter().any(is_written_event) {
         parts.push("no Events".to_owned());
     }
     if !played.given_back {

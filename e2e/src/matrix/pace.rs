@@ -54,7 +54,7 @@ impl Pace {
 
     /// Waits until it is quick.
     pub async fn quick(&self) {
-        while !lock(&self.probes).last().is_some_and(|probe| probe.took <= QUICK) {
+        while lock(&self.probes).last().is_none_or(|probe| probe.took > QUICK) {
             sleep(EACH).await;
         }
     }

@@ -49,7 +49,8 @@ pub fn summary(outcomes: &Outcomes) -> String {
     }
     let mut counts: Vec<_> = counts.into_iter().collect();
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    counts.iter().map(|(outcome, count)| format!("{count:5}  {outcome}\n")).collect()
+    let lines = counts.iter().map(|(outcome, count)| format!("{count:5}  {outcome}\n"));
+    lines.collect::<Vec<_>>().concat()
 }
 
 type Known = BTreeMap<(String, Step, usize), String>;
@@ -78,7 +79,7 @@ fn read(table: &str) -> Known {
 fn written(known: &Known) -> String {
     let mut text = format!("{} cells: what goes wrong, at which step.\n\n", table::cells().len());
     let steps: Vec<String> = STEPS.iter().map(ToString::to_string).collect();
-    text += &format!("| | {} |\n|---{}|\n", steps.join(" | "), "|---".repeat(STEPS.len()));
+    text += &["| | ", &steps.join(" | "), " |\n|---", &"|---".repeat(STEPS.len()), "|\n"].concat();
     for (what, fault) in FAULTS {
         let cells = STEPS.map(|step| {
             if left_out(step, fault).is_some() {
@@ -90,7 +91,7 @@ fn written(known: &Known) -> String {
             let same = all.iter().all(|outcome| Some(outcome) == all.first());
             if same { all.first().copied().unwrap_or_default().to_owned() } else { all.join(" / ") }
         });
-        text += &format!("| {what} | {} |\n", cells.join(" | "));
+        text += &["| ", what, " | ", &cells.join(" | "), " |\n"].concat();
     }
     text
 }

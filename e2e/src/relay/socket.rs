@@ -141,7 +141,9 @@ async fn carry(
             return Ok(());
         }
         if flow == Flow::Garbled && may_be_garbled {
-            read.iter_mut().for_each(|byte| *byte ^= 0x5a);
+            for byte in read.iter_mut() {
+                *byte ^= 0x5a;
+            }
         }
         to.write_all(read).await?;
     }
