@@ -205,9 +205,9 @@ impl NoticeId {
 pub const LONGEST_EVENT_ID: usize = 100;
 
 /// Whether this can be the id of an event: visible ASCII in which nothing can be mistaken for the end of
-/// the field it stands in.
+/// the field it stands in, nor for the time that follows it in the annotation.
 pub fn is_event_id(text: &str) -> bool {
-    let is_fit = |b: u8| b.is_ascii_graphic() && !matches!(b, b'/' | b'"' | b'\\');
+    let is_fit = |b: u8| b.is_ascii_graphic() && !matches!(b, b'/' | b'"' | b'\\' | b'@');
     (1..=LONGEST_EVENT_ID).contains(&text.len()) && text.bytes().all(is_fit)
 }
 

@@ -253,6 +253,7 @@ fn entries_that_cannot_be_told_apart_are_one_event() {
 fn an_event_id_is_made_fit_for_what_it_is_written_into() {
     let long = "x".repeat(5000);
     for (id, fit) in [
+        ("e@2026-11-25T10:00:00Z", "e_2026-11-25T10:00:00Z"),
         ("a/b", "a_b"),
         (r#"a\"b\\c"#, "a_b_c"),
         (r"a b\nc\u0000d", "a_b_c_d"),
