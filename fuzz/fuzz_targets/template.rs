@@ -24,7 +24,7 @@ fuzz_target!(|input: &[u8]| {
         Err(why) => {
             fuzz::is_one_line(&why);
             // What is shown has no control characters.
-            let shown: String = template.chars().filter(|c| c.is_ascii_graphic()).collect();
+            let shown: String = template.chars().filter(char::is_ascii_graphic).collect();
             let is_in_action = shown.split("{{").skip(1).any(|action| action.contains("geheim"));
             assert!(is_in_action || !why.contains("geheim"), "{why}");
         }
