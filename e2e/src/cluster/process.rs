@@ -86,7 +86,7 @@ impl Process {
     /// Waits until it takes connections on that port of 127.0.0.1.
     ///
     /// # Errors
-    /// It does not within ten seconds, or it has ended.
+    /// It does not within a minute, or it has ended.
     pub async fn listens(&mut self, port: u16) -> Result<()> {
         let waiting = async {
             while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
@@ -95,7 +95,7 @@ impl Process {
             }
             Ok(())
         };
-        match timeout(Duration::from_secs(10), waiting).await {
+        match timeout(Duration::from_mins(1), waiting).await {
             Ok(result) => result,
             Err(_) => bail!("{} does not listen on port {port}", self.name),
         }

@@ -11,7 +11,7 @@ use tokio::process::Command;
 use crate::cluster::{Process, port};
 
 /// So long it may take to start.
-const START: Duration = Duration::from_secs(10);
+const START: Duration = Duration::from_mins(1);
 
 /// A running proxy on loopback. Dropping it ends it.
 pub struct Proxy {
