@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use k8s_spot_handler::node::state::Occurrence;
 use k8s_spot_handler::notice::{NoticeId, NoticePath};
-use k8s_spot_handler::source::fuzzing::{Exchange, polls};
+use k8s_spot_handler::source::fuzzing::{FuzzedReply, polls};
 use k8s_spot_handler::source::url::{MetadataUrl, NoticeUrl};
 use k8s_spot_handler::source::{Source, Watched};
 use libfuzzer_sys::fuzz_target;
@@ -27,7 +27,7 @@ fuzz_target!(|input: &[u8]| {
         };
         let headers = String::from_utf8_lossy(headers).into_owned();
         let headers = vec![(headers, String::from_utf8_lossy(body).into_owned())];
-        (status != 999).then(|| Exchange { status, headers, body: body.to_vec() })
+        (status != 999).then(|| FuzzedReply { status, headers, body: body.to_vec() })
     };
     let pause = Duration::from_secs(u64::from(mode) * 60);
     let all = fuzz::within(input, 200, 64 * 1024, || polls(&source(mode), 3, pause, answer));

@@ -50,6 +50,20 @@ pub struct LeadTimes {
     pub instance_stop: Duration,
 }
 
+#[cfg(test)]
+impl LeadTimes {
+    /// The same for every code.
+    pub(crate) fn all(lead: Duration) -> Self {
+        Self {
+            instance_reboot: lead,
+            system_reboot: lead,
+            system_maintenance: lead,
+            instance_retirement: lead,
+            instance_stop: lead,
+        }
+    }
+}
+
 impl LeadTimes {
     /// The one for this code.
     pub fn of(&self, code: Code) -> Duration {

@@ -34,13 +34,7 @@ impl Course {
         let lead = Duration::from_mins(10);
         let policy = Policy {
             marks_only: false,
-            lead_times: LeadTimes {
-                instance_reboot: lead,
-                system_reboot: lead,
-                system_maintenance: lead,
-                instance_retirement: lead,
-                instance_stop: lead,
-            },
+            lead_times: LeadTimes::all(lead),
             rebalance: Rebalance::Mark,
             rebalance_marks: Duration::from_hours(1),
         };

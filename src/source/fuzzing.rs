@@ -11,7 +11,7 @@ use crate::source::imds::ImdsClient;
 
 /// What the metadata service answers to one request.
 #[derive(Clone, Debug)]
-pub struct Exchange {
+pub struct FuzzedReply {
     /// The status.
     pub status: u16,
     /// The headers, their names in lower case.
@@ -25,13 +25,13 @@ pub fn polls(
     source: &Source,
     rounds: u32,
     pause: Duration,
-    mut answer: impl FnMut(&str) -> Option<Exchange>,
+    mut answer: impl FnMut(&str) -> Option<FuzzedReply>,
 ) -> Vec<Polled> {
     let mut send = |request: &ImdsRequest| {
         let party = Party { role: Role::MetadataService, address: request.url.server().clone() };
         let came = answer(&request.to_string());
         let came = came.ok_or_else(|| Cause::TimedOut(Duration::from_secs(1)).with(&party))?;
-        let Exchange { status, headers, body } = came;
+        let FuzzedReply { status, headers, body } = came;
         let body = if status == 200 { body } else { Vec::new() };
         Ok(ImdsReply { status, headers, body: Ok(body) })
     };

@@ -32,13 +32,7 @@ fn config() -> Config {
         paths: Vec::new(),
         policy: Policy {
             marks_only: false,
-            lead_times: LeadTimes {
-                instance_reboot: lead,
-                system_reboot: lead,
-                system_maintenance: lead,
-                instance_retirement: lead,
-                instance_stop: lead,
-            },
+            lead_times: LeadTimes::all(lead),
             rebalance: Rebalance::Mark,
             rebalance_marks: lead,
         },
